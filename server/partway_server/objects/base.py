@@ -1,0 +1,136 @@
+"""The seam to storage: the truth for bytes and outcomes."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from partway_server.objects.capabilities import Capabilities
+from partway_server.uploads import Grant
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part as storage holds it. `etag` has no quotes."""
+
+    number: int
+    size_bytes: int
+    etag: str
+    checksum: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """An object as storage holds it. `etag` has no quotes; `write_token` is "" if it has none."""
+
+    size_bytes: int
+    etag: str
+    write_token: str
+    version_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PresignedPart:
+    """How to send one part. The URL is a bearer secret, and no repr shows it."""
+
+    number: int
+    url: str = field(repr=False)
+    headers: Mapping[str, str]
+
+
+class MultipartNotFound(Exception):
+    """Storage knows no such multipart upload: it was completed, aborted, or never was."""
+
+
+class CompleteRefused(Exception):
+    """Storage surely did not join the parts, and says why in `code`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class CompleteUnknown(Exception):
+    """Storage may or may not have joined the parts: look before saying anything."""
+
+
+class KeyTaken(Exception):
+    """There is an object at the key already, and the request was not to replace it."""
+
+
+class KeyContested(Exception):
+    """Another write to the key ran at the same time; storage asks to begin again."""
+
+
+class Presigner(Protocol):
+    """Signs the parts of one Upload until `expire_time`, with no I/O."""
+
+    expire_time: datetime
+
+    def sign(
+        self, numbers: Iterable[int], checksums: Mapping[int, bytes]
+    ) -> Iterator[PresignedPart]:
+        """One PresignedPart for each number, lazily; `checksums` are by number."""
+        ...
+
+
+class Objects(Protocol):
+    """One storage endpoint with its credentials.
+
+    Every method with I/O raises StorageUnavailable if storage does not answer, and StorageRefused
+    if it refuses the service itself.
+    """
+
+    capabilities: Capabilities
+
+    async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
+        """Open a multipart upload that carries the write token; returns its multipart_id.
+
+        Never sent twice: a lost reply leaves an upload that `list_multiparts` finds.
+        """
+        ...
+
+    async def list_multiparts(self, grant: Grant) -> Sequence[str]:
+        """The multipart_ids of all unfinished uploads at exactly the grant's key."""
+        ...
+
+    async def list_parts(
+        self, grant: Grant, after: int = 0, limit: int | None = None
+    ) -> Sequence[StoredPart]:
+        """The stored parts by number, from `after` (excluded), at most `limit` (None: all).
+
+        Raises MultipartNotFound.
+        """
+        ...
+
+    async def complete(self, grant: Grant, parts: Sequence[StoredPart]) -> None:
+        """Ask storage, once, to join the parts.
+
+        Raises CompleteRefused, CompleteUnknown, KeyTaken or KeyContested. A normal return says
+        that storage says so; `head` proves it.
+        """
+        ...
+
+    async def abort(self, grant: Grant) -> None:
+        """Discard the multipart upload. One that is not there is no error, and proves nothing."""
+        ...
+
+    async def head(self, grant: Grant) -> Head | None:
+        """The object at the grant's key, whoever made it, or None."""
+        ...
+
+    async def delete(self, grant: Grant, head: Head) -> None:
+        """Remove the object `head` at the grant's key, where storage can tell: only that one."""
+        ...
+
+    async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
+        """A signer for the Upload's parts. Its URLs end with the credential, if that is sooner."""
+        ...
+
+    async def check(self, bucket: str) -> None:
+        """Raises if the bucket cannot be reached with our credentials."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,128 @@
+"""What an operator allows: named rules, and the object keys they lead to."""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from string import Formatter
+from typing import Any, Self
+
+from partway_server.plan import GIB, MIB
+from partway_server.uploads import Caller
+
+MAX_KEY_BYTES = 1024
+"""The longest key (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
+
+MAX_NAME_BYTES = 200
+MIN_URL_SECONDS = 120
+MAX_URL_SECONDS = 7 * 24 * 3600
+"""The longest life of a SigV4 URL
+(https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html)."""
+
+_POLICY_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+_TENANT = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
+_KEY_FIELDS = frozenset({"tenant", "subject", "date", "sid", "name"})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One named set of rules. Raises ValueError if the rules contradict each other."""
+
+    name: str
+    bucket: str
+    key_template: str = "{tenant}/{date}/{sid}/{name}"
+    max_size_bytes: int = 5 * 1024 * GIB
+    part_size_bytes: int = 16 * MIB
+    single_put_max_bytes: int = 16 * MIB
+    content_types: tuple[str, ...] = ("*",)
+    upload_seconds: int = 6 * 24 * 3600
+    url_seconds: int = 900
+    max_url_seconds: int = 3600
+
+    def __post_init__(self) -> None:
+        if not _POLICY_NAME.fullmatch(self.name):
+            raise ValueError(f"policy {self.name!r}: a name is 1 to 64 of a-z, 0-9, _, -")
+        if not self.bucket:
+            raise ValueError(f"policy {self.name!r}: bucket is empty")
+        used = {name for _, name, _, _ in Formatter().parse(self.key_template) if name is not None}
+        if used - _KEY_FIELDS:
+            raise ValueError(f"policy {self.name!r}: key_template knows only {sorted(_KEY_FIELDS)}")
+        if not {"tenant", "date", "sid"} <= used or self.key_template.startswith("/"):
+            raise ValueError(
+                f"policy {self.name!r}: key_template needs {{tenant}}, {{date}} and {{sid}}, so that"
+                " tenants stay apart and no key is used twice, and must not begin with a slash"
+            )
+        if not MIN_URL_SECONDS <= self.url_seconds <= self.max_url_seconds <= MAX_URL_SECONDS:
+            raise ValueError(
+                f"policy {self.name!r}: {MIN_URL_SECONDS} <= url_seconds <= max_url_seconds"
+                f" <= {MAX_URL_SECONDS} does not hold"
+            )
+        if self.upload_seconds < self.url_seconds:
+            raise ValueError(f"policy {self.name!r}: upload_seconds is shorter than url_seconds")
+
+    @classmethod
+    def from_mapping(cls, name: str, rules: Mapping[str, Any]) -> Self:
+        """A policy from a table of a policy file. Raises ValueError for a rule it does not know."""
+        known = {f.name for f in fields(cls)} - {"name"}
+        if unknown := set(rules) - known:
+            raise ValueError(
+                f"policy {name!r}: unknown {sorted(unknown)}; known are {sorted(known)}"
+            )
+        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in rules.items()}
+        return cls(name=name, **tuples)
+
+    def allows_type(self, content_type: str) -> bool:
+        """Whether the media type, without its parameters, matches one of `content_types`."""
+        bare = content_type.partition(";")[0].strip().lower()
+        return any(fnmatchcase(bare, pattern) for pattern in self.content_types)
+
+    def key(self, caller: Caller, sid: str, file_name: str, now: datetime) -> str:
+        """The object's key. No text of the caller's can leave its own segment of it."""
+        return self.key_template.format(
+            tenant=caller.tenant,
+            subject=safe_name(caller.subject),
+            date=now.strftime("%Y/%m/%d"),
+            sid=sid,
+            name=safe_name(file_name),
+        )
+
+
+def load_policies(path: Path, bucket: str) -> dict[str, Policy]:
+    """The policies of a TOML file, one table each; `bucket` stands in where none is named.
+
+    Raises ValueError, or OSError if the file cannot be read.
+    """
+    tables = tomllib.loads(path.read_text("utf-8"))
+    return {
+        name: Policy.from_mapping(name, {"bucket": bucket, **rules})
+        for name, rules in tables.items()
+    }
+
+
+def valid_tenant(tenant: str) -> bool:
+    """Whether a tenant can stand in a key as it is: 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot."""
+    return _TENANT.fullmatch(tenant) is not None
+
+
+def safe_name(name: str) -> str:
+    """A form of `name` that is one harmless segment of a key, and still tells a person what it was.
+
+    Letters and digits of any script stay, so do dots, dashes and underscores; runs of anything
+    else become one underscore. At most 200 bytes of UTF-8; the extension survives.
+    """
+    kept = (c if c.isalnum() or c in "._-" else "_" for c in unicodedata.normalize("NFC", name))
+    clean = re.sub(r"_+", "_", re.sub(r"\.{2,}", ".", "".join(kept))).lstrip("._").rstrip("._")
+    if not clean:
+        return "file"
+    stem, dot, extension = clean.rpartition(".")
+    if not stem or len(extension.encode()) > 20:
+        return _cut(clean, MAX_NAME_BYTES)
+    return _cut(stem, MAX_NAME_BYTES - len(extension.encode()) - 1) + dot + extension
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    return text.encode()[:max_bytes].decode(errors="ignore")

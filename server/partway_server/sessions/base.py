@@ -1,0 +1,98 @@
+"""The seam to the session store: who may change an Upload now, and what was decided.
+
+A store holds one row per Upload and enforces the table in `uploads.py` atomically. It decides
+nothing else. Everything in it can be rebuilt from an upload_id and storage.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from partway_server.uploads import Caller, State, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page of Uploads ended: those before it are older."""
+
+    create_time: datetime
+    sid: str
+
+
+class Sessions(Protocol):
+    """A session store. Every method raises SessionsUnavailable if the store does not answer.
+
+    `due` is when a janitor should look at the Upload next. A store keeps its own time for leases
+    and for what is due, so that all processes agree on it.
+    """
+
+    async def insert(
+        self, upload: Upload, due: datetime, lease: timedelta | None = None
+    ) -> tuple[Upload, bool]:
+        """Store `upload` if there is no row with its sid, leased if its state is a leased one.
+
+        Returns the row that is there now, and whether it is the one given.
+        """
+        ...
+
+    async def get(self, sid: str) -> Upload | None:
+        """The row, or None."""
+        ...
+
+    async def claim(
+        self, sid: str, target: State, lease: timedelta, manifest: bytes = b""
+    ) -> tuple[Upload | None, bool]:
+        """Take the Upload into the leased state `target` if CLAIMS and the present lease allow.
+
+        Raises its epoch by one, and stores `manifest` if one is given. Returns the row that is
+        there now (None: there is none), and whether it was claimed. Among any number of callers
+        at once, one succeeds.
+        """
+        ...
+
+    async def renew(self, sid: str, epoch: int, lease: timedelta) -> bool:
+        """Let the lease of the claim `epoch` run for `lease` from now; zero gives it up.
+
+        False, and nothing changed, if that claim or its lease is over.
+        """
+        ...
+
+    async def finish(self, upload: Upload, due: datetime) -> bool:
+        """Store the outcome of the claim `upload.epoch`: state, grant, object and reason.
+
+        False, and nothing changed, if another claim came since or the row is not in a leased
+        state. A lease that ran out does not matter while nobody else has claimed.
+        """
+        ...
+
+    async def remove(self, sid: str, epoch: int) -> bool:
+        """Forget the Upload. False, and nothing changed, if a claim came since `epoch`."""
+        ...
+
+    async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
+        """At most `limit` sids that are due, each put off by `again` so that nobody else takes it."""
+        ...
+
+    async def list_uploads(
+        self,
+        caller: Caller,
+        *,
+        state: State | None,
+        fingerprint: str,
+        before: Cursor | None,
+        limit: int,
+    ) -> tuple[Sequence[Upload], Cursor | None]:
+        """A page of the caller's Uploads, newest first, and where the next begins (None: no more).
+
+        A page may be shorter than `limit`, even empty, and still not be the last.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Raises if the store does not answer, or ValueError, in words, if it is set up wrongly."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+        ...
