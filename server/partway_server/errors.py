@@ -79,6 +79,7 @@ class PartsMismatch(UploadError):
     def __init__(self, sid: str, mismatches: Sequence[tuple[int, str]]) -> None:
         super().__init__(f"{len(mismatches)} parts in storage are not as planned")
         self.sid, self.mismatches = sid, tuple(mismatches)
+        self.count = len(mismatches)
 
 
 class PartsRefused(UploadError):

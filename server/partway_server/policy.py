@@ -53,8 +53,8 @@ class Policy:
             raise ValueError(f"policy {self.name!r}: key_template knows only {sorted(_KEY_FIELDS)}")
         if not {"tenant", "date", "sid"} <= used or self.key_template.startswith("/"):
             raise ValueError(
-                f"policy {self.name!r}: key_template needs {{tenant}}, {{date}} and {{sid}}, so that"
-                " tenants stay apart and no key is used twice, and must not begin with a slash"
+                f"policy {self.name!r}: key_template needs {{tenant}}, {{date}} and {{sid}}, so"
+                " that tenants stay apart and no key is used twice, and no slash in front"
             )
         if not MIN_URL_SECONDS <= self.url_seconds <= self.max_url_seconds <= MAX_URL_SECONDS:
             raise ValueError(
@@ -67,13 +67,16 @@ class Policy:
     @classmethod
     def from_mapping(cls, name: str, rules: Mapping[str, Any]) -> Self:
         """A policy from a table of a policy file. Raises ValueError for a rule it does not know."""
-        known = {f.name for f in fields(cls)} - {"name"}
-        if unknown := set(rules) - known:
-            raise ValueError(
-                f"policy {name!r}: unknown {sorted(unknown)}; known are {sorted(known)}"
-            )
-        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in rules.items()}
-        return cls(name=name, **tuples)
+        wanted = {**{f.name: type(f.default) for f in fields(cls)}, "bucket": str}
+        if unknown := set(rules) - set(wanted) | ({"name"} & set(rules)):
+            raise ValueError(f"policy {name!r}: no rule is called {', '.join(sorted(unknown))}")
+        values: dict[str, Any] = {
+            rule: tuple(v) if isinstance(v, list) else v for rule, v in rules.items()
+        }
+        for rule, value in values.items():
+            if type(value) is not wanted[rule]:
+                raise ValueError(f"policy {name!r}: {rule} is no {wanted[rule].__name__}")
+        return cls(name=name, **values)
 
     def allows_type(self, content_type: str) -> bool:
         """Whether the media type, without its parameters, matches one of `content_types`."""
@@ -104,7 +107,7 @@ def load_policies(path: Path, bucket: str) -> dict[str, Policy]:
 
 
 def valid_tenant(tenant: str) -> bool:
-    """Whether a tenant can stand in a key as it is: 1 to 64 of A-Z a-z 0-9 . _ -, no leading dot."""
+    """Whether a tenant can stand in a key: 1 to 64 of `A-Z a-z 0-9 . _ -`, no leading dot."""
     return _TENANT.fullmatch(tenant) is not None
 
 

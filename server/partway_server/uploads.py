@@ -131,6 +131,9 @@ class Grant:
         )
         return packed
 
+    def with_multipart(self, multipart_id: str) -> Self:
+        return replace(self, multipart_id=multipart_id)
+
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
         """What `pack` packed. Raises ValueError if it is anything else."""
@@ -199,7 +202,7 @@ class Upload:
         return replace(self, state=target, epoch=self.epoch + 1, lease_until=lease_until)
 
     def activated(self, multipart_id: str) -> Self:
-        return self._finished(State.ACTIVE, grant=replace(self.grant, multipart_id=multipart_id))
+        return self._finished(State.ACTIVE, grant=self.grant.with_multipart(multipart_id))
 
     def reopened(self) -> Self:
         return self._finished(State.ACTIVE, manifest=b"")

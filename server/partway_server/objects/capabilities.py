@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from partway_server.plan import PartLimits
+from partway_server.plan import GIB, MIB, PartLimits
 from partway_server.uploads import Checksum
 
 
@@ -12,10 +12,12 @@ class Capabilities:
     """One backend. The defaults are what nearly every S3-compatible store does.
 
     `source` says where the record comes from. `conditional_put` and `conditional_complete`:
-    If-None-Match is honoured on PutObject and on CompleteMultipartUpload. `metadata_round_trip`:
-    metadata given at create is told by HEAD, so the write token can prove an outcome.
-    `idempotent_complete`: a repeated Complete succeeds. `exact_key_listing_only`:
-    ListMultipartUploads answers only for a whole key. `checksums`: verified on each part.
+    If-None-Match is honoured on PutObject and on CompleteMultipartUpload. `conditional_delete`:
+    If-Match is honoured on DeleteObject. `metadata_round_trip`: metadata given at create is told
+    by HEAD, so the write token can prove an outcome. `idempotent_complete`: a repeated Complete
+    succeeds. `exact_key_listing_only`: ListMultipartUploads answers only for a whole key.
+    `checksums`: verified on each part. `listed_checksums`: ListParts tells them. `lifecycle` and
+    `cors_api`: S3's own calls for AbortIncompleteMultipartUpload and for CORS rules work.
     """
 
     source: str
@@ -23,12 +25,106 @@ class Capabilities:
     equal_parts: bool = False
     conditional_put: bool = False
     conditional_complete: bool = False
+    conditional_delete: bool = False
     metadata_round_trip: bool = True
     idempotent_complete: bool = False
     exact_key_listing_only: bool = False
     checksums: frozenset[Checksum] = frozenset()
+    listed_checksums: bool = False
     lifecycle: bool = False
     cors_api: bool = False
 
 
-KNOWN: Mapping[str, Capabilities] = {}
+_ALL_CHECKSUMS = frozenset({Checksum.CRC32C, Checksum.SHA256, Checksum.CRC64NVME})
+
+_FIVE_TIB = PartLimits(max_object_bytes=5 * 1024 * GIB)
+
+KNOWN: Mapping[str, Capabilities] = {
+    "aws": Capabilities(
+        source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html and, on the"
+        " same site, the API pages of the calls",
+        conditional_put=True,
+        conditional_complete=True,
+        conditional_delete=True,
+        idempotent_complete=True,
+        checksums=_ALL_CHECKSUMS,
+        listed_checksums=True,
+        lifecycle=True,
+        cors_api=True,
+    ),
+    "r2": Capabilities(
+        source="https://developers.cloudflare.com/r2/platform/limits/,"
+        " https://developers.cloudflare.com/r2/objects/multipart-objects/,"
+        " https://developers.cloudflare.com/r2/api/s3/conditional-operations/ and"
+        " https://developers.cloudflare.com/r2/api/s3/api/",
+        limits=PartLimits(
+            max_part_bytes=5 * GIB - 5 * MIB, max_object_bytes=5 * 1024 * GIB - 5 * GIB
+        ),
+        equal_parts=True,
+        conditional_put=True,
+        conditional_complete=True,
+        # The others are composite there, and no page says that ListParts tells them.
+        checksums=frozenset({Checksum.CRC64NVME}),
+        lifecycle=True,
+        cors_api=True,
+    ),
+    "storj": Capabilities(
+        source="https://storj.dev/dcs/api/s3/s3-compatibility",
+        limits=_FIVE_TIB,
+    ),
+    "seaweedfs": Capabilities(
+        source="measured on SeaweedFS 4.48",
+        limits=_FIVE_TIB,
+        conditional_put=True,
+        conditional_complete=True,
+        conditional_delete=True,
+        idempotent_complete=True,
+        checksums=_ALL_CHECKSUMS,
+        lifecycle=True,
+        cors_api=True,
+    ),
+    "minio": Capabilities(
+        source="https://docs.min.io/enterprise/aistor-object-store/developers/s3-api-compatibility;"
+        " Complete is not idempotent: https://github.com/minio/minio/issues/13318;"
+        " checksums: https://github.com/minio/minio/pull/20343",
+        limits=_FIVE_TIB,
+        conditional_put=True,
+        exact_key_listing_only=True,
+        checksums=frozenset({Checksum.SHA256}),
+    ),
+    "ceph": Capabilities(
+        source="measured on Ceph RGW 16.2.15",
+        limits=_FIVE_TIB,
+        conditional_put=True,
+        idempotent_complete=True,
+        lifecycle=True,
+        cors_api=True,
+    ),
+    "gcs": Capabilities(
+        # With HMAC keys; its lifecycle and CORS calls are not S3's.
+        source="https://cloud.google.com/storage/docs/multipart-uploads",
+        limits=_FIVE_TIB,
+    ),
+    "b2": Capabilities(
+        source="https://www.backblaze.com/apidocs/introduction-to-the-s3-compatible-api;"
+        " no conditions:"
+        " https://github.com/sathinduga/obsidian-s3-sync-and-backup/issues/78",
+        limits=_FIVE_TIB,
+        cors_api=True,
+    ),
+    "wasabi": Capabilities(
+        source="https://docs.wasabi.com/apidocs/wasabi-api, which promises nothing beyond this",
+        limits=_FIVE_TIB,
+    ),
+    "spaces": Capabilities(
+        source="https://docs.digitalocean.com/products/spaces/reference/s3-compatibility/",
+        limits=_FIVE_TIB,
+        lifecycle=True,
+        cors_api=True,
+    ),
+    "generic": Capabilities(
+        source="assumed: the least that S3-compatible stores have in common",
+        limits=_FIVE_TIB,
+    ),
+}
+"""By the name that an operator gives as the kind of a backend."""

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from partway_server.uploads import Caller, State, Upload
 
+AFTER_LEASE = timedelta(seconds=5)
+"""How long after the end of its lease a claimed Upload is due, for a janitor to take over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
@@ -45,33 +48,41 @@ class Sessions(Protocol):
     ) -> tuple[Upload | None, bool]:
         """Take the Upload into the leased state `target` if CLAIMS and the present lease allow.
 
-        Raises its epoch by one, and stores `manifest` if one is given. Returns the row that is
-        there now (None: there is none), and whether it was claimed. Among any number of callers
-        at once, one succeeds.
+        Raises its epoch by one, and stores `manifest` if one is given. It is due AFTER_LEASE past
+        the end of the lease. Returns the row that is there now (None: there is none), and whether
+        it was claimed. Among any number of callers at once, one succeeds.
         """
         ...
 
     async def renew(self, sid: str, epoch: int, lease: timedelta) -> bool:
         """Let the lease of the claim `epoch` run for `lease` from now; zero gives it up.
 
-        False, and nothing changed, if that claim or its lease is over.
+        The due time moves with it, as for a claim. False, and nothing changed, if that claim or
+        its lease is over.
         """
         ...
 
     async def finish(self, upload: Upload, due: datetime) -> bool:
-        """Store the outcome of the claim `upload.epoch`: state, grant, object and reason.
+        """Store the outcome of the claim `upload.epoch`: all but fingerprint and request_digest.
 
-        False, and nothing changed, if another claim came since or the row is not in a leased
-        state. A lease that ran out does not matter while nobody else has claimed.
+        False, and nothing changed, if another claim came since, or if FINISHES does not lead from
+        the row's state to the outcome's. A lease that ran out does not matter while nobody else
+        has claimed.
         """
         ...
 
     async def remove(self, sid: str, epoch: int) -> bool:
-        """Forget the Upload. False, and nothing changed, if a claim came since `epoch`."""
+        """Forget the Upload, if it is not forgotten yet.
+
+        False, and nothing changed, if a claim came since `epoch`.
+        """
         ...
 
     async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
-        """At most `limit` sids that are due, each put off by `again` so that nobody else takes it."""
+        """At most `limit` sids that are due, each put off by `again`: nobody else takes it.
+
+        What is due longest comes in the first calls; within one, the order means nothing.
+        """
         ...
 
     async def list_uploads(

@@ -1,0 +1,66 @@
+"""gRPC statuses into exceptions, and which of them are worth another try."""
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from partway_client.errors import BY_REASON, CallFailed, PartwayError, ServiceUnreachable
+
+DOMAIN = "partway.v1"
+
+_RETRIED_CODES = frozenset({
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    # Every RPC is safe to repeat, so one that was lost on its way is repeated too.
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+})
+_UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+
+
+def error_of(failure: grpc.aio.AioRpcError, server: str) -> tuple[PartwayError, bool]:
+    """The exception for a failed call to `server`, and whether the call is worth repeating."""
+    info, retry_seconds = _details(failure)
+    text = failure.details() or failure.code().name.lower().replace("_", " ")
+    retried = failure.code() in _RETRIED_CODES
+    if info is not None and info.reason in _CLASSES:
+        made = _CLASSES[info.reason](
+            text, metadata=info.metadata, retry_seconds=retry_seconds
+        )
+        return made, retried or made.reason == "UPLOAD_BUSY"
+    if failure.code() in _UNREACHABLE:
+        return ServiceUnreachable(_unreachable(server, text)), True
+    return CallFailed(f"{server} answers {failure.code().name}: {text}"), retried
+
+
+_CLASSES = {f"ERROR_REASON_{reason}": error for reason, error in BY_REASON.items()} | dict(
+    BY_REASON
+)
+"""By reason, as `ErrorInfo` may spell it: with the prefix of the enum or without."""
+
+
+def _unreachable(server: str, text: str) -> str:
+    return (
+        f"no answer from the service at {server} ({text}); check the address, "
+        "whether it runs, and whether it wants TLS"
+    )
+
+
+def _details(
+    failure: grpc.aio.AioRpcError,
+) -> tuple[error_details_pb2.ErrorInfo | None, float | None]:
+    try:
+        status = rpc_status.from_call(failure)  # type: ignore[arg-type]
+    except ValueError:
+        # Code and trailer disagree: something between us and the service rewrote the status.
+        status = None
+    info, retry_seconds = None, None
+    for detail in status.details if status is not None else ():
+        if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
+            unpacked = error_details_pb2.ErrorInfo()
+            detail.Unpack(unpacked)
+            info = unpacked if unpacked.domain == DOMAIN else info
+        elif detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
+            retry = error_details_pb2.RetryInfo()
+            detail.Unpack(retry)
+            retry_seconds = retry.retry_delay.ToTimedelta().total_seconds()
+    return info, retry_seconds

@@ -1,0 +1,227 @@
+"""Every way a call or an upload fails, as exceptions.
+
+Errors that the service makes are `ServiceError`s, one class for each value of
+`partway.v1.ErrorReason`; the others are found out here. Every message says what to do where there
+is something to do, and none holds a URL or an upload_id.
+"""
+
+from collections.abc import Mapping
+
+
+class PartwayError(Exception):
+    """The base of all errors of this package."""
+
+
+class ServiceError(PartwayError):
+    """The service refuses the call.
+
+    `reason` is the name of the ErrorReason without its prefix, `metadata` what the service says
+    beside it, and `retry_seconds` how long to wait before the call is worth repeating (None: it
+    does not say).
+    """
+
+    reason = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        retry_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.metadata = dict(metadata or {})
+        self.retry_seconds = retry_seconds
+
+
+class InvalidRequest(ServiceError):
+    """Fields of the request are not allowed; the message names each."""
+
+    reason = "INVALID_REQUEST"
+
+
+class UndecodableRequest(ServiceError):
+    """The request is not a message of the type that the RPC takes."""
+
+    reason = "UNDECODABLE_REQUEST"
+
+
+class RequestIdReused(ServiceError):
+    """The request_id was used before with other values."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class CallerUnknown(ServiceError):
+    """The call does not say who makes it, and the service is set to require it."""
+
+    reason = "CALLER_UNKNOWN"
+
+
+class UploadNotFound(ServiceError):
+    """There is no such Upload, or it is another caller's."""
+
+    reason = "UPLOAD_NOT_FOUND"
+
+
+class UploadNotActive(ServiceError):
+    """The Upload is in a state that does not allow the call."""
+
+    reason = "UPLOAD_NOT_ACTIVE"
+
+
+class PartsMissing(ServiceError):
+    """Storage does not hold every part."""
+
+    reason = "PARTS_MISSING"
+
+
+class PartsMismatch(ServiceError):
+    """Storage holds a part that differs from the plan."""
+
+    reason = "PARTS_MISMATCH"
+
+
+class PartsRefused(ServiceError):
+    """Storage would not join the parts."""
+
+    reason = "PARTS_REFUSED"
+
+
+class CompletedOtherwise(ServiceError):
+    """The Upload was completed with other parts."""
+
+    reason = "COMPLETED_OTHERWISE"
+
+
+class ObjectExists(ServiceError):
+    """Another object took the key first; the Upload was aborted."""
+
+    reason = "OBJECT_EXISTS"
+
+
+class UploadBusy(ServiceError):
+    """Another call is changing the Upload at this moment."""
+
+    reason = "UPLOAD_BUSY"
+
+
+class UploadConflict(ServiceError):
+    """Storage found a conflict and gave the Upload up; begin a new one."""
+
+    reason = "UPLOAD_CONFLICT"
+
+
+class Overloaded(ServiceError):
+    """The service has as many calls in progress as it takes."""
+
+    reason = "OVERLOADED"
+
+
+class SessionsUnavailable(ServiceError):
+    """The session store of the service does not answer."""
+
+    reason = "SESSIONS_UNAVAILABLE"
+
+
+class StorageUnavailable(ServiceError):
+    """Storage does not answer the service."""
+
+    reason = "STORAGE_UNAVAILABLE"
+
+
+class TimedOut(ServiceError):
+    """The service could not answer the call in time."""
+
+    reason = "TIMED_OUT"
+
+
+class StorageRefused(ServiceError):
+    """Storage refuses the service itself; an operator must mend it."""
+
+    reason = "STORAGE_REFUSED"
+
+
+class InternalFault(ServiceError):
+    """A fault of the service; `metadata["reference"]` is found in its logs."""
+
+    reason = "INTERNAL"
+
+
+BY_REASON: Mapping[str, type[ServiceError]] = {
+    error.reason: error for error in ServiceError.__subclasses__()
+}
+"""The exception for each ErrorReason, by the name of the reason without its prefix."""
+
+
+class ServiceUnreachable(PartwayError):
+    """Nothing answers at the address of the service, or not in time."""
+
+
+class CallFailed(PartwayError):
+    """A call failed with a gRPC status that did not come from a Partway service."""
+
+
+class UploadAborted(PartwayError):
+    """The Upload was aborted while it was being sent. `abort_reason` says why, in a word."""
+
+    def __init__(self, abort_reason: str) -> None:
+        because = f" ({abort_reason})" if abort_reason else ""
+        super().__init__(f"the upload was aborted at the service{because}; upload it again")
+        self.abort_reason = abort_reason
+
+
+class StillCompleting(PartwayError):
+    """Storage is still joining the parts."""
+
+    def __init__(self) -> None:
+        super().__init__("storage is still joining the parts; upload again to go on waiting")
+
+
+class TransferFailed(PartwayError):
+    """A part could not be sent. What was sent stays in storage, for uploading again.
+
+    `status` is the last HTTP status (None: no answer), `code` storage's own word for it.
+    """
+
+    def __init__(self, problem: str, *, status: int | None = None, code: str = "") -> None:
+        super().__init__(
+            f"storage does not take the data: {problem}; upload again to send only what is missing"
+        )
+        self.status, self.code = status, code
+
+
+class FileChanged(PartwayError):
+    """The file changed while it was sent. `stored`: storage already made an object of it."""
+
+    def __init__(self, name: str, *, stored: bool = False) -> None:
+        ending = (
+            "storage holds what was read of it, which may be a mixture"
+            if stored
+            else "the upload was aborted"
+        )
+        super().__init__(f"{name} changed while it was sent, and {ending}; upload it again")
+        self.stored = stored
+
+
+class FileUnreadable(PartwayError):
+    """The file cannot be opened or read."""
+
+
+class FileBusy(PartwayError):
+    """Another process is uploading the same file to the same place."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"another process is uploading {name}; wait for it to end, or stop it")
+
+
+class SizeMismatch(PartwayError):
+    """A stream had more or fewer bytes than its caller said."""
+
+    def __init__(self, expected_bytes: int, actual_bytes: int) -> None:
+        super().__init__(f"the stream has {actual_bytes} bytes, not the {expected_bytes} given")
+        self.expected_bytes, self.actual_bytes = expected_bytes, actual_bytes
+
+
+class SpoolFailed(PartwayError):
+    """A stream could not be kept on disk while it is sent."""

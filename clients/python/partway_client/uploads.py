@@ -1,0 +1,124 @@
+"""The nouns: what callers get back. Values of our own, not protobuf messages."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where an Upload stands in its life, as the service says."""
+
+    INITIATING = "initiating"
+    ACTIVE = "active"
+    COMPLETING = "completing"
+    COMPLETED = "completed"
+    ABORTING = "aborting"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProgress:
+    """What storage holds of an Upload. `missing` are (first, last) part numbers, in order."""
+
+    parts_stored: int
+    bytes_stored: int
+    missing: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartInfo:
+    """A part as storage holds it."""
+
+    part_number: int
+    size_bytes: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadInfo:
+    """An Upload as the service says. No repr shows its id, which authorizes calls about it.
+
+    `etag` and `version_id` are empty until the state is COMPLETED; `abort_reason` is "" unless it
+    is ABORTED. `progress` is there if it was asked for.
+    """
+
+    upload_id: str = field(repr=False)
+    state: State
+    policy: str
+    bucket: str
+    key: str
+    uri: str
+    etag: str
+    version_id: str
+    size_bytes: int
+    part_size_bytes: int
+    part_count: int
+    content_type: str
+    create_time: datetime
+    expire_time: datetime
+    abort_reason: str
+    fingerprint: str
+    progress: StoredProgress | None = None
+
+    def part_offset(self, part_number: int) -> int:
+        """Where the part begins in the object, in bytes. Parts are numbered from 1."""
+        return (part_number - 1) * self.part_size_bytes
+
+    def part_size(self, part_number: int) -> int:
+        """How long the part is, in bytes; all but the last are equal."""
+        if part_number < self.part_count:
+            return self.part_size_bytes
+        return self.size_bytes - self.part_offset(part_number)
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A finished upload: the object, and what it took to get it there.
+
+    `parts` is how many the object has: `parts_sent` were sent now, `parts_resumed` were in storage
+    before. `parts_retried` counts the tries that failed, `rpcs` the calls to the service, and
+    `bytes_sent` all bytes put on the wire, those of failed tries too.
+    """
+
+    upload_id: str = field(repr=False)
+    bucket: str
+    key: str
+    uri: str
+    etag: str
+    version_id: str
+    size_bytes: int
+    content_type: str
+    parts: int
+    parts_sent: int
+    parts_resumed: int
+    parts_retried: int
+    rpcs: int
+    seconds: float
+    bytes_sent: int
+
+
+class Phase(StrEnum):
+    """What an upload is doing."""
+
+    SPOOLING = "spooling"
+    STARTING = "starting"
+    SENDING = "sending"
+    COMPLETING = "completing"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an upload is.
+
+    `bytes_done` includes `bytes_resumed`, which storage held before, and goes back when a part
+    fails and must be sent again. While SPOOLING, it counts bytes read, and `bytes_total` is 0 if
+    nobody knows how many there will be.
+    """
+
+    phase: Phase
+    bytes_done: int
+    bytes_total: int
+    bytes_resumed: int
+    parts_done: int
+    parts_total: int

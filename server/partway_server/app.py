@@ -1,0 +1,215 @@
+"""The composition root: the only place that constructs. Starts, drains, stops.
+
+The order at the end matters. First the health service says NOT_SERVING, and load balancers get
+`drain_seconds` to see it. Then no more calls are taken, and those in progress get `grace_seconds`.
+Then the detached tasks are waited for, since they may be in the middle of a Complete. Only then do
+the connections to storage and Redis go.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from partway_server.clock import SystemClock
+from partway_server.coordinator import Coordinator
+from partway_server.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
+from partway_server.janitor import Janitor
+from partway_server.loading import Loader
+from partway_server.objects.base import Objects
+from partway_server.objects.capabilities import KNOWN
+from partway_server.objects.s3 import S3Objects
+from partway_server.opening import Opener
+from partway_server.policy import Policy, load_policies
+from partway_server.rpc.identity import Identity
+from partway_server.rpc.interceptors import Admission, Boundary
+from partway_server.rpc.server import RpcServer
+from partway_server.rpc.servicer import UploadServicer
+from partway_server.sealing import Sealer
+from partway_server.sessions.base import Sessions
+from partway_server.sessions.redis import RedisSessions, connect
+from partway_server.settings import Settings
+from partway_server.settling import LONGEST_PUT, Settler
+from partway_server.tasks import Tasks
+
+BACKEND = "default"
+"""The name of the one backend in upload_ids."""
+
+logger = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """The service cannot start, for the reason in its text: one line, for an operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that runs, built and not yet started."""
+
+    server: RpcServer
+    janitor: Janitor
+    tasks: Tasks
+
+
+def build(
+    settings: Settings, *, policies: Mapping[str, Policy], sessions: Sessions, objects: Objects
+) -> Service:
+    """Put the service together over its two stores."""
+    clock, tasks = SystemClock(), Tasks()
+    lease = timedelta(seconds=settings.lease_seconds)
+    longest_url = timedelta(seconds=max(p.max_url_seconds for p in policies.values()))
+    sealer = Sealer(settings.sealing_key_bytes())
+    settler = Settler(
+        sessions=sessions,
+        objects=objects,
+        clock=clock,
+        sleep=asyncio.sleep,
+        lease=lease,
+        tombstone=longest_url + LONGEST_PUT,
+    )
+    opener = Opener(
+        backend=BACKEND,
+        policies=policies,
+        sessions=sessions,
+        objects=objects,
+        clock=clock,
+        random_bytes=os.urandom,
+        lease=lease,
+    )
+    loader = Loader(
+        backend=BACKEND,
+        sealer=sealer,
+        sessions=sessions,
+        objects=objects,
+        settler=settler,
+        clock=clock,
+        lease=lease,
+    )
+    coordinator = Coordinator(
+        policies=policies,
+        sealer=sealer,
+        sessions=sessions,
+        objects=objects,
+        opener=opener,
+        loader=loader,
+        settler=settler,
+        tasks=tasks,
+        clock=clock,
+        sleep=asyncio.sleep,
+        lease=lease,
+    )
+    servicer = UploadServicer(
+        coordinator=coordinator,
+        policies=policies,
+        identity=Identity(trust_metadata=settings.identity == "metadata"),
+        timeout_seconds=settings.call_timeout_seconds,
+    )
+    server = RpcServer(
+        servicer=servicer,
+        boundary=Boundary(timeout_seconds=settings.call_timeout_seconds, random_bytes=os.urandom),
+        admission=Admission(max_calls=settings.max_concurrent_calls),
+        reflect=settings.reflection,
+    )
+    janitor = Janitor(sessions=sessions, objects=objects, settler=settler, clock=clock, lease=lease)
+    return Service(server, janitor, tasks)
+
+
+async def run(
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    started: Callable[[int], None] | None = None,
+) -> None:
+    """Serve until `stop` is set, then drain; `started` is told the port.
+
+    Raises StartError.
+    """
+    policies = _policies(settings)
+    async with _stores(settings, policies) as (sessions, objects):
+        service = build(settings, policies=policies, sessions=sessions, objects=objects)
+        try:
+            port = service.server.bind(settings.address)
+        except RuntimeError as error:
+            raise StartError(
+                f"cannot listen on {settings.address}: it is taken or not ours;"
+                " choose another with PARTWAY_ADDRESS or --address"
+            ) from error
+        await service.server.start()
+        logger.info("serving on %s:%d", settings.host, port)
+        if started is not None:
+            started(port)
+        janitor = asyncio.create_task(service.janitor.run(settings.janitor_seconds, stop))
+        try:
+            await stop.wait()
+            logger.info("draining")
+            await service.server.leave()
+            await asyncio.sleep(settings.drain_seconds)
+        finally:
+            await service.server.stop(settings.grace_seconds)
+            janitor.cancel()
+            await asyncio.wait({janitor})
+            await service.tasks.drain(settings.grace_seconds)
+    logger.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _stores(
+    settings: Settings, policies: Mapping[str, Policy]
+) -> AsyncIterator[tuple[Sessions, Objects]]:
+    """Both stores, open and checked."""
+    async with contextlib.AsyncExitStack() as opened:
+        sessions = RedisSessions(connect(settings.redis_url))
+        opened.push_async_callback(sessions.aclose)
+        objects = await S3Objects.open(
+            endpoint_url=settings.s3_endpoint or None,
+            public_endpoint_url=settings.s3_public_endpoint or None,
+            region=settings.s3_region,
+            addressing=settings.s3_addressing,
+            access_key=settings.s3_access_key or None,
+            secret_key=settings.s3_secret_key or None,
+            session_token=settings.s3_session_token or None,
+            capabilities=KNOWN[settings.backend],
+        )
+        opened.push_async_callback(objects.aclose)
+        await _check(sessions, objects, policies)
+        yield sessions, objects
+
+
+async def _check(sessions: Sessions, objects: Objects, policies: Mapping[str, Policy]) -> None:
+    try:
+        await sessions.check()
+    except ValueError as error:
+        raise StartError(str(error)) from error
+    except SessionsUnavailable as error:
+        raise StartError("Redis does not answer; check PARTWAY_REDIS_URL") from error
+    if not objects.capabilities.metadata_round_trip:
+        raise StartError(
+            "this backend does not keep metadata, so no outcome could be proven;"
+            " choose another storage, or another record with PARTWAY_BACKEND"
+        )
+    for bucket in sorted({policy.bucket for policy in policies.values()}):
+        try:
+            await objects.check(bucket)
+        except StorageUnavailable as error:
+            raise StartError("storage does not answer; check PARTWAY_S3_ENDPOINT") from error
+        except StorageRefused as error:
+            raise StartError(
+                f"storage refuses the bucket {bucket!r} ({error.storage_code});"
+                " check PARTWAY_BUCKET, the credentials and what they may do"
+            ) from error
+
+
+def _policies(settings: Settings) -> Mapping[str, Policy]:
+    if not settings.policy_file:
+        return {"default": Policy("default", settings.bucket)}
+    try:
+        policies = load_policies(Path(settings.policy_file), settings.bucket)
+    except (OSError, ValueError) as error:
+        raise StartError(f"PARTWAY_POLICY_FILE cannot be used: {error}") from error
+    if not policies:
+        raise StartError("PARTWAY_POLICY_FILE has no policy in it; begin one with [default]")
+    return policies

@@ -1,0 +1,324 @@
+"""The verbs, one method per RPC.
+
+Three truths decide everything here. Storage is the truth for bytes and outcomes: which parts
+exist, and whether the object is ours. The upload_id is the truth for authority: it is opened
+before anything else, and what does not open, or is another caller's, is NOT_FOUND before storage
+or Redis hears of it. Redis is arbiter and memory: it says who may complete or abort now.
+
+So each method has one shape. Open the id. Load the row; if Redis has lost it, rebuild it from the
+id and storage. Decide by the row's state. If storage is to be changed, take a claim and let the
+Settler carry it out as a detached task, since the caller may go away at any moment. A method that
+waits for such work and runs out of time answers COMPLETING, and the work goes on.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import msgpack
+
+from partway_server import errors
+from partway_server.clock import Clock
+from partway_server.errors import InvalidRequest, UploadNotActive, Violation
+from partway_server.loading import Loader
+from partway_server.objects.base import MultipartNotFound, Objects, Presigner, StoredPart
+from partway_server.opening import Opener, Turn, Wanted
+from partway_server.plan import Plan, runs, unroll
+from partway_server.policy import Policy
+from partway_server.sealing import Sealer
+from partway_server.sessions.base import Cursor, Sessions
+from partway_server.settling import ExpectedPart, Settler, Sleep, as_planned
+from partway_server.tasks import Tasks
+from partway_server.uploads import AbortReason, Caller, Checksum, State, Upload
+
+_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The parts to presign: (first, last) runs, or none for all that storage does not hold."""
+
+    ranges: Sequence[tuple[int, int]] = ()
+    checksums: Mapping[int, bytes] | None = None
+    lifetime: timedelta | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Presigned:
+    """Parts ready to be signed: iterate `signer.sign(numbers, checksums)`, lazily."""
+
+    plan: Plan
+    numbers: Sequence[int]
+    checksums: Mapping[int, bytes]
+    signer: Presigner
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What storage holds: parts and bytes as planned, and the missing runs."""
+
+    parts_stored: int
+    bytes_stored: int
+    missing: Sequence[tuple[int, int]]
+
+
+class Coordinator:
+    """Everything that callers can do."""
+
+    def __init__(
+        self,
+        *,
+        policies: Mapping[str, Policy],
+        sealer: Sealer,
+        sessions: Sessions,
+        objects: Objects,
+        opener: Opener,
+        loader: Loader,
+        settler: Settler,
+        tasks: Tasks,
+        clock: Clock,
+        sleep: Sleep,
+        lease: timedelta,
+    ) -> None:
+        self._policies = policies
+        self._sealer = sealer
+        self._sessions = sessions
+        self._objects = objects
+        self._opener = opener
+        self._loader = loader
+        self._settler = settler
+        self._tasks = tasks
+        self._clock = clock
+        self._sleep = sleep
+        self._lease = lease
+
+    def upload_id(self, upload: Upload) -> str:
+        """The id that callers hold."""
+        return self._sealer.seal(upload.grant)
+
+    async def initialize(self, caller: Caller, wanted: Wanted) -> Upload:
+        """Open an Upload, or return the first one with this request_id.
+
+        Raises InvalidRequest, RequestIdReused, UploadBusy.
+        """
+        upload, turn = await self._opener.claim(caller, wanted)
+        if turn is Turn.LEAVE:
+            return upload
+        return await self._tasks.finish(self._opener.open(upload, turn, wanted.metadata))
+
+    async def presign(self, caller: Caller, upload_id: str, selection: Selection) -> Presigned:
+        """Choose the parts and make ready to sign them.
+
+        Raises InvalidRequest, UploadNotFound, UploadNotActive.
+        """
+        upload = self._active(await self._loader.load(caller, upload_id))
+        grant, now = upload.grant, self._clock.now()
+        policy = self._policies.get(grant.policy)
+        checksums = selection.checksums or {}
+        if selection.ranges:
+            _check_ranges(selection.ranges, grant.plan)
+            numbers = list(unroll(selection.ranges))
+        else:
+            stored = await self._stored(upload)
+            held = {part.number for part in as_planned(grant.plan, stored)}
+            numbers = [n for n in grant.plan.numbers() if n not in held][: selection.limit]
+        _check_checksums(grant.checksum, numbers, checksums)
+        lifetime = selection.lifetime or timedelta(seconds=policy.url_seconds if policy else 900)
+        if policy and lifetime.total_seconds() > policy.max_url_seconds:
+            raise _refusal("url_lifetime", f"the policy allows {policy.max_url_seconds} seconds")
+        signer = await self._objects.presigner(grant, lifetime, now)
+        return Presigned(grant.plan, numbers, checksums, signer)
+
+    async def complete(
+        self,
+        caller: Caller,
+        upload_id: str,
+        expected: Sequence[ExpectedPart],
+        wait: timedelta,
+    ) -> Upload:
+        """Make the object; returns it COMPLETED, or COMPLETING if `wait` was too short for it.
+
+        Raises UploadNotFound, UploadNotActive, PartsMissing, PartsMismatch, PartsRefused,
+        CompletedOtherwise, ObjectExists, UploadConflict.
+        """
+        until = self._clock.now() + wait
+        upload = await self._loader.load(caller, upload_id)
+        _check_expected(expected, upload.grant.plan)
+        manifest = _manifest(expected)
+        while True:
+            if upload.state is State.COMPLETED:
+                if manifest and upload.manifest and manifest != upload.manifest:
+                    raise errors.CompletedOtherwise(upload.sid)
+                return upload
+            remaining = (until - self._clock.now()).total_seconds()
+            work = await self._claim_completion(upload, expected, manifest)
+            if work is not None:
+                done, _ = await asyncio.wait({work}, timeout=max(remaining, 0))
+                return work.result() if done else await self._loader.row(upload.grant)
+            if remaining <= 0:
+                return await self._loader.row(upload.grant)
+            # Another call is at it: what it makes of it decides.
+            await self._sleep(min(_POLL_SECONDS, remaining))
+            upload = await self._loader.row(upload.grant)
+
+    async def abort(self, caller: Caller, upload_id: str) -> Upload:
+        """Discard the parts. Raises UploadNotFound, UploadNotActive, UploadBusy."""
+        upload = await self._loader.load(caller, upload_id)
+        if upload.state is State.ABORTED:
+            return upload
+        if upload.state is State.COMPLETED:
+            raise UploadNotActive(upload.sid, upload.state)
+        row, granted = await self._sessions.claim(upload.sid, State.ABORTING, self._lease)
+        if row is None or not granted:
+            state = row.state if row else upload.state
+            if state in (State.COMPLETING, State.COMPLETED):
+                raise UploadNotActive(upload.sid, state)
+            raise errors.UploadBusy(upload.sid)
+        outcome = await self._tasks.finish(self._settler.abort(row, AbortReason.REQUESTED))
+        if outcome.state is State.COMPLETED:
+            raise UploadNotActive(outcome.sid, outcome.state)
+        return outcome
+
+    async def list_parts(
+        self, caller: Caller, upload_id: str, after: int, limit: int
+    ) -> tuple[Sequence[StoredPart], bool]:
+        """A page of the stored parts after number `after`, and whether there are more.
+
+        Raises UploadNotFound, UploadNotActive.
+        """
+        upload = self._active(await self._loader.load(caller, upload_id))
+        parts = await self._stored(upload, after, limit + 1)
+        return parts[:limit], len(parts) > limit
+
+    async def status(
+        self, caller: Caller, upload_id: str, *, progress: bool
+    ) -> tuple[Upload, Progress | None]:
+        """The Upload, and its progress as storage lists it now. Raises UploadNotFound."""
+        upload = await self._loader.load(caller, upload_id)
+        if not progress:
+            return upload, None
+        plan = upload.grant.plan
+        if upload.state is State.COMPLETED:
+            return upload, Progress(plan.part_count, plan.size_bytes, ())
+        if upload.state is not State.ACTIVE:
+            return upload, Progress(0, 0, ())
+        try:
+            held = as_planned(plan, await self._stored(upload))
+        except UploadNotActive:
+            return await self.status(caller, upload_id, progress=True)
+        numbers = {part.number for part in held}
+        missing = runs(n for n in plan.numbers() if n not in numbers)
+        return upload, Progress(len(held), sum(p.size_bytes for p in held), missing)
+
+    async def list_uploads(
+        self,
+        caller: Caller,
+        *,
+        state: State | None,
+        fingerprint: str,
+        before: Cursor | None,
+        limit: int,
+    ) -> tuple[Sequence[Upload], Cursor | None]:
+        """A page of the caller's Uploads, newest first, and where the next one begins."""
+        return await self._sessions.list_uploads(
+            caller, state=state, fingerprint=fingerprint, before=before, limit=limit
+        )
+
+    def _active(self, upload: Upload) -> Upload:
+        if upload.state is not State.ACTIVE:
+            raise UploadNotActive(upload.sid, upload.state, upload.abort_reason or "")
+        if upload.grant.expire_time <= self._clock.now():
+            raise UploadNotActive(upload.sid, upload.state, AbortReason.EXPIRED)
+        return upload
+
+    async def _stored(
+        self, upload: Upload, after: int = 0, limit: int | None = None
+    ) -> Sequence[StoredPart]:
+        """What storage lists of an ACTIVE Upload; if storage has lost it, it is settled first."""
+        try:
+            return await self._objects.list_parts(upload.grant, after, limit)
+        except MultipartNotFound:
+            row, granted = await self._sessions.claim(upload.sid, State.COMPLETING, self._lease)
+            if row is None or not granted:
+                raise errors.UploadBusy(upload.sid) from None
+            settled = await self._tasks.finish(self._settler.complete(row, resumed=False))
+            raise UploadNotActive(settled.sid, settled.state) from None
+
+    async def _claim_completion(
+        self, upload: Upload, expected: Sequence[ExpectedPart], manifest: bytes
+    ) -> asyncio.Task[Upload] | None:
+        """Start what completes the Upload, or None if another call has it."""
+        target = State.COMPLETING
+        if upload.state is State.ABORTING:
+            # Half aborted: whether the object came first, the end of the abort will show.
+            target = State.ABORTING
+        elif upload.state is State.ABORTED and not await self._settler.proven(upload.grant):
+            raise UploadNotActive(upload.sid, upload.state, upload.abort_reason or "")
+        row, granted = await self._sessions.claim(upload.sid, target, self._lease, manifest)
+        if row is None or not granted:
+            return None
+        if target is State.ABORTING:
+            return self._tasks.start(self._settle_aborting(row))
+        resumed = upload.state is not State.ACTIVE
+        return self._tasks.start(self._settler.complete(row, expected, resumed=resumed))
+
+    async def _settle_aborting(self, upload: Upload) -> Upload:
+        outcome = await self._settler.abort(upload, AbortReason.REQUESTED)
+        if outcome.state is not State.COMPLETED:
+            raise UploadNotActive(outcome.sid, outcome.state, outcome.abort_reason or "")
+        return outcome
+
+
+def _refusal(field: str, description: str) -> InvalidRequest:
+    return InvalidRequest([Violation(field, description)])
+
+
+def _check_ranges(ranges: Iterable[tuple[int, int]], plan: Plan) -> None:
+    wrong = [
+        Violation(f"ranges[{i}]", f"the upload has the parts 1 to {plan.part_count}")
+        for i, (_, last) in enumerate(ranges)
+        if last > plan.part_count
+    ]
+    if wrong:
+        raise InvalidRequest(wrong[:50])
+
+
+def _check_checksums(
+    algorithm: Checksum, numbers: Iterable[int], checksums: Mapping[int, bytes]
+) -> None:
+    if algorithm is Checksum.NONE:
+        if checksums:
+            raise _refusal("checksums", "the upload has no checksum_algorithm")
+        return
+    selected = set(numbers)
+    if absent := runs(sorted(selected - checksums.keys())):
+        raise _refusal("checksums", f"there is none for the parts {_words(absent)}")
+    if other := runs(sorted(checksums.keys() - selected)):
+        raise _refusal("checksums", f"the parts {_words(other)} are not selected")
+    if any(len(value) != algorithm.size_bytes for value in checksums.values()):
+        raise _refusal("checksums", f"{algorithm} is {algorithm.size_bytes} bytes long")
+
+
+def _check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
+    wrong = [
+        Violation(f"parts[{i}].part_number", f"the upload has the parts 1 to {plan.part_count}")
+        for i, part in enumerate(expected)
+        if part.number > plan.part_count
+    ]
+    if wrong:
+        raise InvalidRequest(wrong[:50])
+
+
+def _manifest(expected: Sequence[ExpectedPart]) -> bytes:
+    """Tells one list of parts from another; empty for none."""
+    if not expected:
+        return b""
+    named = sorted((p.number, p.size_bytes, p.etag, p.checksum) for p in expected)
+    return hashlib.sha256(msgpack.packb(named)).digest()
+
+
+def _words(found: Sequence[tuple[int, int]]) -> str:
+    return ", ".join(f"{first}-{last}" for first, last in found[:10])

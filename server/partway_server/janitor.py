@@ -1,0 +1,111 @@
+"""What was left behind.
+
+Every replica runs one; there is no leader. The session store hands each due Upload to one of them,
+and every change goes through the same claims as a caller's, so that two janitors, or a janitor and
+a caller, never work on one Upload at once. Deadlines are read from the clock; a store's own expiry
+decides nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from partway_server import errors
+from partway_server.clock import Clock
+from partway_server.objects.base import MultipartNotFound, Objects
+from partway_server.sessions.base import Sessions
+from partway_server.settling import Settler
+from partway_server.uploads import AbortReason, State, Upload
+
+BATCH = 100
+
+_AGAIN = timedelta(minutes=5)
+
+logger = logging.getLogger(__name__)
+
+
+class Janitor:
+    """Ends Uploads past their deadline, and carries on what a dead worker began."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        objects: Objects,
+        settler: Settler,
+        clock: Clock,
+        lease: timedelta,
+    ) -> None:
+        self._sessions = sessions
+        self._objects = objects
+        self._settler = settler
+        self._clock = clock
+        self._lease = lease
+
+    async def run(self, period_seconds: float, stop: asyncio.Event) -> None:
+        """Sweep every `period_seconds` until `stop` is set."""
+        while not stop.is_set():
+            try:
+                while len(await self.sweep()) == BATCH and not stop.is_set():
+                    pass
+            except errors.SessionsUnavailable:
+                logger.warning("the janitor cannot reach the session store; it tries again")
+            try:
+                await asyncio.wait_for(stop.wait(), period_seconds)
+            except TimeoutError:
+                continue
+
+    async def sweep(self) -> Sequence[str]:
+        """Deal with at most 100 due Uploads; returns their sids."""
+        due = await self._sessions.take_due(BATCH, _AGAIN)
+        for sid in due:
+            try:
+                await self._tend(sid)
+            except errors.UploadError as error:
+                # It comes up again in five minutes, or with the due time of its new state.
+                logger.info("upload %s: %s", sid, error)
+            except Exception:
+                logger.exception("upload %s: the janitor failed", sid)
+        return due
+
+    async def _tend(self, sid: str) -> None:
+        upload = await self._sessions.get(sid)
+        if upload is None:
+            return
+        expired = upload.grant.expire_time <= self._clock.now()
+        if upload.state is State.COMPLETED:
+            await self._sessions.remove(sid, upload.epoch)
+        elif upload.state is State.COMPLETING:
+            if claimed := await self._claim(sid, State.COMPLETING):
+                await self._settler.complete(claimed, resumed=True)
+        elif upload.state is State.ABORTED:
+            if claimed := await self._claim(sid, State.ABORTING):
+                await self._settler.bury(claimed)
+        elif upload.state is State.INITIATING and await self._handed_out(upload):
+            return
+        elif upload.state is not State.ACTIVE or expired:
+            if claimed := await self._claim(sid, State.ABORTING):
+                reason = AbortReason.EXPIRED if expired else AbortReason.REQUESTED
+                outcome = await self._settler.abort(claimed, reason)
+                logger.info("upload %s: %s (%s)", sid, outcome.state, reason)
+
+    async def _claim(self, sid: str, target: State) -> Upload | None:
+        claimed, granted = await self._sessions.claim(sid, target, self._lease)
+        return claimed if granted else None
+
+    async def _handed_out(self, upload: Upload) -> bool:
+        """Whether an Upload that the row calls INITIATING has parts.
+
+        Then its id was handed out, and the row is an old copy that a caller's next call mends.
+        """
+        if upload.grant.expire_time <= self._clock.now():
+            return False
+        for multipart_id in await self._objects.list_multiparts(upload.grant):
+            try:
+                found = upload.grant.with_multipart(multipart_id)
+                if await self._objects.list_parts(found, limit=1):
+                    return True
+            except MultipartNotFound:
+                continue
+        return False

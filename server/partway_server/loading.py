@@ -1,0 +1,83 @@
+"""From the id that a caller holds to the Upload, whatever Redis still knows of it."""
+
+from datetime import timedelta
+
+from partway_server import errors
+from partway_server.clock import Clock
+from partway_server.objects.base import MultipartNotFound, Objects
+from partway_server.sealing import Sealer
+from partway_server.sessions.base import Sessions
+from partway_server.settling import Settler, as_planned
+from partway_server.uploads import AbortReason, Caller, Grant, State, Upload
+
+
+class Loader:
+    """Opens ids, and rebuilds the rows that Redis has lost."""
+
+    def __init__(
+        self,
+        *,
+        backend: str,
+        sealer: Sealer,
+        sessions: Sessions,
+        objects: Objects,
+        settler: Settler,
+        clock: Clock,
+        lease: timedelta,
+    ) -> None:
+        self._backend = backend
+        self._sealer = sealer
+        self._sessions = sessions
+        self._objects = objects
+        self._settler = settler
+        self._clock = clock
+        self._lease = lease
+
+    async def load(self, caller: Caller, upload_id: str) -> Upload:
+        """The Upload that the caller's id opens. Raises UploadNotFound, UploadBusy."""
+        grant = self._sealer.open(upload_id)
+        if grant.caller != caller or grant.backend != self._backend:
+            raise errors.UploadNotFound
+        return await self.row(grant)
+
+    async def row(self, grant: Grant) -> Upload:
+        """The Upload of a grant that was handed out, as its row says, or as storage does."""
+        row = await self._sessions.get(grant.sid)
+        if row is None:
+            return await self._rebuild(grant)
+        if row.state is State.INITIATING:
+            return await self._catch_up(row, grant)
+        return row
+
+    async def _rebuild(self, grant: Grant) -> Upload:
+        """The row as storage shows it, stored again.
+
+        A single PUT whose object is there counts as completed: it cannot be told from one that
+        was, and nothing acknowledged may be taken back.
+        """
+        upload = await self._as_storage_shows(grant)
+        due = self._clock.now() + self._settler.due(upload)
+        row, _ = await self._sessions.insert(upload, due)
+        return row
+
+    async def _as_storage_shows(self, grant: Grant) -> Upload:
+        try:
+            parts = await self._objects.list_parts(grant, limit=1)
+            if not (grant.single and as_planned(grant.plan, parts)):
+                return Upload(grant, State.ACTIVE)
+        except MultipartNotFound:
+            pass
+        if stored := await self._settler.proven(grant):
+            return Upload(grant, State.COMPLETED, object=stored)
+        expired = grant.expire_time <= self._clock.now()
+        reason = AbortReason.EXPIRED if expired else AbortReason.LOST
+        return Upload(grant, State.ABORTED, abort_reason=reason)
+
+    async def _catch_up(self, row: Upload, grant: Grant) -> Upload:
+        """The id proves that the Upload was opened; the row, put back from a copy, does not."""
+        claimed, granted = await self._sessions.claim(row.sid, State.INITIATING, self._lease)
+        if claimed is None or not granted:
+            raise errors.UploadBusy(row.sid)
+        active = claimed.activated(grant.multipart_id)
+        await self._sessions.finish(active, grant.expire_time)
+        return active

@@ -1,0 +1,196 @@
+"""How an Upload begins: from what a caller wants to an open multipart upload in storage.
+
+The row is written before the multipart upload is created, and the key is derived from the sid, so
+that an upload whose id was never handed out can still be found by listing exactly that key.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+import msgpack
+
+from partway_server import errors
+from partway_server.clock import Clock
+from partway_server.errors import InvalidRequest, Violation
+from partway_server.objects.base import Objects
+from partway_server.plan import Plan, make_plan
+from partway_server.policy import Policy
+from partway_server.sessions.base import Sessions
+from partway_server.uploads import Caller, Checksum, Grant, State, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What Initialize asks for. Sizes are in bytes."""
+
+    policy: str
+    file_name: str
+    size_bytes: int
+    content_type: str
+    metadata: Mapping[str, str]
+    part_size_bytes: int
+    checksum: Checksum
+    fingerprint: str
+    request_id: str
+
+    def digest(self) -> bytes:
+        """Tells a repeated request from another one with the same request_id."""
+        fields = (
+            self.policy,
+            self.file_name,
+            self.size_bytes,
+            self.content_type,
+            sorted(self.metadata.items()),
+            self.part_size_bytes,
+            self.checksum.value,
+            self.fingerprint,
+        )
+        return hashlib.sha256(msgpack.packb(fields)).digest()
+
+
+class Turn(Enum):
+    """What a call to Initialize is to do about the Upload it met."""
+
+    OPEN = "open it"
+    REOPEN = "open it, as an earlier call began to"
+    LEAVE = "nothing: it is open, or over"
+
+
+class Opener:
+    """Opens Uploads."""
+
+    def __init__(
+        self,
+        *,
+        backend: str,
+        policies: Mapping[str, Policy],
+        sessions: Sessions,
+        objects: Objects,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        lease: timedelta,
+    ) -> None:
+        self._backend = backend
+        self._policies = policies
+        self._sessions = sessions
+        self._objects = objects
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._lease = lease
+
+    async def claim(self, caller: Caller, wanted: Wanted) -> tuple[Upload, Turn]:
+        """The Upload for this request, claimed INITIATING if `open` is to follow.
+
+        Raises InvalidRequest, RequestIdReused, UploadBusy.
+        """
+        upload = self._new_upload(caller, wanted)
+        # Long enough for a caller to come back for it before the janitor discards it.
+        due = self._clock.now() + 4 * self._lease
+        row, ours = await self._sessions.insert(upload, due, self._lease)
+        if ours:
+            return row, Turn.OPEN
+        if row.request_digest != upload.request_digest:
+            raise errors.RequestIdReused(wanted.request_id)
+        if row.state is not State.INITIATING:
+            return row, Turn.LEAVE
+        claimed, granted = await self._sessions.claim(row.sid, State.INITIATING, self._lease)
+        if claimed is None or not granted:
+            raise errors.UploadBusy(row.sid)
+        return claimed, Turn.REOPEN
+
+    async def open(self, upload: Upload, turn: Turn, metadata: Mapping[str, str]) -> Upload:
+        """Take a claimed INITIATING Upload to ACTIVE. Raises UploadBusy, TryAgain."""
+        try:
+            multipart_id = await self._multipart(upload.grant, turn, metadata)
+        except (errors.StorageUnavailable, errors.StorageRefused):
+            await self._sessions.renew(upload.sid, upload.epoch, timedelta())
+            raise
+        active = upload.activated(multipart_id)
+        if not await self._sessions.finish(active, upload.grant.expire_time):
+            raise errors.UploadBusy(upload.sid)
+        return active
+
+    async def _multipart(self, grant: Grant, turn: Turn, metadata: Mapping[str, str]) -> str:
+        """S3's id of the upload. An attempt before this one may have created it: it is reused."""
+        if grant.single:
+            return ""
+        if turn is Turn.REOPEN:
+            found = await self._objects.list_multiparts(grant)
+            for stray in found[1:]:
+                await self._objects.abort(grant.with_multipart(stray))
+            if found:
+                return found[0]
+        return await self._objects.create(grant, metadata)
+
+    def _new_upload(self, caller: Caller, wanted: Wanted) -> Upload:
+        policy = self._policies.get(wanted.policy)
+        if policy is None:
+            known = ", ".join(sorted(self._policies))
+            raise InvalidRequest(
+                [Violation("policy", f"there is no such policy; there are {known}")]
+            )
+        plan = self._check_wanted(policy, wanted)
+        now = self._clock.now().replace(microsecond=0)
+        sid = self._sid(caller, wanted.request_id)
+        conditional = self._objects.capabilities.conditional_put
+        # An empty part is not portable, so an empty file is one PUT everywhere. Otherwise a PUT
+        # that storage would let be replayed over the finished object is not handed out.
+        single = wanted.size_bytes == 0 or (
+            conditional and wanted.size_bytes <= policy.single_put_max_bytes
+        )
+        if single:
+            plan = Plan(wanted.size_bytes, max(plan.part_size_bytes, wanted.size_bytes))
+        grant = Grant(
+            sid=sid,
+            caller=caller,
+            policy=policy.name,
+            backend=self._backend,
+            bucket=policy.bucket,
+            key=policy.key(caller, sid, wanted.file_name, now),
+            single=single,
+            plan=plan,
+            content_type=wanted.content_type,
+            checksum=wanted.checksum,
+            write_token=self._random_bytes(16).hex(),
+            create_time=now,
+            expire_time=now + timedelta(seconds=policy.upload_seconds),
+            metadata=wanted.metadata if single else {},
+        )
+        return Upload(
+            grant,
+            State.INITIATING,
+            fingerprint=wanted.fingerprint,
+            request_digest=wanted.digest(),
+        )
+
+    def _check_wanted(self, policy: Policy, wanted: Wanted) -> Plan:
+        """The plan. Raises InvalidRequest naming every field that the policy does not allow."""
+        wrong: list[Violation] = []
+        capabilities = self._objects.capabilities
+        if wanted.size_bytes > policy.max_size_bytes:
+            wrong.append(
+                Violation("size_bytes", f"the policy allows {policy.max_size_bytes} bytes")
+            )
+        if not policy.allows_type(wanted.content_type):
+            allowed = ", ".join(policy.content_types)
+            wrong.append(Violation("content_type", f"the policy allows {allowed}"))
+        if wanted.checksum is not Checksum.NONE and wanted.checksum not in capabilities.checksums:
+            allowed = ", ".join(sorted(capabilities.checksums)) or "none"
+            wrong.append(Violation("checksum_algorithm", f"storage can verify {allowed}"))
+        if not wrong:
+            size = wanted.part_size_bytes or policy.part_size_bytes
+            try:
+                return make_plan(wanted.size_bytes, size, capabilities.limits)
+            except ValueError as too_large:
+                wrong.append(Violation("size_bytes", str(too_large)))
+        raise InvalidRequest(wrong)
+
+    def _sid(self, caller: Caller, request_id: str) -> str:
+        """The same for a repeated request, so that the repeat meets the first one's row."""
+        if not request_id:
+            return self._random_bytes(16).hex()
+        named = msgpack.packb((caller.tenant, caller.subject, request_id.lower()))
+        return hashlib.sha256(b"partway sid\0" + named).digest()[:16].hex()

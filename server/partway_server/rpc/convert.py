@@ -1,0 +1,192 @@
+"""Between the messages of the proto and the nouns of the service. No decision is taken here."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from urllib.parse import quote
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from partway.v1 import upload_pb2
+from partway.v1 import upload_service_pb2 as pb
+
+from partway_server.coordinator import Presigned, Progress, Selection
+from partway_server.objects.base import StoredPart
+from partway_server.opening import Wanted
+from partway_server.policy import Policy
+from partway_server.rpc.validate import MAX_BATCH_PARTS
+from partway_server.sessions.base import Cursor
+from partway_server.settling import ExpectedPart
+from partway_server.uploads import AbortReason, Checksum, State, Upload
+
+STREAM_BATCH = 48
+"""Parts in one message of the stream: large enough that messages cost little, small enough that
+other calls do not wait for one (see bench/README.md)."""
+
+MAX_MISSING_RUNS = 1000
+
+_STATES = {state: upload_pb2.UploadState.Value(f"UPLOAD_STATE_{state.name}") for state in State}
+_REASONS = {r: upload_pb2.AbortReason.Value(f"ABORT_REASON_{r.name}") for r in AbortReason}
+_CHECKSUMS = {
+    Checksum.NONE: upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED,
+    Checksum.CRC32C: upload_pb2.CHECKSUM_ALGORITHM_CRC32C,
+    Checksum.SHA256: upload_pb2.CHECKSUM_ALGORITHM_SHA256,
+    Checksum.CRC64NVME: upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME,
+}
+
+
+def wanted(request: pb.InitializeRequest) -> Wanted:
+    """What an InitializeRequest asks for, with the defaults filled in."""
+    algorithms = {value: checksum for checksum, value in _CHECKSUMS.items()}
+    return Wanted(
+        policy=request.policy or "default",
+        file_name=request.file_name,
+        size_bytes=request.size_bytes,
+        content_type=request.content_type or "application/octet-stream",
+        metadata=dict(request.metadata),
+        part_size_bytes=request.part_size_bytes,
+        checksum=algorithms[request.checksum_algorithm],
+        fingerprint=request.fingerprint,
+        request_id=request.request_id,
+    )
+
+
+def selection(
+    request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, limit: int | None
+) -> Selection:
+    """What a request to presign selects."""
+    lifetime = request.url_lifetime if request.HasField("url_lifetime") else None
+    return Selection(
+        ranges=[(run.first, run.last) for run in request.ranges],
+        checksums={c.part_number: c.checksum for c in request.checksums},
+        lifetime=timedelta(seconds=lifetime.seconds) if lifetime else None,
+        limit=limit,
+    )
+
+
+def first_parts(upload: Upload, count: int) -> Selection:
+    """The first `count` parts of a new Upload."""
+    return Selection(ranges=[(1, min(count, upload.grant.plan.part_count))])
+
+
+def expected(request: pb.CompleteRequest) -> list[ExpectedPart]:
+    """What a CompleteRequest says was sent."""
+    return [
+        ExpectedPart(p.part_number, p.size_bytes, p.etag.strip('"'), p.checksum)
+        for p in request.parts
+    ]
+
+
+def state_filter(state: "upload_pb2.UploadState.ValueType") -> State | None:
+    """The state to list, or None for any."""
+    return next((s for s, value in _STATES.items() if value == state), None)
+
+
+def upload(upload: Upload, upload_id: str) -> upload_pb2.Upload:
+    """An Upload as callers see it."""
+    grant, plan = upload.grant, upload.grant.plan
+    message = upload_pb2.Upload(
+        id=upload_id,
+        state=_STATES[upload.state],
+        policy=grant.policy,
+        object=_object(upload),
+        size_bytes=plan.size_bytes,
+        part_size_bytes=plan.part_size_bytes,
+        part_count=plan.part_count,
+        last_part_size_bytes=plan.last_part_size_bytes,
+        content_type=grant.content_type,
+        checksum_algorithm=_CHECKSUMS[grant.checksum],
+        create_time=timestamp(grant.create_time),
+        expire_time=timestamp(grant.expire_time),
+        fingerprint=upload.fingerprint,
+    )
+    if upload.abort_reason is not None:
+        message.abort_reason = _REASONS[upload.abort_reason]
+    return message
+
+
+def _object(upload: Upload) -> upload_pb2.Object:
+    grant = upload.grant
+    message = upload_pb2.Object(
+        bucket=grant.bucket, key=grant.key, uri=f"s3://{grant.bucket}/{quote(grant.key)}"
+    )
+    if upload.object is not None:
+        message.etag = upload.object.etag
+        message.version_id = upload.object.version_id
+        message.size_bytes = upload.object.size_bytes
+    return message
+
+
+def limits(policy: Policy) -> pb.Limits:
+    """What the policy allows from here on."""
+    message = pb.Limits(max_batch_parts=MAX_BATCH_PARTS)
+    message.max_url_lifetime.FromSeconds(policy.max_url_seconds)
+    return message
+
+
+def presigned_parts(presigned: Presigned) -> Iterator[upload_pb2.PresignedPart]:
+    """One message for each part, signed as it is asked for."""
+    plan, expire_time = presigned.plan, timestamp(presigned.signer.expire_time)
+    for part in presigned.signer.sign(presigned.numbers, presigned.checksums):
+        yield upload_pb2.PresignedPart(
+            part_number=part.number,
+            method="PUT",
+            url=part.url,
+            headers=part.headers,
+            offset_bytes=plan.offset(part.number),
+            size_bytes=plan.size(part.number),
+            expire_time=expire_time,
+        )
+
+
+def presign_stream(presigned: Presigned) -> Iterator[pb.PresignPartsResponse]:
+    """The messages of a stream. There is always one, and the last says that nothing remains."""
+    remaining = len(presigned.numbers)
+    parts = presigned_parts(presigned)
+    while batch := list(islice(parts, STREAM_BATCH)):
+        remaining -= len(batch)
+        yield pb.PresignPartsResponse(parts=batch, remaining_count=remaining)
+    if not presigned.numbers:
+        yield pb.PresignPartsResponse()
+
+
+def part(stored: StoredPart) -> upload_pb2.Part:
+    """A part as storage holds it."""
+    return upload_pb2.Part(
+        part_number=stored.number,
+        size_bytes=stored.size_bytes,
+        etag=stored.etag,
+        checksum=stored.checksum,
+    )
+
+
+def progress(progress: Progress) -> upload_pb2.Progress:
+    """What storage holds of an Upload."""
+    return upload_pb2.Progress(
+        parts_stored=progress.parts_stored,
+        bytes_stored=progress.bytes_stored,
+        missing=_runs(progress.missing[:MAX_MISSING_RUNS]),
+    )
+
+
+def _runs(runs: Sequence[tuple[int, int]]) -> list[upload_pb2.PartRange]:
+    return [upload_pb2.PartRange(first=first, last=last) for first, last in runs]
+
+
+def cursor(page_token: str) -> Cursor | None:
+    """Where a page of Uploads begins. The token was checked before."""
+    if not page_token:
+        return None
+    seconds, _, sid = page_token.partition("-")
+    return Cursor(datetime.fromtimestamp(int(seconds), UTC), sid)
+
+
+def page_token(cursor: Cursor | None) -> str:
+    """A cursor as text."""
+    return f"{int(cursor.create_time.timestamp())}-{cursor.sid}" if cursor else ""
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """A moment as the proto has it."""
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message

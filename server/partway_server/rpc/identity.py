@@ -1,0 +1,35 @@
+"""Who calls."""
+
+from collections.abc import Mapping
+
+from partway_server.errors import CallerUnknown
+from partway_server.policy import valid_tenant
+from partway_server.uploads import Caller
+
+TENANT_KEY = "partway-tenant"
+SUBJECT_KEY = "partway-subject"
+
+MAX_SUBJECT_CHARS = 128
+
+
+class Identity:
+    """Tells the caller from the call's metadata, or, if not trusted, takes all for one caller.
+
+    The metadata is believed as it is: only what stands in front of the service, and removes what
+    comes from outside, makes it worth believing.
+    """
+
+    def __init__(self, *, trust_metadata: bool) -> None:
+        self._trust_metadata = trust_metadata
+
+    def caller(self, metadata: Mapping[str, str | bytes]) -> Caller:
+        """The caller. Raises CallerUnknown if the metadata does not name one that can be used."""
+        if not self._trust_metadata:
+            return Caller("default", "")
+        tenant = metadata.get(TENANT_KEY, "")
+        if not isinstance(tenant, str) or not valid_tenant(tenant):
+            raise CallerUnknown(TENANT_KEY)
+        subject = metadata.get(SUBJECT_KEY, "")
+        if not isinstance(subject, str) or len(subject) > MAX_SUBJECT_CHARS:
+            raise CallerUnknown(SUBJECT_KEY)
+        return Caller(tenant, subject)

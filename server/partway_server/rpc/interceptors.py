@@ -1,0 +1,176 @@
+"""What every call passes through, outermost first.
+
+1. `Boundary` is outermost, so that nothing raised anywhere below reaches a caller as it is:
+   grpc.aio sends the text of any exception that nobody stops. It also decodes requests, since a
+   request that cannot be decoded would otherwise be UNKNOWN.
+2. `Admission` comes next: a call that is turned away costs no more than its decoding.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+from grpc_status import rpc_status
+
+from partway_server import errors
+from partway_server.rpc.status import internal, status_of
+
+logger = logging.getLogger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = Any
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
+
+
+def budget_seconds(context: Context, cap_seconds: float) -> float:
+    """How long a call may take and still be answered before its caller gives up."""
+    remaining = context.time_remaining()
+    if remaining is None:
+        return cap_seconds
+    return min(remaining * 0.9, remaining - 0.02, cap_seconds)
+
+
+class Boundary(grpc.aio.ServerInterceptor):
+    """Decodes requests, keeps calls within their time, and turns errors into statuses."""
+
+    def __init__(self, *, timeout_seconds: float, random_bytes: Callable[[int], bytes]) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._random_bytes = random_bytes
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler:
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.request_streaming:
+            return handler
+        method, decode = handler_call_details.method, handler.request_deserializer
+        # Without a deserializer of its own, gRPC hands the bytes over as they came.
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(method, decode, handler.unary_stream),
+                response_serializer=handler.response_serializer,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(method, decode, handler.unary_unary),
+            response_serializer=handler.response_serializer,
+        )
+
+    def _unary(self, method: str, decode: Any, behaviour: Any) -> Any:
+        async def call(raw: bytes, context: Context) -> Any:
+            begun = time.monotonic()
+            try:
+                async with asyncio.timeout(budget_seconds(context, self._timeout_seconds)):
+                    response = await behaviour(_decoded(decode, raw), context)
+            except Exception as error:
+                await self._fail(method, begun, context, error)
+            _log(method, begun, "OK")
+            return response
+
+        return call
+
+    def _stream(self, method: str, decode: Any, behaviour: Any) -> Any:
+        async def call(raw: bytes, context: Context) -> AsyncIterator[Any]:
+            begun = time.monotonic()
+            try:
+                async with aclosing(behaviour(_decoded(decode, raw), context)) as responses:
+                    # Only the first message waits for Redis and storage. After it, the pace is
+                    # the reader's.
+                    async with asyncio.timeout(budget_seconds(context, self._timeout_seconds)):
+                        first = await anext(responses)
+                    yield first
+                    async for response in responses:
+                        yield response
+            except Exception as error:
+                await self._fail(method, begun, context, error)
+            _log(method, begun, "OK")
+
+        return call
+
+    async def _fail(self, method: str, begun: float, context: Context, error: Exception) -> None:
+        """End the call with the status of `error`. Always raises."""
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        if isinstance(error, NotImplementedError):
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this service has no such method")
+        if isinstance(error, TimeoutError):
+            error = errors.TimedOut()
+        if isinstance(error, errors.UploadError):
+            _log(method, begun, type(error).__name__)
+            await context.abort_with_status(rpc_status.to_status(status_of(error)))
+        reference = self._random_bytes(8).hex()
+        logger.error("%s failed, reference %s", method, reference, exc_info=error)
+        _log(method, begun, "internal")
+        await context.abort_with_status(rpc_status.to_status(internal(reference)))
+
+
+class Admission(grpc.aio.ServerInterceptor):
+    """Turns calls away while as many are in progress as the service takes.
+
+    Health and reflection are always let in.
+    """
+
+    def __init__(self, *, max_calls: int) -> None:
+        self._max_calls = max_calls
+        self._calls = 0
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler:
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith("/partway."):
+            return handler
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(handler.unary_stream),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(handler.unary_unary),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+    def _unary(self, behaviour: Any) -> Any:
+        async def call(request: Any, context: Context) -> Any:
+            self._enter()
+            try:
+                return await behaviour(request, context)
+            finally:
+                self._calls -= 1
+
+        return call
+
+    def _stream(self, behaviour: Any) -> Any:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            self._enter()
+            try:
+                async with aclosing(behaviour(request, context)) as responses:
+                    async for response in responses:
+                        yield response
+            finally:
+                self._calls -= 1
+
+        return call
+
+    def _enter(self) -> None:
+        if self._calls >= self._max_calls:
+            raise errors.Overloaded
+        self._calls += 1
+
+
+def _decoded(decode: Any, raw: bytes) -> Any:
+    try:
+        return decode(raw)
+    except Exception as error:
+        raise errors.UndecodableRequest("the request cannot be decoded") from error
+
+
+def _log(method: str, begun: float, outcome: str) -> None:
+    milliseconds = (time.monotonic() - begun) * 1000
+    extra = {"rpc": method.rpartition("/")[2], "outcome": outcome, "ms": round(milliseconds, 1)}
+    logger.info("%s %s %.1f ms", extra["rpc"], outcome, milliseconds, extra=extra)

@@ -1,0 +1,66 @@
+"""The gRPC server around the servicer: interceptors, health, reflection, limits of the wire."""
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from partway.v1 import upload_service_pb2, upload_service_pb2_grpc
+
+from partway_server.rpc.interceptors import Admission, Boundary
+from partway_server.rpc.servicer import UploadServicer
+
+SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_name
+
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.max_concurrent_streams", 256),
+    # Callers behind a load balancer move to new replicas when connections end of age.
+    ("grpc.max_connection_age_ms", 15 * 60 * 1000),
+    ("grpc.max_connection_age_grace_ms", 60 * 1000),
+    ("grpc.keepalive_time_ms", 60 * 1000),
+    ("grpc.keepalive_timeout_ms", 20 * 1000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 20 * 1000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Workers share the port; the kernel spreads connections over them.
+    ("grpc.so_reuseport", 1),
+)
+
+
+class RpcServer:
+    """A grpc.aio server with one UploadServicer, not yet listening."""
+
+    def __init__(
+        self,
+        *,
+        servicer: UploadServicer,
+        boundary: Boundary,
+        admission: Admission,
+        reflect: bool,
+    ) -> None:
+        self._server = grpc.aio.server(interceptors=(boundary, admission), options=_OPTIONS)
+        self._health = health.aio.HealthServicer()
+        upload_service_pb2_grpc.add_UploadServiceServicer_to_server(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if reflect:
+            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+
+    def bind(self, address: str) -> int:
+        """Take the address; returns the port. Raises RuntimeError if it cannot be had."""
+        return self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Begin to serve, and say so in the health service."""
+        await self._server.start()
+        for name in ("", SERVICE):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def leave(self) -> None:
+        """Say NOT_SERVING from now on, so that load balancers look elsewhere."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no more calls, and end those in progress after `grace_seconds`."""
+        await self._server.stop(grace_seconds)

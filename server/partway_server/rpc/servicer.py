@@ -1,0 +1,136 @@
+"""The RPCs. Each handler is: check, call, convert."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+
+from partway.v1 import upload_pb2
+from partway.v1 import upload_service_pb2 as pb
+from partway.v1 import upload_service_pb2_grpc as rpc
+
+from partway_server.coordinator import Coordinator
+from partway_server.plan import MAX_PARTS
+from partway_server.policy import Policy
+from partway_server.rpc import convert, validate
+from partway_server.rpc.identity import Identity
+from partway_server.rpc.interceptors import Context, budget_seconds
+from partway_server.uploads import Caller, Checksum, State, Upload
+
+
+class UploadServicer(rpc.UploadServiceServicer):
+    """UploadService over a Coordinator."""
+
+    def __init__(
+        self,
+        *,
+        coordinator: Coordinator,
+        policies: Mapping[str, Policy],
+        identity: Identity,
+        timeout_seconds: float,
+    ) -> None:
+        self._coordinator = coordinator
+        self._policies = policies
+        self._identity = identity
+        self._timeout_seconds = timeout_seconds
+
+    async def Initialize(
+        self, request: pb.InitializeRequest, context: Context
+    ) -> pb.InitializeResponse:
+        validate.initialize(request)
+        caller = self._caller(context)
+        upload = await self._coordinator.initialize(caller, convert.wanted(request))
+        response = pb.InitializeResponse(
+            upload=self._message(upload), limits=convert.limits(self._policies[upload.grant.policy])
+        )
+        if (
+            request.presign_parts
+            and upload.state is State.ACTIVE
+            and upload.grant.checksum is Checksum.NONE
+        ):
+            selection = convert.first_parts(upload, request.presign_parts)
+            presigned = await self._coordinator.presign(caller, response.upload.id, selection)
+            response.parts.extend(convert.presigned_parts(presigned))
+        return response
+
+    async def PresignParts(
+        self, request: pb.PresignPartsRequest, context: Context
+    ) -> AsyncIterator[pb.PresignPartsResponse]:
+        validate.presign(request, MAX_PARTS)
+        presigned = await self._coordinator.presign(
+            self._caller(context), request.upload_id, convert.selection(request, None)
+        )
+        for message in convert.presign_stream(presigned):
+            yield message
+            # Other calls get their turn between messages, however fast the reader is.
+            await asyncio.sleep(0)
+
+    async def BatchPresignParts(
+        self, request: pb.BatchPresignPartsRequest, context: Context
+    ) -> pb.BatchPresignPartsResponse:
+        validate.presign(request, validate.MAX_BATCH_PARTS)
+        presigned = await self._coordinator.presign(
+            self._caller(context),
+            request.upload_id,
+            convert.selection(request, validate.MAX_BATCH_PARTS),
+        )
+        return pb.BatchPresignPartsResponse(parts=convert.presigned_parts(presigned))
+
+    async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
+        validate.complete(request)
+        # The answer COMPLETING is to come before the time is up, with room for one more look.
+        wait = timedelta(seconds=0.8 * budget_seconds(context, self._timeout_seconds))
+        upload = await self._coordinator.complete(
+            self._caller(context), request.upload_id, convert.expected(request), wait
+        )
+        return pb.CompleteResponse(upload=self._message(upload))
+
+    async def Abort(self, request: pb.AbortRequest, context: Context) -> pb.AbortResponse:
+        validate.abort(request)
+        upload = await self._coordinator.abort(self._caller(context), request.upload_id)
+        return pb.AbortResponse(upload=self._message(upload))
+
+    async def ListParts(
+        self, request: pb.ListPartsRequest, context: Context
+    ) -> pb.ListPartsResponse:
+        validate.list_parts(request)
+        parts, more = await self._coordinator.list_parts(
+            self._caller(context),
+            request.upload_id,
+            after=int(request.page_token or 0),
+            limit=request.page_size or validate.MAX_BATCH_PARTS,
+        )
+        token = str(parts[-1].number) if more else ""
+        return pb.ListPartsResponse(parts=map(convert.part, parts), next_page_token=token)
+
+    async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
+        validate.status(request)
+        upload, progress = await self._coordinator.status(
+            self._caller(context),
+            request.upload_id,
+            progress=request.view == pb.STATUS_VIEW_PROGRESS,
+        )
+        return pb.StatusResponse(
+            upload=self._message(upload),
+            progress=convert.progress(progress) if progress else None,
+        )
+
+    async def ListUploads(
+        self, request: pb.ListUploadsRequest, context: Context
+    ) -> pb.ListUploadsResponse:
+        validate.list_uploads(request)
+        uploads, following = await self._coordinator.list_uploads(
+            self._caller(context),
+            state=convert.state_filter(request.state),
+            fingerprint=request.fingerprint,
+            before=convert.cursor(request.page_token),
+            limit=request.page_size or 50,
+        )
+        return pb.ListUploadsResponse(
+            uploads=map(self._message, uploads), next_page_token=convert.page_token(following)
+        )
+
+    def _caller(self, context: Context) -> Caller:
+        return self._identity.caller(dict(context.invocation_metadata() or ()))
+
+    def _message(self, upload: Upload) -> upload_pb2.Upload:
+        return convert.upload(upload, self._coordinator.upload_id(upload))

@@ -1,0 +1,183 @@
+"""Every limit of every request field, as the comments in the proto say them.
+
+One function for each request. Each raises InvalidRequest with all violations that it finds, at
+most 50: what is checked here needs nothing but the request.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from partway.v1 import upload_pb2
+from partway.v1 import upload_service_pb2 as pb
+
+from partway_server.errors import InvalidRequest, Violation
+from partway_server.plan import GIB, MAX_PARTS
+from partway_server.policy import MAX_URL_SECONDS, MIN_URL_SECONDS
+from partway_server.sealing import MAX_ID_CHARS
+
+MAX_BATCH_PARTS = 1000
+MAX_PAGE_UPLOADS = 200
+
+_MAX_RANGES = 1000
+_MAX_VIOLATIONS = 50
+_POLICY = re.compile(r"[a-z0-9_-]{1,64}")
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+( *;[\x20-\x7e]*)?", re.ASCII)
+_METADATA_KEY = re.compile(r"(?!partway-)[a-z0-9-]{1,64}")
+_METADATA_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
+_PRINTABLE = re.compile(r"[\x20-\x7e]*")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_PART_TOKEN = re.compile(r"[1-9][0-9]{0,4}")
+_UPLOAD_TOKEN = re.compile(r"[0-9]{1,12}-[0-9a-f]{32}")
+
+
+def initialize(request: pb.InitializeRequest) -> None:
+    """Check an InitializeRequest."""
+    _refuse_if(_initialize(request))
+
+
+def presign(request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, max_parts: int) -> None:
+    """Check a PresignPartsRequest or a BatchPresignPartsRequest."""
+    _refuse_if(_presign(request, max_parts))
+
+
+def complete(request: pb.CompleteRequest) -> None:
+    """Check a CompleteRequest."""
+    _refuse_if(_complete(request))
+
+
+def abort(request: pb.AbortRequest) -> None:
+    """Check an AbortRequest."""
+    _refuse_if(_upload_id(request.upload_id))
+
+
+def list_parts(request: pb.ListPartsRequest) -> None:
+    """Check a ListPartsRequest."""
+    _refuse_if(_list_parts(request))
+
+
+def status(request: pb.StatusRequest) -> None:
+    """Check a StatusRequest."""
+    _refuse_if(_status(request))
+
+
+def list_uploads(request: pb.ListUploadsRequest) -> None:
+    """Check a ListUploadsRequest."""
+    _refuse_if(_list_uploads(request))
+
+
+def _refuse_if(violations: Iterator[Violation]) -> None:
+    found = [v for v, _ in zip(violations, range(_MAX_VIOLATIONS), strict=False)]
+    if found:
+        raise InvalidRequest(found)
+
+
+def _initialize(request: pb.InitializeRequest) -> Iterator[Violation]:
+    if request.policy and not _POLICY.fullmatch(request.policy):
+        yield Violation("policy", "1 to 64 of a-z, 0-9, _, -")
+    if len(request.file_name) > 1024:
+        yield Violation("file_name", "at most 1,024 characters")
+    if request.size_bytes < 0:
+        yield Violation("size_bytes", "0 or more")
+    if request.content_type and not (
+        len(request.content_type) <= 255 and _MEDIA_TYPE.fullmatch(request.content_type)
+    ):
+        yield Violation("content_type", "type/subtype, at most 255 ASCII characters")
+    yield from _metadata(request.metadata)
+    if not 0 <= request.part_size_bytes <= 5 * GIB:
+        yield Violation("part_size_bytes", f"0 to {5 * GIB}")
+    if request.checksum_algorithm not in upload_pb2.ChecksumAlgorithm.values():
+        yield Violation("checksum_algorithm", "one of the values of ChecksumAlgorithm")
+    yield from _fingerprint(request.fingerprint)
+    if request.request_id and not _UUID.fullmatch(request.request_id):
+        yield Violation("request_id", "a UUID in its 36-character form, or empty")
+    if not 0 <= request.presign_parts <= MAX_BATCH_PARTS:
+        yield Violation("presign_parts", f"0 to {MAX_BATCH_PARTS}")
+
+
+def _metadata(metadata: Mapping[str, str]) -> Iterator[Violation]:
+    if len(metadata) > 32:
+        yield Violation("metadata", "at most 32 entries")
+    if sum(len(k.encode()) + len(v.encode()) for k, v in metadata.items()) > 2048:
+        yield Violation("metadata", "at most 2,048 bytes in all")
+    if not all(_METADATA_KEY.fullmatch(key) for key in metadata):
+        yield Violation("metadata", "keys are 1 to 64 of a-z, 0-9, -, not beginning with partway-")
+    if not all(_METADATA_VALUE.fullmatch(value) for value in metadata.values()):
+        yield Violation("metadata", "values are printable ASCII, with no space at either end")
+
+
+def _presign(
+    request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, max_parts: int
+) -> Iterator[Violation]:
+    yield from _upload_id(request.upload_id)
+    if len(request.ranges) > _MAX_RANGES:
+        yield Violation("ranges", f"at most {_MAX_RANGES:,} ranges")
+    for i, run in enumerate(request.ranges):
+        if not 1 <= run.first <= run.last <= MAX_PARTS:
+            yield Violation(f"ranges[{i}]", f"1 <= first <= last <= {MAX_PARTS:,}")
+    if sum(run.last - run.first + 1 for run in request.ranges) > max_parts:
+        yield Violation("ranges", f"at most {max_parts:,} parts in all")
+    if len(request.checksums) > max_parts:
+        yield Violation("checksums", f"at most {max_parts:,}")
+    yield from _numbers("checksums", (c.part_number for c in request.checksums))
+    if request.HasField("url_lifetime"):
+        seconds = request.url_lifetime.seconds
+        if not MIN_URL_SECONDS <= seconds <= MAX_URL_SECONDS:
+            yield Violation("url_lifetime", f"{MIN_URL_SECONDS} to {MAX_URL_SECONDS} seconds")
+
+
+def _complete(request: pb.CompleteRequest) -> Iterator[Violation]:
+    yield from _upload_id(request.upload_id)
+    if len(request.parts) > MAX_PARTS:
+        yield Violation("parts", f"at most {MAX_PARTS:,}")
+    yield from _numbers("parts", (part.part_number for part in request.parts))
+    for i, part in enumerate(request.parts):
+        if part.size_bytes < 0:
+            yield Violation(f"parts[{i}].size_bytes", "0 or more")
+        if len(part.etag) > 128:
+            yield Violation(f"parts[{i}].etag", "at most 128 characters")
+        if len(part.checksum) not in (0, 4, 8, 32):
+            yield Violation(f"parts[{i}].checksum", "4, 8 or 32 bytes, or none")
+
+
+def _numbers(field: str, numbers: Iterable[int]) -> Iterator[Violation]:
+    seen: set[int] = set()
+    for i, number in enumerate(numbers):
+        if not 1 <= number <= MAX_PARTS:
+            yield Violation(f"{field}[{i}].part_number", f"1 to {MAX_PARTS:,}")
+        elif number in seen:
+            yield Violation(f"{field}[{i}].part_number", "each part once")
+        seen.add(number)
+
+
+def _list_parts(request: pb.ListPartsRequest) -> Iterator[Violation]:
+    yield from _upload_id(request.upload_id)
+    if not 0 <= request.page_size <= MAX_BATCH_PARTS:
+        yield Violation("page_size", f"0 to {MAX_BATCH_PARTS}")
+    if request.page_token and not _PART_TOKEN.fullmatch(request.page_token):
+        yield Violation("page_token", "a next_page_token of ListParts, or empty")
+
+
+def _status(request: pb.StatusRequest) -> Iterator[Violation]:
+    yield from _upload_id(request.upload_id)
+    if request.view not in pb.StatusView.values():
+        yield Violation("view", "one of the values of StatusView")
+
+
+def _list_uploads(request: pb.ListUploadsRequest) -> Iterator[Violation]:
+    if request.state not in upload_pb2.UploadState.values():
+        yield Violation("state", "one of the values of UploadState")
+    yield from _fingerprint(request.fingerprint)
+    if not 0 <= request.page_size <= MAX_PAGE_UPLOADS:
+        yield Violation("page_size", f"0 to {MAX_PAGE_UPLOADS}")
+    if request.page_token and not _UPLOAD_TOKEN.fullmatch(request.page_token):
+        yield Violation("page_token", "a next_page_token of ListUploads, or empty")
+
+
+def _upload_id(upload_id: str) -> Iterator[Violation]:
+    if not 1 <= len(upload_id) <= MAX_ID_CHARS:
+        yield Violation("upload_id", f"1 to {MAX_ID_CHARS:,} characters")
+
+
+def _fingerprint(fingerprint: str) -> Iterator[Violation]:
+    if len(fingerprint) > 128 or not _PRINTABLE.fullmatch(fingerprint):
+        yield Violation("fingerprint", "at most 128 printable ASCII characters")

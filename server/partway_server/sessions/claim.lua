@@ -1,0 +1,27 @@
+-- Takes an Upload into a leased state. Returns {1 if it was claimed, the row}.
+-- KEYS: row, due
+-- ARGV: now, mark, sid, target, lease, after_lease, manifest, states it may be claimed from,
+--       leased states
+
+local now = time_ms(ARGV[1])
+local state, lease_until, mark =
+  unpack(redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'mark'))
+if not state then
+  return {0, {}}
+end
+if mark == ARGV[2] then
+  return {1, redis.call('HGETALL', KEYS[1])}
+end
+local held = listed(ARGV[9], state) and ahead(lease_until, now)
+if held or not listed(ARGV[8], state) then
+  return {0, redis.call('HGETALL', KEYS[1])}
+end
+
+lease_until = now + ARGV[5]
+redis.call('HINCRBY', KEYS[1], 'epoch', 1)
+redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'state', ARGV[4], 'lease_until', lease_until)
+if ARGV[7] ~= '' then
+  redis.call('HSET', KEYS[1], 'manifest', ARGV[7])
+end
+redis.call('ZADD', KEYS[2], lease_until + ARGV[6], ARGV[3])
+return {1, redis.call('HGETALL', KEYS[1])}

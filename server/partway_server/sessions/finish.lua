@@ -1,0 +1,18 @@
+-- Stores the outcome of a claim. Returns 1 if that claim was the last, and may end so.
+-- KEYS: row, due, own
+-- ARGV: now, mark, sid, epoch, due, keep, states it may be finished from, then the fields and
+--       values of the outcome
+
+local now = time_ms(ARGV[1])
+local state, epoch, mark = unpack(redis.call('HMGET', KEYS[1], 'state', 'epoch', 'mark'))
+if mark == ARGV[2] then
+  return 1
+end
+if epoch ~= ARGV[4] or not listed(ARGV[7], state) then
+  return 0
+end
+
+redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', '', unpack(ARGV, 8))
+redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
+keep_until(KEYS[1], KEYS[3], ARGV[5], now, ARGV[6])
+return 1

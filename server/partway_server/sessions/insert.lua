@@ -1,0 +1,16 @@
+-- Stores a row if there is none. Returns {1 if it was stored, the row}.
+-- KEYS: row, due, own
+-- ARGV: now, mark, sid, position, due, keep, lease ('' for none), then the row's fields and values
+
+local now = time_ms(ARGV[1])
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local repeated = redis.call('HGET', KEYS[1], 'mark') == ARGV[2]
+  return {repeated and 1 or 0, redis.call('HGETALL', KEYS[1])}
+end
+
+local lease_until = ARGV[7] ~= '' and now + ARGV[7] or ''
+redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', lease_until, unpack(ARGV, 8))
+redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
+redis.call('ZADD', KEYS[3], 0, ARGV[4])
+keep_until(KEYS[1], KEYS[3], ARGV[5], now, ARGV[6])
+return {1, redis.call('HGETALL', KEYS[1])}

@@ -1,0 +1,118 @@
+"""Sessions in the memory of one process: for tests, and for a service that runs alone.
+
+No method awaits anything, so each is one atomic step of the event loop.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from partway_server.clock import Clock
+from partway_server.sessions.base import AFTER_LEASE, Cursor
+from partway_server.uploads import CLAIMS, FINISHES, LEASED, Caller, State, Upload
+
+
+class MemorySessions:
+    """Keeps every row until it is removed; all of them are lost with the process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._rows: dict[str, Upload] = {}
+        self._due: dict[str, datetime] = {}
+
+    async def insert(
+        self, upload: Upload, due: datetime, lease: timedelta | None = None
+    ) -> tuple[Upload, bool]:
+        if row := self._rows.get(upload.sid):
+            return row, False
+        held = lease is not None and upload.state in LEASED
+        row = replace(upload, lease_until=self._clock.now() + lease if held and lease else None)
+        self._store(row, due)
+        return row, True
+
+    async def get(self, sid: str) -> Upload | None:
+        return self._rows.get(sid)
+
+    async def claim(
+        self, sid: str, target: State, lease: timedelta, manifest: bytes = b""
+    ) -> tuple[Upload | None, bool]:
+        row = self._rows.get(sid)
+        if row is None or target not in CLAIMS or not row.may_claim(target, self._clock.now()):
+            return row, False
+        until = self._clock.now() + lease
+        row = replace(row.claimed(target, until), manifest=manifest or row.manifest)
+        self._store(row, until + AFTER_LEASE)
+        return row, True
+
+    async def renew(self, sid: str, epoch: int, lease: timedelta) -> bool:
+        row = self._rows.get(sid)
+        if row is None or row.epoch != epoch or not row.leased(self._clock.now()):
+            return False
+        until = self._clock.now() + lease
+        self._store(replace(row, lease_until=until), until + AFTER_LEASE)
+        return True
+
+    async def finish(self, upload: Upload, due: datetime) -> bool:
+        row = self._rows.get(upload.sid)
+        if row is None or row.epoch != upload.epoch:
+            return False
+        if upload.state not in FINISHES.get(row.state, ()):
+            return False
+        outcome = replace(
+            upload,
+            lease_until=None,
+            fingerprint=row.fingerprint,
+            request_digest=row.request_digest,
+        )
+        self._store(outcome, due)
+        return True
+
+    async def remove(self, sid: str, epoch: int) -> bool:
+        row = self._rows.get(sid)
+        if row is not None and row.epoch != epoch:
+            return False
+        self._rows.pop(sid, None)
+        self._due.pop(sid, None)
+        return True
+
+    async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
+        now = self._clock.now()
+        waiting = sorted((due, sid) for sid, due in self._due.items() if due <= now)
+        taken = [sid for _, sid in waiting[:limit]]
+        self._due.update(dict.fromkeys(taken, now + again))
+        return taken
+
+    async def list_uploads(
+        self,
+        caller: Caller,
+        *,
+        state: State | None,
+        fingerprint: str,
+        before: Cursor | None,
+        limit: int,
+    ) -> tuple[Sequence[Upload], Cursor | None]:
+        found = [
+            row
+            for row in self._rows.values()
+            if row.grant.caller == caller
+            and (state is None or row.state is state)
+            and (not fingerprint or row.fingerprint == fingerprint)
+            and (before is None or _place(row) < (before.create_time, before.sid))
+        ]
+        found.sort(key=_place, reverse=True)
+        page = found[:limit]
+        return page, Cursor(*_place(page[-1])) if len(found) > limit else None
+
+    async def check(self) -> None:
+        """Nothing can be set up wrongly."""
+
+    async def aclose(self) -> None:
+        """There are no connections."""
+
+    def _store(self, row: Upload, due: datetime) -> None:
+        self._rows[row.sid] = row
+        self._due[row.sid] = due
+
+
+def _place(row: Upload) -> tuple[datetime, str]:
+    return row.grant.create_time, row.sid

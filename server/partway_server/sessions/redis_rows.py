@@ -1,0 +1,127 @@
+"""What Redis holds of an Upload: the keys, and how a row is written. No I/O.
+
+    partway:{NN}:upload:<sid>             hash: the row, its fields as in `fields`
+    partway:{NN}:due                      sorted set: sids by the time they are due, in ms
+    partway:{NN}:own:<tenant>:<subject>   sorted set: a caller's sids by creation
+
+NN is one of 64 shards, chosen by the sid. It is the hash tag, so that all a script touches is in
+one slot. Names are percent-encoded. Members of `own` all score 0 and begin with the creation time
+in hex, so that a page begins exactly where the last one ended, however many share a second.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+import msgpack
+
+from partway_server.sessions.base import Cursor
+from partway_server.uploads import AbortReason, Caller, Grant, State, StoredObject, Upload
+
+SHARDS = 64
+
+KEEP = timedelta(days=30)
+"""How long past its due time a row stays if no janitor comes. Decides nothing."""
+
+_TIME_DIGITS = 10
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def row_key(sid: str) -> str:
+    return _key(_shard(sid), "upload", sid)
+
+
+def row_prefix(shard: int) -> str:
+    """What the keys of a shard's rows begin with; the sid follows."""
+    return _key(shard, "upload", "")
+
+
+def due_key(shard: int) -> str:
+    return _key(shard, "due")
+
+
+def own_key(shard: int, caller: Caller) -> str:
+    return _key(shard, "own", caller.tenant, caller.subject)
+
+
+def keys_of(grant: Grant) -> tuple[str, str, str]:
+    """The keys of a row and of the two indexes it is in: row, due, own."""
+    return *claim_keys(grant.sid), own_key(_shard(grant.sid), grant.caller)
+
+
+def claim_keys(sid: str) -> tuple[str, str]:
+    """The keys that a claim changes: row, due."""
+    return row_key(sid), due_key(_shard(sid))
+
+
+def fields(upload: Upload) -> dict[str, str | bytes | int]:
+    """A row but for lease_until and mark, which scripts write. Empty stands for None."""
+    stored = upload.object
+    packed = msgpack.packb((stored.size_bytes, stored.etag, stored.version_id)) if stored else b""
+    return {
+        "grant": upload.grant.pack(),
+        "state": upload.state,
+        "epoch": upload.epoch,
+        "reason": upload.abort_reason or "",
+        "object": packed,
+        "fingerprint": upload.fingerprint,
+        "digest": upload.request_digest,
+        "manifest": upload.manifest,
+    }
+
+
+def upload_from(row: Mapping[bytes, bytes]) -> Upload:
+    """The Upload in a row as HGETALL answers it."""
+    lease_until, reason, stored = row[b"lease_until"], row[b"reason"], row[b"object"]
+    return Upload(
+        grant=Grant.unpack(row[b"grant"]),
+        state=State(row[b"state"].decode()),
+        epoch=int(row[b"epoch"]),
+        lease_until=_EPOCH + timedelta(milliseconds=int(lease_until)) if lease_until else None,
+        abort_reason=AbortReason(reason.decode()) if reason else None,
+        object=StoredObject(*msgpack.unpackb(stored)) if stored else None,
+        fingerprint=row[b"fingerprint"].decode(),
+        request_digest=row[b"digest"],
+        manifest=row[b"manifest"],
+    )
+
+
+def position(create_time: datetime, sid: str) -> str:
+    """The member of `own`: sorts as (create_time, sid) does."""
+    return f"{int(create_time.timestamp()):0{_TIME_DIGITS}x}{sid}"
+
+
+def cursor_at(place: str) -> Cursor:
+    """The Cursor of a `position`."""
+    seconds = int(place[:_TIME_DIGITS], 16)
+    return Cursor(_EPOCH + timedelta(seconds=seconds), place[_TIME_DIGITS:])
+
+
+def moment_ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def span_ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)
+
+
+def words(states: Iterable[State]) -> str:
+    """States as scripts take them: ' one two '."""
+    return f" {' '.join(states)} "
+
+
+def flat(pairs: Mapping[str, str | bytes | int]) -> Iterable[str | bytes | int]:
+    return (item for pair in pairs.items() for item in pair)
+
+
+def unflat(items: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(items[::2], items[1::2], strict=True))
+
+
+def _shard(sid: str) -> int:
+    return int(sid[:2], 16) % SHARDS
+
+
+def _key(shard: int, kind: str, *names: str) -> str:
+    """Every key there is is made here."""
+    return ":".join((f"partway:{{{shard:02d}}}:{kind}", *(quote(name, safe="") for name in names)))

@@ -1,0 +1,330 @@
+"""Every setting: its variable, its default, and one line of why.
+
+The fields of `Settings` are the only table. The environment, the flags, `partway-server settings`
+and the README are made from it.
+"""
+
+import base64
+import binascii
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+_SEALING_KEY_BYTES = 64
+_HIDDEN = "***"
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+class SettingsError(Exception):
+    """The settings do not hold together. `problems` has one line for each, with no secret in it."""
+
+    def __init__(self, problems: Collection[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def _setting(
+    default: Any, why: str, *, secret: bool = False, choices: Collection[str] = (), unset: str = ""
+) -> Any:
+    """`unset` says in words what an empty default comes to."""
+    metadata = {"why": why, "secret": secret, "choices": tuple(choices), "unset": unset}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Settings:
+    """What an operator sets. Make one with `load`; its repr hides secrets."""
+
+    address: str = _setting(
+        "127.0.0.1:50051", "Where gRPC listens, as host:port; 0.0.0.0:50051 in a container."
+    )
+    s3_endpoint: str = _setting("", "Storage as the service reaches it, as a URL.", unset="AWS")
+    s3_public_endpoint: str = _setting(
+        "", "Storage as callers reach it: the URL that presigned URLs begin with.", unset="the same"
+    )
+    s3_region: str = _setting("us-east-1", "The region that requests and URLs are signed for.")
+    s3_access_key: str = _setting("", "Storage credentials.", unset="as the AWS SDK finds them")
+    s3_secret_key: str = _setting("", "The secret that belongs to the access key.", secret=True)
+    s3_session_token: str = _setting(
+        "", "The token that belongs to temporary credentials.", secret=True
+    )
+    s3_addressing: str = _setting(
+        "",
+        "Whether the bucket stands in the path of a URL or in the host name.",
+        choices=("path", "virtual"),
+        unset="path with an endpoint, virtual on AWS",
+    )
+    backend: str = _setting(
+        "",
+        "What the storage is, and so what it can do.",
+        unset="generic with an endpoint, aws without",
+    )
+    bucket: str = _setting("", "The bucket for objects, where a policy names no other.")
+    policy_file: str = _setting(
+        "", "A TOML file, one table for each policy.", unset="one policy, default"
+    )
+    redis_url: str = _setting(
+        "", "Redis 7.0 or newer, or Valkey, as redis://, rediss:// or unix://."
+    )
+    sealing_keys: str = _setting(
+        "",
+        "What seals upload ids: base64 of 64 bytes, comma-separated; the first seals, all open.",
+        secret=True,
+    )
+    identity: str = _setting(
+        "none",
+        "Who calls. none: everybody is tenant default. metadata: a trusted gateway says so"
+        " in partway-tenant and partway-subject.",
+        choices=("none", "metadata"),
+    )
+    reflection: bool = _setting(False, "Whether the server tells its API to tools like grpcurl.")
+    workers: int = _setting(1, "How many processes share the port, about one for each core.")
+    max_concurrent_calls: int = _setting(
+        512, "How many calls a process works on; more are turned away at once."
+    )
+    call_timeout_seconds: float = _setting(
+        30.0, "How long a call may take where the caller sets no deadline of its own."
+    )
+    lease_seconds: float = _setting(
+        30.0, "How long an Upload stays with a process that is gone before another takes over."
+    )
+    janitor_seconds: float = _setting(30.0, "How often to look for Uploads that were left behind.")
+    drain_seconds: float = _setting(
+        5.0, "How long NOT_SERVING is shown before the server stops, for load balancers to see it."
+    )
+    grace_seconds: float = _setting(20.0, "How long calls in progress may run on at the end.")
+    log_level: str = _setting(
+        "info", "How much is logged.", choices=("debug", "info", "warning", "error")
+    )
+    json_logs: bool = _setting(False, "Whether logs are JSON lines.")
+
+    @classmethod
+    def load(
+        cls,
+        environ: Mapping[str, str],
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        backends: Collection[str] = (),
+    ) -> Self:
+        """The settings in `environ`, with `overrides` by field name before them.
+
+        `backends` are the names that `backend` may have; empty: any. Raises SettingsError.
+        """
+        settings, problems = cls.examine(environ, overrides, backends=backends)
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+    @classmethod
+    def examine(
+        cls,
+        environ: Mapping[str, str],
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        backends: Collection[str] = (),
+    ) -> tuple[Self, list[str]]:
+        """Like `load`, but returns the problems beside the settings, which may be of no use."""
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for setting in fields(cls):
+            given = (overrides or {}).get(setting.name)
+            if given is None:
+                given = environ.get(variable(setting.name), "").strip()
+            if given == "":
+                continue
+            try:
+                values[setting.name] = _parsed(setting, given)
+            except ValueError as error:
+                problems.append(f"{_named(setting.name)}: {error}")
+        settings = cls(**values)._with_defaults()
+        return settings, [*problems, *_problems(settings, backends)]
+
+    def _with_defaults(self) -> Self:
+        """The defaults that depend on other settings."""
+        addressing, backend = ("path", "generic") if self.s3_endpoint else ("virtual", "aws")
+        return replace(
+            self,
+            s3_addressing=self.s3_addressing or addressing,
+            backend=self.backend or backend,
+        )
+
+    @property
+    def host(self) -> str:
+        """The host of `address`, an IPv6 address without its brackets."""
+        return self.address.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port of `address`; 0 lets the system choose."""
+        return int(self.address.rpartition(":")[2])
+
+    def sealing_key_bytes(self) -> list[bytes]:
+        """The sealing keys, decoded."""
+        return [base64.b64decode(key, validate=True) for key in _keys(self.sealing_keys)]
+
+    def shown(self) -> dict[str, Any]:
+        """The values by name, with secrets hidden."""
+        return {
+            setting.name: _shown(setting, getattr(self, setting.name)) for setting in fields(self)
+        }
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.shown().items())})"
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"PARTWAY_{name.upper()}"
+
+
+def flag(setting: Field[Any]) -> str:
+    """The flag of a setting, or "" for a secret: arguments are there for all to see."""
+    return "" if setting.metadata["secret"] else f"--{setting.name.replace('_', '-')}"
+
+
+def default_text(setting: Field[Any]) -> str:
+    """The default for a person to read."""
+    return setting.metadata["unset"] or _text(setting.default)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _named(name: str) -> str:
+    setting = next(f for f in fields(Settings) if f.name == name)
+    return " or ".join(filter(None, (variable(name), flag(setting))))
+
+
+def _parsed(setting: Field[Any], given: Any) -> Any:
+    """`given`, mostly text, as the type of the setting. Raises ValueError, in words."""
+    if setting.type is bool:
+        return given if isinstance(given, bool) else _bool(given)
+    if setting.type is int or setting.type is float:
+        try:
+            return setting.type(given)
+        except ValueError:
+            kind = "a whole number" if setting.type is int else "a number"
+            raise ValueError(f"{given!r} is not {kind}") from None
+    choices = setting.metadata["choices"]
+    if choices and given not in choices:
+        raise ValueError(f"{given!r} is not one of {', '.join(choices)}")
+    return given
+
+
+def _bool(given: str) -> bool:
+    if given.lower() in _TRUE | _FALSE:
+        return given.lower() in _TRUE
+    raise ValueError(f"{given!r} is neither true nor false")
+
+
+def _shown(setting: Field[Any], value: Any) -> Any:
+    if setting.metadata["secret"]:
+        return value and _HIDDEN
+    return _without_password(value) if setting.name == "redis_url" else value
+
+
+def _without_password(url: str) -> str:
+    """`url` with its password hidden, whether it stands before the host or in the query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return _HIDDEN
+    userinfo, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = userinfo.partition(":")
+    query = [(k, _HIDDEN if k == "password" else v) for k, v in parse_qsl(parts.query)]
+    return parts._replace(
+        netloc=f"{user}:{_HIDDEN}{at}{host}" if colon else parts.netloc,
+        query=urlencode(query, safe="*/"),
+    ).geturl()
+
+
+def _problems(settings: Settings, backends: Collection[str]) -> Iterator[str]:
+    """What is wrong with the settings as a whole, a line each."""
+    yield from _missing(settings)
+    yield from _bad_addresses(settings)
+    yield from _bad_credentials(settings)
+    yield from _bad_numbers(settings)
+    if backends and settings.backend not in backends:
+        known = ", ".join(sorted(backends))
+        yield f"{_named('backend')}: {settings.backend!r} is not known; known are {known}"
+
+
+def _missing(settings: Settings) -> Iterator[str]:
+    hints = {
+        "bucket": "the name of a bucket that exists",
+        "redis_url": "for example redis://127.0.0.1:6379/0",
+        "sealing_keys": f"make one with: openssl rand -base64 {_SEALING_KEY_BYTES} | tr -d '\\n'",
+    }
+    for name, hint in hints.items():
+        if not getattr(settings, name):
+            yield f"{_named(name)} is not set: {hint}"
+
+
+def _bad_addresses(settings: Settings) -> Iterator[str]:
+    host, colon, port = settings.address.rpartition(":")
+    if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
+        yield f"{_named('address')}: {settings.address!r} is not host:port"
+    elif int(port) == 0 and settings.workers > 1:
+        yield f"{_named('address')}: several workers need a port to share, not 0"
+    for name in ("s3_endpoint", "s3_public_endpoint"):
+        if (url := getattr(settings, name)) and not _is_origin(url):
+            yield f"{_named(name)}: {url!r} is not http://HOST or https://HOST, with a port or not"
+    scheme = settings.redis_url.partition("://")[0]
+    # The URL itself stays out of the text: it may hold a password.
+    if settings.redis_url and scheme not in ("redis", "rediss", "unix"):
+        yield f"{_named('redis_url')}: does not begin with redis://, rediss:// or unix://"
+
+
+def _is_origin(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # Reading the port checks it.
+        bare = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username
+    return bare and parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
+
+
+def _bad_credentials(settings: Settings) -> Iterator[str]:
+    if settings.s3_access_key and not settings.s3_secret_key:
+        yield f"{_named('s3_secret_key')} is not set, but the access key is"
+    if settings.s3_secret_key and not settings.s3_access_key:
+        yield f"{_named('s3_access_key')} is not set, but the secret key is"
+    if settings.s3_session_token and not settings.s3_access_key:
+        yield f"{_named('s3_access_key')} is not set, but the session token is"
+    for number, key in enumerate(_keys(settings.sealing_keys), 1):
+        if not _is_sealing_key(key):
+            yield (
+                f"{_named('sealing_keys')}: key {number} is not base64 of"
+                f" {_SEALING_KEY_BYTES} bytes"
+            )
+
+
+def _keys(text: str) -> list[str]:
+    # Without white space: openssl breaks lines.
+    return "".join(text.split()).split(",") if text else []
+
+
+def _is_sealing_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == _SEALING_KEY_BYTES
+    except binascii.Error:
+        return False
+
+
+def _bad_numbers(settings: Settings) -> Iterator[str]:
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        # Not draining, and no grace, are choices; anything else of zero would stand still.
+        may_be_zero = setting.name in ("drain_seconds", "grace_seconds")
+        if not (0 <= value < float("inf")) or (value == 0 and not may_be_zero):
+            least = "0 or more" if may_be_zero else "more than 0"
+            yield f"{_named(setting.name)}: {_text(value)} is not {least}"

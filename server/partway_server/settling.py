@@ -1,0 +1,293 @@
+"""How an Upload ends: Complete and Abort, carried out under a claim.
+
+A reply that does not come says nothing about what storage did, and "an object exists at the key"
+does not either. So both operations end with the same question to storage: does the object at our
+key carry our write token and have our size? Only that answer is recorded and told.
+
+The order within one Complete:
+
+1. list the parts and hold them against the plan;
+2. renew the lease, right before the request: a worker that was paused past its lease stops here;
+3. ask storage once to join the parts; the SDK does not retry it;
+4. whatever came back, look: HEAD for the proof, ListParts for whether it can be asked again.
+
+Storage that stops answering half way leaves the row COMPLETING or ABORTING with the lease given
+up, so that the next call, or the janitor, takes it from there.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from partway_server import errors
+from partway_server.clock import Clock
+from partway_server.objects.base import (
+    CompleteRefused,
+    CompleteUnknown,
+    Head,
+    KeyContested,
+    KeyTaken,
+    MultipartNotFound,
+    Objects,
+    StoredPart,
+)
+from partway_server.plan import Plan, runs
+from partway_server.sessions.base import Sessions
+from partway_server.uploads import AbortReason, Grant, State, StoredObject, Upload
+
+COMPLETED_ROW = timedelta(days=7)
+"""How long a completed Upload is remembered."""
+
+LONGEST_PUT = timedelta(hours=12)
+"""How long a transfer that began before its URL ran out may go on."""
+
+_SEND_ATTEMPTS = 4
+_SETTLE_STEPS = (0.5, 1.0, 2.0, 4.0, 8.0, 14.5)
+
+logger = logging.getLogger(__name__)
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedPart:
+    """What a caller says of a part it sent; what is zero or empty is not held against storage."""
+
+    number: int
+    size_bytes: int = 0
+    etag: str = ""
+    checksum: bytes = b""
+
+    def differs(self, stored: StoredPart) -> str:
+        """In words, what is not as expected; "" if nothing."""
+        if self.etag and self.etag != stored.etag:
+            return "another entity tag"
+        if self.size_bytes and self.size_bytes != stored.size_bytes:
+            return "another size"
+        if self.checksum and stored.checksum and self.checksum != stored.checksum:
+            return "another checksum"
+        return ""
+
+
+def proof(grant: Grant, head: Head | None) -> StoredObject | None:
+    """The object, if it is surely this Upload's and whole."""
+    if head is None or head.write_token != grant.write_token:
+        return None
+    if head.size_bytes != grant.plan.size_bytes:
+        return None
+    return StoredObject(head.size_bytes, head.etag, head.version_id)
+
+
+def as_planned(plan: Plan, stored: Sequence[StoredPart]) -> list[StoredPart]:
+    """The stored parts that have the number and the size that the plan says."""
+    return [
+        p for p in stored if p.number <= plan.part_count and p.size_bytes == plan.size(p.number)
+    ]
+
+
+def check_parts(
+    sid: str, plan: Plan, stored: Sequence[StoredPart], expected: Sequence[ExpectedPart]
+) -> None:
+    """Hold what storage lists against the plan and the caller's word.
+
+    Raises PartsMissing or PartsMismatch.
+    """
+    found = {part.number: part for part in stored}
+    if missing := runs(n for n in plan.numbers() if n not in found):
+        raise errors.PartsMissing(sid, missing)
+    wrong = {
+        part.number: f"{part.size_bytes} bytes in storage, {plan.size(part.number)} planned"
+        if part.number <= plan.part_count
+        else "not in the plan"
+        for part in set(stored).difference(as_planned(plan, stored))
+    }
+    for part in expected:
+        if difference := part.differs(found[part.number]):
+            wrong.setdefault(part.number, difference)
+    if wrong:
+        raise errors.PartsMismatch(sid, sorted(wrong.items()))
+
+
+class Settler:
+    """Carries out what a claim was taken for. Each method ends the claim, or gives it up."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        objects: Objects,
+        clock: Clock,
+        sleep: Sleep,
+        lease: timedelta,
+        tombstone: timedelta,
+    ) -> None:
+        self._sessions = sessions
+        self._objects = objects
+        self._clock = clock
+        self._sleep = sleep
+        self._lease = lease
+        self._tombstone = tombstone
+
+    async def complete(
+        self, upload: Upload, expected: Sequence[ExpectedPart] = (), *, resumed: bool
+    ) -> Upload:
+        """Make the object of an Upload that was just claimed COMPLETING; returns it COMPLETED.
+
+        `resumed` says that an earlier claim may have asked storage already. Raises PartsMissing,
+        PartsMismatch, PartsRefused (the Upload is ACTIVE again); UploadNotActive, ObjectExists,
+        UploadConflict (it is ABORTED); TryAgain.
+        """
+        async with self._held(upload):
+            try:
+                stored = await self._objects.list_parts(upload.grant)
+                check_parts(upload.sid, upload.grant.plan, stored, expected)
+            except MultipartNotFound:
+                return await self._done_or_lost(upload, in_flight=resumed)
+            except (errors.PartsMissing, errors.PartsMismatch):
+                await self._finish(upload.reopened())
+                raise
+            if upload.grant.single:
+                return await self._done_or_lost(upload, in_flight=False)
+            return await self._join(upload, stored)
+
+    async def abort(self, upload: Upload, reason: AbortReason) -> Upload:
+        """Discard the parts of an Upload that was just claimed ABORTING.
+
+        Returns it ABORTED, or COMPLETED if the object turns out to be there.
+        """
+        async with self._held(upload):
+            await self._discard(upload.grant)
+            head = await self._objects.head(upload.grant)
+            if stored := proof(upload.grant, head):
+                return await self._finish(upload.completed(stored))
+            if head is not None and head.write_token == upload.grant.write_token:
+                await self._objects.delete(upload.grant, head)
+            return await self._finish(upload.aborted(reason))
+
+    async def bury(self, upload: Upload) -> None:
+        """Forget an aborted Upload, claimed ABORTING, after what came late has been removed."""
+        async with self._held(upload):
+            await self._discard(upload.grant)
+            head = await self._objects.head(upload.grant)
+            if head is not None and head.write_token == upload.grant.write_token:
+                logger.error("upload %s: removing an object that came after the abort", upload.sid)
+                await self._objects.delete(upload.grant, head)
+            await self._sessions.remove(upload.sid, upload.epoch)
+
+    async def proven(self, grant: Grant) -> StoredObject | None:
+        """The object, if storage has it and it is surely this Upload's."""
+        return proof(grant, await self._objects.head(grant))
+
+    def due(self, upload: Upload) -> timedelta:
+        """How long from now the janitor is to look at an Upload in this state."""
+        if upload.state is State.COMPLETED:
+            return COMPLETED_ROW
+        if upload.state is State.ABORTED:
+            return self._tombstone
+        return max(upload.grant.expire_time - self._clock.now(), timedelta())
+
+    async def _join(self, upload: Upload, parts: Sequence[StoredPart]) -> Upload:
+        grant = upload.grant
+        for attempt in range(_SEND_ATTEMPTS):
+            if attempt:
+                await self._sleep(_SETTLE_STEPS[attempt - 1])
+            if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
+                raise errors.UploadBusy(upload.sid)
+            try:
+                await self._objects.complete(grant, parts)
+            except CompleteRefused as refusal:
+                return await self._refused(upload, refusal)
+            except KeyTaken:
+                return await self._lost_key(upload, AbortReason.OBJECT_EXISTS)
+            except KeyContested:
+                return await self._lost_key(upload, AbortReason.CONFLICT)
+            except CompleteUnknown:
+                logger.info("upload %s: storage did not say whether it completed", upload.sid)
+            if stored := await self.proven(grant):
+                return await self._finish(upload.completed(stored))
+            try:
+                await self._objects.list_parts(grant, limit=1)
+            except MultipartNotFound:
+                return await self._done_or_lost(upload, in_flight=True)
+        raise errors.StorageUnavailable
+
+    async def _refused(self, upload: Upload, refusal: CompleteRefused) -> Upload:
+        """Back to ACTIVE, but only if the parts are still there: some stores drop them."""
+        try:
+            await self._objects.list_parts(upload.grant, limit=1)
+        except MultipartNotFound:
+            return await self._done_or_lost(upload, in_flight=True)
+        await self._finish(upload.reopened())
+        raise errors.PartsRefused(upload.sid, refusal.code) from refusal
+
+    async def _lost_key(self, upload: Upload, reason: AbortReason) -> Upload:
+        """Somebody has the key. It may be ourselves, by an earlier request whose reply was lost."""
+        if stored := await self.proven(upload.grant):
+            return await self._finish(upload.completed(stored))
+        await self._discard(upload.grant)
+        await self._finish(upload.aborted(reason))
+        if reason is AbortReason.CONFLICT:
+            raise errors.UploadConflict(upload.sid)
+        raise errors.ObjectExists(upload.sid)
+
+    async def _done_or_lost(self, upload: Upload, *, in_flight: bool) -> Upload:
+        """Storage knows no such multipart upload: either it became the object, or it is gone.
+
+        A request that is `in_flight` may land yet, so the answer "gone" waits half a minute.
+        """
+        for pause in (*_SETTLE_STEPS, None) if in_flight else (None,):
+            if stored := await self.proven(upload.grant):
+                return await self._finish(upload.completed(stored))
+            if pause is not None:
+                await self._sleep(pause)
+        await self._finish(upload.aborted(AbortReason.LOST))
+        raise errors.UploadNotActive(upload.sid, State.ABORTED, AbortReason.LOST)
+
+    async def _discard(self, grant: Grant) -> None:
+        """Abort what storage has under the grant; without a multipart_id, all at its key."""
+        if grant.single:
+            return
+        if grant.multipart_id:
+            await self._objects.abort(grant)
+            return
+        for multipart_id in await self._objects.list_multiparts(grant):
+            await self._objects.abort(grant.with_multipart(multipart_id))
+
+    async def _finish(self, outcome: Upload) -> Upload:
+        """Record what storage showed. Storage stands, even where the row does not."""
+        due = self._clock.now() + self.due(outcome)
+        if await self._sessions.finish(outcome, due):
+            return outcome
+        # The row is lost, or another claim has come since. What is COMPLETED is proven all the
+        # same; anything else is for that other claim to say.
+        row, _ = await self._sessions.insert(outcome, due)
+        if outcome.state is State.COMPLETED or row == outcome:
+            return outcome
+        raise errors.UploadBusy(outcome.sid)
+
+    @contextlib.asynccontextmanager
+    async def _held(self, upload: Upload) -> AsyncIterator[None]:
+        """Keep the claim's lease alive while the work goes on, and give it up if it fails."""
+        heartbeat = asyncio.create_task(self._renew_forever(upload))
+        try:
+            yield
+        except (errors.StorageUnavailable, errors.StorageRefused):
+            await self._sessions.renew(upload.sid, upload.epoch, timedelta())
+            raise
+        finally:
+            heartbeat.cancel()
+            await asyncio.wait({heartbeat})
+
+    async def _renew_forever(self, upload: Upload) -> None:
+        while True:
+            # Real time, not the injected sleep: it keeps pace with the store's own clock.
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+            try:
+                if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
+                    return
+            except errors.SessionsUnavailable:
+                # The lease may run out; the check before the request and the epoch decide then.
+                logger.warning("upload %s: the lease could not be renewed", upload.sid)
