@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from partway_server.clock import SystemClock
+from partway_server.clock import Clock, SystemClock
 from partway_server.coordinator import Coordinator
 from partway_server.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
 from partway_server.janitor import Janitor
@@ -33,7 +33,7 @@ from partway_server.sealing import Sealer
 from partway_server.sessions.base import Sessions
 from partway_server.sessions.redis import RedisSessions, connect
 from partway_server.settings import Settings
-from partway_server.settling import LONGEST_PUT, Settler
+from partway_server.settling import LONGEST_PUT, Settler, Sleep
 from partway_server.tasks import Tasks
 
 BACKEND = "default"
@@ -56,10 +56,17 @@ class Service:
 
 
 def build(
-    settings: Settings, *, policies: Mapping[str, Policy], sessions: Sessions, objects: Objects
+    settings: Settings,
+    *,
+    policies: Mapping[str, Policy],
+    sessions: Sessions,
+    objects: Objects,
+    clock: Clock,
+    sleep: Sleep = asyncio.sleep,
+    random_bytes: Callable[[int], bytes] = os.urandom,
 ) -> Service:
     """Put the service together over its two stores."""
-    clock, tasks = SystemClock(), Tasks()
+    tasks = Tasks()
     lease = timedelta(seconds=settings.lease_seconds)
     longest_url = timedelta(seconds=max(p.max_url_seconds for p in policies.values()))
     sealer = Sealer(settings.sealing_key_bytes())
@@ -67,7 +74,7 @@ def build(
         sessions=sessions,
         objects=objects,
         clock=clock,
-        sleep=asyncio.sleep,
+        sleep=sleep,
         lease=lease,
         tombstone=longest_url + LONGEST_PUT,
     )
@@ -77,7 +84,7 @@ def build(
         sessions=sessions,
         objects=objects,
         clock=clock,
-        random_bytes=os.urandom,
+        random_bytes=random_bytes,
         lease=lease,
     )
     loader = Loader(
@@ -99,7 +106,7 @@ def build(
         settler=settler,
         tasks=tasks,
         clock=clock,
-        sleep=asyncio.sleep,
+        sleep=sleep,
         lease=lease,
     )
     servicer = UploadServicer(
@@ -110,7 +117,7 @@ def build(
     )
     server = RpcServer(
         servicer=servicer,
-        boundary=Boundary(timeout_seconds=settings.call_timeout_seconds, random_bytes=os.urandom),
+        boundary=Boundary(timeout_seconds=settings.call_timeout_seconds, random_bytes=random_bytes),
         admission=Admission(max_calls=settings.max_concurrent_calls),
         reflect=settings.reflection,
     )
@@ -130,7 +137,9 @@ async def run(
     """
     policies = _policies(settings)
     async with _stores(settings, policies) as (sessions, objects):
-        service = build(settings, policies=policies, sessions=sessions, objects=objects)
+        service = build(
+            settings, policies=policies, sessions=sessions, objects=objects, clock=SystemClock()
+        )
         try:
             port = service.server.bind(settings.address)
         except RuntimeError as error:

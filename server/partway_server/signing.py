@@ -23,6 +23,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 Addressing = Literal["path", "virtual"]
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_SLOT = "\0"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _URL = re.compile(
     r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[1-9]\d{0,4})?"
@@ -100,7 +101,10 @@ def _has_virtual_host(endpoint: SplitResult, bucket: str) -> bool:
 
 
 class Signer:
-    """Presigns for one endpoint with one set of credentials."""
+    """Presigns for one endpoint with one set of credentials.
+
+    Headers that are signed always have a content-length, and never Host, which the URL implies.
+    """
 
     def __init__(self, credentials: Credentials, endpoint: Endpoint) -> None:
         self._credentials = credentials
@@ -121,9 +125,8 @@ class Signer:
         `now` is aware. Raises ValueError if `headers` have no content-length.
         """
         frame = self._frame(bucket, key, lifetime_seconds, now)
-        canonical = _canonical_headers(headers, frame.location.host)
-        form = _Form(frame, ";".join(canonical))
-        return f"{frame.location.url}?{form.query}{form.signature(form.end('', canonical))}"
+        form = _Form(frame, headers)
+        return f"{frame.location.url}?{form.query}{form.signature(form.end(headers))}"
 
     def for_parts(
         self, bucket: str, key: str, multipart_id: str, *, lifetime_seconds: int, now: datetime
@@ -150,33 +153,29 @@ class PartSigner:
         self._frame = frame
         self._url = f"{frame.location.url}?{upload_id}&partNumber="
         self._query_end = f"&{upload_id}"
-        self._forms: dict[str, _Form] = {}
+        self._forms: dict[tuple[str, ...], _Form] = {}
 
     def url(self, number: int, headers: Mapping[str, str]) -> str:
         """The URL of a PUT of part `number`, to be sent with exactly `headers`.
 
         Raises ValueError if `headers` have no content-length.
         """
-        canonical = _canonical_headers(headers, self._frame.location.host)
-        form = self._form(canonical)
-        end = form.end(self._query_end, canonical)
+        form = self._form(tuple(headers))
+        end = form.end(headers)
         return f"{self._url}{number}&{form.query}{form.signature(f'&partNumber={number}{end}')}"
 
     def urls(self, numbers: Iterable[int], content_length: int) -> Iterator[str]:
         """The URLs of parts that are all `content_length` bytes and sent with no other header."""
         headers = {"content-length": str(content_length)}
-        canonical = _canonical_headers(headers, self._frame.location.host)
-        form = self._form(canonical)
-        url, query, sign = self._url, form.query, form.signature
-        end = form.end(self._query_end, canonical)
+        form = self._form(tuple(headers))
+        url, query, sign, end = self._url, form.query, form.signature, form.end(headers)
         for number in numbers:
             yield f"{url}{number}&{query}{sign(f'&partNumber={number}{end}')}"
 
-    def _form(self, canonical: Mapping[str, str]) -> "_Form":
-        signed = ";".join(canonical)
-        form = self._forms.get(signed)
+    def _form(self, names: tuple[str, ...]) -> "_Form":
+        form = self._forms.get(names)
         if form is None:
-            form = self._forms[signed] = _Form(self._frame, signed)
+            form = self._forms[names] = _Form(self._frame, names, self._query_end)
         return form
 
 
@@ -204,33 +203,47 @@ class _Frame:
     timestamp: str
     lifetime_seconds: int
 
-
-class _Form:
-    """What those URLs of a frame share that are sent with the same names of headers."""
-
-    def __init__(self, frame: _Frame, signed_headers: str) -> None:
-        scope = frame.signing_key.scope
-        credential = quote(f"{frame.credentials.access_key}/{scope}", safe="")
+    def queries(self, signed_headers: str) -> tuple[str, str]:
+        """The query as it is signed, and as it stands in the URL, up to the signature itself."""
+        credential = f"{self.credentials.access_key}/{self.signing_key.scope}"
         query = (
-            f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={credential}"
-            f"&X-Amz-Date={frame.timestamp}&X-Amz-Expires={frame.lifetime_seconds}"
+            f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={quote(credential, safe='')}"
+            f"&X-Amz-Date={self.timestamp}&X-Amz-Expires={self.lifetime_seconds}"
         )
         signed = f"&X-Amz-SignedHeaders={quote(signed_headers, safe='')}"
-        token = frame.credentials.session_token
+        token = self.credentials.session_token
         if token:
             token = f"&X-Amz-Security-Token={quote(token, safe='')}"
-        # The canonical query is sorted; the URL has the token last, as botocore does.
-        self.query = f"{query}{signed}{token}&X-Amz-Signature="
-        self._signed_headers = signed_headers
-        self._head = sha256(f"PUT\n{frame.location.path}\n{query}{token}{signed}".encode())
+        # What is signed is sorted by name; the URL has the token last, as botocore does.
+        return f"{query}{token}{signed}", f"{query}{signed}{token}&X-Amz-Signature="
+
+
+class _Form:
+    """What those URLs of a frame share that are sent with headers of the same `names`.
+
+    `query_end` is what follows the part number in the canonical query.
+    """
+
+    def __init__(self, frame: _Frame, names: Iterable[str], query_end: str = "") -> None:
+        given = {name.lower(): name for name in names}
+        # Without it the holder of the URL could send any number of bytes.
+        if "content-length" not in given:
+            raise ValueError("content-length is not among the headers to sign")
+        self._names = [given[name] for name in sorted(given)]
+        values = dict.fromkeys(given, _SLOT) | {"host": frame.location.host}
+        signed = ";".join(sorted(values))
+        lines = "".join(f"{name}:{values[name]}\n" for name in sorted(values))
+        end = f"{query_end}\n{lines}\n{signed}\nUNSIGNED-PAYLOAD"
+        self._end = end.replace("%", "%%").replace(_SLOT, "%s")
+        query, self.query = frame.queries(signed)
+        self._head = sha256(f"PUT\n{frame.location.path}\n{query}".encode())
         self._inner = frame.signing_key.inner.copy()
-        self._inner.update(f"{_ALGORITHM}\n{frame.timestamp}\n{scope}\n".encode())
+        self._inner.update(f"{_ALGORITHM}\n{frame.timestamp}\n{frame.signing_key.scope}\n".encode())
         self._outer = frame.signing_key.outer
 
-    def end(self, query_end: str, headers: Mapping[str, str]) -> str:
-        """The end of a canonical request, from within its query."""
-        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        return f"{query_end}\n{lines}\n{self._signed_headers}\nUNSIGNED-PAYLOAD"
+    def end(self, headers: Mapping[str, str]) -> str:
+        """The end of a canonical request: what follows the part number, or the query of a PUT."""
+        return self._end % tuple([" ".join(headers[name].split()) for name in self._names])
 
     def signature(self, end: str) -> str:
         """The signature of the canonical request that ends with `end`."""
@@ -241,12 +254,3 @@ class _Form:
         outer = self._outer.copy()
         outer.update(inner.digest())
         return outer.hexdigest()
-
-
-def _canonical_headers(headers: Mapping[str, str], host: str) -> dict[str, str]:
-    named = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
-    # Without it the holder of the URL could send any number of bytes.
-    if "content-length" not in named:
-        raise ValueError("content-length is not among the headers to sign")
-    named["host"] = host
-    return dict(sorted(named.items()))

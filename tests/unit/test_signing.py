@@ -162,7 +162,7 @@ checksums = st.fixed_dictionaries(
     },
 )
 metadata = st.dictionaries(
-    st.text("abcxyz0189-_", min_size=1, max_size=12),
+    st.text("abcxyz0189-_%", min_size=1, max_size=12),
     st.text(PUNCTUATION, max_size=20),
     max_size=3,
 )
@@ -218,7 +218,7 @@ def test_every_part_url_equals_botocores(monkeypatch: pytest.MonkeyPatch) -> Non
     """Four URLs an example: two by `url`, each with its own headers, and two by `urls`."""
     peers, compared = Peers(), 0
 
-    @thorough(4_000)
+    @thorough(4_500)
     @given(
         case=cases,
         multipart_id=st.text(PUNCTUATION + "é", min_size=1, max_size=40),
@@ -257,7 +257,7 @@ def test_every_part_url_equals_botocores(monkeypatch: pytest.MonkeyPatch) -> Non
             compared += 1
 
     compare()
-    assert compared >= 16_000
+    assert compared >= 18_000
 
 
 @pytest.mark.timeout(300)
@@ -265,7 +265,7 @@ def test_every_put_url_equals_botocores(monkeypatch: pytest.MonkeyPatch) -> None
     """One URL an example."""
     peers, compared = Peers(), 0
 
-    @thorough(6_000)
+    @thorough(2_500)
     @given(case=cases, params=put_params)
     def compare(case: Case, params: Params) -> None:
         nonlocal compared
@@ -282,7 +282,7 @@ def test_every_put_url_equals_botocores(monkeypatch: pytest.MonkeyPatch) -> None
         compared += 1
 
     compare()
-    assert compared >= 6_000
+    assert compared >= 2_500
 
 
 def part_signer(now: datetime = NOW, signer: Signer | None = None) -> Any:

@@ -30,9 +30,7 @@ class Pace:
     call_tries: int = 8
     first_call_tries: int = 4
 
-    async def back_off(
-        self, tries: int, *, base: float, cap: float, at_least: float = 0.0
-    ) -> None:
+    async def back_off(self, tries: int, *, base: float, cap: float, at_least: float = 0.0) -> None:
         """Wait before the next try, after `tries` have failed: exponential, with full jitter.
 
         https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/. `at_least` is

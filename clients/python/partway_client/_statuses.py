@@ -4,16 +4,24 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from partway_client.errors import BY_REASON, CallFailed, PartwayError, ServiceUnreachable
+from partway_client.errors import (
+    BY_REASON,
+    CallFailed,
+    PartwayError,
+    ServiceUnreachable,
+    UploadBusy,
+)
 
 DOMAIN = "partway.v1"
 
-_RETRIED_CODES = frozenset({
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    # Every RPC is safe to repeat, so one that was lost on its way is repeated too.
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-})
+_RETRIED_CODES = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        # Every RPC is safe to repeat, so one that was lost on its way is repeated too.
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+    }
+)
 _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
 
@@ -22,20 +30,13 @@ def error_of(failure: grpc.aio.AioRpcError, server: str) -> tuple[PartwayError, 
     info, retry_seconds = _details(failure)
     text = failure.details() or failure.code().name.lower().replace("_", " ")
     retried = failure.code() in _RETRIED_CODES
-    if info is not None and info.reason in _CLASSES:
-        made = _CLASSES[info.reason](
-            text, metadata=info.metadata, retry_seconds=retry_seconds
-        )
-        return made, retried or made.reason == "UPLOAD_BUSY"
+    known = BY_REASON.get(info.reason.removeprefix("ERROR_REASON_")) if info is not None else None
+    if info is not None and known is not None:
+        made = known(text, metadata=info.metadata, retry_seconds=retry_seconds)
+        return made, retried or known is UploadBusy
     if failure.code() in _UNREACHABLE:
         return ServiceUnreachable(_unreachable(server, text)), True
     return CallFailed(f"{server} answers {failure.code().name}: {text}"), retried
-
-
-_CLASSES = {f"ERROR_REASON_{reason}": error for reason, error in BY_REASON.items()} | dict(
-    BY_REASON
-)
-"""By reason, as `ErrorInfo` may spell it: with the prefix of the enum or without."""
 
 
 def _unreachable(server: str, text: str) -> str:

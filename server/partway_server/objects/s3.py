@@ -7,10 +7,9 @@ blind second request could leave an orphan, or turn a success into an error.
 
 import asyncio
 import base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from datetime import datetime, timedelta
-from itertools import groupby, tee
 from typing import Any, Self
 
 import aioboto3
@@ -26,23 +25,29 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from partway_server.errors import StorageRefused, StorageUnavailable
+from partway_server.objects.answers import (
+    BUCKET_PROBLEMS,
+    call_error,
+    complete_error,
+    is_absent,
+)
 from partway_server.objects.base import (
-    CompleteRefused,
     CompleteUnknown,
     Head,
-    KeyContested,
-    KeyTaken,
     MultipartNotFound,
-    PresignedPart,
     Presigner,
     StoredPart,
 )
 from partway_server.objects.capabilities import Capabilities
-from partway_server.signing import Addressing, Credentials, Endpoint, PartSigner, Signer
+from partway_server.objects.presigning import (
+    DISPOSITION,
+    WRITE_TOKEN,
+    PartPresigner,
+    SinglePresigner,
+)
+from partway_server.signing import Addressing, Credentials, Endpoint, Signer
 from partway_server.uploads import Checksum, Grant
 
-_WRITE_TOKEN = "partway-token"
-_DISPOSITION = "attachment"
 _CONNECT_SECONDS = 3
 _CALL_SECONDS = 10
 _COMPLETE_SECONDS = 900
@@ -52,44 +57,9 @@ _COMPLETE_SECONDS = 900
 _CONNECTIONS = 64
 _PAGE = 1000
 
-_OPERATOR_CODES = frozenset(
-    {
-        "AccessDenied",
-        "AllAccessDisabled",
-        "AuthorizationHeaderMalformed",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "NoSuchBucket",
-        "PermanentRedirect",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-    }
-)
-"""Storage refuses the service, not the upload."""
-
-_TRANSIENT_CODES = frozenset(
-    {"OperationAborted", "RequestLimitExceeded", "RequestTimeout", "SlowDown", "Throttling"}
-)
-"""Some stores send these with a status below 500."""
-
-_PARTS_CODES = frozenset(
-    {
-        "BadDigest",
-        "EntityTooLarge",
-        "EntityTooSmall",
-        "InvalidArgument",
-        "InvalidPart",
-        "InvalidPartOrder",
-        "InvalidRequest",
-        "MalformedXML",
-    }
-)
-"""Complete was surely not carried out, because of the parts."""
-
 
 class S3Objects:
-    """One S3 endpoint with its credentials. Made by `open`, ended by `aclose`, in one event loop."""
+    """One S3 endpoint with its credentials. Begins with `open` and ends with `aclose`."""
 
     def __init__(
         self,
@@ -165,8 +135,8 @@ class S3Objects:
                     Bucket=grant.bucket,
                     Key=grant.key,
                     ContentType=grant.content_type,
-                    ContentDisposition=_DISPOSITION,
-                    Metadata={**metadata, _WRITE_TOKEN: grant.write_token},
+                    ContentDisposition=DISPOSITION,
+                    Metadata={**metadata, WRITE_TOKEN: grant.write_token},
                     **named,
                 )
         multipart_id: str = reply["UploadId"]
@@ -249,7 +219,8 @@ class S3Objects:
                     **condition,
                 )
         except ClientError as exc:
-            raise _complete_error(exc) from exc
+            # The SDK makes an error in the body of a 200, or half a body, a 500.
+            raise complete_error(_status(exc), _code(exc)) from exc
         except Exception as exc:
             # A timeout, a reset, half a reply: the request may have been carried out.
             raise CompleteUnknown from exc
@@ -278,7 +249,7 @@ class S3Objects:
         return Head(
             size_bytes=reply["ContentLength"],
             etag=reply.get("ETag", "").strip('"'),
-            write_token=reply["Metadata"].get(_WRITE_TOKEN, ""),
+            write_token=reply["Metadata"].get(WRITE_TOKEN, ""),
             version_id=reply.get("VersionId", ""),
         )
 
@@ -307,11 +278,11 @@ class S3Objects:
         expire_time = now + timedelta(seconds=seconds)
         if grant.single:
             condition = self.capabilities.conditional_put
-            return _SinglePresigner(grant, signer, now, expire_time, conditional=condition)
+            return SinglePresigner(grant, signer, now, expire_time, conditional=condition)
         parts = signer.for_parts(
             grant.bucket, grant.key, grant.multipart_id, lifetime_seconds=seconds, now=now
         )
-        return _PartPresigner(grant, parts, expire_time)
+        return PartPresigner(grant, parts, expire_time)
 
     async def _current_signer(self) -> tuple[Signer, datetime | None]:
         """A signer with the credentials of this moment, and their end if they have one."""
@@ -333,7 +304,7 @@ class S3Objects:
             try:
                 await self._control.head_bucket(Bucket=bucket)
             except ClientError as exc:
-                if problem := _BUCKET_PROBLEMS.get(_status(exc)):
+                if problem := BUCKET_PROBLEMS.get(_status(exc)):
                     raise ValueError(
                         f"backend {self._name!r}, bucket {bucket!r}: {problem}"
                     ) from exc
@@ -343,64 +314,66 @@ class S3Objects:
         await self._resources.aclose()
 
 
-class _PartPresigner:
-    """Signs the parts of a multipart upload."""
-
-    def __init__(self, grant: Grant, parts: PartSigner, expire_time: datetime) -> None:
-        self.expire_time = expire_time
-        self._grant = grant
-        self._parts = parts
-
-    def sign(
-        self, numbers: Iterable[int], checksums: Mapping[int, bytes]
-    ) -> Iterator[PresignedPart]:
-        plan, checksum = self._grant.plan, self._grant.checksum
-
-        def size_if_plain(number: int) -> int | None:
-            return None if number in checksums else plan.size(number)
-
-        # Runs of parts that differ in nothing but their number share one set of headers.
-        for size, run in groupby(numbers, size_if_plain):
-            if size is None:
-                for number in run:
-                    headers = {"content-length": str(plan.size(number))}
-                    headers |= _checksum_header(checksum, checksums[number])
-                    yield PresignedPart(number, self._parts.url(number, headers), headers)
-            else:
-                headers = {"content-length": str(size)}
-                run, same = tee(run)
-                for number, url in zip(run, self._parts.urls(same, size), strict=True):
-                    yield PresignedPart(number, url, headers)
+def _client_config(addressing: Addressing, attempts: int, read_seconds: int) -> AioConfig:
+    return AioConfig(
+        signature_version="s3v4",
+        s3={"addressing_style": addressing},
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=read_seconds,
+        max_pool_connections=_CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        # The checksums that the SDK adds of itself are refused by stores that are not AWS, and
+        # no call here has a body worth one.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
 
 
-class _SinglePresigner:
-    """Signs the one PUT of a whole object, with all that storage is to know of it."""
+def _number(part: StoredPart) -> int:
+    return part.number
 
-    def __init__(
-        self,
-        grant: Grant,
-        signer: Signer,
-        now: datetime,
-        expire_time: datetime,
-        *,
-        conditional: bool,
-    ) -> None:
-        self.expire_time = expire_time
-        self._grant = grant
-        self._signer = signer
-        self._now = now
-        self._conditional = conditional
 
-    def sign(
-        self, numbers: Iterable[int], checksums: Mapping[int, bytes]
-    ) -> Iterator[PresignedPart]:
-        for number in numbers:
-            headers = single_put_headers(self._grant, checksums.get(number), self._conditional)
-            url = self._signer.presign_put(
-                self._grant.bucket,
-                self._grant.key,
-                headers=headers,
-                lifetime_seconds=int((self.expire_time - self._now).total_seconds()),
-                now=self._now,
-            )
-            yield PresignedPart(number, url, headers)
+def _part(grant: Grant, listed: Mapping[str, Any]) -> StoredPart:
+    checksum = base64.b64decode(listed.get(f"Checksum{grant.checksum.upper()}", ""))
+    return StoredPart(listed["PartNumber"], listed["Size"], listed["ETag"].strip('"'), checksum)
+
+
+def _named_part(grant: Grant, part: StoredPart) -> dict[str, Any]:
+    named: dict[str, Any] = {"PartNumber": part.number, "ETag": f'"{part.etag}"'}
+    if part.checksum:
+        checksum = base64.b64encode(part.checksum).decode("ascii")
+        named[f"Checksum{grant.checksum.upper()}"] = checksum
+    return named
+
+
+def _status(error: ClientError) -> int:
+    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status
+
+
+def _code(error: ClientError) -> str:
+    code: str = error.response.get("Error", {}).get("Code", "")
+    return code
+
+
+def _is_absent(error: ClientError) -> bool:
+    return is_absent(_status(error), _code(error))
+
+
+@contextmanager
+def _translated(operation: str) -> Iterator[None]:
+    """The SDK's errors as the seam's. Their text may hold addresses, and stays in the cause."""
+    try:
+        yield
+    except ClientError as exc:
+        raise call_error(operation, _status(exc), _code(exc)) from exc
+    except (NoCredentialsError, PartialCredentialsError) as exc:
+        raise StorageRefused(operation, "NoCredentials") from exc
+    except (
+        CredentialRetrievalError,
+        HTTPClientError,
+        MetadataRetrievalError,
+        ResponseParserError,
+        TimeoutError,
+    ) as exc:
+        raise StorageUnavailable from exc

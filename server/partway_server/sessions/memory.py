@@ -25,8 +25,10 @@ class MemorySessions:
     ) -> tuple[Upload, bool]:
         if row := self._rows.get(upload.sid):
             return row, False
-        held = lease is not None and upload.state in LEASED
-        row = replace(upload, lease_until=self._clock.now() + lease if held and lease else None)
+        until = None
+        if lease is not None and upload.state in LEASED:
+            until = self._clock.now() + lease
+        row = replace(upload, lease_until=until)
         self._store(row, due)
         return row, True
 

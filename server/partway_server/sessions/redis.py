@@ -96,7 +96,7 @@ class RedisSessions:
     async def insert(
         self, upload: Upload, due: datetime, lease: timedelta | None = None
     ) -> tuple[Upload, bool]:
-        held = lease is not None and upload.state in LEASED
+        held = lease if upload.state in LEASED else None
         stored, row = await self._run(
             "insert",
             rows.keys_of(upload.grant),
@@ -105,7 +105,7 @@ class RedisSessions:
             rows.position(upload.grant.create_time, upload.sid),
             rows.moment_ms(due),
             rows.span_ms(rows.KEEP),
-            rows.span_ms(lease) if held and lease is not None else "",
+            "" if held is None else rows.span_ms(held),
             *rows.flat(rows.fields(upload)),
         )
         return _upload(row), bool(stored)

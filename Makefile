@@ -1,0 +1,82 @@
+# Everything below sets up what it needs in .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+$(READY): requirements/dev.txt pyproject.toml generated/pyproject.toml clients/python/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Partway needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e ./generated -e ./clients/python
+	@touch $@
+
+setup: $(READY) ## Install everything into .venv.
+
+demo: $(READY) ## Upload 256 MiB, kill the client half way, resume, compare.
+	@$(BIN)/python examples/demo.py
+
+test: $(READY) ## Run all tests, against the memory twins, a real Redis and a real S3 server.
+	PARTWAY_TEST_BACKENDS=1 $(BIN)/python -m pytest
+
+test-fast: $(READY) ## Run the tests that need no real backend.
+	$(BIN)/python -m pytest -m "not redis and not s3"
+
+dev: $(READY) ## Run the embedded stack until Ctrl-C.
+	@$(BIN)/partway-server dev --port 50051
+
+check: $(READY) ## Lint, format, types, layers, and the proto's lint and format.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+
+format: $(READY) ## Format the code and the proto.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/buf format -w
+
+breaking: $(READY) ## Compare the proto with the main branch's.
+	$(BIN)/buf breaking --against '.git#branch=main'
+
+generate: $(READY) ## Make generated/ from proto/.
+	$(MAKE) --no-print-directory stubs OUT=generated
+
+# `make stubs OUT=DIR` writes them elsewhere: a test compares. mypy-protobuf's plugins are found by PATH.
+stubs: $(READY)
+	@mkdir -p $(OUT)/partway/v1
+	@touch $(OUT)/partway/__init__.py $(OUT)/partway/py.typed $(OUT)/partway/v1/__init__.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto \
+	  --python_out=$(OUT) --mypy_out=quiet:$(OUT) proto/partway/v1/*.proto
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto \
+	  --grpc_python_out=$(OUT) --mypy_grpc_out=quiet,only_async:$(OUT) proto/partway/v1/upload_service.proto
+	$(BIN)/python -m grpc_tools.protoc -I proto --include_imports \
+	  --descriptor_set_out=$(OUT)/partway/v1/descriptors.binpb proto/partway/v1/*.proto proto/google/rpc/*.proto
+
+lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/server.in -o requirements/server.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/dev.in -o requirements/dev.txt
+
+bench-presign: $(READY) ## Compare our signer with botocore's.
+	@$(BIN)/python -m bench.presign
+
+bench-stream: $(READY) ## Time PresignParts of 10,000 parts, alone and 100 at once.
+	@$(BIN)/python -m bench.stream
+
+bench-put: $(READY) ## Compare the client's upload of 1 GiB with boto3's.
+	@$(BIN)/python -m bench.put
+
+image: ## Build the container image.
+	docker build -t partway-server .
+
+clean: ## Remove .venv and caches.
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.PHONY: help setup demo test test-fast dev check format breaking generate stubs lock bench-presign bench-stream bench-put image clean

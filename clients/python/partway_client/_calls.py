@@ -1,0 +1,187 @@
+"""Calls to the service: every RPC, each try with a deadline, repeated while that may help.
+
+This is the one place that repeats calls; gRPC's own retries are off. All RPCs are safe to repeat,
+so a call whose answer was lost is repeated like one that was refused.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+from partway.v1 import upload_pb2 as pb
+from partway.v1 import upload_service_pb2 as service_pb
+from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
+
+from partway_client._convert import part_from_proto, state_to_proto, upload_from_proto
+from partway_client._pace import Pace
+from partway_client._statuses import error_of
+from partway_client.errors import PartwayError, ServiceError, ServiceUnreachable
+from partway_client.uploads import PartInfo, State, UploadInfo
+
+logger = logging.getLogger(__name__)
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+Metadata = Sequence[tuple[str, str]]
+
+CALL_SECONDS = 30.0
+COMPLETE_SECONDS = 60.0
+"""Longer than storage mostly takes to join the parts, so that COMPLETING is the exception."""
+
+
+class StreamCut(Exception):
+    """A stream ended without its last message."""
+
+
+@dataclass(slots=True)
+class Connection:
+    """The stub of one channel, the metadata to send, and whether the service ever answered."""
+
+    server: str
+    stub: UploadServiceAsyncStub
+    metadata: Metadata
+    reached: bool = False
+
+
+class Calls:
+    """The RPCs, for one upload or one question; `rpcs` counts the tries.
+
+    Every method raises a PartwayError once repeating no longer helps.
+    """
+
+    def __init__(self, *, connection: Connection, pace: Pace) -> None:
+        self._connection = connection
+        self._pace = pace
+        self.rpcs = 0
+
+    async def initialize(
+        self, request: service_pb.InitializeRequest
+    ) -> tuple[UploadInfo, Sequence[pb.PresignedPart]]:
+        """The Upload and its first URLs. The request carries a request_id."""
+        answer = await self._ask(self._connection.stub.Initialize, request)
+        return upload_from_proto(answer.upload), answer.parts
+
+    async def presign(
+        self, upload_id: str, ranges: Iterable[tuple[int, int]]
+    ) -> Sequence[pb.PresignedPart]:
+        """How to send the parts of `ranges`, which are few: the answer is held whole."""
+        request = service_pb.PresignPartsRequest(
+            upload_id=upload_id,
+            ranges=[pb.PartRange(first=first, last=last) for first, last in ranges],
+        )
+        return await self._repeat(lambda: self._read_stream(request))
+
+    async def complete(self, upload_id: str) -> UploadInfo:
+        """The Upload: COMPLETED, or COMPLETING if storage is still at it."""
+        request = service_pb.CompleteRequest(upload_id=upload_id)
+        answer = await self._ask(self._connection.stub.Complete, request, COMPLETE_SECONDS)
+        return upload_from_proto(answer.upload)
+
+    async def abort(self, upload_id: str) -> UploadInfo:
+        """The Upload, aborted."""
+        request = service_pb.AbortRequest(upload_id=upload_id)
+        answer = await self._ask(self._connection.stub.Abort, request)
+        return upload_from_proto(answer.upload)
+
+    async def status(self, upload_id: str, *, progress: bool = False) -> UploadInfo:
+        """The Upload, with its progress if asked."""
+        view = service_pb.STATUS_VIEW_PROGRESS if progress else service_pb.STATUS_VIEW_UNSPECIFIED
+        request = service_pb.StatusRequest(upload_id=upload_id, view=view)
+        answer = await self._ask(self._connection.stub.Status, request)
+        return upload_from_proto(answer.upload, answer.progress if progress else None)
+
+    async def list_parts(self, upload_id: str) -> list[PartInfo]:
+        """All parts that storage holds, by number."""
+        found: list[PartInfo] = []
+        token, stub = "", self._connection.stub
+        while True:
+            request = service_pb.ListPartsRequest(upload_id=upload_id, page_token=token)
+            page = await self._ask(stub.ListParts, request)
+            found.extend(part_from_proto(part) for part in page.parts)
+            token = page.next_page_token
+            if not token:
+                return found
+
+    async def list_uploads(
+        self, state: State | None, fingerprint: str
+    ) -> AsyncIterator[UploadInfo]:
+        """The caller's Uploads, newest first, a page at a time."""
+        token, stub = "", self._connection.stub
+        while True:
+            request = service_pb.ListUploadsRequest(
+                state=pb.UPLOAD_STATE_UNSPECIFIED if state is None else state_to_proto(state),
+                fingerprint=fingerprint,
+                page_token=token,
+            )
+            page = await self._ask(stub.ListUploads, request)
+            for upload in page.uploads:
+                yield upload_from_proto(upload)
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def _ask(
+        self,
+        rpc: grpc.aio.UnaryUnaryMultiCallable[Q, A],
+        request: Q,
+        seconds: float = CALL_SECONDS,
+    ) -> A:
+        async def once() -> A:
+            call = rpc(request, timeout=seconds, metadata=self._connection.metadata)
+            try:
+                return await call
+            finally:
+                # A call that is left without this is never collected by some grpcio versions.
+                call.cancel()
+
+        return await self._repeat(once)
+
+    async def _read_stream(
+        self, request: service_pb.PresignPartsRequest
+    ) -> Sequence[pb.PresignedPart]:
+        parts: list[pb.PresignedPart] = []
+        remaining = -1
+        call = self._connection.stub.PresignParts(
+            request, timeout=CALL_SECONDS, metadata=self._connection.metadata
+        )
+        try:
+            async for message in call:
+                parts.extend(message.parts)
+                remaining = message.remaining_count
+        finally:
+            call.cancel()
+        if remaining != 0:
+            raise StreamCut
+        return parts
+
+    async def _repeat(self, once: Callable[[], Awaitable[A]]) -> A:
+        tries = 0
+        while True:
+            tries += 1
+            self.rpcs += 1
+            try:
+                answer = await once()
+            except grpc.aio.AioRpcError as failure:
+                error, retried = error_of(failure, self._connection.server)
+            except StreamCut:
+                error, retried = _cut(self._connection.server), True
+            else:
+                self._connection.reached = True
+                return answer
+            self._connection.reached |= isinstance(error, ServiceError)
+            if not retried or tries >= self._most_tries():
+                raise error
+            asked = error.retry_seconds if isinstance(error, ServiceError) else None
+            logger.debug("a call failed (%s), try %d", type(error).__name__, tries)
+            await self._pace.back_off(tries, base=0.25, cap=15.0, at_least=min(asked or 0.0, 60.0))
+
+    def _most_tries(self) -> int:
+        # Who mistypes an address should not wait as long as who lost the network half way.
+        return self._pace.call_tries if self._connection.reached else self._pace.first_call_tries
+
+
+def _cut(server: str) -> PartwayError:
+    return ServiceUnreachable(f"the service at {server} stopped in the middle of an answer")

@@ -1,0 +1,105 @@
+"""What a client must send with a part, and the presigners that sign it into URLs."""
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import groupby, tee
+
+from partway_server.objects.base import PresignedPart
+from partway_server.signing import PartSigner, Signer
+from partway_server.uploads import Grant
+
+WRITE_TOKEN = "partway-token"
+"""The metadata key of the write token."""
+
+DISPOSITION = "attachment"
+"""So that no browser renders an uploaded file on the store's own origin."""
+
+
+def part_headers(grant: Grant, number: int, checksum: bytes | None) -> dict[str, str]:
+    """The headers of one part of a multipart upload."""
+    headers = {"content-length": str(grant.plan.size(number))}
+    if checksum is not None:
+        encoded = base64.b64encode(checksum).decode("ascii")
+        headers[f"x-amz-checksum-{grant.checksum}"] = encoded
+    return headers
+
+
+def put_headers(grant: Grant, checksum: bytes | None, *, conditional: bool) -> dict[str, str]:
+    """The headers of the one PUT of a whole object: here storage learns what create tells else."""
+    headers = part_headers(grant, 1, checksum)
+    headers["content-type"] = grant.content_type
+    headers["content-disposition"] = DISPOSITION
+    headers |= {f"x-amz-meta-{name}": value for name, value in grant.metadata.items()}
+    headers[f"x-amz-meta-{WRITE_TOKEN}"] = grant.write_token
+    if conditional:
+        headers["if-none-match"] = "*"
+    return headers
+
+
+class PartPresigner:
+    """Signs the parts of a multipart upload."""
+
+    def __init__(self, grant: Grant, parts: PartSigner, expire_time: datetime) -> None:
+        self.expire_time = expire_time
+        self._grant = grant
+        self._parts = parts
+
+    def sign(
+        self, numbers: Iterable[int], checksums: Mapping[int, bytes]
+    ) -> Iterator[PresignedPart]:
+        plan = self._grant.plan
+
+        def size_if_plain(number: int) -> int | None:
+            return None if number in checksums else plan.size(number)
+
+        # Runs of parts that differ in nothing but their number share one mapping of headers.
+        for size, run in groupby(numbers, size_if_plain):
+            if size is None:
+                yield from self._sign_each(run, checksums)
+                continue
+            headers = {"content-length": str(size)}
+            run, same = tee(run)
+            for number, url in zip(run, self._parts.urls(same, size), strict=True):
+                yield PresignedPart(number, url, headers)
+
+    def _sign_each(
+        self, numbers: Iterable[int], checksums: Mapping[int, bytes]
+    ) -> Iterator[PresignedPart]:
+        for number in numbers:
+            headers = part_headers(self._grant, number, checksums[number])
+            yield PresignedPart(number, self._parts.url(number, headers), headers)
+
+
+class SinglePresigner:
+    """Signs the one PUT of a whole object."""
+
+    def __init__(
+        self,
+        grant: Grant,
+        signer: Signer,
+        now: datetime,
+        expire_time: datetime,
+        *,
+        conditional: bool,
+    ) -> None:
+        self.expire_time = expire_time
+        self._grant = grant
+        self._signer = signer
+        self._now = now
+        self._conditional = conditional
+
+    def sign(
+        self, numbers: Iterable[int], checksums: Mapping[int, bytes]
+    ) -> Iterator[PresignedPart]:
+        for number in numbers:
+            checksum = checksums.get(number)
+            headers = put_headers(self._grant, checksum, conditional=self._conditional)
+            url = self._signer.presign_put(
+                self._grant.bucket,
+                self._grant.key,
+                headers=headers,
+                lifetime_seconds=int((self.expire_time - self._now).total_seconds()),
+                now=self._now,
+            )
+            yield PresignedPart(number, url, headers)
