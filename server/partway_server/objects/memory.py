@@ -1,0 +1,297 @@
+"""Storage in memory, as strict as S3: for tests and for trying things out.
+
+It keeps no bytes, only what storage would tell of them. Its URLs begin with `memory://` and say
+what they allow in plain words: they are not signed, and never end. `put` is what a client does
+with them.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count, pairwise
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+
+from partway_server.objects.base import (
+    CompleteRefused,
+    CompleteUnknown,
+    Head,
+    KeyTaken,
+    MultipartNotFound,
+    PresignedPart,
+    Presigner,
+    StoredPart,
+)
+from partway_server.objects.capabilities import Capabilities
+from partway_server.objects.presigning import DISPOSITION, WRITE_TOKEN, part_headers, put_headers
+from partway_server.uploads import Checksum, Grant
+
+MEMORY = Capabilities(
+    source="objects/memory.py",
+    conditional_put=True,
+    conditional_complete=True,
+    conditional_delete=True,
+    idempotent_complete=True,
+    checksums=frozenset({Checksum.CRC32C, Checksum.SHA256, Checksum.CRC64NVME}),
+    listed_checksums=True,
+)
+
+
+class PutRefused(Exception):
+    """What storage answers to a PUT that it does not take: an HTTP status and an S3 code."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(f"{status} {code}")
+        self.status, self.code = status, code
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryObject:
+    """A finished object. `multipart_id` says what it was joined from, "" for a single PUT."""
+
+    head: Head
+    content_type: str
+    disposition: str
+    metadata: Mapping[str, str]
+    multipart_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Multipart:
+    grant: Grant
+    metadata: Mapping[str, str]
+    parts: dict[int, StoredPart] = field(default_factory=dict)
+
+
+class MemoryObjects:
+    """One storage endpoint in memory. Without `buckets`, every bucket exists.
+
+    `objects` are the finished ones, by bucket and key.
+    """
+
+    def __init__(
+        self, *, capabilities: Capabilities = MEMORY, buckets: Collection[str] | None = None
+    ) -> None:
+        self.capabilities = capabilities
+        self.objects: dict[tuple[str, str], MemoryObject] = {}
+        self._buckets = buckets
+        self._multiparts: dict[str, _Multipart] = {}
+        self._numbers = count(1)
+
+    async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
+        multipart_id = f"multipart-{next(self._numbers)}"
+        self._multiparts[multipart_id] = _Multipart(grant, metadata)
+        return multipart_id
+
+    async def list_multiparts(self, grant: Grant) -> Sequence[str]:
+        place = grant.bucket, grant.key
+        return [
+            multipart_id
+            for multipart_id, multipart in self._multiparts.items()
+            if (multipart.grant.bucket, multipart.grant.key) == place
+        ]
+
+    async def list_parts(
+        self, grant: Grant, after: int = 0, limit: int | None = None
+    ) -> Sequence[StoredPart]:
+        if grant.single:
+            head = await self.head(grant)
+            if after or head is None or head.write_token != grant.write_token:
+                return []
+            return [StoredPart(1, head.size_bytes, head.etag)]
+        multipart = self._find(grant)
+        if multipart is None:
+            raise MultipartNotFound
+        numbers = sorted(number for number in multipart.parts if number > after)[:limit]
+        parts = [multipart.parts[number] for number in numbers]
+        if self.capabilities.listed_checksums:
+            return parts
+        return [replace(part, checksum=b"") for part in parts]
+
+    async def complete(self, grant: Grant, parts: Sequence[StoredPart]) -> None:
+        multipart = self._find(grant)
+        present = self.objects.get((grant.bucket, grant.key))
+        if multipart is None:
+            again = present is not None and present.multipart_id == grant.multipart_id
+            if again and self.capabilities.idempotent_complete:
+                return
+            raise CompleteUnknown
+        if refusal := self._refusal(multipart, parts):
+            raise CompleteRefused(refusal)
+        if present is not None and self.capabilities.conditional_complete:
+            raise KeyTaken
+        del self._multiparts[grant.multipart_id]
+        opened = multipart.grant
+        digests = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts))
+        self.objects[grant.bucket, grant.key] = MemoryObject(
+            Head(
+                size_bytes=sum(multipart.parts[part.number].size_bytes for part in parts),
+                etag=f"{digests.hexdigest()}-{len(parts)}",
+                write_token=opened.write_token if self.capabilities.metadata_round_trip else "",
+            ),
+            opened.content_type,
+            DISPOSITION,
+            multipart.metadata,
+            grant.multipart_id,
+        )
+
+    def _refusal(self, multipart: _Multipart, parts: Sequence[StoredPart]) -> str:
+        """The S3 code of why the parts cannot be joined, "" if they can."""
+        if not parts:
+            return "MalformedXML"
+        if any(second.number <= first.number for first, second in pairwise(parts)):
+            return "InvalidPartOrder"
+        stored = [multipart.parts.get(part.number) for part in parts]
+        sizes = [
+            s.size_bytes for s, part in zip(stored, parts, strict=True) if s and _same(s, part)
+        ]
+        if len(sizes) < len(parts):
+            return "InvalidPart"
+        if any(size < self.capabilities.limits.min_part_bytes for size in sizes[:-1]):
+            return "EntityTooSmall"
+        if self.capabilities.equal_parts and len(set(sizes[:-1])) > 1:
+            return "InvalidPart"
+        return ""
+
+    async def abort(self, grant: Grant) -> None:
+        if self._find(grant) is not None:
+            del self._multiparts[grant.multipart_id]
+
+    async def head(self, grant: Grant) -> Head | None:
+        present = self.objects.get((grant.bucket, grant.key))
+        return present.head if present else None
+
+    async def delete(self, grant: Grant, head: Head) -> None:
+        present = self.objects.get((grant.bucket, grant.key))
+        only = self.capabilities.conditional_delete
+        if present is not None and (not only or present.head.etag == head.etag):
+            del self.objects[grant.bucket, grant.key]
+
+    async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
+        expire_time = now.replace(microsecond=0) + lifetime
+        return _MemoryPresigner(grant, expire_time, conditional=self.capabilities.conditional_put)
+
+    async def check(self, bucket: str) -> None:
+        if self._buckets is not None and bucket not in self._buckets:
+            raise ValueError(f"bucket {bucket!r}: there is no such bucket")
+
+    async def aclose(self) -> None:
+        """There is nothing to let go of."""
+
+    def put(self, url: str, body: bytes | int, headers: Mapping[str, str]) -> str:
+        """Send a part or a whole object; returns its etag. Raises PutRefused.
+
+        `body` may be a size alone, so that a file of any length can be sent.
+        """
+        target = urlsplit(url)
+        query = parse_qs(target.query, keep_blank_values=True, strict_parsing=True)
+        signed = {name: values[0] for name, values in query.items()}
+        number, multipart_id = int(signed.pop("partNumber")), signed.pop("uploadId", "")
+        sent = {name.lower(): value for name, value in headers.items()}
+        size = body if isinstance(body, int) else len(body)
+        if str(size) != signed["content-length"] or any(
+            sent.get(name) != value for name, value in signed.items() if name != "content-length"
+        ):
+            raise PutRefused(403, "SignatureDoesNotMatch")
+        checksum = _verified_checksum(signed, body)
+        content = body if isinstance(body, bytes) else f"{body} bytes".encode()
+        part = StoredPart(number, size, hashlib.md5(content).hexdigest(), checksum)
+        place = target.netloc, unquote(target.path[1:])
+        if not multipart_id:
+            self._put_object(place, part, signed)
+        elif (multipart := self._multiparts.get(multipart_id)) is not None:
+            multipart.parts[number] = part
+        else:
+            raise PutRefused(404, "NoSuchUpload")
+        return part.etag
+
+    def _put_object(
+        self, place: tuple[str, str], part: StoredPart, signed: Mapping[str, str]
+    ) -> None:
+        if "if-none-match" in signed and place in self.objects:
+            raise PutRefused(412, "PreconditionFailed")
+        prefix = "x-amz-meta-"
+        metadata = {
+            name.removeprefix(prefix): value
+            for name, value in signed.items()
+            if name.startswith(prefix)
+        }
+        token = metadata.pop(WRITE_TOKEN)
+        self.objects[place] = MemoryObject(
+            Head(
+                part.size_bytes, part.etag, token if self.capabilities.metadata_round_trip else ""
+            ),
+            signed["content-type"],
+            signed["content-disposition"],
+            metadata,
+        )
+
+    def _find(self, grant: Grant) -> _Multipart | None:
+        multipart = self._multiparts.get(grant.multipart_id)
+        if multipart is None:
+            return None
+        opened = multipart.grant
+        # An id counts only at its own key, as in S3.
+        return multipart if (opened.bucket, opened.key) == (grant.bucket, grant.key) else None
+
+
+class _MemoryPresigner:
+    def __init__(self, grant: Grant, expire_time: datetime, *, conditional: bool) -> None:
+        self.expire_time = expire_time
+        self._grant = grant
+        self._conditional = conditional
+
+    def sign(
+        self, numbers: Iterable[int], checksums: Mapping[int, bytes]
+    ) -> Iterator[PresignedPart]:
+        grant = self._grant
+        place = f"memory://{grant.bucket}/{quote(grant.key)}"
+        for number in numbers:
+            checksum = checksums.get(number)
+            if grant.single:
+                headers = put_headers(grant, checksum, conditional=self._conditional)
+                query = {"partNumber": str(number), **headers}
+            else:
+                headers = part_headers(grant, number, checksum)
+                query = {"partNumber": str(number), "uploadId": grant.multipart_id, **headers}
+            yield PresignedPart(number, f"{place}?{urlencode(query)}", headers)
+
+
+def _same(stored: StoredPart, named: StoredPart) -> bool:
+    return stored.etag == named.etag and named.checksum in (b"", stored.checksum)
+
+
+def _verified_checksum(signed: Mapping[str, str], body: bytes | int) -> bytes:
+    """The signed checksum, b"" if there is none. Raises PutRefused if the bytes are others."""
+    for name, compute in _CHECKSUMS.items():
+        if (encoded := signed.get(f"x-amz-checksum-{name}")) is not None:
+            checksum = base64.b64decode(encoded)
+            if isinstance(body, bytes) and compute(body) != checksum:
+                raise PutRefused(400, "BadDigest")
+            return checksum
+    return b""
+
+
+def _crc(polynomial: int, bits: int) -> Callable[[bytes], bytes]:
+    """A reflected CRC that begins and ends inverted. The polynomial is in reversed bit order."""
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = (byte >> 1) ^ (polynomial if byte & 1 else 0)
+        table.append(byte)
+
+    def compute(body: bytes) -> bytes:
+        ones = crc = (1 << bits) - 1
+        for byte in body:
+            crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+        return (crc ^ ones).to_bytes(bits // 8, "big")
+
+    return compute
+
+
+_CHECKSUMS: Mapping[Checksum, Callable[[bytes], bytes]] = {
+    Checksum.CRC32C: _crc(0x82F63B78, 32),
+    Checksum.SHA256: lambda body: hashlib.sha256(body).digest(),
+    Checksum.CRC64NVME: _crc(0x9A6C9329AC4BC9B5, 64),
+}

@@ -1,0 +1,85 @@
+"""Several processes on one port: the kernel shares connections out (SO_REUSEPORT).
+
+The parent only starts, watches and stops them. It never uses gRPC, which does not survive a fork.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from types import FrameType
+
+from partway_server.children import die_with_parent, port_is_free
+from partway_server.settings import Settings, SettingsError, environment
+
+logger = logging.getLogger(__name__)
+
+_COMMAND = (sys.executable, "-m", "partway_server", "serve")
+_PAUSE_SECONDS = 1.0
+_POLL_SECONDS = 0.1
+
+
+def supervise(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Run `settings.workers` processes until a signal, and return when all have drained.
+
+    A process that ends on its own is started again after a pause. Raises SettingsError if another
+    program has the port, for the processes could not tell it from each other.
+    """
+    if not port_is_free(settings.host, settings.port):
+        raise SettingsError([f"{settings.address} is taken by another program"])
+    # By environment, not by arguments, which are there for all to see.
+    workers = _Workers({**environ, **environment(replace(settings, workers=1))})
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, workers.on_signal)
+    workers.run(settings.workers)
+
+
+class _Workers:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._stopping = False
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """The first signal only leaves a note: a process may be starting at this moment."""
+        if self._stopping:
+            for process in self._processes:
+                process.kill()
+            os._exit(130)
+        self._stopping = True
+
+    def run(self, count: int) -> None:
+        """Keep `count` processes running until a signal, then wait for their end."""
+        starts = [time.monotonic()] * count
+        while not self._stopping:
+            while starts and starts[0] <= time.monotonic():
+                starts.pop(0)
+                self._processes.append(self._start())
+            time.sleep(_POLL_SECONDS)
+            starts += [time.monotonic() + _PAUSE_SECONDS] * self._bury()
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            _COMMAND,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            # A terminal's Ctrl-C is for the parent, which passes it on once.
+            process_group=0,
+            preexec_fn=die_with_parent(signal.SIGTERM),
+        )
+
+    def _bury(self) -> int:
+        """Forget the processes that have ended; how many those were."""
+        ended = [p for p in self._processes if p.poll() is not None]
+        for process in ended:
+            logger.error("worker %d ended with code %d", process.pid, process.returncode)
+            self._processes.remove(process)
+        return len(ended)
