@@ -14,6 +14,7 @@ import click
 
 from partway_server import __version__
 from partway_server.children import ChildError
+from partway_server.logs import configure_logging
 from partway_server.objects.capabilities import KNOWN
 from partway_server.settings import (
     Settings,
@@ -87,6 +88,7 @@ def serve(**given: Any) -> None:
     """
     try:
         settings = Settings.load(os.environ, given, backends=KNOWN)
+        configure_logging(level=settings.log_level, as_json=settings.json_logs)
         if settings.workers > 1:
             supervise(settings, os.environ)
         else:
@@ -99,7 +101,6 @@ def _serve(settings: Settings) -> None:
     # Imported late, so that a parent of workers never loads gRPC.
     from partway_server import app
 
-    app.configure_logging(settings)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_signal(settings))
@@ -181,13 +182,14 @@ def dev(**options: Any) -> None:
       partway-server dev --rest --data-dir ./partway-data
       curl -d '{"fileName": "a.bin", "sizeBytes": "1"}' http://127.0.0.1:8080/v1/uploads
     """
+    from partway_server.app import StartError
     from partway_server.dev import run
 
     try:
         run(environ=os.environ, **options)
     except SettingsError as error:
         _fail(2, *error.problems)
-    except ChildError as error:
+    except (ChildError, StartError) as error:
         _fail(1, str(error))
 
 

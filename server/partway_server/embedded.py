@@ -78,7 +78,7 @@ def start_seaweedfs(folder: Path, *, keep: bool, bucket: str = "partway") -> tup
         )
         s3 = S3(f"http://127.0.0.1:{ports[3]}", "us-east-1", access_key, secret_key, bucket)
         child.wait(lambda: answers(ports[3], "/") is not None)
-        with closing(_client(s3)) as client:
+        with closing(connect(s3)) as client:
             child.wait(lambda: _has_bucket(client, bucket))
         return child, s3
 
@@ -98,13 +98,34 @@ def start_envoy(folder: Path, bootstrap: Mapping[str, Any]) -> Child:
     )
 
 
+def connect(s3: S3) -> Any:
+    """A botocore client; the caller closes it."""
+    # Slow to import, and only needed once storage starts.
+    import botocore.config
+    import botocore.session
+
+    return botocore.session.get_session().create_client(
+        "s3",
+        endpoint_url=s3.endpoint,
+        region_name=s3.region,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        config=botocore.config.Config(
+            s3={"addressing_style": "path"},
+            retries={"total_max_attempts": 1},
+            connect_timeout=2,
+            read_timeout=5,
+        ),
+    )
+
+
 def answers(port: int, path: str) -> int | None:
-    """The HTTP status that 127.0.0.1 answers, or None if what it answers is not HTTP."""
+    """The HTTP status that 127.0.0.1 answers, or None if it does not answer with HTTP."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", path)
         return connection.getresponse().status
-    except http.client.HTTPException:
+    except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
@@ -151,25 +172,6 @@ def _identities(access_key: str, secret_key: str) -> dict[str, Any]:
     credentials = [{"accessKey": access_key, "secretKey": secret_key}]
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     return {"identities": [{"name": "partway", "credentials": credentials, "actions": actions}]}
-
-
-def _client(s3: S3) -> Any:
-    import botocore.config
-    import botocore.session
-
-    return botocore.session.get_session().create_client(
-        "s3",
-        endpoint_url=s3.endpoint,
-        region_name=s3.region,
-        aws_access_key_id=s3.access_key,
-        aws_secret_access_key=s3.secret_key,
-        config=botocore.config.Config(
-            s3={"addressing_style": "path"},
-            retries={"total_max_attempts": 1},
-            connect_timeout=2,
-            read_timeout=5,
-        ),
-    )
 
 
 def _has_bucket(client: Any, bucket: str) -> bool:

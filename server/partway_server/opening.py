@@ -89,8 +89,10 @@ class Opener:
         upload = self._new_upload(caller, wanted)
         # Long enough for a caller to come back for it before the janitor discards it.
         due = self._clock.now() + 4 * self._lease
+        if upload.state is State.ACTIVE:
+            due = upload.grant.expire_time
         row, ours = await self._sessions.insert(upload, due, self._lease)
-        if ours:
+        if ours and row.state is State.INITIATING:
             return row, Turn.OPEN
         if row.request_digest != upload.request_digest:
             raise errors.RequestIdReused(wanted.request_id)
@@ -115,8 +117,6 @@ class Opener:
 
     async def _multipart(self, grant: Grant, turn: Turn, metadata: Mapping[str, str]) -> str:
         """S3's id of the upload. An attempt before this one may have created it: it is reused."""
-        if grant.single:
-            return ""
         if turn is Turn.REOPEN:
             found = await self._objects.list_multiparts(grant)
             for stray in found[1:]:
@@ -139,7 +139,9 @@ class Opener:
         # An empty part is not portable, so an empty file is one PUT everywhere. Otherwise a PUT
         # that storage would let be replayed over the finished object is not handed out.
         single = wanted.size_bytes == 0 or (
-            conditional and wanted.size_bytes <= policy.single_put_max_bytes
+            conditional
+            and wanted.size_bytes <= policy.single_put_max_bytes
+            and wanted.size_bytes <= (wanted.part_size_bytes or policy.single_put_max_bytes)
         )
         if single:
             plan = Plan(wanted.size_bytes, max(plan.part_size_bytes, wanted.size_bytes))
@@ -161,7 +163,8 @@ class Opener:
         )
         return Upload(
             grant,
-            State.INITIATING,
+            # A single PUT needs nothing opened in storage.
+            State.ACTIVE if single else State.INITIATING,
             fingerprint=wanted.fingerprint,
             request_digest=wanted.digest(),
         )

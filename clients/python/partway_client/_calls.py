@@ -12,7 +12,7 @@ from typing import TypeVar
 import grpc
 from partway.v1 import upload_pb2 as pb
 from partway.v1 import upload_service_pb2 as service_pb
-from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
+from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 
 from partway_client._convert import part_from_proto, state_to_proto, upload_from_proto
 from partway_client._pace import Pace
@@ -41,7 +41,7 @@ class Connection:
     """The stub of one channel, the metadata to send, and whether the service ever answered."""
 
     server: str
-    stub: UploadServiceAsyncStub
+    stub: UploadServiceStub
     metadata: Metadata
     reached: bool = False
 

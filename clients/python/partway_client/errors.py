@@ -209,10 +209,10 @@ class FileUnreadable(PartwayError):
 
 
 class FileBusy(PartwayError):
-    """Another process is uploading the same file to the same place."""
+    """The same file is being uploaded to the same place already."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"another process is uploading {name}; wait for it to end, or stop it")
+        super().__init__(f"{name} is being uploaded already; wait for that to end, or stop it")
 
 
 class SizeMismatch(PartwayError):

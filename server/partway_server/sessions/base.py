@@ -81,7 +81,7 @@ class Sessions(Protocol):
     async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
         """At most `limit` sids that are due, each put off by `again`: nobody else takes it.
 
-        What is due longest comes in the first calls; within one, the order means nothing.
+        The one that is due longest is among them. Their order means nothing.
         """
         ...
 

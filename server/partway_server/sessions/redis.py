@@ -68,7 +68,6 @@ def connect(url: str, *, max_connections: int = 64) -> Redis:
         retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), retries=2),
         # After a failover: the retry connects anew, to where the name points by then.
         retry_on_error=[exceptions.ReadOnlyError],
-        client_name="partway",
     )
     return Redis.from_pool(pool)
 

@@ -4,8 +4,9 @@
     partway:{NN}:due                      sorted set: sids by the time they are due, in ms
     partway:{NN}:own:<tenant>:<subject>   sorted set: a caller's sids by creation
 
-NN is one of 64 shards, chosen by the sid. It is the hash tag, so that all a script touches is in
-one slot. Names are percent-encoded. Members of `own` all score 0 and begin with the creation time
+NN is one of 64 shards, chosen by the sid's last byte: the first ones order the Uploads of one
+second, and neighbours in a page should be in different shards. It is the hash tag, so that all a
+script touches is in one slot. Names are percent-encoded. Members of `own` all score 0 and begin with the creation time
 in hex, so that a page begins exactly where the last one ended, however many share a second.
 """
 
@@ -119,7 +120,7 @@ def unflat(items: Sequence[bytes]) -> dict[bytes, bytes]:
 
 
 def _shard(sid: str) -> int:
-    return int(sid[:2], 16) % SHARDS
+    return int(sid[-2:], 16) % SHARDS
 
 
 def _key(shard: int, kind: str, *names: str) -> str:

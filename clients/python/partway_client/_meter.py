@@ -1,0 +1,89 @@
+"""Counts what an upload does, and says so to whoever wants to know."""
+
+import logging
+from collections.abc import Callable
+
+from partway_client.uploads import Phase, Progress
+
+logger = logging.getLogger(__name__)
+
+OnProgress = Callable[[Progress], object]
+
+_INTERVAL_SECONDS = 0.1
+
+
+class Meter:
+    """The figures of one upload.
+
+    `on_progress` is told of every change of phase, and at most ten times a second between.
+    """
+
+    def __init__(
+        self, *, on_progress: OnProgress | None, monotonic: Callable[[], float]
+    ) -> None:
+        self._on_progress = on_progress
+        self._monotonic = monotonic
+        self._next = 0.0
+        self._phase = Phase.STARTING
+        self._bytes_done = self._bytes_total = self._bytes_resumed = 0
+        self._parts_done = self._parts_total = 0
+        self.bytes_sent = self.parts_sent = self.parts_resumed = self.parts_retried = 0
+
+    def spooled(self, count: int, total: int) -> None:
+        """`count` bytes of a stream are on disk; there will be `total` (0: nobody knows)."""
+        self._bytes_done, self._bytes_total = count, total
+        self._tell_sometimes()
+
+    def enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self._tell()
+
+    def planned(self, size_bytes: int, parts: int) -> None:
+        """The upload has `size_bytes` in `parts`, and nothing is done yet."""
+        self._bytes_done, self._bytes_total = 0, size_bytes
+        self._parts_done, self._parts_total = 0, parts
+
+    def stored(self, size_bytes: int, parts: int, *, resumed: bool) -> None:
+        """Storage holds so much; `resumed`: from before this run."""
+        self._bytes_done, self._parts_done = size_bytes, parts
+        if resumed:
+            self._bytes_resumed, self.parts_resumed = size_bytes, parts
+
+    def moved(self, size_bytes: int) -> None:
+        """So many bytes of a part went out."""
+        self._bytes_done += size_bytes
+        self.bytes_sent += size_bytes
+        self._tell_sometimes()
+
+    def taken_back(self, size_bytes: int) -> None:
+        """So many bytes of a part count for nothing: they must be sent again."""
+        self._bytes_done -= size_bytes
+        self._tell_sometimes()
+
+    def part_sent(self) -> None:
+        self._parts_done += 1
+        self.parts_sent += 1
+        self._tell_sometimes()
+
+    def _tell_sometimes(self) -> None:
+        if self._monotonic() >= self._next:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._on_progress is None:
+            return
+        self._next = self._monotonic() + _INTERVAL_SECONDS
+        progress = Progress(
+            phase=self._phase,
+            bytes_done=self._bytes_done,
+            bytes_total=self._bytes_total,
+            bytes_resumed=self._bytes_resumed,
+            parts_done=self._parts_done,
+            parts_total=self._parts_total,
+        )
+        try:
+            self._on_progress(progress)
+        except Exception:
+            # A fault in a display must not cost hours of transfer.
+            logger.exception("on_progress failed; this upload reports no more progress")
+            self._on_progress = None

@@ -1,0 +1,118 @@
+"""What is being sent: a file that stays open, read by offset, and watched for changes."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from partway_client.errors import FileChanged, FileUnreadable
+
+_AHEAD_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells that a file is still the one that was opened, with the same content."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Self:
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+class Source:
+    """`size_bytes` bytes of the file `fd`, from `base` on. Owns the descriptor.
+
+    `path` is where the file can be found again, absolute and with links resolved; without it an
+    upload cannot be resumed. `identity` is None for a file that nobody else can reach.
+    """
+
+    def __init__(
+        self,
+        *,
+        fd: int,
+        name: str,
+        size_bytes: int,
+        base: int = 0,
+        path: str = "",
+        identity: Identity | None = None,
+    ) -> None:
+        self._fd = fd
+        self._base = base
+        self.name = name
+        self.size_bytes = size_bytes
+        self.path = path
+        self.identity = identity
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], name: str = "") -> Self:
+        """The regular file at `path`. Raises FileUnreadable."""
+        shown = os.fspath(path)
+        try:
+            fd = os.open(shown, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as exc:
+            raise FileUnreadable(f"cannot read {shown}: {exc.strerror}") from None
+        found = os.fstat(fd)
+        if stat.S_ISDIR(found.st_mode):
+            os.close(fd)
+            raise FileUnreadable(f"{shown} is a directory; name the files in it")
+        return cls(
+            fd=fd,
+            name=name or Path(shown).name,
+            size_bytes=found.st_size,
+            path=os.path.realpath(shown),
+            identity=Identity.of(found),
+        )
+
+    @classmethod
+    def rest_of(cls, stream: BinaryIO, name: str) -> Self:
+        """What is left to read of `stream`, which is a regular file."""
+        position = stream.tell()
+        fd = os.dup(stream.fileno())
+        found = os.fstat(fd)
+        return cls(
+            fd=fd,
+            name=name,
+            size_bytes=max(found.st_size - position, 0),
+            base=position,
+            identity=Identity.of(found),
+        )
+
+    def read(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes from `offset` on; fewer, never none. Raises FileChanged, OSError."""
+        at = self._base + offset
+        if offset % _AHEAD_BYTES == 0 and hasattr(os, "posix_fadvise"):
+            # The kernel reads on while we wait for the network, so that a slow disk and a slow
+            # network are not added up.
+            os.posix_fadvise(self._fd, at, 2 * _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+        piece = os.pread(self._fd, size, at)
+        if not piece:
+            raise FileChanged(self.name)
+        return piece
+
+    def check(self) -> None:
+        """Raises FileChanged if the file, or what its path leads to, is not as it was opened."""
+        if self.identity is None:
+            return
+        if Identity.of(os.fstat(self._fd)) != self.identity:
+            raise FileChanged(self.name)
+        if self.path and self._replaced():
+            raise FileChanged(self.name)
+
+    def close(self) -> None:
+        """Let go of the file. A second call does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _replaced(self) -> bool:
+        try:
+            return Identity.of(os.stat(self.path)) != self.identity
+        except OSError:
+            # Gone, or no longer reachable: what is open here is still whole.
+            return False

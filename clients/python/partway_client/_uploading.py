@@ -1,0 +1,259 @@
+"""The life of one upload, as a client sees it.
+
+Begin: take up what the journal remembers, or Initialize. Send what storage lacks. Complete, and
+send again what storage turns out to lack. The service is asked at every turn where the Upload
+stands, since another client, its janitor or an operator may have settled it meanwhile.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+from partway.v1 import upload_pb2 as pb
+from partway.v1 import upload_service_pb2 as service_pb
+
+from partway_client import errors
+from partway_client._calls import Calls
+from partway_client._journal import Entry
+from partway_client._meter import Meter
+from partway_client._pace import Pace
+from partway_client._putting import Putter
+from partway_client._source import Source
+from partway_client._transfer import Transfer, UploadGone
+from partway_client._urls import Urls
+from partway_client.uploads import Phase, State, Uploaded, UploadInfo
+
+logger = logging.getLogger(__name__)
+
+_ROUNDS = 3
+_MOST_POLLS = 400
+_POLLS_PER_COMPLETE = 8
+_OVER = (State.ABORTING, State.ABORTED)
+_OVER_ERRORS = (
+    errors.UploadAborted,
+    errors.UploadNotFound,
+    errors.ObjectExists,
+    errors.UploadConflict,
+)
+"""After these there is nothing to resume."""
+
+_STALE = (
+    errors.UploadAborted,
+    errors.UploadNotFound,
+    errors.UploadNotActive,
+    errors.RequestIdReused,
+)
+"""What may become of an Upload between two runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of one upload. Sizes are in bytes; 0 leaves the choice to the service."""
+
+    policy: str
+    content_type: str
+    metadata: Mapping[str, str]
+    part_size: int
+    concurrency: int
+    max_in_flight_bytes: int
+    fingerprint: str
+
+    @property
+    def window(self) -> int:
+        """How many URLs are asked for at once: enough to keep all workers busy, and few enough
+        that they do not run out before they are used."""
+        return min(max(2 * self.concurrency, 16), 64)
+
+    def workers(self, part_size_bytes: int) -> int:
+        """How many parts of that size are in flight at most, and always one."""
+        return max(1, min(self.concurrency, self.max_in_flight_bytes // max(part_size_bytes, 1)))
+
+
+class Uploading:
+    """One upload of `source`, from its beginning or from where `entry` says it stopped."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        wish: Wish,
+        calls: Calls,
+        session: aiohttp.ClientSession,
+        entry: Entry,
+        meter: Meter,
+        pace: Pace,
+    ) -> None:
+        self._source = source
+        self._wish = wish
+        self._calls = calls
+        self._session = session
+        self._entry = entry
+        self._meter = meter
+        self._pace = pace
+        self._first_urls: Sequence[pb.PresignedPart] = ()
+
+    async def run(self) -> UploadInfo:
+        """The Upload, completed. Raises PartwayError."""
+        self._meter.enter(Phase.STARTING)
+        try:
+            try:
+                upload = await self._attempt()
+            except _STALE:
+                if not self._entry.found or self._meter.parts_sent:
+                    raise
+                # What an earlier run left is no longer of use, so this one begins anew.
+                self._entry.restart()
+                upload = await self._attempt()
+        except errors.FileChanged:
+            stored = await self._abandon()
+            self._entry.remove()
+            raise errors.FileChanged(self._source.name, stored=stored) from None
+        except _OVER_ERRORS:
+            self._entry.remove()
+            raise
+        self._entry.remove()
+        self._meter.enter(Phase.DONE)
+        return upload
+
+    async def _attempt(self) -> UploadInfo:
+        upload = await self._begin()
+        self._meter.planned(upload.size_bytes, upload.part_count)
+        before = await self._settled(upload)
+        if before.state is State.COMPLETED:
+            self._meter.stored(upload.size_bytes, upload.part_count, resumed=True)
+            return before
+        after = await self._send_and_complete(upload)
+        self._meter.stored(upload.size_bytes, upload.part_count, resumed=False)
+        return after
+
+    async def _begin(self) -> UploadInfo:
+        if self._entry.upload_id:
+            upload = await self._calls.status(self._entry.upload_id)
+            if upload.state is not State.INITIATING:
+                return upload
+        return await self._open()
+
+    async def _open(self) -> UploadInfo:
+        wish = self._wish
+        request = service_pb.InitializeRequest(
+            policy=wish.policy,
+            file_name=self._source.name,
+            size_bytes=self._source.size_bytes,
+            content_type=wish.content_type,
+            metadata=wish.metadata,
+            part_size_bytes=wish.part_size,
+            fingerprint=wish.fingerprint,
+            request_id=self._entry.request_id,
+            presign_parts=wish.window,
+        )
+        upload, self._first_urls = await self._calls.initialize(request)
+        self._entry.upload_id = upload.upload_id
+        self._entry.save()
+        return upload
+
+    async def _send_and_complete(self, upload: UploadInfo) -> UploadInfo:
+        transfer = self._transfer(upload)
+        todo: Sequence[int] = ()
+        problem: errors.PartwayError | None = None
+        for number in range(_ROUNDS):
+            try:
+                if number or self._entry.found:
+                    todo = await self._missing(upload, resumed=not number)
+                else:
+                    todo = range(1, upload.part_count + 1)
+                self._meter.enter(Phase.SENDING)
+                await transfer.send(todo)
+                self._source.check()
+                self._meter.enter(Phase.COMPLETING)
+                upload = await self._calls.complete(upload.upload_id)
+            except (errors.PartsMissing, errors.PartsMismatch) as error:
+                problem = error
+            except (errors.UploadNotActive, UploadGone) as error:
+                problem = error
+                upload = await self._look(upload, error)
+            upload = await self._settled(upload)
+            if upload.state is State.COMPLETED:
+                return upload
+        raise _given_up(problem)
+
+    def _transfer(self, upload: UploadInfo) -> Transfer:
+        urls = Urls(
+            calls=self._calls,
+            upload_id=upload.upload_id,
+            window=self._wish.window,
+            pace=self._pace,
+        )
+        urls.keep(self._first_urls)
+        putter = Putter(
+            session=self._session,
+            source=self._source,
+            meter=self._meter,
+            stall_seconds=self._pace.stall_seconds,
+        )
+        return Transfer(
+            source=self._source,
+            urls=urls,
+            putter=putter,
+            meter=self._meter,
+            pace=self._pace,
+            workers=self._wish.workers(upload.part_size_bytes),
+            single=upload.part_count == 1,
+        )
+
+    async def _missing(self, upload: UploadInfo, *, resumed: bool) -> Sequence[int]:
+        """The parts that storage does not hold as planned; what it holds is counted as done."""
+        listed = await self._calls.list_parts(upload.upload_id)
+        held = {
+            part.part_number: part.size_bytes
+            for part in listed
+            if part.size_bytes == upload.part_size(part.part_number)
+        }
+        self._meter.stored(sum(held.values()), len(held), resumed=resumed)
+        return [n for n in range(1, upload.part_count + 1) if n not in held]
+
+    async def _settled(self, upload: UploadInfo) -> UploadInfo:
+        """The Upload once storage is no longer at it: ACTIVE or COMPLETED.
+
+        Raises UploadAborted, StillCompleting.
+        """
+        polls = 0
+        while upload.state is State.COMPLETING:
+            self._meter.enter(Phase.COMPLETING)
+            polls += 1
+            if polls > _MOST_POLLS:
+                raise errors.StillCompleting
+            await self._pace.back_off(min(polls, 6), base=0.5, cap=10.0, at_least=0.2)
+            if polls % _POLLS_PER_COMPLETE:
+                upload = await self._calls.status(upload.upload_id)
+            else:
+                # The worker that was at it may have died; this takes over from it.
+                upload = await self._calls.complete(upload.upload_id)
+        if upload.state in _OVER:
+            raise errors.UploadAborted(upload.abort_reason)
+        return upload
+
+    async def _look(self, upload: UploadInfo, error: errors.PartwayError) -> UploadInfo:
+        """Where the Upload stands, after a call or storage said that it is not active."""
+        if isinstance(error, errors.ServiceError):
+            if error.metadata.get("abort_reason") == "ABORT_REASON_EXPIRED":
+                raise errors.UploadAborted("expired") from None
+        return await self._calls.status(upload.upload_id)
+
+    async def _abandon(self) -> bool:
+        """Have the service discard the parts. True if there is an object already."""
+        try:
+            await self._calls.abort(self._entry.upload_id)
+        except errors.UploadNotActive as error:
+            return error.metadata.get("state") == "UPLOAD_STATE_COMPLETED"
+        except errors.PartwayError as error:
+            logger.warning("the parts could not be discarded, and will be when they expire: %s", error)
+        return False
+
+
+def _given_up(problem: errors.PartwayError | None) -> errors.PartwayError:
+    if problem is None:
+        return errors.TransferFailed("it would not join the parts")
+    if isinstance(problem, UploadGone):
+        return errors.TransferFailed("it does not know the upload that the service speaks of")
+    return problem

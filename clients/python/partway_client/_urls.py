@@ -1,0 +1,96 @@
+"""URLs for the parts that are about to be sent: asked for in windows, dropped when they run out."""
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from partway.v1 import upload_pb2 as pb
+
+from partway_client._calls import Calls
+from partway_client._pace import Pace
+from partway_client.errors import CallFailed
+
+_MARGIN_SECONDS = 20.0
+"""A URL that ends sooner is not used: a request takes time to begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    part: pb.PresignedPart = field(repr=False)
+    until: float
+
+
+class Urls:
+    """The URLs of one Upload, at most `window` ahead of the parts being sent."""
+
+    def __init__(self, *, calls: Calls, upload_id: str, window: int, pace: Pace) -> None:
+        self._calls = calls
+        self._upload_id = upload_id
+        self._window = window
+        self._pace = pace
+        self._wanted: Sequence[int] = ()
+        self._held: dict[int, _Held] = {}
+        self._taken: set[int] = set()
+        self._asking = asyncio.Lock()
+
+    def want(self, numbers: Sequence[int]) -> None:
+        """The parts to be sent, in ascending order. None of them has been begun."""
+        self._wanted = numbers
+        self._taken.clear()
+
+    def keep(self, parts: Iterable[pb.PresignedPart]) -> None:
+        """Hold URLs that the service gave."""
+        for part in parts:
+            until = self._pace.monotonic() + self._good_for(part)
+            self._held[part.part_number] = _Held(part, until)
+
+    async def take(self, number: int) -> pb.PresignedPart:
+        """How to send the part, asking the service if need be."""
+        async with self._asking:
+            if not self._usable(number):
+                self.keep(await self._calls.presign(self._upload_id, runs(self._ahead(number))))
+        held = self._held.get(number)
+        if held is None:
+            raise CallFailed(f"the service gave no URL for part {number}")
+        self._taken.add(number)
+        return held.part
+
+    def done(self, number: int) -> None:
+        """The part is in storage."""
+        self._held.pop(number, None)
+
+    def refused(self, number: int) -> None:
+        """Storage refuses the URL of the part. Those of the same age will do no better."""
+        refused = self._held.pop(number, None)
+        if refused is not None:
+            self._held = {n: h for n, h in self._held.items() if h.until > refused.until}
+
+    def _usable(self, number: int) -> bool:
+        held = self._held.get(number)
+        return held is not None and held.until > self._pace.monotonic()
+
+    def _ahead(self, number: int) -> Iterator[int]:
+        """The part, and those after it that nobody has begun and that have no URL."""
+        first = bisect_left(self._wanted, number)
+        for n in self._wanted[first : first + self._window]:
+            if n == number or not (n in self._taken or self._usable(n)):
+                yield n
+
+    def _good_for(self, part: pb.PresignedPart) -> float:
+        """Seconds. A URL that seems to have run out on arrival tells of our clock: use it."""
+        seconds = part.expire_time.seconds - self._pace.now().timestamp()
+        if seconds <= _MARGIN_SECONDS:
+            return float("inf")
+        return seconds - _MARGIN_SECONDS
+
+
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as (first, last) runs: 1, 2, 3, 7 is (1, 3), (7, 7)."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found

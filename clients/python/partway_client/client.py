@@ -1,0 +1,258 @@
+"""UploadClient: uploads files, and asks about uploads."""
+
+import contextlib
+import mimetypes
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import aiohttp
+import grpc
+import platformdirs
+from partway.v1.upload_service_pb2_grpc import UploadServiceStub
+
+from partway_client._calls import Calls, Connection
+from partway_client._journal import Entry, Journal, entry_key
+from partway_client._meter import Meter, OnProgress
+from partway_client._pace import Pace
+from partway_client._source import Source
+from partway_client._spool import spool
+from partway_client._uploading import Uploading, Wish
+from partway_client.uploads import PartInfo, Phase, State, Uploaded, UploadInfo
+
+GIB = 1024**3
+
+_CHANNEL_OPTIONS = (
+    # One place repeats calls, and it is `_calls.py`.
+    ("grpc.enable_retries", 0),
+    ("grpc.service_config_disable_resolution", 1),
+    # gRPC's own wait before it connects again grows to two minutes: too long for our tries.
+    ("grpc.initial_reconnect_backoff_ms", 250),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    # A call whose connection silently died ends after this, not at its deadline.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.primary_user_agent", "partway-client"),
+)
+_CALLER_KEYS = ("partway-tenant", "partway-subject")
+
+
+class UploadClient:
+    """A connection to one Partway service, as an async context manager.
+
+    `server` is HOST:PORT. With `secure`, or with `credentials`, the service is called over TLS.
+    `call_metadata` goes with every call, such as `partway-tenant`. What is needed to resume
+    uploads is kept in `state_dir`; if None, where PARTWAY_STATE_DIR says or else in the user's own
+    state directory. `pace` is for tests.
+    """
+
+    def __init__(
+        self,
+        server: str = "127.0.0.1:50051",
+        *,
+        secure: bool = False,
+        credentials: grpc.ChannelCredentials | None = None,
+        call_metadata: Mapping[str, str] | None = None,
+        state_dir: str | os.PathLike[str] | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self._server = server
+        self._credentials = credentials or (grpc.ssl_channel_credentials() if secure else None)
+        self._metadata = {k.lower(): v for k, v in (call_metadata or {}).items()}
+        self._pace = pace or Pace()
+        self._journal = Journal(directory=_state_dir(state_dir), now=self._pace.now)
+        self._channel: grpc.aio.Channel | None = None
+        self._connection: Connection | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._credentials is None:
+            self._channel = grpc.aio.insecure_channel(self._server, options=_CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(
+                self._server, self._credentials, options=_CHANNEL_OPTIONS
+            )
+        self._connection = Connection(
+            server=self._server,
+            stub=UploadServiceStub(self._channel),
+            metadata=tuple(self._metadata.items()),
+        )
+        self._session = _session(self._pace.stall_seconds)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+        if self._channel is not None:
+            await self._channel.close()
+        self._session = self._channel = self._connection = None
+
+    async def upload_file(
+        self,
+        file: str | os.PathLike[str] | BinaryIO,
+        *,
+        name: str = "",
+        size: int | None = None,
+        policy: str = "",
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        part_size: int = 0,
+        concurrency: int = 8,
+        max_in_flight_bytes: int = 2 * GIB,
+        resume: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> Uploaded:
+        """Upload a file, or what is left to read of a binary stream, and return the object.
+
+        An upload of a file at a path that was stopped goes on where it was when the same file is
+        uploaded again; without `resume` it begins anew. A stream is not resumed, and one that is
+        no regular file is first copied to TMPDIR; `size`, if given, is how many bytes it must have.
+
+        `name` is the file's name for the service, by default that of the path. `content_type` is
+        guessed from it if None. `policy` is the service's "default" if empty. `part_size`, in
+        bytes, is a wish; 0 leaves it to the service. At most `concurrency` parts and
+        `max_in_flight_bytes` are under way at a time, and always one part.
+
+        `on_progress` is called in the event loop at every change of phase, and at most ten times a
+        second between; it must return quickly.
+
+        Raises PartwayError: a ServiceError with the service's reason, or TransferFailed,
+        FileChanged, FileUnreadable, FileBusy, SizeMismatch, SpoolFailed, UploadAborted,
+        StillCompleting, ServiceUnreachable.
+        """
+        if concurrency < 1 or max_in_flight_bytes < 1 or part_size < 0:
+            raise ValueError("concurrency and max_in_flight_bytes are at least 1, part_size 0")
+        started = self._pace.monotonic()
+        meter = Meter(on_progress=on_progress, monotonic=self._pace.monotonic)
+        calls = self._calls()
+        with contextlib.closing(await _source(file, name, size, meter)) as source:
+            wish = Wish(
+                policy=policy,
+                content_type=_content_type(source.name) if content_type is None else content_type,
+                metadata=dict(metadata or {}),
+                part_size=part_size,
+                concurrency=concurrency,
+                max_in_flight_bytes=max_in_flight_bytes,
+                fingerprint=self._key(source, policy, content_type, metadata, part_size),
+            )
+            with contextlib.closing(self._entry(source, wish.fingerprint, resume)) as entry:
+                uploading = Uploading(
+                    source=source,
+                    wish=wish,
+                    calls=calls,
+                    session=self._open_session(),
+                    entry=entry,
+                    meter=meter,
+                    pace=self._pace,
+                )
+                upload = await uploading.run()
+        return Uploaded(
+            upload_id=upload.upload_id,
+            bucket=upload.bucket,
+            key=upload.key,
+            uri=upload.uri,
+            etag=upload.etag,
+            version_id=upload.version_id,
+            size_bytes=upload.size_bytes,
+            content_type=upload.content_type,
+            parts=upload.part_count,
+            parts_sent=meter.parts_sent,
+            parts_resumed=meter.parts_resumed,
+            parts_retried=meter.parts_retried,
+            rpcs=calls.rpcs,
+            seconds=self._pace.monotonic() - started,
+            bytes_sent=meter.bytes_sent,
+        )
+
+    async def status(self, upload_id: str, *, progress: bool = False) -> UploadInfo:
+        """Where the Upload stands; with `progress`, also what storage holds of it now."""
+        return await self._calls().status(upload_id, progress=progress)
+
+    async def parts(self, upload_id: str) -> list[PartInfo]:
+        """The parts that storage holds now, by number."""
+        return await self._calls().list_parts(upload_id)
+
+    async def abort(self, upload_id: str) -> UploadInfo:
+        """Discard the Upload's parts. Raises UploadNotActive if it is complete."""
+        return await self._calls().abort(upload_id)
+
+    async def list_uploads(
+        self, *, state: State | None = None, fingerprint: str = "", limit: int = 1_000
+    ) -> list[UploadInfo]:
+        """The caller's own Uploads, newest first, at most `limit`."""
+        found: list[UploadInfo] = []
+        if limit < 1:
+            return found
+        async with contextlib.aclosing(self._calls().list_uploads(state, fingerprint)) as uploads:
+            async for upload in uploads:
+                found.append(upload)
+                if len(found) == limit:
+                    break
+        return found
+
+    def _calls(self) -> Calls:
+        if self._connection is None:
+            raise RuntimeError("the client is not open: use it in `async with`")
+        return Calls(connection=self._connection, pace=self._pace)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("the client is not open: use it in `async with`")
+        return self._session
+
+    def _key(self, source: Source, *asked: object) -> str:
+        """The name of this file and this wish, here and at this service; "" if it has none."""
+        if not source.path or source.identity is None:
+            return ""
+        identity = source.identity
+        caller = [self._metadata.get(key, "") for key in _CALLER_KEYS]
+        return entry_key(
+            self._server, source.path, identity.size_bytes, identity.mtime_ns, caller, *asked
+        )
+
+    def _entry(self, source: Source, key: str, resume: bool) -> Entry:
+        entry = self._journal.open(key, source.name) if key else Entry()
+        if resume:
+            entry.load()
+        if not entry.found:
+            # Before Initialize: a run that is killed before the answer leaves its request_id.
+            entry.save()
+        return entry
+
+
+async def _source(
+    file: str | os.PathLike[str] | BinaryIO, name: str, size: int | None, meter: Meter
+) -> Source:
+    if isinstance(file, (str, os.PathLike)):
+        path = os.fspath(file)
+        if not _is_stream(path):
+            return Source.open(path, name)
+        stream_name = name or Path(path).name
+
+        def opened() -> BinaryIO:
+            return open(path, "rb", buffering=0)
+    else:
+        stream = file
+        stream_name = name or "stream"
+        if _is_regular(stream):
+            return Source.rest_of(stream, stream_name)
+
+        def opened() -> BinaryIO:
+            return stream
+
+    meter.enter(Phase.SPOOLING)
+    return await spool(
+        opened,
+        name=stream_name,
+        size=size,
+        counted=lambda count: meter.spooled(count, size or 0),
+    )

@@ -1,0 +1,871 @@
+"""What every storage behind the seam does, and then what is S3Objects' own affair.
+
+Implementations differ by their capability record, or by a category that one of them makes no
+claim to, with the reason written down where it is made.
+"""
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import boto3
+import botocore.config
+import pytest
+import yarl
+from moto.server import ThreadedMotoServer
+from partway_server.embedded import S3
+from partway_server.errors import StorageRefused, StorageUnavailable
+from partway_server.objects.base import (
+    CompleteRefused,
+    CompleteUnknown,
+    Head,
+    KeyContested,
+    KeyTaken,
+    MultipartNotFound,
+    Objects,
+    PresignedPart,
+    StoredPart,
+)
+from partway_server.objects.capabilities import KNOWN, Capabilities
+from partway_server.objects.memory import MemoryObjects
+from partway_server.objects.s3 import S3Objects
+from partway_server.plan import MIB, Plan
+from partway_server.uploads import Caller, Checksum, Grant
+
+from tests.support.storage import (
+    FaultyObjects,
+    Put,
+    Reply,
+    answer,
+    canned_s3,
+    error_answer,
+    failing,
+    put_by,
+    put_into,
+)
+
+SIGNATURES = "verifies signatures and their end"
+SIGNED_HEADERS = "holds a PUT to the headers that were signed"
+BYTES = "gives the bytes back"
+MANY_PARTS = "takes a thousand parts in a second or two"
+
+MOTO = Capabilities(
+    source="measured on moto 5.2.5",
+    conditional_put=True,
+    conditional_complete=True,
+    idempotent_complete=True,
+)
+
+BODY = b"123456789"
+CHECK_VALUES = {
+    # The check values of the catalogue of CRCs, https://reveng.sourceforge.io/crc-catalogue/all.htm
+    Checksum.CRC32C: bytes.fromhex("e3069283"),
+    Checksum.CRC64NVME: bytes.fromhex("ae8b14860a799888"),
+    Checksum.SHA256: hashlib.sha256(BODY).digest(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object as a reader finds it. `body` is None where storage keeps none."""
+
+    content_type: str
+    disposition: str
+    metadata: Mapping[str, str]
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An implementation under test, and how to reach it from the other side."""
+
+    objects: Objects
+    bucket: str
+    put: Put
+    read: Callable[[Grant], Awaitable[Found]]
+    lacks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def can(self) -> Capabilities:
+        return self.objects.capabilities
+
+    def claims(self, category: str) -> None:
+        """Skip the test if the implementation makes no such claim."""
+        if reason := self.lacks.get(category):
+            pytest.skip(f"no claim that it {category}: {reason}")
+
+    def grant(self, body: bytes = BODY, *, name: str = "file.bin", **changes: Any) -> Grant:
+        """A grant for one part of `body` at a key that nobody else has."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        sid = secrets.token_hex(16)
+        grant = Grant(
+            sid=sid,
+            caller=Caller("acme", "alice"),
+            policy="default",
+            backend="test",
+            bucket=self.bucket,
+            key=f"acme/{sid}/{name}",
+            single=False,
+            plan=Plan(len(body), max(len(body), 5 * MIB)),
+            content_type="image/png",
+            checksum=Checksum.NONE,
+            write_token=secrets.token_hex(16),
+            create_time=now,
+            expire_time=now + timedelta(days=1),
+        )
+        return replace(grant, **changes)
+
+    async def opened(self, grant: Grant, metadata: Mapping[str, str] | None = None) -> Grant:
+        """The grant with a multipart upload opened for it."""
+        return grant.with_multipart(await self.objects.create(grant, metadata or {}))
+
+    async def sign(
+        self, grant: Grant, number: int = 1, checksum: bytes | None = None
+    ) -> PresignedPart:
+        signer = await self.objects.presigner(grant, timedelta(minutes=5), datetime.now(UTC))
+        [part] = signer.sign([number], {number: checksum} if checksum else {})
+        return part
+
+    async def send(self, grant: Grant, body: bytes = BODY, number: int = 1) -> Reply:
+        """PUT `body` as a part planned at its size."""
+        planned = replace(grant, plan=Plan(len(body), max(len(body), 1)))
+        signer = await self.objects.presigner(planned, timedelta(minutes=5), datetime.now(UTC))
+        [part] = signer.sign([number], {})
+        return await self.put(part.url, body, part.headers)
+
+    async def stored(self, grant: Grant, body: bytes = BODY) -> Grant:
+        """An upload of one part that was made into the object; its grant."""
+        grant = await self.opened(grant)
+        await self.send(grant, body)
+        await self.objects.complete(grant, await self.objects.list_parts(grant))
+        return grant
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[S3]:
+    """A permissive S3 server in this process."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    s3 = S3(f"http://{host}:{port}", "us-east-1", "moto", "moto", "partway")
+    reader(s3).create_bucket(Bucket=s3.bucket)
+    yield s3
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "moto", pytest.param("seaweedfs", marks=pytest.mark.s3)])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    if request.param == "memory":
+        yield memory_store()
+    elif request.param == "moto":
+        reason = "moto looks neither at signatures nor at the headers that were signed"
+        lacks = {
+            SIGNATURES: reason,
+            SIGNED_HEADERS: reason,
+            MANY_PARTS: "moto takes about ten seconds for a thousand",
+        }
+        async with s3_store(request.getfixturevalue("moto"), MOTO, lacks) as store:
+            yield store
+    else:
+        s3 = request.getfixturevalue("s3")
+        async with s3_store(s3, KNOWN["seaweedfs"], {}) as store:
+            yield store
+
+
+def memory_store() -> Store:
+    memory = MemoryObjects(buckets=["partway"])
+
+    async def read(grant: Grant) -> Found:
+        stored = memory.objects[grant.bucket, grant.key]
+        return Found(stored.content_type, stored.disposition, stored.metadata)
+
+    lacks = {
+        SIGNATURES: "a memory:// URL is not signed and never ends",
+        BYTES: "it keeps no bytes",
+    }
+    return Store(memory, "partway", put_into(memory), read, lacks)
+
+
+@asynccontextmanager
+async def s3_store(
+    s3: S3, capabilities: Capabilities, lacks: Mapping[str, str]
+) -> AsyncIterator[Store]:
+    client = reader(s3)
+    async with (
+        aiohttp.ClientSession() as http,
+        aclosing(await open_s3(s3, capabilities=capabilities)) as objects,
+    ):
+
+        async def read(grant: Grant) -> Found:
+            named = {"Bucket": grant.bucket, "Key": grant.key}
+            url = client.generate_presigned_url("get_object", Params=named)
+            async with http.get(yarl.URL(url, encoded=True)) as reply:
+                prefix, headers = "x-amz-meta-", reply.headers
+                metadata = {
+                    name.lower().removeprefix(prefix): value
+                    for name, value in headers.items()
+                    if name.lower().startswith(prefix) and not name.lower().endswith("-token")
+                }
+                kind, disposition = headers["Content-Type"], headers["Content-Disposition"]
+                return Found(kind, disposition, metadata, await reply.read())
+
+        yield Store(objects, s3.bucket, put_by(http), read, lacks)
+
+
+def reader(s3: S3) -> Any:
+    """Another S3 client than ours, to look with."""
+    return boto3.client(
+        "s3",
+        endpoint_url=s3.endpoint,
+        region_name=s3.region,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        config=botocore.config.Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+
+
+async def open_s3(s3: S3, **changes: Any) -> S3Objects:
+    arguments = {
+        "name": "test",
+        "capabilities": KNOWN["seaweedfs"],
+        "region": s3.region,
+        "endpoint_url": s3.endpoint,
+        "access_key": s3.access_key,
+        "secret_key": s3.secret_key,
+    }
+    return await S3Objects.open(**{**arguments, **changes})
+
+
+def numbers(parts: Sequence[StoredPart]) -> list[int]:
+    return [part.number for part in parts]
+
+
+# Multipart uploads
+
+
+async def test_parts_become_one_object(store: Store) -> None:
+    grant = await store.opened(store.grant())
+    first = await store.send(grant, b"a" * 5 * MIB, 1)
+    second = await store.send(grant, b"tail", 2)
+    parts = await store.objects.list_parts(grant)
+    assert [(p.number, p.size_bytes, p.etag) for p in parts] == [
+        (1, 5 * MIB, first.etag),
+        (2, 4, second.etag),
+    ]
+
+    await store.objects.complete(grant, parts)
+
+    head = await store.objects.head(grant)
+    assert head is not None
+    assert (head.size_bytes, head.write_token) == (5 * MIB + 4, grant.write_token)
+    assert head.etag and '"' not in head.etag
+
+
+async def test_the_object_has_the_bytes_of_the_parts_in_order(store: Store) -> None:
+    store.claims(BYTES)
+    grant = await store.opened(store.grant())
+    await store.send(grant, b"tail", 2)
+    await store.send(grant, b"a" * 5 * MIB, 1)
+    await store.objects.complete(grant, await store.objects.list_parts(grant))
+    assert (await store.read(grant)).body == b"a" * 5 * MIB + b"tail"
+
+
+async def test_an_object_keeps_type_disposition_and_metadata(store: Store) -> None:
+    grant = await store.opened(store.grant(), {"origin": "scanner 4"})
+    await store.send(grant)
+    await store.objects.complete(grant, await store.objects.list_parts(grant))
+    found = await store.read(grant)
+    assert (found.content_type, found.disposition) == ("image/png", "attachment")
+    assert found.metadata == {"origin": "scanner 4"}
+
+
+async def test_a_part_sent_again_replaces_the_first(store: Store) -> None:
+    grant = await store.opened(store.grant())
+    await store.send(grant, b"first")
+    again = await store.send(grant, b"second")
+    [part] = await store.objects.list_parts(grant)
+    assert (part.size_bytes, part.etag) == (6, again.etag)
+
+
+async def test_parts_are_listed_from_a_number_and_up_to_a_limit(store: Store) -> None:
+    grant = await store.opened(store.grant())
+    for number in (9, 1, 3, 2, 10):
+        await store.send(grant, b"x", number)
+    list_parts = store.objects.list_parts
+    assert numbers(await list_parts(grant)) == [1, 2, 3, 9, 10]
+    assert numbers(await list_parts(grant, after=2)) == [3, 9, 10]
+    assert numbers(await list_parts(grant, after=2, limit=2)) == [3, 9]
+    assert numbers(await list_parts(grant, limit=1)) == [1]
+    assert numbers(await list_parts(grant, after=10)) == []
+
+
+async def test_more_parts_than_one_page_are_all_listed(store: Store) -> None:
+    store.claims(MANY_PARTS)
+    grant = replace(await store.opened(store.grant()), plan=Plan(1_005, 1))
+    signer = await store.objects.presigner(grant, timedelta(minutes=5), datetime.now(UTC))
+    for part in signer.sign(range(1, 1_006), {}):
+        assert (await store.put(part.url, b"x", part.headers)).status == 200
+    assert numbers(await store.objects.list_parts(grant)) == list(range(1, 1_006))
+    assert numbers(await store.objects.list_parts(grant, after=2, limit=1_002)) == list(
+        range(3, 1_005)
+    )
+
+
+async def test_completing_again_does_as_the_record_says(store: Store) -> None:
+    grant = await store.opened(store.grant())
+    await store.send(grant)
+    parts = await store.objects.list_parts(grant)
+    await store.objects.complete(grant, parts)
+    if store.can.idempotent_complete:
+        await store.objects.complete(grant, parts)
+    else:
+        with pytest.raises(CompleteUnknown):
+            await store.objects.complete(grant, parts)
+    assert (await store.objects.head(grant)) is not None
+
+
+async def test_a_part_with_another_etag_is_refused_and_nothing_is_lost(store: Store) -> None:
+    grant = await store.opened(store.grant())
+    await store.send(grant)
+    [part] = await store.objects.list_parts(grant)
+    with pytest.raises(CompleteRefused) as refused:
+        await store.objects.complete(grant, [replace(part, etag="0" * 32)])
+    assert refused.value.code == "InvalidPart"
+    assert await store.objects.list_parts(grant) == [part]
+    assert await store.objects.head(grant) is None
+
+
+async def test_a_part_that_was_not_sent_is_refused(store: Store) -> None:
+    grant = await store.opened(store.grant())
+    await store.send(grant)
+    [part] = await store.objects.list_parts(grant)
+    with pytest.raises(CompleteRefused) as refused:
+        await store.objects.complete(grant, [replace(part, number=2)])
+    assert refused.value.code == "InvalidPart"
+
+
+async def test_a_small_part_before_the_last_is_refused(store: Store) -> None:
+    grant = await store.opened(store.grant())
+    await store.send(grant, b"small", 1)
+    await store.send(grant, b"small", 2)
+    with pytest.raises(CompleteRefused) as refused:
+        await store.objects.complete(grant, await store.objects.list_parts(grant))
+    assert refused.value.code == "EntityTooSmall"
+
+
+async def test_completing_what_was_aborted_says_nothing(store: Store) -> None:
+    grant = await store.opened(store.grant())
+    await store.send(grant)
+    parts = await store.objects.list_parts(grant)
+    await store.objects.abort(grant)
+    with pytest.raises(CompleteUnknown):
+        await store.objects.complete(grant, parts)
+    assert await store.objects.head(grant) is None
+
+
+async def test_a_key_that_another_took_first_is_not_written_over(store: Store) -> None:
+    if not store.can.conditional_complete:
+        pytest.skip("the record says that Complete takes no condition")
+    first = await store.stored(store.grant())
+    late = await store.opened(store.grant(key=first.key))
+    await store.send(late, b"another")
+    with pytest.raises(KeyTaken):
+        await store.objects.complete(late, await store.objects.list_parts(late))
+    head = await store.objects.head(late)
+    assert head is not None and head.write_token == first.write_token
+
+
+async def test_aborting_twice_is_no_error(store: Store) -> None:
+    grant = await store.opened(store.grant())
+    await store.send(grant)
+    await store.objects.abort(grant)
+    await store.objects.abort(grant)
+    assert await store.objects.list_multiparts(grant) == []
+
+
+async def test_an_aborted_upload_has_no_list_of_parts(store: Store) -> None:
+    grant = await store.opened(store.grant())
+    await store.objects.abort(grant)
+    with pytest.raises(MultipartNotFound):
+        await store.objects.list_parts(grant)
+
+
+async def test_a_completed_upload_has_no_list_of_parts(store: Store) -> None:
+    grant = await store.stored(store.grant())
+    with pytest.raises(MultipartNotFound):
+        await store.objects.list_parts(grant)
+
+
+@pytest.mark.parametrize("end", ["abort", "complete"])
+async def test_a_part_that_comes_late_is_refused(store: Store, end: str) -> None:
+    grant = await store.opened(store.grant())
+    part = await store.sign(grant)
+    assert (await store.put(part.url, BODY, part.headers)).status == 200
+    if end == "abort":
+        await store.objects.abort(grant)
+    else:
+        await store.objects.complete(grant, await store.objects.list_parts(grant))
+    assert (await store.put(part.url, BODY, part.headers)).status >= 400
+
+
+async def test_unfinished_uploads_are_found_by_exactly_their_key(store: Store) -> None:
+    grant = store.grant(name="a")
+    opened = {await store.objects.create(grant, {}) for _ in range(2)}
+    for longer in ("b", "/b"):
+        await store.objects.create(replace(grant, key=grant.key + longer), {})
+    assert set(await store.objects.list_multiparts(grant)) == opened
+
+
+async def test_a_key_without_unfinished_uploads_has_none(store: Store) -> None:
+    assert await store.objects.list_multiparts(store.grant()) == []
+
+
+# Single PUTs
+
+
+async def test_one_put_makes_the_object_with_all_it_should_say(store: Store) -> None:
+    grant = store.grant(single=True, metadata={"origin": "scanner 4"})
+    assert await store.objects.list_parts(grant) == []
+
+    reply = await store.send(grant)
+
+    assert reply.status == 200
+    head = await store.objects.head(grant)
+    assert head == Head(len(BODY), reply.etag, grant.write_token)
+    found = await store.read(grant)
+    assert (found.content_type, found.disposition) == ("image/png", "attachment")
+    assert found.metadata == {"origin": "scanner 4"}
+
+
+async def test_a_single_put_is_listed_as_part_one(store: Store) -> None:
+    grant = store.grant(single=True)
+    reply = await store.send(grant)
+    assert await store.objects.list_parts(grant) == [StoredPart(1, len(BODY), reply.etag)]
+    assert await store.objects.list_parts(grant, after=1) == []
+
+
+async def test_an_object_of_another_upload_is_no_part(store: Store) -> None:
+    first = store.grant(single=True)
+    await store.send(first)
+    assert await store.objects.list_parts(store.grant(single=True, key=first.key)) == []
+
+
+async def test_a_single_put_cannot_be_replayed(store: Store) -> None:
+    if not store.can.conditional_put:
+        pytest.skip("the record says that PutObject takes no condition")
+    grant = store.grant(single=True)
+    part = await store.sign(grant)
+    assert (await store.put(part.url, BODY, part.headers)).status == 200
+    assert (await store.put(part.url, BODY, part.headers)).status == 412
+
+
+async def test_an_empty_file_is_an_object(store: Store) -> None:
+    grant = store.grant(b"", single=True)
+    assert (await store.send(grant, b"")).status == 200
+    [part] = await store.objects.list_parts(grant)
+    assert (part.number, part.size_bytes) == (1, 0)
+
+
+# What a URL allows
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("body", [BODY + b"0", BODY[:-1], b""])
+async def test_another_length_than_the_signed_one_is_refused(
+    store: Store, single: bool, body: bytes
+) -> None:
+    store.claims(SIGNED_HEADERS)
+    grant = store.grant(single=single)
+    part = await store.sign(grant if single else await store.opened(grant))
+    assert (await store.put(part.url, body, part.headers)).status == 403
+
+
+@pytest.mark.parametrize(
+    "name", ["content-type", "content-disposition", "x-amz-meta-partway-token", "if-none-match"]
+)
+async def test_a_single_put_with_another_header_than_signed_is_refused(
+    store: Store, name: str
+) -> None:
+    store.claims(SIGNED_HEADERS)
+    part = await store.sign(store.grant(single=True))
+    assert name in part.headers
+    reply = await store.put(part.url, BODY, {**part.headers, name: "other"})
+    assert reply.status == 403
+
+
+async def test_a_url_is_refused_once_it_ended(store: Store) -> None:
+    store.claims(SIGNATURES)
+    grant = await store.opened(store.grant())
+    long_ago = datetime.now(UTC) - timedelta(minutes=10)
+    signer = await store.objects.presigner(grant, timedelta(minutes=5), long_ago)
+    [part] = signer.sign([1], {})
+    assert (await store.put(part.url, BODY, part.headers)).status == 403
+
+
+async def test_a_url_for_one_part_is_none_for_another(store: Store) -> None:
+    store.claims(SIGNATURES)
+    grant = await store.opened(store.grant())
+    part = await store.sign(grant)
+    other = part.url.replace("partNumber=1", "partNumber=2")
+    assert other != part.url
+    assert (await store.put(other, BODY, part.headers)).status == 403
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("checksum", sorted(CHECK_VALUES))
+async def test_a_signed_checksum_holds_the_bytes_to_it(
+    store: Store, checksum: Checksum, single: bool
+) -> None:
+    if checksum not in store.can.checksums:
+        pytest.skip(f"the record says that it does not verify {checksum}")
+    grant = store.grant(checksum=checksum, single=single)
+    grant = grant if single else await store.opened(grant)
+    part = await store.sign(grant, checksum=CHECK_VALUES[checksum])
+
+    assert await store.put(part.url, BODY[::-1], part.headers) == Reply(400, code="BadDigest")
+    assert (await store.put(part.url, BODY, part.headers)).status == 200
+
+    if not single:
+        [stored] = await store.objects.list_parts(grant)
+        assert stored.checksum == (CHECK_VALUES[checksum] if store.can.listed_checksums else b"")
+        await store.objects.complete(grant, [stored])
+    head = await store.objects.head(grant)
+    assert head is not None and head.size_bytes == len(BODY)
+
+
+async def test_a_signed_checksum_must_be_sent(store: Store) -> None:
+    store.claims(SIGNED_HEADERS)
+    grant = await store.opened(store.grant(checksum=Checksum.SHA256))
+    part = await store.sign(grant, checksum=CHECK_VALUES[Checksum.SHA256])
+    left_out = {n: v for n, v in part.headers.items() if not n.startswith("x-amz-checksum")}
+    assert len(left_out) < len(part.headers)
+    assert (await store.put(part.url, BODY, left_out)).status == 403
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize(
+    "name", ["a b+c~d.bin", "100%.bin", "%2F%20.bin", "über 漢字.bin", "a&b=c?d#e", "q'(x)!*,;:@$"]
+)
+async def test_any_character_may_stand_in_a_key(store: Store, name: str, single: bool) -> None:
+    grant = store.grant(name=name, single=single)
+    if single:
+        assert (await store.send(grant)).status == 200
+    else:
+        grant = await store.stored(grant)
+    head = await store.objects.head(grant)
+    assert head is not None and head.write_token == grant.write_token
+
+
+async def test_a_url_ends_when_its_lifetime_does(store: Store) -> None:
+    now = datetime(2026, 3, 1, 12, 0, 0, 700_000, tzinfo=UTC)
+    signer = await store.objects.presigner(store.grant(), timedelta(seconds=300), now)
+    assert signer.expire_time == datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
+
+
+async def test_parts_are_signed_as_they_are_asked_for(store: Store) -> None:
+    grant = replace(await store.opened(store.grant()), plan=Plan(25, 10))
+    signer = await store.objects.presigner(grant, timedelta(minutes=5), datetime.now(UTC))
+    parts = list(islice(signer.sign(count(1), {}), 3))
+    assert [part.number for part in parts] == [1, 2, 3]
+    assert [dict(part.headers) for part in parts] == [
+        {"content-length": "10"},
+        {"content-length": "10"},
+        {"content-length": "5"},
+    ]
+    assert len({part.url for part in parts}) == 3
+
+
+async def test_parts_with_and_without_checksums_may_be_mixed(store: Store) -> None:
+    grant = store.grant(checksum=Checksum.SHA256, plan=Plan(40, 10), multipart_id="any")
+    signer = await store.objects.presigner(grant, timedelta(minutes=5), datetime.now(UTC))
+    parts = list(signer.sign([4, 1, 2, 3], {1: b"\0" * 32, 3: b"\1" * 32}))
+    assert [part.number for part in parts] == [4, 1, 2, 3]
+    assert ["x-amz-checksum-sha256" in part.headers for part in parts] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+async def test_no_repr_shows_a_url_or_a_secret(store: Store) -> None:
+    grant = await store.opened(store.grant())
+    signer = await store.objects.presigner(grant, timedelta(minutes=5), datetime.now(UTC))
+    [part] = signer.sign([1], {})
+    shown = f"{store.objects!r} {signer!r} {part!r}"
+    assert "Signature" not in shown and "://" not in shown and "secret" not in shown.lower()
+    assert grant.write_token not in f"{store.objects!r} {signer!r}"
+
+
+# Objects and buckets
+
+
+async def test_there_is_no_object_before_there_is_one(store: Store) -> None:
+    assert await store.objects.head(store.grant()) is None
+
+
+async def test_an_object_is_deleted(store: Store) -> None:
+    grant = await store.stored(store.grant())
+    head = await store.objects.head(grant)
+    assert head is not None
+    await store.objects.delete(grant, head)
+    assert await store.objects.head(grant) is None
+    await store.objects.delete(grant, head)
+
+
+async def test_deleting_one_object_spares_another_at_its_key(store: Store) -> None:
+    if not store.can.conditional_delete:
+        pytest.skip("the record says that DeleteObject takes no condition")
+    grant = await store.stored(store.grant())
+    head = await store.objects.head(grant)
+    assert head is not None
+    await store.objects.delete(grant, replace(head, etag="0" * 32))
+    assert await store.objects.head(grant) == head
+
+
+async def test_a_bucket_that_is_there_passes_the_check(store: Store) -> None:
+    await store.objects.check(store.bucket)
+
+
+async def test_a_bucket_that_is_not_there_is_named(store: Store) -> None:
+    with pytest.raises(ValueError, match="'nowhere-to-be-found': there is no such bucket"):
+        await store.objects.check("nowhere-to-be-found")
+
+
+async def test_a_reply_can_be_lost_after_storage_did_the_thing(store: Store) -> None:
+    objects = FaultyObjects(store.objects)
+    objects.after("complete", failing(CompleteUnknown()))
+    grant = await store.opened(store.grant())
+    await store.send(grant)
+    with pytest.raises(CompleteUnknown):
+        await objects.complete(grant, await objects.list_parts(grant))
+    assert await objects.head(grant) is not None
+    assert objects.calls == ["list_parts", "complete", "head"]
+
+
+async def test_a_call_can_be_held_before_storage_hears_of_it(store: Store) -> None:
+    objects, gate = FaultyObjects(store.objects), asyncio.Event()
+    objects.before("abort", gate.wait)
+    grant = await store.opened(store.grant())
+    aborting = asyncio.create_task(objects.abort(grant))
+    assert await objects.list_parts(grant) == []
+    gate.set()
+    await aborting
+    with pytest.raises(MultipartNotFound):
+        await objects.list_parts(grant)
+
+
+# S3Objects alone: whom it signs for, and what it makes of answers
+
+
+@pytest.fixture
+def nowhere(unused_tcp_port: int) -> S3:
+    """An address where nobody listens."""
+    return S3(f"http://127.0.0.1:{unused_tcp_port}", "us-east-1", "AKID", "a-secret", "bucket")
+
+
+def canned(endpoint: str) -> S3:
+    return S3(endpoint, "us-east-1", "AKID", "a-secret", "bucket")
+
+
+def some_grant(**changes: Any) -> Grant:
+    return memory_store().grant(bucket="bucket", multipart_id="some-id", **changes)
+
+
+A_PART = [StoredPart(1, 9, "0" * 32)]
+
+
+@pytest.mark.s3
+async def test_a_wrong_secret_is_the_operators_to_mend(s3: S3) -> None:
+    async with aclosing(await open_s3(s3, secret_key="wrong")) as objects:
+        grant = some_grant(bucket=s3.bucket)
+        with pytest.raises(StorageRefused) as refused:
+            await objects.create(grant, {})
+        assert refused.value.operation == "CreateMultipartUpload"
+        assert refused.value.storage_code == "SignatureDoesNotMatch"
+        for call in (objects.head(grant), objects.list_parts(grant), objects.abort(grant)):
+            with pytest.raises(StorageRefused):
+                await call
+        with pytest.raises(StorageRefused):
+            await objects.complete(grant, A_PART)
+        with pytest.raises(ValueError, match="the credentials do not reach it"):
+            await objects.check(s3.bucket)
+
+
+async def test_storage_that_is_down_is_unavailable(nowhere: S3) -> None:
+    async with aclosing(await open_s3(nowhere)) as objects:
+        for call in (
+            objects.create(some_grant(), {}),
+            objects.delete(some_grant(), Head(1, "0" * 32, "")),
+            objects.head(some_grant()),
+        ):
+            with pytest.raises(StorageUnavailable) as unavailable:
+                await call
+            assert nowhere.endpoint not in str(unavailable.value)
+
+
+async def test_completing_while_storage_is_down_says_nothing(nowhere: S3) -> None:
+    async with aclosing(await open_s3(nowhere)) as objects:
+        with pytest.raises(CompleteUnknown):
+            await objects.complete(some_grant(), A_PART)
+
+
+COMPLETED = "<CompleteMultipartUploadResult><ETag>{}</ETag></CompleteMultipartUploadResult>"
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (error_answer("412 Precondition Failed", "PreconditionFailed"), KeyTaken),
+        (error_answer("409 Conflict", "ConditionalRequestConflict"), KeyContested),
+        (error_answer("409 Conflict", "OperationAborted"), CompleteUnknown),
+        (error_answer("400 Bad Request", "InvalidPart"), CompleteRefused),
+        (error_answer("400 Bad Request", "EntityTooSmall"), CompleteRefused),
+        (error_answer("400 Bad Request", "NeverHeardOf"), CompleteUnknown),
+        (error_answer("400 Bad Request", "ExpiredToken"), StorageRefused),
+        (error_answer("403 Forbidden", "AccessDenied"), StorageRefused),
+        (error_answer("404 Not Found", "NoSuchBucket"), StorageRefused),
+        (error_answer("404 Not Found", "NoSuchUpload"), CompleteUnknown),
+        (error_answer("404 Not Found", "NoSuchKey"), CompleteUnknown),
+        (error_answer("500 Internal Server Error", "InternalError"), CompleteUnknown),
+        (error_answer("501 Not Implemented", "NotImplemented"), StorageRefused),
+        (error_answer("503 Slow Down", "SlowDown"), CompleteUnknown),
+        (error_answer("200 OK", "InternalError"), CompleteUnknown),
+        (error_answer("200 OK", "InvalidPart"), CompleteUnknown),
+        (answer("200 OK", COMPLETED[:40]), CompleteUnknown),
+        (answer("200 OK", "<CompleteMultipartUploadResult/>"), CompleteUnknown),
+        (answer("200 OK", "     "), CompleteUnknown),
+        (answer("200 OK"), CompleteUnknown),
+        (answer("200 OK", COMPLETED)[:-20], CompleteUnknown),
+        (answer("500 Internal Server Error", "<html>"), CompleteUnknown),
+        (b"", CompleteUnknown),
+        (b"not HTTP at all\r\n\r\n", CompleteUnknown),
+    ],
+)
+async def test_complete_asks_once_and_claims_no_more_than_storage_said(
+    reply: bytes, outcome: type[Exception]
+) -> None:
+    async with canned_s3(reply) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as objects:
+            with pytest.raises(outcome):
+                await objects.complete(some_grant(), A_PART)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("etag", ["&quot;0-1&quot;", ""])
+async def test_complete_takes_a_result_for_a_result(etag: str) -> None:
+    async with canned_s3(answer("200 OK", COMPLETED.format(etag))) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as objects:
+            await objects.complete(some_grant(), A_PART)
+
+
+@pytest.mark.parametrize("reply", [b"", error_answer("503 Slow Down", "SlowDown")])
+async def test_create_is_sent_once(reply: bytes) -> None:
+    async with canned_s3(reply) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as objects:
+            with pytest.raises(StorageUnavailable):
+                await objects.create(some_grant(), {})
+        assert len(server.requests) == 1
+
+
+async def test_a_call_that_changes_nothing_is_tried_again() -> None:
+    found = answer("200 OK", "<ListMultipartUploadsResult/>")
+    async with canned_s3(error_answer("503 Slow Down", "SlowDown"), b"", found) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as objects:
+            assert await objects.list_multiparts(some_grant()) == []
+        assert len(server.requests) == 3
+
+
+async def test_an_algorithm_is_named_only_where_complete_can_be_told_the_checksums() -> None:
+    created = (
+        "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
+    )
+    grant = some_grant(checksum=Checksum.SHA256)
+    for backend, named in (("aws", True), ("seaweedfs", False)):
+        async with canned_s3(answer("200 OK", created)) as server:
+            changes = {"capabilities": KNOWN[backend]}
+            async with aclosing(await open_s3(canned(server.endpoint), **changes)) as objects:
+                await objects.create(grant, {})
+            assert ("x-amz-checksum-algorithm: SHA256" in server.requests[0]) is named
+
+
+async def test_urls_go_to_the_public_endpoint(nowhere: S3) -> None:
+    changes = {"public_endpoint_url": "https://files.example.org", "addressing": "virtual"}
+    async with aclosing(await open_s3(nowhere, **changes)) as objects:
+        signer = await objects.presigner(some_grant(), timedelta(minutes=5), datetime.now(UTC))
+        [part] = signer.sign([1], {})
+    assert part.url.startswith("https://bucket.files.example.org/acme/")
+
+
+async def test_without_an_endpoint_urls_go_to_aws(nowhere: S3) -> None:
+    async with aclosing(await open_s3(nowhere, endpoint_url=None, region="eu-west-1")) as objects:
+        signer = await objects.presigner(some_grant(), timedelta(minutes=5), datetime.now(UTC))
+        [part] = signer.sign([1], {})
+    assert part.url.startswith("https://s3.eu-west-1.amazonaws.com/bucket/acme/")
+
+
+async def test_a_key_without_its_secret_is_refused(nowhere: S3) -> None:
+    with pytest.raises(ValueError, match="both an access key and a secret key"):
+        await open_s3(nowhere, secret_key=None)
+
+
+@pytest.fixture
+def sdk_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Writes the SDK's configuration file; nothing else gives the SDK credentials."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    def write(issued: str) -> None:
+        (tmp_path / "issued").write_text(issued)
+        program = f"credential_process = /bin/cat {tmp_path / 'issued'}" if issued else ""
+        (tmp_path / "config").write_text(f"[default]\n{program}\n")
+
+    return write
+
+
+NO_KEYS = {"access_key": None, "secret_key": None}
+
+
+async def test_urls_end_with_the_credentials_that_sign_them(
+    nowhere: S3, sdk_config: Callable[[str], None]
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    end = now + timedelta(minutes=30)
+    document = {
+        "Version": 1,
+        "AccessKeyId": "ASIA",
+        "SecretAccessKey": "temporary",
+        "SessionToken": "session",
+        "Expiration": end.isoformat(),
+    }
+    sdk_config(json.dumps(document))
+    async with aclosing(await open_s3(nowhere, **NO_KEYS)) as objects:
+        short = await objects.presigner(some_grant(), timedelta(minutes=5), now)
+        long = await objects.presigner(some_grant(), timedelta(hours=1), now)
+        [part] = long.sign([1], {})
+    assert short.expire_time == now + timedelta(minutes=5)
+    assert long.expire_time == end
+    assert "X-Amz-Expires=1800&" in part.url and "X-Amz-Security-Token=session&" in part.url
+
+
+async def test_without_any_credentials_nothing_is_signed(
+    nowhere: S3, sdk_config: Callable[[str], None]
+) -> None:
+    sdk_config("")
+    async with aclosing(await open_s3(nowhere, **NO_KEYS)) as objects:
+        with pytest.raises(StorageRefused, match="presigning: NoCredentials"):
+            await objects.presigner(some_grant(), timedelta(minutes=5), datetime.now(UTC))
+        with pytest.raises(StorageRefused, match="HeadObject: NoCredentials"):
+            await objects.head(some_grant())

@@ -1,0 +1,453 @@
+"""What only the session store in Redis has to promise."""
+
+import asyncio
+import re
+import ssl
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from partway_server.clock import SystemClock
+from partway_server.errors import SessionsUnavailable
+from partway_server.plan import MIB, Plan
+from partway_server.sessions.redis import RedisSessions, connect
+from partway_server.sessions.redis_rows import own_key, row_key
+from partway_server.uploads import AbortReason, State, StoredObject
+from redis.asyncio import Redis
+from redis.asyncio.connection import SSLConnection
+
+from tests.support.clock import START, FakeClock
+from tests.support.relay import Relay
+from tests.support.uploads import ALICE, an_upload
+
+pytestmark = pytest.mark.redis
+
+LEASE = timedelta(seconds=60)
+LATER = START + timedelta(days=1)
+STORED = StoredObject(size_bytes=1 << 40, etag="0123abcd-64")
+
+
+@pytest.fixture
+async def sessions(redis: Redis, clock: FakeClock) -> RedisSessions:
+    return RedisSessions(redis, clock=clock)
+
+
+@pytest.fixture
+async def relay(redis: Redis) -> AsyncIterator[Relay]:
+    where = redis.connection_pool.connection_kwargs
+    async with Relay(where["host"], where["port"]) as relay:
+        yield relay
+
+
+@pytest.fixture
+async def relayed(relay: Relay, clock: FakeClock) -> AsyncIterator[RedisSessions]:
+    """A store that reaches Redis through `relay`."""
+    client = connect(f"redis://127.0.0.1:{relay.port}/0")
+    sessions = RedisSessions(client, clock=clock, patience=0.5)
+    yield sessions
+    await sessions.aclose()
+
+
+async def everything(sessions: RedisSessions, clock: FakeClock) -> None:
+    """Run every script, by every way through it that writes."""
+    opening, _ = await sessions.insert(an_upload(State.INITIATING), START, LEASE)
+    await sessions.insert(an_upload(State.INITIATING), START, LEASE)
+    await sessions.finish(opening.activated("2~abc"), LATER)
+    claimed, _ = await sessions.claim(opening.sid, State.COMPLETING, LEASE, b"parts")
+    assert claimed is not None
+    await sessions.claim(opening.sid, State.COMPLETING, LEASE)
+    await sessions.renew(opening.sid, claimed.epoch, LEASE)
+    await sessions.finish(claimed.completed(STORED), START)
+    clock.advance(1)
+    await sessions.take_due(10, LEASE)
+    await sessions.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=10)
+    await sessions.remove(opening.sid, claimed.epoch)
+
+
+class TestKeys:
+    async def test_each_script_stays_in_one_slot(
+        self, sessions: RedisSessions, redis: Redis, clock: FakeClock
+    ) -> None:
+        scripts: list[set[str]] = []
+        async with redis.monitor() as monitor:
+            await everything(sessions, clock)
+            await redis.echo("the end")
+            async for entry in monitor.listen():
+                if "the end" in entry["command"]:
+                    break
+                tags = re.findall(r"partway:\{(\d\d)\}", entry["command"])
+                if entry["client_type"] == "lua":
+                    scripts[-1].update(tags)
+                elif entry["command"].startswith("EVALSHA"):
+                    scripts.append(set(tags))
+        assert len(scripts) >= 7
+        assert all(len(tags) == 1 for tags in scripts)
+
+    async def test_all_keys_are_gone_with_the_upload(
+        self, sessions: RedisSessions, redis: Redis, clock: FakeClock
+    ) -> None:
+        await everything(sessions, clock)
+        assert await redis.keys("*") == []
+
+    async def test_uploads_are_spread_over_the_shards(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        for n in range(500):
+            await sessions.insert(an_upload(name=n), LATER)
+        assert len(await redis.keys("partway:{*}:due")) == 64
+
+    async def test_a_page_of_uploads_made_at_once_is_full(self, sessions: RedisSessions) -> None:
+        for n in range(300):
+            await sessions.insert(an_upload(name=n), LATER)
+        page, _ = await sessions.list_uploads(
+            ALICE, state=None, fingerprint="", before=None, limit=100
+        )
+        assert len(page) == 100
+
+    async def test_a_row_that_is_gone_leaves_the_queue(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        await sessions.insert(an_upload(), START)
+        await redis.delete(row_key(an_upload().sid))
+        assert await sessions.take_due(10, LEASE) == []
+        assert await redis.keys("partway:{*}:due") == []
+
+    async def test_rows_that_are_gone_do_not_hide_one_that_is_due(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        # All of one shard.
+        for n in range(20):
+            await sessions.insert(an_upload(sid=f"{n:030x}00"), START - timedelta(seconds=20 - n))
+            if n < 19:
+                await redis.delete(row_key(f"{n:030x}00"))
+        assert await sessions.take_due(1, LEASE) == [f"{19:030x}00"]
+
+    async def test_a_row_that_is_gone_leaves_the_callers_list(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        await sessions.insert(an_upload(), LATER)
+        await redis.delete(row_key(an_upload().sid))
+        page = await sessions.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=10)
+        assert page == ([], None)
+        assert await redis.keys("partway:{*}:own:*") == []
+
+    async def test_rows_outlive_their_due_time_and_the_list_outlives_the_rows(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        short, long = an_upload(sid=f"{1:030x}00"), an_upload(sid=f"{2:030x}00")
+        await sessions.insert(long, START + timedelta(days=7))
+        await sessions.insert(short, START - timedelta(days=100))
+        in_days = [
+            timedelta(milliseconds=await redis.pttl(key)) / timedelta(days=1)
+            for key in (row_key(short.sid), row_key(long.sid), own_key(0, ALICE))
+        ]
+        # One shard by their sids, so one list.
+        assert in_days == pytest.approx([30, 37, 37], abs=0.01)
+
+
+class TestWhatIsStored:
+    async def test_the_row_of_ten_thousand_parts_is_small(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        plan = Plan(10_000 * 64 * MIB, 64 * MIB)
+        assert plan.part_count == 10_000
+        upload = an_upload(
+            State.COMPLETING, plan=plan, fingerprint="f" * 256, request_digest=b"d" * 32
+        )
+        grant = replace(upload.grant, key="k" * 1024, multipart_id="m" * 256)
+        row, _ = await sessions.insert(
+            replace(upload, grant=grant, manifest=b"m" * 32), LATER, LEASE
+        )
+        await sessions.finish(row.completed(STORED), LATER)
+        assert await redis.memory_usage(row_key(upload.sid), samples=0) < 4096
+
+    async def test_nothing_looks_like_a_secret_or_a_url(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        row, _ = await sessions.insert(an_upload(State.INITIATING), LATER, LEASE)
+        await sessions.finish(row.activated("2~abc"), LATER)
+        stored = await redis.hgetall(row_key(row.sid))
+        assert b"2~abc" in stored[b"grant"]
+        text = repr((stored, await redis.keys("*"))).lower()
+        for word in ("http", "x-amz", "signature", "credential", "secret", "password"):
+            assert word not in text
+
+
+class TestTime:
+    async def test_is_the_servers_own_unless_a_clock_is_given(self, redis: Redis) -> None:
+        sessions = RedisSessions(redis)
+        seconds, micros = await redis.time()
+        server = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
+        row, _ = await sessions.insert(an_upload(State.COMPLETING), server, LEASE)
+        assert row.lease_until is not None
+        assert timedelta(seconds=59) < row.lease_until - server < timedelta(seconds=65)
+
+    async def test_of_the_server_decides_about_leases(self, redis: Redis) -> None:
+        sessions, now = RedisSessions(redis), SystemClock().now()
+        row, _ = await sessions.insert(an_upload(State.COMPLETING), now, timedelta(hours=1))
+        assert not (await sessions.claim(row.sid, State.ABORTING, LEASE))[1]
+        assert await sessions.renew(row.sid, 0, timedelta())
+        assert (await sessions.claim(row.sid, State.ABORTING, LEASE))[1]
+
+    async def test_of_the_server_decides_what_is_due(self, redis: Redis) -> None:
+        sessions, now = RedisSessions(redis), SystemClock().now()
+        await sessions.insert(an_upload(name="due"), now - timedelta(minutes=5))
+        await sessions.insert(an_upload(name="later"), now + timedelta(minutes=5))
+        assert await sessions.take_due(10, LEASE) == [an_upload(name="due").sid]
+        assert await sessions.take_due(10, LEASE) == []
+
+
+class TestTwoClients:
+    @pytest.fixture
+    async def pair(
+        self, sessions: RedisSessions, redis_url: str, clock: FakeClock
+    ) -> AsyncIterator[tuple[RedisSessions, RedisSessions]]:
+        other = RedisSessions(connect(redis_url), clock=clock)
+        yield sessions, other
+        await other.aclose()
+
+    async def test_never_claim_the_same_upload(
+        self, pair: tuple[RedisSessions, RedisSessions]
+    ) -> None:
+        for n in range(20):
+            await pair[0].insert(an_upload(name=n), LATER)
+        for n in range(20):
+            claims = (
+                store.claim(an_upload(name=n).sid, target, LEASE)
+                for store in pair * 4
+                for target in (State.COMPLETING, State.ABORTING)
+            )
+            assert sum(claimed for _, claimed in await asyncio.gather(*claims)) == 1
+
+    async def test_never_take_the_same_upload(
+        self, pair: tuple[RedisSessions, RedisSessions]
+    ) -> None:
+        sids = [an_upload(name=n).sid for n in range(200)]
+        for n in range(200):
+            await pair[0].insert(an_upload(name=n), START)
+        takers = (store.take_due(30, LEASE) for store in pair * 5)
+        taken = [sid for sids in await asyncio.gather(*takers) for sid in sids]
+        assert sorted(taken) == sorted(sids)
+
+    async def test_see_what_the_other_did(
+        self, pair: tuple[RedisSessions, RedisSessions], clock: FakeClock
+    ) -> None:
+        ours, theirs = pair
+        await ours.insert(an_upload(), LATER)
+        paused, _ = await ours.claim(an_upload().sid, State.COMPLETING, LEASE)
+        clock.advance(60)
+        taken, claimed = await theirs.claim(an_upload().sid, State.ABORTING, LEASE)
+        assert paused is not None and taken is not None and claimed
+        assert not await ours.renew(paused.sid, paused.epoch, LEASE)
+        assert not await ours.finish(paused.completed(STORED), LATER)
+        assert await theirs.finish(taken.aborted(AbortReason.REQUESTED), LATER)
+
+
+class TestTroubleWithTheServer:
+    async def test_scripts_are_loaded_again_when_the_server_forgot_them(
+        self, sessions: RedisSessions, redis: Redis, clock: FakeClock
+    ) -> None:
+        await everything(sessions, clock)
+        await redis.script_flush()
+        await everything(sessions, clock)
+
+    async def test_no_server_is_unavailable_soon(
+        self, relay: Relay, relayed: RedisSessions
+    ) -> None:
+        await relay.cut()
+        began = time.monotonic()
+        with pytest.raises(SessionsUnavailable):
+            await relayed.get(an_upload().sid)
+        assert time.monotonic() - began < 3
+
+    async def test_every_call_says_that_there_is_no_server(
+        self, relay: Relay, relayed: RedisSessions
+    ) -> None:
+        await relay.cut()
+        upload = an_upload(State.COMPLETING)
+        for call in (
+            relayed.insert(upload, LATER),
+            relayed.get(upload.sid),
+            relayed.claim(upload.sid, State.ABORTING, LEASE),
+            relayed.renew(upload.sid, 0, LEASE),
+            relayed.finish(upload.completed(STORED), LATER),
+            relayed.remove(upload.sid, 0),
+            relayed.take_due(10, LEASE),
+            relayed.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=10),
+            relayed.check(),
+        ):
+            with pytest.raises(SessionsUnavailable) as caught:
+                await call
+            assert caught.value.__cause__ is not None
+
+    async def test_a_server_that_says_nothing_is_unavailable(
+        self, relay: Relay, relayed: RedisSessions
+    ) -> None:
+        relay.deaf = True
+        with pytest.raises(SessionsUnavailable):
+            await relayed.get(an_upload().sid)
+
+    async def test_work_goes_on_when_the_server_is_back(
+        self, relay: Relay, relayed: RedisSessions
+    ) -> None:
+        await relayed.insert(an_upload(), LATER)
+        await relay.cut()
+        with pytest.raises(SessionsUnavailable):
+            await relayed.get(an_upload().sid)
+        await relay.open()
+        assert await relayed.get(an_upload().sid) == an_upload()
+        assert (await relayed.claim(an_upload().sid, State.COMPLETING, LEASE))[1]
+
+    async def test_a_dropped_connection_is_not_noticed(
+        self, relay: Relay, relayed: RedisSessions
+    ) -> None:
+        await relayed.insert(an_upload(), LATER)
+        relay.drop()
+        assert await relayed.get(an_upload().sid) == an_upload()
+
+    async def test_a_server_that_is_full_is_unavailable(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        await redis.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(SessionsUnavailable):
+                await sessions.insert(an_upload(), LATER)
+        finally:
+            await redis.config_set("maxmemory", 0)
+
+    async def test_a_server_without_its_replicas_is_unavailable(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        await redis.config_set("min-replicas-to-write", 1)
+        try:
+            with pytest.raises(SessionsUnavailable):
+                await sessions.insert(an_upload(), LATER)
+        finally:
+            await redis.config_set("min-replicas-to-write", 0)
+
+
+class TestALostReply:
+    """The script ran, its reply was lost, and the client sent it again."""
+
+    async def test_does_not_hide_an_insert(self, relay: Relay, relayed: RedisSessions) -> None:
+        await relayed.insert(an_upload(name="loads the script"), LATER)
+        relay.lose_reply_to(an_upload().sid.encode())
+        assert await relayed.insert(an_upload(), LATER) == (an_upload(), True)
+
+    async def test_does_not_hide_a_claim(self, relay: Relay, relayed: RedisSessions) -> None:
+        await relayed.insert(an_upload(), LATER)
+        relay.lose_reply_to(an_upload().sid.encode())
+        row, claimed = await relayed.claim(an_upload().sid, State.COMPLETING, LEASE)
+        assert claimed and row is not None and row.epoch == 1
+
+    async def test_does_not_hide_a_lease_given_up(
+        self, relay: Relay, relayed: RedisSessions
+    ) -> None:
+        row, _ = await relayed.insert(an_upload(State.COMPLETING), LATER, LEASE)
+        relay.lose_reply_to(row.sid.encode())
+        assert await relayed.renew(row.sid, 0, timedelta())
+
+    async def test_does_not_hide_a_finish(self, relay: Relay, relayed: RedisSessions) -> None:
+        row, _ = await relayed.insert(an_upload(State.COMPLETING), LATER, LEASE)
+        relay.lose_reply_to(row.sid.encode())
+        assert await relayed.finish(row.completed(STORED), LATER)
+
+    async def test_does_not_hide_a_removal(self, relay: Relay, relayed: RedisSessions) -> None:
+        await relayed.insert(an_upload(), LATER)
+        await relayed.remove(an_upload(name="loads the script").sid, 0)
+        relay.lose_reply_to(an_upload().sid.encode())
+        assert await relayed.remove(an_upload().sid, 0)
+        assert await relayed.get(an_upload().sid) is None
+
+
+class Telling:
+    """A server that answers PING, and INFO as it was told to."""
+
+    def __init__(self, **info: str) -> None:
+        self._info = info
+
+    def register_script(self, text: str) -> None:
+        """It runs none."""
+
+    async def ping(self) -> bool:
+        return True
+
+    async def info(self, section: str) -> dict[str, str]:
+        return self._info
+
+
+class TestCheck:
+    @pytest.mark.parametrize("version", ["6.2.14", "5.0.0"])
+    async def test_refuses_old_servers(self, version: str) -> None:
+        redis: Any = Telling(redis_version=version, maxmemory_policy="noeviction")
+        with pytest.raises(ValueError, match=f"{version} is too old.* 7.0 or newer"):
+            await RedisSessions(redis).check()
+
+    @pytest.mark.parametrize("version", ["7.0.0", "7.2.4", "8.2.3", "10.0.1"])
+    async def test_takes_newer_ones(self, version: str) -> None:
+        redis: Any = Telling(redis_version=version, maxmemory_policy="noeviction")
+        await RedisSessions(redis).check()
+
+    async def test_refuses_a_server_that_evicts(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        await redis.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            with pytest.raises(ValueError, match="allkeys-lru.*set maxmemory-policy to noeviction"):
+                await sessions.check()
+        finally:
+            await redis.config_set("maxmemory-policy", "noeviction")
+
+    async def test_refuses_a_wrong_password_without_telling_it(
+        self, redis: Redis, redis_url: str
+    ) -> None:
+        wrong = redis_url.replace("redis://", "redis://nobody:hunter2@", 1)
+        sessions = RedisSessions(connect(wrong))
+        with pytest.raises(ValueError, match="refuses the user name or password") as caught:
+            await sessions.check()
+        await sessions.aclose()
+        assert "hunter2" not in str(caught.value)
+
+    async def test_refuses_a_user_who_may_not_ask(self, redis: Redis, redis_url: str) -> None:
+        await redis.acl_setuser("mute", enabled=True, nopass=True, commands=["+ping"])
+        sessions = RedisSessions(connect(redis_url.replace("redis://", "redis://mute:x@", 1)))
+        try:
+            with pytest.raises(ValueError, match=r"\+info"):
+                await sessions.check()
+        finally:
+            await sessions.aclose()
+            await redis.acl_deluser("mute")
+
+    async def test_a_user_with_the_least_rights_can_do_everything(
+        self, redis: Redis, redis_url: str, clock: FakeClock
+    ) -> None:
+        least = (
+            "evalsha script|load hgetall zrange ping info time exists hget hmget hset hincrby del"
+            " zadd zrem zrangebyscore zrevrangebylex pexpire"
+        )
+        await redis.acl_setuser(
+            "least",
+            enabled=True,
+            nopass=True,
+            keys=["partway:*"],
+            commands=[f"+{command}" for command in least.split()],
+        )
+        url = redis_url.replace("redis://", "redis://least:x@", 1)
+        sessions = RedisSessions(connect(url), clock=clock)
+        try:
+            await sessions.check()
+            await everything(sessions, clock)
+        finally:
+            await sessions.aclose()
+            await redis.acl_deluser("least")
+
+
+async def test_a_client_for_rediss_checks_certificates() -> None:
+    client = connect("rediss://127.0.0.1:1/0")
+    connection = client.connection_pool.make_connection()
+    assert isinstance(connection, SSLConnection)
+    assert connection.ssl_context.cert_reqs == ssl.CERT_REQUIRED
+    await client.aclose()

@@ -1,0 +1,96 @@
+"""The proto is the contract: the server implements all of it, and tests cover what it promises."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.rpc import code_pb2
+from partway.v1 import error_reason_pb2, upload_service_pb2
+from partway_server import errors
+from partway_server.rpc.servicer import UploadServicer
+from partway_server.rpc.status import TABLE, internal, status_of
+
+ROOT = Path(__file__).parents[2]
+SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"]
+
+
+def promised_errors() -> Iterator[tuple[str, str]]:
+    """(RPC, code) for every bullet of the `Errors:` lists."""
+    text = (ROOT / "proto/partway/v1/upload_service.proto").read_text()
+    for comment, rpc in re.findall(r"((?:  //.*\n)+)  rpc (\w+)", text):
+        for code in re.findall(r"\* `(\w+)`:", comment):
+            yield rpc, code
+
+
+def tagged_errors() -> set[tuple[str, str]]:
+    """(RPC, code) of every `@pytest.mark.promise(rpc, code)` in the service tests."""
+    found = set()
+    for file in (ROOT / "tests/service").glob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.promise":
+                rpc, code = (ast.literal_eval(argument) for argument in node.args)
+                found.add((rpc, code))
+    return found
+
+
+def test_every_promised_error_has_a_test() -> None:
+    assert set(promised_errors()) - tagged_errors() == set()
+
+
+def test_every_tested_error_is_promised() -> None:
+    assert tagged_errors() - set(promised_errors()) == set()
+
+
+@pytest.mark.parametrize("method", list(SERVICE.methods), ids=lambda m: m.name)
+def test_every_rpc_is_implemented_by_the_servicer_itself(method: MethodDescriptor) -> None:
+    assert method.name in vars(UploadServicer)
+
+
+@pytest.mark.parametrize("method", list(SERVICE.methods), ids=lambda m: m.name)
+def test_every_rpc_has_an_error_list(method: MethodDescriptor) -> None:
+    assert method.name in {rpc for rpc, _ in promised_errors()}
+
+
+def subclasses(base: type[errors.UploadError]) -> Iterator[type[errors.UploadError]]:
+    for child in base.__subclasses__():
+        yield child
+        yield from subclasses(child)
+
+
+def test_every_error_has_a_row_in_the_table() -> None:
+    assert set(subclasses(errors.UploadError)) - {errors.TryAgain} == set(TABLE)
+
+
+def test_every_reason_is_used_exactly_once() -> None:
+    used = [row.reason for row in TABLE.values()]
+    used += [error_reason_pb2.ERROR_REASON_INTERNAL, error_reason_pb2.ERROR_REASON_UNSPECIFIED]
+    assert sorted(used) == sorted(error_reason_pb2.ErrorReason.values())
+
+
+def test_every_reason_states_the_code_that_the_table_gives_it() -> None:
+    text = (ROOT / "proto/partway/v1/error_reason.proto").read_text()
+    stated = dict(
+        (name, code)
+        for code, name in re.findall(
+            r"Code:\s+(?://\s+)?`(\w+)`.*?\n\s+(ERROR_REASON_\w+) =", text, re.S
+        )
+    )
+    for row in TABLE.values():
+        name = error_reason_pb2.ErrorReason.Name(row.reason)
+        assert stated[name] == code_pb2.Code.Name(row.code), name
+
+
+def test_details_stay_small_however_much_is_wrong() -> None:
+    gaps = [(n, n) for n in range(1, 10_000, 2)]
+    wrong = [(n, "5242880 bytes in storage, 16777216 planned") for n in range(1, 10_001)]
+    fields = [errors.Violation(f"parts[{n}].part_number", "each part once") for n in range(10_000)]
+    for error in (
+        errors.PartsMissing("0" * 32, gaps),
+        errors.PartsMismatch("0" * 32, wrong),
+        errors.InvalidRequest(fields),
+    ):
+        assert status_of(error).ByteSize() < 8000
+    assert internal("0" * 16).ByteSize() < 8000

@@ -1,0 +1,70 @@
+"""The service under test, over the memory twins and over real Redis and real storage."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+from partway_server.objects.capabilities import KNOWN
+from partway_server.objects.memory import MemoryObjects
+from partway_server.objects.s3 import S3Objects
+from partway_server.sessions.memory import MemorySessions
+from partway_server.sessions.redis import RedisSessions, connect
+
+from tests.support.clock import FakeClock
+from tests.support.storage import FaultyObjects, put_by, put_into
+from tests.support.world import World, a_world
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    # Storage holds the date of a signature against its own clock.
+    return FakeClock(datetime.now(UTC))
+
+
+@pytest.fixture(params=["memory", pytest.param("real", marks=[pytest.mark.redis, pytest.mark.s3])])
+async def world(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
+    start = in_memory if request.param == "memory" else on_real_stores
+    async with start(request, clock) as started:
+        yield started
+
+
+@contextlib.asynccontextmanager
+async def in_memory(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
+    storage = MemoryObjects()
+    async with a_world(
+        clock=clock,
+        sessions=MemorySessions(clock),
+        objects=FaultyObjects(storage),
+        put=put_into(storage),
+    ) as world:
+        yield world
+
+
+@contextlib.asynccontextmanager
+async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
+    s3 = request.getfixturevalue("s3")
+    redis = connect(request.getfixturevalue("redis_url"))
+    await redis.flushdb()
+    storage = await S3Objects.open(
+        name="default",
+        capabilities=KNOWN["seaweedfs"],
+        region=s3.region,
+        endpoint_url=s3.endpoint,
+        access_key=s3.access_key,
+        secret_key=s3.secret_key,
+    )
+    async with (
+        contextlib.aclosing(storage),
+        contextlib.aclosing(RedisSessions(redis, clock=clock)) as sessions,
+        aiohttp.ClientSession() as http,
+        a_world(
+            clock=clock,
+            sessions=sessions,
+            objects=FaultyObjects(storage),
+            put=put_by(http),
+            bucket=s3.bucket,
+        ) as world,
+    ):
+        yield world

@@ -1,0 +1,186 @@
+"""How a test sends parts, makes storage fail, and answers in storage's place."""
+
+import asyncio
+import io
+import re
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import aiohttp
+import yarl
+from partway_server.objects.base import Head, Objects, Presigner, StoredPart
+from partway_server.objects.memory import MemoryObjects, PutRefused
+from partway_server.uploads import Grant
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What storage says to a PUT. `etag` has no quotes; `code` is the S3 code of a refusal."""
+
+    status: int
+    etag: str = ""
+    code: str = ""
+
+
+Put = Callable[[str, bytes, Mapping[str, str]], Awaitable[Reply]]
+"""Sends a body to a presigned URL with the headers that belong to it."""
+
+
+def put_into(memory: MemoryObjects) -> Put:
+    """PUTs to `memory://` URLs."""
+
+    async def put(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        try:
+            return Reply(200, memory.put(url, body, headers))
+        except PutRefused as refusal:
+            return Reply(refusal.status, code=refusal.code)
+
+    return put
+
+
+def put_by(http: aiohttp.ClientSession) -> Put:
+    """PUTs by real HTTP; the content-length is that of the body, whatever `headers` say."""
+
+    async def put(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        sent = {name: value for name, value in headers.items() if name != "content-length"}
+        # `encoded`: yarl would write the query anew, and the signature would be of another.
+        target = yarl.URL(url, encoded=True)
+        async with http.put(
+            target, data=io.BytesIO(body), headers=sent, skip_auto_headers=["Content-Type"]
+        ) as reply:
+            text = (await reply.read()).decode()
+            code = re.search("<Code>(.*?)</Code>", text)
+            etag = reply.headers.get("ETag", "").strip('"')
+            return Reply(reply.status, etag, code[1] if code else "")
+
+    return put
+
+
+Fault = Callable[[], Awaitable[Any]]
+"""Awaited in the middle of a call: it may raise, or wait for the test."""
+
+
+def failing(error: Exception) -> Fault:
+    """A fault that raises `error`."""
+
+    async def fail() -> None:
+        raise error
+
+    return fail
+
+
+class FaultyObjects:
+    """Storage whose calls fail or wait as a test says; `calls` are those made, by name.
+
+    Each fault is used up by one call. `before` it storage hears of nothing; `after` it storage has
+    done the thing and the reply is what suffers:
+
+        objects.after("complete", failing(CompleteUnknown()))
+        objects.before("abort", gate.wait)
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self.capabilities = objects.capabilities
+        self.calls: list[str] = []
+        self._objects = objects
+        self._before: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self._after: defaultdict[str, deque[Fault]] = defaultdict(deque)
+
+    def before(self, operation: str, *faults: Fault) -> None:
+        """Fail or hold the next calls of `operation` before storage hears of them."""
+        self._before[operation].extend(faults)
+
+    def after(self, operation: str, *faults: Fault) -> None:
+        """Fail or hold the replies to the next calls of `operation`."""
+        self._after[operation].extend(faults)
+
+    async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
+        return await self._call("create", self._objects.create, grant, metadata)
+
+    async def list_multiparts(self, grant: Grant) -> Sequence[str]:
+        return await self._call("list_multiparts", self._objects.list_multiparts, grant)
+
+    async def list_parts(
+        self, grant: Grant, after: int = 0, limit: int | None = None
+    ) -> Sequence[StoredPart]:
+        return await self._call("list_parts", self._objects.list_parts, grant, after, limit)
+
+    async def complete(self, grant: Grant, parts: Sequence[StoredPart]) -> None:
+        await self._call("complete", self._objects.complete, grant, parts)
+
+    async def abort(self, grant: Grant) -> None:
+        await self._call("abort", self._objects.abort, grant)
+
+    async def head(self, grant: Grant) -> Head | None:
+        return await self._call("head", self._objects.head, grant)
+
+    async def delete(self, grant: Grant, head: Head) -> None:
+        await self._call("delete", self._objects.delete, grant, head)
+
+    async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
+        return await self._call("presigner", self._objects.presigner, grant, lifetime, now)
+
+    async def check(self, bucket: str) -> None:
+        await self._call("check", self._objects.check, bucket)
+
+    async def aclose(self) -> None:
+        await self._objects.aclose()
+
+    async def _call(
+        self, operation: str, method: Callable[..., Awaitable[T]], *arguments: Any
+    ) -> T:
+        self.calls.append(operation)
+        if faults := self._before[operation]:
+            await faults.popleft()()
+        result = await method(*arguments)
+        if faults := self._after[operation]:
+            await faults.popleft()()
+        return result
+
+
+@dataclass(slots=True)
+class CannedS3:
+    """A server that answers as told. `requests` are the heads of those it was sent."""
+
+    endpoint: str
+    requests: list[str]
+
+
+@asynccontextmanager
+async def canned_s3(*answers: bytes) -> AsyncIterator[CannedS3]:
+    """Serve `answers` in turn, whole HTTP replies, one for each request; b"" hangs up instead."""
+    requests: list[str] = []
+    left = deque(answers)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            requests.append(head)
+            if length := re.search(r"(?i)content-length: (\d+)", head):
+                await reader.readexactly(int(length[1]))
+            writer.write(left.popleft())
+            await writer.drain()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield CannedS3(f"http://127.0.0.1:{port}", requests)
+
+
+def answer(status: str, body: str = "") -> bytes:
+    """A whole HTTP reply, such as `answer("200 OK", "<Error/>")`."""
+    text = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+    return text.encode()
+
+
+def error_answer(status: str, code: str) -> bytes:
+    """The reply of S3 to a request that failed."""
+    return answer(status, f"<Error><Code>{code}</Code><Message>so it is</Message></Error>")

@@ -1,0 +1,48 @@
+"""Uploads for tests that do not care what exactly is uploaded."""
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any
+
+from partway_server.plan import GIB, MIB, Plan
+from partway_server.uploads import Caller, Checksum, Grant, State, Upload
+
+from tests.support.clock import START
+
+ALICE = Caller("acme", "alice")
+
+
+def sid_of(name: object) -> str:
+    """The same sid for the same name, as good as random."""
+    return hashlib.sha256(repr(name).encode()).hexdigest()[:32]
+
+
+def an_upload(
+    state: State = State.ACTIVE,
+    *,
+    name: object = "one",
+    sid: str = "",
+    caller: Caller = ALICE,
+    create_time: datetime = START,
+    plan: Plan | None = None,
+    **fields: Any,
+) -> Upload:
+    """An Upload in any state; `fields` are more of the fields of Upload."""
+    sid = sid or sid_of(name)
+    grant = Grant(
+        sid=sid,
+        caller=caller,
+        policy="videos",
+        backend="main",
+        bucket="uploads",
+        key=f"{caller.tenant}/2026/03/01/{sid}/film.mp4",
+        single=False,
+        plan=plan or Plan(GIB, 16 * MIB),
+        content_type="video/mp4",
+        checksum=Checksum.CRC32C,
+        write_token=sid_of(("token", sid)),
+        create_time=create_time,
+        expire_time=create_time + timedelta(days=6),
+        multipart_id="" if state is State.INITIATING else f"multipart-of-{sid}",
+    )
+    return Upload(grant, state, **fields)

@@ -1,0 +1,180 @@
+"""A whole service for a test: a real gRPC server and stub over stores that the test can steer."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from partway.v1 import upload_pb2
+from partway.v1 import upload_service_pb2 as pb
+from partway.v1 import upload_service_pb2_grpc as rpc
+from partway_server import app
+from partway_server.plan import MIB
+from partway_server.policy import Policy
+from partway_server.sealing import Sealer
+from partway_server.sessions.base import Sessions
+from partway_server.settings import Settings
+from partway_server.uploads import Grant
+
+from tests.support.clock import FakeClock
+from tests.support.storage import FaultyObjects, Put
+
+PART = 5 * MIB
+"""The smallest part that storage takes, and so the size of all parts in these tests."""
+
+ALICE = (("partway-tenant", "acme"), ("partway-subject", "alice"))
+BOB = (("partway-tenant", "acme"), ("partway-subject", "bob"))
+EVE = (("partway-tenant", "evil"), ("partway-subject", "alice"))
+
+SEALING_KEY = bytes(range(64))
+
+
+@dataclass(slots=True)
+class Failure:
+    """What a caller sees of a failed call."""
+
+    code: str
+    reason: str
+    metadata: dict[str, str]
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class World:
+    """One service and what it stands on. Time stands still until `clock` is moved."""
+
+    clock: FakeClock
+    sessions: Sessions
+    objects: FaultyObjects
+    put: Put
+    service: app.Service
+    stub: rpc.UploadServiceStub
+    port: int
+
+    async def initialize(self, size: int = 2 * PART + 7, **fields: Any) -> upload_pb2.Upload:
+        """Open an Upload: by default three parts, the last of 7 bytes."""
+        request = pb.InitializeRequest(
+            **{"file_name": "film.mp4", "size_bytes": size, "part_size_bytes": PART, **fields}
+        )
+        response = await self.stub.Initialize(request, metadata=ALICE)
+        return response.upload
+
+    async def presigned(
+        self, upload: upload_pb2.Upload, numbers: Iterable[int] = ()
+    ) -> list[upload_pb2.PresignedPart]:
+        """Presigned parts: those of `numbers`, or all that storage does not hold."""
+        ranges = [upload_pb2.PartRange(first=n, last=n) for n in numbers]
+        request = pb.PresignPartsRequest(upload_id=upload.id, ranges=ranges)
+        stream = self.stub.PresignParts(request, metadata=ALICE)
+        return [part async for message in stream for part in message.parts]
+
+    async def send(self, upload: upload_pb2.Upload, numbers: Iterable[int] = ()) -> None:
+        """Send parts: those of `numbers`, or all that storage does not hold."""
+        for part in await self.presigned(upload, numbers):
+            reply = await self.put(
+                part.url, content(part.part_number, part.size_bytes), part.headers
+            )
+            assert reply.status == 200, reply
+
+    async def complete(self, upload: upload_pb2.Upload, **fields: Any) -> upload_pb2.Upload:
+        request = pb.CompleteRequest(upload_id=upload.id, **fields)
+        return (await self.stub.Complete(request, metadata=ALICE)).upload
+
+    async def abort(self, upload: upload_pb2.Upload) -> upload_pb2.Upload:
+        request = pb.AbortRequest(upload_id=upload.id)
+        return (await self.stub.Abort(request, metadata=ALICE)).upload
+
+    async def state(self, upload: upload_pb2.Upload) -> str:
+        """The name of the state that Status tells, without its prefix."""
+        request = pb.StatusRequest(upload_id=upload.id)
+        found = (await self.stub.Status(request, metadata=ALICE)).upload
+        return upload_pb2.UploadState.Name(found.state).removeprefix("UPLOAD_STATE_")
+
+    def grant(self, upload: upload_pb2.Upload) -> Grant:
+        """What the id says."""
+        return Sealer([SEALING_KEY]).open(upload.id)
+
+    async def lose_row(self, upload: upload_pb2.Upload) -> None:
+        """Let the session store forget the Upload."""
+        row = await self.sessions.get(self.grant(upload).sid)
+        assert row is not None
+        assert await self.sessions.remove(row.sid, row.epoch)
+
+
+def content(number: int, size: int) -> bytes:
+    """The bytes of a part: others for each number."""
+    return hashlib.sha256(str(number).encode()).digest() * (size // 32) + b"." * (size % 32)
+
+
+async def failure(call: Awaitable[Any]) -> Failure:
+    """The failure of a call that must fail."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return failure_of(error)
+    raise AssertionError("the call succeeded")
+
+
+def failure_of(error: grpc.aio.AioRpcError) -> Failure:
+    status = rpc_status.from_call(error)
+    assert status is not None, f"{error.code()} without details: {error.details()}"
+    found = Failure(error.code().name, "", {}, error.details() or "")
+    for packed in status.details:
+        name = packed.TypeName().rpartition(".")[2]
+        detail = getattr(error_details_pb2, name)()
+        assert packed.Unpack(detail)
+        found.details[name] = detail
+    info = found.details["ErrorInfo"]
+    assert info.domain == "partway.v1"
+    found.reason, found.metadata = info.reason.removeprefix("ERROR_REASON_"), dict(info.metadata)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def a_world(
+    *,
+    clock: FakeClock,
+    sessions: Sessions,
+    objects: FaultyObjects,
+    put: Put,
+    bucket: str = "uploads",
+    policies: Sequence[Policy] = (),
+    **settings: Any,
+) -> AsyncIterator[World]:
+    """Start a service over these stores. `settings` are fields of Settings."""
+    service = app.build(
+        Settings(
+            identity="metadata",
+            sealing_keys=base64.b64encode(SEALING_KEY).decode(),
+            **settings,
+        ),
+        policies={p.name: p for p in (Policy("default", bucket), *policies)},
+        sessions=sessions,
+        objects=objects,
+        clock=clock,
+        sleep=_sleep_by(clock),
+    )
+    port = service.server.bind("127.0.0.1:0")
+    await service.server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = rpc.UploadServiceStub(channel)
+            yield World(clock, sessions, objects, put, service, stub, port)
+    finally:
+        await service.server.stop(0)
+        await service.tasks.drain(5)
+
+
+def _sleep_by(clock: FakeClock) -> Callable[[float], Awaitable[None]]:
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+        await asyncio.sleep(0)
+
+    return sleep
