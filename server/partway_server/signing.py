@@ -86,7 +86,7 @@ class Endpoint:
             authority = f"{bucket}.{authority}"
         else:
             base = f"{base}/{quote(bucket, safe='')}"
-        path = f"{base}/{quote(key, safe='/~')}"
+        path = f"{base}/{quote(key)}"
         # The URL keeps a default port, and HTTP clients leave it out of the Host header.
         host = authority.lower().removesuffix(f":{_DEFAULT_PORTS[parts.scheme]}")
         return Location(f"{parts.scheme}://{authority}{path}", host, path)

@@ -557,7 +557,8 @@ class TestListUploads:
         crowd = [an_upload(sid=f"{n:030x}00") for n in range(450)]
         wanted = an_upload(sid=f"{7:030x}00", fingerprint="wanted")
         crowd[7] = wanted
-        await asyncio.gather(*(sessions.insert(upload, LATER) for upload in crowd))
+        for upload in crowd:
+            await sessions.insert(upload, LATER)
         assert await all_pages(sessions, 10, fingerprint="wanted") == [wanted]
         assert await all_pages(sessions, 100) == newest_first(crowd)
 

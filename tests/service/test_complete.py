@@ -8,7 +8,7 @@ from partway_server.errors import SessionsUnavailable, StorageUnavailable
 from partway_server.objects.base import CompleteRefused, CompleteUnknown, KeyContested, KeyTaken
 
 from tests.support.storage import failing
-from tests.support.world import PART, World, content, failure
+from tests.support.world import PART, World, failure
 
 
 async def test_the_object_is_told_with_its_proof(world: World) -> None:

@@ -5,7 +5,7 @@ so a call whose answer was lost is repeated like one that was refused.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -107,7 +107,7 @@ class Calls:
 
     async def list_uploads(
         self, state: State | None, fingerprint: str
-    ) -> AsyncIterator[UploadInfo]:
+    ) -> AsyncGenerator[UploadInfo, None]:
         """The caller's Uploads, newest first, a page at a time."""
         token, stub = "", self._connection.stub
         while True:

@@ -18,9 +18,7 @@ class Meter:
     `on_progress` is told of every change of phase, and at most ten times a second between.
     """
 
-    def __init__(
-        self, *, on_progress: OnProgress | None, monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, *, on_progress: OnProgress | None, monotonic: Callable[[], float]) -> None:
         self._on_progress = on_progress
         self._monotonic = monotonic
         self._next = 0.0

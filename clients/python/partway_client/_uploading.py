@@ -22,7 +22,7 @@ from partway_client._putting import Putter
 from partway_client._source import Source
 from partway_client._transfer import Transfer, UploadGone
 from partway_client._urls import Urls
-from partway_client.uploads import Phase, State, Uploaded, UploadInfo
+from partway_client.uploads import Phase, State, UploadInfo
 
 logger = logging.getLogger(__name__)
 
@@ -247,7 +247,9 @@ class Uploading:
         except errors.UploadNotActive as error:
             return error.metadata.get("state") == "UPLOAD_STATE_COMPLETED"
         except errors.PartwayError as error:
-            logger.warning("the parts could not be discarded, and will be when they expire: %s", error)
+            logger.warning(
+                "the parts could not be discarded, and will be when they expire: %s", error
+            )
         return False
 
 

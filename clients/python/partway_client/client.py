@@ -1,11 +1,11 @@
 """UploadClient: uploads files, and asks about uploads."""
 
 import contextlib
+import io
 import mimetypes
 import os
 import stat
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -22,6 +22,7 @@ from partway_client._pace import Pace
 from partway_client._source import Source
 from partway_client._spool import spool
 from partway_client._uploading import Uploading, Wish
+from partway_client.errors import SizeMismatch
 from partway_client.uploads import PartInfo, Phase, State, Uploaded, UploadInfo
 
 GIB = 1024**3
@@ -38,6 +39,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.primary_user_agent", "partway-client"),
 )
+_ANY_TYPE = "application/octet-stream"
 _CALLER_KEYS = ("partway-tenant", "partway-subject")
 
 
@@ -233,26 +235,67 @@ async def _source(
     file: str | os.PathLike[str] | BinaryIO, name: str, size: int | None, meter: Meter
 ) -> Source:
     if isinstance(file, (str, os.PathLike)):
-        path = os.fspath(file)
-        if not _is_stream(path):
-            return Source.open(path, name)
-        stream_name = name or Path(path).name
-
-        def opened() -> BinaryIO:
-            return open(path, "rb", buffering=0)
+        if not _leads_to_stream(file):
+            return _sized(Source.open(file, name), size)
+        name = name or Path(file).name
     else:
-        stream = file
-        stream_name = name or "stream"
-        if _is_regular(stream):
-            return Source.rest_of(stream, stream_name)
-
-        def opened() -> BinaryIO:
-            return stream
-
+        name = name or "stream"
+        if _is_plain_file(file):
+            return _sized(Source.rest_of(file, name), size)
     meter.enter(Phase.SPOOLING)
     return await spool(
-        opened,
-        name=stream_name,
-        size=size,
-        counted=lambda count: meter.spooled(count, size or 0),
+        _opener(file), name=name, size=size, counted=lambda count: meter.spooled(count, size or 0)
+    )
+
+
+def _sized(source: Source, size: int | None) -> Source:
+    if size is not None and size != source.size_bytes:
+        source.close()
+        raise SizeMismatch(size, source.size_bytes)
+    return source
+
+
+def _opener(file: str | os.PathLike[str] | BinaryIO) -> Callable[[], BinaryIO]:
+    if isinstance(file, (str, os.PathLike)):
+        # Unbuffered: a thread that waits in a buffered read holds up the end of the interpreter.
+        return lambda: open(file, "rb", buffering=0)
+    return lambda: file
+
+
+def _leads_to_stream(path: str | os.PathLike[str]) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        # Opening it says why.
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _is_plain_file(stream: BinaryIO) -> bool:
+    """Whether the bytes of the stream are those of its descriptor: not so for a GzipFile."""
+    raw = stream.raw if isinstance(stream, io.BufferedReader) else stream
+    return isinstance(raw, io.FileIO) and stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
+
+
+def _content_type(name: str) -> str:
+    """The media type that a file of this name mostly has."""
+    guessed, encoding = mimetypes.guess_type(name)
+    if encoding is not None:
+        return "application/gzip" if encoding == "gzip" else _ANY_TYPE
+    return guessed or _ANY_TYPE
+
+
+def _state_dir(given: str | os.PathLike[str] | None) -> Path:
+    chosen = given or os.environ.get("PARTWAY_STATE_DIR")
+    return Path(chosen) if chosen else platformdirs.user_state_path("partway") / "uploads"
+
+
+def _session(connect_seconds: float) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        # The number of connections is the number of parts in flight, which is bounded already.
+        connector=aiohttp.TCPConnector(limit=0),
+        # A part may take hours; that nothing moves is noticed part by part.
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
     )

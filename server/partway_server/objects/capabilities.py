@@ -15,9 +15,11 @@ class Capabilities:
     If-None-Match is honoured on PutObject and on CompleteMultipartUpload. `conditional_delete`:
     If-Match is honoured on DeleteObject. `metadata_round_trip`: metadata given at create is told
     by HEAD, so the write token can prove an outcome. `idempotent_complete`: a repeated Complete
-    succeeds. `exact_key_listing_only`: ListMultipartUploads answers only for a whole key.
-    `checksums`: verified on each part. `listed_checksums`: ListParts tells them. `lifecycle` and
-    `cors_api`: S3's own calls for AbortIncompleteMultipartUpload and for CORS rules work.
+    succeeds, unless its own object now fails the condition. `exact_key_listing_only`:
+    ListMultipartUploads answers only for a whole key. `checksums`: verified on each part.
+    `listed_checksums`: ListParts tells them. `listed_resends`: ListParts tells every sending of a
+    part, not only the last. `lifecycle` and `cors_api`: S3's own calls for
+    AbortIncompleteMultipartUpload and for CORS rules work.
     """
 
     source: str
@@ -31,6 +33,7 @@ class Capabilities:
     exact_key_listing_only: bool = False
     checksums: frozenset[Checksum] = frozenset()
     listed_checksums: bool = False
+    listed_resends: bool = False
     lifecycle: bool = False
     cors_api: bool = False
 
@@ -80,6 +83,7 @@ KNOWN: Mapping[str, Capabilities] = {
         conditional_delete=True,
         idempotent_complete=True,
         checksums=_ALL_CHECKSUMS,
+        listed_resends=True,
         lifecycle=True,
         cors_api=True,
     ),

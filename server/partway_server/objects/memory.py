@@ -113,10 +113,9 @@ class MemoryObjects:
         multipart = self._find(grant)
         present = self.objects.get((grant.bucket, grant.key))
         if multipart is None:
-            again = present is not None and present.multipart_id == grant.multipart_id
-            if again and self.capabilities.idempotent_complete:
-                return
-            raise CompleteUnknown
+            if present is None or present.multipart_id != grant.multipart_id:
+                raise CompleteUnknown
+            return self._complete_again()
         if refusal := self._refusal(multipart, parts):
             raise CompleteRefused(refusal)
         if present is not None and self.capabilities.conditional_complete:
@@ -135,6 +134,13 @@ class MemoryObjects:
             multipart.metadata,
             grant.multipart_id,
         )
+
+    def _complete_again(self) -> None:
+        """As SeaweedFS has it: the condition comes first, and the object itself fails it."""
+        if self.capabilities.conditional_complete:
+            raise KeyTaken
+        if not self.capabilities.idempotent_complete:
+            raise CompleteUnknown
 
     def _refusal(self, multipart: _Multipart, parts: Sequence[StoredPart]) -> str:
         """The S3 code of why the parts cannot be joined, "" if they can."""

@@ -16,6 +16,7 @@ import aioboto3
 from aiobotocore.config import AioConfig
 from botocore.exceptions import (
     ClientError,
+    ConnectionError,
     CredentialRetrievalError,
     HTTPClientError,
     MetadataRetrievalError,
@@ -173,17 +174,22 @@ class S3Objects:
     ) -> Sequence[StoredPart]:
         if grant.single:
             return await self._single_part(grant, after)
-        parts: list[StoredPart] = []
+        # Where every sending is listed, pages overlap by a part: its sendings may be on both.
+        overlap = 1 if self.capabilities.listed_resends else 0
+        newest: dict[int, Any] = {}
         more = True
-        while more and (limit is None or len(parts) < limit):
-            wanted = _PAGE if limit is None else min(_PAGE, limit - len(parts))
+        while more and (limit is None or len(newest) < limit):
+            wanted = _PAGE if limit is None else min(_PAGE, limit - len(newest) + overlap)
             page = await self._page_of_parts(grant, after, wanted)
-            found = sorted((_part(grant, part) for part in page.get("Parts", [])), key=_number)
-            parts += found
+            found = page.get("Parts", [])
+            for part in found:
+                known = newest.setdefault(part["PartNumber"], part)
+                if known["LastModified"] <= part["LastModified"]:
+                    newest[part["PartNumber"]] = part
             # rclone tells no IsTruncated, and MinIO has told a marker of 0: so neither is trusted.
             more = bool(found) and page.get("IsTruncated", len(found) == wanted)
-            after = found[-1].number if found else after
-        return parts
+            after = max(after + 1, max(newest, default=0) - overlap)
+        return [_part(grant, newest[number]) for number in sorted(newest)[:limit]]
 
     async def _single_part(self, grant: Grant, after: int) -> Sequence[StoredPart]:
         head = await self.head(grant)
@@ -329,10 +335,6 @@ def _client_config(addressing: Addressing, attempts: int, read_seconds: int) -> 
     )
 
 
-def _number(part: StoredPart) -> int:
-    return part.number
-
-
 def _part(grant: Grant, listed: Mapping[str, Any]) -> StoredPart:
     checksum = base64.b64decode(listed.get(f"Checksum{grant.checksum.upper()}", ""))
     return StoredPart(listed["PartNumber"], listed["Size"], listed["ETag"].strip('"'), checksum)
@@ -370,6 +372,7 @@ def _translated(operation: str) -> Iterator[None]:
     except (NoCredentialsError, PartialCredentialsError) as exc:
         raise StorageRefused(operation, "NoCredentials") from exc
     except (
+        ConnectionError,
         CredentialRetrievalError,
         HTTPClientError,
         MetadataRetrievalError,

@@ -32,6 +32,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         self._policies = policies
         self._identity = identity
         self._timeout_seconds = timeout_seconds
+        self._signing = asyncio.Lock()
 
     async def Initialize(
         self, request: pb.InitializeRequest, context: Context
@@ -49,7 +50,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         ):
             selection = convert.first_parts(upload, request.presign_parts)
             presigned = await self._coordinator.presign(caller, response.upload.id, selection)
-            response.parts.extend(convert.presigned_parts(presigned))
+            convert.write_all_parts(presigned, response.parts)
         return response
 
     async def PresignParts(
@@ -59,10 +60,16 @@ class UploadServicer(rpc.UploadServiceServicer):
         presigned = await self._coordinator.presign(
             self._caller(context), request.upload_id, convert.selection(request, None)
         )
-        for message in convert.presign_stream(presigned):
+        messages = convert.presign_stream(presigned)
+        while True:
+            # One message is made in one round of the loop, however many streams are open, so that
+            # a small call waits for one of them and not for all.
+            async with self._signing:
+                message = next(messages, None)
+                await asyncio.sleep(0)
+            if message is None:
+                return
             yield message
-            # Other calls get their turn between messages, however fast the reader is.
-            await asyncio.sleep(0)
 
     async def BatchPresignParts(
         self, request: pb.BatchPresignPartsRequest, context: Context
@@ -73,7 +80,9 @@ class UploadServicer(rpc.UploadServiceServicer):
             request.upload_id,
             convert.selection(request, validate.MAX_BATCH_PARTS),
         )
-        return pb.BatchPresignPartsResponse(parts=convert.presigned_parts(presigned))
+        response = pb.BatchPresignPartsResponse()
+        convert.write_all_parts(presigned, response.parts)
+        return response
 
     async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
         validate.complete(request)

@@ -5,9 +5,10 @@
     partway:{NN}:own:<tenant>:<subject>   sorted set: a caller's sids by creation
 
 NN is one of 64 shards, chosen by the sid's last byte: the first ones order the Uploads of one
-second, and neighbours in a page should be in different shards. It is the hash tag, so that all a
-script touches is in one slot. Names are percent-encoded. Members of `own` all score 0 and begin with the creation time
-in hex, so that a page begins exactly where the last one ended, however many share a second.
+second, and neighbours on a page should be in different shards. It is the hash tag, so that all a
+script touches is in one slot. Names are percent-encoded. Members of `own` all score 0 and begin
+with the creation time in hex, so that a page begins exactly where the last one ended, however many
+share a second.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

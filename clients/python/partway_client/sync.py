@@ -1,0 +1,133 @@
+"""SyncUploadClient: the same client for code that does not use asyncio."""
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from partway_client.client import UploadClient
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CANCEL_SECONDS = 5.0
+
+
+def _constructed(
+    make: Callable[P, UploadClient],
+) -> Callable[
+    [Callable[["SyncUploadClient", UploadClient], None]],
+    Callable[Concatenate["SyncUploadClient", P], None],
+]:
+    """Let `__init__` take what `make` takes, and be given what it makes."""
+
+    def decorate(
+        take: Callable[["SyncUploadClient", UploadClient], None],
+    ) -> Callable[Concatenate["SyncUploadClient", P], None]:
+        def __init__(self: "SyncUploadClient", /, *args: P.args, **kwargs: P.kwargs) -> None:
+            take(self, make(*args, **kwargs))
+
+        return __init__
+
+    return decorate
+
+
+def _blocking(
+    method: Callable[Concatenate[UploadClient, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate["SyncUploadClient", P], T]:
+    """`method` of UploadClient, waited for."""
+
+    @functools.wraps(method)
+    def call(self: "SyncUploadClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._loop.run(method(self._client, *args, **kwargs))
+
+    return call
+
+
+class SyncUploadClient:
+    """UploadClient as a plain context manager, with the same arguments and methods.
+
+    The work is done by an event loop in a thread of its own, where `on_progress` is called too.
+    Ctrl-C while a method waits cancels what it was doing.
+    """
+
+    @_constructed(UploadClient)
+    def __init__(self, client: UploadClient) -> None:
+        self._client = client
+        self._loop = _LoopThread()
+
+    def __enter__(self) -> Self:
+        self._loop.start()
+        try:
+            self._loop.run(self._client.__aenter__())
+        except BaseException:
+            self._loop.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        try:
+            self._loop.run(self._client.__aexit__(exc_type, exc_value, traceback))
+        finally:
+            self._loop.stop()
+
+    upload_file = _blocking(UploadClient.upload_file)
+    status = _blocking(UploadClient.status)
+    parts = _blocking(UploadClient.parts)
+    abort = _blocking(UploadClient.abort)
+    list_uploads = _blocking(UploadClient.list_uploads)
+
+
+class _LoopThread:
+    """An event loop that runs in a thread of its own from `start` to `stop`."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._serve, name="partway-client", daemon=True)
+        self._ready = threading.Event()
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.wait()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`. If the wait is interrupted, `work` is cancelled and awaited."""
+        if self._loop is None:
+            work.close()
+            raise RuntimeError("the client is not open: use it in `with`")
+        ended = threading.Event()
+
+        async def tell() -> T:
+            try:
+                return await work
+            finally:
+                ended.set()
+
+        future = asyncio.run_coroutine_threadsafe(tell(), self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            # If `work` itself raised, this is quick; if it was KeyboardInterrupt, it ends now.
+            future.cancel()
+            ended.wait(_CANCEL_SECONDS)
+            raise
+
+    def stop(self) -> None:
+        """End the loop and the thread. A second call does nothing."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop = None
+
+    def _serve(self) -> None:
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            self._loop.call_soon(self._ready.set)
+            self._loop.run_forever()
