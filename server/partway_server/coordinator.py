@@ -13,9 +13,10 @@ waits for such work and runs out of time answers COMPLETING, and the work goes o
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 
 import msgpack
 
@@ -48,12 +49,23 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Presigned:
-    """Parts ready to be signed: iterate `signer.sign(numbers, checksums)`, lazily."""
+    """Parts ready to be signed: iterate `signer.sign(numbers, checksums)`, lazily.
+
+    Kept as runs: a hundred streams of ten thousand numbers each would be tens of megabytes.
+    """
 
     plan: Plan
-    numbers: Sequence[int]
+    ranges: Sequence[tuple[int, int]]
     checksums: Mapping[int, bytes]
     signer: Presigner
+
+    @property
+    def count(self) -> int:
+        return sum(last - first + 1 for first, last in self.ranges)
+
+    @property
+    def numbers(self) -> Iterator[int]:
+        return unroll(self.ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +132,18 @@ class Coordinator:
         checksums = selection.checksums or {}
         if selection.ranges:
             _check_ranges(selection.ranges, grant.plan)
-            numbers = list(unroll(selection.ranges))
+            ranges = selection.ranges
         else:
             stored = await self._stored(upload)
             held = {part.number for part in as_planned(grant.plan, stored)}
-            numbers = [n for n in grant.plan.numbers() if n not in held][: selection.limit]
-        _check_checksums(grant.checksum, numbers, checksums)
+            missing = (n for n in grant.plan.numbers() if n not in held)
+            ranges = runs(islice(missing, selection.limit))
+        _check_checksums(grant.checksum, unroll(ranges), checksums)
         lifetime = selection.lifetime or timedelta(seconds=policy.url_seconds if policy else 900)
         if policy and lifetime.total_seconds() > policy.max_url_seconds:
             raise _refusal("url_lifetime", f"the policy allows {policy.max_url_seconds} seconds")
         signer = await self._objects.presigner(grant, lifetime, now)
-        return Presigned(grant.plan, numbers, checksums, signer)
+        return Presigned(grant.plan, ranges, checksums, signer)
 
     async def complete(
         self,

@@ -20,6 +20,7 @@ import aiohttp
 import boto3
 import botocore.config
 import pytest
+import pytest_asyncio
 import yarl
 from moto.server import ThreadedMotoServer
 from partway_server.embedded import S3
@@ -52,6 +53,9 @@ from tests.support.storage import (
     put_by,
     put_into,
 )
+
+# An S3 client takes a quarter of a second to make: the tests share a store, and its loop.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SIGNATURES = "verifies signatures and their end"
 SIGNED_HEADERS = "holds a PUT to the headers that were signed"
@@ -163,7 +167,11 @@ def moto() -> Iterator[S3]:
     server.stop()
 
 
-@pytest.fixture(params=["memory", "moto", pytest.param("seaweedfs", marks=pytest.mark.s3)])
+@pytest_asyncio.fixture(
+    scope="module",
+    loop_scope="module",
+    params=["memory", "moto", pytest.param("seaweedfs", marks=pytest.mark.s3)],
+)
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield memory_store()

@@ -162,7 +162,7 @@ def write_all_parts(presigned: Presigned, into: _Parts) -> None:
 
 def presign_stream(presigned: Presigned) -> Iterator[pb.PresignPartsResponse]:
     """The messages of a stream. There is always one, and the last says that nothing remains."""
-    remaining, parts = len(presigned.numbers), _signed(presigned)
+    remaining, parts = presigned.count, _signed(presigned)
     while True:
         remaining = max(remaining - STREAM_BATCH, 0)
         message = pb.PresignPartsResponse(remaining_count=remaining)

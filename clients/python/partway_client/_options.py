@@ -1,0 +1,128 @@
+"""What the commands have in common: how their options are read, and how a client is made."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import grpc
+
+from partway_client.client import UploadClient
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SIZE = re.compile(r"(\d+) ?([kmgt]?)(|b|ib)", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Which service to call, and how."""
+
+    server: str
+    tls: bool
+    tls_ca: Path | None
+    call_metadata: Mapping[str, str]
+
+    def client(self) -> UploadClient:
+        """A client, not open yet."""
+        ca = self.tls_ca.read_bytes() if self.tls_ca is not None else None
+        credentials = grpc.ssl_channel_credentials(ca) if ca is not None else None
+        return UploadClient(
+            self.server,
+            secure=self.tls,
+            credentials=credentials,
+            call_metadata=self.call_metadata,
+        )
+
+
+def service_options(command: F) -> F:
+    """Give `command` the options of every command; it gets them as `service`.
+
+    Stands closest to the function, so that these options come last in the help.
+    """
+
+    def gathered(
+        *,
+        server: str,
+        tls: bool,
+        tls_ca: Path | None,
+        tenant: str | None,
+        subject: str | None,
+        header: Mapping[str, str],
+        **others: Any,
+    ) -> Any:
+        named = {"partway-tenant": tenant, "partway-subject": subject}
+        metadata = {key: value for key, value in named.items() if value} | dict(header)
+        return command(service=Service(server, tls, tls_ca, metadata), **others)
+
+    gathered.__name__, gathered.__doc__ = command.__name__, command.__doc__
+    decorated: Any = gathered
+    for option in reversed(_SERVICE_OPTIONS):
+        decorated = option(decorated)
+    given: F = decorated
+    return given
+
+
+def parse_size(context: click.Context, option: click.Parameter, value: str | None) -> int:
+    """Bytes: 16777216, 16M and 16MiB are the same, 16MB is 16,000,000."""
+    if value is None:
+        return 0
+    found = _SIZE.fullmatch(value.strip())
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no size; write it like 16MiB")
+    number, unit, ending = found[1], found[2].lower(), found[3].lower()
+    base = 1000 if ending == "b" else 1024
+    return int(number) * int(base ** _POWERS[unit])
+
+
+def parse_pairs(
+    context: click.Context, option: click.Parameter, values: Sequence[str]
+) -> dict[str, str]:
+    """KEY=VALUE, each key once."""
+    pairs: dict[str, str] = {}
+    for value in values:
+        key, equals, rest = value.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
+        if key in pairs:
+            raise click.BadParameter(f"{key!r} is given twice")
+        pairs[key] = rest
+    return pairs
+
+
+_SERVICE_OPTIONS = (
+    click.option(
+        "--server",
+        envvar="PARTWAY_SERVER",
+        default="127.0.0.1:50051",
+        show_default=True,
+        show_envvar=True,
+        metavar="HOST:PORT",
+        help="The Partway service.",
+    ),
+    click.option("--tls", is_flag=True, help="Call the service over TLS."),
+    click.option(
+        "--tls-ca",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Call it over TLS, and trust the certificates in this PEM file.",
+    ),
+    click.option(
+        "--tenant", envvar="PARTWAY_TENANT", show_envvar=True, help="The account that calls."
+    ),
+    click.option(
+        "--subject",
+        envvar="PARTWAY_SUBJECT",
+        show_envvar=True,
+        help="The user or service inside the account.",
+    ),
+    click.option(
+        "--header",
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=parse_pairs,
+        help="Metadata to send with every call; may be repeated.",
+    ),
+)

@@ -1,0 +1,153 @@
+"""How the command line shows that an upload moves: a bar on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import Progress as RichProgress
+
+from partway_client.uploads import Phase, Progress
+
+_LINE_SECONDS = 5.0
+
+_WORDS = {
+    Phase.SPOOLING: "copying the stream to disk first",
+    Phase.STARTING: "starting",
+    Phase.COMPLETING: "completing",
+}
+
+
+class Display(Protocol):
+    """Shows one upload, between `__enter__` and `__exit__`."""
+
+    def show(self, progress: Progress) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+def make_display(name: str, console: Console) -> Display:
+    """What suits `console`, which writes to standard error."""
+    if console.is_terminal:
+        return Bar(name=name, console=console)
+    return Lines(name=name, say=lambda line: print(line, file=console.file, flush=True))
+
+
+class Bar:
+    """A bar with rate and time left, which is gone at the end."""
+
+    def __init__(self, *, name: str, console: Console) -> None:
+        self._name = name
+        self._bars = RichProgress(
+            # File names are no markup.
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bars.add_task(name, total=None)
+        self._phase: Phase | None = None
+
+    def show(self, progress: Progress) -> None:
+        if progress.phase is Phase.SENDING and self._phase is not Phase.SENDING:
+            # What storage held before says nothing about how fast we are.
+            self._bars.reset(self._task, completed=progress.bytes_done)
+        self._phase = progress.phase
+        words = _WORDS.get(progress.phase)
+        self._bars.update(
+            self._task,
+            description=f"{self._name} ({words})" if words else self._name,
+            completed=progress.bytes_done,
+            total=progress.bytes_total or None,
+        )
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+
+class Lines:
+    """A line every few seconds and at each change of phase."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        say: Callable[[str], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._say = say
+        self._monotonic = monotonic
+        self._phase: Phase | None = None
+        self._began = self._next = 0.0
+        self._bytes_before = 0
+
+    def show(self, progress: Progress) -> None:
+        now = self._monotonic()
+        if progress.phase is not self._phase:
+            self._phase = progress.phase
+            self._began, self._next = now, now + _LINE_SECONDS
+            self._bytes_before = progress.bytes_done
+            self._announce(progress)
+        elif now >= self._next:
+            self._next = now + _LINE_SECONDS
+            self._say(f"{self._name}: {self._moving(progress, now - self._began)}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+    def _announce(self, progress: Progress) -> None:
+        words = _WORDS.get(progress.phase)
+        if progress.phase is Phase.SENDING:
+            words = f"sending {decimal(progress.bytes_total - progress.bytes_done)}"
+            if progress.bytes_resumed:
+                words += f"; storage holds {decimal(progress.bytes_resumed)} already"
+        if words:
+            self._say(f"{self._name}: {words}")
+
+    def _moving(self, progress: Progress, seconds: float) -> str:
+        done, total = progress.bytes_done, progress.bytes_total
+        rate = max(done - self._bytes_before, 0) / seconds
+        if not total:
+            return f"{decimal(done)}, {decimal(int(rate))}/s"
+        left = f", {(total - done) / rate:.0f} s left" if rate else ""
+        percent = 100 * done // total
+        return f"{percent}%, {decimal(done)} of {decimal(total)}, {decimal(int(rate))}/s{left}"

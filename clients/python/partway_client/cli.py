@@ -1,0 +1,263 @@
+"""The command line: `partway upload`, and what asks about uploads.
+
+What was asked for goes to standard output, everything else to standard error. Exit codes: 0, all
+is well; 1, something failed; 2, the command was not understood; 130, stopped by Ctrl-C.
+"""
+
+import asyncio
+import dataclasses
+import io
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+from rich.filesize import decimal
+
+from partway_client._options import Service, parse_pairs, parse_size, service_options
+from partway_client._progress import make_display
+from partway_client.client import UploadClient
+from partway_client.errors import FileUnreadable, PartwayError, ServiceError
+from partway_client.uploads import PartInfo, State, Uploaded, UploadInfo
+
+T = TypeVar("T")
+
+_STDIN = "-"
+_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="partway-client", prog_name="partway")
+def main() -> None:
+    """Upload files of any size straight into S3-compatible storage.
+
+    \b
+    Upload a file; if it is stopped, the same command goes on where it was:
+      partway upload movie.mp4
+    \b
+    Upload to another service, as an account:
+      partway upload --server uploads.example.com:443 --tls --tenant acme movie.mp4
+    \b
+    See what is under way, and discard one:
+      partway list --state active
+      partway abort UPLOAD_ID
+    """
+    # gRPC's core writes to standard error by itself; what matters of it is in our errors.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(logging.Formatter("partway: %(message)s"))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--policy", default="", help="The rules to upload under.  [default: default]")
+@click.option("--concurrency", default=8, show_default=True, type=click.IntRange(1, 256))
+@click.option("--part-size", callback=parse_size, metavar="SIZE", help="Such as 16MiB or 64M.")
+@click.option("--content-type", help="The media type; by default, guessed from the name.")
+@click.option(
+    "--metadata",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=parse_pairs,
+    help="What storage keeps with the object; may be repeated.",
+)
+@click.option("--name", default="", help="The file's name for the service.")
+@click.option("--no-resume", is_flag=True, help="Begin anew, whatever was sent before.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each file.")
+@service_options
+def upload(
+    service: Service,
+    files: Sequence[str],
+    name: str,
+    content_type: str | None,
+    no_resume: bool,
+    as_json: bool,
+    **wish: Any,
+) -> None:
+    """Upload files, and print where each went. FILE may be - for standard input.
+
+    \b
+    Several files, eight parts at a time each:
+      partway upload *.mp4
+    \b
+    What another program writes:
+      pg_dump shop | gzip | partway upload --name shop.sql.gz -
+    \b
+    For a script:
+      uri=$(partway upload --json movie.mp4 | jq -r .uri)
+    """
+    if name and len(files) > 1:
+        raise click.UsageError("--name is for one file")
+    job = _Job(as_json, dict(wish, content_type=content_type, resume=not no_resume, name=name))
+
+    async def work(client: UploadClient) -> bool:
+        # One after the other: each already uses as many connections as it may.
+        return all([await job.upload(client, file) for file in files])
+
+    stopped = "the same command goes on where this one was"
+    if not _run(service, work, stopped if _STDIN not in files else "nothing of a stream is kept"):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("upload_id")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@service_options
+def status(service: Service, upload_id: str, as_json: bool) -> None:
+    """Say where an upload stands, and what storage holds of it."""
+    found = _run(service, lambda client: client.status(upload_id, progress=True))
+    if as_json:
+        _say_json(found)
+        return
+    click.echo(_line(found))
+    if found.progress is not None and found.state is State.ACTIVE:
+        stored = found.progress
+        click.echo(
+            f"{stored.parts_stored} of {found.part_count} parts are stored, "
+            f"{decimal(stored.bytes_stored)} of {decimal(found.size_bytes)}"
+        )
+        click.echo(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
+
+
+@main.command()
+@click.argument("upload_id")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each part.")
+@service_options
+def parts(service: Service, upload_id: str, as_json: bool) -> None:
+    """List the parts that storage holds: number, bytes, entity tag."""
+    for part in _run(service, lambda client: client.parts(upload_id)):
+        if as_json:
+            _say_json(part)
+        else:
+            click.echo(f"{part.part_number}\t{part.size_bytes}\t{part.etag}")
+
+
+@main.command()
+@click.argument("upload_id")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@service_options
+def abort(service: Service, upload_id: str, as_json: bool) -> None:
+    """Discard an upload and what was sent of it."""
+    found = _run(service, lambda client: client.abort(upload_id))
+    if as_json:
+        _say_json(found)
+    else:
+        click.echo(_line(found))
+
+
+@main.command("list")
+@click.option("--state", type=click.Choice([state.value for state in State]))
+@click.option("--fingerprint", default="", help="Only those of this file, as a client names it.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each upload.")
+@service_options
+def list_uploads(
+    service: Service, state: str | None, fingerprint: str, limit: int, as_json: bool
+) -> None:
+    """List your uploads, newest first, each with its UPLOAD_ID on a line of its own."""
+    wanted = State(state) if state else None
+    found = _run(
+        service,
+        lambda client: client.list_uploads(state=wanted, fingerprint=fingerprint, limit=limit),
+    )
+    for one in found:
+        if as_json:
+            _say_json(one)
+        else:
+            click.echo(f"{_line(one)}\n  {one.upload_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """How to upload each file, and how to say what came of it."""
+
+    as_json: bool
+    wish: dict[str, Any]
+
+    async def upload(self, client: UploadClient, file: str) -> bool:
+        """Whether the file is in storage now; says so, or why not."""
+        shown = (self.wish["name"] or "stdin") if file == _STDIN else file
+        wish = dict(self.wish, name=shown) if file == _STDIN else self.wish
+        try:
+            source = _stdin() if file == _STDIN else file
+            with make_display(os.path.basename(shown), Console(stderr=True)) as display:
+                uploaded = await client.upload_file(source, on_progress=display.show, **wish)
+        except PartwayError as error:
+            self._say_failure(shown, error)
+            return False
+        self._say(shown, uploaded)
+        return True
+
+    def _say(self, shown: str, uploaded: Uploaded) -> None:
+        rate = uploaded.bytes_sent / uploaded.seconds if uploaded.seconds else 0
+        words = f"{decimal(uploaded.size_bytes)} in {uploaded.seconds:.1f} s"
+        if uploaded.parts_sent:
+            words += f", {decimal(int(rate))}/s"
+        if uploaded.parts_resumed:
+            words += f"; {uploaded.parts_resumed} of {uploaded.parts} parts were there already"
+        click.echo(f"{os.path.basename(shown)}: {words}", err=True)
+        if self.as_json:
+            _say_json(uploaded, file=shown)
+        else:
+            click.echo(uploaded.uri)
+
+    def _say_failure(self, shown: str, error: PartwayError) -> None:
+        click.echo(f"partway: {os.path.basename(shown)}: {error}", err=True)
+        if self.as_json:
+            reason = error.reason if isinstance(error, ServiceError) else ""
+            told = {"error": type(error).__name__, "reason": reason, "message": str(error)}
+            click.echo(json.dumps({"file": shown, **told}))
+
+
+def _stdin() -> BinaryIO:
+    try:
+        # Unbuffered: a thread that waits in a buffered read would hold up Ctrl-C.
+        return io.FileIO(0, closefd=False)
+    except OSError as exc:
+        raise FileUnreadable(f"cannot read standard input: {exc.strerror}") from None
+
+
+def _run(
+    service: Service,
+    work: Callable[[UploadClient], Coroutine[Any, Any, T]],
+    stopped: str = "",
+) -> T:
+    """What `work` returns. Ends the process, with a line that says why, if it fails."""
+
+    async def connected() -> T:
+        async with service.client() as client:
+            return await work(client)
+
+    try:
+        return asyncio.run(connected())
+    except PartwayError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail(f"stopped; {stopped}" if stopped else "stopped", _INTERRUPTED)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"partway: {message}", err=True)
+    sys.exit(code)
+
+
+def _line(upload: UploadInfo) -> str:
+    because = f" ({upload.abort_reason})" if upload.abort_reason else ""
+    created = f"{upload.create_time:%Y-%m-%d %H:%M:%S}"
+    return f"{upload.state.value}{because}  {created}  {decimal(upload.size_bytes)}  {upload.uri}"
+
+
+def _say_json(value: UploadInfo | PartInfo | Uploaded, **more: str) -> None:
+    click.echo(json.dumps({**more, **dataclasses.asdict(value)}, default=_plain))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
