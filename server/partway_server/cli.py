@@ -161,9 +161,9 @@ def _row(row: dict[str, Any]) -> str:
 
 
 @main.command()
-@click.option("--port", default=50051, show_default=True, help="For gRPC; 0: any free port.")
+@click.option("--port", default=0, help="For gRPC; without it, any free one.")
 @click.option("--rest", is_flag=True, help="Run the REST gateway (Envoy) too.")
-@click.option("--rest-port", default=8080, show_default=True, help="For REST; 0: any free port.")
+@click.option("--rest-port", default=0, help="For REST; without it, any free one.")
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -179,7 +179,7 @@ def dev(**options: Any) -> None:
 
     \b
     With a REST gateway, keeping its data:
-      partway-server dev --rest --data-dir ./partway-data
+      partway-server dev --rest --rest-port 8080 --data-dir ./partway-data
       curl -d '{"fileName": "a.bin", "sizeBytes": "1"}' http://127.0.0.1:8080/v1/uploads
     """
     from partway_server.app import StartError
@@ -191,6 +191,25 @@ def dev(**options: Any) -> None:
         _fail(2, *error.problems)
     except (ChildError, StartError) as error:
         _fail(1, str(error))
+
+
+@main.command()
+@click.option("--address", help="host:port; without it, PARTWAY_ADDRESS or its default.")
+@click.option("--timeout", default=2.0, show_default=True, help="Seconds to wait for an answer.")
+def health(address: str | None, timeout: float) -> None:
+    """Ask a running service whether it is serving: exit code 0 if so, 1 if not.
+
+    By the gRPC health protocol, for the health checks of containers.
+    """
+    from partway_server.rpc.probe import serving
+
+    if address is None:
+        settings, _ = Settings.examine(os.environ, backends=KNOWN)
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+        address = f"{host}:{settings.port}"
+    if not serving(address, timeout):
+        _fail(1, f"{address} does not say that it is serving")
+    click.echo(f"{address} is serving")
 
 
 def _fail(code: int, *lines: str) -> NoReturn:

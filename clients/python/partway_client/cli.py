@@ -48,8 +48,6 @@ def main() -> None:
       partway list --state active
       partway abort UPLOAD_ID
     """
-    # gRPC's core writes to standard error by itself; what matters of it is in our errors.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(logging.Formatter("partway: %(message)s"))
 

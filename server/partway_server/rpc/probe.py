@@ -1,0 +1,19 @@
+"""Asks a running service for its health, as a load balancer would."""
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from partway_server.rpc.server import SERVICE
+
+
+def serving(address: str, timeout_seconds: float) -> bool:
+    """Whether the service at `address` says that it is SERVING. No answer is a no."""
+    with grpc.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        request = health_pb2.HealthCheckRequest(service=SERVICE)
+        try:
+            reply = stub.Check(request, timeout=timeout_seconds)
+        except grpc.RpcError:
+            return False
+    serving: bool = reply.status == health_pb2.HealthCheckResponse.SERVING
+    return serving

@@ -1,0 +1,47 @@
+"""What the client's tests share; the code is in the modules beside."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from partway_client import UploadClient
+
+from tests.client.pacing import Slept, pace
+from tests.client.service import Service
+from tests.client.storage import Storage
+
+
+@pytest.fixture
+async def storage() -> AsyncIterator[Storage]:
+    async with Storage() as storage:
+        yield storage
+
+
+@pytest.fixture
+async def service(storage: Storage) -> AsyncIterator[Service]:
+    async with Service(storage) as service:
+        yield service
+
+
+@pytest.fixture
+def slept() -> Slept:
+    return Slept()
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+async def client(service: Service, slept: Slept, state_dir: Path) -> AsyncIterator[UploadClient]:
+    async with UploadClient(service.address, state_dir=state_dir, pace=pace(slept)) as client:
+        yield client
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    """Ten parts of 64 KiB, the last one short; every part is different."""
+    path = tmp_path / "movie.mp4"
+    path.write_bytes(b"".join(bytes([n]) * 64 * 1024 for n in range(9)) + b"the end")
+    return path

@@ -1,0 +1,22 @@
+"""Time and chance for tests: nothing waits, and what would have been waited is written down."""
+
+import asyncio
+from typing import Any
+
+from partway_client._pace import Pace
+
+
+class Slept:
+    """A sleep that does not."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        await asyncio.sleep(0)
+
+
+def pace(slept: Slept, **others: Any) -> Pace:
+    """The longest waits that chance allows, written down in `slept`."""
+    return Pace(**{"sleep": slept, "random": lambda: 1.0, **others})

@@ -1,0 +1,289 @@
+"""The upload service, faked over a dict, behind a real gRPC server."""
+
+import asyncio
+import time
+import uuid
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from partway.v1 import upload_pb2 as pb
+from partway.v1 import upload_service_pb2 as service_pb
+from partway.v1 import upload_service_pb2_grpc as service_grpc
+
+from tests.client.storage import Storage
+
+KIB = 1024
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a call fails: a code by name, a reason without its prefix ("": none), more details."""
+
+    code: str
+    reason: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    retry_seconds: float | None = None
+    message: str = "as told"
+
+    def status(self) -> Any:
+        status = status_pb2.Status(code=code_pb2.Code.Value(self.code), message=self.message)
+        details: list[Message] = []
+        if self.reason:
+            details.append(
+                error_details_pb2.ErrorInfo(
+                    reason=f"ERROR_REASON_{self.reason}",
+                    domain="partway.v1",
+                    metadata=self.metadata,
+                )
+            )
+        if self.retry_seconds is not None:
+            retry = error_details_pb2.RetryInfo()
+            retry.retry_delay.FromMilliseconds(int(self.retry_seconds * 1000))
+            details.append(retry)
+        for detail in details:
+            status.details.add().Pack(detail)
+        return rpc_status.to_status(status)
+
+
+NOT_FOUND = Failure("NOT_FOUND", "UPLOAD_NOT_FOUND", message="there is no such upload")
+
+
+def not_active(state: "pb.UploadState.ValueType", abort_reason: str = "") -> Failure:
+    metadata = {"state": pb.UploadState.Name(state)}
+    if abort_reason:
+        metadata["abort_reason"] = abort_reason
+    return Failure("FAILED_PRECONDITION", "UPLOAD_NOT_ACTIVE", metadata)
+
+
+class Service(service_grpc.UploadServiceServicer):
+    """Uploads by id. `failures` are used up, one for each call of the RPC.
+
+    `polls` is how many answers say COMPLETING before one says COMPLETED.
+    """
+
+    def __init__(self, storage: Storage, part_size: int = 64 * KIB) -> None:
+        self.storage = storage
+        self.part_size = part_size
+        self.uploads: dict[str, pb.Upload] = {}
+        self.by_request: dict[str, str] = {}
+        self.calls: list[tuple[str, Any]] = []
+        self.metadata: list[dict[str, str]] = []
+        self.deadlines: list[float] = []
+        self.failures: dict[str, deque[Failure]] = defaultdict(deque)
+        self.polls = 0
+        self.url_seconds = 900.0
+        self.lose_initialize = False
+        self.cut_streams = 0
+        self.serial = 0
+        self.address = ""
+
+    async def __aenter__(self) -> Self:
+        self._server = grpc.aio.server()
+        service_grpc.add_UploadServiceServicer_to_server(self, self._server)
+        port = self._server.add_insecure_port("127.0.0.1:0")
+        self.address = f"127.0.0.1:{port}"
+        await self._server.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._server.stop(0)
+
+    def fail(self, rpc: str, *failures: Failure) -> None:
+        self.failures[rpc].extend(failures)
+
+    def count(self, rpc: str) -> int:
+        return sum(name == rpc for name, _ in self.calls)
+
+    def requests(self, rpc: str) -> list[Any]:
+        return [request for name, request in self.calls if name == rpc]
+
+    def only(self) -> pb.Upload:
+        (upload,) = self.uploads.values()
+        return upload
+
+    def held(self, upload: pb.Upload) -> dict[int, int]:
+        return self.storage.stored[upload.id]
+
+    async def Initialize(self, request: Any, context: Any) -> Any:
+        await self._met("Initialize", request, context)
+        known = self.by_request.get(request.request_id)
+        upload = self.uploads[known] if known else self._new(request)
+        if self.lose_initialize:
+            self.lose_initialize = False
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer is lost")
+        numbers = range(1, min(request.presign_parts, upload.part_count) + 1)
+        parts = list(self._presigned(upload, iter(numbers)))
+        return service_pb.InitializeResponse(upload=upload, parts=parts)
+
+    async def PresignParts(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        await self._met("PresignParts", request, context)
+        upload = await self._active(request, context)
+        numbers = [n for run in request.ranges for n in range(run.first, run.last + 1)]
+        for start in range(0, len(numbers), 8):
+            batch = numbers[start : start + 8]
+            remaining = len(numbers) - start - len(batch)
+            if self.cut_streams and not remaining:
+                self.cut_streams -= 1
+                return
+            parts = list(self._presigned(upload, iter(batch)))
+            yield service_pb.PresignPartsResponse(parts=parts, remaining_count=remaining)
+
+    async def Complete(self, request: Any, context: Any) -> Any:
+        await self._met("Complete", request, context)
+        upload = await self._find(request, context)
+        if upload.state == pb.UPLOAD_STATE_ACTIVE:
+            held = self.held(upload)
+            if any(n not in held for n in range(1, upload.part_count + 1)):
+                await self._refuse(context, Failure("FAILED_PRECONDITION", "PARTS_MISSING"))
+            if any(size != self._size(upload, n) for n, size in held.items()):
+                await self._refuse(context, Failure("FAILED_PRECONDITION", "PARTS_MISMATCH"))
+            upload.state = pb.UPLOAD_STATE_COMPLETING
+        elif upload.state == pb.UPLOAD_STATE_ABORTED:
+            await self._refuse(context, not_active(upload.state))
+        self._step(upload)
+        return service_pb.CompleteResponse(upload=upload)
+
+    async def Abort(self, request: Any, context: Any) -> Any:
+        await self._met("Abort", request, context)
+        upload = await self._find(request, context)
+        if upload.state == pb.UPLOAD_STATE_COMPLETED:
+            await self._refuse(context, not_active(upload.state))
+        upload.state = pb.UPLOAD_STATE_ABORTED
+        upload.abort_reason = pb.ABORT_REASON_REQUESTED
+        return service_pb.AbortResponse(upload=upload)
+
+    async def ListParts(self, request: Any, context: Any) -> Any:
+        await self._met("ListParts", request, context)
+        upload = await self._active(request, context)
+        after = int(request.page_token or 0)
+        numbers = [n for n in sorted(self.held(upload)) if n > after]
+        page = numbers[:4]
+        return service_pb.ListPartsResponse(
+            parts=[
+                pb.Part(part_number=n, size_bytes=self.held(upload)[n], etag=f"e{n}") for n in page
+            ],
+            next_page_token=str(page[-1]) if len(numbers) > len(page) else "",
+        )
+
+    async def Status(self, request: Any, context: Any) -> Any:
+        await self._met("Status", request, context)
+        upload = await self._find(request, context)
+        self._step(upload)
+        held = self.held(upload)
+        return service_pb.StatusResponse(
+            upload=upload,
+            progress=pb.Progress(
+                parts_stored=len(held),
+                bytes_stored=sum(held.values()),
+                missing=[
+                    pb.PartRange(first=n, last=n)
+                    for n in range(1, upload.part_count + 1)
+                    if n not in held
+                ],
+            ),
+        )
+
+    async def ListUploads(self, request: Any, context: Any) -> Any:
+        await self._met("ListUploads", request, context)
+        chosen = [
+            upload
+            for upload in reversed(self.uploads.values())
+            if request.state in (pb.UPLOAD_STATE_UNSPECIFIED, upload.state)
+            and request.fingerprint in ("", upload.fingerprint)
+        ]
+        start = int(request.page_token or 0)
+        more = len(chosen) > start + 2
+        return service_pb.ListUploadsResponse(
+            uploads=chosen[start : start + 2], next_page_token=str(start + 2) if more else ""
+        )
+
+    def _new(self, request: Any) -> pb.Upload:
+        upload_id = f"id-{uuid.uuid4().hex}"
+        size = request.size_bytes
+        part_size = request.part_size_bytes or self.part_size
+        count = max(1, -(-size // part_size))
+        key = f"files/{request.file_name}"
+        upload = pb.Upload(
+            id=upload_id,
+            state=pb.UPLOAD_STATE_ACTIVE,
+            policy=request.policy or "default",
+            object=pb.Object(bucket="bucket", key=key, uri=f"s3://bucket/{key}"),
+            size_bytes=size,
+            part_size_bytes=part_size,
+            part_count=count,
+            last_part_size_bytes=size - (count - 1) * part_size,
+            content_type=request.content_type,
+            fingerprint=request.fingerprint,
+        )
+        upload.create_time.GetCurrentTime()
+        upload.expire_time.FromSeconds(int(time.time()) + 86_400)
+        self.uploads[upload_id] = upload
+        if request.request_id:
+            self.by_request[request.request_id] = upload_id
+        return upload
+
+    def _size(self, upload: pb.Upload, number: int) -> int:
+        last = number == upload.part_count
+        return upload.last_part_size_bytes if last else upload.part_size_bytes
+
+    def _presigned(self, upload: pb.Upload, numbers: Iterator[int]) -> Iterator[pb.PresignedPart]:
+        for number in numbers:
+            self.serial += 1
+            part = pb.PresignedPart(
+                part_number=number,
+                method="PUT",
+                # The signature has an escape that must arrive as it is.
+                url=f"{self.storage.base}/bucket/{number}?partNumber={number}"
+                f"&serial={self.serial}&uploadId={upload.id}&X-Amz-Signature=s3cr%2Ft%20",
+                headers={"content-length": str(self._size(upload, number)), "x-amz-signed": "1"},
+                offset_bytes=(number - 1) * upload.part_size_bytes,
+                size_bytes=self._size(upload, number),
+            )
+            part.expire_time.FromMilliseconds(int((time.time() + self.url_seconds) * 1000))
+            yield part
+
+    def _step(self, upload: pb.Upload) -> None:
+        if upload.state != pb.UPLOAD_STATE_COMPLETING:
+            return
+        if self.polls > 0:
+            self.polls -= 1
+            return
+        upload.state = pb.UPLOAD_STATE_COMPLETED
+        upload.object.etag = "final"
+        upload.object.size_bytes = upload.size_bytes
+
+    async def _met(self, rpc: str, request: Any, context: Any) -> None:
+        self.calls.append((rpc, request))
+        self.metadata.append(dict(context.invocation_metadata()))
+        self.deadlines.append(context.time_remaining() or float("inf"))
+        await asyncio.sleep(0)
+        if self.failures[rpc]:
+            await self._refuse(context, self.failures[rpc].popleft())
+
+    async def _find(self, request: Any, context: Any) -> pb.Upload:
+        upload = self.uploads.get(request.upload_id)
+        if upload is None:
+            await self._refuse(context, NOT_FOUND)
+        assert upload is not None
+        return upload
+
+    async def _active(self, request: Any, context: Any) -> pb.Upload:
+        upload = await self._find(request, context)
+        if upload.state != pb.UPLOAD_STATE_ACTIVE:
+            await self._refuse(context, not_active(upload.state))
+        return upload
+
+    async def _refuse(self, context: Any, failure: Failure) -> None:
+        await context.abort_with_status(failure.status())
