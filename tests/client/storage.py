@@ -72,7 +72,8 @@ class Storage:
 
     async def _put(self, request: web.Request) -> web.StreamResponse:
         upload, number = request.query["uploadId"], int(request.query["partNumber"])
-        self.puts.append(Put(upload, number, request.raw_path, dict(request.headers)))
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.puts.append(Put(upload, number, request.raw_path, headers))
         self.open_puts += 1
         self.most_open_puts = max(self.most_open_puts, self.open_puts)
         try:

@@ -811,6 +811,29 @@ async def test_a_call_that_changes_nothing_is_tried_again() -> None:
         assert len(server.requests) == 3
 
 
+def page_of_parts(*sendings: tuple[int, str, int], truncated: bool) -> bytes:
+    """A ListParts answer of (number, etag, second of the day)."""
+    parts = (
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag><Size>9</Size>"
+        f"<LastModified>2026-03-01T00:00:{second:02}Z</LastModified></Part>"
+        for number, etag, second in sendings
+    )
+    cut = f"<IsTruncated>{str(truncated).lower()}</IsTruncated>"
+    return answer("200 OK", f"<ListPartsResult>{cut}{''.join(parts)}</ListPartsResult>")
+
+
+async def test_the_last_sending_of_a_part_counts_even_across_pages() -> None:
+    pages = (
+        page_of_parts((1, "a", 30), (1, "old", 10), (2, "old", 10), truncated=True),
+        page_of_parts((2, "old", 10), (2, "b", 20), (3, "c", 10), truncated=False),
+    )
+    async with canned_s3(*pages) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as objects:
+            parts = await objects.list_parts(some_grant())
+    assert [(part.number, part.etag) for part in parts] == [(1, "a"), (2, "b"), (3, "c")]
+    assert "part-number-marker=1&" in server.requests[1]
+
+
 async def test_an_algorithm_is_named_only_where_complete_can_be_told_the_checksums() -> None:
     created = (
         "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"

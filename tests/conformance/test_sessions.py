@@ -562,6 +562,19 @@ class TestListUploads:
         assert await all_pages(sessions, 10, fingerprint="wanted") == [wanted]
         assert await all_pages(sessions, 100) == newest_first(crowd)
 
+    @pytest.mark.parametrize("limit", [5, 100])
+    async def test_keeps_the_order_where_many_sids_end_alike(
+        self, sessions: Sessions, limit: int
+    ) -> None:
+        ends = ["00"] * 240 + [f"{n:02x}" for n in range(1, 61)]
+        uploads = [
+            an_upload(sid=f"{n:030x}{end}", create_time=START + timedelta(seconds=n * 7 % 100))
+            for n, end in enumerate(ends)
+        ]
+        for upload in uploads:
+            await sessions.insert(upload, LATER)
+        assert await all_pages(sessions, limit) == newest_first(uploads)
+
     async def test_is_not_disturbed_by_what_comes_and_goes(self, sessions: Sessions) -> None:
         uploads = await self.fill(sessions, 60)
         staying, going = uploads[::2], uploads[1::2]

@@ -100,8 +100,9 @@ class TestKeys:
         assert len(await redis.keys("partway:{*}:due")) == 64
 
     async def test_a_page_of_uploads_made_at_once_is_full(self, sessions: RedisSessions) -> None:
-        for n in range(300):
-            await sessions.insert(an_upload(name=n), LATER)
+        # Sids that begin alike are neighbours on the page.
+        for n in range(200):
+            await sessions.insert(an_upload(sid=f"ff{n:030x}"), LATER)
         page, _ = await sessions.list_uploads(
             ALICE, state=None, fingerprint="", before=None, limit=100
         )
@@ -137,15 +138,14 @@ class TestKeys:
     async def test_rows_outlive_their_due_time_and_the_list_outlives_the_rows(
         self, sessions: RedisSessions, redis: Redis
     ) -> None:
-        short, long = an_upload(sid=f"{1:030x}00"), an_upload(sid=f"{2:030x}00")
-        await sessions.insert(long, START + timedelta(days=7))
-        await sessions.insert(short, START - timedelta(days=100))
+        # One shard by their sids, so one list.
+        for n, days in enumerate((-100, 7, 0)):
+            await sessions.insert(an_upload(sid=f"{n:030x}00"), START + timedelta(days=days))
         in_days = [
             timedelta(milliseconds=await redis.pttl(key)) / timedelta(days=1)
-            for key in (row_key(short.sid), row_key(long.sid), own_key(0, ALICE))
+            for key in (*(row_key(f"{n:030x}00") for n in range(3)), own_key(0, ALICE))
         ]
-        # One shard by their sids, so one list.
-        assert in_days == pytest.approx([30, 37, 37], abs=0.01)
+        assert in_days == pytest.approx([30, 37, 30, 37], abs=0.01)
 
 
 class TestWhatIsStored:
@@ -309,6 +309,20 @@ class TestTroubleWithTheServer:
         await relayed.insert(an_upload(), LATER)
         relay.drop()
         assert await relayed.get(an_upload().sid) == an_upload()
+
+    async def test_a_server_that_was_demoted_is_looked_for_anew(
+        self, relay: Relay, relayed: RedisSessions, redis: Redis
+    ) -> None:
+        await relayed.insert(an_upload(name="before"), LATER)
+        assert relay.accepted == 1
+        await redis.execute_command("REPLICAOF", "127.0.0.1", relay.port)
+        try:
+            with pytest.raises(SessionsUnavailable):
+                await relayed.insert(an_upload(), LATER)
+            assert relay.accepted > 1
+        finally:
+            await redis.execute_command("REPLICAOF", "NO", "ONE")
+        assert await relayed.insert(an_upload(), LATER) == (an_upload(), True)
 
     async def test_a_server_that_is_full_is_unavailable(
         self, sessions: RedisSessions, redis: Redis

@@ -6,7 +6,10 @@ from typing import Self
 
 
 class Relay:
-    """Stands between a client and a server. Use it as a context; `port` is its own."""
+    """Stands between a client and a server. Use it as a context; `port` is its own.
+
+    `accepted` counts the connections it took; while it is `deaf`, requests end in it.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._upstream = (host, port)
@@ -15,6 +18,7 @@ class Relay:
         self._handlers: set[asyncio.Task[None]] = set()
         self._lose_after: bytes | None = None
         self.port = 0
+        self.accepted = 0
         self.deaf = False
 
     async def __aenter__(self) -> Self:
@@ -47,6 +51,7 @@ class Relay:
         self._lose_after = sent
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
         task = asyncio.current_task()
         assert task is not None
         self._handlers.add(task)

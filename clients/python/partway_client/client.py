@@ -5,7 +5,7 @@ import io
 import mimetypes
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -20,7 +20,7 @@ from partway_client._journal import Entry, Journal, entry_key
 from partway_client._meter import Meter, OnProgress
 from partway_client._pace import Pace
 from partway_client._source import Source
-from partway_client._spool import spool
+from partway_client._spool import Opener, spool
 from partway_client._uploading import Uploading, Wish
 from partway_client.errors import SizeMismatch
 from partway_client.uploads import PartInfo, Phase, State, Uploaded, UploadInfo
@@ -255,11 +255,11 @@ def _sized(source: Source, size: int | None) -> Source:
     return source
 
 
-def _opener(file: str | os.PathLike[str] | BinaryIO) -> Callable[[], BinaryIO]:
+def _opener(file: str | os.PathLike[str] | BinaryIO) -> Opener:
     if isinstance(file, (str, os.PathLike)):
         # Unbuffered: a thread that waits in a buffered read holds up the end of the interpreter.
         return lambda: open(file, "rb", buffering=0)
-    return lambda: file
+    return lambda: contextlib.nullcontext(file)
 
 
 def _leads_to_stream(path: str | os.PathLike[str]) -> bool:

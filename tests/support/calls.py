@@ -1,0 +1,62 @@
+"""Every RPC by its name, so that one test can go through them all."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from partway.v1 import upload_pb2
+from partway.v1 import upload_service_pb2 as pb
+from partway.v1 import upload_service_pb2_grpc as rpc
+
+from tests.support.world import ALICE
+
+METHODS = pb.DESCRIPTOR.services_by_name["UploadService"].methods_by_name
+
+ABOUT_AN_UPLOAD: Mapping[str, Callable[[str], Message]] = {
+    "PresignParts": lambda upload_id: pb.PresignPartsRequest(upload_id=upload_id),
+    "BatchPresignParts": lambda upload_id: pb.BatchPresignPartsRequest(upload_id=upload_id),
+    "Complete": lambda upload_id: pb.CompleteRequest(upload_id=upload_id),
+    "Abort": lambda upload_id: pb.AbortRequest(upload_id=upload_id),
+    "ListParts": lambda upload_id: pb.ListPartsRequest(upload_id=upload_id),
+    "Status": lambda upload_id: pb.StatusRequest(
+        upload_id=upload_id, view=pb.STATUS_VIEW_PROGRESS
+    ),
+}
+"""The RPCs that take an upload_id, each with its plainest request."""
+
+ALL: Mapping[str, Message] = {
+    "Initialize": pb.InitializeRequest(size_bytes=1),
+    "ListUploads": pb.ListUploadsRequest(),
+    **{name: request("x") for name, request in ABOUT_AN_UPLOAD.items()},
+}
+"""Every RPC, each with a request that has nothing wrong with its fields."""
+
+
+async def call(
+    stub: rpc.UploadServiceStub,
+    name: str,
+    request: Message,
+    metadata: Any = ALICE,
+    timeout: float | None = None,
+) -> Any:
+    """The answer of an RPC, or the list of them if it streams."""
+    answer = getattr(stub, name)(request, metadata=metadata, timeout=timeout)
+    if METHODS[name].server_streaming:
+        return [message async for message in answer]
+    return await answer
+
+
+async def call_raw(
+    channel: grpc.aio.Channel, name: str, request: bytes, metadata: Any = ALICE
+) -> Any:
+    """The answer of an RPC to these bytes, as bytes, or the list of them if it streams."""
+    method = f"/partway.v1.UploadService/{name}"
+    if name in METHODS and METHODS[name].server_streaming:
+        stream = channel.unary_stream(method)(request, metadata=metadata)
+        return [message async for message in stream]
+    return await channel.unary_unary(method)(request, metadata=metadata)
+
+
+def ranges(*runs: tuple[int, int]) -> list[upload_pb2.PartRange]:
+    return [upload_pb2.PartRange(first=first, last=last) for first, last in runs]

@@ -1,0 +1,28 @@
+"""A service over the memory twins, with settings of the test's own."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from partway_server.objects.memory import MemoryObjects
+from partway_server.sessions.memory import MemorySessions
+
+from tests.support.clock import FakeClock
+from tests.support.storage import FaultyObjects, put_into
+from tests.support.world import World, a_world
+
+
+@contextlib.asynccontextmanager
+async def a_memory_world(
+    clock: FakeClock, *, storage: MemoryObjects | None = None, **options: Any
+) -> AsyncIterator[World]:
+    """`options` are those of `a_world`: policies, and fields of Settings."""
+    storage = storage or MemoryObjects()
+    async with a_world(
+        clock=clock,
+        sessions=MemorySessions(clock),
+        objects=FaultyObjects(storage),
+        put=put_into(storage),
+        **options,
+    ) as world:
+        yield world
