@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+AGAINST ?= .git#branch=main
 
 .DEFAULT_GOAL := help
 
@@ -43,8 +44,8 @@ format: $(READY) ## Format the code and the proto.
 	$(BIN)/ruff format
 	$(BIN)/buf format -w
 
-breaking: $(READY) ## Compare the proto with the main branch's.
-	$(BIN)/buf breaking --against '.git#branch=main'
+breaking: $(READY) ## Compare the proto with that of AGAINST, by default the main branch.
+	$(BIN)/buf breaking --against '$(AGAINST)'
 
 generate: $(READY) ## Make generated/ from proto/.
 	$(MAKE) --no-print-directory stubs OUT=generated

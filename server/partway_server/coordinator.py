@@ -36,6 +36,9 @@ from partway_server.uploads import AbortReason, Caller, Checksum, State, Upload
 
 _POLL_SECONDS = 0.25
 
+_ORPHAN_URL_SECONDS = 900
+"""How long URLs work at most where the Upload's policy is no longer configured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -139,9 +142,10 @@ class Coordinator:
             missing = (n for n in grant.plan.numbers() if n not in held)
             ranges = runs(islice(missing, selection.limit))
         _check_checksums(grant.checksum, unroll(ranges), checksums)
-        lifetime = selection.lifetime or timedelta(seconds=policy.url_seconds if policy else 900)
-        if policy and lifetime.total_seconds() > policy.max_url_seconds:
-            raise _refusal("url_lifetime", f"the policy allows {policy.max_url_seconds} seconds")
+        most = policy.max_url_seconds if policy else _ORPHAN_URL_SECONDS
+        lifetime = selection.lifetime or timedelta(seconds=policy.url_seconds if policy else most)
+        if lifetime.total_seconds() > most:
+            raise _refusal("url_lifetime", f"the policy allows {most} seconds")
         signer = await self._objects.presigner(grant, lifetime, now)
         return Presigned(grant.plan, ranges, checksums, signer)
 
@@ -161,21 +165,22 @@ class Coordinator:
         upload = await self._loader.load(caller, upload_id)
         _check_expected(expected, upload.grant.plan)
         manifest = _manifest(expected)
-        while True:
-            if upload.state is State.COMPLETED:
-                if manifest and upload.manifest and manifest != upload.manifest:
-                    raise errors.CompletedOtherwise(upload.sid)
-                return upload
+        while upload.state is not State.COMPLETED:
             remaining = (until - self._clock.now()).total_seconds()
             work = await self._claim_completion(upload, expected, manifest)
             if work is not None:
                 done, _ = await asyncio.wait({work}, timeout=max(remaining, 0))
-                return work.result() if done else await self._loader.row(upload.grant)
-            if remaining <= 0:
-                return await self._loader.row(upload.grant)
-            # Another call is at it: what it makes of it decides.
-            await self._sleep(min(_POLL_SECONDS, remaining))
+                if done:
+                    return work.result()
+            elif remaining > 0:
+                # Another call is at it: what it makes of it decides.
+                await self._sleep(min(_POLL_SECONDS, remaining))
             upload = await self._loader.row(upload.grant)
+            if (work is not None or remaining <= 0) and upload.state is not State.COMPLETED:
+                return _under_way(upload)
+        if manifest and upload.manifest and manifest != upload.manifest:
+            raise errors.CompletedOtherwise(upload.sid)
+        return upload
 
     async def abort(self, caller: Caller, upload_id: str) -> Upload:
         """Discard the parts. Raises UploadNotFound, UploadNotActive, UploadBusy."""
@@ -255,10 +260,12 @@ class Coordinator:
             return await self._objects.list_parts(upload.grant, after, limit)
         except MultipartNotFound:
             row, granted = await self._sessions.claim(upload.sid, State.COMPLETING, self._lease)
-            if row is None or not granted:
-                raise errors.UploadBusy(upload.sid) from None
-            settled = await self._tasks.finish(self._settler.complete(row, resumed=False))
-            raise UploadNotActive(settled.sid, settled.state) from None
+            if row is not None and granted:
+                row = await self._tasks.finish(self._settler.settle(row))
+            else:
+                # It was settled, or is being settled, by another call.
+                row = await self._loader.row(upload.grant)
+            raise UploadNotActive(row.sid, row.state, row.abort_reason or "") from None
 
     async def _claim_completion(
         self, upload: Upload, expected: Sequence[ExpectedPart], manifest: bytes
@@ -283,6 +290,13 @@ class Coordinator:
         if outcome.state is not State.COMPLETED:
             raise UploadNotActive(outcome.sid, outcome.state, outcome.abort_reason or "")
         return outcome
+
+
+def _under_way(upload: Upload) -> Upload:
+    """The answer when time is up. An abort, or an end that the row just missed, is none."""
+    if upload.state is not State.COMPLETING:
+        raise errors.TimedOut
+    return upload
 
 
 def _refusal(field: str, description: str) -> InvalidRequest:

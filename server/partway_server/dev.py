@@ -39,6 +39,22 @@ _REST_SECONDS = 10.0
 _TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 
 
+class _Interrupt:
+    """A signal handler for the start: the first signal raises, others must not cut the end short.
+
+    Python drops an exception that is raised inside a finalizer or around a fork, so `came` is to be
+    asked as well.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self.came:
+            self.came = True
+            raise KeyboardInterrupt
+
+
 def run(
     *,
     port: int,
@@ -54,8 +70,9 @@ def run(
     Raises ChildError if a part of it cannot start or ends, SettingsError and StartError as the
     service does.
     """
+    interrupt = _Interrupt()
     for number in _SIGNALS:
-        signal.signal(number, _interrupt_once)
+        signal.signal(number, interrupt)
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         port = _chosen_port(port, "--port")
         rest_port = _chosen_port(rest_port, "--rest-port") if rest else 0
@@ -75,16 +92,22 @@ def run(
         ready = _ready(port, rest_port, s3, redis_url)
         stack.callback(_ignore_signals)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, children, ready, rest_port))
+            runner.run(_serve(settings, children, ready, rest_port, interrupt))
 
 
 async def _serve(
-    settings: Settings, children: Sequence[Child], ready: Mapping[str, Any], rest_port: int
+    settings: Settings,
+    children: Sequence[Child],
+    ready: Mapping[str, Any],
+    rest_port: int,
+    interrupt: _Interrupt,
 ) -> None:
     """Run the service until a signal, or until a child ends: then raises ChildError."""
     stop, started = asyncio.Event(), asyncio.Event()
     for number in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if interrupt.came:
+        return
 
     async def accompany() -> None:
         try:
@@ -223,12 +246,6 @@ def _sealing_key(folder: Path) -> str:
         path.touch(mode=0o600)
         path.write_text(base64.b64encode(os.urandom(64)).decode("ascii"), "ascii")
     return path.read_text("ascii")
-
-
-def _interrupt_once(number: int, frame: FrameType | None) -> None:
-    """One signal ends the start; another must not cut the end short."""
-    _ignore_signals()
-    raise KeyboardInterrupt
 
 
 def _ignore_signals() -> None:

@@ -94,7 +94,7 @@ class Opener:
         row, ours = await self._sessions.insert(upload, due, self._lease)
         if ours and row.state is State.INITIATING:
             return row, Turn.OPEN
-        if row.request_digest != upload.request_digest:
+        if not _same_request(row, upload):
             raise errors.RequestIdReused(wanted.request_id)
         if row.state is not State.INITIATING:
             return row, Turn.LEAVE
@@ -128,20 +128,17 @@ class Opener:
     def _new_upload(self, caller: Caller, wanted: Wanted) -> Upload:
         policy = self._policies.get(wanted.policy)
         if policy is None:
-            known = ", ".join(sorted(self._policies))
-            raise InvalidRequest(
-                [Violation("policy", f"there is no such policy; there are {known}")]
-            )
+            raise InvalidRequest([Violation("policy", "there is no such policy")])
         plan = self._check_wanted(policy, wanted)
         now = self._clock.now().replace(microsecond=0)
         sid = self._sid(caller, wanted.request_id)
-        conditional = self._objects.capabilities.conditional_put
+        capabilities = self._objects.capabilities
+        most = min(policy.single_put_max_bytes, capabilities.limits.max_part_bytes)
         # An empty part is not portable, so an empty file is one PUT everywhere. Otherwise a PUT
         # that storage would let be replayed over the finished object is not handed out.
         single = wanted.size_bytes == 0 or (
-            conditional
-            and wanted.size_bytes <= policy.single_put_max_bytes
-            and wanted.size_bytes <= (wanted.part_size_bytes or policy.single_put_max_bytes)
+            capabilities.conditional_put
+            and wanted.size_bytes <= min(most, wanted.part_size_bytes or most)
         )
         if single:
             plan = Plan(wanted.size_bytes, max(plan.part_size_bytes, wanted.size_bytes))
@@ -197,3 +194,17 @@ class Opener:
             return self._random_bytes(16).hex()
         named = msgpack.packb((caller.tenant, caller.subject, request_id.lower()))
         return hashlib.sha256(b"partway sid\0" + named).digest()[:16].hex()
+
+
+def _same_request(row: Upload, upload: Upload) -> bool:
+    """Whether `upload` is asked for by a repeat of the request that made `row`.
+
+    A row that was rebuilt has no digest: then it is held against what the id tells of the request.
+    """
+    if row.request_digest:
+        return row.request_digest == upload.request_digest
+    return _told(row.grant) == _told(upload.grant)
+
+
+def _told(grant: Grant) -> tuple[object, ...]:
+    return grant.policy, grant.plan, grant.single, grant.content_type, grant.checksum

@@ -153,6 +153,14 @@ class Settler:
                 return await self._done_or_lost(upload, in_flight=False)
             return await self._join(upload, stored)
 
+    async def settle(self, upload: Upload) -> Upload:
+        """Find out what became of an Upload, claimed COMPLETING, that storage knows no parts of.
+
+        Returns it COMPLETED. Raises UploadNotActive (it is ABORTED), TryAgain.
+        """
+        async with self._held(upload):
+            return await self._done_or_lost(upload, in_flight=False)
+
     async def abort(self, upload: Upload, reason: AbortReason) -> Upload:
         """Discard the parts of an Upload that was just claimed ABORTING.
 

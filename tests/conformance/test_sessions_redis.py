@@ -74,9 +74,9 @@ class TestKeys:
         scripts: list[set[str]] = []
         async with redis.monitor() as monitor:
             await everything(sessions, clock)
-            await redis.echo("the end")
+            await redis.echo("no more scripts")
             async for entry in monitor.listen():
-                if "the end" in entry["command"]:
+                if entry["command"] == "ECHO no more scripts":
                     break
                 tags = re.findall(r"partway:\{(\d\d)\}", entry["command"])
                 if entry["client_type"] == "lua":
@@ -315,7 +315,7 @@ class TestTroubleWithTheServer:
     ) -> None:
         await relayed.insert(an_upload(name="before"), LATER)
         assert relay.accepted == 1
-        await redis.execute_command("REPLICAOF", "127.0.0.1", relay.port)
+        await redis.execute_command("REPLICAOF", "127.0.0.1", 1)
         try:
             with pytest.raises(SessionsUnavailable):
                 await relayed.insert(an_upload(), LATER)

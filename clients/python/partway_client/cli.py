@@ -215,6 +215,8 @@ class _Job:
 
 def _stdin() -> BinaryIO:
     try:
+        # Some programs leave their end of a pipe in non-blocking mode, which is ours too.
+        os.set_blocking(0, True)
         # Unbuffered: a thread that waits in a buffered read would hold up Ctrl-C.
         return io.FileIO(0, closefd=False)
     except OSError as exc:

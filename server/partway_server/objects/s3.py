@@ -16,12 +16,14 @@ import aioboto3
 from aiobotocore.config import AioConfig
 from botocore.exceptions import (
     ClientError,
-    ConnectionError,
     CredentialRetrievalError,
     HTTPClientError,
     MetadataRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
+)
+from botocore.exceptions import (
+    ConnectionError as ConnectionFailed,
 )
 from botocore.parsers import ResponseParserError
 
@@ -372,7 +374,7 @@ def _translated(operation: str) -> Iterator[None]:
     except (NoCredentialsError, PartialCredentialsError) as exc:
         raise StorageRefused(operation, "NoCredentials") from exc
     except (
-        ConnectionError,
+        ConnectionFailed,
         CredentialRetrievalError,
         HTTPClientError,
         MetadataRetrievalError,

@@ -1,6 +1,7 @@
 """The RPCs. Each handler is: check, call, convert."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
 
 from partway_server.coordinator import Coordinator
+from partway_server.errors import UploadNotActive
 from partway_server.plan import MAX_PARTS
 from partway_server.policy import Policy
 from partway_server.rpc import convert, validate
