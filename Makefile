@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-AGAINST ?= .git#branch=main
+AGAINST ?= .git\#branch=main
 
 .DEFAULT_GOAL := help
 

@@ -1,6 +1,7 @@
 """Time and chance for tests: nothing waits, and what would have been waited is written down."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from partway_client._pace import Pace
@@ -20,3 +21,12 @@ class Slept:
 def pace(slept: Slept, **others: Any) -> Pace:
     """The longest waits that chance allows, written down in `slept`."""
     return Pace(**{"sleep": slept, "random": lambda: 1.0, **others})
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let others run until `condition` holds; fails after ten seconds or more."""
+    for _ in range(10_000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never came to that")

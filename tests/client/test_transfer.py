@@ -21,7 +21,8 @@ from partway_client import (
 )
 from partway_client._source import Source
 
-from tests.client.pacing import Slept, pace
+from tests.client.files import content, names, size
+from tests.client.pacing import Slept, pace, until
 from tests.client.service import Service, not_active
 from tests.client.storage import Fault, Storage, answering, refusing, resetting, waiting
 
@@ -46,8 +47,7 @@ async def test_as_many_parts_are_in_flight_as_allowed(
     gate = asyncio.Event()
     storage.fail(0, *[waiting(gate)] * 10)
     upload = asyncio.create_task(client.upload_file(movie, concurrency=3))
-    while storage.open_puts < 3:
-        await asyncio.sleep(0.001)
+    await until(lambda: storage.open_puts >= 3)
 
     gate.set()
     await upload
@@ -62,8 +62,7 @@ async def test_bytes_in_flight_stay_in_the_budget_but_for_one_part(
     gate = asyncio.Event()
     storage.fail(0, *[waiting(gate)] * 10)
     upload = asyncio.create_task(client.upload_file(movie, max_in_flight_bytes=budget))
-    while storage.open_puts < most:
-        await asyncio.sleep(0.001)
+    await until(lambda: storage.open_puts >= most)
 
     gate.set()
     await upload
@@ -100,7 +99,7 @@ async def test_a_passing_failure_of_storage_is_tried_again(
     uploaded = await client.upload_file(movie)
 
     assert uploaded.parts_retried == 2
-    assert storage.bytes_of(uploaded.upload_id) == movie.read_bytes()
+    assert storage.bytes_of(uploaded.upload_id) == content(movie)
 
 
 @pytest.mark.parametrize("code", ["RequestTimeout", "IncompleteBody"])
@@ -121,7 +120,7 @@ async def test_a_broken_connection_is_tried_again(
     uploaded = await client.upload_file(movie)
 
     assert uploaded.parts_retried >= 1
-    assert storage.bytes_of(uploaded.upload_id) == movie.read_bytes()
+    assert storage.bytes_of(uploaded.upload_id) == content(movie)
 
 
 async def test_waits_grow_and_are_jittered(
@@ -160,8 +159,7 @@ async def test_a_part_is_not_given_up_while_others_are_finished(
         failed += 1
         if failed == 7:
             second.set()
-            while 2 not in storage.stored[request.query["uploadId"]]:
-                await asyncio.sleep(0.001)
+            await until(lambda: 2 in storage.stored[request.query["uploadId"]])
         return await answering(503)(request)  # type: ignore[return-value]
 
     storage.fail(1, *[failing] * 14)
@@ -243,7 +241,7 @@ async def test_a_refused_url_is_asked_for_again(
 
     uploaded = await client.upload_file(movie)
 
-    assert storage.bytes_of(uploaded.upload_id) == movie.read_bytes()
+    assert storage.bytes_of(uploaded.upload_id) == content(movie)
     assert asked(service) == [[(10, 10)]]
 
 
@@ -258,7 +256,7 @@ async def test_urls_that_ran_out_while_others_were_sent_are_asked_for_again(
 
     uploaded = await client.upload_file(movie, concurrency=1)
 
-    assert storage.bytes_of(uploaded.upload_id) == movie.read_bytes()
+    assert storage.bytes_of(uploaded.upload_id) == content(movie)
     assert uploaded.parts_retried == 1
     assert asked(service) == [[(5, 10)]]
 
@@ -425,18 +423,18 @@ async def test_a_file_that_changes_is_not_uploaded(
         await client.upload_file(movie, concurrency=1)
 
     assert service.only().state == pb.UPLOAD_STATE_ABORTED
-    assert list(state_dir.iterdir()) == []
+    assert names(state_dir) == []
 
 
 async def test_a_file_that_is_deleted_is_sent_to_its_end(
     client: UploadClient, storage: Storage, movie: Path
 ) -> None:
-    content = movie.read_bytes()
+    whole = content(movie)
     storage.on_stored = lambda upload, number: movie.unlink(missing_ok=True)
 
     uploaded = await client.upload_file(movie, concurrency=1)
 
-    assert storage.bytes_of(uploaded.upload_id) == content
+    assert storage.bytes_of(uploaded.upload_id) == whole
 
 
 async def test_a_file_that_changed_too_late_to_abort_says_what_storage_holds(
@@ -479,7 +477,7 @@ async def test_a_failed_part_is_taken_back_from_the_progress(
 
     await client.upload_file(movie, concurrency=1, on_progress=seen.append)
 
-    assert max(progress.bytes_done for progress in seen) == movie.stat().st_size
+    assert max(progress.bytes_done for progress in seen) == size(movie)
 
 
 async def test_no_log_and_no_error_holds_a_url_or_an_id(

@@ -16,6 +16,7 @@ from partway_client import (
     UploadClient,
 )
 
+from tests.client.files import content, size
 from tests.client.service import Service
 from tests.client.storage import Storage, answering
 
@@ -25,7 +26,7 @@ async def test_a_file_arrives_whole(
 ) -> None:
     uploaded = await client.upload_file(movie)
 
-    assert storage.bytes_of(uploaded.upload_id) == movie.read_bytes()
+    assert storage.bytes_of(uploaded.upload_id) == content(movie)
     assert (uploaded.bucket, uploaded.key, uploaded.etag) == ("bucket", "files/movie.mp4", "final")
     assert uploaded.uri == "s3://bucket/files/movie.mp4"
 
@@ -39,7 +40,7 @@ async def test_the_figures_say_what_it_took(
 
     assert (uploaded.parts, uploaded.parts_sent, uploaded.parts_resumed) == (10, 10, 0)
     assert uploaded.parts_retried == 1
-    assert uploaded.bytes_sent == movie.stat().st_size + 64 * 1024
+    assert uploaded.bytes_sent == size(movie) + 64 * 1024
     assert uploaded.rpcs == len(service.calls) == 2
     assert uploaded.seconds > 0
 
@@ -107,7 +108,7 @@ async def test_what_is_asked_for_reaches_the_service(
     assert request.content_type == "video/x-film"
     assert dict(request.metadata) == {"year": "1927"}
     assert request.part_size_bytes == 100_000
-    assert request.size_bytes == movie.stat().st_size
+    assert request.size_bytes == size(movie)
 
 
 async def test_progress_ends_with_everything_done(client: UploadClient, movie: Path) -> None:
@@ -117,8 +118,8 @@ async def test_progress_ends_with_everything_done(client: UploadClient, movie: P
 
     phases = list(dict.fromkeys(progress.phase for progress in seen))
     assert phases == [Phase.STARTING, Phase.SENDING, Phase.COMPLETING, Phase.DONE]
-    size = movie.stat().st_size
-    assert seen[-1] == Progress(Phase.DONE, size, size, 0, 10, 10)
+    total = size(movie)
+    assert seen[-1] == Progress(Phase.DONE, total, total, 0, 10, 10)
 
 
 async def test_a_failing_progress_callback_costs_no_upload(
@@ -151,16 +152,16 @@ async def test_an_open_file_is_sent_from_where_it_stands(
         file.seek(1000)
         uploaded = await client.upload_file(file)
 
-    assert storage.bytes_of(uploaded.upload_id) == movie.read_bytes()[1000:]
+    assert storage.bytes_of(uploaded.upload_id) == content(movie)[1000:]
 
 
 async def test_a_stream_in_memory_is_sent(client: UploadClient, storage: Storage) -> None:
     seen: list[Progress] = []
-    content = os.urandom(300_000)
+    whole = os.urandom(300_000)
 
-    uploaded = await client.upload_file(io.BytesIO(content), on_progress=seen.append)
+    uploaded = await client.upload_file(io.BytesIO(whole), on_progress=seen.append)
 
-    assert storage.bytes_of(uploaded.upload_id) == content
+    assert storage.bytes_of(uploaded.upload_id) == whole
     assert seen[0].phase is Phase.SPOOLING
 
 

@@ -19,6 +19,7 @@ _MARGIN_SECONDS = 20.0
 class _Held:
     part: pb.PresignedPart = field(repr=False)
     until: float
+    batch: int
 
 
 class Urls:
@@ -32,6 +33,7 @@ class Urls:
         self._wanted: Sequence[int] = ()
         self._held: dict[int, _Held] = {}
         self._taken: set[int] = set()
+        self._batch = 0
         self._asking = asyncio.Lock()
 
     def want(self, numbers: Sequence[int]) -> None:
@@ -41,9 +43,10 @@ class Urls:
 
     def keep(self, parts: Iterable[pb.PresignedPart]) -> None:
         """Hold URLs that the service gave."""
+        self._batch += 1
         for part in parts:
             until = self._pace.monotonic() + self._good_for(part)
-            self._held[part.part_number] = _Held(part, until)
+            self._held[part.part_number] = _Held(part, until, self._batch)
 
     async def take(self, number: int) -> pb.PresignedPart:
         """How to send the part, asking the service if need be."""
@@ -61,10 +64,10 @@ class Urls:
         self._held.pop(number, None)
 
     def refused(self, number: int) -> None:
-        """Storage refuses the URL of the part. Those of the same age will do no better."""
+        """Storage refuses the URL of the part. Those that came with it will do no better."""
         refused = self._held.pop(number, None)
         if refused is not None:
-            self._held = {n: h for n, h in self._held.items() if h.until > refused.until}
+            self._held = {n: h for n, h in self._held.items() if h.batch > refused.batch}
 
     def _usable(self, number: int) -> bool:
         held = self._held.get(number)

@@ -128,7 +128,7 @@ class Objects(Protocol):
         ...
 
     async def check(self, bucket: str) -> None:
-        """Raises if the bucket cannot be reached with our credentials."""
+        """Raises ValueError, in words, if the bucket cannot be used with our credentials."""
         ...
 
     async def aclose(self) -> None:

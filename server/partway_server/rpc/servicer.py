@@ -51,8 +51,10 @@ class UploadServicer(rpc.UploadServiceServicer):
             and upload.grant.checksum is Checksum.NONE
         ):
             selection = convert.first_parts(upload, request.presign_parts)
-            presigned = await self._coordinator.presign(caller, response.upload.id, selection)
-            convert.write_all_parts(presigned, response.parts)
+            # The Upload of a repeated request may be over, or end at this moment.
+            with contextlib.suppress(UploadNotActive):
+                presigned = await self._coordinator.presign(caller, response.upload.id, selection)
+                convert.write_all_parts(presigned, response.parts)
         return response
 
     async def PresignParts(

@@ -1,0 +1,15 @@
+"""Files, read from tests that run in an event loop."""
+
+from pathlib import Path
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())

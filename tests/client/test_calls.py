@@ -1,0 +1,204 @@
+"""Calls to the service: which are repeated, how long, and what becomes of errors."""
+
+from pathlib import Path
+
+import pytest
+from partway.v1 import error_reason_pb2
+from partway_client import (
+    CallFailed,
+    InvalidRequest,
+    Overloaded,
+    ServiceError,
+    ServiceUnreachable,
+    State,
+    UploadBusy,
+    UploadClient,
+    UploadNotActive,
+    UploadNotFound,
+)
+from partway_client.errors import BY_REASON
+
+from tests.client.pacing import Slept, pace
+from tests.client.service import Failure, Service
+
+BUSY = Failure("ABORTED", "UPLOAD_BUSY", retry_seconds=1.0)
+OVERLOADED = Failure("RESOURCE_EXHAUSTED", "OVERLOADED", retry_seconds=1.0)
+UNAVAILABLE = Failure("UNAVAILABLE", "SESSIONS_UNAVAILABLE", retry_seconds=1.0)
+REASONS = [
+    name.removeprefix("ERROR_REASON_")
+    for name in error_reason_pb2.ErrorReason.keys()
+    if not name.endswith("_UNSPECIFIED")
+]
+
+
+def test_every_reason_has_an_exception() -> None:
+    assert sorted(BY_REASON) == sorted(REASONS)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+async def test_a_reason_becomes_its_exception(
+    client: UploadClient, service: Service, reason: str
+) -> None:
+    service.fail("Status", *[Failure("FAILED_PRECONDITION", reason, {"a": "b"})] * 20)
+
+    with pytest.raises(BY_REASON[reason], match="as told") as caught:
+        await client.status("any")
+
+    assert isinstance(caught.value, ServiceError)
+    assert caught.value.metadata == {"a": "b"}
+
+
+@pytest.mark.parametrize("failure", [BUSY, OVERLOADED, UNAVAILABLE, Failure("UNAVAILABLE")])
+@pytest.mark.parametrize("rpc", ["Initialize", "PresignParts", "Complete"])
+async def test_what_may_pass_is_repeated(
+    client: UploadClient, service: Service, tmp_path: Path, rpc: str, failure: Failure
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(20 * 64 * 1024))
+    service.fail(rpc, failure, failure)
+
+    uploaded = await client.upload_file(path)
+
+    assert service.count(rpc) == 3
+    assert uploaded.rpcs == 5
+
+
+async def test_the_wait_is_what_the_service_asks_for_and_jitter_on_top(
+    client: UploadClient, service: Service, slept: Slept, movie: Path
+) -> None:
+    service.fail("Initialize", *[Failure("UNAVAILABLE", "TIMED_OUT", retry_seconds=3.0)] * 2)
+
+    await client.upload_file(movie)
+
+    assert slept.seconds == [3.25, 3.5]
+
+
+async def test_a_service_that_never_answered_is_given_up_sooner(
+    client: UploadClient, service: Service
+) -> None:
+    service.fail("Status", *[Failure("UNAVAILABLE")] * 20)
+
+    with pytest.raises(ServiceUnreachable, match="check the address"):
+        await client.status("any")
+
+    assert service.count("Status") == 4
+
+
+async def test_repeating_has_an_end(client: UploadClient, service: Service) -> None:
+    service.fail("Status", *[OVERLOADED] * 20)
+
+    with pytest.raises(Overloaded):
+        await client.status("any")
+
+    assert service.count("Status") == 8
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (Failure("NOT_FOUND", "UPLOAD_NOT_FOUND"), UploadNotFound),
+        (Failure("INVALID_ARGUMENT", "INVALID_REQUEST"), InvalidRequest),
+        (Failure("FAILED_PRECONDITION", "UPLOAD_NOT_ACTIVE"), UploadNotActive),
+        (Failure("UNIMPLEMENTED"), CallFailed),
+        (Failure("ABORTED"), CallFailed),
+    ],
+)
+async def test_what_stays_wrong_is_not_repeated(
+    client: UploadClient, service: Service, failure: Failure, expected: type[Exception]
+) -> None:
+    service.fail("Abort", failure)
+
+    with pytest.raises(expected):
+        await client.abort("any")
+
+    assert service.count("Abort") == 1
+
+
+async def test_a_stream_that_is_cut_is_read_again(
+    client: UploadClient, service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(20 * 64 * 1024))
+    service.cut_streams = 2
+
+    await client.upload_file(path)
+
+    assert service.count("PresignParts") == 3
+
+
+async def test_every_call_has_a_deadline(
+    client: UploadClient, service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(20 * 64 * 1024))
+
+    uploaded = await client.upload_file(path)
+    await client.status(uploaded.upload_id)
+    await client.list_uploads()
+
+    assert len(service.deadlines) == 5
+    assert all(seconds <= 60 for seconds in service.deadlines)
+
+
+async def test_the_callers_metadata_goes_with_every_call(
+    service: Service, slept: Slept, state_dir: Path, movie: Path
+) -> None:
+    async with UploadClient(
+        service.address,
+        call_metadata={"Partway-Tenant": "acme"},
+        state_dir=state_dir,
+        pace=pace(slept),
+    ) as client:
+        await client.upload_file(movie)
+
+    assert [metadata["partway-tenant"] for metadata in service.metadata] == ["acme", "acme"]
+
+
+async def test_a_client_that_is_not_open_says_so(service: Service) -> None:
+    with pytest.raises(RuntimeError, match="async with"):
+        await UploadClient(service.address).status("any")
+
+
+async def test_status_tells_the_upload_and_its_progress(
+    client: UploadClient, service: Service, movie: Path
+) -> None:
+    uploaded = await client.upload_file(movie)
+
+    plain = await client.status(uploaded.upload_id)
+    asked = await client.status(uploaded.upload_id, progress=True)
+
+    assert (plain.state, plain.uri, plain.progress) == (State.COMPLETED, uploaded.uri, None)
+    assert asked.progress is not None
+    assert (asked.progress.parts_stored, asked.progress.missing) == (10, ())
+
+
+async def test_all_pages_of_uploads_are_listed_up_to_the_limit(
+    client: UploadClient, movie: Path
+) -> None:
+    names = [f"{n}.mp4" for n in range(5)]
+    for name in names:
+        await client.upload_file(movie, name=name, policy=name[0])
+
+    everything = await client.list_uploads()
+    some = await client.list_uploads(limit=3)
+    active = await client.list_uploads(state=State.ACTIVE)
+    same = await client.list_uploads(fingerprint=everything[0].fingerprint)
+
+    assert [upload.key.removeprefix("files/") for upload in everything] == names[::-1]
+    assert some == everything[:3]
+    assert active == []
+    assert same == everything[:1]
+
+
+async def test_no_repr_shows_an_upload_id(client: UploadClient, movie: Path) -> None:
+    uploaded = await client.upload_file(movie)
+
+    assert uploaded.upload_id not in repr(uploaded)
+    assert uploaded.upload_id not in repr(await client.status(uploaded.upload_id))
+
+
+async def test_busy_for_good_is_told(client: UploadClient, service: Service) -> None:
+    service.fail("Abort", *[BUSY] * 20)
+
+    with pytest.raises(UploadBusy):
+        await client.abort("any")
