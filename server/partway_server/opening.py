@@ -19,7 +19,7 @@ from partway_server.objects.base import Objects
 from partway_server.plan import Plan, make_plan
 from partway_server.policy import Policy
 from partway_server.sessions.base import Sessions
-from partway_server.uploads import Caller, Checksum, Grant, State, Upload
+from partway_server.uploads import Caller, Checksum, Grant, State, Upload, epoch_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,7 @@ class Opener:
             grant,
             # A single PUT needs nothing opened in storage.
             State.ACTIVE if single else State.INITIATING,
+            epoch=epoch_at(now),
             fingerprint=wanted.fingerprint,
             request_digest=wanted.digest(),
         )

@@ -3,7 +3,8 @@
 The transitions stand in one table, `CLAIMS` and `FINISHES`. Every session store enforces that
 table, and nothing else, atomically:
 
-- a *claim* takes an Upload into a leased state and raises its epoch;
+- a *claim* takes an Upload into a leased state and raises its epoch, at least to the time in
+  milliseconds, so that no epoch comes twice even if the row was lost or put back from a copy;
 - a *finish* takes it out, and counts only with the epoch of the claim it belongs to, so that a
   worker which was paused past its lease changes nothing.
 """
@@ -168,11 +169,16 @@ class StoredObject:
     version_id: str = ""
 
 
+def epoch_at(now: datetime) -> int:
+    """The least epoch of a claim at this time."""
+    return int(now.timestamp() * 1000)
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """One object being assembled: what its id grants, and where it stands.
 
-    `epoch` counts the claims. `request_digest` tells a repeated Initialize from a reused
+    `epoch` tells the claims apart, and grows from each to the next. `request_digest` tells a repeated Initialize from a reused
     request_id; `manifest` does the same for the parts that a Complete names.
     """
 
@@ -198,8 +204,9 @@ class Upload:
         """Whether the table lets `target` be claimed now."""
         return self.state in CLAIMS[target] and not self.leased(now)
 
-    def claimed(self, target: State, lease_until: datetime) -> Self:
-        return replace(self, state=target, epoch=self.epoch + 1, lease_until=lease_until)
+    def claimed(self, target: State, now: datetime, lease_until: datetime) -> Self:
+        epoch = max(self.epoch + 1, epoch_at(now))
+        return replace(self, state=target, epoch=epoch, lease_until=lease_until)
 
     def activated(self, multipart_id: str) -> Self:
         return self._finished(State.ACTIVE, grant=self.grant.with_multipart(multipart_id))

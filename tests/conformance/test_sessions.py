@@ -17,6 +17,7 @@ from partway_server.uploads import (
     State,
     StoredObject,
     Upload,
+    epoch_at,
 )
 
 from tests.support.clock import START, FakeClock
@@ -135,7 +136,7 @@ class TestClaim:
         await sessions.insert(upload, LATER)
         row, claimed = await sessions.claim(upload.sid, target, LEASE)
         assert claimed == (state in CLAIMS.get(target, ()))
-        assert row == (upload.claimed(target, START + LEASE) if claimed else upload)
+        assert row == (upload.claimed(target, START, START + LEASE) if claimed else upload)
         assert await sessions.get(upload.sid) == row
 
     @every_state
@@ -191,7 +192,7 @@ class TestClaim:
         winners = [row for row, claimed in answers if claimed]
         assert len(winners) == 1
         assert all(row == winners[0] for row, _ in answers)
-        assert winners[0] is not None and winners[0].epoch == 1
+        assert winners[0] is not None and winners[0].epoch == epoch_at(START)
 
     async def test_after_an_expired_lease_by_many_at_once_lets_one_through(
         self, sessions: Sessions, clock: FakeClock

@@ -4,8 +4,8 @@
 --       leased states
 
 local now = time_ms(ARGV[1])
-local state, lease_until, mark =
-  unpack(redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'mark'))
+local state, lease_until, epoch, mark =
+  unpack(redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'epoch', 'mark'))
 if not state then
   return {0, {}}
 end
@@ -18,8 +18,10 @@ if held or not listed(ARGV[8], state) then
 end
 
 lease_until = now + ARGV[5]
-redis.call('HINCRBY', KEYS[1], 'epoch', 1)
-redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'state', ARGV[4], 'lease_until', lease_until)
+-- At least the time: an epoch that a lost or older row once gave out is not given again.
+epoch = math.max(epoch + 1, now)
+redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'state', ARGV[4], 'lease_until', lease_until,
+  'epoch', epoch)
 if ARGV[7] ~= '' then
   redis.call('HSET', KEYS[1], 'manifest', ARGV[7])
 end

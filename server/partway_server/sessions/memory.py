@@ -42,7 +42,7 @@ class MemorySessions:
         if row is None or target not in CLAIMS or not row.may_claim(target, self._clock.now()):
             return row, False
         until = self._clock.now() + lease
-        row = replace(row.claimed(target, until), manifest=manifest or row.manifest)
+        row = replace(row.claimed(target, self._clock.now(), until), manifest=manifest or row.manifest)
         self._store(row, until + AFTER_LEASE)
         return row, True
 

@@ -1,0 +1,159 @@
+"""The REST gateway, as somebody uses it who has curl and nothing else."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from partway_server.embedded import S3, connect
+
+from tests.support.processes import Server
+
+pytestmark = [pytest.mark.redis, pytest.mark.s3]
+
+MIB = 1024 * 1024
+
+Curl = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    with Server("dev", "--rest", log=tmp_path_factory.mktemp("rest") / "dev.log") as server:
+        yield server.ready()
+
+
+@pytest.fixture(scope="module")
+def curl(stack: dict[str, Any]) -> Curl:
+    """Call the gateway: the HTTP status and the JSON, or the text, of the answer."""
+
+    def call(path: str, *arguments: str, body: Any = None) -> tuple[int, Any]:
+        data = () if body is None else ("--json", json.dumps(body))
+        answer = run_curl(stack["rest"] + path, "-w", "\n%{http_code}", *data, *arguments)
+        text, _, status = answer.rpartition("\n")
+        return int(status), json.loads(text) if text.startswith(("{", "[")) else text
+
+    return call
+
+
+def run_curl(*arguments: str) -> str:
+    assert shutil.which("curl"), "these tests need curl"
+    command = ["curl", "--silent", "--show-error", "--max-time", "30", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def put(part: dict[str, Any], file: Path, tmp_path: Path) -> None:
+    """Send one part with curl, with exactly the headers that it names."""
+    slice_ = tmp_path / f"part-{part['partNumber']}"
+    with file.open("rb") as source:
+        source.seek(int(part["offsetBytes"]))
+        slice_.write_bytes(source.read(int(part["sizeBytes"])))
+    headers = [word for k, v in part["headers"].items() for word in ("-H", f"{k}: {v}")]
+    status = run_curl(
+        "-X", part["method"], "-T", str(slice_), *headers, "-w", "%{http_code}", part["url"]
+    )
+    assert status == "200"
+
+
+@pytest.mark.parametrize(
+    ("size", "parts"), [(17 * MIB + 1, 4), (3, 1)], ids=["in parts", "in a single request"]
+)
+def test_a_whole_upload_needs_only_curl(
+    curl: Curl, stack: dict[str, Any], tmp_path: Path, size: int, parts: int
+) -> None:
+    file = tmp_path / "file.bin"
+    file.write_bytes(hashlib.shake_256(b"bytes").digest(size))
+
+    initialize = {"fileName": "file.bin", "sizeBytes": str(size), "partSizeBytes": str(5 * MIB)}
+    status, answer = curl("/v1/uploads", body=initialize)
+    assert status == 200
+    path = f"/v1/uploads/{answer['upload']['id']}"
+    assert answer["upload"]["state"] == "UPLOAD_STATE_ACTIVE"
+    assert answer["upload"]["partCount"] == parts
+
+    status, presigned = curl(f"{path}:batchPresignParts", body={})
+    assert status == 200
+    assert [part["partNumber"] for part in presigned["parts"]] == list(range(1, parts + 1))
+    for part in presigned["parts"]:
+        put(part, file, tmp_path)
+
+    status, progress = curl(f"{path}?view=STATUS_VIEW_PROGRESS")
+    assert (status, progress["progress"]["partsStored"]) == (200, parts)
+
+    status, completed = curl(f"{path}:complete", body={})
+    assert (status, completed["upload"]["state"]) == (200, "UPLOAD_STATE_COMPLETED")
+
+    status, answer = curl(path)
+    assert status == 200
+    assert answer["upload"] == completed["upload"]
+    found = answer["upload"]["object"]
+    assert found["sizeBytes"] == str(size)
+    with closing(connect(S3(**stack["s3"]))) as storage:
+        stored = storage.get_object(Bucket=found["bucket"], Key=found["key"])["Body"]
+        assert stored.read() == file.read_bytes()
+
+
+def test_a_thousand_parts_fit_into_one_answer(curl: Curl) -> None:
+    # With the longest key there is: non-ASCII grows threefold in a URL.
+    initialize = {"fileName": "ü" * 200, "sizeBytes": str(1000 * 5 * MIB), "partSizeBytes": 5 * MIB}
+    _, answer = curl("/v1/uploads", body=initialize)
+    status, presigned = curl(f"/v1/uploads/{answer['upload']['id']}:batchPresignParts", body={})
+    assert (status, len(presigned["parts"])) == (200, 1000)
+
+
+def test_the_stream_arrives_as_one_message_a_line(stack: dict[str, Any], curl: Curl) -> None:
+    initialize = {"fileName": "f", "sizeBytes": str(300 * 5 * MIB), "partSizeBytes": 5 * MIB}
+    _, answer = curl("/v1/uploads", body=initialize)
+    url = f"{stack['rest']}/v1/uploads/{answer['upload']['id']}:presignParts"
+    messages = [json.loads(line) for line in run_curl(url, "--json", "{}").splitlines()]
+    assert [p["partNumber"] for m in messages for p in m["parts"]] == list(range(1, 301))
+    assert len(messages) > 1
+    assert messages[-1]["remainingCount"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code", "reason"),
+    [
+        ("/v1/uploads", {"sizeBytes": "-1"}, 400, 3, "ERROR_REASON_INVALID_REQUEST"),
+        ("/v1/uploads/unknown", None, 404, 5, "ERROR_REASON_UPLOAD_NOT_FOUND"),
+        ("/v1/uploads/unknown:complete", {}, 404, 5, "ERROR_REASON_UPLOAD_NOT_FOUND"),
+    ],
+)
+def test_an_error_arrives_as_json_with_its_reason(
+    curl: Curl, path: str, body: Any, status: int, code: int, reason: str
+) -> None:
+    answered, error = curl(path, body=body)
+    assert answered == status
+    assert set(error) == {"code", "message", "details"}
+    assert error["code"] == code
+    assert error["message"]
+    [info] = [d for d in error["details"] if d["@type"].endswith("google.rpc.ErrorInfo")]
+    assert info["reason"] == reason
+
+
+def test_completing_without_the_parts_tells_which_are_missing(curl: Curl) -> None:
+    initialize = {"fileName": "f", "sizeBytes": str(20 * MIB), "partSizeBytes": 5 * MIB}
+    _, answer = curl("/v1/uploads", body=initialize)
+    status, error = curl(f"/v1/uploads/{answer['upload']['id']}:complete", body={})
+    assert status == 400
+    assert error["code"] == 9
+    assert "1-4" in json.dumps(error["details"])
+
+
+@pytest.mark.parametrize(
+    "path", ["/grpc.health.v1.Health/Check", "/partway.v1.Nothing/Call", "/", "/v2/uploads"]
+)
+def test_nothing_but_the_api_is_reachable(curl: Curl, path: str) -> None:
+    assert curl(path, body={})[0] == 404
+
+
+def test_who_calls_cannot_be_said_from_outside(tmp_path: Path) -> None:
+    environ = {"PARTWAY_IDENTITY": "metadata"}
+    with Server("dev", "--rest", log=tmp_path / "dev.log", environ=environ) as server:
+        url = server.ready()["rest"] + "/v1/uploads"
+        headers = ("-H", "partway-tenant: acme", "-H", "partway-subject: alice")
+        assert json.loads(run_curl(url, *headers))["code"] == 16

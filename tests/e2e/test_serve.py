@@ -1,0 +1,122 @@
+"""`partway-server serve` as an operator runs it: signals, workers, and reasons not to start."""
+
+import base64
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from partway_server.children import free_port
+from partway_server.embedded import S3
+
+from tests.support.processes import Server, gone
+
+pytestmark = [
+    pytest.mark.redis,
+    pytest.mark.s3,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc"),
+]
+
+
+@pytest.fixture
+def environ(redis_url: str, s3: S3) -> dict[str, str]:
+    return {
+        "PARTWAY_ADDRESS": f"127.0.0.1:{free_port()}",
+        "PARTWAY_S3_ENDPOINT": s3.endpoint,
+        "PARTWAY_S3_ACCESS_KEY": s3.access_key,
+        "PARTWAY_S3_SECRET_KEY": s3.secret_key,
+        "PARTWAY_BACKEND": "seaweedfs",
+        "PARTWAY_BUCKET": s3.bucket,
+        "PARTWAY_REDIS_URL": redis_url,
+        "PARTWAY_SEALING_KEYS": base64.b64encode(bytes(64)).decode(),
+        "PARTWAY_DRAIN_SECONDS": "0",
+    }
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def serving(server: Server) -> int:
+    """How many processes have said that they serve."""
+    return server.log.read_text().count("serving on")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_service_with_zero(
+    tmp_path: Path, environ: dict[str, str], number: int
+) -> None:
+    with Server("serve", log=tmp_path / "log", environ=environ) as server:
+        until(lambda: serving(server) == 1)
+        assert server.stop(number) == 0
+        assert server.stdout.read() == b""
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path, environ: dict[str, str]) -> None:
+    environ["PARTWAY_DRAIN_SECONDS"] = "60"
+    with Server("serve", log=tmp_path / "log", environ=environ) as server:
+        until(lambda: serving(server) == 1)
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: "draining" in server.log.read_text())
+        assert server.stop(signal.SIGTERM) == 130
+
+
+def test_a_worker_that_dies_is_replaced_and_all_end_together(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    with Server("serve", "--workers", "2", log=tmp_path / "log", environ=environ) as server:
+        until(lambda: serving(server) == 2)
+        first, second = server.children()
+        os.kill(first, signal.SIGKILL)
+        until(lambda: serving(server) == 3)
+        workers = server.children()
+        assert second in workers and first not in workers
+        assert server.stop() == 0
+        assert gone(workers, seconds=0)
+        assert server.log.read_text().count("stopped") == 2
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path, environ: dict[str, str]) -> None:
+    with Server("serve", "--workers", "2", log=tmp_path / "log", environ=environ) as server:
+        until(lambda: serving(server) == 2)
+        workers = server.children()
+        server.process.kill()
+        assert gone(workers)
+        # Not killed but asked: they drain.
+        assert server.log.read_text().count("stopped") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"PARTWAY_REDIS_URL": "redis://127.0.0.1:1/0"}, "Redis does not answer"),
+        ({"PARTWAY_S3_ENDPOINT": "http://127.0.0.1:1"}, "storage does not answer"),
+        ({"PARTWAY_S3_SECRET_KEY": "wrong"}, "PARTWAY_BUCKET"),
+        ({"PARTWAY_BUCKET": "nowhere"}, "PARTWAY_BUCKET"),
+        ({"PARTWAY_POLICY_FILE": "/nowhere.toml"}, "PARTWAY_POLICY_FILE"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_one_line_and_exit_code_one(
+    tmp_path: Path, environ: dict[str, str], change: dict[str, str], reason: str
+) -> None:
+    with Server("serve", log=tmp_path / "log", environ={**environ, **change}) as server:
+        assert server.process.wait(20) == 1
+    [line] = [x for x in server.log.read_text().splitlines() if x.startswith("partway-server:")]
+    assert reason in line
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path, environ: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        environ["PARTWAY_ADDRESS"] = address
+        with Server("serve", log=tmp_path / "log", environ=environ) as server:
+            assert server.process.wait(20) == 1
+    assert f"cannot listen on {address}" in server.log.read_text()

@@ -1,0 +1,208 @@
+"""Settings: where values come from, what is refused, and what is hidden."""
+
+import base64
+import re
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from partway_server.settings import (
+    Settings,
+    SettingsError,
+    default_text,
+    environment,
+    flag,
+    variable,
+)
+
+KEY = base64.b64encode(bytes(range(64))).decode()
+OTHER_KEY = base64.b64encode(bytes(range(64, 128))).decode()
+REQUIRED = {
+    "PARTWAY_BUCKET": "uploads",
+    "PARTWAY_REDIS_URL": "redis://127.0.0.1:6379/0",
+    "PARTWAY_SEALING_KEYS": KEY,
+}
+BACKENDS = ("aws", "generic", "minio")
+
+
+def problems(**environ: str) -> list[str]:
+    """What is wrong with the environment, given everything that is required."""
+    given = {variable(name): value for name, value in environ.items()}
+    try:
+        Settings.load({**REQUIRED, **given}, backends=BACKENDS)
+    except SettingsError as error:
+        return list(error.problems)
+    return []
+
+
+def test_everything_but_three_settings_has_a_default() -> None:
+    settings = Settings.load(REQUIRED)
+    assert (settings.address, settings.workers, settings.reflection) == (
+        "127.0.0.1:50051",
+        1,
+        False,
+    )
+
+
+def test_each_missing_setting_is_a_line_that_says_how_to_set_it() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load({})
+    bucket, redis, keys = caught.value.problems
+    assert "PARTWAY_BUCKET or --bucket" in bucket
+    assert "PARTWAY_REDIS_URL or --redis-url" in redis and "redis://" in redis
+    assert "PARTWAY_SEALING_KEYS" in keys and "openssl rand -base64 64" in keys
+    assert "--sealing-keys" not in keys
+
+
+def test_a_flag_beats_the_environment() -> None:
+    settings = Settings.load({**REQUIRED, "PARTWAY_WORKERS": "2"}, {"workers": "3"})
+    assert settings.workers == 3
+
+
+def test_a_flag_that_was_not_given_leaves_the_environment() -> None:
+    settings = Settings.load({**REQUIRED, "PARTWAY_WORKERS": "2"}, {"workers": None})
+    assert settings.workers == 2
+
+
+def test_a_flag_that_says_no_beats_an_environment_that_says_yes() -> None:
+    settings = Settings.load({**REQUIRED, "PARTWAY_REFLECTION": "1"}, {"reflection": False})
+    assert settings.reflection is False
+
+
+def test_an_empty_variable_is_one_that_is_not_set() -> None:
+    assert Settings.load({**REQUIRED, "PARTWAY_WORKERS": ""}).workers == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", True), ("TRUE", True), ("on", True), ("0", False), ("no", False)]
+)
+def test_truth_has_several_spellings(text: str, value: bool) -> None:
+    assert Settings.load({**REQUIRED, "PARTWAY_JSON_LOGS": text}).json_logs is value
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"address": "50051"}, "PARTWAY_ADDRESS"),
+        ({"address": "0.0.0.0:65536"}, "PARTWAY_ADDRESS"),
+        ({"address": ":50051"}, "PARTWAY_ADDRESS"),
+        ({"address": "127.0.0.1:0", "workers": "2"}, "PARTWAY_ADDRESS"),
+        ({"workers": "0"}, "PARTWAY_WORKERS"),
+        ({"workers": "two"}, "PARTWAY_WORKERS"),
+        ({"lease_seconds": "0"}, "PARTWAY_LEASE_SECONDS"),
+        ({"lease_seconds": "nan"}, "PARTWAY_LEASE_SECONDS"),
+        ({"grace_seconds": "-1"}, "PARTWAY_GRACE_SECONDS"),
+        ({"grace_seconds": "inf"}, "PARTWAY_GRACE_SECONDS"),
+        ({"reflection": "maybe"}, "PARTWAY_REFLECTION"),
+        ({"log_level": "loud"}, "PARTWAY_LOG_LEVEL"),
+        ({"identity": "jwt"}, "PARTWAY_IDENTITY"),
+        ({"s3_addressing": "dns"}, "PARTWAY_S3_ADDRESSING"),
+        ({"backend": "floppy"}, "PARTWAY_BACKEND"),
+        ({"s3_endpoint": "minio:9000"}, "PARTWAY_S3_ENDPOINT"),
+        ({"s3_endpoint": "http://minio:port"}, "PARTWAY_S3_ENDPOINT"),
+        ({"s3_public_endpoint": "files.example"}, "PARTWAY_S3_PUBLIC_ENDPOINT"),
+        ({"s3_public_endpoint": "https://files.example/s3"}, "PARTWAY_S3_PUBLIC_ENDPOINT"),
+        ({"s3_access_key": "a"}, "PARTWAY_S3_SECRET_KEY"),
+        ({"s3_secret_key": "s"}, "PARTWAY_S3_ACCESS_KEY"),
+        ({"s3_session_token": "t"}, "PARTWAY_S3_ACCESS_KEY"),
+        ({"redis_url": "127.0.0.1:6379"}, "PARTWAY_REDIS_URL"),
+        ({"sealing_keys": "not base64"}, "PARTWAY_SEALING_KEYS"),
+        ({"sealing_keys": f"{KEY},c2hvcnQ="}, "PARTWAY_SEALING_KEYS"),
+    ],
+)
+def test_what_cannot_work_is_one_line_that_names_the_setting(
+    given: dict[str, str], named: str
+) -> None:
+    [line] = problems(**given)
+    assert line.startswith(named)
+    assert "\n" not in line
+
+
+def test_all_problems_are_told_at_once() -> None:
+    assert len(problems(workers="0", log_level="loud", address="nowhere")) == 3
+
+
+@pytest.mark.parametrize("zero", ["drain_seconds", "grace_seconds"])
+def test_not_waiting_at_the_end_is_allowed(zero: str) -> None:
+    assert problems(**{zero: "0"}) == []
+
+
+def test_a_backend_is_told_by_whether_there_is_an_endpoint() -> None:
+    aws = Settings.load(REQUIRED)
+    other = Settings.load({**REQUIRED, "PARTWAY_S3_ENDPOINT": "http://minio:9000"})
+    assert (aws.backend, aws.s3_addressing) == ("aws", "virtual")
+    assert (other.backend, other.s3_addressing) == ("generic", "path")
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [("0.0.0.0:1", "0.0.0.0", 1), ("[::]:50051", "::", 50051), ("localhost:0", "localhost", 0)],
+)
+def test_an_address_is_a_host_and_a_port(address: str, host: str, port: int) -> None:
+    settings = Settings.load({**REQUIRED, "PARTWAY_ADDRESS": address})
+    assert (settings.host, settings.port) == (host, port)
+
+
+def test_sealing_keys_are_several_and_may_hold_line_breaks() -> None:
+    text = f"{KEY[:64]}\n{KEY[64:]}, {OTHER_KEY}\n"
+    settings = Settings.load({**REQUIRED, "PARTWAY_SEALING_KEYS": text})
+    assert settings.sealing_key_bytes() == [bytes(range(64)), bytes(range(64, 128))]
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"redis://user:{SECRET}@127.0.0.1:6379/0",
+        f"rediss://:{SECRET}@127.0.0.1",
+        f"redis://127.0.0.1/0?db=1&password={SECRET}",
+        f"unix://{SECRET}:{SECRET}@/run/redis.sock".replace(f"{SECRET}:", "user:"),
+        f"oops://user:{SECRET}@127.0.0.1",
+        f"user:{SECRET}@127.0.0.1",
+    ],
+)
+def test_the_password_in_a_redis_url_is_hidden(url: str) -> None:
+    settings, found = Settings.examine({**REQUIRED, "PARTWAY_REDIS_URL": url})
+    assert SECRET not in repr(settings) + str(settings.shown()) + "".join(found)
+    assert settings.redis_url == url
+
+
+def test_no_secret_is_in_the_repr_or_in_a_problem() -> None:
+    secrets = {f.name for f in fields(Settings) if f.metadata["secret"]}
+    given = {variable(name): SECRET for name in secrets}
+    settings, found = Settings.examine(given)
+    assert found
+    assert SECRET not in repr(settings) + str(settings.shown()) + "".join(found)
+
+
+def test_the_rest_of_a_redis_url_is_shown() -> None:
+    url = f"redis://user:{SECRET}@redis.example:6379/2"
+    settings = Settings.load({**REQUIRED, "PARTWAY_REDIS_URL": url})
+    assert settings.shown()["redis_url"] == "redis://user:***@redis.example:6379/2"
+
+
+def test_secrets_have_no_flag_and_everything_else_has_one() -> None:
+    without = {f.name for f in fields(Settings) if not flag(f)}
+    assert without == {"s3_secret_key", "s3_session_token", "sealing_keys"}
+
+
+@pytest.mark.parametrize("setting", fields(Settings), ids=lambda f: f.name)
+def test_every_setting_has_one_line_of_why(setting: Any) -> None:
+    assert re.fullmatch(r"[A-Z][^\n]+\.", setting.metadata["why"])
+
+
+def test_settings_go_through_an_environment_unchanged() -> None:
+    settings = Settings.load(
+        {**REQUIRED, "PARTWAY_S3_ENDPOINT": "http://minio:9000"},
+        {"lease_seconds": "1.2345678", "reflection": True, "workers": "3"},
+    )
+    assert Settings.load(environment(settings)) == settings
+
+
+def test_defaults_read_well() -> None:
+    shown = {f.name: default_text(f) for f in fields(Settings)}
+    assert shown["reflection"] == "false"
+    assert shown["lease_seconds"] == "30"
+    assert shown["s3_endpoint"] == "AWS"
