@@ -118,11 +118,11 @@ def processor() -> str:
     return next(models, platform.processor() or platform.machine())
 
 
-def spread(figures: Sequence[float]) -> dict[str, float]:
+def spread(figures: Sequence[float], digits: int = 1) -> dict[str, float]:
     return {
-        "min": round(min(figures), 1),
-        "median": round(statistics.median(figures), 1),
-        "max": round(max(figures), 1),
+        "min": round(min(figures), digits),
+        "median": round(statistics.median(figures), digits),
+        "max": round(max(figures), digits),
     }
 
 

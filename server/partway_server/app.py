@@ -64,6 +64,7 @@ def build(
     clock: Clock,
     sleep: Sleep = asyncio.sleep,
     random_bytes: Callable[[int], bytes] = os.urandom,
+    share_port: bool = False,
 ) -> Service:
     """Put the service together over its two stores."""
     tasks = Tasks()
@@ -120,6 +121,7 @@ def build(
         boundary=Boundary(timeout_seconds=settings.call_timeout_seconds, random_bytes=random_bytes),
         admission=Admission(max_calls=settings.max_concurrent_calls),
         reflect=settings.reflection,
+        share_port=share_port,
     )
     janitor = Janitor(sessions=sessions, objects=objects, settler=settler, clock=clock, lease=lease)
     return Service(server, janitor, tasks)
@@ -130,15 +132,23 @@ async def run(
     *,
     stop: asyncio.Event,
     started: Callable[[int], None] | None = None,
+    share_port: bool = False,
 ) -> None:
     """Serve until `stop` is set, then drain; `started` is told the port.
+
+    With `share_port`, other processes may listen on the same one.
 
     Raises StartError.
     """
     policies = _policies(settings)
     async with _stores(settings, policies) as (sessions, objects):
         service = build(
-            settings, policies=policies, sessions=sessions, objects=objects, clock=SystemClock()
+            settings,
+            policies=policies,
+            sessions=sessions,
+            objects=objects,
+            clock=SystemClock(),
+            share_port=share_port,
         )
         try:
             port = service.server.bind(settings.address)
@@ -205,7 +215,9 @@ async def _check(sessions: Sessions, objects: Objects, policies: Mapping[str, Po
         try:
             await objects.check(bucket)
         except ValueError as error:
-            raise StartError(f"{error}; check PARTWAY_BUCKET and PARTWAY_S3_REGION") from error
+            raise StartError(
+                f"{error}; check PARTWAY_BUCKET, PARTWAY_S3_REGION and the credentials"
+            ) from error
         except StorageUnavailable as error:
             raise StartError("storage does not answer; check PARTWAY_S3_ENDPOINT") from error
         except StorageRefused as error:

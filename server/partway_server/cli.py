@@ -74,7 +74,8 @@ def _flags(command: Command) -> Command:
 
 @main.command()
 @_flags
-def serve(**given: Any) -> None:
+@click.option("--worker", is_flag=True, hidden=True, help="One of several on the same port.")
+def serve(worker: bool, **given: Any) -> None:
     """Run the service until SIGTERM or Ctrl-C; a second one ends it at once.
 
     Every flag is an environment variable too, and flags win. Secrets have only the variable:
@@ -92,23 +93,23 @@ def serve(**given: Any) -> None:
         if settings.workers > 1:
             supervise(settings, os.environ)
         else:
-            _serve(settings)
+            _serve(settings, share_port=worker)
     except SettingsError as error:
         _fail(2, *error.problems)
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, *, share_port: bool) -> None:
     # Imported late, so that a parent of workers never loads gRPC.
     from partway_server import app
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_until_signal(settings))
+            runner.run(_until_signal(settings, share_port=share_port))
     except app.StartError as error:
         _fail(1, str(error))
 
 
-async def _until_signal(settings: Settings) -> None:
+async def _until_signal(settings: Settings, *, share_port: bool) -> None:
     from partway_server import app
 
     stop = asyncio.Event()
@@ -120,7 +121,7 @@ async def _until_signal(settings: Settings) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
-    await app.run(settings, stop=stop)
+    await app.run(settings, stop=stop, share_port=share_port)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -240,10 +240,15 @@ class Coordinator:
         before: Cursor | None,
         limit: int,
     ) -> tuple[Sequence[Upload], Cursor | None]:
-        """A page of the caller's Uploads, newest first, and where the next one begins."""
-        return await self._sessions.list_uploads(
+        """A page of the caller's Uploads, newest first, and where the next one begins.
+
+        Those that were never opened are left out: the id of an Upload names its multipart upload,
+        and they have none yet, or never had.
+        """
+        page, following = await self._sessions.list_uploads(
             caller, state=state, fingerprint=fingerprint, before=before, limit=limit
         )
+        return [u for u in page if u.grant.single or u.grant.multipart_id], following
 
     def _active(self, upload: Upload) -> Upload:
         if upload.state is not State.ACTIVE:
@@ -265,6 +270,9 @@ class Coordinator:
             else:
                 # It was settled, or is being settled, by another call.
                 row = await self._loader.row(upload.grant)
+            if row.state is State.ACTIVE:
+                # It was not lost after all: storage contradicts itself.
+                raise errors.StorageUnavailable from None
             raise UploadNotActive(row.sid, row.state, row.abort_reason or "") from None
 
     async def _claim_completion(

@@ -21,7 +21,6 @@ from types import FrameType
 from typing import Any
 
 import uvloop
-import yaml
 
 from partway_server import app
 from partway_server.children import Child, ChildError, free_port, port_is_free
@@ -196,6 +195,9 @@ def _start_gateway(folder: Path, port: int, rest_port: int) -> Child:
 
 def _bootstrap(port: int, rest_port: int, admin_port: int) -> dict[str, Any]:
     """The gateway's configuration as it is in production, at our addresses."""
+    # Of the dev extra, like the gateway: whoever comes here has it.
+    import yaml
+
     text = (importlib.resources.files("partway_server") / "envoy.yaml").read_text("utf-8")
     bootstrap: dict[str, Any] = yaml.safe_load(text)
     [listener] = bootstrap["static_resources"]["listeners"]

@@ -1,5 +1,6 @@
 """From the id that a caller holds to the Upload, whatever Redis still knows of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from partway_server import errors
@@ -78,6 +79,7 @@ class Loader:
         claimed, granted = await self._sessions.claim(row.sid, State.INITIATING, self._lease)
         if claimed is None or not granted:
             raise errors.UploadBusy(row.sid)
-        active = claimed.activated(grant.multipart_id)
+        # Of a repeated Initialize the row may have a write token that this object will not carry.
+        active = replace(claimed, grant=grant).activated(grant.multipart_id)
         await self._sessions.finish(active, grant.expire_time)
         return active

@@ -128,4 +128,4 @@ def safe_name(name: str) -> str:
 
 
 def _cut(text: str, max_bytes: int) -> str:
-    return text.encode()[:max_bytes].decode(errors="ignore")
+    return text.encode()[:max_bytes].decode(errors="ignore").rstrip("._")

@@ -154,12 +154,17 @@ class Settler:
             return await self._join(upload, stored)
 
     async def settle(self, upload: Upload) -> Upload:
-        """Find out what became of an Upload, claimed COMPLETING, that storage knows no parts of.
+        """Find out what became of an Upload, claimed COMPLETING, that storage did not know.
 
-        Returns it COMPLETED. Raises UploadNotActive (it is ABORTED), TryAgain.
+        Returns it COMPLETED, or ACTIVE if storage does know it. Raises UploadNotActive (it is
+        ABORTED), TryAgain.
         """
         async with self._held(upload):
-            return await self._done_or_lost(upload, in_flight=False)
+            try:
+                await self._objects.list_parts(upload.grant, limit=1)
+            except MultipartNotFound:
+                return await self._done_or_lost(upload, in_flight=False)
+            return await self._finish(upload.reopened())
 
     async def abort(self, upload: Upload, reason: AbortReason) -> Upload:
         """Discard the parts of an Upload that was just claimed ABORTING.

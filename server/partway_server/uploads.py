@@ -178,8 +178,9 @@ def epoch_at(now: datetime) -> int:
 class Upload:
     """One object being assembled: what its id grants, and where it stands.
 
-    `epoch` tells the claims apart, and grows from each to the next. `request_digest` tells a repeated Initialize from a reused
-    request_id; `manifest` does the same for the parts that a Complete names.
+    `epoch` tells the claims apart, and grows from each to the next. `request_digest` tells a
+    repeated Initialize from a reused request_id; `manifest` does the same for the parts that a
+    Complete names.
     """
 
     grant: Grant

@@ -18,16 +18,18 @@ from partway_server.settings import Settings, SettingsError, environment
 
 logger = logging.getLogger(__name__)
 
-_COMMAND = (sys.executable, "-m", "partway_server", "serve")
+_COMMAND = (sys.executable, "-m", "partway_server", "serve", "--worker")
 _PAUSE_SECONDS = 1.0
+_START_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 
 
 def supervise(settings: Settings, environ: Mapping[str, str]) -> None:
     """Run `settings.workers` processes until a signal, and return when all have drained.
 
-    A process that ends on its own is started again after a pause. Raises SettingsError if another
-    program has the port, for the processes could not tell it from each other.
+    A process that ends on its own is started again after a pause, but one that fails at the very
+    start takes all with it: exits with its code. Raises SettingsError if another program has the
+    port, for the processes could not tell it from each other.
     """
     if not port_is_free(settings.host, settings.port):
         raise SettingsError([f"{settings.address} is taken by another program"])
@@ -54,13 +56,22 @@ class _Workers:
 
     def run(self, count: int) -> None:
         """Keep `count` processes running until a signal, then wait for their end."""
-        starts = [time.monotonic()] * count
+        begun = time.monotonic()
+        starts = [begun] * count
         while not self._stopping:
             while starts and starts[0] <= time.monotonic():
                 starts.pop(0)
                 self._processes.append(self._start())
             time.sleep(_POLL_SECONDS)
-            starts += [time.monotonic() + _PAUSE_SECONDS] * self._bury()
+            codes = self._bury()
+            if any(code > 0 for code in codes) and time.monotonic() < begun + _START_SECONDS:
+                # It has said why on its own, and another try would only say it again.
+                self._end()
+                sys.exit(1)
+            starts += [time.monotonic() + _PAUSE_SECONDS] * len(codes)
+        self._end()
+
+    def _end(self) -> None:
         for process in self._processes:
             process.terminate()
         for process in self._processes:
@@ -76,10 +87,10 @@ class _Workers:
             preexec_fn=die_with_parent(signal.SIGTERM),
         )
 
-    def _bury(self) -> int:
-        """Forget the processes that have ended; how many those were."""
+    def _bury(self) -> list[int]:
+        """Forget the processes that have ended; their exit codes, negative for a signal."""
         ended = [p for p in self._processes if p.poll() is not None]
         for process in ended:
             logger.error("worker %d ended with code %d", process.pid, process.returncode)
             self._processes.remove(process)
-        return len(ended)
+        return [p.returncode for p in ended]

@@ -13,3 +13,9 @@ def size(path: Path) -> int:
 
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
+
+
+def only_entry(state_dir: Path) -> Path:
+    """The one upload that the journal remembers."""
+    (entry,) = state_dir.glob("*.json")
+    return entry

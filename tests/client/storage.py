@@ -44,7 +44,9 @@ class Storage:
         app = web.Application()
         app.router.add_put("/{path:.*}", self._put)
         # Stalled handlers end with the server, which waits for nobody.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.0)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.0, handler_cancellation=True
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -78,6 +80,9 @@ class Storage:
         self.most_open_puts = max(self.most_open_puts, self.open_puts)
         try:
             return await self._answer(request, upload, number)
+        except ConnectionResetError:
+            # The client is gone, and nobody reads this.
+            return web.Response()
         finally:
             self.open_puts -= 1
 

@@ -19,7 +19,7 @@ from partway_client import (
     Uploaded,
 )
 
-from tests.client.files import content, names
+from tests.client.files import content, names, only_entry
 from tests.client.pacing import Slept, pace, until
 from tests.client.service import Failure, Service
 from tests.client.storage import Storage, answering, waiting
@@ -100,7 +100,7 @@ async def test_the_request_id_is_on_disk_before_initialize(
     with pytest.raises(PartwayError):
         await client.upload_file(movie)
 
-    (entry,) = state_dir.glob("*.json")
+    entry = only_entry(state_dir)
 
     kept = json.loads(content(entry))
     assert kept == {"request_id": service.requests("Initialize")[0].request_id, "upload_id": ""}
@@ -111,7 +111,7 @@ async def test_an_entry_holds_two_ids_and_only_the_user_may_read_it(
 ) -> None:
     await stop_at(client, storage, movie, 3)
 
-    (entry,) = state_dir.iterdir()
+    entry = only_entry(state_dir)
 
     kept = json.loads(content(entry))
     assert kept["upload_id"] == service.only().id
@@ -211,7 +211,7 @@ async def test_without_resume_the_entry_is_replaced(
     with pytest.raises(TransferFailed):
         await client.upload_file(movie, resume=False, concurrency=1)
 
-    (entry,) = state_dir.iterdir()
+    entry = only_entry(state_dir)
     assert json.loads(content(entry))["upload_id"] not in ("", first)
 
 
@@ -326,7 +326,7 @@ async def test_a_damaged_entry_begins_anew(
     client: UploadClient, storage: Storage, state_dir: Path, movie: Path, damage: str
 ) -> None:
     await stop_at(client, storage, movie, 8)
-    (entry,) = state_dir.iterdir()
+    entry = only_entry(state_dir)
     entry.write_text(damage, "utf-8")
 
     assert (await client.upload_file(movie)).parts_sent == 10
@@ -341,7 +341,7 @@ async def test_an_entry_is_replaced_as_a_whole(
 ) -> None:
     """A crash before the rename leaves what was there, and no file that is half written."""
     await stop_at(client, storage, movie, 8)
-    (entry,) = state_dir.iterdir()
+    entry = only_entry(state_dir)
     before = content(entry)
     monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(errno.EIO, "I/O")))
     storage.fail(1, FATAL)
@@ -357,7 +357,7 @@ async def test_entries_older_than_30_days_are_pruned(
     client: UploadClient, storage: Storage, state_dir: Path, movie: Path, tmp_path: Path
 ) -> None:
     await stop_at(client, storage, movie, 8)
-    (old,) = state_dir.iterdir()
+    old = only_entry(state_dir)
     month_ago = time.time() - 31 * 86_400
     os.utime(old, (month_ago, month_ago))
     other = tmp_path / "other"
@@ -375,4 +375,4 @@ async def test_a_stream_leaves_nothing_behind(
         uploaded: Uploaded = await client.upload_file(stream)
 
     assert uploaded.parts_sent == 10
-    assert not state_dir.exists()
+    assert names(state_dir.parent) == ["movie.mp4"]

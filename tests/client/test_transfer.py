@@ -199,25 +199,22 @@ async def test_a_reply_that_never_comes_is_noticed(
 async def test_a_slow_connection_that_moves_is_no_stalled_one(
     service: Service, storage: Storage, slept: Slept, state_dir: Path, tmp_path: Path
 ) -> None:
-    """Each piece is taken just in time, and all of them last five times as long as a stall."""
+    """Each piece is taken well in time, but all of them together last longer than a stall."""
     service.part_size = 30_000_000
     big = tmp_path / "big"
     big.write_bytes(bytes(30_000_000))
 
-    async def slow(request: web.Request) -> None:
-        for _ in range(5):
-            await request.content.readexactly(5_000_000)
-            await asyncio.sleep(0.2)
-
     async def storing(request: web.Request) -> web.StreamResponse:
-        await slow(request)
+        for _ in range(6):
+            await request.content.readexactly(4_000_000)
+            await asyncio.sleep(0.25)
         async for _ in request.content.iter_any():
             pass
         storage.stored[request.query["uploadId"]][1] = 30_000_000
         return web.Response()
 
     storage.fail(1, storing)
-    hasty = pace(slept, stall_seconds=0.4)
+    hasty = pace(slept, stall_seconds=1.2)
 
     async with UploadClient(service.address, state_dir=state_dir, pace=hasty) as client:
         uploaded = await client.upload_file(big)

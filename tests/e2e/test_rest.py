@@ -9,7 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from partway.v1 import upload_service_pb2 as pb
+from partway.v1 import upload_service_pb2_grpc as rpc
 from partway_server.embedded import S3, connect
 
 from tests.support.processes import Server
@@ -142,6 +145,27 @@ def test_completing_without_the_parts_tells_which_are_missing(curl: Curl) -> Non
     assert status == 400
     assert error["code"] == 9
     assert "1-4" in json.dumps(error["details"])
+
+
+async def test_grpc_passes_through(stack: dict[str, Any]) -> None:
+    async with grpc.aio.insecure_channel(stack["rest"].removeprefix("http://")) as channel:
+        answer = await rpc.UploadServiceStub(channel).Initialize(
+            pb.InitializeRequest(file_name="f", size_bytes=1)
+        )
+    assert answer.upload.part_count == 1
+
+
+def test_grpc_web_passes_through(stack: dict[str, Any], tmp_path: Path) -> None:
+    message = pb.InitializeRequest(file_name="f", size_bytes=1).SerializeToString()
+    request = tmp_path / "request"
+    request.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
+    answer = tmp_path / "answer"
+    path = "/partway.v1.UploadService/Initialize"
+    headers = ("-H", "content-type: application/grpc-web+proto", "-H", "x-grpc-web: 1")
+    run_curl(stack["rest"] + path, *headers, "--data-binary", f"@{request}", "-o", str(answer))
+    size = int.from_bytes(answer.read_bytes()[1:5], "big")
+    assert pb.InitializeResponse.FromString(answer.read_bytes()[5 : 5 + size]).upload.id
+    assert b"grpc-status:0" in answer.read_bytes()[5 + size :]
 
 
 @pytest.mark.parametrize(

@@ -141,10 +141,10 @@ async def test_a_caller_that_goes_away_does_not_stop_it(world: World) -> None:
         await gate.wait()
 
     world.objects.before("abort", hold)
-    call = asyncio.create_task(world.abort(upload))
+    aborting = asyncio.create_task(world.abort(upload))
     await reached.wait()
-    call.cancel()
-    await asyncio.wait({call})
+    aborting.cancel()
+    await asyncio.wait({aborting})
     gate.set()
     await world.service.tasks.drain(10)
     assert await world.state(upload) == "ABORTED"

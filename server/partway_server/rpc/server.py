@@ -23,8 +23,6 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20 * 1000),
     ("grpc.http2.min_ping_interval_without_data_ms", 20 * 1000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # Workers share the port; the kernel spreads connections over them.
-    ("grpc.so_reuseport", 1),
 )
 
 
@@ -38,8 +36,12 @@ class RpcServer:
         boundary: Boundary,
         admission: Admission,
         reflect: bool,
+        share_port: bool,
     ) -> None:
-        self._server = grpc.aio.server(interceptors=(boundary, admission), options=_OPTIONS)
+        # Workers share the port, and the kernel spreads connections over them. A service alone
+        # does not, or a second one would take half of its calls unnoticed.
+        options = (*_OPTIONS, ("grpc.so_reuseport", int(share_port)))
+        self._server = grpc.aio.server(interceptors=(boundary, admission), options=options)
         self._health = health.aio.HealthServicer()
         upload_service_pb2_grpc.add_UploadServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

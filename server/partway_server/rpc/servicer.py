@@ -39,8 +39,8 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def Initialize(
         self, request: pb.InitializeRequest, context: Context
     ) -> pb.InitializeResponse:
-        validate.initialize(request)
         caller = self._caller(context)
+        validate.initialize(request)
         upload = await self._coordinator.initialize(caller, convert.wanted(request))
         response = pb.InitializeResponse(
             upload=self._message(upload), limits=convert.limits(self._policies[upload.grant.policy])
@@ -60,9 +60,10 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def PresignParts(
         self, request: pb.PresignPartsRequest, context: Context
     ) -> AsyncIterator[pb.PresignPartsResponse]:
+        caller = self._caller(context)
         validate.presign(request, MAX_PARTS)
         presigned = await self._coordinator.presign(
-            self._caller(context), request.upload_id, convert.selection(request, None)
+            caller, request.upload_id, convert.selection(request, None)
         )
         messages = convert.presign_stream(presigned)
         while True:
@@ -78,9 +79,10 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def BatchPresignParts(
         self, request: pb.BatchPresignPartsRequest, context: Context
     ) -> pb.BatchPresignPartsResponse:
+        caller = self._caller(context)
         validate.presign(request, validate.MAX_BATCH_PARTS)
         presigned = await self._coordinator.presign(
-            self._caller(context),
+            caller,
             request.upload_id,
             convert.selection(request, validate.MAX_BATCH_PARTS),
         )
@@ -89,25 +91,28 @@ class UploadServicer(rpc.UploadServiceServicer):
         return response
 
     async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
+        caller = self._caller(context)
         validate.complete(request)
         # The answer COMPLETING is to come before the time is up, with room for one more look.
         wait = timedelta(seconds=0.8 * budget_seconds(context, self._timeout_seconds))
         upload = await self._coordinator.complete(
-            self._caller(context), request.upload_id, convert.expected(request), wait
+            caller, request.upload_id, convert.expected(request), wait
         )
         return pb.CompleteResponse(upload=self._message(upload))
 
     async def Abort(self, request: pb.AbortRequest, context: Context) -> pb.AbortResponse:
+        caller = self._caller(context)
         validate.abort(request)
-        upload = await self._coordinator.abort(self._caller(context), request.upload_id)
+        upload = await self._coordinator.abort(caller, request.upload_id)
         return pb.AbortResponse(upload=self._message(upload))
 
     async def ListParts(
         self, request: pb.ListPartsRequest, context: Context
     ) -> pb.ListPartsResponse:
+        caller = self._caller(context)
         validate.list_parts(request)
         parts, more = await self._coordinator.list_parts(
-            self._caller(context),
+            caller,
             request.upload_id,
             after=int(request.page_token or 0),
             limit=request.page_size or validate.MAX_BATCH_PARTS,
@@ -116,9 +121,10 @@ class UploadServicer(rpc.UploadServiceServicer):
         return pb.ListPartsResponse(parts=map(convert.part, parts), next_page_token=token)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
+        caller = self._caller(context)
         validate.status(request)
         upload, progress = await self._coordinator.status(
-            self._caller(context),
+            caller,
             request.upload_id,
             progress=request.view == pb.STATUS_VIEW_PROGRESS,
         )
@@ -130,9 +136,10 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def ListUploads(
         self, request: pb.ListUploadsRequest, context: Context
     ) -> pb.ListUploadsResponse:
+        caller = self._caller(context)
         validate.list_uploads(request)
         uploads, following = await self._coordinator.list_uploads(
-            self._caller(context),
+            caller,
             state=convert.state_filter(request.state),
             fingerprint=request.fingerprint,
             before=convert.cursor(request.page_token),
@@ -143,7 +150,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         )
 
     def _caller(self, context: Context) -> Caller:
-        return self._identity.caller(dict(context.invocation_metadata() or ()))
+        return self._identity.caller(context.invocation_metadata() or ())
 
     def _message(self, upload: Upload) -> upload_pb2.Upload:
         return convert.upload(upload, self._coordinator.upload_id(upload))

@@ -27,7 +27,7 @@ _METADATA_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PART_TOKEN = re.compile(r"[1-9][0-9]{0,4}")
-_UPLOAD_TOKEN = re.compile(r"[0-9]{1,12}-[0-9a-f]{32}")
+_UPLOAD_TOKEN = re.compile(r"[0-9]{1,10}-[0-9a-f]{32}")
 
 
 def initialize(request: pb.InitializeRequest) -> None:

@@ -41,8 +41,9 @@ class MemorySessions:
         row = self._rows.get(sid)
         if row is None or target not in CLAIMS or not row.may_claim(target, self._clock.now()):
             return row, False
-        until = self._clock.now() + lease
-        row = replace(row.claimed(target, self._clock.now(), until), manifest=manifest or row.manifest)
+        now = self._clock.now()
+        until = now + lease
+        row = replace(row.claimed(target, now, until), manifest=manifest or row.manifest)
         self._store(row, until + AFTER_LEASE)
         return row, True
 

@@ -1,0 +1,65 @@
+"""The command line, run as a process of its own."""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.client.service import Service
+
+_MAIN = "from partway_client.cli import main; main()"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, and what it said."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Partway:
+    """`partway` with a service and a state directory of its own."""
+
+    service: Service
+    state_dir: Path
+    main: str = _MAIN
+
+    async def start(
+        self, *arguments: str | Path, stdin: int = asyncio.subprocess.DEVNULL
+    ) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            self.main,
+            *arguments,
+            stdin=stdin,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ
+            | {
+                "PARTWAY_SERVER": self.service.address,
+                "PARTWAY_STATE_DIR": str(self.state_dir),
+                "PYTHONWARNINGS": "error",
+            },
+        )
+
+    async def run(
+        self,
+        *arguments: str | Path,
+        stdin: int = asyncio.subprocess.DEVNULL,
+        content: bytes | None = None,
+    ) -> Ended:
+        process = await self.start(
+            *arguments, stdin=stdin if content is None else asyncio.subprocess.PIPE
+        )
+        return await ended(process, content)
+
+
+async def ended(process: asyncio.subprocess.Process, content: bytes | None = None) -> Ended:
+    stdout, stderr = await process.communicate(content)
+    assert process.returncode is not None
+    return Ended(process.returncode, stdout.decode(), stderr.decode())

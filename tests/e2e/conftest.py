@@ -1,0 +1,55 @@
+"""One service for the tests that do not harm it; what they share is in `tests/support/`."""
+
+import hashlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from partway.v1.upload_service_pb2_grpc import UploadServiceStub
+from partway_server.embedded import S3
+
+from tests.support.bucket import Bucket, look_into
+from tests.support.processes import Partway, Service
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of random bytes."""
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def write(cls, path: Path, size_bytes: int) -> "File":
+        data = os.urandom(size_bytes)
+        path.write_bytes(data)
+        return cls(path, hashlib.sha256(data).hexdigest())
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, redis_url: str, s3: S3) -> Iterator[Service]:
+    """A running service, with reflection."""
+    with Service(tmp_path_factory.mktemp("service"), s3, redis_url, reflection=True) as service:
+        service.start()
+        yield service
+
+
+@pytest.fixture(scope="session")
+def bucket(s3: S3) -> Iterator[Bucket]:
+    """Where the service puts objects."""
+    with look_into(s3) as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def partway(service: Service, tmp_path: Path) -> Partway:
+    return Partway(service.address, tmp_path / "state")
+
+
+@pytest.fixture
+async def stub(service: Service) -> AsyncIterator[UploadServiceStub]:
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        yield UploadServiceStub(channel)

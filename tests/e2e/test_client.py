@@ -1,0 +1,113 @@
+"""`partway` and the synchronous client against a service that runs."""
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from partway.v1 import upload_service_pb2 as pb
+from partway.v1.upload_service_pb2_grpc import UploadServiceStub
+from partway_client import State, SyncUploadClient, UploadNotActive, UploadNotFound
+
+from tests.e2e.conftest import File
+from tests.support.bucket import Bucket
+from tests.support.processes import Partway, Service
+
+pytestmark = [pytest.mark.redis, pytest.mark.s3]
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("size", "parts"), [(0, 1), (1, 1), (17 * MIB + 3, 4)], ids=["0 B", "1 B", "17 MiB + 3 B"]
+)
+async def test_a_file_arrives_as_it_is(
+    partway: Partway, bucket: Bucket, tmp_path: Path, size: int, parts: int
+) -> None:
+    file = File.write(tmp_path / "film.mp4", size)
+    ran = await partway.run("upload", file.path, "--part-size", "5MiB", "--json")
+    told = ran.only
+    assert bucket.sha256(told["key"]) == file.sha256
+    assert told["file"] == str(file.path)
+    assert told["bucket"] == bucket.name
+    assert told["uri"] == f"s3://{bucket.name}/{told['key']}"
+    assert told["content_type"] == "video/mp4"
+    assert (told["size_bytes"], told["bytes_sent"]) == (size, size)
+    assert (told["parts"], told["parts_sent"]) == (parts, parts)
+    assert (told["parts_resumed"], told["parts_retried"]) == (0, 0)
+    # Initialize gives the first URLs, so that Complete is the only other call.
+    assert told["rpcs"] == 2
+
+
+async def test_a_missing_file_fails_alone(
+    partway: Partway, bucket: Bucket, tmp_path: Path
+) -> None:
+    first = File.write(tmp_path / "first", 3)
+    last = File.write(tmp_path / "last", 4)
+    missing = tmp_path / "missing"
+    ran = await partway.run("upload", first.path, missing, last.path, "--json")
+    assert ran.code == 1
+    one, none, other = ran.printed
+    assert bucket.sha256(one["key"]) == first.sha256
+    assert bucket.sha256(other["key"]) == last.sha256
+    assert (none["file"], none["error"]) == (str(missing), "FileUnreadable")
+    assert "missing" in ran.messages
+
+
+async def test_standard_input_is_uploaded(partway: Partway, bucket: Bucket) -> None:
+    data = os.urandom(6 * MIB + 1)
+    ran = await partway.run("upload", "--name", "dump.sql", "--json", "-", data=data)
+    assert bucket.sha256(ran.only["key"]) == hashlib.sha256(data).hexdigest()
+    assert ran.only["key"].endswith("dump.sql")
+
+
+async def test_an_upload_is_looked_at_and_discarded(
+    partway: Partway, stub: UploadServiceStub
+) -> None:
+    opened = await stub.Initialize(
+        pb.InitializeRequest(file_name="a", size_bytes=11 * MIB, part_size_bytes=5 * MIB)
+    )
+    upload_id = opened.upload.id
+    found = (await partway.run("status", upload_id, "--json")).only
+    assert found["state"] == "active"
+    assert found["progress"] == {"parts_stored": 0, "bytes_stored": 0, "missing": [[1, 3]]}
+    assert (await partway.run("parts", upload_id, "--json")).printed == []
+    listed = await partway.run("list", "--state", "active", "--limit", "1", "--json")
+    assert listed.only["upload_id"] == upload_id
+    assert (await partway.run("abort", upload_id, "--json")).only["state"] == "aborted"
+    again = (await partway.run("status", upload_id, "--json")).only
+    assert (again["state"], again["abort_reason"]) == ("aborted", "requested")
+    over = await partway.run("parts", upload_id, "--json")
+    assert (over.code, over.printed) == (1, [])
+    assert "aborted" in over.messages
+
+
+async def test_the_parts_of_an_upload_are_listed(
+    partway: Partway, service: Service, stub: UploadServiceStub, tmp_path: Path
+) -> None:
+    file = File.write(tmp_path / "film.mp4", 11 * MIB)
+    with SyncUploadClient(service.address, state_dir=tmp_path / "other") as client:
+        uploaded = await asyncio.to_thread(client.upload_file, file.path, part_size=5 * MIB)
+    over = await partway.run("parts", uploaded.upload_id, "--json")
+    assert over.code == 1
+    assert "completed" in over.messages
+
+
+def test_the_synchronous_client_does_the_same(
+    service: Service, bucket: Bucket, tmp_path: Path
+) -> None:
+    file = File.write(tmp_path / "film.mp4", 11 * MIB + 3)
+    with SyncUploadClient(service.address, state_dir=tmp_path / "state") as client:
+        uploaded = client.upload_file(file.path, part_size=5 * MIB)
+        assert bucket.sha256(uploaded.key) == file.sha256
+        assert uploaded.parts_sent == 3
+        found = client.status(uploaded.upload_id, progress=True)
+        assert (found.state, found.etag) == (State.COMPLETED, uploaded.etag)
+        assert uploaded.upload_id in [u.upload_id for u in client.list_uploads()]
+        with pytest.raises(UploadNotActive):
+            client.abort(uploaded.upload_id)
+        with pytest.raises(UploadNotFound):
+            client.status("nothing")
+    # What is finished is not remembered.
+    assert list((tmp_path / "state").iterdir()) == []
