@@ -43,7 +43,7 @@ AIMS = {
     "cpu": ("of its CPU", "under 1"),
     "rss": ("of its memory", "under 1"),
 }
-"""Against boto3 with checksums off. Each figure, what its ratio is called, and what it should be."""
+"""For each figure: what its ratio to a peer is called, and what it should be."""
 
 
 @dataclass(frozen=True)

@@ -74,12 +74,15 @@ class Janitor:
         if upload is None:
             return
         expired = upload.grant.expire_time <= self._clock.now()
+        # ABORTING with a reason is a burial that was broken off.
+        aborted_before = upload.abort_reason is not None
         if upload.state is State.COMPLETED:
+            await self._settler.discard_strays(upload.grant)
             await self._sessions.remove(sid, upload.epoch)
         elif upload.state is State.COMPLETING:
             if claimed := await self._claim(sid, State.COMPLETING):
                 await self._settler.complete(claimed, resumed=True)
-        elif upload.state is State.ABORTED:
+        elif upload.state is State.ABORTED or (upload.state is State.ABORTING and aborted_before):
             if claimed := await self._claim(sid, State.ABORTING):
                 await self._settler.bury(claimed)
         elif upload.state is State.INITIATING and await self._handed_out(upload):

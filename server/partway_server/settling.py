@@ -178,17 +178,26 @@ class Settler:
                 return await self._finish(upload.completed(stored))
             if head is not None and head.write_token == upload.grant.write_token:
                 await self._objects.delete(upload.grant, head)
-            return await self._finish(upload.aborted(reason))
+            # One that was aborted before keeps its reason.
+            return await self._finish(upload.aborted(upload.abort_reason or reason))
 
     async def bury(self, upload: Upload) -> None:
         """Forget an aborted Upload, claimed ABORTING, after what came late has been removed."""
         async with self._held(upload):
             await self._discard(upload.grant)
+            await self.discard_strays(upload.grant)
             head = await self._objects.head(upload.grant)
             if head is not None and head.write_token == upload.grant.write_token:
                 logger.error("upload %s: removing an object that came after the abort", upload.sid)
                 await self._objects.delete(upload.grant, head)
             await self._sessions.remove(upload.sid, upload.epoch)
+
+    async def discard_strays(self, grant: Grant) -> None:
+        """Abort all that is open at the key of an Upload that is over.
+
+        A create whose reply was given up may land after another was made, and nobody has its id.
+        """
+        await self._discard(grant.with_multipart(""))
 
     async def proven(self, grant: Grant) -> StoredObject | None:
         """The object, if storage has it and it is surely this Upload's."""

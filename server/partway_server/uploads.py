@@ -213,7 +213,7 @@ class Upload:
         return self._finished(State.ACTIVE, grant=self.grant.with_multipart(multipart_id))
 
     def reopened(self) -> Self:
-        return self._finished(State.ACTIVE, manifest=b"")
+        return self._finished(State.ACTIVE, manifest=b"", abort_reason=None)
 
     def completed(self, stored: StoredObject) -> Self:
         return self._finished(State.COMPLETED, object=stored, abort_reason=None)

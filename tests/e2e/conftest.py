@@ -45,8 +45,9 @@ def bucket(s3: S3) -> Iterator[Bucket]:
 
 
 @pytest.fixture
-def partway(service: Service, tmp_path: Path) -> Partway:
-    return Partway(service.address, tmp_path / "state")
+async def partway(service: Service, tmp_path: Path) -> AsyncIterator[Partway]:
+    async with Partway(service.address, tmp_path / "state") as partway:
+        yield partway
 
 
 @pytest.fixture

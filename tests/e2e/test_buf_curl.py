@@ -78,7 +78,7 @@ def test_without_reflection_nothing_is_listed(tmp_path: Path, s3: S3, redis_url:
         listed = buf_curl(silent, "", "--list-services")
     assert listed.returncode != 0
     assert listed.stdout == ""
-    assert "reflection" in listed.stderr
+    assert "unimplemented" in listed.stderr
 
 
 @pytest.mark.parametrize("size", [1, 11 * MIB + 3], ids=["one byte", "three parts"])
@@ -115,12 +115,8 @@ def test_a_whole_upload_takes_buf_curl_and_curl(
     assert head["ContentType"] == "video/mp4"
 
 
-def test_a_part_with_another_length_is_refused_by_storage(
-    service: Service, tmp_path: Path
-) -> None:
-    [opened] = call(
-        service, "Initialize", fileName="film.mp4", sizeBytes=6 * MIB, presignParts=1
-    )
+def test_a_part_with_another_length_is_refused_by_storage(service: Service, tmp_path: Path) -> None:
+    [opened] = call(service, "Initialize", fileName="film.mp4", sizeBytes=6 * MIB, presignParts=1)
     piece = tmp_path / "piece"
     piece.write_bytes(b"short")
     [part] = opened["parts"]
@@ -129,9 +125,7 @@ def test_a_part_with_another_length_is_refused_by_storage(
 
 
 def test_an_error_arrives_with_its_code_and_its_details(service: Service) -> None:
-    [opened] = call(
-        service, "Initialize", fileName="a", sizeBytes=11 * MIB, partSizeBytes=5 * MIB
-    )
+    [opened] = call(service, "Initialize", fileName="a", sizeBytes=11 * MIB, partSizeBytes=5 * MIB)
     request = json.dumps({"uploadId": opened["upload"]["id"]})
     refused = buf_curl(service, f"/{UPLOADS}/Complete", "--data", request)
     assert refused.returncode == 9 << EXIT_SHIFT

@@ -1,10 +1,10 @@
 """`partway` and the synchronous client against a service that runs."""
 
-import asyncio
 import hashlib
 import os
 from pathlib import Path
 
+import aiohttp
 import pytest
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
@@ -13,6 +13,7 @@ from partway_client import State, SyncUploadClient, UploadNotActive, UploadNotFo
 from tests.e2e.conftest import File
 from tests.support.bucket import Bucket
 from tests.support.processes import Partway, Service
+from tests.support.storage import put_by
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
@@ -40,9 +41,7 @@ async def test_a_file_arrives_as_it_is(
     assert told["rpcs"] == 2
 
 
-async def test_a_missing_file_fails_alone(
-    partway: Partway, bucket: Bucket, tmp_path: Path
-) -> None:
+async def test_a_missing_file_fails_alone(partway: Partway, bucket: Bucket, tmp_path: Path) -> None:
     first = File.write(tmp_path / "first", 3)
     last = File.write(tmp_path / "last", 4)
     missing = tmp_path / "missing"
@@ -66,32 +65,32 @@ async def test_an_upload_is_looked_at_and_discarded(
     partway: Partway, stub: UploadServiceStub
 ) -> None:
     opened = await stub.Initialize(
-        pb.InitializeRequest(file_name="a", size_bytes=11 * MIB, part_size_bytes=5 * MIB)
+        pb.InitializeRequest(
+            file_name="a", size_bytes=11 * MIB, part_size_bytes=5 * MIB, presign_parts=1
+        )
     )
-    upload_id = opened.upload.id
+    upload_id, [part] = opened.upload.id, opened.parts
+    async with aiohttp.ClientSession() as http:
+        assert (await put_by(http)(part.url, bytes(5 * MIB), part.headers)).status == 200
+
     found = (await partway.run("status", upload_id, "--json")).only
     assert found["state"] == "active"
-    assert found["progress"] == {"parts_stored": 0, "bytes_stored": 0, "missing": [[1, 3]]}
-    assert (await partway.run("parts", upload_id, "--json")).printed == []
-    listed = await partway.run("list", "--state", "active", "--limit", "1", "--json")
-    assert listed.only["upload_id"] == upload_id
+    assert found["progress"] == {
+        "parts_stored": 1,
+        "bytes_stored": 5 * MIB,
+        "missing": [[2, 3]],
+    }
+    listed = (await partway.run("parts", upload_id, "--json")).only
+    assert (listed["part_number"], listed["size_bytes"]) == (1, 5 * MIB)
+    active = await partway.run("list", "--state", "active", "--limit", "1", "--json")
+    assert active.only["upload_id"] == upload_id
+
     assert (await partway.run("abort", upload_id, "--json")).only["state"] == "aborted"
     again = (await partway.run("status", upload_id, "--json")).only
     assert (again["state"], again["abort_reason"]) == ("aborted", "requested")
     over = await partway.run("parts", upload_id, "--json")
     assert (over.code, over.printed) == (1, [])
     assert "aborted" in over.messages
-
-
-async def test_the_parts_of_an_upload_are_listed(
-    partway: Partway, service: Service, stub: UploadServiceStub, tmp_path: Path
-) -> None:
-    file = File.write(tmp_path / "film.mp4", 11 * MIB)
-    with SyncUploadClient(service.address, state_dir=tmp_path / "other") as client:
-        uploaded = await asyncio.to_thread(client.upload_file, file.path, part_size=5 * MIB)
-    over = await partway.run("parts", uploaded.upload_id, "--json")
-    assert over.code == 1
-    assert "completed" in over.messages
 
 
 def test_the_synchronous_client_does_the_same(

@@ -86,7 +86,7 @@ def assert_in_its_place(key: str, tenant: str, subject: str = "") -> None:
     assert ".." not in key
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(names, st.from_regex(r"(?!\.)[A-Za-z0-9._-]{1,64}", fullmatch=True))
 @example("x", "a..b")
 def test_a_key_is_always_in_its_place(name: str, tenant: str) -> None:
@@ -99,7 +99,7 @@ def test_a_key_of_a_nasty_name_is_in_its_place(name: str) -> None:
     assert_in_its_place(Policy("p", "b").key(Caller("acme", ""), SID, name, NOW), "acme")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(names, st.text(st.characters(codec="ascii"), max_size=128))
 def test_a_subject_stays_in_its_own_segment(name: str, subject: str) -> None:
     policy = Policy("p", "b", key_template="{tenant}/{date}/{sid}/{subject}/{name}")
@@ -137,15 +137,12 @@ async def test_odd_names_reach_the_object(world: World, name: str, size: int) ->
     assert done.object.key == upload.object.key
 
 
-@pytest.mark.parametrize("size", [1000, 5 * 1024 * 1024 + 7])
 @pytest.mark.parametrize(
     "content_type",
     ["text/plain", 'text/plain; charset="utf-8"; a=b', "text/plain;a=b  c", "text/plain; ", "a/b ;"],
 )
-async def test_odd_media_types_reach_the_object(
-    world: World, content_type: str, size: int
-) -> None:
-    upload = await world.initialize(size, content_type=content_type)
+async def test_odd_media_types_reach_the_object(world: World, content_type: str) -> None:
+    upload = await world.initialize(1000, content_type=content_type)
     await world.send(upload)
     assert (await world.complete(upload)).content_type == content_type
 

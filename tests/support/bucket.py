@@ -23,16 +23,16 @@ class Bucket:
             config=Config(s3={"addressing_style": "path"}),
         )
 
-    def parts(self) -> int:
-        """How many parts the only unfinished upload has, 0 without one."""
+    def parts(self) -> set[int]:
+        """The numbers of the parts of the only unfinished upload; none without one."""
         uploads = self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
         if not uploads:
-            return 0
+            return set()
         [upload] = uploads
         listed = self.client.list_parts(
             Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"]
         )
-        return len(listed.get("Parts", []))
+        return {part["PartNumber"] for part in listed.get("Parts", [])}
 
     def unfinished(self) -> int:
         """How many multipart uploads there are."""

@@ -200,17 +200,30 @@ class Ran:
 
 
 class Partway:
-    """The `partway` command with a service to call and a folder to remember uploads in."""
+    """The `partway` command with a service to call and a folder to remember uploads in.
+
+    Use it as a context, which kills what still runs.
+    """
 
     def __init__(self, server: str, state: Path) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PARTWAY_")}
         self._environ = {**kept, "PARTWAY_SERVER": server, "PARTWAY_STATE_DIR": str(state)}
+        self._started: list[asyncio.subprocess.Process] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for process in self._started:
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()
 
     async def start(
         self, *arguments: str | Path, before: Callable[[], None] | None = None
     ) -> asyncio.subprocess.Process:
         """Start it. `before` runs in the new process, ahead of the command."""
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             str(COMMANDS / "partway"),
             *map(str, arguments),
             stdin=asyncio.subprocess.PIPE,
@@ -219,6 +232,8 @@ class Partway:
             env=self._environ,
             preexec_fn=before,
         )
+        self._started.append(process)
+        return process
 
     async def run(
         self,
@@ -231,14 +246,9 @@ class Partway:
 
 
 async def ended(process: asyncio.subprocess.Process, data: bytes | None = None) -> Ran:
-    """How the process ends, at the latest after 50 s, when it is killed."""
-    try:
-        async with asyncio.timeout(50):
-            output, messages = await process.communicate(data)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    """How the process ends, within 50 s."""
+    async with asyncio.timeout(50):
+        output, messages = await process.communicate(data)
     printed = [json.loads(line) for line in output.splitlines()]
     assert process.returncode is not None
     return Ran(process.returncode, printed, messages.decode())
@@ -247,5 +257,5 @@ async def ended(process: asyncio.subprocess.Process, data: bytes | None = None) 
 async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait until `true`, which may block, says so. Fails after `seconds`."""
     async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(true):
+        while not await asyncio.to_thread(true):  # noqa: ASYNC110 (another process does it)
             await asyncio.sleep(0.02)

@@ -33,12 +33,16 @@ class Valve:
 
     async def __aenter__(self) -> Self:
         self._listener = await asyncio.start_server(self._handle, "127.0.0.1", 0)
-        self.url = "http://127.0.0.1:{}".format(self._listener.sockets[0].getsockname()[1])
+        self.url = f"http://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._listener is not None
         self._listener.close()
+        await self.drop()
+
+    async def drop(self) -> None:
+        """Drop all connections, and what is in them."""
         for handler in self._handlers:
             handler.cancel()
         if self._handlers:

@@ -131,11 +131,8 @@ class Journal:
         self._directory = directory
         self._now = now
 
-    def open(self, key: str, name: str) -> Entry:
-        """The entry `key`, held by this process until it is closed.
-
-        `name` is the file's, for the error. Raises FileBusy if another process holds the entry.
-        """
+    def open(self, key: str) -> Entry:
+        """The entry `key`, held until it is closed. Raises FileBusy if someone holds it."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._prune()
@@ -144,7 +141,7 @@ class Journal:
             _warn(exc)
             return Entry()
         if lock is None:
-            raise FileBusy(name)
+            raise FileBusy
         return Entry(path=self._directory / f"{key}.json", lock=lock)
 
     def _prune(self) -> None:

@@ -55,7 +55,7 @@ _EXPIRED_CODES = frozenset({"ExpiredToken", "RequestExpired", "TokenRefreshRequi
 
 
 def judge(answer: Answer, *, single: bool) -> Verdict:
-    """What `answer` means; `single`: the part is a whole object, not one of a multipart upload."""
+    """What `answer` means; `single`: the part is the only one, and may be the object itself."""
     status, code = answer.status, answer.code
     if status is None or status in _AGAIN:
         return Verdict.AGAIN
@@ -65,6 +65,8 @@ def judge(answer: Answer, *, single: bool) -> Verdict:
         return Verdict.PRESIGN
     if status == 400 and code in _AGAIN_CODES:
         return Verdict.AGAIN
+    if code == "NoSuchUpload":
+        return Verdict.GONE
     if single:
         return _judge_single(status)
     return Verdict.GONE if status == 404 else Verdict.REFUSED
@@ -160,6 +162,8 @@ class _Body(aiohttp.Payload):
             self._counted += len(piece)
             self._meter.moved(len(piece))
             self.alive()
+            # `write` does not suspend while storage keeps up: a large part would hold up the loop.
+            await asyncio.sleep(0)
 
     def take_back(self) -> None:
         """What was counted counts no more."""

@@ -92,7 +92,7 @@ class Source:
             os.posix_fadvise(self._fd, at, 2 * _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
         piece = os.pread(self._fd, size, at)
         if not piece:
-            raise FileChanged(self.name)
+            raise FileChanged
         return piece
 
     def check(self) -> None:
@@ -100,9 +100,9 @@ class Source:
         if self.identity is None:
             return
         if Identity.of(os.fstat(self._fd)) != self.identity:
-            raise FileChanged(self.name)
+            raise FileChanged
         if self.path and self._replaced():
-            raise FileChanged(self.name)
+            raise FileChanged
 
     def close(self) -> None:
         """Let go of the file. A second call does nothing."""

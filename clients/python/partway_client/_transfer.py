@@ -18,7 +18,7 @@ class UploadGone(PartwayError):
 class Transfer:
     """Sends parts with `workers` PUTs at a time.
 
-    `single`: the Upload is one PUT of the whole object.
+    `single`: the Upload has one part, and may be one PUT of the whole object.
     """
 
     def __init__(

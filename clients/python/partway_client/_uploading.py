@@ -108,7 +108,7 @@ class Uploading:
         except errors.FileChanged:
             stored = await self._abandon()
             self._entry.remove()
-            raise errors.FileChanged(self._source.name, stored=stored) from None
+            raise errors.FileChanged(stored=stored) from None
         except _OVER_ERRORS:
             self._entry.remove()
             raise

@@ -157,23 +157,7 @@ class UploadClient:
                     pace=self._pace,
                 )
                 upload = await uploading.run()
-        return Uploaded(
-            upload_id=upload.upload_id,
-            bucket=upload.bucket,
-            key=upload.key,
-            uri=upload.uri,
-            etag=upload.etag,
-            version_id=upload.version_id,
-            size_bytes=upload.size_bytes,
-            content_type=upload.content_type,
-            parts=upload.part_count,
-            parts_sent=meter.parts_sent,
-            parts_resumed=meter.parts_resumed,
-            parts_retried=meter.parts_retried,
-            rpcs=calls.rpcs,
-            seconds=self._pace.monotonic() - started,
-            bytes_sent=meter.bytes_sent,
-        )
+        return _uploaded(upload, meter, calls.rpcs, self._pace.monotonic() - started)
 
     async def status(self, upload_id: str, *, progress: bool = False) -> UploadInfo:
         """Where the Upload stands; with `progress`, also what storage holds of it now."""
@@ -222,13 +206,33 @@ class UploadClient:
         )
 
     def _entry(self, source: Source, key: str, resume: bool) -> Entry:
-        entry = self._journal.open(key, source.name) if key else Entry()
+        entry = self._journal.open(key) if key else Entry()
         if resume:
             entry.load()
         if not entry.found:
             # Before Initialize: a run that is killed before the answer leaves its request_id.
             entry.save()
         return entry
+
+
+def _uploaded(upload: UploadInfo, meter: Meter, rpcs: int, seconds: float) -> Uploaded:
+    return Uploaded(
+        upload_id=upload.upload_id,
+        bucket=upload.bucket,
+        key=upload.key,
+        uri=upload.uri,
+        etag=upload.etag,
+        version_id=upload.version_id,
+        size_bytes=upload.size_bytes,
+        content_type=upload.content_type,
+        parts=upload.part_count,
+        parts_sent=meter.parts_sent,
+        parts_resumed=meter.parts_resumed,
+        parts_retried=meter.parts_retried,
+        rpcs=rpcs,
+        seconds=seconds,
+        bytes_sent=meter.bytes_sent,
+    )
 
 
 async def _source(

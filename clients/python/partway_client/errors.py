@@ -194,13 +194,13 @@ class TransferFailed(PartwayError):
 class FileChanged(PartwayError):
     """The file changed while it was sent. `stored`: storage already made an object of it."""
 
-    def __init__(self, name: str, *, stored: bool = False) -> None:
+    def __init__(self, *, stored: bool = False) -> None:
         ending = (
             "storage holds what was read of it, which may be a mixture"
             if stored
             else "the upload was aborted"
         )
-        super().__init__(f"{name} changed while it was sent, and {ending}; upload it again")
+        super().__init__(f"the file changed while it was sent, and {ending}; upload it again")
         self.stored = stored
 
 
@@ -211,8 +211,8 @@ class FileUnreadable(PartwayError):
 class FileBusy(PartwayError):
     """The same file is being uploaded to the same place already."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is being uploaded already; wait for that to end, or stop it")
+    def __init__(self) -> None:
+        super().__init__("the file is being uploaded already; wait for that to end, or stop it")
 
 
 class SizeMismatch(PartwayError):

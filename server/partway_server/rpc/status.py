@@ -19,6 +19,7 @@ from partway_server import errors
 DOMAIN = "partway.v1"
 
 MAX_DETAILS = 50
+MAX_DESCRIPTION = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ class Row:
 def _bad_request(error: errors.InvalidRequest) -> Iterator[Message]:
     yield error_details_pb2.BadRequest(
         field_violations=[
-            error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
+            error_details_pb2.BadRequest.FieldViolation(
+                field=v.field, description=v.description[:MAX_DESCRIPTION]
+            )
             for v in error.violations[:MAX_DETAILS]
         ]
     )
@@ -163,7 +166,7 @@ def status_of(error: errors.UploadError) -> status_pb2.Status:
     shown = {name: str(get(error)) for name, get in row.show.items()}
     details = list(row.details(error)) if row.details else []
     metadata = {name: value for name, value in shown.items() if value}
-    return _status(row.code, str(error)[:1000], row.reason, metadata, details)
+    return _status(row.code, str(error)[:MAX_DESCRIPTION], row.reason, metadata, details)
 
 
 def internal(reference: str) -> status_pb2.Status:
