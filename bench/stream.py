@@ -192,9 +192,8 @@ def report(alone: dict[str, list[float]], many: dict[str, Any]) -> None:
         ("first message, % of the whole", share, "under 10"),
         ("server CPU per URL, us", cpu, ""),
     ]
-    print(
-        f"One stream of {PARTS:,} parts, {ROUNDS} rounds{'':>4}{'median':>9}{'min':>9}{'max':>9}  aim"
-    )
+    print(f"One stream of {PARTS:,} parts, {ROUNDS} rounds")
+    print(f"  {'':32}{'median':>15}{'min':>9}{'max':>9}  aim")
     for name, figures, aim in rows:
         print(f"  {name:32}{figures['median']:>15}{figures['min']:>9}{figures['max']:>9}  {aim}")
     print(f"{STREAMS} streams at once, {STALLED} of them stalled, over {many['seconds']:.1f} s")

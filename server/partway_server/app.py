@@ -181,9 +181,25 @@ async def _stores(
 ) -> AsyncIterator[tuple[Sessions, Objects]]:
     """Both stores, open and checked."""
     async with contextlib.AsyncExitStack() as opened:
-        sessions = RedisSessions(connect(settings.redis_url))
+        sessions = _sessions(settings)
         opened.push_async_callback(sessions.aclose)
-        objects = await S3Objects.open(
+        objects = await _objects(settings)
+        opened.push_async_callback(objects.aclose)
+        await _check(sessions, objects, policies)
+        yield sessions, objects
+
+
+def _sessions(settings: Settings) -> Sessions:
+    try:
+        return RedisSessions(connect(settings.redis_url))
+    except ValueError as error:
+        # Its text may hold a piece of the URL, and so of the password.
+        raise StartError("PARTWAY_REDIS_URL is not a URL that Redis clients understand") from error
+
+
+async def _objects(settings: Settings) -> Objects:
+    try:
+        return await S3Objects.open(
             name=BACKEND,
             endpoint_url=settings.s3_endpoint or None,
             public_endpoint_url=settings.s3_public_endpoint or None,
@@ -194,9 +210,8 @@ async def _stores(
             session_token=settings.s3_session_token or None,
             capabilities=KNOWN[settings.backend],
         )
-        opened.push_async_callback(objects.aclose)
-        await _check(sessions, objects, policies)
-        yield sessions, objects
+    except ValueError as error:
+        raise StartError(f"storage cannot be used: {error}; check PARTWAY_S3_REGION") from error
 
 
 async def _check(sessions: Sessions, objects: Objects, policies: Mapping[str, Policy]) -> None:

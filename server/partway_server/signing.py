@@ -13,7 +13,7 @@ its pads, and the head of the string to sign, are hashed in advance.
 
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -164,13 +164,12 @@ class PartSigner:
         end = form.end(headers)
         return f"{self._url}{number}&{form.query}{form.signature(f'&partNumber={number}{end}')}"
 
-    def urls(self, numbers: Iterable[int], content_length: int) -> Iterator[str]:
-        """The URLs of parts that are all `content_length` bytes and sent with no other header."""
+    def of_size(self, content_length: int) -> Callable[[int], str]:
+        """From number to URL, for parts of `content_length` bytes that have no other header."""
         headers = {"content-length": str(content_length)}
         form = self._form(tuple(headers))
         url, query, sign, end = self._url, form.query, form.signature, form.end(headers)
-        for number in numbers:
-            yield f"{url}{number}&{query}{sign(f'&partNumber={number}{end}')}"
+        return lambda number: f"{url}{number}&{query}{sign(f'&partNumber={number}{end}')}"
 
     def _form(self, names: tuple[str, ...]) -> "_Form":
         form = self._forms.get(names)

@@ -86,22 +86,24 @@ def test_a_missing_setting_is_named(s3: S3, redis_url: str, name: str, workers: 
 
 
 @pytest.mark.parametrize(
-    ("wrong", "named"),
+    ("name", "wrong", "named"),
     [
-        ({"redis_url": "redis://127.0.0.1:1/0"}, "PARTWAY_REDIS_URL"),
-        ({"bucket": "nowhere"}, "PARTWAY_BUCKET"),
-        ({"s3_access_key": "wrong"}, "the credentials"),
-        ({"s3_secret_key": "wrong"}, "the credentials"),
+        ("PARTWAY_REDIS_URL", "redis://127.0.0.1:1/0", "PARTWAY_REDIS_URL"),
+        ("PARTWAY_REDIS_URL", "redis://:secret/1@127.0.0.1:6379/0", "PARTWAY_REDIS_URL"),
+        ("PARTWAY_S3_REGION", "not a region", "PARTWAY_S3_REGION"),
+        ("PARTWAY_BUCKET", "nowhere", "PARTWAY_BUCKET"),
+        ("PARTWAY_S3_ACCESS_KEY", "wrong", "the credentials"),
+        ("PARTWAY_S3_SECRET_KEY", "wrong", "the credentials"),
     ],
-    ids=["Redis", "bucket", "access key", "secret key"],
 )
 def test_a_wrong_setting_is_named(
-    s3: S3, redis_url: str, wrong: dict[str, str], named: str
+    s3: S3, redis_url: str, name: str, wrong: str, named: str
 ) -> None:
-    address = f"127.0.0.1:{free_port()}"
-    code, [line] = refused(service_environ(s3, redis_url, **{"address": address, **wrong}))
+    environ = service_environ(s3, redis_url, address=f"127.0.0.1:{free_port()}")
+    code, [line] = refused({**environ, name: wrong})
     assert code == 1
     assert named in line
+    assert "secret" not in line
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

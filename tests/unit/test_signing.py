@@ -215,7 +215,7 @@ def thorough(examples: int) -> Any:
 
 @pytest.mark.timeout(300)
 def test_every_part_url_equals_botocores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four URLs an example: two by `url`, each with its own headers, and two by `urls`."""
+    """Four URLs an example: two by `url`, each with its own headers, and two by `of_size`."""
     peers, compared = Peers(), 0
 
     @thorough(4_500)
@@ -249,7 +249,7 @@ def test_every_part_url_equals_botocores(monkeypatch: pytest.MonkeyPatch) -> Non
         ours = [
             parts.url(numbers[0], headers_of(first)),
             parts.url(numbers[1], headers_of(second)),
-            *parts.urls(numbers[2:], length),
+            *map(parts.of_size(length), numbers[2:]),
         ]
         for number, params, url in zip(numbers, [first, second, plain, plain], ours, strict=True):
             part = {"UploadId": multipart_id, "PartNumber": number, **params}
@@ -291,15 +291,15 @@ def part_signer(now: datetime = NOW, signer: Signer | None = None) -> Any:
 
 
 def test_each_part_has_a_url_and_a_signature_of_its_own() -> None:
-    urls = list(part_signer().urls(range(1, 10_001), 5))
+    urls = list(map(part_signer().of_size(5), range(1, 10_001)))
     assert len(set(urls)) == 10_000
     assert len({url.rpartition("=")[2] for url in urls}) == 10_000
 
 
-def test_urls_is_url_with_a_content_length() -> None:
+def test_of_size_is_url_with_a_content_length() -> None:
     parts = part_signer()
     one_by_one = [parts.url(number, {"content-length": "5"}) for number in range(1, 101)]
-    assert list(parts.urls(range(1, 101), 5)) == one_by_one
+    assert list(map(parts.of_size(5), range(1, 101))) == one_by_one
 
 
 def test_the_order_and_case_of_headers_change_nothing() -> None:
@@ -326,8 +326,8 @@ def test_a_url_without_a_content_length_is_not_signed() -> None:
 def test_a_signer_goes_on_with_the_next_days_key() -> None:
     signer = Signer(CREDENTIALS[1], Endpoint(*ENDPOINTS[0], "virtual"))
     days = [NOW, NOW + timedelta(days=1), NOW]
-    reused = [next(part_signer(day, signer).urls([1], 5)) for day in days]
-    assert reused == [next(part_signer(day).urls([1], 5)) for day in days]
+    reused = [part_signer(day, signer).of_size(5)(1) for day in days]
+    assert reused == [part_signer(day).of_size(5)(1) for day in days]
     assert reused[0] == reused[2] != reused[1]
 
 

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from itertools import groupby, tee
 
 from partway_server.objects.base import PresignedPart
 from partway_server.signing import PartSigner, Signer
@@ -48,26 +47,25 @@ class PartPresigner:
     def sign(
         self, numbers: Iterable[int], checksums: Mapping[int, bytes]
     ) -> Iterator[PresignedPart]:
-        plan = self._grant.plan
+        return self._sign_each(numbers, checksums) if checksums else self._sign_plain(numbers)
 
-        def size_if_plain(number: int) -> int | None:
-            return None if number in checksums else plan.size(number)
-
-        # Runs of parts that differ in nothing but their number share one mapping of headers.
-        for size, run in groupby(numbers, size_if_plain):
-            if size is None:
-                yield from self._sign_each(run, checksums)
-                continue
-            headers = {"content-length": str(size)}
-            run, same = tee(run)
-            for number, url in zip(run, self._parts.urls(same, size), strict=True):
-                yield PresignedPart(number, url, headers)
+    def _sign_plain(self, numbers: Iterable[int]) -> Iterator[PresignedPart]:
+        """Parts that differ in nothing but their number, which share one mapping of headers."""
+        plan, count = self._grant.plan, self._grant.plan.part_count
+        headers, last_headers = (part_headers(self._grant, n, None) for n in (1, count))
+        url = self._parts.of_size(plan.size(1))
+        last_url = self._parts.of_size(plan.last_part_size_bytes)
+        for number in numbers:
+            if number < count:
+                yield PresignedPart(number, url(number), headers)
+            else:
+                yield PresignedPart(number, last_url(number), last_headers)
 
     def _sign_each(
         self, numbers: Iterable[int], checksums: Mapping[int, bytes]
     ) -> Iterator[PresignedPart]:
         for number in numbers:
-            headers = part_headers(self._grant, number, checksums[number])
+            headers = part_headers(self._grant, number, checksums.get(number))
             yield PresignedPart(number, self._parts.url(number, headers), headers)
 
 

@@ -138,21 +138,22 @@ def write_parts(presigned: Presigned, parts: Iterable[PresignedPart], into: _Par
     costs a quarter of setting every field.
     """
     plan, expire_time = presigned.plan, timestamp(presigned.signer.expire_time)
+    part_size = plan.part_size_bytes
     headers, common = None, upload_pb2.PresignedPart()
-    for part in parts:
-        if part.headers is not headers:
-            headers = part.headers
+    for number, url, its_headers in parts:
+        if its_headers is not headers:
+            headers = its_headers
             common = upload_pb2.PresignedPart(
                 method="PUT",
                 headers=headers,
-                size_bytes=plan.size(part.number),
+                size_bytes=plan.size(number),
                 expire_time=expire_time,
             )
         message = into.add()
         message.CopyFrom(common)
-        message.part_number = part.number
-        message.url = part.url
-        message.offset_bytes = plan.offset(part.number)
+        message.part_number = number
+        message.url = url
+        message.offset_bytes = (number - 1) * part_size
 
 
 def write_all_parts(presigned: Presigned, into: _Parts) -> None:

@@ -45,7 +45,8 @@ class Boundary(grpc.aio.ServerInterceptor):
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler:
         handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming:
+        # Health and reflection keep their own ways: Watch, for one, writes instead of yielding.
+        if handler is None or not _ours(handler_call_details):
             return handler
         method, decode = handler_call_details.method, handler.request_deserializer
         # Without a deserializer of its own, gRPC hands the bytes over as they came.
@@ -121,7 +122,7 @@ class Admission(grpc.aio.ServerInterceptor):
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler:
         handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith("/partway."):
+        if handler is None or not _ours(handler_call_details):
             return handler
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
@@ -161,6 +162,11 @@ class Admission(grpc.aio.ServerInterceptor):
         if self._calls >= self._max_calls:
             raise errors.Overloaded
         self._calls += 1
+
+
+def _ours(call: grpc.HandlerCallDetails) -> bool:
+    method: str = call.method
+    return method.startswith("/partway.")
 
 
 def _decoded(decode: Any, raw: bytes) -> Any:

@@ -1,0 +1,182 @@
+"""No secret in any log, whatever its level, nor in the repr of anything that holds one."""
+
+import contextlib
+import io
+import json
+import logging
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from partway.v1 import upload_service_pb2 as pb
+from partway_server import errors
+from partway_server.embedded import S3
+from partway_server.errors import StorageUnavailable
+from partway_server.logs import JsonFormatter, configure_logging
+from partway_server.objects.base import CompleteUnknown
+from partway_server.settings import Settings
+
+from tests.support.calls import ABOUT_AN_UPLOAD, call
+from tests.support.situations import EXPIRY_SECONDS
+from tests.support.storage import failing
+from tests.support.world import PART, SEALING_KEY, World, content
+
+
+class Records(logging.Handler):
+    """Keeps all that is logged, as text and as JSON, with tracebacks."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.text = io.StringIO()
+        self.names: set[str] = set()
+        self._formats = (logging.Formatter("%(name)s %(message)s"), JsonFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.names.add(record.name)
+        for form in self._formats:
+            self.text.write(form.format(record) + "\n")
+
+
+@contextlib.contextmanager
+def all_that_is_logged() -> Iterator[Records]:
+    """Logging as the server sets it up at its most talkative."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    known = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    levels = [logger.level for logger in known]
+    root.handlers = []
+    records = Records()
+    try:
+        configure_logging(level="debug", as_json=True)
+        root.handlers = [records]
+        yield records
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+        for logger, before in zip(known, levels, strict=True):
+            logger.setLevel(before)
+
+
+async def a_whole_life(world: World) -> list[str]:
+    """Uploads with every kind of trouble; returns all that must never be told."""
+    secrets: list[str] = []
+    for size, checksum in ((1000, 0), (2 * PART + 7, 0), (0, 0)):
+        upload = await world.initialize(size, checksum_algorithm=checksum, presign_parts=3)
+        grant = world.grant(upload)
+        secrets += [upload.id, grant.write_token]
+        secrets += [grant.multipart_id] if grant.multipart_id else []
+        for name in ("ListParts", "Status", "BatchPresignParts"):
+            await call(world.stub, name, ABOUT_AN_UPLOAD[name](upload.id))
+        parts = await world.presigned(upload)
+        secrets += [part.url for part in parts]
+        await world.lose_row(upload)
+        for part in parts:
+            wrong = await world.put(part.url, b"", {**part.headers, "x-amz-meta-partway-token": "x"})
+            assert wrong.status != 200 or part.size_bytes == 0
+            body = content(part.part_number, part.size_bytes)
+            await world.put(part.url, body, part.headers)
+        for fault in (CompleteUnknown(), StorageUnavailable(), RuntimeError("a bug")):
+            world.objects.after("head", failing(fault))
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await world.complete(upload)
+            world.clock.advance(31)
+        await world.complete(upload)
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await world.abort(upload)
+    aborted = await world.initialize()
+    secrets += [aborted.id]
+    await world.abort(aborted)
+    orphan = pb.InitializeRequest(size_bytes=PART + 7, part_size_bytes=PART)
+    world.objects.after("create", failing(RuntimeError("a bug")))
+    with contextlib.suppress(grpc.aio.AioRpcError):
+        await call(world.stub, "Initialize", orphan)
+    for _ in range(3):
+        world.clock.advance(EXPIRY_SECONDS)
+        await world.service.janitor.sweep()
+    return secrets
+
+
+async def test_a_whole_life_is_logged_without_a_secret(
+    world: World, request: pytest.FixtureRequest
+) -> None:
+    with all_that_is_logged() as records:
+        secrets = await a_whole_life(world)
+    text = records.text.getvalue()
+    assert {"partway_server.rpc.interceptors", "partway_server.janitor"} <= records.names
+    for line in text.splitlines():
+        if line.startswith("{"):
+            json.loads(line)
+    secrets += ["X-Amz-Signature", "x-amz-signature", "X-Amz-Credential", "partway-token"]
+    if "s3" in request.node.keywords:
+        s3: S3 = request.getfixturevalue("s3")
+        secrets += [s3.secret_key]
+    leaked = sorted({secret[:60] for secret in secrets if secret and secret in text})
+    assert leaked == []
+
+
+@pytest.mark.parametrize("world", ["memory"], indirect=True)
+async def test_a_fault_in_the_middle_of_a_stream_is_logged_without_its_urls(world: World) -> None:
+    upload = await world.initialize()
+    with all_that_is_logged() as records:
+        world.objects.after("presigner", failing(RuntimeError("a bug")))
+        with pytest.raises(grpc.aio.AioRpcError):
+            await world.presigned(upload, [1, 2, 3])
+    text = records.text.getvalue()
+    assert "a bug" in text
+    assert upload.id not in text and "memory://" not in text
+
+
+async def test_no_repr_of_a_store_shows_what_it_holds(
+    world: World, request: pytest.FixtureRequest
+) -> None:
+    upload = await world.initialize()
+    secrets = [upload.id]
+    if "s3" in request.node.keywords:
+        s3: S3 = request.getfixturevalue("s3")
+        secrets += [s3.secret_key]
+    presigner = await world.objects.presigner(
+        world.grant(upload),
+        world.grant(upload).expire_time - world.grant(upload).create_time,
+        world.clock.now(),
+    )
+    parts = list(presigner.sign([1], {}))
+    secrets += [parts[0].url]
+    inner: Any = world.objects._objects
+    for held in (world, world.sessions, world.objects, inner, world.service, presigner, parts):
+        shown = f"{held!r} {held}"
+        assert not [secret for secret in secrets if secret in shown]
+        assert "Signature" not in shown
+
+
+def test_the_repr_of_settings_shows_no_secret() -> None:
+    secrets = {
+        "s3_secret_key": "wJalrXUtnFEMI",
+        "s3_session_token": "FwoGZXIvYXdz",
+        "sealing_keys": SEALING_KEY.hex(),
+        "redis_url": "redis://user:hunter2@localhost/0?password=hunter2",
+    }
+    settings = Settings(**secrets)
+    shown = f"{settings!r} {settings}"
+    for secret in ("wJalr", "FwoGZ", SEALING_KEY.hex(), "hunter2"):
+        assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidRequest([errors.Violation("a", "b")]),
+        errors.UndecodableRequest("the request cannot be decoded"),
+        errors.UploadNotFound(),
+        errors.UploadNotActive("0" * 32, "active", "lost"),
+        errors.PartsMissing("0" * 32, [(1, 2)]),
+        errors.PartsMismatch("0" * 32, [(1, "another size")]),
+        errors.StorageRefused("HeadObject", "AccessDenied"),
+        errors.StorageUnavailable(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_no_error_carries_a_grant(error: errors.UploadError) -> None:
+    shown = f"{error!r} {error} {traceback.format_exception(error)} {vars(error)}"
+    assert "Grant" not in shown and "write_token" not in shown

@@ -1,0 +1,141 @@
+"""What load balancers and callers see when the service starts and goes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from partway.v1 import upload_pb2
+
+from tests.support.clock import FakeClock
+from tests.support.twins import a_memory_world
+from tests.support.world import World, failure
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICES = ["", "partway.v1.UploadService"]
+
+
+@pytest.fixture
+async def world(clock: FakeClock) -> AsyncIterator[World]:
+    async with a_memory_world(clock) as started:
+        yield started
+
+
+@pytest.fixture
+async def health(world: World) -> AsyncIterator[health_pb2_grpc.HealthStub]:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{world.port}") as channel:
+        yield health_pb2_grpc.HealthStub(channel)
+
+
+async def status(health: health_pb2_grpc.HealthStub, service: str) -> int:
+    reply = await health.Check(health_pb2.HealthCheckRequest(service=service))
+    found: int = reply.status
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_health_says_when_to_look_elsewhere(
+    world: World, health: health_pb2_grpc.HealthStub, service: str
+) -> None:
+    assert await status(health, service) == SERVING
+    await world.service.server.leave()
+    assert await status(health, service) == NOT_SERVING
+    upload = await world.initialize()
+    assert upload.state == upload_pb2.UPLOAD_STATE_ACTIVE
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_health_can_be_watched(
+    world: World, health: health_pb2_grpc.HealthStub, service: str
+) -> None:
+    watch = health.Watch(health_pb2.HealthCheckRequest(service=service))
+    assert (await watch.read()).status == SERVING
+    await world.service.server.leave()
+    assert (await watch.read()).status == NOT_SERVING
+    watch.cancel()
+
+
+async def test_the_health_of_an_unknown_service_is_not_found(
+    health: health_pb2_grpc.HealthStub,
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await status(health, "nope")
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_health_is_told_however_many_calls_are_in_progress(clock: FakeClock) -> None:
+    async with (
+        a_memory_world(clock, max_concurrent_calls=0) as world,
+        grpc.aio.insecure_channel(f"127.0.0.1:{world.port}") as channel,
+    ):
+        assert (await failure(world.initialize())).reason == "OVERLOADED"
+        assert await status(health_pb2_grpc.HealthStub(channel), "") == SERVING
+
+
+async def test_a_call_in_progress_is_finished(world: World) -> None:
+    upload = await world.initialize()
+    await world.send(upload)
+    gate, reached = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        reached.set()
+        await gate.wait()
+
+    world.objects.before("complete", hold)
+    completing = asyncio.create_task(world.complete(upload))
+    await reached.wait()
+    stopping = asyncio.create_task(world.service.server.stop(30))
+    while True:
+        try:
+            await world.state(upload)
+        except grpc.aio.AioRpcError as error:
+            # CANCELLED where the call was on its way when the server closed.
+            assert error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+            break
+    assert not stopping.done()
+    gate.set()
+    assert (await completing).state == upload_pb2.UPLOAD_STATE_COMPLETED
+    await stopping
+
+
+async def test_work_that_outlives_its_call_is_drained(world: World) -> None:
+    upload = await world.initialize()
+    await world.send(upload)
+    gate, reached = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        reached.set()
+        await gate.wait()
+
+    world.objects.before("complete", hold)
+    completing = asyncio.create_task(world.complete(upload))
+    await reached.wait()
+    await world.service.server.stop(0)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await completing
+    draining = asyncio.create_task(world.service.tasks.drain(30))
+    await asyncio.sleep(0)
+    assert not draining.done()
+    gate.set()
+    await draining
+    row = await world.sessions.get(world.grant(upload).sid)
+    assert row is not None and row.state == "completed"
+
+
+async def test_reflection_is_off_unless_it_is_asked_for(clock: FakeClock) -> None:
+    method = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+    for reflection, code in ((False, grpc.StatusCode.UNIMPLEMENTED), (True, None)):
+        async with (
+            a_memory_world(clock, reflection=reflection) as world,
+            grpc.aio.insecure_channel(f"127.0.0.1:{world.port}") as channel,
+        ):
+            # list_services = "": field 7 of ServerReflectionRequest.
+            stream = channel.stream_stream(method)(iter([b"\x3a\x00"]))
+            if code is None:
+                assert b"partway.v1.UploadService" in await stream.read()
+                continue
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await stream.read()
+            assert raised.value.code() is code
