@@ -58,8 +58,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Run:
-    """What one upload took. CPU is that of the upload alone; `cpu_whole` is that of its process,
-    with the start of the interpreter and all imports."""
+    """What one upload took: MB/s, CPU seconds per GiB, and MiB at the peak.
+
+    `cpu` is that of the upload alone; `cpu_whole` is that of its process, with the start of the
+    interpreter and all imports.
+    """
 
     speed: float
     cpu: float

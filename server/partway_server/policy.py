@@ -25,7 +25,14 @@ MAX_URL_SECONDS = 7 * 24 * 3600
 
 _POLICY_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _TENANT = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
-_KEY_FIELDS = frozenset({"tenant", "subject", "date", "sid", "name"})
+_LONGEST = {
+    "tenant": "t" * 64,
+    "subject": "s" * MAX_NAME_BYTES,
+    "date": "yyyy/mm/dd",
+    "sid": "0" * 32,
+    "name": "n" * MAX_NAME_BYTES,
+}
+_KEY_FIELDS = frozenset(_LONGEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +55,10 @@ class Policy:
             raise ValueError(f"policy {self.name!r}: a name is 1 to 64 of a-z, 0-9, _, -")
         if not self.bucket:
             raise ValueError(f"policy {self.name!r}: bucket is empty")
-        used = {name for _, name, _, _ in Formatter().parse(self.key_template) if name is not None}
-        if used - _KEY_FIELDS:
-            raise ValueError(f"policy {self.name!r}: key_template knows only {sorted(_KEY_FIELDS)}")
-        if not {"tenant", "date", "sid"} <= used or self.key_template.startswith("/"):
-            raise ValueError(
-                f"policy {self.name!r}: key_template needs {{tenant}}, {{date}} and {{sid}}, so"
-                " that tenants stay apart and no key is used twice, and no slash in front"
-            )
+        if problem := _template_problem(self.key_template):
+            raise ValueError(f"policy {self.name!r}: key_template {problem}")
+        if min(self.max_size_bytes, self.part_size_bytes, self.single_put_max_bytes) < 0:
+            raise ValueError(f"policy {self.name!r}: a size is negative")
         if not MIN_URL_SECONDS <= self.url_seconds <= self.max_url_seconds <= MAX_URL_SECONDS:
             raise ValueError(
                 f"policy {self.name!r}: {MIN_URL_SECONDS} <= url_seconds <= max_url_seconds"
@@ -76,12 +79,14 @@ class Policy:
         for rule, value in values.items():
             if type(value) is not wanted[rule]:
                 raise ValueError(f"policy {name!r}: {rule} is no {wanted[rule].__name__}")
+            if isinstance(value, tuple) and not all(isinstance(each, str) for each in value):
+                raise ValueError(f"policy {name!r}: {rule} is no list of str")
         return cls(name=name, **values)
 
     def allows_type(self, content_type: str) -> bool:
         """Whether the media type, without its parameters, matches one of `content_types`."""
         bare = content_type.partition(";")[0].strip().lower()
-        return any(fnmatchcase(bare, pattern) for pattern in self.content_types)
+        return any(fnmatchcase(bare, pattern.lower()) for pattern in self.content_types)
 
     def key(self, caller: Caller, sid: str, file_name: str, now: datetime) -> str:
         """The object's key. No text of the caller's can leave its own segment of it."""
@@ -94,12 +99,36 @@ class Policy:
         )
 
 
+def _template_problem(template: str) -> str:
+    """What is wrong with a key template, "" if nothing."""
+    try:
+        pieces = [piece for piece in Formatter().parse(template) if piece[1] is not None]
+    except ValueError as error:
+        return f"cannot be read: {error}"
+    used = {name for _, name, _, _ in pieces}
+    if used - _KEY_FIELDS:
+        return f"knows only {sorted(_KEY_FIELDS)}"
+    if any(spec or conversion for _, _, spec, conversion in pieces):
+        return "takes no format: it could cut what keeps keys apart"
+    if not {"tenant", "date", "sid"} <= used:
+        return (
+            "needs {tenant}, {date} and {sid}, so that tenants stay apart and no key is used twice"
+        )
+    if {"", ".", ".."} & set(template.split("/")):
+        return "has a segment that is empty or a dot"
+    if len(template.format_map(_LONGEST).encode()) > MAX_KEY_BYTES:
+        return f"can make keys of more than {MAX_KEY_BYTES} bytes"
+    return ""
+
+
 def load_policies(path: Path, bucket: str) -> dict[str, Policy]:
     """The policies of a TOML file, one table each; `bucket` stands in where none is named.
 
     Raises ValueError, or OSError if the file cannot be read.
     """
     tables = tomllib.loads(path.read_text("utf-8"))
+    if loose := [name for name, rules in tables.items() if not isinstance(rules, dict)]:
+        raise ValueError(f"{', '.join(loose)}: not a table of rules; begin one with [default]")
     return {
         name: Policy.from_mapping(name, {"bucket": bucket, **rules})
         for name, rules in tables.items()

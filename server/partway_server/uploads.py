@@ -222,6 +222,6 @@ class Upload:
         return self._finished(State.ABORTED, abort_reason=reason)
 
     def _finished(self, state: State, **changes: Any) -> Self:
-        if state not in FINISHES[self.state]:
+        if state not in FINISHES.get(self.state, ()):
             raise ValueError(f"{self.state} cannot become {state}")
         return replace(self, state=state, lease_until=None, **changes)

@@ -1,9 +1,6 @@
 """One service for the tests that do not harm it; what they share is in `tests/support/`."""
 
-import hashlib
-import os
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -13,20 +10,6 @@ from partway_server.embedded import S3
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import Partway, Service
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of random bytes."""
-
-    path: Path
-    sha256: str
-
-    @classmethod
-    def write(cls, path: Path, size_bytes: int) -> "File":
-        data = os.urandom(size_bytes)
-        path.write_bytes(data)
-        return cls(path, hashlib.sha256(data).hexdigest())
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import pytest
 from google.rpc import error_details_pb2
 from partway_server.embedded import S3
 
-from tests.e2e.conftest import File
 from tests.support.bucket import Bucket
+from tests.support.files import File
 from tests.support.processes import COMMANDS, Service
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]

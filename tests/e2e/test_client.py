@@ -10,8 +10,8 @@ from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from partway_client import State, SyncUploadClient, UploadNotActive, UploadNotFound
 
-from tests.e2e.conftest import File
 from tests.support.bucket import Bucket
+from tests.support.files import File
 from tests.support.processes import Partway, Service
 from tests.support.storage import put_by
 

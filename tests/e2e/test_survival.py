@@ -24,8 +24,8 @@ from partway_server.children import Child, free_port
 from partway_server.embedded import S3, start_seaweedfs
 from partway_server.rpc.probe import serving
 
-from tests.e2e.conftest import File
 from tests.support.bucket import Bucket, look_into
+from tests.support.files import File
 from tests.support.processes import Partway, Ran, Service, ended, start_valkey_at, until
 from tests.support.storage import put_by
 from tests.support.valve import Valve

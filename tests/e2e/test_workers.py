@@ -89,7 +89,7 @@ def test_a_missing_setting_is_named(s3: S3, redis_url: str, name: str, workers: 
     ("name", "wrong", "named"),
     [
         ("PARTWAY_REDIS_URL", "redis://127.0.0.1:1/0", "PARTWAY_REDIS_URL"),
-        ("PARTWAY_REDIS_URL", "redis://:secret/1@127.0.0.1:6379/0", "PARTWAY_REDIS_URL"),
+        ("PARTWAY_REDIS_URL", "redis://:swordfish/1@127.0.0.1:6379/0", "PARTWAY_REDIS_URL"),
         ("PARTWAY_S3_REGION", "not a region", "PARTWAY_S3_REGION"),
         ("PARTWAY_BUCKET", "nowhere", "PARTWAY_BUCKET"),
         ("PARTWAY_S3_ACCESS_KEY", "wrong", "the credentials"),
@@ -103,7 +103,7 @@ def test_a_wrong_setting_is_named(
     code, [line] = refused({**environ, name: wrong})
     assert code == 1
     assert named in line
-    assert "secret" not in line
+    assert "swordfish" not in line
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -39,7 +39,25 @@ FORESEEN = frozenset(grpc.StatusCode) - {
     grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
-EDGES = [0, 1, 2, 3, 4, 7, 120, 999, 1000, 1001, 3600, 10_000, 10_001, PART, 2**31 - 1, -1, -(2**31)]
+EDGES = [
+    0,
+    1,
+    2,
+    3,
+    4,
+    7,
+    120,
+    999,
+    1000,
+    1001,
+    3600,
+    10_000,
+    10_001,
+    PART,
+    2**31 - 1,
+    -1,
+    -(2**31),
+]
 LARGE = [*EDGES, 604_800, 2**40, 5 * 2**30, 2**63 - 1, -(2**63)]
 
 texts = st.one_of(
@@ -91,13 +109,11 @@ async def known(world: World) -> World:
 @pytest.mark.parametrize("name", ALL)
 @in_batches
 @given(data=st.data())
-async def test_no_request_comes_as_a_surprise(
-    known: World, name: str, data: st.DataObject
-) -> None:
+async def test_no_request_comes_as_a_surprise(known: World, name: str, data: st.DataObject) -> None:
     requests = st.lists(messages(METHODS[name].input_type), min_size=20, max_size=60)
     for request in data.draw(requests):
         try:
-            await call(known.stub, name, request, timeout=20)
+            await call(known.stub, name, request, seconds=20)
         except grpc.aio.AioRpcError as error:
             assert error.code() in FORESEEN, error
 
@@ -105,9 +121,7 @@ async def test_no_request_comes_as_a_surprise(
 @pytest.mark.parametrize("name", ALL)
 @in_batches
 @given(data=st.data())
-async def test_no_bytes_come_as_a_surprise(
-    known: World, name: str, data: st.DataObject
-) -> None:
+async def test_no_bytes_come_as_a_surprise(known: World, name: str, data: st.DataObject) -> None:
     plain = ALL[name].SerializeToString()
     spliced = st.tuples(st.binary(max_size=12), st.integers(0, len(plain))).map(
         lambda cut: plain[: cut[1]] + cut[0] + plain[cut[1] :]
@@ -131,9 +145,7 @@ async def test_no_bytes_come_as_a_surprise(
         max_size=4,
     )
 )
-async def test_no_caller_comes_as_a_surprise(
-    known: World, metadata: list[tuple[str, str]]
-) -> None:
+async def test_no_caller_comes_as_a_surprise(known: World, metadata: list[tuple[str, str]]) -> None:
     given = [(k, v.encode() if k.endswith("-bin") else v) for k, v in metadata]
     for name, request in ALL.items():
         try:

@@ -436,7 +436,11 @@ INSIDE_AND_OUTSIDE = [
     ("fingerprint", {"fingerprint": "a"}, {"fingerprint": "a\n"}),
     ("request_id", {"request_id": a_request_id()}, {"request_id": a_request_id()[:-1]}),
     ("request_id", {"request_id": ""}, {"request_id": a_request_id() + "\n"}),
-    ("request_id", {"request_id": "0" * 8 + "-0000" * 3 + "-" + "0" * 12}, {"request_id": "x" * 36}),
+    (
+        "request_id",
+        {"request_id": "0" * 8 + "-0000" * 3 + "-" + "0" * 12},
+        {"request_id": "x" * 36},
+    ),
     ("presign_parts", {"presign_parts": 1000}, {"presign_parts": 1001}),
     ("presign_parts", {"presign_parts": 0}, {"presign_parts": -1}),
 ]

@@ -135,7 +135,7 @@ async def test_a_deadline_that_passes_is_told_as_such(
     if name != "Initialize":
         request = ABOUT_AN_UPLOAD[name](upload.id)
     async with held(world.objects, operation):
-        code = await code_of(call(world.stub, name, request, timeout=0.3))
+        code = await code_of(call(world.stub, name, request, seconds=0.3))
         assert code in ("UNAVAILABLE TIMED_OUT", "DEADLINE_EXCEEDED")
 
 
@@ -145,7 +145,7 @@ async def test_a_deadline_that_is_over_at_once_is_no_fault_of_ours(world: World,
     upload = await world.initialize()
     request = ABOUT_AN_UPLOAD[name](upload.id) if name in ABOUT_AN_UPLOAD else ALL[name]
     for timeout in (0.0001, 0.001, 0.002, 0.005, 0.01, 0.02):
-        code = await code_of(call(world.stub, name, request, timeout=timeout))
+        code = await code_of(call(world.stub, name, request, seconds=timeout))
         assert code.partition(" ")[0] in (
             "OK",
             "UNAVAILABLE",
@@ -159,9 +159,7 @@ async def test_without_a_deadline_the_services_own_counts(clock: FakeClock) -> N
     async with a_memory_world(clock, call_timeout_seconds=0.2) as world:
         upload = await world.initialize()
         async with held(world.objects, "list_parts"):
-            failed = await failure(
-                call(world.stub, "Status", ABOUT_AN_UPLOAD["Status"](upload.id))
-            )
+            failed = await failure(call(world.stub, "Status", ABOUT_AN_UPLOAD["Status"](upload.id)))
             assert (failed.code, failed.reason) == ("UNAVAILABLE", "TIMED_OUT")
             assert failed.details["RetryInfo"].retry_delay.ToTimedelta() > timedelta()
 
@@ -174,7 +172,7 @@ async def test_an_initialize_that_took_too_long_is_there_for_the_repeat(world: W
         request_id="0b5a9a3e-1111-4222-8333-444455556666",
     )
     async with held(world.objects, "create"):
-        code = await code_of(call(world.stub, "Initialize", request, timeout=0.3))
+        code = await code_of(call(world.stub, "Initialize", request, seconds=0.3))
         assert code in ("UNAVAILABLE TIMED_OUT", "DEADLINE_EXCEEDED")
     await world.service.tasks.drain(5)
     answer = await call(world.stub, "Initialize", request)
@@ -188,7 +186,7 @@ async def test_a_complete_that_takes_longer_than_the_call_goes_on(world: World) 
     await world.send(upload)
     async with held(world.objects, "complete"):
         request = pb.CompleteRequest(upload_id=upload.id)
-        answer = await call(world.stub, "Complete", request, timeout=1)
+        answer = await call(world.stub, "Complete", request, seconds=1)
         assert answer.upload.state == upload_pb2.UPLOAD_STATE_COMPLETING
         assert not answer.upload.object.etag
         assert await world.state(upload) == "COMPLETING"
@@ -203,7 +201,7 @@ async def test_a_listing_that_takes_longer_than_the_call_is_no_end(world: World)
     upload = await world.initialize()
     async with held(world.objects, "list_parts"):
         request = pb.CompleteRequest(upload_id=upload.id)
-        answer = await call(world.stub, "Complete", request, timeout=1)
+        answer = await call(world.stub, "Complete", request, seconds=1)
         assert answer.upload.state == upload_pb2.UPLOAD_STATE_COMPLETING
     await world.service.tasks.drain(5)
     assert await world.state(upload) == "ACTIVE"
@@ -223,7 +221,7 @@ async def test_an_answer_that_the_call_just_missed_is_never_a_wrong_state(world:
         world.objects.before("list_parts", just_too_long)
         request = pb.CompleteRequest(upload_id=upload.id)
         try:
-            answer = await call(world.stub, "Complete", request, timeout=timeout)
+            answer = await call(world.stub, "Complete", request, seconds=timeout)
         except grpc.aio.AioRpcError as error:
             assert error.code() in (
                 grpc.StatusCode.FAILED_PRECONDITION,

@@ -16,9 +16,7 @@ from tests.support.world import ALICE, BOB, EVE, PART, World, failure
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
 
-async def list_uploads(
-    world: World, caller: Any = ALICE, **fields: Any
-) -> pb.ListUploadsResponse:
+async def list_uploads(world: World, caller: Any = ALICE, **fields: Any) -> pb.ListUploadsResponse:
     request = pb.ListUploadsRequest(**fields)
     answer: pb.ListUploadsResponse = await call(world.stub, "ListUploads", request, caller)
     return answer

@@ -124,7 +124,8 @@ async def test_any_name_of_1024_characters_opens_an_upload(world: World, name: s
 
 @pytest.mark.parametrize("size", [1000, 5 * 1024 * 1024 + 7])
 @pytest.mark.parametrize(
-    "name", ["名前 и имя.jpg", "💥" * 300, "..%2f..%2f", "a+b&c=d;e@f:g,h!i~j'k(l)*.txt", "e\u0301.md"]
+    "name",
+    ["名前 и имя.jpg", "💥" * 300, "..%2f..%2f", "a+b&c=d;e@f:g,h!i~j'k(l)*.txt", "e\u0301.md"],
 )
 async def test_odd_names_reach_the_object(world: World, name: str, size: int) -> None:
     upload = await world.initialize(size, file_name=name)
@@ -139,7 +140,13 @@ async def test_odd_names_reach_the_object(world: World, name: str, size: int) ->
 
 @pytest.mark.parametrize(
     "content_type",
-    ["text/plain", 'text/plain; charset="utf-8"; a=b', "text/plain;a=b  c", "text/plain; ", "a/b ;"],
+    [
+        "text/plain",
+        'text/plain; charset="utf-8"; a=b',
+        "text/plain;a=b  c",
+        "text/plain; ",
+        "a/b ;",
+    ],
 )
 async def test_odd_media_types_reach_the_object(world: World, content_type: str) -> None:
     upload = await world.initialize(1000, content_type=content_type)
@@ -149,7 +156,12 @@ async def test_odd_media_types_reach_the_object(world: World, content_type: str)
 
 @pytest.mark.parametrize("size", [1000, 5 * 1024 * 1024 + 7])
 async def test_odd_metadata_reaches_the_object(world: World, size: int) -> None:
-    metadata = {"empty": "", "two-spaces": "a  b", "all": "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", "9": "=?"}
+    metadata = {
+        "empty": "",
+        "two-spaces": "a  b",
+        "all": "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+        "9": "=?",
+    }
     upload = await world.initialize(size, metadata=metadata)
     await world.send(upload)
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED

@@ -176,9 +176,7 @@ async def test_a_policy_that_was_removed_leaves_its_uploads_short_urls(clock: Fa
 
 @both
 @pytest.mark.parametrize("size", [1000, PART + 7])
-async def test_a_signed_checksum_is_verified_by_storage(
-    world: World, name: str, size: int
-) -> None:
+async def test_a_signed_checksum_is_verified_by_storage(world: World, name: str, size: int) -> None:
     upload = await world.initialize(size, checksum_algorithm=SHA256)
     sizes = {n: min(PART, size - (n - 1) * PART) for n in range(1, upload.part_count + 1)}
     parts = await presign(world, name, upload, checksums=[sha256(*item) for item in sizes.items()])
@@ -237,9 +235,7 @@ async def test_a_checksum_is_as_long_as_its_algorithm_says(
 async def test_a_part_that_was_sent_needs_no_checksum_any_more(world: World) -> None:
     upload = await world.initialize(PART + 7, checksum_algorithm=SHA256)
     first, second = sha256(1, PART), sha256(2, 7)
-    (part,) = await presign(
-        world, "PresignParts", upload, ranges=ranges((1, 1)), checksums=[first]
-    )
+    (part,) = await presign(world, "PresignParts", upload, ranges=ranges((1, 1)), checksums=[first])
     assert (await world.put(part.url, content(1, PART), part.headers)).status == 200
     (part,) = await presign(world, "PresignParts", upload, checksums=[second])
     assert part.part_number == 2
@@ -338,7 +334,12 @@ INSIDE_AND_OUTSIDE = [
             ("checksums[0].part_number", {}, {"checksums": numbered(10_001, 10_001)}),
         )
     ),
-    ("PresignParts", "ranges", {"ranges": ranges((1, 1)) * 1000}, {"ranges": ranges((1, 1)) * 1001}),
+    (
+        "PresignParts",
+        "ranges",
+        {"ranges": ranges((1, 1)) * 1000},
+        {"ranges": ranges((1, 1)) * 1001},
+    ),
     (
         "PresignParts",
         "ranges",

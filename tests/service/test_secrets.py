@@ -73,7 +73,9 @@ async def a_whole_life(world: World) -> list[str]:
         secrets += [part.url for part in parts]
         await world.lose_row(upload)
         for part in parts:
-            wrong = await world.put(part.url, b"", {**part.headers, "x-amz-meta-partway-token": "x"})
+            wrong = await world.put(
+                part.url, b"", {**part.headers, "x-amz-meta-partway-token": "x"}
+            )
             assert wrong.status != 200 or part.size_bytes == 0
             body = content(part.part_number, part.size_bytes)
             await world.put(part.url, body, part.headers)

@@ -85,7 +85,7 @@ async def outcome(world: World, name: str, upload: upload_pb2.Upload) -> str:
     """What a call comes to, in one line."""
     request = ABOUT_AN_UPLOAD[name](upload.id)
     try:
-        answer = await call(world.stub, name, request, timeout=10)
+        answer = await call(world.stub, name, request, seconds=10)
     except grpc.aio.AioRpcError as error:
         failed = failure_of(error)
         named = (failed.metadata.get(key, "") for key in ("state", "abort_reason"))

@@ -104,9 +104,7 @@ async def test_naming_all_10_000_parts_completes_them_too(
     assert (await world.complete(upload, parts=named)).object == done.object
 
 
-async def test_progress_tells_what_is_missing_as_runs(
-    world: World, storage: MemoryObjects
-) -> None:
+async def test_progress_tells_what_is_missing_as_runs(world: World, storage: MemoryObjects) -> None:
     upload = await world.initialize(MOST * PART)
     for message in await messages(world, upload, (1, 10), (500, 600), (MOST, MOST)):
         for part in message.parts:

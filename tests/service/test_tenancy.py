@@ -90,7 +90,19 @@ async def test_a_truncated_or_longer_id_opens_nothing(world: World, cut: int) ->
 
 @pytest.mark.parametrize(
     "text",
-    ["x", "=", "é", "\0", "💣" * 100, "A" * 8192, "AQ", "AQAAAAA", "../../etc/passwd", "%00", "+/+/"],
+    [
+        "x",
+        "=",
+        "é",
+        "\0",
+        "💣" * 100,
+        "A" * 8192,
+        "AQ",
+        "AQAAAAA",
+        "../../etc/passwd",
+        "%00",
+        "+/+/",
+    ],
 )
 async def test_no_nonsense_opens_anything(world: World, text: str) -> None:
     await refused_alike(world, text)

@@ -19,9 +19,7 @@ ABOUT_AN_UPLOAD: Mapping[str, Callable[[str], Message]] = {
     "Complete": lambda upload_id: pb.CompleteRequest(upload_id=upload_id),
     "Abort": lambda upload_id: pb.AbortRequest(upload_id=upload_id),
     "ListParts": lambda upload_id: pb.ListPartsRequest(upload_id=upload_id),
-    "Status": lambda upload_id: pb.StatusRequest(
-        upload_id=upload_id, view=pb.STATUS_VIEW_PROGRESS
-    ),
+    "Status": lambda upload_id: pb.StatusRequest(upload_id=upload_id, view=pb.STATUS_VIEW_PROGRESS),
 }
 """The RPCs that take an upload_id, each with its plainest request."""
 
@@ -38,10 +36,10 @@ async def call(
     name: str,
     request: Message,
     metadata: Any = ALICE,
-    timeout: float | None = None,
+    seconds: float | None = None,
 ) -> Any:
     """The answer of an RPC, or the list of them if it streams."""
-    answer = getattr(stub, name)(request, metadata=metadata, timeout=timeout)
+    answer = getattr(stub, name)(request, metadata=metadata, timeout=seconds)
     if METHODS[name].server_streaming:
         return [message async for message in answer]
     return await answer

@@ -1,0 +1,188 @@
+"""Policies refuse rules that contradict each other, and say which."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from partway_server.policy import (
+    MAX_KEY_BYTES,
+    MAX_NAME_BYTES,
+    Policy,
+    load_policies,
+    safe_name,
+    valid_tenant,
+)
+from partway_server.uploads import Caller
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+SID = "ab" * 16
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"name": ""}, "a name is"),
+        ({"name": "A"}, "a name is"),
+        ({"name": "a" * 65}, "a name is"),
+        ({"name": "a\n"}, "a name is"),
+        ({"bucket": ""}, "bucket is empty"),
+        ({"key_template": "{tenant}/{date}/{sid}/{other}"}, "knows only"),
+        ({"key_template": "{tenant}/{date}/{sid}/{}"}, "knows only"),
+        ({"key_template": "{tenant}/{date}/{sid}/{name.__class__}"}, "knows only"),
+        ({"key_template": "{tenant}/{date}/{sid}/{name[0]}"}, "knows only"),
+        ({"key_template": "{tenant}/{date}/{sid:.0}"}, "no format"),
+        ({"key_template": "{tenant:.1}/{date}/{sid}"}, "no format"),
+        ({"key_template": "{tenant!r}/{date}/{sid}"}, "no format"),
+        ({"key_template": "{tenant}/{date}/{name}"}, "needs"),
+        ({"key_template": "{date}/{sid}"}, "needs"),
+        ({"key_template": "{tenant}/{sid}"}, "needs"),
+        ({"key_template": "/{tenant}/{date}/{sid}"}, "segment"),
+        ({"key_template": "{tenant}//{date}/{sid}"}, "segment"),
+        ({"key_template": "{tenant}/../{date}/{sid}"}, "segment"),
+        ({"key_template": "./{tenant}/{date}/{sid}"}, "segment"),
+        ({"key_template": "{tenant}/{date}/{sid}/"}, "segment"),
+        ({"key_template": "x" * 720 + "/{tenant}/{date}/{sid}/{name}"}, "1024 bytes"),
+        ({"key_template": "{tenant}/{date}/{sid}/{"}, "key_template"),
+        ({"url_seconds": 119}, "url_seconds"),
+        ({"url_seconds": 3601}, "url_seconds"),
+        ({"max_url_seconds": 604_801}, "url_seconds"),
+        ({"upload_seconds": 899}, "upload_seconds"),
+        ({"max_size_bytes": -1}, "negative"),
+        ({"part_size_bytes": -1}, "negative"),
+        ({"single_put_max_bytes": -1}, "negative"),
+    ],
+)
+def test_rules_that_do_not_hold_are_refused(rules: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Policy(**{"name": "p", "bucket": "b"} | rules)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{tenant}/{date}/{sid}",
+        "{tenant}/{date}/{sid}/{name}",
+        "files/{tenant}/{subject}/{date}/{sid}-{name}",
+        "{sid}/{date}/{tenant}",
+    ],
+)
+def test_templates_that_keep_tenants_apart_are_taken(template: str) -> None:
+    key = Policy("p", "b", key_template=template).key(Caller("acme", "al/ice"), SID, "a/b.c", NOW)
+    assert SID in key and "acme" in key and "2026/03/01" in key
+    assert "al/ice" not in key and "a/b" not in key
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ({"colour": "red"}, "no rule is called colour"),
+        ({"name": "other"}, "no rule is called name"),
+        ({"bucket": 1}, "bucket is no str"),
+        ({"max_size_bytes": "1"}, "max_size_bytes is no int"),
+        ({"max_size_bytes": True}, "max_size_bytes is no int"),
+        ({"max_size_bytes": 1.5}, "max_size_bytes is no int"),
+        ({"content_types": "*"}, "content_types is no"),
+        ({"content_types": [1]}, "content_types"),
+        ({"key_template": ["a"]}, "key_template is no str"),
+    ],
+)
+def test_a_rule_of_the_wrong_type_is_refused(rules: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Policy.from_mapping("p", {"bucket": "b", **rules})
+
+
+def test_a_file_of_policies_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "policies.toml"
+    file.write_text(
+        '[default]\n[videos]\nbucket = "other"\ncontent_types = ["video/*"]\nmax_size_bytes = 5\n'
+    )
+    found = load_policies(file, "mine")
+    assert found["default"] == Policy("default", "mine")
+    assert found["videos"] == Policy(
+        "videos", "other", content_types=("video/*",), max_size_bytes=5
+    )
+
+
+@pytest.mark.parametrize("text", ["a = 1", "[p]\nx = 1", "[", 'a = "b"', "[[p]]\nbucket = 'b'"])
+def test_a_file_that_is_no_table_of_policies_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "policies.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError):
+        load_policies(file, "b")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "content_type", "allowed"),
+    [
+        (("*",), "application/x", True),
+        (("image/*",), "image/png", True),
+        (("image/*",), "IMAGE/PNG; a=b", True),
+        (("Image/*",), "image/png", True),
+        (("image/*",), "video/png", False),
+        (("image/*",), "ximage/png", False),
+        (("image/png", "image/gif"), "image/gif", True),
+        (("image/png",), "image/png+x", False),
+        (("text/plain",), "text/plain;charset=utf-8", True),
+        ((), "text/plain", False),
+        (("text/plain",), "text/html; x=text/plain", False),
+    ],
+)
+def test_media_types_are_allowed_by_pattern(
+    patterns: tuple[str, ...], content_type: str, allowed: bool
+) -> None:
+    assert Policy("p", "b", content_types=patterns).allows_type(content_type) is allowed
+
+
+@pytest.mark.parametrize("tenant", ["a", "A-1_b.c", "a" * 64, "_", "-", "a..b"])
+def test_tenants_that_can_stand_in_a_key(tenant: str) -> None:
+    assert valid_tenant(tenant)
+
+
+@pytest.mark.parametrize(
+    "tenant", ["", ".", "..", ".a", "a/b", "a b", "a\n", "a" * 65, "é", "a%", "a\0", "\\"]
+)
+def test_tenants_that_cannot(tenant: str) -> None:
+    assert not valid_tenant(tenant)
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("Ferien film.mp4", "Ferien_film.mp4"),
+        ("", "file"),
+        ("...", "file"),
+        ("../../etc/passwd", "etc_passwd"),
+        ("..\\x", "x"),
+        (".env", "env"),
+        ("a\0\r\nb", "a_b"),
+        ("名前.jpg", "名前.jpg"),
+        ("e\u0301", "é"),
+        ("a  b", "a_b"),
+        ("a___b", "a_b"),
+        ("a.", "a"),
+        ("x" * 300 + ".tar.gz", "x" * 197 + ".gz"),
+        ("x" * 300, "x" * 200),
+        ("x." + "y" * 300, "x." + "y" * 198),
+        ("💥" * 300, "file"),
+    ],
+)
+def test_a_safe_name_still_tells_what_it_was(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+@given(st.text(max_size=1024))
+def test_a_safe_name_is_short_and_safe_already(name: str) -> None:
+    safe = safe_name(name)
+    assert 1 <= len(safe.encode()) <= MAX_NAME_BYTES
+    assert safe_name(safe) == safe
+
+
+@given(st.text(max_size=1024), st.text(max_size=128))
+def test_the_longest_template_that_is_taken_keeps_its_limit(name: str, subject: str) -> None:
+    filler = MAX_KEY_BYTES - len("/".join(["", "t" * 64, "s" * 200, "2026/03/01", SID, "n" * 200]))
+    policy = Policy("p", "b", key_template="x" * filler + "/{tenant}/{subject}/{date}/{sid}/{name}")
+    key = policy.key(Caller("t" * 64, subject), SID, name, NOW)
+    assert len(key.encode()) <= MAX_KEY_BYTES

@@ -1,0 +1,126 @@
+"""What a request's fields may be, without a server around it. The limits stand in test_initialize
+and the like; here is what does not fit there."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from partway.v1 import upload_pb2
+from partway.v1 import upload_service_pb2 as pb
+from partway_server.errors import InvalidRequest
+from partway_server.rpc import validate
+
+WRONG: list[tuple[Callable[[Any], None], Any]] = [
+    (validate.initialize, pb.InitializeRequest(size_bytes=-1)),
+    (lambda request: validate.presign(request, 1000), pb.PresignPartsRequest()),
+    (lambda request: validate.presign(request, 1000), pb.BatchPresignPartsRequest()),
+    (validate.complete, pb.CompleteRequest()),
+    (validate.abort, pb.AbortRequest()),
+    (validate.list_parts, pb.ListPartsRequest()),
+    (validate.status, pb.StatusRequest()),
+    (validate.list_uploads, pb.ListUploadsRequest(page_size=-1)),
+]
+
+
+def fields_of(check: Callable[[Any], None], request: Any) -> list[str]:
+    with pytest.raises(InvalidRequest) as raised:
+        check(request)
+    return [violation.field for violation in raised.value.violations]
+
+
+@pytest.mark.parametrize(("check", "request_"), WRONG, ids=range(len(WRONG)))
+def test_every_check_refuses_what_is_wrong(check: Callable[[Any], None], request_: Any) -> None:
+    assert fields_of(check, request_) == [
+        "size_bytes" if isinstance(request_, pb.InitializeRequest) else
+        "page_size" if isinstance(request_, pb.ListUploadsRequest) else "upload_id"
+    ]  # fmt: skip
+
+
+def test_an_empty_initialize_is_a_request_for_an_empty_file() -> None:
+    validate.initialize(pb.InitializeRequest())
+
+
+def test_all_that_is_wrong_is_named() -> None:
+    request = pb.InitializeRequest(
+        policy="A",
+        file_name="x" * 1025,
+        size_bytes=-1,
+        content_type="x",
+        metadata={"A": "\n"},
+        part_size_bytes=-1,
+        checksum_algorithm=99,
+        fingerprint="\n",
+        request_id="x",
+        presign_parts=-1,
+    )
+    assert fields_of(validate.initialize, request) == [
+        "policy",
+        "file_name",
+        "size_bytes",
+        "content_type",
+        "metadata",
+        "metadata",
+        "part_size_bytes",
+        "checksum_algorithm",
+        "fingerprint",
+        "request_id",
+        "presign_parts",
+    ]
+
+
+def test_no_more_than_50_are_named() -> None:
+    parts = [upload_pb2.Part(part_number=-1, size_bytes=-1) for _ in range(1000)]
+    request = pb.CompleteRequest(upload_id="x", parts=parts)
+    assert len(fields_of(validate.complete, request)) == 50
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["a/b", "application/vnd.x+json", "text/plain;charset=utf-8", 'a/b; c="d e"', "a/b  ;"],
+)
+def test_media_types_that_are_taken(content_type: str) -> None:
+    validate.initialize(pb.InitializeRequest(content_type=content_type))
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "a",
+        "a/",
+        "/b",
+        "a b/c",
+        "a/b c",
+        "a/b,c/d",
+        "a/b\n",
+        "a/b;\n",
+        "*/*",
+        "ä/b",
+        "a/b/c",
+        " a/b",
+    ],
+)
+def test_media_types_that_are_not(content_type: str) -> None:
+    request = pb.InitializeRequest(content_type=content_type)
+    assert fields_of(validate.initialize, request) == ["content_type"]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["a/" + "b" * 250 + "!", "a" * 255, "a/b" + ";" * 252, "a/b" + " " * 252]
+)
+def test_no_media_type_takes_long_to_judge(content_type: str) -> None:
+    begun = time.perf_counter()
+    try:
+        validate.initialize(pb.InitializeRequest(content_type=content_type))
+    except InvalidRequest:
+        pass  # Whether it is taken is not asked here.
+    assert time.perf_counter() - begun < 0.1
+
+
+def test_the_largest_requests_are_judged_quickly() -> None:
+    named = [
+        upload_pb2.Part(part_number=n, etag="e" * 128, checksum=b"x" * 32) for n in range(1, 10_001)
+    ]
+    begun = time.perf_counter()
+    validate.complete(pb.CompleteRequest(upload_id="x", parts=named))
+    assert time.perf_counter() - begun < 1
