@@ -667,6 +667,13 @@ async def test_a_bucket_that_is_not_there_is_named(store: Store) -> None:
         await store.objects.check("nowhere-to-be-found")
 
 
+@pytest.mark.s3
+async def test_a_name_that_no_bucket_can_have_fails_the_check(s3: S3) -> None:
+    async with aclosing(await open_s3(s3)) as objects:
+        with pytest.raises(ValueError, match="no name"):
+            await objects.check("No Such/Bucket")
+
+
 async def test_a_reply_can_be_lost_after_storage_did_the_thing(store: Store) -> None:
     objects = FaultyObjects(store.objects)
     objects.after("complete", failing(CompleteUnknown()))

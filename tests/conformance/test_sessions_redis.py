@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -467,3 +468,14 @@ async def test_a_client_for_rediss_checks_certificates() -> None:
     assert isinstance(connection, SSLConnection)
     assert connection.ssl_context.cert_reqs == ssl.CERT_REQUIRED
     await client.aclose()
+
+
+async def test_a_client_for_a_unix_socket_can_connect(tmp_path: Path) -> None:
+    # Nobody listens there; that it is noticed only now shows that the client can be made.
+    with pytest.raises(SessionsUnavailable):
+        await RedisSessions(connect(f"unix://{tmp_path}/redis.sock")).get(an_upload().sid)
+
+
+def test_an_option_that_redis_does_not_know_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="option"):
+        connect("redis://127.0.0.1:1/0?no_such_option=1")

@@ -10,10 +10,9 @@ from typing import Any
 import grpc
 import pytest
 from partway.v1 import upload_pb2
-from partway_server.errors import SessionsUnavailable, StorageUnavailable
+from partway_server.errors import StorageUnavailable
 
 from tests.support.calls import ABOUT_AN_UPLOAD, call
-from tests.support.storage import failing
 from tests.support.world import PART, World
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
@@ -21,7 +20,17 @@ in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 OPERATIONS = ["create", "list_multiparts", "list_parts", "complete", "head", "abort", "presigner"]
 
 # A RuntimeError stands for a worker that dies there: nobody gives its lease up.
-FAULTS: list[Exception] = [StorageUnavailable(), SessionsUnavailable(), RuntimeError("dies")]
+DEATH = RuntimeError("the worker dies here")
+
+WHERE = pytest.mark.parametrize(
+    ("operation", "when", "nth", "fault", "redis_too"),
+    [
+        (*place, *fault)
+        for place in product(OPERATIONS, ["before", "after"], [0, 1])
+        for fault in ((StorageUnavailable(), False), (DEATH, False), (DEATH, True))
+    ],
+)
+"""Every place, and what happens there; with `redis_too`, Redis loses the row besides."""
 
 REPEATED = {
     grpc.StatusCode.UNAVAILABLE,
@@ -55,61 +64,67 @@ async def nothing_left_open(world: World, upload: upload_pb2.Upload) -> bool:
     return await world.objects.list_multiparts(world.grant(upload)) == []
 
 
-async def skip() -> None:
-    """No fault."""
+class Trouble:
+    """Strikes once, at the nth such call; `over` makes it pass by."""
+
+    def __init__(
+        self,
+        world: World,
+        operation: str,
+        when: str,
+        nth: int,
+        error: Exception,
+        loses_row: bool = False,
+    ) -> None:
+        self.upload: upload_pb2.Upload | None = None
+        self.over = False
+        self._world = world
+        self._error = error
+        self._loses_row = loses_row
+        getattr(world.objects, when)(operation, *[self._pass_by] * nth, self._strike)
+
+    async def _pass_by(self) -> None:
+        """Not yet."""
+
+    async def _strike(self) -> None:
+        if self.over:
+            return
+        if self._loses_row and self.upload is not None:
+            row = await self._world.sessions.get(self._world.grant(self.upload).sid)
+            if row is not None:
+                await self._world.lose_row(self.upload)
+        raise self._error
 
 
 @in_memory
-@pytest.mark.parametrize(
-    ("operation", "when", "nth", "fault", "redis_too"),
-    list(product(OPERATIONS, ["before", "after"], [0, 1, 2], FAULTS, [False, True])),
-)
+@WHERE
 async def test_an_upload_is_completed_in_spite_of_it(
     world: World, operation: str, when: str, nth: int, fault: Exception, redis_too: bool
 ) -> None:
-    """With Redis losing the row right after, in half of the cases."""
-    opens: list[upload_pb2.Upload] = []
-
-    async def strike() -> None:
-        if redis_too and opens and await world.sessions.get(world.grant(opens[0]).sid):
-            await world.lose_row(opens[0])
-        raise fault
-
-    getattr(world.objects, when)(operation, *[skip] * nth, strike)
-    upload = await opened(world)
-    opens.append(upload)
+    trouble = Trouble(world, operation, when, nth, fault, redis_too)
+    trouble.upload = upload = await opened(world)
     await repeated(world, lambda: world.send(upload))
     done = await repeated(world, lambda: world.complete(upload))
-    for _ in range(40):
-        if done.state == upload_pb2.UPLOAD_STATE_COMPLETED:
-            break
+    if done.state == upload_pb2.UPLOAD_STATE_COMPLETING:
+        world.clock.advance(31)
         done = await repeated(world, lambda: world.complete(upload))
+    trouble.over = True
     assert done.state == upload_pb2.UPLOAD_STATE_COMPLETED
     assert done.object.size_bytes == PART + 7
     assert await nothing_left_open(world, upload)
-    assert await repeated(world, lambda: world.state(upload)) == "COMPLETED"
+    assert await world.state(upload) == "COMPLETED"
 
 
 @in_memory
-@pytest.mark.parametrize(
-    ("operation", "when", "nth", "fault", "redis_too"),
-    list(product(OPERATIONS, ["before", "after"], [0, 1], FAULTS, [False, True])),
-)
+@WHERE
 async def test_an_upload_is_aborted_in_spite_of_it(
     world: World, operation: str, when: str, nth: int, fault: Exception, redis_too: bool
 ) -> None:
-    opens: list[upload_pb2.Upload] = []
-
-    async def strike() -> None:
-        if redis_too and opens and await world.sessions.get(world.grant(opens[0]).sid):
-            await world.lose_row(opens[0])
-        raise fault
-
-    getattr(world.objects, when)(operation, *[skip] * nth, strike)
-    upload = await opened(world)
-    opens.append(upload)
+    trouble = Trouble(world, operation, when, nth, fault, redis_too)
+    trouble.upload = upload = await opened(world)
     await repeated(world, lambda: world.send(upload, [1]))
     aborted = await repeated(world, lambda: world.abort(upload))
+    trouble.over = True
     assert aborted.state == upload_pb2.UPLOAD_STATE_ABORTED
     assert await nothing_left_open(world, upload)
     assert await world.objects.head(world.grant(upload)) is None
@@ -125,7 +140,7 @@ async def test_the_janitor_alone_ends_what_a_dead_worker_left(
 ) -> None:
     upload = await opened(world)
     await world.send(upload)
-    getattr(world.objects, when)(operation, *[skip] * nth, failing(RuntimeError("dies")))
+    trouble = Trouble(world, operation, when, nth, DEATH)
     for name in ("Complete", "Abort"):
         try:
             await call(world.stub, name, ABOUT_AN_UPLOAD[name](upload.id))
@@ -134,6 +149,7 @@ async def test_the_janitor_alone_ends_what_a_dead_worker_left(
     for _ in range(8):
         world.clock.advance(2 * 24 * 3600)
         await world.service.janitor.sweep()
+    trouble.over = True
     there = await world.objects.head(world.grant(upload)) is not None
     assert await nothing_left_open(world, upload)
     assert await world.state(upload) == ("COMPLETED" if there else "ABORTED")

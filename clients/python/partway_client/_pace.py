@@ -19,6 +19,7 @@ class Pace:
     `random` gives floats from 0 to 1. A connection on which nothing moves for `stall_seconds` is
     given up. A part is given up after `part_tries` failed tries in a row during which no part was
     finished; a call after `call_tries`, or `first_call_tries` if the service never answered yet.
+    With the waits between them, parts and calls outlast an outage of two minutes.
     """
 
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
@@ -26,16 +27,17 @@ class Pace:
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = _now
     stall_seconds: float = 60.0
-    part_tries: int = 8
-    call_tries: int = 8
+    part_tries: int = 20
+    call_tries: int = 24
     first_call_tries: int = 4
 
     async def back_off(self, tries: int, *, base: float, cap: float, at_least: float = 0.0) -> None:
-        """Wait before the next try, after `tries` have failed: exponential, with full jitter.
+        """Wait before the next try, after `tries` have failed: exponential, with equal jitter.
 
-        https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/. `at_least` is
+        https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/. Not full jitter:
+        by bad luck that spends all tries within a few seconds of an outage. `at_least` is
         what the other side asked for, in seconds; the jitter comes on top, so that callers which
         were told the same do not come back together.
         """
         longest = min(cap, base * 2 ** (tries - 1))
-        await self.sleep(at_least + self.random() * longest)
+        await self.sleep(at_least + (1 + self.random()) * longest / 2)

@@ -20,6 +20,7 @@ from botocore.exceptions import (
     HTTPClientError,
     MetadataRetrievalError,
     NoCredentialsError,
+    ParamValidationError,
     PartialCredentialsError,
 )
 from botocore.exceptions import (
@@ -317,6 +318,8 @@ class S3Objects:
                         f"backend {self._name!r}, bucket {bucket!r}: {problem}"
                     ) from exc
                 raise
+            except ParamValidationError as exc:
+                raise ValueError(f"{bucket!r} is no name that a bucket can have") from exc
 
     async def aclose(self) -> None:
         await self._resources.aclose()

@@ -19,7 +19,7 @@ from partway_server.sessions.base import Cursor
 from partway_server.settling import ExpectedPart
 from partway_server.uploads import AbortReason, Checksum, State, Upload
 
-STREAM_BATCH = 48
+STREAM_BATCH = 64
 """Parts in one message of the stream: large enough that messages cost little, small enough that
 other calls do not wait for one (see bench/README.md)."""
 

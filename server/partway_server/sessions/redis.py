@@ -51,19 +51,27 @@ _UNAVAILABLE_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
 def connect(url: str, *, max_connections: int = 64) -> Redis:
     """A client for redis://, rediss:// or unix:// that would rather fail than make a call wait.
 
-    Connects when first used. Options in the query of the URL go before those here.
+    Connects when first used. Options in the query of the URL go before those here. Raises
+    ValueError if the URL, or an option in it, is none.
     """
+    # A unix socket has nobody at the other end who could be gone without a word.
+    tcp = (
+        {} if url.startswith("unix:") else {"socket_connect_timeout": 1.0, "socket_keepalive": True}
+    )
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,
         timeout=0.5,
         socket_timeout=1.0,
-        socket_connect_timeout=1.0,
-        socket_keepalive=True,
         retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), retries=2),
         # After a failover: the retry connects anew, to where the name points by then.
         retry_on_error=[exceptions.ReadOnlyError],
+        **tcp,
     )
+    try:
+        pool.connection_class(**pool.connection_kwargs)
+    except TypeError as exc:
+        raise ValueError("an option in the query of the URL is unknown") from exc
     return Redis.from_pool(pool)
 
 
@@ -220,6 +228,8 @@ class RedisSessions:
             memory = await self._answer(self._redis.info("memory"))
         except exceptions.NoPermissionError as exc:
             raise ValueError("the Redis user may not run PING and INFO: add +ping +info") from exc
+        except exceptions.ResponseError as exc:
+            raise ValueError(f"Redis does not take the URL: {exc}") from exc
         except SessionsUnavailable as exc:
             if isinstance(exc.__cause__, exceptions.AuthenticationError):
                 raise ValueError("Redis refuses the user name or password of its URL") from exc
