@@ -12,27 +12,33 @@ waits for such work and runs out of time answers COMPLETING, and the work goes o
 """
 
 import asyncio
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 
-import msgpack
-
 from partway_server import errors
 from partway_server.clock import Clock
-from partway_server.errors import InvalidRequest, UploadNotActive, Violation
+from partway_server.errors import UploadNotActive
 from partway_server.loading import Loader
 from partway_server.objects.base import MultipartNotFound, Objects, Presigner, StoredPart
 from partway_server.opening import Opener, Turn, Wanted
+from partway_server.parts import (
+    ExpectedPart,
+    as_planned,
+    check_checksums,
+    check_expected,
+    check_ranges,
+    manifest_of,
+    refusal,
+)
 from partway_server.plan import Plan, runs, unroll
 from partway_server.policy import Policy
 from partway_server.sealing import Sealer
 from partway_server.sessions.base import Cursor, Sessions
-from partway_server.settling import ExpectedPart, Settler, Sleep, as_planned
+from partway_server.settling import Settler, Sleep
 from partway_server.tasks import Tasks
-from partway_server.uploads import AbortReason, Caller, Checksum, State, Upload
+from partway_server.uploads import AbortReason, Caller, State, Upload
 
 _POLL_SECONDS = 0.25
 
@@ -134,18 +140,18 @@ class Coordinator:
         policy = self._policies.get(grant.policy)
         checksums = selection.checksums or {}
         if selection.ranges:
-            _check_ranges(selection.ranges, grant.plan)
+            check_ranges(selection.ranges, grant.plan)
             ranges = selection.ranges
         else:
             stored = await self._stored(upload)
             held = {part.number for part in as_planned(grant.plan, stored)}
             missing = (n for n in grant.plan.numbers() if n not in held)
             ranges = runs(islice(missing, selection.limit))
-        _check_checksums(grant.checksum, unroll(ranges), checksums)
+        check_checksums(grant.checksum, unroll(ranges), checksums)
         most = policy.max_url_seconds if policy else _ORPHAN_URL_SECONDS
         lifetime = selection.lifetime or timedelta(seconds=policy.url_seconds if policy else most)
         if lifetime.total_seconds() > most:
-            raise _refusal("url_lifetime", f"the policy allows {most} seconds")
+            raise refusal("url_lifetime", f"the policy allows {most} seconds")
         signer = await self._objects.presigner(grant, lifetime, now)
         return Presigned(grant.plan, ranges, checksums, signer)
 
@@ -163,8 +169,8 @@ class Coordinator:
         """
         until = self._clock.now() + wait
         upload = await self._loader.load(caller, upload_id)
-        _check_expected(expected, upload.grant.plan)
-        manifest = _manifest(expected)
+        check_expected(expected, upload.grant.plan)
+        manifest = manifest_of(expected)
         while upload.state is not State.COMPLETED:
             remaining = (until - self._clock.now()).total_seconds()
             work = await self._claim_completion(upload, expected, manifest)
@@ -214,7 +220,10 @@ class Coordinator:
     async def status(
         self, caller: Caller, upload_id: str, *, progress: bool
     ) -> tuple[Upload, Progress | None]:
-        """The Upload, and its progress as storage lists it now. Raises UploadNotFound."""
+        """The Upload, and its progress as storage lists it now, if it is ACTIVE or COMPLETED.
+
+        Raises UploadNotFound.
+        """
         upload = await self._loader.load(caller, upload_id)
         if not progress:
             return upload, None
@@ -222,7 +231,7 @@ class Coordinator:
         if upload.state is State.COMPLETED:
             return upload, Progress(plan.part_count, plan.size_bytes, ())
         if upload.state is not State.ACTIVE:
-            return upload, Progress(0, 0, ())
+            return upload, None
         try:
             held = as_planned(plan, await self._stored(upload))
         except UploadNotActive:
@@ -305,55 +314,3 @@ def _under_way(upload: Upload) -> Upload:
     if upload.state is not State.COMPLETING:
         raise errors.TimedOut
     return upload
-
-
-def _refusal(field: str, description: str) -> InvalidRequest:
-    return InvalidRequest([Violation(field, description)])
-
-
-def _check_ranges(ranges: Iterable[tuple[int, int]], plan: Plan) -> None:
-    wrong = [
-        Violation(f"ranges[{i}]", f"the upload has the parts 1 to {plan.part_count}")
-        for i, (_, last) in enumerate(ranges)
-        if last > plan.part_count
-    ]
-    if wrong:
-        raise InvalidRequest(wrong[:50])
-
-
-def _check_checksums(
-    algorithm: Checksum, numbers: Iterable[int], checksums: Mapping[int, bytes]
-) -> None:
-    if algorithm is Checksum.NONE:
-        if checksums:
-            raise _refusal("checksums", "the upload has no checksum_algorithm")
-        return
-    selected = set(numbers)
-    if absent := runs(sorted(selected - checksums.keys())):
-        raise _refusal("checksums", f"there is none for the parts {_words(absent)}")
-    if other := runs(sorted(checksums.keys() - selected)):
-        raise _refusal("checksums", f"the parts {_words(other)} are not selected")
-    if any(len(value) != algorithm.size_bytes for value in checksums.values()):
-        raise _refusal("checksums", f"{algorithm} is {algorithm.size_bytes} bytes long")
-
-
-def _check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
-    wrong = [
-        Violation(f"parts[{i}].part_number", f"the upload has the parts 1 to {plan.part_count}")
-        for i, part in enumerate(expected)
-        if part.number > plan.part_count
-    ]
-    if wrong:
-        raise InvalidRequest(wrong[:50])
-
-
-def _manifest(expected: Sequence[ExpectedPart]) -> bytes:
-    """Tells one list of parts from another; empty for none."""
-    if not expected:
-        return b""
-    named = sorted((p.number, p.size_bytes, p.etag, p.checksum) for p in expected)
-    return hashlib.sha256(msgpack.packb(named)).digest()
-
-
-def _words(found: Sequence[tuple[int, int]]) -> str:
-    return ", ".join(f"{first}-{last}" for first, last in found[:10])

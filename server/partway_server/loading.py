@@ -6,9 +6,10 @@ from datetime import timedelta
 from partway_server import errors
 from partway_server.clock import Clock
 from partway_server.objects.base import MultipartNotFound, Objects
+from partway_server.parts import as_planned
 from partway_server.sealing import Sealer
 from partway_server.sessions.base import Sessions
-from partway_server.settling import Settler, as_planned
+from partway_server.settling import Settler
 from partway_server.uploads import AbortReason, Caller, Grant, State, Upload
 
 

@@ -143,10 +143,10 @@ def valid_tenant(tenant: str) -> bool:
 def safe_name(name: str) -> str:
     """A form of `name` that is one harmless segment of a key, and still tells a person what it was.
 
-    Letters and digits of any script stay, so do dots, dashes and underscores; runs of anything
-    else become one underscore. At most 200 bytes of UTF-8; the extension survives.
+    Letters, their marks and digits of any script stay, so do dots, dashes and underscores; runs of
+    anything else become one underscore. At most 200 bytes of UTF-8; the extension survives.
     """
-    kept = (c if c.isalnum() or c in "._-" else "_" for c in unicodedata.normalize("NFC", name))
+    kept = (c if _harmless(c) else "_" for c in unicodedata.normalize("NFC", name))
     clean = re.sub(r"_+", "_", re.sub(r"\.{2,}", ".", "".join(kept))).lstrip("._").rstrip("._")
     if not clean:
         return "file"
@@ -154,6 +154,12 @@ def safe_name(name: str) -> str:
     if not stem or len(extension.encode()) > 20:
         return _cut(clean, MAX_NAME_BYTES)
     return _cut(stem, MAX_NAME_BYTES - len(extension.encode()) - 1) + dot + extension
+
+
+def _harmless(character: str) -> bool:
+    # A mark belongs to the letter before it: without its vowels a Hindi word is another one.
+    mark = unicodedata.category(character).startswith("M")
+    return mark or character.isalnum() or character in "._-"
 
 
 def _cut(text: str, max_bytes: int) -> str:

@@ -19,7 +19,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from partway_server import errors
@@ -34,7 +33,7 @@ from partway_server.objects.base import (
     Objects,
     StoredPart,
 )
-from partway_server.plan import Plan, runs
+from partway_server.parts import ExpectedPart, check_parts
 from partway_server.sessions.base import Sessions
 from partway_server.uploads import AbortReason, Grant, State, StoredObject, Upload
 
@@ -52,26 +51,6 @@ logger = logging.getLogger(__name__)
 Sleep = Callable[[float], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedPart:
-    """What a caller says of a part it sent; what is zero or empty is not held against storage."""
-
-    number: int
-    size_bytes: int = 0
-    etag: str = ""
-    checksum: bytes = b""
-
-    def differs(self, stored: StoredPart) -> str:
-        """In words, what is not as expected; "" if nothing."""
-        if self.etag and self.etag != stored.etag:
-            return "another entity tag"
-        if self.size_bytes and self.size_bytes != stored.size_bytes:
-            return "another size"
-        if self.checksum and stored.checksum and self.checksum != stored.checksum:
-            return "another checksum"
-        return ""
-
-
 def proof(grant: Grant, head: Head | None) -> StoredObject | None:
     """The object, if it is surely this Upload's and whole."""
     if head is None or head.write_token != grant.write_token:
@@ -79,36 +58,6 @@ def proof(grant: Grant, head: Head | None) -> StoredObject | None:
     if head.size_bytes != grant.plan.size_bytes:
         return None
     return StoredObject(head.size_bytes, head.etag, head.version_id)
-
-
-def as_planned(plan: Plan, stored: Sequence[StoredPart]) -> list[StoredPart]:
-    """The stored parts that have the number and the size that the plan says."""
-    return [
-        p for p in stored if p.number <= plan.part_count and p.size_bytes == plan.size(p.number)
-    ]
-
-
-def check_parts(
-    sid: str, plan: Plan, stored: Sequence[StoredPart], expected: Sequence[ExpectedPart]
-) -> None:
-    """Hold what storage lists against the plan and the caller's word.
-
-    Raises PartsMissing or PartsMismatch.
-    """
-    found = {part.number: part for part in stored}
-    if missing := runs(n for n in plan.numbers() if n not in found):
-        raise errors.PartsMissing(sid, missing)
-    wrong = {
-        part.number: f"{part.size_bytes} bytes in storage, {plan.size(part.number)} planned"
-        if part.number <= plan.part_count
-        else "not in the plan"
-        for part in set(stored).difference(as_planned(plan, stored))
-    }
-    for part in expected:
-        if difference := part.differs(found[part.number]):
-            wrong.setdefault(part.number, difference)
-    if wrong:
-        raise errors.PartsMismatch(sid, sorted(wrong.items()))
 
 
 class Settler:

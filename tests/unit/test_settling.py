@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from partway_server.errors import PartsMismatch, PartsMissing
 from partway_server.objects.base import Head, StoredPart
+from partway_server.parts import ExpectedPart, as_planned, check_parts
 from partway_server.plan import MIB, Plan
-from partway_server.settling import ExpectedPart, as_planned, check_parts, proof
+from partway_server.settling import proof
 
 from tests.support.uploads import an_upload
 

@@ -20,6 +20,8 @@ _RETRIED_CODES = frozenset(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         # Every RPC is safe to repeat, so one that was lost on its way is repeated too.
         grpc.StatusCode.DEADLINE_EXCEEDED,
+        # A service that stops ends calls like this. What we cancel ourselves never comes here.
+        grpc.StatusCode.CANCELLED,
     }
 )
 _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})

@@ -599,7 +599,9 @@ class StatusResponse(_message.Message):
 
     @_builtins.property
     def progress(self) -> _upload_pb2.Progress:
-        """What storage holds of it, if the view asks for it."""
+        """What storage holds of it, if the view asks for it and the Upload is active or
+        completed.
+        """
 
     def __init__(
         self,

@@ -38,6 +38,8 @@ class UploadServiceStub(object):
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not say who makes it.
     * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
+    * `ABORTED`: Another call is changing the Upload: repeat the call after the
+    time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer. Nothing is lost: repeat the
     call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
@@ -105,6 +107,8 @@ class UploadServiceServicer(object):
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not say who makes it.
     * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
+    * `ABORTED`: Another call is changing the Upload: repeat the call after the
+    time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer. Nothing is lost: repeat the
     call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
@@ -114,9 +118,9 @@ class UploadServiceServicer(object):
     def Initialize(self, request, context):
         """Initialize opens an Upload and says how to cut the file.
 
-        With a request_id, a repeat returns the first Upload, for as long as the
-        service remembers it: until it ends, and then 7 days after it was completed
-        or about a day after it was aborted.
+        With a request_id, a repeat returns the first Upload, whatever has become of
+        it, for as long as the service remembers it: until it ends, and then 7 days
+        after it was completed or half a day after it was aborted.
 
         Errors:
 
@@ -209,7 +213,7 @@ class UploadServiceServicer(object):
 
         * `INVALID_ARGUMENT`: A field is not allowed.
         * `NOT_FOUND`: There is no such Upload.
-        * `FAILED_PRECONDITION`: The Upload is completed or aborted.
+        * `FAILED_PRECONDITION`: The Upload is not active.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -304,6 +308,8 @@ class UploadService(object):
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not say who makes it.
     * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
+    * `ABORTED`: Another call is changing the Upload: repeat the call after the
+    time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer. Nothing is lost: repeat the
     call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.

@@ -25,6 +25,8 @@ class UploadServiceStub:
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not say who makes it.
     * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
+    * `ABORTED`: Another call is changing the Upload: repeat the call after the
+      time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer. Nothing is lost: repeat the
       call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
@@ -35,9 +37,9 @@ class UploadServiceStub:
     Initialize: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.InitializeRequest, _upload_service_pb2.InitializeResponse]
     """Initialize opens an Upload and says how to cut the file.
 
-    With a request_id, a repeat returns the first Upload, for as long as the
-    service remembers it: until it ends, and then 7 days after it was completed
-    or about a day after it was aborted.
+    With a request_id, a repeat returns the first Upload, whatever has become of
+    it, for as long as the service remembers it: until it ends, and then 7 days
+    after it was completed or half a day after it was aborted.
 
     Errors:
 
@@ -110,7 +112,7 @@ class UploadServiceStub:
 
     * `INVALID_ARGUMENT`: A field is not allowed.
     * `NOT_FOUND`: There is no such Upload.
-    * `FAILED_PRECONDITION`: The Upload is completed or aborted.
+    * `FAILED_PRECONDITION`: The Upload is not active.
     """
     Status: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.StatusRequest, _upload_service_pb2.StatusResponse]
     """Status returns the Upload, and its progress if asked.
@@ -143,6 +145,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not say who makes it.
     * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
+    * `ABORTED`: Another call is changing the Upload: repeat the call after the
+      time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer. Nothing is lost: repeat the
       call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
@@ -157,9 +161,9 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_upload_service_pb2.InitializeResponse]:
         """Initialize opens an Upload and says how to cut the file.
 
-        With a request_id, a repeat returns the first Upload, for as long as the
-        service remembers it: until it ends, and then 7 days after it was completed
-        or about a day after it was aborted.
+        With a request_id, a repeat returns the first Upload, whatever has become of
+        it, for as long as the service remembers it: until it ends, and then 7 days
+        after it was completed or half a day after it was aborted.
 
         Errors:
 
@@ -262,7 +266,7 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
 
         * `INVALID_ARGUMENT`: A field is not allowed.
         * `NOT_FOUND`: There is no such Upload.
-        * `FAILED_PRECONDITION`: The Upload is completed or aborted.
+        * `FAILED_PRECONDITION`: The Upload is not active.
         """
 
     @_abc_1.abstractmethod

@@ -1,6 +1,6 @@
 """Between the messages of the proto and the nouns of the service. No decision is taken here."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Protocol
@@ -11,12 +11,12 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.coordinator import Presigned, Progress, Selection
-from partway_server.objects.base import PresignedPart, StoredPart
+from partway_server.objects.base import StoredPart
 from partway_server.opening import Wanted
+from partway_server.parts import ExpectedPart
 from partway_server.policy import Policy
 from partway_server.rpc.validate import MAX_BATCH_PARTS
 from partway_server.sessions.base import Cursor
-from partway_server.settling import ExpectedPart
 from partway_server.uploads import AbortReason, Checksum, State, Upload
 
 STREAM_BATCH = 64
@@ -131,50 +131,57 @@ def limits(policy: Policy) -> pb.Limits:
     return message
 
 
-def write_parts(presigned: Presigned, parts: Iterable[PresignedPart], into: _Parts) -> None:
-    """Append one message for each part, signed as it is asked for.
+class _PartWriter:
+    """Makes the messages of one call, each part signed as it is asked for.
 
     Parts of one size share their headers: what they have in common is made once and copied, which
     costs a quarter of setting every field.
     """
-    plan, expire_time = presigned.plan, timestamp(presigned.signer.expire_time)
-    part_size = plan.part_size_bytes
-    headers, common = None, upload_pb2.PresignedPart()
-    for number, url, its_headers in parts:
-        if its_headers is not headers:
-            headers = its_headers
-            common = upload_pb2.PresignedPart(
-                method="PUT",
-                headers=headers,
-                size_bytes=plan.size(number),
-                expire_time=expire_time,
-            )
-        message = into.add()
-        message.CopyFrom(common)
-        message.part_number = number
-        message.url = url
-        message.offset_bytes = (number - 1) * part_size
+
+    def __init__(self, presigned: Presigned) -> None:
+        self._plan = presigned.plan
+        self._parts = presigned.signer.sign(presigned.numbers, presigned.checksums)
+        self._expire_time = timestamp(presigned.signer.expire_time)
+        self._headers: Mapping[str, str] | None = None
+        self._common = upload_pb2.PresignedPart()
+
+    def write(self, count: int, into: _Parts) -> None:
+        """Append the next `count` parts, or those that are left."""
+        part_size = self._plan.part_size_bytes
+        for number, url, headers in islice(self._parts, count):
+            if headers is not self._headers:
+                self._share(number, headers)
+            message = into.add()
+            message.CopyFrom(self._common)
+            message.part_number = number
+            message.url = url
+            message.offset_bytes = (number - 1) * part_size
+
+    def _share(self, number: int, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+        self._common = upload_pb2.PresignedPart(
+            method="PUT",
+            headers=headers,
+            size_bytes=self._plan.size(number),
+            expire_time=self._expire_time,
+        )
 
 
-def write_all_parts(presigned: Presigned, into: _Parts) -> None:
-    """Append all of them."""
-    write_parts(presigned, _signed(presigned), into)
+def write_parts(presigned: Presigned, into: _Parts) -> None:
+    """Append all parts."""
+    _PartWriter(presigned).write(presigned.count, into)
 
 
 def presign_stream(presigned: Presigned) -> Iterator[pb.PresignPartsResponse]:
     """The messages of a stream. There is always one, and the last says that nothing remains."""
-    remaining, parts = presigned.count, _signed(presigned)
+    writer, remaining = _PartWriter(presigned), presigned.count
     while True:
         remaining = max(remaining - STREAM_BATCH, 0)
         message = pb.PresignPartsResponse(remaining_count=remaining)
-        write_parts(presigned, islice(parts, STREAM_BATCH), message.parts)
+        writer.write(STREAM_BATCH, message.parts)
         yield message
         if not remaining:
             return
-
-
-def _signed(presigned: Presigned) -> Iterator[PresignedPart]:
-    return presigned.signer.sign(presigned.numbers, presigned.checksums)
 
 
 def part(stored: StoredPart) -> upload_pb2.Part:

@@ -54,7 +54,7 @@ class UploadServicer(rpc.UploadServiceServicer):
             # The Upload of a repeated request may be over, or end at this moment.
             with contextlib.suppress(UploadNotActive):
                 presigned = await self._coordinator.presign(caller, response.upload.id, selection)
-                convert.write_all_parts(presigned, response.parts)
+                convert.write_parts(presigned, response.parts)
         return response
 
     async def PresignParts(
@@ -87,7 +87,7 @@ class UploadServicer(rpc.UploadServiceServicer):
             convert.selection(request, validate.MAX_BATCH_PARTS),
         )
         response = pb.BatchPresignPartsResponse()
-        convert.write_all_parts(presigned, response.parts)
+        convert.write_parts(presigned, response.parts)
         return response
 
     async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:

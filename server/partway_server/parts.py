@@ -1,0 +1,114 @@
+"""What callers say of parts, held against the plan and against storage. Pure."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgpack
+
+from partway_server.errors import InvalidRequest, PartsMismatch, PartsMissing, Violation
+from partway_server.objects.base import StoredPart
+from partway_server.plan import Plan, runs
+from partway_server.uploads import Checksum
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedPart:
+    """What a caller says of a part it sent; what is zero or empty is not held against storage."""
+
+    number: int
+    size_bytes: int = 0
+    etag: str = ""
+    checksum: bytes = b""
+
+    def differs(self, stored: StoredPart) -> str:
+        """In words, what is not as expected; "" if nothing."""
+        if self.etag and self.etag != stored.etag:
+            return "another entity tag"
+        if self.size_bytes and self.size_bytes != stored.size_bytes:
+            return "another size"
+        if self.checksum and stored.checksum and self.checksum != stored.checksum:
+            return "another checksum"
+        return ""
+
+
+def as_planned(plan: Plan, stored: Sequence[StoredPart]) -> list[StoredPart]:
+    """The stored parts that have the number and the size that the plan says."""
+    return [
+        p for p in stored if p.number <= plan.part_count and p.size_bytes == plan.size(p.number)
+    ]
+
+
+def check_parts(
+    sid: str, plan: Plan, stored: Sequence[StoredPart], expected: Sequence[ExpectedPart]
+) -> None:
+    """Hold what storage lists against the plan and the caller's word.
+
+    Raises PartsMissing or PartsMismatch.
+    """
+    found = {part.number: part for part in stored}
+    if missing := runs(n for n in plan.numbers() if n not in found):
+        raise PartsMissing(sid, missing)
+    wrong = {
+        part.number: f"{part.size_bytes} bytes in storage, {plan.size(part.number)} planned"
+        if part.number <= plan.part_count
+        else "not in the plan"
+        for part in set(stored).difference(as_planned(plan, stored))
+    }
+    for part in expected:
+        if difference := part.differs(found[part.number]):
+            wrong.setdefault(part.number, difference)
+    if wrong:
+        raise PartsMismatch(sid, sorted(wrong.items()))
+
+
+def refusal(field: str, description: str) -> InvalidRequest:
+    return InvalidRequest([Violation(field, description)])
+
+
+def check_ranges(ranges: Iterable[tuple[int, int]], plan: Plan) -> None:
+    wrong = [
+        Violation(f"ranges[{i}]", f"the upload has the parts 1 to {plan.part_count}")
+        for i, (_, last) in enumerate(ranges)
+        if last > plan.part_count
+    ]
+    if wrong:
+        raise InvalidRequest(wrong[:50])
+
+
+def check_checksums(
+    algorithm: Checksum, numbers: Iterable[int], checksums: Mapping[int, bytes]
+) -> None:
+    if algorithm is Checksum.NONE:
+        if checksums:
+            raise refusal("checksums", "the upload has no checksum_algorithm")
+        return
+    selected = set(numbers)
+    if absent := runs(sorted(selected - checksums.keys())):
+        raise refusal("checksums", f"there is none for the parts {_words(absent)}")
+    if other := runs(sorted(checksums.keys() - selected)):
+        raise refusal("checksums", f"the parts {_words(other)} are not selected")
+    if any(len(value) != algorithm.size_bytes for value in checksums.values()):
+        raise refusal("checksums", f"{algorithm} is {algorithm.size_bytes} bytes long")
+
+
+def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
+    wrong = [
+        Violation(f"parts[{i}].part_number", f"the upload has the parts 1 to {plan.part_count}")
+        for i, part in enumerate(expected)
+        if part.number > plan.part_count
+    ]
+    if wrong:
+        raise InvalidRequest(wrong[:50])
+
+
+def manifest_of(expected: Sequence[ExpectedPart]) -> bytes:
+    """Tells one list of parts from another; empty for none."""
+    if not expected:
+        return b""
+    named = sorted((p.number, p.size_bytes, p.etag, p.checksum) for p in expected)
+    return hashlib.sha256(msgpack.packb(named)).digest()
+
+
+def _words(found: Sequence[tuple[int, int]]) -> str:
+    return ", ".join(f"{first}-{last}" for first, last in found[:10])
