@@ -1,9 +1,9 @@
 """The composition root: the only place that constructs. Starts, drains, stops.
 
 The order at the end matters. First the health service says NOT_SERVING, and load balancers get
-`drain_seconds` to see it. Then no more calls are taken, and those in progress get `grace_seconds`.
-Then the detached tasks are waited for, since they may be in the middle of a Complete. Only then do
-the connections to storage and Redis go.
+`drain_seconds` to see it. Then no more calls are taken. Those in progress and, after them, the
+detached tasks, which may be in the middle of a Complete, share `grace_seconds`. Only then do the
+connections to storage and Redis go.
 """
 
 import asyncio
@@ -123,7 +123,14 @@ def build(
         reflect=settings.reflection,
         share_port=share_port,
     )
-    janitor = Janitor(sessions=sessions, objects=objects, settler=settler, clock=clock, lease=lease)
+    janitor = Janitor(
+        sessions=sessions,
+        objects=objects,
+        settler=settler,
+        tasks=tasks,
+        clock=clock,
+        lease=lease,
+    )
     return Service(server, janitor, tasks)
 
 
@@ -168,11 +175,17 @@ async def run(
             await service.server.leave()
             await asyncio.sleep(settings.drain_seconds)
         finally:
-            await service.server.stop(settings.grace_seconds)
             janitor.cancel()
             await asyncio.wait({janitor})
-            await service.tasks.drain(settings.grace_seconds)
+            await _finish(service, settings.grace_seconds)
     logger.info("stopped")
+
+
+async def _finish(service: Service, grace_seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + grace_seconds
+    await service.server.stop(grace_seconds)
+    await service.tasks.drain(max(0.0, end - loop.time()))
 
 
 @contextlib.asynccontextmanager
@@ -221,17 +234,12 @@ async def _check(sessions: Sessions, objects: Objects, policies: Mapping[str, Po
         raise StartError(str(error)) from error
     except SessionsUnavailable as error:
         raise StartError("Redis does not answer; check PARTWAY_REDIS_URL") from error
-    if not objects.capabilities.metadata_round_trip:
-        raise StartError(
-            "this backend does not keep metadata, so no outcome could be proven;"
-            " choose another storage, or another record with PARTWAY_BACKEND"
-        )
     for bucket in sorted({policy.bucket for policy in policies.values()}):
         try:
             await objects.check(bucket)
         except ValueError as error:
             raise StartError(
-                f"{error}; check PARTWAY_BUCKET, PARTWAY_S3_REGION and the credentials"
+                f"{error}; look at PARTWAY_BUCKET, the PARTWAY_S3_ settings and the credentials"
             ) from error
         except StorageUnavailable as error:
             raise StartError("storage does not answer; check PARTWAY_S3_ENDPOINT") from error

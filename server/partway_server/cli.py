@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+import uvloop
 
 from partway_server import __version__
 from partway_server.children import ChildError
 from partway_server.logs import configure_logging
 from partway_server.objects.capabilities import KNOWN
+from partway_server.setting_values import is_address
 from partway_server.settings import (
     Settings,
     SettingsError,
@@ -26,6 +28,8 @@ from partway_server.settings import (
 from partway_server.workers import supervise
 
 Command = Callable[..., None]
+
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -103,7 +107,7 @@ def _serve(settings: Settings, *, share_port: bool) -> None:
     from partway_server import app
 
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_signal(settings, share_port=share_port))
     except app.StartError as error:
         _fail(1, str(error))
@@ -122,14 +126,6 @@ async def _until_signal(settings: Settings, *, share_port: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     await app.run(settings, stop=stop, share_port=share_port)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 @main.command("settings")
@@ -206,8 +202,11 @@ def health(address: str | None, timeout: float) -> None:
 
     if address is None:
         settings, _ = Settings.examine(os.environ, backends=KNOWN)
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-        address = f"{host}:{settings.port}"
+        if not is_address(settings.address):
+            _fail(2, f"PARTWAY_ADDRESS: {settings.address!r} is not host:port")
+        # What listens on every address is asked on one.
+        host, _, port = settings.address.rpartition(":")
+        address = f"{_LOOPBACK.get(host, host)}:{port}"
     if not serving(address, timeout):
         _fail(1, f"{address} does not say that it is serving")
     click.echo(f"{address} is serving")

@@ -257,7 +257,7 @@ class Coordinator:
         page, following = await self._sessions.list_uploads(
             caller, state=state, fingerprint=fingerprint, before=before, limit=limit
         )
-        return [u for u in page if u.grant.single or u.grant.multipart_id], following
+        return [u for u in page if u.grant.opened], following
 
     def _active(self, upload: Upload) -> Upload:
         if upload.state is not State.ACTIVE:

@@ -8,19 +8,23 @@ decides nothing.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from partway_server import errors
 from partway_server.clock import Clock
 from partway_server.objects.base import MultipartNotFound, Objects
+from partway_server.opening import OPENING_LEASES
 from partway_server.sessions.base import Sessions
 from partway_server.settling import Settler
+from partway_server.tasks import Tasks
 from partway_server.uploads import AbortReason, State, Upload
 
 BATCH = 100
 
 _AGAIN = timedelta(minutes=5)
+_LANES = 4
+_PATIENCE_SECONDS = 60
 
 logger = logging.getLogger(__name__)
 
@@ -34,64 +38,100 @@ class Janitor:
         sessions: Sessions,
         objects: Objects,
         settler: Settler,
+        tasks: Tasks,
         clock: Clock,
         lease: timedelta,
     ) -> None:
         self._sessions = sessions
         self._objects = objects
         self._settler = settler
+        self._tasks = tasks
         self._clock = clock
         self._lease = lease
 
     async def run(self, period_seconds: float, stop: asyncio.Event) -> None:
-        """Sweep every `period_seconds` until `stop` is set."""
+        """Sweep every `period_seconds` until `stop` is set, whatever becomes of one sweep.
+
+        Cancelling it ends the waiting alone: what was begun for an Upload goes on as a detached
+        task.
+        """
         while not stop.is_set():
             try:
                 while len(await self.sweep()) == BATCH and not stop.is_set():
                     pass
             except errors.SessionsUnavailable:
                 logger.warning("the janitor cannot reach the session store; it tries again")
+            except Exception:
+                logger.exception("a sweep of the janitor failed; it tries again")
             try:
                 await asyncio.wait_for(stop.wait(), period_seconds)
             except TimeoutError:
                 continue
 
     async def sweep(self) -> Sequence[str]:
-        """Deal with at most 100 due Uploads; returns their sids."""
+        """Deal with at most 100 due Uploads, four at a time; returns their sids."""
         due = await self._sessions.take_due(BATCH, _AGAIN)
-        for sid in due:
-            try:
-                await self._tend(sid)
-            except errors.UploadError as error:
-                # It comes up again in five minutes, or with the due time of its new state.
-                logger.info("upload %s: %s", sid, error)
-            except Exception:
-                logger.exception("upload %s: the janitor failed", sid)
+        left = iter(due)
+        await asyncio.gather(*(self._lane(left) for _ in range(_LANES)))
         return due
+
+    async def _lane(self, left: Iterator[str]) -> None:
+        for sid in left:
+            # A Complete may take minutes: the lane goes on, and so does the Complete.
+            await asyncio.wait({self._tasks.start(self._attempt(sid))}, timeout=_PATIENCE_SECONDS)
+
+    async def _attempt(self, sid: str) -> None:
+        try:
+            await self._tend(sid)
+        except errors.UploadError as error:
+            # It comes up again in five minutes, or with the due time of its new state.
+            logger.info("upload %s: %s", sid, error)
+        except Exception:
+            logger.exception("upload %s: the janitor failed", sid)
 
     async def _tend(self, sid: str) -> None:
         upload = await self._sessions.get(sid)
         if upload is None:
             return
-        expired = upload.grant.expire_time <= self._clock.now()
-        # ABORTING with a reason is a burial that was broken off.
-        aborted_before = upload.abort_reason is not None
         if upload.state is State.COMPLETED:
             await self._settler.discard_strays(upload.grant)
             await self._sessions.remove(sid, upload.epoch)
         elif upload.state is State.COMPLETING:
-            if claimed := await self._claim(sid, State.COMPLETING):
-                await self._settler.complete(claimed, resumed=True)
-        elif upload.state is State.ABORTED or (upload.state is State.ABORTING and aborted_before):
+            await self._complete(sid)
+        elif not upload.grant.opened:
+            await self._remove_unopened(upload)
+        elif upload.state is State.ABORTED or upload.abort_reason is not None:
+            # ABORTING with a reason is a burial that was broken off.
             if claimed := await self._claim(sid, State.ABORTING):
                 await self._settler.bury(claimed)
-        elif upload.state is State.INITIATING and await self._handed_out(upload):
+        else:
+            await self._abort(upload)
+
+    async def _complete(self, sid: str) -> None:
+        if claimed := await self._claim(sid, State.COMPLETING):
+            if claimed.manifest:
+                # Only its caller knows the parts it named, and is to ask for it again.
+                await self._settler.settle(claimed)
+            else:
+                await self._settler.complete(claimed, resumed=True)
+
+    async def _abort(self, upload: Upload) -> None:
+        expired = upload.grant.expire_time <= self._clock.now()
+        if upload.state is State.ACTIVE and not expired:
             return
-        elif upload.state is not State.ACTIVE or expired:
-            if claimed := await self._claim(sid, State.ABORTING):
-                reason = AbortReason.EXPIRED if expired else AbortReason.REQUESTED
-                outcome = await self._settler.abort(claimed, reason)
-                logger.info("upload %s: %s (%s)", sid, outcome.state, reason)
+        if claimed := await self._claim(upload.sid, State.ABORTING):
+            reason = AbortReason.EXPIRED if expired else AbortReason.REQUESTED
+            outcome = await self._settler.abort(claimed, reason)
+            logger.info("upload %s: %s (%s)", upload.sid, outcome.state, reason)
+
+    async def _remove_unopened(self, upload: Upload) -> None:
+        """Nobody has its id, so nothing is to be remembered of it."""
+        left_to_caller = upload.grant.create_time + OPENING_LEASES * self._lease
+        if self._clock.now() < left_to_caller or await self._handed_out(upload):
+            return
+        if claimed := await self._claim(upload.sid, State.ABORTING):
+            await self._settler.forget_unopened(claimed)
+            logger.info("upload %s: was never opened, and is forgotten", upload.sid)
 
     async def _claim(self, sid: str, target: State) -> Upload | None:
         claimed, granted = await self._sessions.claim(sid, target, self._lease)

@@ -47,6 +47,10 @@ class Loader:
         row = await self._sessions.get(grant.sid)
         if row is None:
             return await self._rebuild(grant)
+        if row.grant.write_token != grant.write_token:
+            # Redis lost the first row, and the same request was initialized anew: two Uploads with
+            # one sid. They have keys of their own; the older goes on in a row of its own, too.
+            return await self.row(replace(grant, sid=grant.write_token))
         if row.state is State.INITIATING:
             return await self._catch_up(row, grant)
         return row
@@ -80,7 +84,6 @@ class Loader:
         claimed, granted = await self._sessions.claim(row.sid, State.INITIATING, self._lease)
         if claimed is None or not granted:
             raise errors.UploadBusy(row.sid)
-        # Of a repeated Initialize the row may have a write token that this object will not carry.
-        active = replace(claimed, grant=grant).activated(grant.multipart_id)
+        active = claimed.activated(grant.multipart_id)
         await self._sessions.finish(active, grant.expire_time)
         return active

@@ -51,6 +51,11 @@ class Wanted:
         return hashlib.sha256(msgpack.packb(fields)).digest()
 
 
+OPENING_LEASES = 4
+"""How many leases after its Initialize an Upload that was never opened is left to its caller, who
+may come back for it with the same request_id."""
+
+
 class Turn(Enum):
     """What a call to Initialize is to do about the Upload it met."""
 
@@ -87,8 +92,7 @@ class Opener:
         Raises InvalidRequest, RequestIdReused, UploadBusy.
         """
         upload = self._new_upload(caller, wanted)
-        # Long enough for a caller to come back for it before the janitor discards it.
-        due = self._clock.now() + 4 * self._lease
+        due = self._clock.now() + OPENING_LEASES * self._lease
         if upload.state is State.ACTIVE:
             due = upload.grant.expire_time
         row, ours = await self._sessions.insert(upload, due, self._lease)
@@ -97,6 +101,9 @@ class Opener:
         if not _same_request(row, upload):
             raise errors.RequestIdReused(wanted.request_id)
         if row.state is not State.INITIATING:
+            if not row.grant.opened:
+                # The janitor is removing it; after that the request is a new one.
+                raise errors.UploadBusy(row.sid)
             return row, Turn.LEAVE
         claimed, granted = await self._sessions.claim(row.sid, State.INITIATING, self._lease)
         if claimed is None or not granted:
@@ -131,7 +138,7 @@ class Opener:
             raise InvalidRequest([Violation("policy", "there is no such policy")])
         plan = self._check_wanted(policy, wanted)
         now = self._clock.now().replace(microsecond=0)
-        sid = self._sid(caller, wanted.request_id)
+        sid, write_token = self._sid(caller, wanted.request_id), self._random_bytes(16).hex()
         capabilities = self._objects.capabilities
         most = min(policy.single_put_max_bytes, capabilities.limits.max_part_bytes)
         # An empty part is not portable, so an empty file is one PUT everywhere. Otherwise a PUT
@@ -148,12 +155,13 @@ class Opener:
             policy=policy.name,
             backend=self._backend,
             bucket=policy.bucket,
-            key=policy.key(caller, sid, wanted.file_name, now),
+            # If Redis forgets the Upload, its sid may come again. Its key may not.
+            key=policy.key(caller, f"{sid}-{write_token[:8]}", wanted.file_name, now),
             single=single,
             plan=plan,
             content_type=wanted.content_type,
             checksum=wanted.checksum,
-            write_token=self._random_bytes(16).hex(),
+            write_token=write_token,
             create_time=now,
             expire_time=now + timedelta(seconds=policy.upload_seconds),
             metadata=wanted.metadata if single else {},

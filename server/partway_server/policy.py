@@ -23,6 +23,8 @@ MAX_URL_SECONDS = 7 * 24 * 3600
 """The longest life of a SigV4 URL
 (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html)."""
 
+MAX_UPLOAD_SECONDS = 365 * 24 * 3600
+
 _POLICY_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _TENANT = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
 _LONGEST = {
@@ -66,6 +68,12 @@ class Policy:
             )
         if self.upload_seconds < self.url_seconds:
             raise ValueError(f"policy {self.name!r}: upload_seconds is shorter than url_seconds")
+        if self.upload_seconds > MAX_UPLOAD_SECONDS:
+            raise ValueError(
+                f"policy {self.name!r}: upload_seconds is more than {MAX_UPLOAD_SECONDS}, a year"
+            )
+        if not self.content_types:
+            raise ValueError(f'policy {self.name!r}: content_types is empty; ["*"] allows all')
 
     @classmethod
     def from_mapping(cls, name: str, rules: Mapping[str, Any]) -> Self:
@@ -114,6 +122,8 @@ def _template_problem(template: str) -> str:
         return (
             "needs {tenant}, {date} and {sid}, so that tenants stay apart and no key is used twice"
         )
+    if any(unicodedata.category(character) == "Cc" for character in template):
+        return "has a control character"
     if {"", ".", ".."} & set(template.split("/")):
         return "has a segment that is empty or a dot"
     if len(template.format_map(_LONGEST).encode()) > MAX_KEY_BYTES:

@@ -5,17 +5,22 @@ and the README are made from it.
 """
 
 import base64
-import binascii
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
-_SEALING_KEY_BYTES = 64
-_REDIS_SCHEMES = ("redis", "rediss", "unix")
-_HIDDEN = "***"
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
+from partway_server.setting_values import (
+    HIDDEN,
+    SEALING_KEY_BYTES,
+    is_address,
+    is_origin,
+    is_redis_url,
+    is_sealing_key,
+    parsed,
+    sealing_keys,
+    text,
+    without_password,
+)
 
 
 class SettingsError(Exception):
@@ -27,10 +32,22 @@ class SettingsError(Exception):
 
 
 def _setting(
-    default: Any, why: str, *, secret: bool = False, choices: Collection[str] = (), unset: str = ""
+    default: Any,
+    why: str,
+    *,
+    secret: bool = False,
+    choices: Collection[str] = (),
+    unset: str = "",
+    bounds: tuple[int, int] | None = None,
 ) -> Any:
-    """`unset` says in words what an empty default comes to."""
-    metadata = {"why": why, "secret": secret, "choices": tuple(choices), "unset": unset}
+    """`unset` says in words what an empty default comes to; `bounds` are those of a number."""
+    metadata = {
+        "why": why,
+        "secret": secret,
+        "choices": tuple(choices),
+        "unset": unset,
+        "bounds": bounds,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -81,21 +98,37 @@ class Settings:
         choices=("none", "metadata"),
     )
     reflection: bool = _setting(False, "Whether the server tells its API to tools like grpcurl.")
-    workers: int = _setting(1, "How many processes share the port, about one for each core.")
+    workers: int = _setting(
+        1, "How many processes share the port, about one for each core.", bounds=(1, 256)
+    )
     max_concurrent_calls: int = _setting(
-        512, "How many calls a process works on; more are turned away at once."
+        512, "How many calls a process works on; more are turned away at once.", bounds=(1, 65536)
     )
     call_timeout_seconds: float = _setting(
-        30.0, "How long a call may take where the caller sets no deadline of its own."
+        30.0,
+        "How long a unary call may take, and a stream until its first message, whatever deadline"
+        " the caller sets.",
+        bounds=(1, 600),
     )
+    # A command to Redis may take 2.5 s with its retries, and a lease must outlast it.
     lease_seconds: float = _setting(
-        30.0, "How long an Upload stays with a process that is gone before another takes over."
+        30.0,
+        "How long an Upload stays with a process that is gone before another takes over.",
+        bounds=(3, 600),
     )
-    janitor_seconds: float = _setting(30.0, "How often to look for Uploads that were left behind.")
+    janitor_seconds: float = _setting(
+        30.0, "How often to look for Uploads that were left behind.", bounds=(1, 3600)
+    )
     drain_seconds: float = _setting(
-        5.0, "How long NOT_SERVING is shown before the server stops, for load balancers to see it."
+        5.0,
+        "How long NOT_SERVING is shown before the server stops, for load balancers to see it.",
+        bounds=(0, 600),
     )
-    grace_seconds: float = _setting(20.0, "How long calls in progress may run on at the end.")
+    grace_seconds: float = _setting(
+        20.0,
+        "How long calls in progress, and work that outlives its call, may run on at the end.",
+        bounds=(0, 3600),
+    )
     log_level: str = _setting(
         "info", "How much is logged.", choices=("debug", "info", "warning", "error")
     )
@@ -136,7 +169,7 @@ class Settings:
             if given == "":
                 continue
             try:
-                values[setting.name] = _parsed(setting, given)
+                values[setting.name] = parsed(setting.type, setting.metadata["choices"], given)
             except ValueError as error:
                 problems.append(f"{_named(setting.name)}: {error}")
         settings = cls(**values)._with_defaults()
@@ -163,7 +196,7 @@ class Settings:
 
     def sealing_key_bytes(self) -> list[bytes]:
         """The sealing keys, decoded."""
-        return [base64.b64decode(key, validate=True) for key in _keys(self.sealing_keys)]
+        return [base64.b64decode(key, validate=True) for key in sealing_keys(self.sealing_keys)]
 
     def shown(self) -> dict[str, Any]:
         """The values by name, with secrets hidden."""
@@ -192,13 +225,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def default_text(setting: Field[Any]) -> str:
     """The default for a person to read."""
-    return setting.metadata["unset"] or _text(setting.default)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return setting.metadata["unset"] or text(setting.default)
 
 
 def _named(name: str) -> str:
@@ -206,49 +233,10 @@ def _named(name: str) -> str:
     return " or ".join(filter(None, (variable(name), flag(setting))))
 
 
-def _parsed(setting: Field[Any], given: Any) -> Any:
-    """`given`, mostly text, as the type of the setting. Raises ValueError, in words."""
-    if setting.type is bool:
-        return given if isinstance(given, bool) else _bool(given)
-    if setting.type is int or setting.type is float:
-        try:
-            return setting.type(given)
-        except ValueError:
-            kind = "a whole number" if setting.type is int else "a number"
-            raise ValueError(f"{given!r} is not {kind}") from None
-    choices = setting.metadata["choices"]
-    if choices and given not in choices:
-        raise ValueError(f"{given!r} is not one of {', '.join(choices)}")
-    return given
-
-
-def _bool(given: str) -> bool:
-    if given.lower() in _TRUE | _FALSE:
-        return given.lower() in _TRUE
-    raise ValueError(f"{given!r} is neither true nor false")
-
-
 def _shown(setting: Field[Any], value: Any) -> Any:
     if setting.metadata["secret"]:
-        return value and _HIDDEN
-    return _without_password(value) if setting.name == "redis_url" else value
-
-
-def _without_password(url: str) -> str:
-    """`url` with its password hidden, whether it stands before the host or in the query."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return _HIDDEN
-    if parts.scheme not in _REDIS_SCHEMES:
-        return url and _HIDDEN
-    userinfo, at, host = parts.netloc.rpartition("@")
-    user, colon, _ = userinfo.partition(":")
-    query = [(k, _HIDDEN if k == "password" else v) for k, v in parse_qsl(parts.query)]
-    return parts._replace(
-        netloc=f"{user}:{_HIDDEN}{at}{host}" if colon else parts.netloc,
-        query=urlencode(query, safe="*/"),
-    ).geturl()
+        return value and HIDDEN
+    return without_password(value) if setting.name == "redis_url" else value
 
 
 def _problems(settings: Settings, backends: Collection[str]) -> Iterator[str]:
@@ -266,7 +254,7 @@ def _missing(settings: Settings) -> Iterator[str]:
     hints = {
         "bucket": "the name of a bucket that exists",
         "redis_url": "for example redis://127.0.0.1:6379/0",
-        "sealing_keys": f"make one with: openssl rand -base64 {_SEALING_KEY_BYTES} | tr -d '\\n'",
+        "sealing_keys": f"make one with: openssl rand -base64 {SEALING_KEY_BYTES} | tr -d '\\n'",
     }
     for name, hint in hints.items():
         if not getattr(settings, name):
@@ -274,28 +262,16 @@ def _missing(settings: Settings) -> Iterator[str]:
 
 
 def _bad_addresses(settings: Settings) -> Iterator[str]:
-    host, colon, port = settings.address.rpartition(":")
-    if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
+    if not is_address(settings.address):
         yield f"{_named('address')}: {settings.address!r} is not host:port"
-    elif int(port) == 0 and settings.workers > 1:
+    elif settings.port == 0 and settings.workers > 1:
         yield f"{_named('address')}: several workers need a port to share, not 0"
     for name in ("s3_endpoint", "s3_public_endpoint"):
-        if (url := getattr(settings, name)) and not _is_origin(url):
+        if (url := getattr(settings, name)) and not is_origin(url):
             yield f"{_named(name)}: {url!r} is not http://HOST or https://HOST, with a port or not"
     # The URL itself stays out of the text: it may hold a password.
-    if settings.redis_url and settings.redis_url.partition("://")[0] not in _REDIS_SCHEMES:
+    if settings.redis_url and not is_redis_url(settings.redis_url):
         yield f"{_named('redis_url')}: does not begin with redis://, rediss:// or unix://"
-
-
-def _is_origin(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        # Reading the port checks it.
-        bare = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username
-    return bare and parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
 
 
 def _bad_credentials(settings: Settings) -> Iterator[str]:
@@ -305,33 +281,19 @@ def _bad_credentials(settings: Settings) -> Iterator[str]:
         yield f"{_named('s3_access_key')} is not set, but the secret key is"
     if settings.s3_session_token and not settings.s3_access_key:
         yield f"{_named('s3_access_key')} is not set, but the session token is"
-    for number, key in enumerate(_keys(settings.sealing_keys), 1):
-        if not _is_sealing_key(key):
+    for number, key in enumerate(sealing_keys(settings.sealing_keys), 1):
+        if not is_sealing_key(key):
             yield (
-                f"{_named('sealing_keys')}: key {number} is not base64 of"
-                f" {_SEALING_KEY_BYTES} bytes"
+                f"{_named('sealing_keys')}: key {number} is not base64 of {SEALING_KEY_BYTES} bytes"
             )
-
-
-def _keys(text: str) -> list[str]:
-    # Without white space: openssl breaks lines.
-    return "".join(text.split()).split(",") if text else []
-
-
-def _is_sealing_key(text: str) -> bool:
-    try:
-        return len(base64.b64decode(text, validate=True)) == _SEALING_KEY_BYTES
-    except binascii.Error:
-        return False
 
 
 def _bad_numbers(settings: Settings) -> Iterator[str]:
     for setting in fields(settings):
-        value = getattr(settings, setting.name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if (bounds := setting.metadata["bounds"]) is None:
             continue
-        # Not draining, and no grace, are choices; anything else of zero would stand still.
-        may_be_zero = setting.name in ("drain_seconds", "grace_seconds")
-        if not (0 <= value < float("inf")) or (value == 0 and not may_be_zero):
-            least = "0 or more" if may_be_zero else "more than 0"
-            yield f"{_named(setting.name)}: {_text(value)} is not {least}"
+        least, most = bounds
+        value = getattr(settings, setting.name)
+        # Said this way round, so that nan is refused.
+        if not least <= value <= most:
+            yield f"{_named(setting.name)}: {text(value)} is not between {least} and {most}"

@@ -94,13 +94,13 @@ class Settler:
                 stored = await self._objects.list_parts(upload.grant)
                 check_parts(upload.sid, upload.grant.plan, stored, expected)
             except MultipartNotFound:
-                return await self._done_or_lost(upload, in_flight=resumed)
+                return await self._done_or_lost(upload, in_flight=not upload.grant.single)
             except (errors.PartsMissing, errors.PartsMismatch):
                 await self._finish(upload.reopened())
                 raise
             if upload.grant.single:
                 return await self._done_or_lost(upload, in_flight=False)
-            return await self._join(upload, stored)
+            return await self._join(upload, stored, resumed=resumed)
 
     async def settle(self, upload: Upload) -> Upload:
         """Find out what became of an Upload, claimed COMPLETING, that storage did not know.
@@ -141,6 +141,18 @@ class Settler:
                 await self._objects.delete(upload.grant, head)
             await self._sessions.remove(upload.sid, upload.epoch)
 
+    async def forget_unopened(self, upload: Upload) -> None:
+        """Remove an Upload that the row says was never opened, claimed ABORTING.
+
+        The row may be an old copy, and the Upload long complete: then that is put right instead.
+        """
+        async with self._held(upload):
+            await self._discard(upload.grant)
+            if stored := await self.proven(upload.grant):
+                await self._finish(upload.completed(stored))
+            else:
+                await self._sessions.remove(upload.sid, upload.epoch)
+
     async def discard_strays(self, grant: Grant) -> None:
         """Abort all that is open at the key of an Upload that is over.
 
@@ -160,7 +172,7 @@ class Settler:
             return self._tombstone
         return max(upload.grant.expire_time - self._clock.now(), timedelta())
 
-    async def _join(self, upload: Upload, parts: Sequence[StoredPart]) -> Upload:
+    async def _join(self, upload: Upload, parts: Sequence[StoredPart], *, resumed: bool) -> Upload:
         grant = upload.grant
         for attempt in range(_SEND_ATTEMPTS):
             if attempt:
@@ -171,10 +183,10 @@ class Settler:
                 await self._objects.complete(grant, parts)
             except CompleteRefused as refusal:
                 return await self._refused(upload, refusal)
-            except KeyTaken:
-                return await self._lost_key(upload, AbortReason.OBJECT_EXISTS)
-            except KeyContested:
-                return await self._lost_key(upload, AbortReason.CONFLICT)
+            except (KeyTaken, KeyContested) as rival:
+                # The rival may be our own earlier request, still at work: then it says nothing.
+                if not (attempt or resumed) or await self._other_object(grant):
+                    return await self._lost_key(upload, rival)
             except CompleteUnknown:
                 logger.info("upload %s: storage did not say whether it completed", upload.sid)
             if stored := await self.proven(grant):
@@ -194,14 +206,22 @@ class Settler:
         await self._finish(upload.reopened())
         raise errors.PartsRefused(upload.sid, refusal.code) from refusal
 
-    async def _lost_key(self, upload: Upload, reason: AbortReason) -> Upload:
+    async def _other_object(self, grant: Grant) -> bool:
+        """Whether the object at the key is surely somebody else's."""
+        head = await self._objects.head(grant)
+        return head is not None and head.write_token != grant.write_token
+
+    async def _lost_key(self, upload: Upload, rival: KeyTaken | KeyContested) -> Upload:
         """Somebody has the key. It may be ourselves, by an earlier request whose reply was lost."""
         if stored := await self.proven(upload.grant):
             return await self._finish(upload.completed(stored))
         await self._discard(upload.grant)
-        await self._finish(upload.aborted(reason))
-        if reason is AbortReason.CONFLICT:
+        if stored := await self.proven(upload.grant):
+            return await self._finish(upload.completed(stored))
+        if isinstance(rival, KeyContested):
+            await self._finish(upload.aborted(AbortReason.CONFLICT))
             raise errors.UploadConflict(upload.sid)
+        await self._finish(upload.aborted(AbortReason.OBJECT_EXISTS))
         raise errors.ObjectExists(upload.sid)
 
     async def _done_or_lost(self, upload: Upload, *, in_flight: bool) -> Upload:
@@ -232,11 +252,20 @@ class Settler:
         due = self._clock.now() + self.due(outcome)
         if await self._sessions.finish(outcome, due):
             return outcome
-        # The row is lost, or another claim has come since. What is COMPLETED is proven all the
-        # same; anything else is for that other claim to say.
-        row, _ = await self._sessions.insert(outcome, due)
-        if outcome.state is State.COMPLETED or row == outcome:
+        # The row is lost, or another claim has come since.
+        row, stored = await self._sessions.insert(outcome, due)
+        if stored or (row.state is outcome.state is State.COMPLETED):
             return outcome
+        if outcome.state is State.COMPLETED:
+            # Proven, and so never to be left beside a row that says otherwise: its burial would
+            # remove the object. If somebody works on the row now, the answer waits for them.
+            claimed, granted = await self._sessions.claim(
+                outcome.sid, State.COMPLETING, self._lease
+            )
+            if claimed is not None and granted and outcome.object is not None:
+                done = claimed.completed(outcome.object)
+                if await self._sessions.finish(done, due):
+                    return done
         raise errors.UploadBusy(outcome.sid)
 
     @contextlib.asynccontextmanager
@@ -259,6 +288,7 @@ class Settler:
             try:
                 if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
                     return
-            except errors.SessionsUnavailable:
-                # The lease may run out; the check before the request and the epoch decide then.
-                logger.warning("upload %s: the lease could not be renewed", upload.sid)
+            except Exception:
+                # Whatever it is: the lease may run out, and then the check before the request and
+                # the epoch decide.
+                logger.warning("upload %s: its lease is not renewed", upload.sid, exc_info=True)

@@ -14,6 +14,8 @@ from partway_server.errors import UploadError
 
 T = TypeVar("T")
 
+_CANCEL_SECONDS = 1
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,12 +40,18 @@ class Tasks:
         return task
 
     async def drain(self, timeout_seconds: float) -> None:
-        """Wait for all tasks, but no longer than `timeout_seconds`; leases cover what is left."""
+        """Wait for all tasks, but no longer than `timeout_seconds`; leases cover what is left.
+
+        What is left is cancelled, and has a second to end while its connections are still open.
+        """
         if self._running:
             await asyncio.wait(self._running, timeout=timeout_seconds)
-        for task in tuple(self._running):
+        left = tuple(self._running)
+        for task in left:
             logger.warning("left unfinished at shutdown: %s", task.get_name())
             task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_CANCEL_SECONDS)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -132,6 +132,11 @@ class Grant:
         )
         return packed
 
+    @property
+    def opened(self) -> bool:
+        """Whether storage was told of the Upload; until then its id is in nobody's hands."""
+        return self.single or bool(self.multipart_id)
+
     def with_multipart(self, multipart_id: str) -> Self:
         return replace(self, multipart_id=multipart_id)
 

@@ -268,3 +268,27 @@ async def test_redis_away_after_the_request_loses_nothing(world: World) -> None:
     world.clock.advance(31)
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
     assert world.objects.calls.count("complete") == 1
+
+
+async def test_the_janitor_does_not_complete_with_parts_that_the_caller_refused(
+    world: World,
+) -> None:
+    upload = await world.initialize()
+    await world.send(upload)
+    named = [upload_pb2.Part(part_number=2, etag="0" * 32)]
+    # The worker that found the difference dies before it can say so.
+    world.objects.after("list_parts", failing(RuntimeError("the worker dies here")))
+    assert (await failure(world.complete(upload, parts=named))).code == "INTERNAL"
+    world.clock.advance(60)
+    await world.service.janitor.sweep()
+    assert await world.state(upload) == "ACTIVE"
+    assert (await failure(world.complete(upload, parts=named))).reason == "PARTS_MISMATCH"
+
+
+async def test_a_request_of_our_own_that_is_still_at_work_is_no_rival(world: World) -> None:
+    upload = await world.initialize()
+    await world.send(upload)
+    # The first request is not answered; the second is told that another is at work.
+    world.objects.before("complete", failing(CompleteUnknown()), failing(KeyContested()))
+    assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
+    assert "abort" not in world.objects.calls

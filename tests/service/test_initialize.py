@@ -45,8 +45,9 @@ async def test_the_upload_is_told_whole(world: World) -> None:
     )
     assert upload.expire_time.seconds - upload.create_time.seconds == 6 * 24 * 3600
     day = world.clock.now().strftime("%Y/%m/%d")
-    sid = world.grant(upload).sid
-    assert upload.object.key == f"acme/{day}/{sid}/Ferien_film.mp4"
+    grant = world.grant(upload)
+    segment = f"{grant.sid}-{grant.write_token[:8]}"
+    assert upload.object.key == f"acme/{day}/{segment}/Ferien_film.mp4"
     assert upload.object.uri == f"s3://{upload.object.bucket}/{upload.object.key}"
     assert (upload.object.etag, upload.object.size_bytes) == ("", 0)
     assert response.limits == pb.Limits(

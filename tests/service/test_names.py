@@ -117,7 +117,7 @@ def test_a_subject_stays_in_its_own_segment(name: str, subject: str) -> None:
 async def test_any_name_of_1024_characters_opens_an_upload(world: World, name: str) -> None:
     upload = await world.initialize(1000, file_name=name)
     tenant, *_, sid, last = upload.object.key.split("/")
-    assert (tenant, sid) == ("acme", world.grant(upload).sid)
+    assert (tenant, sid.partition("-")[0]) == ("acme", world.grant(upload).sid)
     assert last
     assert upload.object.uri == f"s3://{upload.object.bucket}/{quote(upload.object.key)}"
 

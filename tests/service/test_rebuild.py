@@ -207,15 +207,34 @@ async def test_an_older_row_meets_the_janitor_first(world: World) -> None:
 # ---- an Initialize repeated after the loss
 
 
-async def test_the_first_id_is_as_good_as_that_of_a_repeated_initialize(world: World) -> None:
+async def test_both_ids_of_a_repeated_initialize_go_on_by_themselves(world: World) -> None:
     request_id = str(uuid.uuid4())
     first = await world.initialize(TWO_PARTS, request_id=request_id)
+    await world.send(first, [1])
     await world.lose_row(first)
     again = await world.initialize(TWO_PARTS, request_id=request_id)
-    await world.send(again)
+    assert again.object.key != first.object.key
+    assert [part.part_number for part in await world.presigned(first)] == [2]
+    for upload in (first, again):
+        await world.send(upload)
+        done = await world.complete(upload)
+        assert done.state == upload_pb2.UPLOAD_STATE_COMPLETED
+        assert done.object.key == upload.object.key
+        assert (await world.complete(upload)).object == done.object
+
+
+async def test_a_repeated_initialize_takes_no_answer_back(world: World) -> None:
+    request_id = str(uuid.uuid4())
+    first = await world.initialize(TWO_PARTS, request_id=request_id)
+    await world.send(first)
     done = await world.complete(first)
-    assert done.state == upload_pb2.UPLOAD_STATE_COMPLETED
-    assert (await world.complete(again)).object == done.object
+    await world.lose_row(first)
+    again = await world.initialize(TWO_PARTS, request_id=request_id)
+    assert (await world.complete(first)).object == done.object
+    assert (await failure(world.abort(first))).metadata["state"] == "UPLOAD_STATE_COMPLETED"
+    assert await world.state(again) == "ACTIVE"
+    assert (await world.abort(again)).state == upload_pb2.UPLOAD_STATE_ABORTED
+    assert (await world.complete(first)).object == done.object
 
 
 async def test_the_first_id_goes_on_where_the_repeat_died_half_way(world: World) -> None:
@@ -231,21 +250,26 @@ async def test_the_first_id_goes_on_where_the_repeat_died_half_way(world: World)
     assert await world.state(first) == "COMPLETED"
 
 
-async def test_an_upload_that_was_never_opened_ends_as_nothing(world: World) -> None:
-    """A repeated Initialize tells it, once the janitor has aborted it: with an id of its own."""
+async def test_an_upload_that_was_never_opened_is_opened_by_a_later_repeat(world: World) -> None:
     request_id = str(uuid.uuid4())
     world.objects.before("create", failing(StorageUnavailable()))
     await failure(world.initialize(TWO_PARTS, request_id=request_id))
-    world.clock.advance(200)
-    await world.service.janitor.sweep()
+    for seconds in (6, 400):
+        world.clock.advance(seconds)
+        await world.service.janitor.sweep()
     upload = await world.initialize(TWO_PARTS, request_id=request_id)
-    assert upload.state == upload_pb2.UPLOAD_STATE_ABORTED
-    await world.lose_row(upload)
-    assert await world.state(upload) == "ABORTED"
-    await world.lose_row(upload)
-    assert (await world.abort(upload)).state == upload_pb2.UPLOAD_STATE_ABORTED
-    await world.lose_row(upload)
-    assert (await failure(world.complete(upload))).metadata["state"] == "UPLOAD_STATE_ABORTED"
+    await world.send(upload)
+    assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
+
+
+async def test_a_blip_at_create_does_not_end_the_request(world: World) -> None:
+    request_id = str(uuid.uuid4())
+    world.objects.before("create", failing(StorageUnavailable()))
+    await failure(world.initialize(TWO_PARTS, request_id=request_id))
+    world.clock.advance(6)
+    await world.service.janitor.sweep()
+    again = await world.initialize(TWO_PARTS, request_id=request_id)
+    assert again.state == upload_pb2.UPLOAD_STATE_ACTIVE
 
 
 async def test_an_object_of_another_size_with_our_token_proves_nothing(world: World) -> None:

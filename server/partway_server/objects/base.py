@@ -133,7 +133,10 @@ class Objects(Protocol):
         ...
 
     async def check(self, bucket: str) -> None:
-        """Raises ValueError, in words, if the bucket cannot be used with our credentials."""
+        """Raises ValueError, in words, if the bucket cannot be used with our credentials.
+
+        Or if it does not give back the metadata that outcomes are proven by.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -1,4 +1,8 @@
-"""What each backend can do, as data. A rule of ours that hangs on a backend reads it here."""
+"""What each backend can do, as data. A rule of ours that hangs on a backend reads it here.
+
+That metadata comes back is asked of the bucket at the start instead: no outcome could be proven
+without.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +17,14 @@ class Capabilities:
 
     `source` says where the record comes from. `conditional_put` and `conditional_complete`:
     If-None-Match is honoured on PutObject and on CompleteMultipartUpload. `conditional_delete`:
-    If-Match is honoured on DeleteObject. `metadata_round_trip`: metadata given at create is told
-    by HEAD, so the write token can prove an outcome. `idempotent_complete`: a repeated Complete
-    succeeds, unless its own object now fails the condition. `exact_key_listing_only`:
-    ListMultipartUploads answers only for a whole key. `checksums`: verified on each part.
-    `listed_checksums`: ListParts tells them. `listed_resends`: ListParts tells every sending of a
-    part, not only the last. `lifecycle` and `cors_api`: S3's own calls for
+    If-Match is honoured on DeleteObject. `checksums`: verified on each part. `listed_checksums`:
+    ListParts tells them. `listed_resends`: ListParts tells every sending of a part, not only the
+    last.
+
+    The rest is for the record, and no service reads it. `equal_parts`: all parts but the last must
+    have one size, as every plan has it. `idempotent_complete`: a repeated Complete succeeds, unless
+    its own object now fails the condition. `exact_key_listing_only`: ListMultipartUploads answers
+    only for a whole key. `lifecycle` and `cors_api`: S3's own calls for
     AbortIncompleteMultipartUpload and for CORS rules work.
     """
 
@@ -28,7 +34,6 @@ class Capabilities:
     conditional_put: bool = False
     conditional_complete: bool = False
     conditional_delete: bool = False
-    metadata_round_trip: bool = True
     idempotent_complete: bool = False
     exact_key_listing_only: bool = False
     checksums: frozenset[Checksum] = frozenset()
@@ -110,9 +115,8 @@ KNOWN: Mapping[str, Capabilities] = {
         limits=_FIVE_TIB,
     ),
     "b2": Capabilities(
-        source="https://www.backblaze.com/apidocs/introduction-to-the-s3-compatible-api;"
-        " no conditions:"
-        " https://github.com/sathinduga/obsidian-s3-sync-and-backup/issues/78",
+        source="https://www.backblaze.com/apidocs/introduction-to-the-s3-compatible-api; that it"
+        " takes no conditions is assumed, for no page of theirs says otherwise",
         limits=_FIVE_TIB,
         cors_api=True,
     ),

@@ -127,7 +127,7 @@ class MemoryObjects:
             Head(
                 size_bytes=sum(multipart.parts[part.number].size_bytes for part in parts),
                 etag=f"{digests.hexdigest()}-{len(parts)}",
-                write_token=opened.write_token if self.capabilities.metadata_round_trip else "",
+                write_token=opened.write_token,
             ),
             opened.content_type,
             DISPOSITION,
@@ -225,9 +225,7 @@ class MemoryObjects:
         }
         token = metadata.pop(WRITE_TOKEN)
         self.objects[place] = MemoryObject(
-            Head(
-                part.size_bytes, part.etag, token if self.capabilities.metadata_round_trip else ""
-            ),
+            Head(part.size_bytes, part.etag, token),
             signed["content-type"],
             signed["content-disposition"],
             metadata,

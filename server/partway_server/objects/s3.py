@@ -1,40 +1,19 @@
-"""Storage behind the S3 API. Only this module knows the AWS SDK.
+"""Storage behind the S3 API: what each call asks, and what its answer means to the seam.
 
-Two SDK clients with different tempers: one retries, and is for calls that may be sent twice; the
-other sends once, for CreateMultipartUpload, CompleteMultipartUpload and DeleteObject, where a
-blind second request could leave an orphan, or turn a success into an error.
+The modules `s3*` alone know the AWS SDK.
 """
 
 import asyncio
 import base64
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+import secrets
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-import aioboto3
-from aiobotocore.config import AioConfig
-from botocore.exceptions import (
-    ClientError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    MetadataRetrievalError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
-from botocore.exceptions import (
-    ConnectionError as ConnectionFailed,
-)
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
-from partway_server.errors import StorageRefused, StorageUnavailable
-from partway_server.objects.answers import (
-    BUCKET_PROBLEMS,
-    call_error,
-    complete_error,
-    is_absent,
-)
+from partway_server.errors import StorageRefused
+from partway_server.objects.answers import complete_error
 from partway_server.objects.base import (
     CompleteUnknown,
     Head,
@@ -49,16 +28,20 @@ from partway_server.objects.presigning import (
     PartPresigner,
     SinglePresigner,
 )
-from partway_server.signing import Addressing, Credentials, Endpoint, Signer
+from partway_server.objects.s3_check import check_bucket, check_metadata
+from partway_server.objects.s3_clients import (
+    CALL_SECONDS,
+    COMPLETE_SECONDS,
+    Clients,
+    CurrentSigner,
+    code_in,
+    says_absent,
+    status_in,
+    translated,
+)
+from partway_server.signing import Addressing, Endpoint
 from partway_server.uploads import Checksum, Grant
 
-_CONNECT_SECONDS = 3
-_CALL_SECONDS = 10
-_COMPLETE_SECONDS = 900
-"""CompleteMultipartUpload may take minutes
-(https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html)."""
-
-_CONNECTIONS = 64
 _PAGE = 1000
 
 
@@ -66,24 +49,12 @@ class S3Objects:
     """One S3 endpoint with its credentials. Begins with `open` and ends with `aclose`."""
 
     def __init__(
-        self,
-        *,
-        name: str,
-        capabilities: Capabilities,
-        session: Any,
-        control: Any,
-        once: Any,
-        public: Endpoint,
-        resources: AsyncExitStack,
+        self, *, name: str, capabilities: Capabilities, clients: Clients, signer: CurrentSigner
     ) -> None:
         self.capabilities = capabilities
         self._name = name
-        self._session = session
-        self._control = control
-        self._once = once
-        self._public = public
-        self._resources = resources
-        self._signer: tuple[Credentials, Signer] | None = None
+        self._clients = clients
+        self._signer = signer
 
     @classmethod
     async def open(
@@ -107,35 +78,26 @@ class S3Objects:
         """
         if (access_key is None) != (secret_key is None):
             raise ValueError(f"backend {name!r}: give both an access key and a secret key, or none")
-        session = aioboto3.Session(access_key, secret_key, session_token, region)
-        async with AsyncExitStack() as resources:
-
-            async def client(attempts: int, read_seconds: int) -> Any:
-                config = _client_config(addressing, attempts, read_seconds)
-                opening = session.client("s3", endpoint_url=endpoint_url, config=config)
-                return await resources.enter_async_context(opening)
-
-            control = await client(attempts=3, read_seconds=_CALL_SECONDS)
-            once = await client(attempts=1, read_seconds=_COMPLETE_SECONDS)
-            public_url = public_endpoint_url or control.meta.endpoint_url
-            return cls(
-                name=name,
-                capabilities=capabilities,
-                session=session,
-                control=control,
-                once=once,
-                public=Endpoint(public_url, region, addressing),
-                resources=resources.pop_all(),
-            )
+        clients = await Clients.open(
+            region=region,
+            endpoint_url=endpoint_url,
+            addressing=addressing,
+            access_key=access_key,
+            secret_key=secret_key,
+            session_token=session_token,
+        )
+        public_url = public_endpoint_url or clients.control.meta.endpoint_url
+        signer = CurrentSigner(clients.session, Endpoint(public_url, region, addressing))
+        return cls(name=name, capabilities=capabilities, clients=clients, signer=signer)
 
     def __repr__(self) -> str:
         return f"<S3Objects {self._name!r}>"
 
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
         named = {"ChecksumAlgorithm": grant.checksum.upper()} if self._names_checksum(grant) else {}
-        with _translated("CreateMultipartUpload"):
-            async with asyncio.timeout(_CALL_SECONDS):
-                reply = await self._once.create_multipart_upload(
+        with translated("CreateMultipartUpload"):
+            async with asyncio.timeout(CALL_SECONDS):
+                reply = await self._clients.once.create_multipart_upload(
                     Bucket=grant.bucket,
                     Key=grant.key,
                     ContentType=grant.content_type,
@@ -160,8 +122,8 @@ class S3Objects:
         found: list[str] = []
         marker: dict[str, str] = {}
         while True:
-            with _translated("ListMultipartUploads"):
-                page = await self._control.list_multipart_uploads(
+            with translated("ListMultipartUploads"):
+                page = await self._clients.control.list_multipart_uploads(
                     Bucket=grant.bucket, Prefix=grant.key, **marker
                 )
             uploads = page.get("Uploads", [])
@@ -201,9 +163,9 @@ class S3Objects:
         return [StoredPart(1, head.size_bytes, head.etag)]
 
     async def _page_of_parts(self, grant: Grant, after: int, wanted: int) -> Any:
-        with _translated("ListParts"):
+        with translated("ListParts"):
             try:
-                return await self._control.list_parts(
+                return await self._clients.control.list_parts(
                     Bucket=grant.bucket,
                     Key=grant.key,
                     UploadId=grant.multipart_id,
@@ -211,7 +173,7 @@ class S3Objects:
                     MaxParts=wanted,
                 )
             except ClientError as exc:
-                if _is_absent(exc):
+                if says_absent(exc):
                     raise MultipartNotFound from exc
                 raise
 
@@ -219,8 +181,8 @@ class S3Objects:
         condition = {"IfNoneMatch": "*"} if self.capabilities.conditional_complete else {}
         named = [_named_part(grant, part) for part in parts]
         try:
-            async with asyncio.timeout(_COMPLETE_SECONDS):
-                reply = await self._once.complete_multipart_upload(
+            async with asyncio.timeout(COMPLETE_SECONDS):
+                reply = await self._clients.joining.complete_multipart_upload(
                     Bucket=grant.bucket,
                     Key=grant.key,
                     UploadId=grant.multipart_id,
@@ -229,7 +191,7 @@ class S3Objects:
                 )
         except ClientError as exc:
             # The SDK makes an error in the body of a 200, or half a body, a 500.
-            raise complete_error(_status(exc), _code(exc)) from exc
+            raise complete_error(status_in(exc), code_in(exc)) from exc
         except Exception as exc:
             # A timeout, a reset, half a reply: the request may have been carried out.
             raise CompleteUnknown from exc
@@ -238,21 +200,21 @@ class S3Objects:
             raise CompleteUnknown
 
     async def abort(self, grant: Grant) -> None:
-        with _translated("AbortMultipartUpload"):
+        with translated("AbortMultipartUpload"):
             try:
-                await self._control.abort_multipart_upload(
+                await self._clients.control.abort_multipart_upload(
                     Bucket=grant.bucket, Key=grant.key, UploadId=grant.multipart_id
                 )
             except ClientError as exc:
-                if not _is_absent(exc):
+                if not says_absent(exc):
                     raise
 
     async def head(self, grant: Grant) -> Head | None:
-        with _translated("HeadObject"):
+        with translated("HeadObject"):
             try:
-                reply = await self._control.head_object(Bucket=grant.bucket, Key=grant.key)
+                reply = await self._clients.control.head_object(Bucket=grant.bucket, Key=grant.key)
             except ClientError as exc:
-                if _is_absent(exc):
+                if says_absent(exc):
                     return None
                 raise
         return Head(
@@ -268,18 +230,20 @@ class S3Objects:
             only["VersionId"] = head.version_id
         elif self.capabilities.conditional_delete:
             only["IfMatch"] = f'"{head.etag}"'
-        with _translated("DeleteObject"):
+        with translated("DeleteObject"):
             try:
-                async with asyncio.timeout(_CALL_SECONDS):
-                    await self._once.delete_object(Bucket=grant.bucket, Key=grant.key, **only)
+                async with asyncio.timeout(CALL_SECONDS):
+                    await self._clients.once.delete_object(
+                        Bucket=grant.bucket, Key=grant.key, **only
+                    )
             except ClientError as exc:
                 # It has gone, or another took its place: either way that one is no more.
-                if not _is_absent(exc) and _status(exc) != 412:
+                if not says_absent(exc) and status_in(exc) != 412:
                     raise
 
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
         now = now.replace(microsecond=0)  # X-Amz-Date has whole seconds, and lifetimes begin there
-        signer, credentials_end = await self._current_signer()
+        signer, credentials_end = await self._signer.get()
         ends = [now + lifetime, *([credentials_end] if credentials_end else [])]
         seconds = int((min(ends) - now).total_seconds())
         if seconds < 1:
@@ -293,51 +257,15 @@ class S3Objects:
         )
         return PartPresigner(grant, parts, expire_time)
 
-    async def _current_signer(self) -> tuple[Signer, datetime | None]:
-        """A signer with the credentials of this moment, and their end if they have one."""
-        with _translated("presigning"):
-            source = await self._session.get_credentials()
-            if source is None:
-                raise StorageRefused("presigning", "NoCredentials")
-            frozen = await source.get_frozen_credentials()
-        # No await since then, so this is the end of those. The SDK has no public name for it.
-        end: datetime | None = getattr(source, "_expiry_time", None)
-        credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
-        if self._signer is None or self._signer[0] != credentials:
-            # One signer for as long as they last: it keeps the day's signing key.
-            self._signer = credentials, Signer(credentials, self._public)
-        return self._signer[1], end
-
     async def check(self, bucket: str) -> None:
-        with _translated("HeadBucket"):
-            try:
-                await self._control.head_bucket(Bucket=bucket)
-            except ClientError as exc:
-                if problem := BUCKET_PROBLEMS.get(_status(exc)):
-                    raise ValueError(
-                        f"backend {self._name!r}, bucket {bucket!r}: {problem}"
-                    ) from exc
-                raise
-            except ParamValidationError as exc:
-                raise ValueError(f"{bucket!r} is no name that a bucket can have") from exc
+        try:
+            await check_bucket(self._clients.control, bucket)
+            await check_metadata(self._clients.control, bucket, secrets.token_hex(16))
+        except ValueError as exc:
+            raise ValueError(f"backend {self._name!r}, {exc}") from exc
 
     async def aclose(self) -> None:
-        await self._resources.aclose()
-
-
-def _client_config(addressing: Addressing, attempts: int, read_seconds: int) -> AioConfig:
-    return AioConfig(
-        signature_version="s3v4",
-        s3={"addressing_style": addressing},
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=read_seconds,
-        max_pool_connections=_CONNECTIONS,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        # The checksums that the SDK adds of itself are refused by stores that are not AWS, and
-        # no call here has a body worth one.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
+        await self._clients.aclose()
 
 
 def _part(grant: Grant, listed: Mapping[str, Any]) -> StoredPart:
@@ -351,37 +279,3 @@ def _named_part(grant: Grant, part: StoredPart) -> dict[str, Any]:
         checksum = base64.b64encode(part.checksum).decode("ascii")
         named[f"Checksum{grant.checksum.upper()}"] = checksum
     return named
-
-
-def _status(error: ClientError) -> int:
-    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status
-
-
-def _code(error: ClientError) -> str:
-    code: str = error.response.get("Error", {}).get("Code", "")
-    return code
-
-
-def _is_absent(error: ClientError) -> bool:
-    return is_absent(_status(error), _code(error))
-
-
-@contextmanager
-def _translated(operation: str) -> Iterator[None]:
-    """The SDK's errors as the seam's. Their text may hold addresses, and stays in the cause."""
-    try:
-        yield
-    except ClientError as exc:
-        raise call_error(operation, _status(exc), _code(exc)) from exc
-    except (NoCredentialsError, PartialCredentialsError) as exc:
-        raise StorageRefused(operation, "NoCredentials") from exc
-    except (
-        ConnectionFailed,
-        CredentialRetrievalError,
-        HTTPClientError,
-        MetadataRetrievalError,
-        ResponseParserError,
-        TimeoutError,
-    ) as exc:
-        raise StorageUnavailable from exc

@@ -100,7 +100,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         if isinstance(error, TimeoutError):
             error = errors.TimedOut()
         if isinstance(error, errors.UploadError):
-            _log(method, begun, type(error).__name__)
+            _log(method, begun, type(error).__name__, _trouble(error))
             await context.abort_with_status(rpc_status.to_status(status_of(error)))
         reference = self._random_bytes(8).hex()
         logger.error("%s failed, reference %s", method, reference, exc_info=error)
@@ -176,9 +176,23 @@ def _decoded(decode: Any, raw: bytes) -> Any:
         raise errors.UndecodableRequest("the request cannot be decoded") from error
 
 
-def _log(method: str, begun: float, outcome: str) -> None:
+def _trouble(error: errors.UploadError) -> str:
+    """What an operator must know of an error, "" if it is none of their business.
+
+    Of a cause only its type: its text may hold an address, or more.
+    """
+    if isinstance(error, errors.StorageRefused):
+        return f"{error.operation} {error.storage_code}"
+    if isinstance(error, errors.StorageUnavailable | errors.SessionsUnavailable):
+        return type(error.__cause__).__name__ if error.__cause__ else "no cause"
+    return ""
+
+
+def _log(method: str, begun: float, outcome: str, trouble: str = "") -> None:
     milliseconds = (time.monotonic() - begun) * 1000
     extra = {"rpc": method.rpartition("/")[2], "outcome": outcome, "ms": round(milliseconds, 1)}
-    # Load balancers ask for health every second.
-    level = logging.INFO if method.startswith("/partway.") else logging.DEBUG
-    logger.log(level, "%s %s %.1f ms", extra["rpc"], outcome, milliseconds, extra=extra)
+    if trouble:
+        text = "%s %s %.1f ms: %s"
+        logger.warning(text, extra["rpc"], outcome, milliseconds, trouble, extra=extra)
+    else:
+        logger.info("%s %s %.1f ms", extra["rpc"], outcome, milliseconds, extra=extra)

@@ -26,7 +26,7 @@ _METADATA_KEY = re.compile(r"(?!partway-)[a-z0-9-]{1,64}")
 _METADATA_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_PART_TOKEN = re.compile(r"[1-9][0-9]{0,4}")
+_PART_TOKEN = re.compile(r"[1-9][0-9]{0,3}|10000")
 _UPLOAD_TOKEN = re.compile(r"[0-9]{1,10}-[0-9a-f]{32}")
 
 

@@ -44,12 +44,12 @@ class Sessions(Protocol):
         ...
 
     async def claim(
-        self, sid: str, target: State, lease: timedelta, manifest: bytes = b""
+        self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
     ) -> tuple[Upload | None, bool]:
         """Take the Upload into the leased state `target` if CLAIMS and the present lease allow.
 
-        Raises its epoch as `Upload.claimed` does, and stores `manifest` if one is given. It is due
-        AFTER_LEASE past the end of the lease. Returns the row that is there now (None: there is
+        Raises its epoch as `Upload.claimed` does, and stores `manifest` unless it is None. The row
+        is due AFTER_LEASE past the end of the lease. Returns the row that is there now (None: there is
         none), and whether it was claimed. Among any number of callers at once, one succeeds.
         """
         ...

@@ -22,8 +22,9 @@ lease_until = now + ARGV[5]
 epoch = math.max(epoch + 1, now)
 redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'state', ARGV[4], 'lease_until', lease_until,
   'epoch', epoch)
+-- A manifest comes after a sign, so that an empty one is not none.
 if ARGV[7] ~= '' then
-  redis.call('HSET', KEYS[1], 'manifest', ARGV[7])
+  redis.call('HSET', KEYS[1], 'manifest', string.sub(ARGV[7], 2))
 end
 redis.call('ZADD', KEYS[2], lease_until + ARGV[6], ARGV[3])
 return {1, redis.call('HGETALL', KEYS[1])}

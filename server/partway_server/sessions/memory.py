@@ -1,4 +1,4 @@
-"""Sessions in the memory of one process: for tests, and for a service that runs alone.
+"""Sessions in the memory of one process: for tests.
 
 No method awaits anything, so each is one atomic step of the event loop.
 """
@@ -36,14 +36,15 @@ class MemorySessions:
         return self._rows.get(sid)
 
     async def claim(
-        self, sid: str, target: State, lease: timedelta, manifest: bytes = b""
+        self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
     ) -> tuple[Upload | None, bool]:
         row = self._rows.get(sid)
         if row is None or target not in CLAIMS or not row.may_claim(target, self._clock.now()):
             return row, False
         now = self._clock.now()
         until = now + lease
-        row = replace(row.claimed(target, now, until), manifest=manifest or row.manifest)
+        kept = row.manifest if manifest is None else manifest
+        row = replace(row.claimed(target, now, until), manifest=kept)
         self._store(row, until + AFTER_LEASE)
         return row, True
 

@@ -1,4 +1,7 @@
-"""Sessions in Redis 7.0 or newer, or Valkey: one server, Sentinel or Cluster.
+"""Sessions in Redis 7.0 or newer, or Valkey: one server, or one behind an address that follows it.
+
+A failover is waited out where the address stays and what it points to changes. The keys are laid
+out for Cluster, a shard to a slot, but this client speaks neither Cluster nor Sentinel.
 
 Every change of a row is one script. A script takes its time from Redis, or, if the store was
 given a clock, from the caller: one argument says which. A reply can be lost after the script ran,
@@ -117,7 +120,7 @@ class RedisSessions:
         return rows.upload_from(row) if row else None
 
     async def claim(
-        self, sid: str, target: State, lease: timedelta, manifest: bytes = b""
+        self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
     ) -> tuple[Upload | None, bool]:
         claimed, row = await self._run(
             "claim",
@@ -127,7 +130,7 @@ class RedisSessions:
             target,
             rows.span_ms(lease),
             rows.span_ms(AFTER_LEASE),
-            manifest,
+            b"" if manifest is None else b"=" + manifest,
             rows.words(CLAIMS.get(target, ())),
             rows.words(LEASED),
         )
@@ -234,6 +237,11 @@ class RedisSessions:
             if isinstance(exc.__cause__, exceptions.AuthenticationError):
                 raise ValueError("Redis refuses the user name or password of its URL") from exc
             raise
+        if server.get("redis_mode") == "cluster":
+            raise ValueError(
+                "Redis Cluster is not supported yet by this client: give Partway one Redis or"
+                " Valkey without cluster mode"
+            )
         version = str(server["redis_version"])
         if int(version.partition(".")[0]) < 7:
             raise ValueError(f"Redis {version} is too old: run 7.0 or newer, or Valkey")

@@ -1,0 +1,63 @@
+"""Whether a bucket can be used: asked at the start, so that no upload is the first to find out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import ClientError, ParamValidationError
+
+from partway_server.objects.answers import BUCKET_PROBLEMS
+from partway_server.objects.presigning import WRITE_TOKEN
+from partway_server.objects.s3_clients import status_in, translated
+
+PROBE_PREFIX = "partway-probe/"
+
+
+async def check_bucket(client: Any, bucket: str) -> None:
+    """Raises ValueError, in words, if there is no such bucket, or none that we reach."""
+    with translated("HeadBucket"):
+        try:
+            await client.head_bucket(Bucket=bucket)
+        except ClientError as exc:
+            if problem := BUCKET_PROBLEMS.get(status_in(exc)):
+                raise ValueError(f"bucket {bucket!r}: {problem}") from exc
+            raise
+        except ParamValidationError as exc:
+            raise ValueError(f"{bucket!r} is no name that a bucket can have") from exc
+
+
+async def check_metadata(client: Any, bucket: str, token: str) -> None:
+    """Put, read and remove an empty object with a write token, as every upload has one.
+
+    `token` is random, and names the object. Raises ValueError, in words, if storage does not give
+    the token back, or does not let us do one of the three.
+    """
+    place = {"Bucket": bucket, "Key": PROBE_PREFIX + token}
+    with _permitted(bucket, "PutObject", "s3:PutObject"):
+        put = await client.put_object(**place, Body=b"", Metadata={WRITE_TOKEN: token})
+    # In a bucket with versions, a plain delete would leave one, and a marker, at every start.
+    only = {"VersionId": put["VersionId"]} if put.get("VersionId") else {}
+    try:
+        with _permitted(bucket, "HeadObject", "s3:GetObject"):
+            head = await client.head_object(**place)
+    finally:
+        permission = "s3:DeleteObjectVersion" if only else "s3:DeleteObject"
+        with _permitted(bucket, "DeleteObject", permission):
+            await client.delete_object(**place, **only)
+    if head["Metadata"].get(WRITE_TOKEN) != token:
+        raise ValueError(
+            f"bucket {bucket!r}: storage does not keep metadata, so no outcome could be proven"
+        )
+
+
+@contextmanager
+def _permitted(bucket: str, operation: str, permission: str) -> Iterator[None]:
+    with translated(operation):
+        try:
+            yield
+        except ClientError as exc:
+            if status_in(exc) != 403:
+                raise
+            raise ValueError(
+                f"bucket {bucket!r}: storage refuses {operation}; the credentials lack {permission}"
+            ) from exc
