@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -177,15 +178,17 @@ async def run(
         finally:
             janitor.cancel()
             await asyncio.wait({janitor})
-            await _finish(service, settings.grace_seconds)
+            await finish(service, settings.grace_seconds)
     logger.info("stopped")
 
 
-async def _finish(service: Service, grace_seconds: float) -> None:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + grace_seconds
+async def finish(
+    service: Service, grace_seconds: float, now: Callable[[], float] = time.monotonic
+) -> None:
+    """End calls and detached tasks, which share `grace_seconds`."""
+    end = now() + grace_seconds
     await service.server.stop(grace_seconds)
-    await service.tasks.drain(max(0.0, end - loop.time()))
+    await service.tasks.drain(max(0.0, end - now()))
 
 
 @contextlib.asynccontextmanager

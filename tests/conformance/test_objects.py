@@ -667,6 +667,15 @@ async def test_a_bucket_that_is_not_there_is_named(store: Store) -> None:
         await store.objects.check("nowhere-to-be-found")
 
 
+async def test_a_check_leaves_no_probe_behind(store: Store) -> None:
+    if not isinstance(store.objects, S3Objects):
+        pytest.skip("it puts no probe")
+    await store.objects.check(store.bucket)
+    place = {"Bucket": store.bucket, "Prefix": "partway-probe/"}
+    found = await store.objects._clients.control.list_objects_v2(**place)
+    assert found["KeyCount"] == 0
+
+
 @pytest.mark.s3
 async def test_a_name_that_no_bucket_can_have_fails_the_check(s3: S3) -> None:
     async with aclosing(await open_s3(s3)) as objects:
@@ -799,6 +808,38 @@ async def test_complete_takes_a_result_for_a_result(etag: str) -> None:
     async with canned_s3(answer("200 OK", COMPLETED.format(etag))) as server:
         async with aclosing(await open_s3(canned(server.endpoint))) as objects:
             await objects.complete(some_grant(), A_PART)
+
+
+FINE = answer("200 OK")
+FORBIDDEN = error_answer("403 Forbidden", "AccessDenied")
+
+
+@pytest.mark.parametrize(
+    ("replies", "words"),
+    [
+        ((FINE, FINE, FINE, FINE), "does not keep metadata"),
+        ((FINE, FORBIDDEN), "refuses PutObject.*s3:PutObject"),
+        ((FINE, FINE, answer("403 Forbidden"), FINE), "refuses HeadObject.*s3:GetObject"),
+        ((FINE, FINE, FINE, FORBIDDEN), "refuses DeleteObject.*s3:DeleteObject$"),
+    ],
+)
+async def test_a_bucket_that_cannot_hold_proof_fails_the_check(
+    replies: Sequence[bytes], words: str
+) -> None:
+    async with canned_s3(*replies) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as objects:
+            with pytest.raises(ValueError, match=words):
+                await objects.check("bucket")
+        assert len(server.requests) == len(replies)
+
+
+async def test_complete_has_a_client_of_its_own_and_alone_waits_long(nowhere: S3) -> None:
+    async with aclosing(await open_s3(nowhere)) as objects:
+        clients = objects._clients
+        configs = [c.meta.config for c in (clients.control, clients.once, clients.joining)]
+    assert [config.read_timeout for config in configs] == [10, 10, 900]
+    assert [config.retries["total_max_attempts"] for config in configs] == [3, 1, 1]
+    assert clients.once is not clients.joining
 
 
 @pytest.mark.parametrize("reply", [b"", error_answer("503 Slow Down", "SlowDown")])

@@ -408,6 +408,11 @@ class TestCheck:
         redis: Any = Telling(redis_version=version, maxmemory_policy="noeviction")
         await RedisSessions(redis).check()
 
+    async def test_refuses_cluster_mode(self) -> None:
+        redis: Any = Telling(redis_version="8.2.3", redis_mode="cluster")
+        with pytest.raises(ValueError, match="Redis Cluster is not supported yet by this client"):
+            await RedisSessions(redis).check()
+
     async def test_refuses_a_server_that_evicts(
         self, sessions: RedisSessions, redis: Redis
     ) -> None:

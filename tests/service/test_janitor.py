@@ -3,12 +3,15 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from partway.v1 import upload_pb2
-from partway_server.errors import StorageUnavailable
+from partway_server.errors import SessionsUnavailable, StorageUnavailable
+from partway_server.janitor import Janitor
 from partway_server.objects.base import CompleteUnknown
 from partway_server.settling import COMPLETED_ROW, LONGEST_PUT
+from partway_server.tasks import Tasks
 from partway_server.uploads import State
 
 from tests.support.situations import EXPIRY_SECONDS, LEASE, Situation, bring_to, put_back
@@ -312,6 +315,83 @@ async def test_one_upload_that_cannot_be_dealt_with_holds_up_no_other(world: Wor
     assert states == {"ABORTING", "ABORTED"}
     await sweep(world, 301)
     assert {await row_state(world, u) for u in (first, second)} == {"ABORTED"}
+
+
+@in_memory
+async def test_an_upload_that_hangs_holds_up_no_other(world: World) -> None:
+    uploads = [await world.initialize(TWO_PARTS) for _ in range(9)]
+    world.clock.advance(EXPIRY_SECONDS + 1)
+    gate, others = asyncio.Event(), asyncio.Event()
+    aborted = 0
+
+    async def count() -> None:
+        nonlocal aborted
+        aborted += 1
+        if aborted == 8:
+            others.set()
+
+    world.objects.before("abort", gate.wait)
+    world.objects.after("abort", *[count] * 9)
+    sweeping = asyncio.create_task(world.service.janitor.sweep())
+    await others.wait()
+    assert not sweeping.done()
+    gate.set()
+    await sweeping
+    assert {await row_state(world, upload) for upload in uploads} == {"ABORTED"}
+
+
+@in_memory
+async def test_what_a_cancelled_sweep_began_is_drained(world: World) -> None:
+    upload = await world.initialize(TWO_PARTS)
+    world.clock.advance(EXPIRY_SECONDS + 1)
+    gate, reached = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        reached.set()
+        await gate.wait()
+
+    world.objects.before("abort", hold)
+    running = asyncio.create_task(world.service.janitor.run(3600, asyncio.Event()))
+    await reached.wait()
+    running.cancel()
+    await asyncio.wait({running})
+    assert await row_state(world, upload) == "ABORTING"
+    gate.set()
+    await world.service.tasks.drain(5)
+    assert await row_state(world, upload) == "ABORTED"
+
+
+class Failing:
+    """Sessions of which the janitor's question fails, each time in another way, then ends it."""
+
+    def __init__(self, stop: asyncio.Event, *errors: Exception) -> None:
+        self._stop = stop
+        self._errors = list(errors)
+
+    async def take_due(self, limit: int, again: timedelta) -> list[str]:
+        if self._errors:
+            raise self._errors.pop(0)
+        self._stop.set()
+        return []
+
+
+async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
+    stop = asyncio.Event()
+    unused: Any = None
+    sessions: Any = Failing(stop, RuntimeError("a bug"), SessionsUnavailable())
+    janitor = Janitor(
+        sessions=sessions,
+        objects=unused,
+        settler=unused,
+        tasks=Tasks(),
+        clock=unused,
+        lease=LEASE,
+    )
+    await janitor.run(0, stop)
+    assert [(r.levelname, bool(r.exc_info)) for r in caplog.records] == [
+        ("ERROR", True),
+        ("WARNING", False),
+    ]
 
 
 @in_memory

@@ -89,7 +89,7 @@ async def test_pages_join_without_gap_or_repeat(world: World) -> None:
 async def test_a_page_past_the_end_is_empty(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload, [1])
-    for token in ("1", "3", "9999", "10000", "99999"):
+    for token in ("1", "3", "9999", "10000"):
         answer = await list_parts(world, upload, page_token=token)
         assert answer == pb.ListPartsResponse()
 
@@ -142,7 +142,7 @@ async def test_an_unknown_id_is_not_found(world: World) -> None:
         ("page_size", {"page_size": 0}, {"page_size": -1}),
         ("page_size", {"page_size": 1000}, {"page_size": 1001}),
         ("page_token", {"page_token": "1"}, {"page_token": "0"}),
-        ("page_token", {"page_token": "99999"}, {"page_token": "100000"}),
+        ("page_token", {"page_token": "10000"}, {"page_token": "10001"}),
         ("page_token", {"page_token": ""}, {"page_token": "-1"}),
         ("page_token", {"page_token": ""}, {"page_token": "1\n"}),
         ("page_token", {"page_token": ""}, {"page_token": "١"}),

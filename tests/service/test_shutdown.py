@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from partway.v1 import upload_pb2
+from partway_server import app
 
 from tests.support.clock import FakeClock
 from tests.support.twins import a_memory_world
@@ -122,6 +124,31 @@ async def test_work_that_outlives_its_call_is_drained(world: World) -> None:
     await draining
     row = await world.sessions.get(world.grant(upload).sid)
     assert row is not None and row.state == "completed"
+
+
+class Stopping:
+    """A server or tasks that take some seconds to end, and note how many they were given."""
+
+    def __init__(self, clock: list[float], takes: float) -> None:
+        self._clock = clock
+        self._takes = takes
+        self.given: list[float] = []
+
+    async def stop(self, seconds: float) -> None:
+        self.given.append(seconds)
+        self._clock[0] += self._takes
+
+    drain = stop
+
+
+@pytest.mark.parametrize(("calls_take", "left"), [(7.0, 13.0), (20.0, 0.0), (20.5, 0.0)])
+async def test_calls_and_detached_work_share_one_grace(calls_take: float, left: float) -> None:
+    clock = [1000.0]
+    server: Any = Stopping(clock, calls_take)
+    tasks: Any = Stopping(clock, 0)
+    janitor: Any = None
+    await app.finish(app.Service(server, janitor, tasks), 20, lambda: clock[0])
+    assert (server.given, tasks.given) == ([20], [left])
 
 
 async def test_reflection_is_off_unless_it_is_asked_for(clock: FakeClock) -> None:

@@ -86,6 +86,22 @@ def test_settings_are_listed_for_people_and_problems_apart(cli: CliRunner) -> No
     assert "PARTWAY_BUCKET or --bucket is not set" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["serve", "settings", "health"])
+@pytest.mark.parametrize("address", ["nowhere", "host:port", "host:99999999"])
+def test_an_address_that_is_none_is_one_line(cli: CliRunner, command: str, address: str) -> None:
+    result = cli.invoke(main, [command], env={**CLEAN, "PARTWAY_ADDRESS": address})
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    [line] = [x for x in result.stderr.splitlines() if "PARTWAY_ADDRESS" in x]
+    assert f"{address!r} is not host:port" in line
+
+
+def test_a_sealing_key_that_is_not_ascii_is_one_line(cli: CliRunner) -> None:
+    result = cli.invoke(main, ["settings"], env={**CLEAN, "PARTWAY_SEALING_KEYS": "schl\u00fcssel"})
+    assert result.exit_code == 0
+    assert "PARTWAY_SEALING_KEYS: key 1 is not base64 of 64 bytes" in result.stderr
+    assert "schl" not in result.output
+
+
 def partway_server(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "partway_server", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=30)

@@ -1,11 +1,18 @@
 """How much time a call has, who it is by, and what the outermost layer lets through."""
 
+import logging
 from typing import Any
 
 import pytest
-from partway_server.errors import CallerUnknown
+from partway_server.errors import (
+    CallerUnknown,
+    SessionsUnavailable,
+    StorageRefused,
+    StorageUnavailable,
+    UploadNotFound,
+)
 from partway_server.rpc.identity import Identity
-from partway_server.rpc.interceptors import budget_seconds
+from partway_server.rpc.interceptors import Boundary, budget_seconds
 from partway_server.uploads import Caller
 
 
@@ -63,3 +70,50 @@ def test_metadata_that_names_nobody_is_refused(
 @pytest.mark.parametrize("metadata", [[], [("partway-tenant", "evil"), ("partway-subject", "x")]])
 def test_metadata_that_is_not_trusted_names_nobody(metadata: list[tuple[str, str]]) -> None:
     assert Identity(trust_metadata=False).caller(metadata) == Caller("default", "")
+
+
+class Aborted(Exception):
+    """Stands for what grpc raises when a call is ended."""
+
+
+class Ending:
+    """A call's context that only ends."""
+
+    async def abort_with_status(self, status: object) -> None:
+        raise Aborted
+
+
+async def lines_about(error: Exception, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Level and text of what is logged of a call that fails."""
+    boundary = Boundary(timeout_seconds=1, random_bytes=lambda n: b"r" * n)
+    context: Any = Ending()
+    with caplog.at_level(logging.INFO), pytest.raises(Aborted):
+        await boundary._fail("/partway.v1.UploadService/Status", 0, context, error)
+    return [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+@pytest.mark.parametrize("kind", [StorageUnavailable, SessionsUnavailable])
+async def test_a_store_that_is_down_is_a_warning_with_the_type_of_its_cause(
+    kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    error = kind()
+    error.__cause__ = ConnectionResetError("redis://user:hunter2@10.0.0.1")
+    [(level, text)] = await lines_about(error, caplog)
+    assert level == "WARNING"
+    assert text.startswith(f"Status {kind.__name__} ") and text.endswith(" ConnectionResetError")
+    assert "hunter2" not in caplog.text
+
+
+async def test_a_refusal_of_storage_is_a_warning_with_its_operation_and_code(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    [(level, text)] = await lines_about(StorageRefused("HeadObject", "AccessDenied"), caplog)
+    assert level == "WARNING"
+    assert text.endswith(" HeadObject AccessDenied")
+
+
+async def test_an_error_that_is_the_callers_own_is_no_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    [(level, _)] = await lines_about(UploadNotFound(), caplog)
+    assert level == "INFO"

@@ -50,6 +50,10 @@ SID = "ab" * 16
         ({"url_seconds": 3601}, "url_seconds"),
         ({"max_url_seconds": 604_801}, "url_seconds"),
         ({"upload_seconds": 899}, "upload_seconds"),
+        ({"upload_seconds": 365 * 24 * 3600 + 1}, "upload_seconds is more than"),
+        ({"key_template": "a\n/{tenant}/{date}/{sid}"}, "control character"),
+        ({"key_template": "a\x7f/{tenant}/{date}/{sid}"}, "control character"),
+        ({"content_types": ()}, "content_types is empty"),
         ({"max_size_bytes": -1}, "negative"),
         ({"part_size_bytes": -1}, "negative"),
         ({"single_put_max_bytes": -1}, "negative"),
@@ -126,7 +130,6 @@ def test_a_file_that_is_no_table_of_policies_is_refused(tmp_path: Path, text: st
         (("image/png", "image/gif"), "image/gif", True),
         (("image/png",), "image/png+x", False),
         (("text/plain",), "text/plain;charset=utf-8", True),
-        ((), "text/plain", False),
         (("text/plain",), "text/html; x=text/plain", False),
     ],
 )

@@ -86,11 +86,21 @@ def test_truth_has_several_spellings(text: str, value: bool) -> None:
         ({"address": "50051"}, "PARTWAY_ADDRESS"),
         ({"address": "0.0.0.0:65536"}, "PARTWAY_ADDRESS"),
         ({"address": ":50051"}, "PARTWAY_ADDRESS"),
+        ({"address": "::1:50051"}, "PARTWAY_ADDRESS"),
+        ({"address": "h\u00f6st:50051"}, "PARTWAY_ADDRESS"),
+        ({"address": "host:" + "5" * 5000}, "PARTWAY_ADDRESS"),
         ({"address": "127.0.0.1:0", "workers": "2"}, "PARTWAY_ADDRESS"),
         ({"workers": "0"}, "PARTWAY_WORKERS"),
         ({"workers": "two"}, "PARTWAY_WORKERS"),
         ({"lease_seconds": "0"}, "PARTWAY_LEASE_SECONDS"),
         ({"lease_seconds": "nan"}, "PARTWAY_LEASE_SECONDS"),
+        ({"lease_seconds": "2.9"}, "PARTWAY_LEASE_SECONDS"),
+        ({"lease_seconds": "601"}, "PARTWAY_LEASE_SECONDS"),
+        ({"janitor_seconds": "0.5"}, "PARTWAY_JANITOR_SECONDS"),
+        ({"call_timeout_seconds": "0"}, "PARTWAY_CALL_TIMEOUT_SECONDS"),
+        ({"call_timeout_seconds": "3600"}, "PARTWAY_CALL_TIMEOUT_SECONDS"),
+        ({"drain_seconds": "601"}, "PARTWAY_DRAIN_SECONDS"),
+        ({"max_concurrent_calls": "0"}, "PARTWAY_MAX_CONCURRENT_CALLS"),
         ({"grace_seconds": "-1"}, "PARTWAY_GRACE_SECONDS"),
         ({"grace_seconds": "inf"}, "PARTWAY_GRACE_SECONDS"),
         ({"reflection": "maybe"}, "PARTWAY_REFLECTION"),
@@ -107,6 +117,8 @@ def test_truth_has_several_spellings(text: str, value: bool) -> None:
         ({"s3_session_token": "t"}, "PARTWAY_S3_ACCESS_KEY"),
         ({"redis_url": "127.0.0.1:6379"}, "PARTWAY_REDIS_URL"),
         ({"sealing_keys": "not base64"}, "PARTWAY_SEALING_KEYS"),
+        ({"sealing_keys": "schl\u00fcssel"}, "PARTWAY_SEALING_KEYS"),
+        ({"sealing_keys": "\udcff"}, "PARTWAY_SEALING_KEYS"),
         ({"sealing_keys": f"{KEY},c2hvcnQ="}, "PARTWAY_SEALING_KEYS"),
     ],
 )
@@ -161,6 +173,15 @@ SECRET = "hunter2"
         f"unix://{SECRET}:{SECRET}@/run/redis.sock".replace(f"{SECRET}:", "user:"),
         f"oops://user:{SECRET}@127.0.0.1",
         f"user:{SECRET}@127.0.0.1",
+        f"redis://user:{SECRET}/x@127.0.0.1:6379/0",
+        f"redis://user:x/{SECRET}@127.0.0.1",
+        f"redis://user:x#{SECRET}@127.0.0.1",
+        f"redis://user:x?{SECRET}@127.0.0.1",
+        f"redis://user:x@{SECRET}@127.0.0.1",
+        f"redis://user:x@{SECRET}/y@127.0.0.1",
+        f"redis://127.0.0.1/0?password=a@{SECRET}",
+        f"redis://user:{SECRET}",
+        f"redis://user:{SECRET}%40127.0.0.1",
     ],
 )
 def test_the_password_in_a_redis_url_is_hidden(url: str) -> None:
@@ -180,7 +201,15 @@ def test_no_secret_is_in_the_repr_or_in_a_problem() -> None:
 def test_the_rest_of_a_redis_url_is_shown() -> None:
     url = f"redis://user:{SECRET}@redis.example:6379/2"
     settings = Settings.load({**REQUIRED, "PARTWAY_REDIS_URL": url})
-    assert settings.shown()["redis_url"] == "redis://user:***@redis.example:6379/2"
+    assert settings.shown()["redis_url"] == "redis://***@redis.example:6379/2"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:6379/0", "rediss://[::1]/1", "unix:///run/redis/redis.sock", ""]
+)
+def test_a_redis_url_without_a_password_is_shown_whole(url: str) -> None:
+    settings, _ = Settings.examine({**REQUIRED, "PARTWAY_REDIS_URL": url})
+    assert settings.shown()["redis_url"] == url
 
 
 def test_secrets_have_no_flag_and_everything_else_has_one() -> None:
@@ -196,7 +225,7 @@ def test_every_setting_has_one_line_of_why(setting: Any) -> None:
 def test_settings_go_through_an_environment_unchanged() -> None:
     settings = Settings.load(
         {**REQUIRED, "PARTWAY_S3_ENDPOINT": "http://minio:9000"},
-        {"lease_seconds": "1.2345678", "reflection": True, "workers": "3"},
+        {"lease_seconds": "3.2345678", "reflection": True, "workers": "3"},
     )
     assert Settings.load(environment(settings)) == settings
 

@@ -77,6 +77,21 @@ async def test_what_is_not_done_in_time_is_cancelled_and_named(
     tasks = Tasks()
     stuck = tasks.start(asyncio.Event().wait())
     await tasks.drain(0)
-    await asyncio.wait({stuck})
     assert stuck.cancelled()
     assert stuck.get_name() in caplog.text
+
+
+async def test_what_is_cancelled_ends_before_the_draining_does() -> None:
+    tasks, cleaned = Tasks(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.set()
+
+    tasks.start(work())
+    await asyncio.sleep(0)
+    await tasks.drain(0)
+    assert cleaned.is_set()

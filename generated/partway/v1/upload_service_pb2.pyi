@@ -165,7 +165,7 @@ class InitializeResponse(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def upload(self) -> _upload_pb2.Upload:
-        """The Upload, active."""
+        """The Upload: active, or, if the call is a repeat, as it stands now."""
 
     @_builtins.property
     def limits(self) -> Global___Limits:
@@ -414,7 +414,9 @@ class CompleteRequest(_message.Message):
 
         If empty, what storage holds. A part named here must have the entity tag
         (at most 128 characters), the size and the checksum that are set here; an
-        Upload is complete with all of its parts, whichever are named.
+        Upload is complete with all of its parts, whichever are named. A repeat that
+        names other parts than the call that completed the Upload is refused, unless
+        one of the two names none.
         """
 
     def __init__(

@@ -136,8 +136,8 @@ class UploadServiceServicer(object):
         """PresignParts streams what to send where, several parts a message, in the
         order of the request.
 
-        URLs are signed as the stream is read, and do not last: ask for those that
-        are about to be used, and again for those that ran out.
+        URLs do not last, from the moment of the call on: ask for those that are
+        about to be used, and again for those that ran out.
 
         Errors:
 
@@ -181,7 +181,9 @@ class UploadServiceServicer(object):
         * `FAILED_PRECONDITION`: Parts are missing or not as planned, storage
         refuses them, the Upload was completed with other parts, or it is aborted.
         * `ALREADY_EXISTS`: Another object took the key first.
-        * `ABORTED`: Storage found a conflict; begin a new Upload.
+        * `ABORTED`: Storage found a conflict: begin a new Upload. Or another call is
+        changing this one: repeat the call after the time in
+        `google.rpc.RetryInfo`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

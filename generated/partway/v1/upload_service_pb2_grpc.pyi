@@ -51,8 +51,8 @@ class UploadServiceStub:
     """PresignParts streams what to send where, several parts a message, in the
     order of the request.
 
-    URLs are signed as the stream is read, and do not last: ask for those that
-    are about to be used, and again for those that ran out.
+    URLs do not last, from the moment of the call on: ask for those that are
+    about to be used, and again for those that ran out.
 
     Errors:
 
@@ -88,7 +88,9 @@ class UploadServiceStub:
     * `FAILED_PRECONDITION`: Parts are missing or not as planned, storage
       refuses them, the Upload was completed with other parts, or it is aborted.
     * `ALREADY_EXISTS`: Another object took the key first.
-    * `ABORTED`: Storage found a conflict; begin a new Upload.
+    * `ABORTED`: Storage found a conflict: begin a new Upload. Or another call is
+      changing this one: repeat the call after the time in
+      `google.rpc.RetryInfo`.
     """
     Abort: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.AbortRequest, _upload_service_pb2.AbortResponse]
     """Abort discards the parts.
@@ -181,8 +183,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         """PresignParts streams what to send where, several parts a message, in the
         order of the request.
 
-        URLs are signed as the stream is read, and do not last: ask for those that
-        are about to be used, and again for those that ran out.
+        URLs do not last, from the moment of the call on: ask for those that are
+        about to be used, and again for those that ran out.
 
         Errors:
 
@@ -230,7 +232,9 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         * `FAILED_PRECONDITION`: Parts are missing or not as planned, storage
           refuses them, the Upload was completed with other parts, or it is aborted.
         * `ALREADY_EXISTS`: Another object took the key first.
-        * `ABORTED`: Storage found a conflict; begin a new Upload.
+        * `ABORTED`: Storage found a conflict: begin a new Upload. Or another call is
+          changing this one: repeat the call after the time in
+          `google.rpc.RetryInfo`.
         """
 
     @_abc_1.abstractmethod

@@ -116,7 +116,7 @@ KNOWN: Mapping[str, Capabilities] = {
     ),
     "b2": Capabilities(
         source="https://www.backblaze.com/apidocs/introduction-to-the-s3-compatible-api; that it"
-        " takes no conditions is assumed, for no page of theirs says otherwise",
+        " takes no conditions is assumed",
         limits=_FIVE_TIB,
         cors_api=True,
     ),

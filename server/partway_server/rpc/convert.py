@@ -1,6 +1,6 @@
 """Between the messages of the proto and the nouns of the service. No decision is taken here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Protocol
@@ -19,7 +19,7 @@ from partway_server.rpc.validate import MAX_BATCH_PARTS
 from partway_server.sessions.base import Cursor
 from partway_server.uploads import AbortReason, Checksum, State, Upload
 
-STREAM_BATCH = 64
+STREAM_BATCH = 56
 """Parts in one message of the stream: large enough that messages cost little, small enough that
 other calls do not wait for one (see bench/README.md)."""
 
@@ -172,16 +172,19 @@ def write_parts(presigned: Presigned, into: _Parts) -> None:
     _PartWriter(presigned).write(presigned.count, into)
 
 
-def presign_stream(presigned: Presigned) -> Iterator[pb.PresignPartsResponse]:
+class PresignStream:
     """The messages of a stream. There is always one, and the last says that nothing remains."""
-    writer, remaining = _PartWriter(presigned), presigned.count
-    while True:
-        remaining = max(remaining - STREAM_BATCH, 0)
-        message = pb.PresignPartsResponse(remaining_count=remaining)
-        writer.write(STREAM_BATCH, message.parts)
-        yield message
-        if not remaining:
-            return
+
+    def __init__(self, presigned: Presigned) -> None:
+        self._writer = _PartWriter(presigned)
+        self.remaining = presigned.count
+
+    def message(self) -> pb.PresignPartsResponse:
+        """The next message."""
+        self.remaining = max(self.remaining - STREAM_BATCH, 0)
+        message = pb.PresignPartsResponse(remaining_count=self.remaining)
+        self._writer.write(STREAM_BATCH, message.parts)
+        return message
 
 
 def part(stored: StoredPart) -> upload_pb2.Part:

@@ -81,10 +81,12 @@ class Boundary(grpc.aio.ServerInterceptor):
                     # Only the first message waits for Redis and storage. After it, the pace is
                     # the reader's.
                     async with asyncio.timeout(budget_seconds(context, self._timeout_seconds)):
-                        first = await anext(responses)
-                    yield first
-                    async for response in responses:
-                        yield response
+                        waiting = [await anext(responses)]
+                    # Popped, so that no variable keeps what has been sent: while a reader stalls,
+                    # the bytes alone wait for it.
+                    while waiting[0] is not None:
+                        yield waiting.pop()
+                        waiting = [await anext(responses, None)]
             except Exception as error:
                 await self._fail(method, begun, context, error)
             _log(method, begun, "OK")
@@ -147,16 +149,16 @@ class Admission(grpc.aio.ServerInterceptor):
         return call
 
     def _stream(self, behaviour: Any) -> Any:
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        def call(request: Any, context: Context) -> AsyncIterator[Any]:
             self._enter()
-            try:
-                async with aclosing(behaviour(request, context)) as responses:
-                    async for response in responses:
-                        yield response
-            finally:
-                self._calls -= 1
+            context.add_done_callback(self._leave)  # type: ignore[arg-type]
+            responses: AsyncIterator[Any] = behaviour(request, context)
+            return responses
 
         return call
+
+    def _leave(self, context: Any) -> None:
+        self._calls -= 1
 
     def _enter(self) -> None:
         if self._calls >= self._max_calls:

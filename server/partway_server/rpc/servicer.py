@@ -65,16 +65,28 @@ class UploadServicer(rpc.UploadServiceServicer):
         presigned = await self._coordinator.presign(
             caller, request.upload_id, convert.selection(request, None)
         )
-        messages = convert.presign_stream(presigned)
-        while True:
-            # One message is made in one round of the loop, however many streams are open, so that
-            # a small call waits for one of them and not for all.
+        stream = convert.PresignStream(presigned)
+        making: asyncio.Task[pb.PresignPartsResponse] | None = self._make(stream)
+        try:
+            while making is not None:
+                made = [await making]
+                # The next message is made while this one is on its way.
+                making = self._make(stream) if stream.remaining else None
+                yield made.pop()
+        finally:
+            if making is not None:
+                making.cancel()
+
+    def _make(self, stream: convert.PresignStream) -> "asyncio.Task[pb.PresignPartsResponse]":
+        async def make() -> pb.PresignPartsResponse:
+            # One message in one round of the loop, however many streams are open, so that a small
+            # call waits for one of them and not for all.
             async with self._signing:
-                message = next(messages, None)
+                message = stream.message()
                 await asyncio.sleep(0)
-            if message is None:
-                return
-            yield message
+            return message
+
+        return asyncio.create_task(make())
 
     async def BatchPresignParts(
         self, request: pb.BatchPresignPartsRequest, context: Context

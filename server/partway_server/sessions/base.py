@@ -49,8 +49,9 @@ class Sessions(Protocol):
         """Take the Upload into the leased state `target` if CLAIMS and the present lease allow.
 
         Raises its epoch as `Upload.claimed` does, and stores `manifest` unless it is None. The row
-        is due AFTER_LEASE past the end of the lease. Returns the row that is there now (None: there is
-        none), and whether it was claimed. Among any number of callers at once, one succeeds.
+        is due AFTER_LEASE past the end of the lease. Returns the row that is there now (None:
+        there is none), and whether it was claimed. Among any number of callers at once, one
+        succeeds.
         """
         ...
 
