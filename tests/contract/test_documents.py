@@ -1,5 +1,6 @@
 """What the documents say is what is so."""
 
+import json
 import re
 import subprocess
 from dataclasses import fields
@@ -57,6 +58,14 @@ def test_the_client_in_the_readme_compiles() -> None:
 def test_the_make_targets_in_the_readme_exist(target: str) -> None:
     found = subprocess.run([*target.split(), "--dry-run"], cwd=ROOT, capture_output=True)
     assert found.returncode == 0
+
+
+def test_the_service_config_repeats_calls_of_our_service() -> None:
+    config = json.loads((ROOT / "deploy/service_config.json").read_text())
+    (method,) = config["methodConfig"]
+    (service,) = upload_service_pb2.DESCRIPTOR.services_by_name.values()
+    assert method["name"] == [{"service": service.full_name}]
+    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
 
 
 def test_nothing_committed_names_a_package_index() -> None:
