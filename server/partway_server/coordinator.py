@@ -72,7 +72,6 @@ class Presigned:
     def count(self) -> int:
         return sum(last - first + 1 for first, last in self.ranges)
 
-    @property
     def numbers(self) -> Iterator[int]:
         return unroll(self.ranges)
 

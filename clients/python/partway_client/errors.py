@@ -198,7 +198,7 @@ class FileChanged(PartwayError):
         ending = (
             "storage holds what was read of it, which may be a mixture"
             if stored
-            else "the upload was aborted"
+            else "the upload was given up"
         )
         super().__init__(f"the file changed while it was sent, and {ending}; upload it again")
         self.stored = stored

@@ -140,7 +140,7 @@ class _PartWriter:
 
     def __init__(self, presigned: Presigned) -> None:
         self._plan = presigned.plan
-        self._parts = presigned.signer.sign(presigned.numbers, presigned.checksums)
+        self._parts = presigned.signer.sign(presigned.numbers(), presigned.checksums)
         self._expire_time = timestamp(presigned.signer.expire_time)
         self._headers: Mapping[str, str] | None = None
         self._common = upload_pb2.PresignedPart()
