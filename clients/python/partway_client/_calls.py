@@ -91,9 +91,8 @@ class Calls:
         view = service_pb.STATUS_VIEW_PROGRESS if progress else service_pb.STATUS_VIEW_UNSPECIFIED
         request = service_pb.StatusRequest(upload_id=upload_id, view=view)
         answer = await self._ask(self._connection.stub.Status, request)
-        return upload_from_proto(
-            answer.upload, answer.progress if answer.HasField("progress") else None
-        )
+        told = progress and answer.HasField("progress")
+        return upload_from_proto(answer.upload, answer.progress if told else None)
 
     async def list_parts(self, upload_id: str) -> list[PartInfo]:
         """All parts that storage holds, by number."""
