@@ -56,9 +56,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         size = self._size()
         self._discard(size)
-        if "uploadId" in self._query():
-            query = self._query()
+        query = self._query()
+        if "uploadId" in query:
             self.server.uploads[query["uploadId"]].parts[int(query["partNumber"])] = size
+        else:
+            self.server.objects[self._key()] = Stored(self._metadata(), {1: size})
         self._answer(200, {"ETag": _ETAG})
 
     def do_POST(self) -> None:
