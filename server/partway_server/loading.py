@@ -72,6 +72,7 @@ class Loader:
             if not (grant.single and as_planned(grant.plan, parts)):
                 return Upload(grant, State.ACTIVE)
         except MultipartNotFound:
+            # Completed or gone: only the proof below tells which.
             pass
         if stored := await self._settler.proven(grant):
             return Upload(grant, State.COMPLETED, object=stored)

@@ -28,5 +28,6 @@ async def until(condition: Callable[[], object]) -> None:
     for _ in range(10_000):
         if condition():
             return
+        # Sockets need real time to say that something came; how much does not matter.
         await asyncio.sleep(0.001)
     raise AssertionError("it never came to that")

@@ -207,6 +207,7 @@ async def test_a_slow_connection_that_moves_is_no_stalled_one(
     async def storing(request: web.Request) -> web.StreamResponse:
         for _ in range(6):
             await request.content.readexactly(4_000_000)
+            # Real time: the stall limit runs on the event loop's clock, which cannot be passed in.
             await asyncio.sleep(0.25)
         async for _ in request.content.iter_any():
             pass

@@ -11,7 +11,7 @@ from partway_server.uploads import State
 
 from tests.support.calls import call
 from tests.support.situations import LEASE
-from tests.support.storage import failing
+from tests.support.storage import Gate, failing
 from tests.support.world import World, content, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
@@ -100,19 +100,14 @@ async def test_a_completed_upload_cannot_be_aborted(world: World) -> None:
 async def test_a_completing_upload_cannot_be_aborted(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    gate, reached = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        reached.set()
-        await gate.wait()
-
-    world.objects.before("complete", hold)
+    gate = Gate()
+    world.objects.before("complete", gate)
     completing = asyncio.create_task(world.complete(upload))
-    await reached.wait()
+    await gate.reached.wait()
     failed = await failure(world.abort(upload))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "UPLOAD_NOT_ACTIVE")
     assert failed.metadata["state"] == "UPLOAD_STATE_COMPLETING"
-    gate.set()
+    gate.open()
     assert (await completing).state == upload_pb2.UPLOAD_STATE_COMPLETED
 
 
@@ -135,18 +130,13 @@ async def test_a_complete_that_came_first_is_found_out(world: World) -> None:
 
 async def test_a_caller_that_goes_away_does_not_stop_it(world: World) -> None:
     upload = await world.initialize()
-    gate, reached = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        reached.set()
-        await gate.wait()
-
-    world.objects.before("abort", hold)
+    gate = Gate()
+    world.objects.before("abort", gate)
     aborting = asyncio.create_task(world.abort(upload))
-    await reached.wait()
+    await gate.reached.wait()
     aborting.cancel()
     await asyncio.wait({aborting})
-    gate.set()
+    gate.open()
     await world.service.tasks.drain(10)
     assert await world.state(upload) == "ABORTED"
 

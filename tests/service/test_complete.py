@@ -7,7 +7,7 @@ from partway.v1 import upload_pb2
 from partway_server.errors import SessionsUnavailable, StorageUnavailable
 from partway_server.objects.base import CompleteRefused, CompleteUnknown, KeyContested, KeyTaken
 
-from tests.support.storage import failing
+from tests.support.storage import Gate, failing
 from tests.support.world import PART, World, failure
 
 
@@ -176,18 +176,13 @@ async def test_parts_that_storage_refuses_leave_the_upload_active(world: World) 
 async def test_a_caller_that_goes_away_does_not_stop_it(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    gate, reached = asyncio.Event(), asyncio.Event()
-
-    async def wait() -> None:
-        reached.set()
-        await gate.wait()
-
-    world.objects.before("complete", wait)
+    gate = Gate()
+    world.objects.before("complete", gate)
     call = asyncio.create_task(world.complete(upload))
-    await reached.wait()
+    await gate.reached.wait()
     call.cancel()
     await asyncio.wait({call})
-    gate.set()
+    gate.open()
     await world.service.tasks.drain(10)
     assert await world.state(upload) == "COMPLETED"
     assert world.objects.calls.count("complete") == 1

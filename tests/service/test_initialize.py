@@ -15,7 +15,7 @@ from partway_server.plan import GIB, MIB
 from partway_server.policy import Policy
 
 from tests.support.clock import FakeClock
-from tests.support.storage import failing
+from tests.support.storage import Gate, failing
 from tests.support.twins import a_memory_world
 from tests.support.world import ALICE, BOB, PART, World, failure
 
@@ -225,20 +225,15 @@ async def test_a_request_id_with_other_values_is_refused(
 
 @pytest.mark.promise("Initialize", "ABORTED")
 async def test_a_second_call_at_once_is_told_to_come_again(world: World) -> None:
-    gate, reached = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        reached.set()
-        await gate.wait()
-
+    gate = Gate()
     request_id = a_request_id()
-    world.objects.before("create", hold)
+    world.objects.before("create", gate)
     first = asyncio.create_task(initialize(world, request_id=request_id))
-    await reached.wait()
+    await gate.reached.wait()
     failed = await failure(initialize(world, request_id=request_id))
     assert (failed.code, failed.reason) == ("ABORTED", "UPLOAD_BUSY")
     assert failed.details["RetryInfo"].retry_delay.ToTimedelta() > timedelta()
-    gate.set()
+    gate.open()
     opened = (await first).upload
     assert failed.metadata == {"upload": world.grant(opened).sid}
     assert (await initialize(world, request_id=request_id)).upload == opened

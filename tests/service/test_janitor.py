@@ -15,7 +15,7 @@ from partway_server.tasks import Tasks
 from partway_server.uploads import State
 
 from tests.support.situations import EXPIRY_SECONDS, LEASE, Situation, bring_to, put_back
-from tests.support.storage import failing
+from tests.support.storage import Gate, failing
 from tests.support.world import PART, World, content, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
@@ -344,19 +344,14 @@ async def test_an_upload_that_hangs_holds_up_no_other(world: World) -> None:
 async def test_what_a_cancelled_sweep_began_is_drained(world: World) -> None:
     upload = await world.initialize(TWO_PARTS)
     world.clock.advance(EXPIRY_SECONDS + 1)
-    gate, reached = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        reached.set()
-        await gate.wait()
-
-    world.objects.before("abort", hold)
+    gate = Gate()
+    world.objects.before("abort", gate)
     running = asyncio.create_task(world.service.janitor.run(3600, asyncio.Event()))
-    await reached.wait()
+    await gate.reached.wait()
     running.cancel()
     await asyncio.wait({running})
     assert await row_state(world, upload) == "ABORTING"
-    gate.set()
+    gate.open()
     await world.service.tasks.drain(5)
     assert await row_state(world, upload) == "ABORTED"
 

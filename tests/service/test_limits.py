@@ -18,7 +18,7 @@ from partway_server.policy import Policy
 
 from tests.support.calls import ABOUT_AN_UPLOAD, ALL, call, call_raw, ranges
 from tests.support.clock import FakeClock
-from tests.support.storage import FaultyObjects, failing
+from tests.support.storage import FaultyObjects, Gate, failing
 from tests.support.twins import a_memory_world
 from tests.support.world import ALICE, PART, World, failure
 
@@ -28,17 +28,12 @@ in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 @asynccontextmanager
 async def held(objects: FaultyObjects, operation: str) -> AsyncIterator[asyncio.Event]:
     """Let the next such call wait for the end of the block; the event is set once it waits."""
-    gate, reached = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        reached.set()
-        await gate.wait()
-
-    objects.before(operation, hold)
+    gate = Gate()
+    objects.before(operation, gate)
     try:
-        yield reached
+        yield gate.reached
     finally:
-        gate.set()
+        gate.open()
 
 
 async def code_of(answer: Awaitable[Any]) -> str:

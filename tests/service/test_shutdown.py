@@ -11,6 +11,7 @@ from partway.v1 import upload_pb2
 from partway_server import app
 
 from tests.support.clock import FakeClock
+from tests.support.storage import Gate
 from tests.support.twins import a_memory_world
 from tests.support.world import World, failure
 
@@ -79,15 +80,10 @@ async def test_health_is_told_however_many_calls_are_in_progress(clock: FakeCloc
 async def test_a_call_in_progress_is_finished(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    gate, reached = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        reached.set()
-        await gate.wait()
-
-    world.objects.before("complete", hold)
+    gate = Gate()
+    world.objects.before("complete", gate)
     completing = asyncio.create_task(world.complete(upload))
-    await reached.wait()
+    await gate.reached.wait()
     stopping = asyncio.create_task(world.service.server.stop(30))
     while True:
         try:
@@ -97,7 +93,7 @@ async def test_a_call_in_progress_is_finished(world: World) -> None:
             assert error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
             break
     assert not stopping.done()
-    gate.set()
+    gate.open()
     assert (await completing).state == upload_pb2.UPLOAD_STATE_COMPLETED
     await stopping
 
@@ -105,22 +101,17 @@ async def test_a_call_in_progress_is_finished(world: World) -> None:
 async def test_work_that_outlives_its_call_is_drained(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    gate, reached = asyncio.Event(), asyncio.Event()
-
-    async def hold() -> None:
-        reached.set()
-        await gate.wait()
-
-    world.objects.before("complete", hold)
+    gate = Gate()
+    world.objects.before("complete", gate)
     completing = asyncio.create_task(world.complete(upload))
-    await reached.wait()
+    await gate.reached.wait()
     await world.service.server.stop(0)
     with pytest.raises(grpc.aio.AioRpcError):
         await completing
     draining = asyncio.create_task(world.service.tasks.drain(30))
     await asyncio.sleep(0)
     assert not draining.done()
-    gate.set()
+    gate.open()
     await draining
     row = await world.sessions.get(world.grant(upload).sid)
     assert row is not None and row.state == "completed"

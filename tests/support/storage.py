@@ -75,6 +75,21 @@ def failing(error: Exception) -> Fault:
     return fail
 
 
+class Gate:
+    """A fault that holds a call until the test opens it; `reached` says that one is held."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self._opened = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.reached.set()
+        await self._opened.wait()
+
+    def open(self) -> None:
+        self._opened.set()
+
+
 class FaultyObjects:
     """Storage whose calls fail or wait as a test says; `calls` are those made, by name.
 

@@ -170,6 +170,7 @@ def _replace(path: Path, content: str) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
+        # Ctrl-C too: no half-written file stays behind.
         os.unlink(temporary)
         raise
 
