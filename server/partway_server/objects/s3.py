@@ -69,12 +69,15 @@ class S3Objects:
         access_key: str | None = None,
         secret_key: str | None = None,
         session_token: str | None = None,
+        call_seconds: float = CALL_SECONDS,
+        complete_seconds: float = COMPLETE_SECONDS,
     ) -> Self:
         """Connect lazily to `endpoint_url`, or to AWS where it is None.
 
         `public_endpoint_url` is the one that goes into URLs, where clients reach storage at
         another address than the service does. Without keys, the SDK looks for credentials where
-        it always does, and renews those that end. Raises ValueError.
+        it always does, and renews those that end. Storage that is silent for `call_seconds`, or for
+        `complete_seconds` where it joins parts, does not answer. Raises ValueError.
         """
         if (access_key is None) != (secret_key is None):
             raise ValueError(f"backend {name!r}: give both an access key and a secret key, or none")
@@ -85,6 +88,8 @@ class S3Objects:
             access_key=access_key,
             secret_key=secret_key,
             session_token=session_token,
+            call_seconds=call_seconds,
+            complete_seconds=complete_seconds,
         )
         public_url = public_endpoint_url or clients.control.meta.endpoint_url
         signer = CurrentSigner(clients.session, Endpoint(public_url, region, addressing))
@@ -96,7 +101,7 @@ class S3Objects:
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
         named = {"ChecksumAlgorithm": grant.checksum.upper()} if self._names_checksum(grant) else {}
         with translated("CreateMultipartUpload"):
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(self._clients.call_seconds):
                 reply = await self._clients.once.create_multipart_upload(
                     Bucket=grant.bucket,
                     Key=grant.key,
@@ -181,7 +186,7 @@ class S3Objects:
         condition = {"IfNoneMatch": "*"} if self.capabilities.conditional_complete else {}
         named = [_named_part(grant, part) for part in parts]
         try:
-            async with asyncio.timeout(COMPLETE_SECONDS):
+            async with asyncio.timeout(self._clients.complete_seconds):
                 reply = await self._clients.joining.complete_multipart_upload(
                     Bucket=grant.bucket,
                     Key=grant.key,
@@ -232,7 +237,7 @@ class S3Objects:
             only["IfMatch"] = f'"{head.etag}"'
         with translated("DeleteObject"):
             try:
-                async with asyncio.timeout(CALL_SECONDS):
+                async with asyncio.timeout(self._clients.call_seconds):
                     await self._clients.once.delete_object(
                         Bucket=grant.bucket, Key=grant.key, **only
                     )
