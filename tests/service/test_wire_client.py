@@ -10,7 +10,7 @@ from tests.client.pacing import Slept, pace
 from tests.support.files import File
 from tests.support.relay import LOST, End, Fault
 from tests.support.storage import error_answer
-from tests.support.wired import MULTIPART, PUT, Wired
+from tests.support.wired import MULTIPART, PUT, Wired, keys_in
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
@@ -48,8 +48,7 @@ async def assert_there_once(
     assert head["ETag"].strip('"') == uploaded.etag
     assert [u.upload_id for u in await client.list_uploads()] == [uploaded.upload_id]
     await wired.tended()
-    listed = wired.bucket.client.list_objects_v2(Bucket=wired.bucket.name)["Contents"]
-    assert [each["Key"] for each in listed] == [uploaded.key]
+    assert keys_in(wired.bucket) == [uploaded.key]
     assert wired.bucket.unfinished() == 0
 
 

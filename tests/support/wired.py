@@ -112,8 +112,7 @@ class Wired:
     async def assert_left(self, *uploads: upload_pb2.Upload) -> None:
         """After the janitor, storage has the objects of these Uploads and nothing else."""
         await self.tended()
-        listed = self.bucket.client.list_objects_v2(Bucket=self.bucket.name).get("Contents", [])
-        assert sorted(o["Key"] for o in listed) == sorted(u.object.key for u in uploads)
+        assert keys_in(self.bucket) == sorted(upload.object.key for upload in uploads)
         assert self.bucket.unfinished() == 0
 
 
@@ -176,10 +175,16 @@ def relay_to(url: str) -> Relay:
     return Relay(where.hostname, where.port)
 
 
+def keys_in(bucket: Bucket) -> list[str]:
+    """The keys of all objects, in order."""
+    pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name)
+    return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+
 def empty(bucket: Bucket) -> None:
     """Remove every object and every unfinished upload."""
     client, name = bucket.client, bucket.name
-    for found in client.list_objects_v2(Bucket=name).get("Contents", []):
-        client.delete_object(Bucket=name, Key=found["Key"])
+    for key in keys_in(bucket):
+        client.delete_object(Bucket=name, Key=key)
     for left in client.list_multipart_uploads(Bucket=name).get("Uploads", []):
         client.abort_multipart_upload(Bucket=name, Key=left["Key"], UploadId=left["UploadId"])
