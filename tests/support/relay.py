@@ -183,15 +183,18 @@ class Relay:
         assert task is not None
         self._handlers.add(task)
         task.add_done_callback(self._handlers.discard)
-        line = _Line((reader, writer), await asyncio.open_connection(*self._upstream))
-        ours = {line.to_client, line.to_server}
-        self._writers |= ours
+        ours = {writer}
         try:
+            line = _Line((reader, writer), await asyncio.open_connection(*self._upstream))
+            ours.add(line.to_server)
+            self._writers |= ours
+            if self._listener is None or not self._listener.is_serving():
+                raise ConnectionResetError  # Cut meanwhile.
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._forward(line))
                 group.create_task(self._return(line))
         except* OSError:
-            pass  # Cut: that is what the relay is for.
+            pass  # Cut, or nobody is there: that is what the relay is for.
         finally:
             self._writers -= ours
             for each in ours:
