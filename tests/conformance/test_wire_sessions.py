@@ -73,8 +73,8 @@ async def direct(redis: Redis, clock: FakeClock) -> RedisSessions:
 @pytest.fixture
 async def relayed(relay: Relay, clock: FakeClock) -> AsyncIterator[RedisSessions]:
     """A store that reaches the same Redis through `relay`."""
-    client = connect(f"redis://{relay.address}/0?socket_timeout=0.2")
-    sessions = RedisSessions(client, clock=clock)
+    client = connect(f"redis://{relay.address}/0?socket_timeout=0.4")
+    sessions = RedisSessions(client, clock=clock, patience=10)
     yield sessions
     await sessions.aclose()
 

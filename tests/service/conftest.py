@@ -16,7 +16,7 @@ from partway_server.sessions.redis import RedisSessions, connect
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_by, put_into
-from tests.support.wired import Wired, a_wired_world
+from tests.support.wired import PATIENT, Wired, a_wired_world
 from tests.support.world import World, a_world
 
 
@@ -81,6 +81,10 @@ def wire_bucket(s3: S3) -> Iterator[Bucket]:
 
 
 @pytest.fixture
-async def wired(s3: S3, redis_url: str, wire_bucket: Bucket) -> AsyncIterator[Wired]:
-    async with a_wired_world(s3, redis_url, wire_bucket) as wired:
+async def wired(
+    request: pytest.FixtureRequest, s3: S3, redis_url: str, wire_bucket: Bucket
+) -> AsyncIterator[Wired]:
+    """Its parameter, if it has one, is how patient the service is."""
+    patience = getattr(request, "param", PATIENT)
+    async with a_wired_world(s3, redis_url, wire_bucket, patience) as wired:
         yield wired

@@ -6,9 +6,9 @@ from itertools import count
 import pytest
 from partway.v1 import upload_pb2
 
-from tests.support.relay import LOST, End, Fault
+from tests.support.relay import LOST, Fault
 from tests.support.situations import LEASE
-from tests.support.wired import Wired
+from tests.support.wired import Wired, in_ways
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
@@ -18,7 +18,6 @@ WAYS = {
     **LOST,
     "half a reply": Fault(reply_bytes=3),
     "reset before": Fault(request_bytes=0),
-    "silence before": Fault(request_bytes=0, end=End.SILENCE),
 }
 
 AWAY = 12
@@ -46,7 +45,7 @@ async def live(wired: Wired, failures: int) -> upload_pb2.Upload:
     return stored
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+@in_ways(WAYS)
 async def test_callers_do_not_notice(wired: Wired, way: Fault) -> None:
     await live(wired, failures=0)
     stored = []

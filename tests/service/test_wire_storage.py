@@ -19,6 +19,7 @@ from tests.support.wired import (
     LIST_MULTIPARTS,
     LIST_PARTS,
     Wired,
+    in_ways,
 )
 from tests.support.world import failure
 
@@ -63,12 +64,18 @@ async def live_and_end(wired: Wired, failures: int = 1) -> None:
     await wired.assert_left(stored)
 
 
-@pytest.mark.parametrize("way", LOST.values(), ids=LOST.keys())
+@in_ways(LOST)
 @pytest.mark.parametrize("operation", ["create", "list parts", "complete", "head", "abort"])
 async def test_a_lost_reply_is_found_out_about(wired: Wired, operation: str, way: Fault) -> None:
     wired.storage.on(OPERATIONS[operation], way)
     await live_and_end(wired)
     assert wired.storage.struck == 1
+
+
+async def test_slow_storage_is_waited_for(wired: Wired) -> None:
+    wired.storage.delay = 0.05
+    wired.storage.bytes_per_second = 30_000
+    await live_and_end(wired, failures=0)
 
 
 @pytest.mark.parametrize("fault", [SLOW_DOWN, LOST["reset"]], ids=["SlowDown", "lost replies"])

@@ -4,7 +4,7 @@ Faults are on the wire alone; `bucket` looks into storage past every relay.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import grpc
+import pytest
 from partway.v1 import upload_pb2
 from partway_server.embedded import S3
 from partway_server.objects.capabilities import KNOWN
@@ -22,7 +23,7 @@ from partway_server.sessions.redis import RedisSessions, connect
 
 from tests.support.bucket import Bucket
 from tests.support.clock import FakeClock
-from tests.support.relay import Relay
+from tests.support.relay import End, Fault, Relay
 from tests.support.situations import LEASE
 from tests.support.storage import FaultyObjects, put_by
 from tests.support.world import World, a_world, failure_of
@@ -39,8 +40,9 @@ PUT = rb"\APUT /"
 EVERY = rb"\A[A-Z]+ /"
 """The requests that storage gets, as the AWS SDK, and callers, write them."""
 
-CALL_SECONDS = 0.25
-"""How long the service waits for storage that is silent."""
+PATIENT = 10.0
+HASTY = 1.0
+"""How long the service waits for storage that is silent, in seconds, and Redis half of it."""
 
 MULTIPART = "multipart"
 """A policy under which the smallest file is a multipart upload."""
@@ -59,6 +61,7 @@ class Wired:
     public: Relay
     front: Relay
     bucket: Bucket
+    patience: float
 
     async def answered(
         self, attempt: Callable[[], Awaitable[T]], *, failures: int = 1, wait: float = 0
@@ -116,6 +119,15 @@ class Wired:
         assert self.bucket.unfinished() == 0
 
 
+def in_ways(ways: Mapping[str, Fault]) -> pytest.MarkDecorator:
+    """Run the test with each `way`, over a `wired` world that does not wait long for silence.
+
+    Where it need not, it is patient: a busy machine is slow, too.
+    """
+    cases = [(HASTY if way.end is End.SILENCE else PATIENT, way) for way in ways.values()]
+    return pytest.mark.parametrize(("wired", "way"), cases, ids=ways, indirect=["wired"])
+
+
 def told_to_repeat(error: grpc.aio.AioRpcError) -> float:
     """In how many seconds the caller is to repeat the call, as it must be told."""
     found = failure_of(error)
@@ -130,7 +142,9 @@ def told_to_repeat(error: grpc.aio.AioRpcError) -> float:
 
 
 @contextlib.asynccontextmanager
-async def a_wired_world(s3: S3, redis_url: str, bucket: Bucket) -> AsyncIterator[Wired]:
+async def a_wired_world(
+    s3: S3, redis_url: str, bucket: Bucket, patience: float
+) -> AsyncIterator[Wired]:
     """A service over empty stores."""
     empty(bucket)
     clock = FakeClock(datetime.now(UTC))
@@ -140,7 +154,7 @@ async def a_wired_world(s3: S3, redis_url: str, bucket: Bucket) -> AsyncIterator
         relay_to(redis_url) as between,
         aiohttp.ClientSession() as http,
     ):
-        redis = connect(f"redis://{between.address}/0?socket_timeout={CALL_SECONDS}")
+        redis = connect(f"redis://{between.address}/0?socket_timeout={patience / 2}")
         await redis.flushdb()
         objects = await S3Objects.open(
             name="default",
@@ -150,12 +164,12 @@ async def a_wired_world(s3: S3, redis_url: str, bucket: Bucket) -> AsyncIterator
             public_endpoint_url=f"http://{public.address}",
             access_key=s3.access_key,
             secret_key=s3.secret_key,
-            call_seconds=CALL_SECONDS,
-            complete_seconds=CALL_SECONDS,
+            call_seconds=patience,
+            complete_seconds=patience,
         )
         async with (
             contextlib.aclosing(objects),
-            contextlib.aclosing(RedisSessions(redis, clock=clock)) as sessions,
+            contextlib.aclosing(RedisSessions(redis, clock=clock, patience=PATIENT)) as sessions,
             a_world(
                 clock=clock,
                 sessions=sessions,
@@ -166,7 +180,7 @@ async def a_wired_world(s3: S3, redis_url: str, bucket: Bucket) -> AsyncIterator
             ) as world,
             Relay("127.0.0.1", world.port) as front,
         ):
-            yield Wired(world, storage, between, public, front, bucket)
+            yield Wired(world, storage, between, public, front, bucket, patience)
 
 
 def relay_to(url: str) -> Relay:
