@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -33,28 +33,27 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.embedded import S3
 from partway_server.errors import SessionsUnavailable, StorageUnavailable
-from partway_server.objects.base import CompleteUnknown, Head
+from partway_server.objects.base import CompleteUnknown
 from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.s3 import S3Objects
-from partway_server.opening import OPENING_LEASES
 from partway_server.policy import Policy
 from partway_server.sealing import Sealer
 from partway_server.sessions.redis import RedisSessions, connect
 from partway_server.settling import LONGEST_PUT
-from partway_server.uploads import CLAIMS, FINISHES, Grant, State
+from partway_server.uploads import CLAIMS, FINISHES, State
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
 from tests.support.mortal import Strike
 from tests.support.replicas import Replica, Snapshots, Witness
 from tests.support.storage import put_by
+from tests.support.truth import Ghost, Truth
 from tests.support.world import ALICE, BOB, EVE, PART, SEALING_KEY, Failure, failure_of
 
-EXAMPLES = 50
+EXAMPLES = 30
 STEPS = 50
 OFTEN = 3
 """How often each transition must have been taken in all examples together."""
@@ -68,10 +67,6 @@ SIZES = {"empty": 0, "one PUT": 1000, "one part": 2000, "two parts": PART + 7}
 
 SESSION_CALLS = ("insert", "get", "claim", "renew", "finish", "remove", "take_due")
 OBJECT_CALLS = ("create", "list_multiparts", "list_parts", "complete", "abort", "head", "delete")
-
-STATES = {
-    value: name.removeprefix("UPLOAD_STATE_") for name, value in upload_pb2.UploadState.items()
-}
 
 
 def _strikes() -> st.SearchStrategy[Strike | None]:
@@ -88,28 +83,6 @@ strikes = _strikes()
 replicas = st.integers(0, REPLICAS - 1)
 callers = st.sampled_from(sorted(CALLERS))
 sizes = st.sampled_from(sorted(SIZES))
-
-
-@dataclass(eq=False, slots=True)
-class Ghost:
-    """One Upload as its caller knows it. `etag` is that of an acknowledged completion."""
-
-    caller: str
-    request: pb.InitializeRequest
-    upload: upload_pb2.Upload | None = None
-    grant: Grant | None = None
-    urls: dict[int, upload_pb2.PresignedPart] = field(default_factory=dict)
-    sent: dict[int, set[bytes]] = field(default_factory=dict)
-    etag: str = ""
-    aborted: bool = False
-    late: bool = False
-    lost_parts: bool = False
-
-    @property
-    def whole(self) -> bool:
-        """Whether every part was sent, and nothing has happened to them since."""
-        assert self.upload is not None
-        return len(self.sent) == self.upload.part_count and not self.lost_parts
 
 
 class Stage:
@@ -165,6 +138,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.stage = stage
         self.clock = FakeClock(datetime.now(UTC))
+        self.truth = Truth(stage.bucket)
         self.all: list[Ghost] = []
         self.forgotten = False
         self.prefix = f"{next(stage.example)}/"
@@ -220,7 +194,8 @@ class Machine(RuleBasedStateMachine):
     )
     def begin(self, wanted: list[tuple[str, str]], strike: Strike | None) -> MultipleResults[Ghost]:
         """Some uploads, so that no story is without one."""
-        return multiple(*(self.open(caller, size, 0, strike) for caller, size in wanted))
+        opened: list[Any] = [self.open(caller, size, 0, strike) for caller, size in wanted]
+        return multiple(*opened)
 
     @rule(target=ghosts, caller=callers, size=sizes, number=replicas, strike=strikes)
     def open(self, caller: str, size: str, number: int, strike: Strike | None) -> Ghost:
@@ -265,26 +240,28 @@ class Machine(RuleBasedStateMachine):
     def complete(self, ghost: Ghost, number: int, strike: Strike | None) -> None:
         if ghost.upload is not None:
             request = pb.CompleteRequest(upload_id=ghost.upload.id)
-            self.heard(ghost, self.ask(ghost, "Complete", request, number, strike))
+            self.truth.heard(ghost, self.ask(ghost, "Complete", request, number, strike))
 
     @rule(ghost=ghosts, number=replicas, strike=strikes)
     def abort(self, ghost: Ghost, number: int, strike: Strike | None) -> None:
         if ghost.upload is not None:
             request = pb.AbortRequest(upload_id=ghost.upload.id)
             ghost.lost_parts = True
-            self.heard(ghost, self.ask(ghost, "Abort", request, number, strike))
+            self.truth.heard(ghost, self.ask(ghost, "Abort", request, number, strike))
 
     @rule(ghost=ghosts, number=replicas, at=st.sampled_from(["complete", "head", "finish"]))
     def die_at_complete(self, ghost: Ghost, number: int, at: str) -> None:
         """Where it hurts most: storage has done it, and Redis does not know."""
         self.carry_on(ghost, number, Strike(at, late=at != "finish"))
 
-    @rule(ghost=ghosts, number=replicas, made=st.booleans())
-    def abort_what_a_dead_worker_left(self, ghost: Ghost, number: int, made: bool) -> None:
+    @rule(target=ghosts, caller=callers, number=replicas, made=st.booleans())
+    def abort_what_a_dead_worker_left(self, caller: str, number: int, made: bool) -> Ghost:
         """Whether the object was made, the abort has to find out."""
+        ghost = self.open(caller, "one part", number, None)
         self.carry_on(ghost, number, Strike("complete", late=made))
         self.a_lease_passes()
         self.abort(ghost, number, None)
+        return ghost
 
     @rule(
         ghost=ghosts,
@@ -314,14 +291,14 @@ class Machine(RuleBasedStateMachine):
         if ghost.upload is not None:
             view = pb.STATUS_VIEW_PROGRESS if progress else pb.STATUS_VIEW_UNSPECIFIED
             request = pb.StatusRequest(upload_id=ghost.upload.id, view=view)
-            self.heard(ghost, self.ask(ghost, "Status", request, number, strike))
+            self.truth.heard(ghost, self.ask(ghost, "Status", request, number, strike))
 
     @rule(ghost=ghosts, number=replicas, strike=strikes)
     def list_parts(self, ghost: Ghost, number: int, strike: Strike | None) -> None:
         if ghost.upload is not None:
             request = pb.ListPartsRequest(upload_id=ghost.upload.id)
             answer = self.ask(ghost, "ListParts", request, number, strike)
-            self.heard(ghost, answer)
+            self.truth.heard(ghost, answer)
             if isinstance(answer, pb.ListPartsResponse):
                 assert {part.part_number for part in answer.parts} == set(ghost.sent)
 
@@ -353,7 +330,7 @@ class Machine(RuleBasedStateMachine):
         for answer in answers or ():
             if isinstance(answer, grpc.aio.AioRpcError):
                 answer = failure_of(answer)
-            self.heard(ghost, answer)
+            self.truth.heard(ghost, answer)
 
     # What befalls them.
 
@@ -361,17 +338,15 @@ class Machine(RuleBasedStateMachine):
     def a_lease_passes(self) -> None:
         self.clock.advance(LEASE.total_seconds() + 10)
 
-    @rule()
-    def the_first_minutes_pass(self) -> None:
-        self.clock.advance(OPENING_LEASES * LEASE.total_seconds() + 10)
-
-    @rule()
-    def the_deadline_passes(self) -> None:
-        self.clock.advance(LIFETIME.total_seconds())
+    @rule(days=st.sampled_from([0.002, 0.01, LIFETIME.days]), urls_end=st.booleans())
+    def time_passes(self, days: float, urls_end: bool) -> None:
+        """Minutes, so that what was not opened is given up; or all the time that uploads have."""
+        self.clock.advance(timedelta(days=days).total_seconds())
         for ghost in self.all:
-            ghost.lost_parts = True
+            ghost.lost_parts = ghost.lost_parts or days == LIFETIME.days
+        if urls_end:
+            self.the_last_url_has_gone()
 
-    @rule()
     def the_last_url_has_gone(self) -> None:
         self.clock.advance(self.policy.max_url_seconds + LONGEST_PUT.total_seconds())
         for ghost in self.all:
@@ -381,25 +356,26 @@ class Machine(RuleBasedStateMachine):
     def the_janitor_comes(self, number: int, strike: Strike | None) -> None:
         self.do(number, _sweep, strike)
 
-    @rule()
-    def redis_forgets(self) -> None:
-        self.forgotten = True
-        self.stage.redis.forget()
+    @rule(what=st.sampled_from(["copy", "put back", "put back", "forget"]))
+    def redis_suffers(self, what: str) -> None:
+        match what:
+            case "copy":
+                self.stage.redis.remember()
+            case "put back":
+                self.forgotten = True
+                self.stage.redis.put_back()
+            case "forget":
+                self.forgotten = True
+                self.stage.redis.forget()
 
-    @rule()
-    def redis_is_copied(self) -> None:
-        self.stage.redis.remember()
-
-    @rule()
-    def redis_is_put_back(self) -> None:
-        self.forgotten = True
-        self.stage.redis.put_back()
-
-    @rule(ghost=ghosts)
-    def a_lifecycle_rule_takes_it(self, ghost: Ghost) -> None:
-        if ghost.grant is not None and not ghost.grant.single:
+    @rule(target=ghosts, caller=callers, number=replicas, strike=strikes)
+    def a_lifecycle_rule_takes_it(self, caller: str, number: int, strike: Strike | None) -> Ghost:
+        ghost = self.open(caller, "one part", number, None)
+        if ghost.grant is not None:
             ghost.lost_parts = True
             self.stage.bucket.abort_all(ghost.grant.key)
+            self.complete(ghost, number, strike)
+        return ghost
 
     # What must be so.
 
@@ -416,66 +392,14 @@ class Machine(RuleBasedStateMachine):
             ghost.urls, ghost.sent, ghost.etag = {}, {}, ""
             ghost.aborted = ghost.late = ghost.lost_parts = False
         ghost.urls |= {part.part_number: part for part in answer.parts}
-        self.agree(ghost, answer.upload)
-
-    def heard(self, ghost: Ghost, answer: Any) -> None:
-        """Hold an answer against storage."""
-        if isinstance(answer, Failure):
-            self.refused(ghost, answer)
-        elif hasattr(answer, "upload"):
-            self.agree(ghost, answer.upload)
-
-    def agree(self, ghost: Ghost, upload: upload_pb2.Upload) -> None:
-        state, ours = STATES[upload.state], self.ours(ghost)
-        if state == "COMPLETED":
-            assert ours is not None
-            assert upload.object.etag == ours.etag
-            assert ghost.etag in ("", ours.etag)
-            if not ghost.etag:
-                self.assert_content(ghost)
-            ghost.etag, ghost.aborted = ours.etag, False
-            return
-        assert not ghost.etag, f"{state} after it was COMPLETED"
-        assert ghost.grant is not None
-        if state == "ABORTED":
-            assert ours is None or (ghost.grant.single and ghost.late)
-            ghost.aborted = True
-        elif state == "ACTIVE":
-            assert not ghost.aborted or ghost.grant.single
-            assert ours is None or ghost.grant.single
-
-    def refused(self, ghost: Ghost, failure: Failure) -> None:
-        """A refusal is an answer, too."""
-        assert failure.code not in ("INTERNAL", "UNKNOWN", "NOT_FOUND"), failure
-        if failure.reason == "PARTS_MISSING":
-            assert not ghost.whole and self.ours(ghost) is None
-        if failure.reason == "UPLOAD_NOT_ACTIVE":
-            state = failure.metadata["state"].removeprefix("UPLOAD_STATE_")
-            if state == "COMPLETED":
-                assert self.ours(ghost) is not None
-            if state == "ABORTED":
-                assert not ghost.etag
-                assert ghost.lost_parts or self.ours(ghost) is None and not ghost.whole
+        self.truth.agree(ghost, answer.upload)
 
     @invariant()
     def what_was_acknowledged_is_there(self) -> None:
         for ghost in self.all:
             if ghost.etag:
-                ours = self.ours(ghost)
+                ours = self.truth.ours(ghost)
                 assert ours is not None and ours.etag == ghost.etag
-
-    def ours(self, ghost: Ghost) -> Head | None:
-        """The object of this Upload, as storage has it."""
-        assert ghost.grant is not None
-        return self.stage.bucket.object_with(ghost.grant.key, ghost.grant.write_token)
-
-    def assert_content(self, ghost: Ghost) -> None:
-        assert ghost.grant is not None
-        body = self.stage.bucket.body(ghost.grant.key)
-        for number in ghost.grant.plan.numbers():
-            start = ghost.grant.plan.offset(number)
-            part = body[start : start + ghost.grant.plan.size(number)]
-            assert part in ghost.sent[number] or not part
 
     def teardown(self) -> None:
         try:
@@ -491,13 +415,13 @@ class Machine(RuleBasedStateMachine):
         for ghost in self.all:
             if ghost.upload is None:
                 self.initialize_again(ghost, 0, None)
-            if ghost.grant is not None and self.ours(ghost) is not None:
+            if ghost.grant is not None and self.truth.ours(ghost) is not None:
                 self.complete(ghost, 0, None)
                 assert ghost.etag
-        for pass_time in (self.the_deadline_passes, self.the_last_url_has_gone):
+        for urls_end in (False, True):
             for ghost in self.all:
                 self.status(ghost, 0, None, True)
-            pass_time()
+            self.time_passes(LIFETIME.days, urls_end)
             self.the_janitor_comes(0, None)
             self.a_lease_passes()
         self.the_janitor_comes(0, None)
@@ -505,7 +429,7 @@ class Machine(RuleBasedStateMachine):
         assert self.forgotten or self.stage.bucket.unfinished(self.prefix) == 0
         for ghost in self.all:
             if ghost.grant is not None and ghost.aborted and not ghost.grant.single:
-                assert self.ours(ghost) is None
+                assert self.truth.ours(ghost) is None
 
 
 async def _sweep(it: Replica) -> None:
@@ -524,7 +448,7 @@ def _content(number: int, size: int, other: bool) -> bytes:
 
 @pytest.mark.redis
 @pytest.mark.s3
-@pytest.mark.timeout(600)  # a hundred stories of up to forty steps, on real stores
+@pytest.mark.timeout(600)  # thirty stories of fifty steps, on real stores
 def test_every_answer_agrees_with_storage_whatever_happens(stage: Stage) -> None:
     run_state_machine_as_test(
         lambda: Machine(stage),
