@@ -279,12 +279,14 @@ class Machine(RuleBasedStateMachine):
     def die_at_initialize(self, caller: str, number: int, late: bool) -> Ghost:
         return self.open(caller, "one part", number, Strike("create", late))
 
-    @rule(ghost=ghosts, number=replicas)
-    def come_too_late(self, ghost: Ghost, number: int) -> None:
+    @rule(target=ghosts, caller=callers, number=replicas)
+    def come_too_late(self, caller: str, number: int) -> Ghost:
         """The bytes arrive after the abort: a single PUT makes the object nevertheless."""
+        ghost = self.open(caller, "one PUT", number, None)
         self.abort(ghost, number, None)
         self.send(ghost, only_first=False, other=False)
         self.complete(ghost, number, None)
+        return ghost
 
     @rule(ghost=ghosts, number=replicas, strike=strikes, progress=st.booleans())
     def status(self, ghost: Ghost, number: int, strike: Strike | None, progress: bool) -> None:
@@ -358,6 +360,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from(["copy", "put back", "put back", "forget"]))
     def redis_suffers(self, what: str) -> None:
+        self.clock.advance(1)  # a restart takes its time
         match what:
             case "copy":
                 self.stage.redis.remember()

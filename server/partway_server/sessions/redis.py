@@ -130,9 +130,9 @@ class RedisSessions:
         known, since = self._incarnations.get(shard, (b"", 0))
         if run_id != known:
             # It may have begun from an old copy, or be a replica that had fallen behind.
-            since = now + _SKEW_MS
+            since = now + (0 if self._clock else _SKEW_MS)
             self._incarnations[shard] = run_id, since
-        return upload.epoch > since
+        return upload.epoch >= since
 
     async def claim(
         self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
