@@ -275,9 +275,13 @@ class Machine(RuleBasedStateMachine):
             self.a_lease_passes()
             self.abort(ghost, number, None)
 
-    @rule(target=ghosts, caller=callers, number=replicas, late=st.booleans())
-    def die_at_initialize(self, caller: str, number: int, late: bool) -> Ghost:
-        return self.open(caller, "one part", number, Strike("create", late))
+    @rule(target=ghosts, caller=callers, late=st.booleans(), given_up=st.booleans())
+    def die_at_initialize(self, caller: str, late: bool, given_up: bool) -> Ghost:
+        ghost = self.open(caller, "one part", 0, Strike("create", late))
+        if given_up:
+            self.time_passes(0.01, False)
+            self.the_janitor_comes(1, None)
+        return ghost
 
     @rule(target=ghosts, caller=callers, number=replicas)
     def come_too_late(self, caller: str, number: int) -> Ghost:
