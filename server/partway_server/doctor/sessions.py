@@ -108,16 +108,16 @@ def _mode(facts: RedisFacts) -> Finding:
 
 
 def _eviction(facts: RedisFacts) -> Finding:
-    policies = {node.policy for node in facts.nodes if node.policy}
-    if not policies:
-        mend = "See in the settings of the service that it is noeviction."
-        return warn(EVICTION, "maxmemory-policy is not told", mend)
-    if evicting := sorted(policies - {"noeviction"}):
+    policies = {node.policy for node in facts.nodes}
+    if evicting := sorted(policies - {"noeviction", ""}):
         mend = (
             "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its configuration;"
             " or give Partway a Redis of its own."
         )
         return bad(EVICTION, f"it may evict rows: maxmemory-policy {', '.join(evicting)}", mend)
+    if "" in policies:
+        mend = "See in the settings of the service that it is noeviction."
+        return warn(EVICTION, "maxmemory-policy is not told", mend)
     return ok(EVICTION, "maxmemory-policy noeviction")
 
 
@@ -146,7 +146,7 @@ def _persistence(facts: RedisFacts) -> Finding:
         " the janitor's knowledge of what was never finished"
     )
     mend = "redis-cli CONFIG SET appendonly yes, and the same in its configuration."
-    saves = [node.saves for node in facts.nodes]
+    saves = [node.saves for node in facts.nodes if not node.aof]
     if all(saves):
         return ok(PERSISTENCE, "snapshots are taken (RDB)")
     told = "nothing is written down" if False in saves else "no AOF, and snapshots are not told"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -64,7 +65,9 @@ class Wire:
         async def sent() -> Mapping[str, Any]:
             # Encoded: the signature holds for the very spelling of the URL.
             target = yarl.URL(url, encoded=True)
-            async with self.http.request(method, target, data=body, headers=headers) as response:
+            # As a file: aiohttp warns of large bytes.
+            data = io.BytesIO(body) if body else None
+            async with self.http.request(method, target, data=data, headers=headers) as response:
                 code = _xml_code(await response.text(errors="replace"))
                 lower = {name.lower(): value for name, value in response.headers.items()}
                 metadata = {"HTTPStatusCode": response.status, "HTTPHeaders": lower}
