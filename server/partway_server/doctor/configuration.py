@@ -16,12 +16,16 @@ _DISTINCT_BYTES = 24
 """Of 64 random bytes fewer than that differ about never."""
 
 
-def configuration(settings: Settings, policies: Mapping[str, Policy]) -> Iterator[Finding]:
-    """What needs nothing but the settings."""
+def configuration(
+    settings: Settings, policies: Mapping[str, Policy], problem: str
+) -> Iterator[Finding]:
+    """What needs nothing but the settings. `problem`: why the policies are of no use, or ""."""
     yield _sealing_keys(settings)
     yield _address(settings)
-    named = ", ".join(sorted(policies))
-    yield ok(POLICIES, f"{len(policies)} in use: {named}")
+    if problem:
+        yield no_policies(problem)
+    else:
+        yield ok(POLICIES, f"{len(policies)} in use: {', '.join(sorted(policies))}")
 
 
 def no_policies(problem: str) -> Finding:

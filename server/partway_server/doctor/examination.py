@@ -32,7 +32,10 @@ _VERSION_REMOVAL = ("DeleteObjectVersion", "ListBucketVersions")
 
 
 class StorageExamination:
-    """Everything about one bucket. `longest` is the longest life of an upload in it."""
+    """Everything about one bucket. `longest` is the longest life of an upload in it.
+
+    What is found is told to `say`, one by one.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class StorageExamination:
         cors_origin: str,
         fix: bool,
         progress: Progress,
+        say: Callable[[Finding], None],
     ) -> None:
         self._settings = settings
         self._bucket = bucket
@@ -57,20 +61,20 @@ class StorageExamination:
         self._origin = cors_origin
         self._fix = fix
         self._progress = progress
-        self._found: list[Finding] = []
+        self._tell = say
 
-    async def findings(self) -> list[Finding]:
-        """All findings, in the order of the run; the last says what is left in the bucket."""
+    async def run(self) -> None:
+        """Look at everything; the last finding, cancelled or not, is what is left in the bucket."""
         try:
             await self._look()
         finally:
             self._progress("removing what was made")
             left = await self._trail.tidy()
-        self._say([access.cleanliness(left, self._trail.prefix, self._bucket)])
-        return self._found
+            self._say([access.cleanliness(left, self._trail.prefix, self._bucket)])
 
     def _say(self, findings: Iterable[Finding]) -> None:
-        self._found += (replace(finding, bucket=self._bucket) for finding in findings)
+        for finding in findings:
+            self._tell(replace(finding, bucket=self._bucket))
 
     async def _try(self, what: str, probe: Awaitable[_T]) -> _T | None:
         """What the probe finds; None, with a finding, if it fails: the others are to go on."""

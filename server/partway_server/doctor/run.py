@@ -19,6 +19,8 @@ from partway_server.sessions.redis import connect
 from partway_server.sessions.redis_facts import examine
 from partway_server.settings import Settings
 
+Say = Callable[[Finding], None]
+
 STORAGE, REDIS = "storage", "redis"
 
 
@@ -38,32 +40,33 @@ async def examine_all(
     clock: Clock,
     random_hex: Callable[[int], str],
     progress: Progress,
-) -> list[Finding]:
+    say: Say,
+) -> None:
     """Everything, in order. Leaves nothing in storage or Redis, cancelled or not."""
-    found: list[Finding] = []
     policies, problem = _policies(settings)
     if not wanted.only:
-        found += configuration(settings, policies)
-    if problem is not None:
-        found = [*(f for f in found if f.name != problem.name), problem]
+        for finding in configuration(settings, policies, problem):
+            say(finding)
+    elif problem:
+        say(no_policies(problem))
     if wanted.only != REDIS:
-        found += await _storage(settings, policies, wanted, clock, random_hex, progress)
+        await _storage(settings, policies, wanted, clock, random_hex, progress, say)
     if wanted.only != STORAGE:
         progress("Redis")
-        found += await _redis(settings, clock)
-    return found
+        for finding in await _redis(settings, clock):
+            say(finding)
 
 
-def _policies(settings: Settings) -> tuple[Mapping[str, Policy], Finding | None]:
+def _policies(settings: Settings) -> tuple[Mapping[str, Policy], str]:
     """The policies, or what is wrong and, to go on with, the one that there is without a file."""
     default = {"default": Policy("default", settings.bucket)}
     if not settings.policy_file:
-        return default, None
+        return default, ""
     try:
         policies = load_policies(Path(settings.policy_file), settings.bucket)
     except (OSError, ValueError) as exc:
-        return default, no_policies(str(exc))
-    return (policies, None) if policies else (default, no_policies("there is none in the file"))
+        return default, str(exc)
+    return (policies, "") if policies else (default, "there is none in the file")
 
 
 async def _storage(
@@ -73,8 +76,8 @@ async def _storage(
     clock: Clock,
     random_hex: Callable[[int], str],
     progress: Progress,
-) -> Sequence[Finding]:
-    found: list[Finding] = []
+    say: Say,
+) -> None:
     try:
         async with open_wire(
             region=settings.s3_region,
@@ -87,7 +90,7 @@ async def _storage(
         ) as wire:
             if not wanted.only:
                 end = await credentials_end(wire)
-                found.append(lifetimes(settings, policies, end, clock.now()))
+                say(lifetimes(settings, policies, end, clock.now()))
             for bucket, longest in _buckets(policies):
                 examination = StorageExamination(
                     settings=settings,
@@ -99,11 +102,11 @@ async def _storage(
                     cors_origin=wanted.cors_origin,
                     fix=wanted.fix,
                     progress=progress,
+                    say=say,
                 )
-                found += await examination.findings()
+                await examination.run()
     except ValueError as exc:
-        found.append(bad(access.REGION, f"storage cannot be used: {exc}", "See PARTWAY_S3_REGION."))
-    return found
+        say(bad(access.REGION, f"storage cannot be used: {exc}", "See PARTWAY_S3_REGION."))
 
 
 def _buckets(policies: Mapping[str, Policy]) -> Iterator[tuple[str, timedelta]]:
