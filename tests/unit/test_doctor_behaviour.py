@@ -26,7 +26,7 @@ MULTIPART = MultipartFacts(
     token_kept=True,
     single_token_kept=True,
     resent=["two"],
-    resent_etag="two",
+    resending=Answer(200, headers={"etag": '"two"'}),
     listed_by_key=True,
     listed_by_prefix=True,
 )
@@ -156,6 +156,9 @@ def test_a_whole_life_of_a_multipart_upload_is_good() -> None:
         ({"resent": ["one", "two"]}, "resent_part", "ok"),
         ({"resent": ["one"]}, "resent_part", "bad"),
         ({"resent": []}, "resent_part", "warn"),
+        ({"resending": UNKNOWN}, "resent_part", "bad"),
+        ({"resending": DOWN}, "resent_part", "warn"),
+        ({"resending": None}, "resent_part", "warn"),
         ({"listed_by_prefix": False}, "multipart_listing", "ok"),
         ({"listed_by_key": False}, "multipart_listing", "warn"),
         ({"listed_by_key": None}, "multipart_listing", "warn"),

@@ -191,13 +191,16 @@ def _again(answer: Answer | None) -> Finding:
 
 def _resent(facts: MultipartFacts) -> Finding:
     name = "storage.resent_part"
-    if not facts.resent or not facts.resent_etag:
-        return unclear(name, "the part is not listed")
+    answer = facts.resending
+    mend = "Do not use this storage: a part whose first sending failed half way would be lost."
+    if answer is not None and answer.refused:
+        return bad(name, f"a part cannot be sent again: {answer}", mend)
+    if answer is None or not answer.ok or not facts.resent:
+        return unclear(name, "the part is not listed" if answer is None or answer.ok else answer)
     if len(facts.resent) > 1:
         return ok(name, f"ListParts tells {len(facts.resent)} sendings of one part")
-    if facts.resent[0] == facts.resent_etag:
+    if facts.resent[0] == answer.headers.get("etag", "").strip('"'):
         return ok(name, "a part that is sent again replaces the first")
-    mend = "Do not use this storage: a retried part would be lost."
     return bad(name, "a part that is sent again does not replace the first", mend)
 
 

@@ -26,6 +26,8 @@ _BURDENS = {
 }
 """Fields that are true of a store that asks for more care."""
 
+_NO_RECORD = "No record fits; add one to objects/capabilities.py."
+
 _UNREAD = {"equal_parts", "idempotent_complete", "exact_key_listing_only", "lifecycle", "cors_api"}
 """Fields that are for the record: the service behaves no differently by them."""
 
@@ -109,7 +111,11 @@ def agreement(
         else:
             meaning, judge = "the service relies on that", bad
         words = f"storage {found_is}, and the record of {kind!r} says otherwise: {meaning}"
-        yield judge(f"{RECORD}.{name}", words, change or "PARTWAY_BACKEND=generic claims least.")
+        yield judge(
+            f"{RECORD}.{name}",
+            words,
+            change or _NO_RECORD,
+        )
     for name in less:
         words = (
             f"storage {_found_is(name, better=True)}, which the record of {kind!r} leaves unused"

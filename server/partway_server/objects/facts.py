@@ -132,8 +132,8 @@ class MultipartFacts:
 
     `unequal` is Complete of 5 MiB, 5 MiB + 1 byte and 1 byte; `equal`, only if that was refused,
     of 5 MiB, 5 MiB and 1 byte. `token_kept` and `single_token_kept`: metadata came back, for a
-    multipart upload and for a PUT. `resent` is what ListParts tells of a part that was sent twice,
-    as ETags; `resent_etag` is the last one's.
+    multipart upload and for a PUT. `resending` is the answer to a part that was sent a second time,
+    with other bytes, and `resent` what ListParts then tells of it, as ETags without quotes.
     """
 
     unequal: Answer
@@ -142,8 +142,8 @@ class MultipartFacts:
     again: Answer | None = None
     token_kept: bool | None = None
     single_token_kept: bool | None = None
+    resending: Answer | None = None
     resent: Sequence[str] = ()
-    resent_etag: str = ""
     listed_by_key: bool | None = None
     listed_by_prefix: bool | None = None
 

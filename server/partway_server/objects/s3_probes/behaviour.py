@@ -6,7 +6,7 @@ other than the last can have.
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -31,7 +31,8 @@ from partway_server.uploads import Checksum
 _LIFETIME = 300
 _LONG_AGO = timedelta(hours=1)
 _OTHER_ETAG = '"00000000000000000000000000000000"'
-_LEAST_PART = 5 * MIB
+_UNEQUAL = (5 * MIB, 5 * MIB + 1, 1)
+_EQUAL = (5 * MIB, 5 * MIB, 1)
 
 _BODY = b"123456789"
 _CHECKSUMS: Mapping[Checksum, bytes] = {
@@ -102,32 +103,25 @@ class Behaviour:
         opened, upload = await self._trail.open_multipart("multipart", Metadata=metadata)
         if not opened.ok:
             return MultipartFacts(unequal=opened, small=opened)
-        listed = await self._listed(upload)
-        etags = [
-            await self._part(upload, 1, bytes(_LEAST_PART)),
-            await self._part(upload, 2, bytes(_LEAST_PART + 1)),
-            await self._part(upload, 3, b"1"),
-            await self._part(upload, 3, b"2"),
-        ]
-        resent = await self._wire.call("list_parts", **upload, PartNumberMarker=2)
-        last = _etag(etags[3])
-        chosen = [_etag(etags[0]), _etag(etags[1]), last]
-        unequal, equal = await self._complete(upload, chosen), None
+        by_key, by_prefix = await self._listed(upload)
+        unequal, again = await self._joined(upload, _UNEQUAL)
+        equal = None
         if unequal.refused:
-            chosen[1] = _etag(await self._part(upload, 2, bytes(_LEAST_PART)))
-            equal = await self._complete(upload, chosen)
-        done = unequal.ok or (equal is not None and equal.ok)
+            # Another one: some stores lose an upload whose Complete they refuse.
+            _, upload = await self._trail.open_multipart("multipart", Metadata=metadata)
+            equal, again = await self._joined(upload, _EQUAL)
+        resending, resent = await self._resent()
         return MultipartFacts(
             unequal=unequal,
             equal=equal,
-            again=await self._complete(upload, chosen) if done else None,
+            again=again,
             small=await self._complete_small(),
-            token_kept=await self._kept("multipart", token) if done else None,
+            token_kept=await self._kept("multipart", token) if again else None,
             single_token_kept=await self._single_kept(token),
-            resent=[part["ETag"].strip('"') for part in resent.reply.get("Parts", [])],
-            resent_etag=last,
-            listed_by_key=listed[0],
-            listed_by_prefix=listed[1],
+            resending=resending,
+            resent=resent,
+            listed_by_key=by_key,
+            listed_by_prefix=by_prefix,
         )
 
     async def browser(self, origin: str, headers: list[str]) -> BrowserFacts:
@@ -205,6 +199,27 @@ class Behaviour:
             "complete_multipart_upload", **upload, MultipartUpload={"Parts": parts}, **condition
         )
 
+    async def _joined(
+        self, upload: Mapping[str, str], sizes: Sequence[int]
+    ) -> tuple[Answer, Answer | None]:
+        """Complete of parts of those sizes, and, if that works, the same again."""
+        sent = [await self._part(upload, n, bytes(size)) for n, size in enumerate(sizes, 1)]
+        if failed := [answer for answer in sent if not answer.ok]:
+            return failed[0], None
+        etags = [_etag(answer) for answer in sent]
+        done = await self._complete(upload, etags)
+        return done, await self._complete(upload, etags) if done.ok else None
+
+    async def _resent(self) -> tuple[Answer, Sequence[str]]:
+        """A part sent again with other bytes, and what ListParts tells of it, as ETags."""
+        opened, upload = await self._trail.open_multipart("resent")
+        if not opened.ok:
+            return opened, ()
+        await self._part(upload, 1, b"1")
+        again = await self._part(upload, 1, b"2")
+        listed = await self._wire.call("list_parts", **upload)
+        return again, [part["ETag"].strip('"') for part in listed.reply.get("Parts", [])]
+
     async def _complete_once(self) -> Answer:
         opened, upload = await self._trail.open_multipart("complete-once")
         if not opened.ok:
@@ -247,9 +262,11 @@ class Behaviour:
         value = _CHECKSUMS[algorithm]
         wrong = await self._part(upload, 1, _BODY, {header: _base64(value[::-1])})
         right = await self._part(upload, 2, _BODY, {header: _base64(value)})
-        listed = await self._wire.call("list_parts", **upload, PartNumberMarker=1)
-        told = [f"Checksum{algorithm.upper()}" in part for part in listed.reply.get("Parts", [])]
-        return ChecksumFacts(right, wrong, listed=any(told))
+        listed = await self._wire.call("list_parts", **upload)
+        # By its number: the wrong one may be there, too.
+        parts = [part for part in listed.reply.get("Parts", []) if part["PartNumber"] == 2]
+        told = any(f"Checksum{algorithm.upper()}" in part for part in parts)
+        return ChecksumFacts(right, wrong, listed=told)
 
     async def _content_md5(self) -> ChecksumFacts:
         value = hashlib.md5(_BODY, usedforsecurity=False).digest()
