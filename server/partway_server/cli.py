@@ -128,6 +128,42 @@ async def _until_signal(settings: Settings, *, share_port: bool) -> None:
     await app.run(settings, stop=stop, share_port=share_port)
 
 
+@main.command()
+@_flags
+@click.option("--only", type=click.Choice(["storage", "redis"]), help="Look at nothing else.")
+@click.option("--fix", is_flag=True, help="Set the bucket's CORS and lifecycle rules, if need be.")
+@click.option(
+    "--cors-origin",
+    default="*",
+    metavar="ORIGIN",
+    help="Where the web pages that upload are, such as https://app.example; without it, anywhere.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+def doctor(only: str | None, fix: bool, cors_origin: str, as_json: bool, **given: Any) -> None:
+    """Try storage and Redis for real, and say what is good, what is not, and how to mend it.
+
+    Takes the settings of serve. What it makes in the bucket, below partway-probe/, it removes.
+    Exit code 0 if nothing is bad, 1 if something is, 2 if the settings cannot be used.
+
+    \b
+    Before the first start, with pages at app.example that upload:
+      partway-server doctor --fix --cors-origin https://app.example
+
+    \b
+    In a script, the names of what is bad:
+      partway-server doctor --json | jq -r '.findings[] | select(.status == "bad").name'
+    """
+    try:
+        settings = Settings.load(os.environ, given, backends=KNOWN)
+    except SettingsError as error:
+        _fail(2, *error.problems)
+    # Imported late: the AWS SDK takes its time.
+    from partway_server.doctor.command import run
+    from partway_server.doctor.run import Wanted
+
+    sys.exit(run(settings, Wanted(only or "", fix, cors_origin), json_output=as_json))
+
+
 @main.command("settings")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON array.")
 def show_settings(as_json: bool) -> None:

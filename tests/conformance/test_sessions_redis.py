@@ -374,8 +374,10 @@ class TestCheck:
         redis: Any = Telling(redis_version=version, maxmemory_policy="noeviction")
         await RedisSessions(redis).check()
 
-    async def test_refuses_cluster_mode(self) -> None:
-        redis: Any = Telling(redis_version="8.2.3", redis_mode="cluster")
+    # The first is what Redis calls it, the second Valkey.
+    @pytest.mark.parametrize("name", ["redis_mode", "server_mode"])
+    async def test_refuses_cluster_mode(self, name: str) -> None:
+        redis: Any = Telling(redis_version="8.2.3", **{name: "cluster"})
         with pytest.raises(ValueError, match="Redis Cluster is not supported yet by this client"):
             await RedisSessions(redis).check()
 

@@ -252,7 +252,8 @@ class RedisSessions:
             if isinstance(exc.__cause__, exceptions.AuthenticationError):
                 raise ValueError("Redis refuses the user name or password of its URL") from exc
             raise
-        if server.get("redis_mode") == "cluster":
+        # The first is what Redis calls it, the second Valkey.
+        if "cluster" in (server.get("redis_mode"), server.get("server_mode")):
             raise ValueError(
                 "Redis Cluster is not supported yet by this client: give Partway one Redis or"
                 " Valkey without cluster mode"
