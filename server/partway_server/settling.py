@@ -121,6 +121,11 @@ class Settler:
         Returns it ABORTED, or COMPLETED if the object turns out to be there.
         """
         async with self._held(upload):
+            # First a look. Where a Complete joined the parts and could not clear them away, the
+            # object may share its bytes with them, and an abort would drop them: so it reads in
+            # SeaweedFS (weed/s3api/filer_multipart.go).
+            if not upload.grant.single and (stored := await self.proven(upload.grant)):
+                return await self._finish(upload.completed(stored))
             await self._discard(upload.grant)
             head = await self._objects.head(upload.grant)
             if stored := proof(upload.grant, head):
@@ -137,6 +142,9 @@ class Settler:
             await self.discard_strays(upload.grant)
             head = await self._objects.head(upload.grant)
             if head is not None and head.write_token == upload.grant.write_token:
+                # As before a Complete: if this claim is over, another may have said COMPLETED.
+                if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
+                    raise errors.UploadBusy(upload.sid)
                 logger.error("upload %s: removing an object that came after the abort", upload.sid)
                 await self._objects.delete(upload.grant, head)
             await self._sessions.remove(upload.sid, upload.epoch)
@@ -154,11 +162,13 @@ class Settler:
                 await self._sessions.remove(upload.sid, upload.epoch)
 
     async def discard_strays(self, grant: Grant) -> None:
-        """Abort all that is open at the key of an Upload that is over.
+        """Abort what is open at the key of an Upload that is over, but is not its own.
 
         A create whose reply was given up may land after another was made, and nobody has its id.
         """
-        await self._discard(grant.with_multipart(""))
+        for multipart_id in await self._objects.list_multiparts(grant):
+            if multipart_id != grant.multipart_id:
+                await self._objects.abort(grant.with_multipart(multipart_id))
 
     async def proven(self, grant: Grant) -> StoredObject | None:
         """The object, if storage has it and it is surely this Upload's."""

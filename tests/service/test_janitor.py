@@ -168,6 +168,23 @@ async def test_an_object_that_came_after_the_abort_is_removed(world: World) -> N
     assert await world.state(upload) in ("ABORTED", "ACTIVE")
 
 
+async def test_a_burial_that_was_overtaken_removes_nothing(world: World) -> None:
+    upload = await world.initialize(1000)
+    (part,) = await world.presigned(upload)
+    await world.abort(upload)
+    await world.put(part.url, content(1, 1000), part.headers)
+    gate = Gate()
+    world.objects.after("head", gate)
+    burying = asyncio.create_task(sweep(world, TOMBSTONE.total_seconds() + 1))
+    await gate.reached.wait()
+    world.clock.advance(LEASE.total_seconds() + 1)
+    assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
+    gate.open()
+    await burying
+    assert await in_storage(world, upload) == (0, True)
+    assert await world.state(upload) == "COMPLETED"
+
+
 async def test_storage_down_at_the_burial_brings_no_object_back(world: World) -> None:
     upload = await world.initialize(1000)
     (part,) = await world.presigned(upload)
