@@ -164,6 +164,46 @@ def doctor(only: str | None, fix: bool, cors_origin: str, as_json: bool, **given
     sys.exit(run(settings, Wanted(only or "", fix, cors_origin), json_output=as_json))
 
 
+@main.command()
+@_flags
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object at the end.")
+def sweep(dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Look once through Redis and storage for what was left behind, and end it.
+
+    A running service does this by itself. The settings are those of serve, and the sealing keys
+    must be the same: what an upload left in storage is known by them, and nothing else is touched.
+    It may run beside the service. One line is printed for each thing, and then a count: uploads
+    that are due, and unfinished multipart uploads in storage with their age. The exit code is 0 if
+    all was done, and 1 if not, such as when storage or Redis does not answer.
+
+    \b
+    See first what is there, and why it would stay or go:
+      partway-server sweep --dry-run
+      multipart    8d  uploads/default/2026/03/01/9f...  would be aborted: it has no row, ...
+      1 looked at: 1 would be aborted; nothing was changed
+
+    \b
+    Count what is left, for a check:
+      partway-server sweep --dry-run --json | jq .counts
+    """
+    try:
+        settings = Settings.load(os.environ, given, backends=KNOWN)
+    except SettingsError as error:
+        _fail(2, *error.problems)
+    # Each thing has its line already; what failed is in it, and in a warning.
+    level = "warning" if settings.log_level == "info" else settings.log_level
+    configure_logging(level=level, as_json=settings.json_logs)
+    from partway_server import app, sweep_command
+
+    try:
+        done = sweep_command.run(settings, dry_run=dry_run, as_json=as_json)
+    except app.StartError as error:
+        _fail(1, str(error))
+    if not done:
+        _fail(1, "not all of it could be done: see the lines that say failed")
+
+
 @main.command("settings")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON array.")
 def show_settings(as_json: bool) -> None:

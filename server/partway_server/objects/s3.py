@@ -6,7 +6,7 @@ The modules `s3*` alone know the AWS SDK.
 import asyncio
 import base64
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from partway_server.objects.base import (
     MultipartNotFound,
     Presigner,
     StoredPart,
+    Unfinished,
 )
 from partway_server.objects.capabilities import Capabilities
 from partway_server.objects.presigning import (
@@ -138,6 +139,24 @@ class S3Objects:
             # Not every store tells the markers: SeaweedFS leaves the key out.
             last = uploads[-1]
             marker = {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
+
+    async def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+        if self.capabilities.exact_key_listing_only:
+            return
+        marker: dict[str, str] = {}
+        while True:
+            with translated("ListMultipartUploads"):
+                page = await self._clients.control.list_multipart_uploads(
+                    Bucket=bucket, Prefix=prefix, MaxUploads=_PAGE, **marker
+                )
+            uploads = page.get("Uploads", [])
+            for each in uploads:
+                yield Unfinished(each["UploadId"], each["Key"], each.get("Initiated"))
+            following = _next_page(page) if page.get("IsTruncated") and uploads else marker
+            # A store that does not go on from a marker would answer with one page for ever.
+            if following == marker:
+                return
+            marker = following
 
     async def list_parts(
         self, grant: Grant, after: int = 0, limit: int | None = None
@@ -271,6 +290,19 @@ class S3Objects:
 
     async def aclose(self) -> None:
         await self._clients.aclose()
+
+
+def _next_page(page: Mapping[str, Any]) -> dict[str, str]:
+    """The markers of the page after this one, as the store tells them.
+
+    SeaweedFS goes by the id alone and leaves the key out: with a key it would list that key only.
+    Where neither is told, the last upload is where to go on, as S3 defines the markers
+    (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html).
+    """
+    names = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
+    told = {marker: page[name] for marker, name in names.items() if page.get(name)}
+    last = page["Uploads"][-1]
+    return told or {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
 
 
 def _part(grant: Grant, listed: Mapping[str, Any]) -> StoredPart:

@@ -94,6 +94,10 @@ class Sessions(Protocol):
         """
         ...
 
+    async def peek_due(self, limit: int) -> Sequence[str]:
+        """At most `limit` sids that are due, the one that is due longest first. Changes nothing."""
+        ...
+
     async def list_uploads(
         self,
         caller: Caller,

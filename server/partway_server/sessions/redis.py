@@ -210,6 +210,17 @@ class RedisSessions:
             taken += (sid.decode() for sid in sids)
         return taken
 
+    async def peek_due(self, limit: int) -> Sequence[str]:
+        seconds, micros = await self._answer(self._redis.time())
+        now = self._now() or seconds * 1000 + micros // 1000
+        shards = await self._each_shard(
+            lambda pipe, shard: pipe.zrange(
+                rows.due_key(shard), "-inf", now, byscore=True, offset=0, num=limit, withscores=True
+            )
+        )
+        waiting = sorted((due, sid) for found in shards for sid, due in found)
+        return [sid.decode() for _, sid in waiting[:limit]]
+
     async def list_uploads(
         self,
         caller: Caller,

@@ -21,7 +21,13 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from partway_server.objects.facts import Answer
-from partway_server.objects.s3_clients import CALL_SECONDS, Clients, CurrentSigner, code_in
+from partway_server.objects.s3_clients import (
+    CALL_SECONDS,
+    COMPLETE_SECONDS,
+    Clients,
+    CurrentSigner,
+    code_in,
+)
 from partway_server.signing import Addressing, Endpoint
 
 _NO_CREDENTIALS = (
@@ -95,6 +101,8 @@ async def open_wire(
         access_key=access_key,
         secret_key=secret_key,
         session_token=session_token,
+        call_seconds=CALL_SECONDS,
+        complete_seconds=COMPLETE_SECONDS,
     )
     try:
         own_url = clients.control.meta.endpoint_url
