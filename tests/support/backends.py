@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 from partway_server.embedded import S3, start_seaweedfs, start_valkey
 
+from tests.support.rclone import start_rclone
+
 ENABLE = "PARTWAY_TEST_BACKENDS"
 REDIS_URL = "PARTWAY_TEST_REDIS_URL"
 
@@ -40,5 +42,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """A real S3 server that verifies signatures, with an empty bucket."""
     child, s3 = start_seaweedfs(tmp_path_factory.mktemp("seaweedfs"), keep=False)
+    with child:
+        yield s3
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """`rclone serve s3` over an empty folder, with an empty bucket."""
+    child, s3 = start_rclone(tmp_path_factory.mktemp("rclone"))
     with child:
         yield s3
