@@ -511,6 +511,18 @@ async def test_a_signed_checksum_holds_the_bytes_to_it(
     assert head is not None and head.size_bytes == len(BODY)
 
 
+@pytest.mark.parametrize("checksum", sorted(CHECK_VALUES))
+async def test_a_checksum_that_the_record_denies_is_not_verified(
+    store: Store, checksum: Checksum
+) -> None:
+    if checksum in store.can.checksums:
+        pytest.skip(f"the record says that it verifies {checksum}")
+    grant = await store.opened(store.grant(checksum=checksum))
+    part = await store.sign(grant, checksum=CHECK_VALUES[checksum])
+    # Some take it unseen, others refuse the header.
+    assert (await store.put(part.url, BODY[::-1], part.headers)).code != "BadDigest"
+
+
 async def test_a_signed_checksum_must_be_sent(store: Store) -> None:
     store.claims(SIGNED_HEADERS)
     grant = await store.opened(store.grant(checksum=Checksum.SHA256))
