@@ -1,8 +1,9 @@
-# Everything below sets up what it needs in .venv; nothing else on the machine is touched.
+# Everything below sets up what it needs in .venv and .venv-localstack; nothing else on the machine is touched.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOCALSTACK := .venv-localstack
 AGAINST ?= .git\#branch=main
 
 .DEFAULT_GOAL := help
@@ -24,6 +25,14 @@ demo: $(READY) ## Upload 256 MiB, kill the client half way, resume, compare.
 
 test: $(READY) ## Run all tests, against the memory twins, a real Redis and a real S3 server.
 	PARTWAY_TEST_BACKENDS=1 $(BIN)/python -m pytest
+
+test-stores: $(READY) $(LOCALSTACK)/.ready ## Run the suites of storage against LocalStack, and Ceph of Debian.
+	PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_STORES=localstack,ceph $(BIN)/python -m pytest tests/conformance tests/service -m "localstack or ceph"
+
+$(LOCALSTACK)/.ready: requirements/localstack.txt
+	$(PYTHON) -m venv $(LOCALSTACK)
+	$(LOCALSTACK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/localstack.txt
+	@touch $@
 
 test-fast: $(READY) ## Run the tests that need no real backend.
 	$(BIN)/python -m pytest -m "not redis and not s3"
@@ -64,6 +73,7 @@ stubs: $(READY)
 lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/server.in -o requirements/server.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/dev.in -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/localstack.in -o requirements/localstack.txt
 
 bench-presign: $(READY) ## Compare our signer with botocore's.
 	@$(BIN)/python -m bench.presign
@@ -78,6 +88,6 @@ image: ## Build the container image.
 	docker build -t partway-server .
 
 clean: ## Remove .venv and caches.
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test test-fast dev check format breaking generate stubs lock bench-presign bench-stream bench-put image clean
+.PHONY: help setup demo test test-stores test-fast dev check format breaking generate stubs lock bench-presign bench-stream bench-put image clean

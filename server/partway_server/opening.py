@@ -146,9 +146,10 @@ class Opener:
         capabilities = self._objects.capabilities
         most = min(policy.single_put_max_bytes, capabilities.limits.max_part_bytes)
         # An empty part is not portable, so an empty file is one PUT everywhere. Otherwise a PUT
-        # that storage would let be replayed over the finished object is not handed out.
+        # that storage would let be replayed over the finished object, or make it public, is not
+        # handed out: parts are neither.
         single = wanted.size_bytes == 0 or (
-            capabilities.conditional_put
+            capabilities.safe_puts
             and wanted.size_bytes <= min(most, wanted.part_size_bytes or most)
         )
         if single:

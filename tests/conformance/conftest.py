@@ -1,14 +1,52 @@
 """The implementations that the suites run over."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
+import pytest_asyncio
+from partway_server.objects.capabilities import KNOWN, Capabilities
 from partway_server.sessions.base import Sessions
 from partway_server.sessions.memory import MemorySessions
 from partway_server.sessions.redis import RedisSessions, connect
 from redis.asyncio import Redis
 
 from tests.support.clock import FakeClock
+from tests.support.stores import (
+    BEGINNINGS,
+    MANY_PARTS,
+    MOTO,
+    RCLONE,
+    RESENDS,
+    SIGNATURES,
+    SIGNED_HEADERS,
+    Store,
+    memory_store,
+    s3_store,
+)
+
+_UNSIGNED = "moto looks neither at signatures nor at the headers that were signed"
+
+S3_STORES: Mapping[str, tuple[str, Capabilities, Mapping[str, str]]] = {
+    "moto": (
+        "moto",
+        MOTO,
+        {
+            SIGNATURES: _UNSIGNED,
+            SIGNED_HEADERS: _UNSIGNED,
+            MANY_PARTS: "moto takes about ten seconds for a thousand",
+            BEGINNINGS: "moto tells the same day in 2010 of each",
+        },
+    ),
+    "seaweedfs": (
+        "s3",
+        KNOWN["seaweedfs"],
+        {RESENDS: "SeaweedFS lists both, with times in whole seconds"},
+    ),
+    "rclone": ("rclone", RCLONE, {}),
+    "localstack": ("localstack", KNOWN["localstack"], {}),
+    "ceph": ("ceph", KNOWN["ceph"], {}),
+}
+"""By name: the fixture that starts it, its record, and the claims that it does not make."""
 
 
 @pytest.fixture
@@ -40,3 +78,25 @@ def sessions(request: pytest.FixtureRequest) -> Sessions:
     """A session store that holds nothing and goes by `clock`."""
     store: Sessions = request.getfixturevalue(f"{request.param}_sessions")
     return store
+
+
+@pytest_asyncio.fixture(
+    scope="module",
+    loop_scope="module",
+    params=[
+        "memory",
+        "moto",
+        pytest.param("seaweedfs", marks=pytest.mark.s3),
+        pytest.param("rclone", marks=pytest.mark.s3),
+        pytest.param("localstack", marks=pytest.mark.localstack),
+        pytest.param("ceph", marks=pytest.mark.ceph),
+    ],
+)
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """A storage that is shared by the tests of a module, so each takes a key of its own."""
+    if request.param == "memory":
+        yield memory_store()
+        return
+    fixture, record, lacks = S3_STORES[request.param]
+    async with s3_store(request.getfixturevalue(fixture), record, lacks) as opened:
+        yield opened

@@ -113,6 +113,22 @@ def test_what_keeps_it_from_starting_is_one_line_and_exit_code_one(
     assert "Traceback" not in server.log.read_text()
 
 
+def test_storage_that_forgets_the_proof_of_outcomes_is_refused(
+    tmp_path: Path, environ: dict[str, str], rclone: S3
+) -> None:
+    place = {
+        "PARTWAY_S3_ENDPOINT": rclone.endpoint,
+        "PARTWAY_S3_ACCESS_KEY": rclone.access_key,
+        "PARTWAY_S3_SECRET_KEY": rclone.secret_key,
+        "PARTWAY_BACKEND": "generic",
+    }
+    with Server("serve", log=tmp_path / "log", environ={**environ, **place}) as server:
+        assert server.process.wait(20) == 1
+    [line] = server.log.read_text().splitlines()
+    assert "`rclone serve s3`, which forgets the metadata" in line
+    assert "use another store" in line
+
+
 def test_a_port_that_is_taken_is_named(tmp_path: Path, environ: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

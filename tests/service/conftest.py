@@ -12,6 +12,7 @@ from partway_server.objects.memory import MemoryObjects
 from partway_server.objects.s3 import S3Objects
 from partway_server.sessions.memory import MemorySessions
 from partway_server.sessions.redis import RedisSessions, connect
+from partway_server.uploads import Checksum
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
@@ -26,11 +27,40 @@ def clock() -> FakeClock:
     return FakeClock(datetime.now(UTC))
 
 
-@pytest.fixture(params=["memory", pytest.param("real", marks=[pytest.mark.redis, pytest.mark.s3])])
+STORES = {
+    "real": ("s3", "seaweedfs"),
+    "localstack": ("localstack", "localstack"),
+    "ceph": ("ceph", "ceph"),
+}
+"""Beside a real Redis: the fixture that starts the storage, and the kind of backend that it is."""
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("real", marks=[pytest.mark.redis, pytest.mark.s3]),
+        pytest.param("localstack", marks=[pytest.mark.redis, pytest.mark.localstack]),
+        pytest.param("ceph", marks=[pytest.mark.redis, pytest.mark.ceph]),
+    ]
+)
 async def world(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
     start = in_memory if request.param == "memory" else on_real_stores
     async with start(request, clock) as started:
         yield started
+
+
+@pytest.fixture
+def single_puts(world: World) -> None:
+    """Skips the test where a small file is a multipart upload, too."""
+    if not world.objects.capabilities.safe_puts:
+        pytest.skip("the record says that a URL for one PUT is not safe")
+
+
+@pytest.fixture
+def verified_checksums(world: World) -> None:
+    """Skips the test where storage does not verify a SHA-256."""
+    if Checksum.SHA256 not in world.objects.capabilities.checksums:
+        pytest.skip("the record says that it does not verify sha256")
 
 
 @contextlib.asynccontextmanager
@@ -47,12 +77,13 @@ async def in_memory(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIt
 
 @contextlib.asynccontextmanager
 async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
-    s3 = request.getfixturevalue("s3")
+    fixture, backend = STORES[request.param]
+    s3 = request.getfixturevalue(fixture)
     redis = connect(request.getfixturevalue("redis_url"))
     await redis.flushdb()
     storage = await S3Objects.open(
         name="default",
-        capabilities=KNOWN["seaweedfs"],
+        capabilities=KNOWN[backend],
         region=s3.region,
         endpoint_url=s3.endpoint,
         access_key=s3.access_key,

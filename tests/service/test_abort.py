@@ -167,6 +167,7 @@ async def test_an_abort_beside_another_is_told_to_come_again(world: World) -> No
     assert (await world.abort(upload)).state == upload_pb2.UPLOAD_STATE_ABORTED
 
 
+@pytest.mark.usefixtures("single_puts")
 async def test_an_object_of_somebody_else_at_the_key_stays(world: World) -> None:
     upload = await world.initialize()
     other = await world.initialize(1000)

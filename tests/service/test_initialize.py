@@ -115,8 +115,11 @@ async def test_a_small_file_is_one_put(
     assert (await world.complete(upload)).object.size_bytes == size
 
 
-async def test_a_put_that_could_be_replayed_is_not_handed_out(clock: FakeClock) -> None:
-    storage = MemoryObjects(capabilities=KNOWN["wasabi"])
+@pytest.mark.parametrize("backend", ["wasabi", "ceph"])
+async def test_a_put_that_could_be_replayed_or_say_more_than_was_signed_is_not_handed_out(
+    clock: FakeClock, backend: str
+) -> None:
+    storage = MemoryObjects(capabilities=KNOWN[backend])
     async with a_memory_world(clock, storage=storage) as world:
         for size, single in ((0, True), (1, False), (1000, False)):
             upload = await world.initialize(size)

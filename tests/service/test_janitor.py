@@ -57,6 +57,7 @@ async def test_an_upload_past_its_deadline_is_aborted(world: World, size: int) -
     assert await world.state(upload) == "ABORTED"
 
 
+@pytest.mark.usefixtures("single_puts")
 async def test_a_single_put_that_arrived_is_no_loss_when_it_expires(world: World) -> None:
     upload = await bring_to(world, Situation.ACTIVE, 1000)
     await sweep(world, EXPIRY_SECONDS + 1)
@@ -218,6 +219,7 @@ async def test_a_tombstone_stays_until_the_last_transfer_must_be_over(world: Wor
     assert await row_state(world, upload) is None
 
 
+@pytest.mark.usefixtures("single_puts")
 async def test_an_object_that_came_after_the_abort_is_removed(world: World) -> None:
     upload = await world.initialize(1000)
     (part,) = await world.presigned(upload)
@@ -230,6 +232,7 @@ async def test_an_object_that_came_after_the_abort_is_removed(world: World) -> N
     assert await world.state(upload) in ("ABORTED", "ACTIVE")
 
 
+@pytest.mark.usefixtures("single_puts")
 async def test_a_burial_that_was_overtaken_removes_nothing(world: World) -> None:
     upload = await world.initialize(1000)
     (part,) = await world.presigned(upload)
@@ -247,6 +250,7 @@ async def test_a_burial_that_was_overtaken_removes_nothing(world: World) -> None
     assert await world.state(upload) == "COMPLETED"
 
 
+@pytest.mark.usefixtures("single_puts")
 async def test_storage_down_at_the_burial_brings_no_object_back(world: World) -> None:
     upload = await world.initialize(1000)
     (part,) = await world.presigned(upload)

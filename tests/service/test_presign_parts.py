@@ -176,6 +176,7 @@ async def test_a_policy_that_was_removed_leaves_its_uploads_short_urls(clock: Fa
 
 @both
 @pytest.mark.parametrize("size", [1000, PART + 7])
+@pytest.mark.usefixtures("verified_checksums")
 async def test_a_signed_checksum_is_verified_by_storage(world: World, name: str, size: int) -> None:
     upload = await world.initialize(size, checksum_algorithm=SHA256)
     sizes = {n: min(PART, size - (n - 1) * PART) for n in range(1, upload.part_count + 1)}

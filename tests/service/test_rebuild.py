@@ -78,6 +78,7 @@ async def test_all_calls_at_once_rebuild_one_row(world: World) -> None:
     assert world.objects.calls.count("complete") == 1
 
 
+@pytest.mark.usefixtures("single_puts")
 async def test_a_single_put_that_was_sent_counts_as_completed(world: World) -> None:
     upload = await bring_to(world, Situation.ACTIVE, 1000)
     await world.lose_row(upload)

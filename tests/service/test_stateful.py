@@ -140,7 +140,6 @@ class Machine(RuleBasedStateMachine):
         self.clock = FakeClock(datetime.now(UTC))
         self.truth = Truth(stage.bucket)
         self.all: list[Ghost] = []
-        self.forgotten = False
         self.prefix = f"{next(stage.example)}/"
         self.policy = Policy(
             "default",
@@ -369,10 +368,8 @@ class Machine(RuleBasedStateMachine):
             case "copy":
                 self.stage.redis.remember()
             case "put back":
-                self.forgotten = True
                 self.stage.redis.put_back()
             case "forget":
-                self.forgotten = True
                 self.stage.redis.forget()
 
     @rule(target=ghosts, caller=callers, number=replicas, strike=strikes)
@@ -433,7 +430,8 @@ class Machine(RuleBasedStateMachine):
             self.a_lease_passes()
         self.the_janitor_comes(0, None)
         self.what_was_acknowledged_is_there()
-        assert self.forgotten or self.stage.bucket.unfinished(self.prefix) == 0
+        self.do(0, lambda it: it.service.sweeper.sweep())
+        assert self.stage.bucket.unfinished(self.prefix) == 0
         for ghost in self.all:
             if ghost.grant is not None and ghost.aborted and not ghost.grant.single:
                 assert self.truth.ours(ghost) is None

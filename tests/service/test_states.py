@@ -129,6 +129,7 @@ async def test_what_was_decided_stays_decided(
     assert (there is not None) == (state == "COMPLETED")
 
 
+@pytest.mark.usefixtures("single_puts")
 async def test_a_single_put_that_arrived_cannot_be_aborted(world: World) -> None:
     upload = await bring_to(world, Situation.ACTIVE, ONE_PUT)
     assert await outcome(world, "Abort", upload) == f"{NOT_ACTIVE} COMPLETED"

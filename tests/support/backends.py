@@ -1,28 +1,45 @@
-"""Real backends for tests marked `redis` or `s3`, and the rule for when those run.
+"""Real backends for marked tests, and the rule for when those run.
 
-With PARTWAY_TEST_BACKENDS=1, which `make test` sets, they run, and a backend that cannot start is
-a failure. Without it they are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of
+With PARTWAY_TEST_BACKENDS=1, which `make test` sets, tests marked `redis` or `s3` run.
+PARTWAY_TEST_STORES names the stores that need more than wheels, of `localstack` and `ceph`; `make
+test-stores` names both, and tests marked so run. A backend that cannot start is a failure then.
+Tests that are not asked for are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of
 starting one; its data is the tests' to destroy.
 """
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
-from partway_server.embedded import S3, start_seaweedfs, start_valkey
+from moto.server import ThreadedMotoServer
+from partway_server.embedded import S3, connect, start_seaweedfs, start_valkey
+
+from tests.support.localstack import start_localstack
+from tests.support.rclone import start_rclone
+from tests.support.rgw import running_rgw
 
 ENABLE = "PARTWAY_TEST_BACKENDS"
+STORES = "PARTWAY_TEST_STORES"
 REDIS_URL = "PARTWAY_TEST_REDIS_URL"
+
+OF_MAKE_TEST = ("redis", "s3")
+OF_MAKE_TEST_STORES = ("localstack", "ceph")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests that need a backend, unless the environment asks for them."""
+    asked = set(os.environ.get(STORES, "").split(","))
     if os.environ.get(ENABLE) == "1":
-        return
-    skip = pytest.mark.skip(reason=f"needs a real backend; set {ENABLE}=1, or run `make test`")
-    for item in items:
-        if item.get_closest_marker("redis") or item.get_closest_marker("s3"):
-            item.add_marker(skip)
+        asked.update(OF_MAKE_TEST)
+    rules = [(mark, f"{ENABLE}=1, or run `make test`") for mark in OF_MAKE_TEST]
+    rules += [(mark, f"{STORES}={mark}, or run `make test-stores`") for mark in OF_MAKE_TEST_STORES]
+    for mark, way in rules:
+        if mark in asked:
+            continue
+        for item in items:
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=f"needs a real backend; set {way}"))
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +59,42 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     child, s3 = start_seaweedfs(tmp_path_factory.mktemp("seaweedfs"), keep=False)
     with child:
         yield s3
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[S3]:
+    """A permissive S3 server in this process, with an empty bucket."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield _with_bucket(S3(f"http://{host}:{port}", "us-east-1", "moto", "moto", "partway"))
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """`rclone serve s3` over an empty folder, with an empty bucket."""
+    child, s3 = start_rclone(tmp_path_factory.mktemp("rclone"))
+    with child:
+        yield s3
+
+
+@pytest.fixture(scope="session")
+def localstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """LocalStack's S3, with an empty bucket."""
+    child, s3 = start_localstack(tmp_path_factory.mktemp("localstack"))
+    with child:
+        yield _with_bucket(s3)
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """Ceph's object gateway, with an empty bucket."""
+    with running_rgw(tmp_path_factory.mktemp("ceph")) as s3:
+        yield _with_bucket(s3)
+
+
+def _with_bucket(s3: S3) -> S3:
+    with closing(connect(s3)) as client:
+        client.create_bucket(Bucket=s3.bucket)
+    return s3

@@ -19,12 +19,19 @@ class Capabilities:
     If-None-Match is honoured on PutObject and on CompleteMultipartUpload. `conditional_delete`:
     If-Match is honoured on DeleteObject. `checksums`: verified on each part. `listed_checksums`:
     ListParts tells them. `listed_resends`: ListParts tells every sending of a part, not only the
-    last. `exact_key_listing_only`: ListMultipartUploads answers only for a whole key.
+    last. `exact_key_listing_only`: ListMultipartUploads answers only for a whole
+    key. `unsigned_headers`: a PUT of an object by URL may have x-amz-* headers that were not
+    signed, an ACL that makes it public among them.
 
     The rest is for the record, and no service reads it. `equal_parts`: all parts but the last must
     have one size, as every plan has it. `idempotent_complete`: a repeated Complete succeeds, unless
     its own object now fails the condition. `lifecycle` and `cors_api`: S3's own calls for
-    AbortIncompleteMultipartUpload and for CORS rules work.
+    AbortIncompleteMultipartUpload and for CORS rules work. `metadata`: an object's is kept as long
+    as the object. `part_resends`: a part may be sent again with other bytes. `part_minimum`,
+    `part_order`, `part_gaps` and `part_numbers`: Complete refuses a part below 5 MiB before the
+    last, refuses parts in another order than that of their numbers, takes numbers that do not
+    follow on one another; a part beyond number 10,000 is refused. `refusals_spare`: what Complete
+    refused can be completed still.
     """
 
     source: str
@@ -38,8 +45,21 @@ class Capabilities:
     checksums: frozenset[Checksum] = frozenset()
     listed_checksums: bool = False
     listed_resends: bool = False
+    unsigned_headers: bool = False
     lifecycle: bool = False
     cors_api: bool = False
+    metadata: bool = True
+    part_resends: bool = True
+    part_minimum: bool = True
+    part_order: bool = True
+    part_gaps: bool = True
+    part_numbers: bool = True
+    refusals_spare: bool = True
+
+    @property
+    def safe_puts(self) -> bool:
+        """Whether a URL for one PUT makes the object that was signed, once, and no other."""
+        return self.conditional_put and not self.unsigned_headers
 
 
 _ALL_CHECKSUMS = frozenset({Checksum.CRC32C, Checksum.SHA256, Checksum.CRC64NVME})
@@ -105,6 +125,21 @@ KNOWN: Mapping[str, Capabilities] = {
         limits=_FIVE_TIB,
         conditional_put=True,
         idempotent_complete=True,
+        lifecycle=True,
+        cors_api=True,
+        unsigned_headers=True,
+        # It joins parts in the order of their numbers, whatever the request says.
+        part_order=False,
+        part_numbers=False,
+    ),
+    "localstack": Capabilities(
+        source="measured on LocalStack 4.13.1",
+        conditional_put=True,
+        conditional_complete=True,
+        # DeleteObject with If-Match is NotImplemented.
+        conditional_delete=False,
+        checksums=_ALL_CHECKSUMS,
+        listed_checksums=True,
         lifecycle=True,
         cors_api=True,
     ),

@@ -35,6 +35,7 @@ from partway_server.objects.base import (
 )
 from partway_server.objects.capabilities import Capabilities
 from partway_server.objects.presigning import DISPOSITION, WRITE_TOKEN, part_headers, put_headers
+from partway_server.plan import MAX_PARTS
 from partway_server.uploads import Checksum, Grant
 
 MEMORY = Capabilities(
@@ -230,6 +231,8 @@ class MemoryObjects:
         place = target.netloc, unquote(target.path[1:])
         if not multipart_id:
             self._put_object(place, part, signed)
+        elif number > MAX_PARTS:
+            raise PutRefused(400, "InvalidArgument")
         elif (multipart := self._multiparts.get(multipart_id)) is not None:
             multipart.parts[number] = part
         else:

@@ -165,6 +165,7 @@ class S3Objects:
             return await self._single_part(grant, after)
         # Where every sending is listed, pages overlap by a part: its sendings may be on both.
         overlap = 1 if self.capabilities.listed_resends else 0
+        first = after + 1
         newest: dict[int, Any] = {}
         more = True
         while more and (limit is None or len(newest) < limit):
@@ -172,6 +173,9 @@ class S3Objects:
             page = await self._page_of_parts(grant, after, wanted)
             found = page.get("Parts", [])
             for part in found:
+                # rclone begins with the marker, not after it.
+                if part["PartNumber"] < first:
+                    continue
                 known = newest.setdefault(part["PartNumber"], part)
                 if known["LastModified"] <= part["LastModified"]:
                     newest[part["PartNumber"]] = part

@@ -1,6 +1,6 @@
 """Whether a bucket can be used: asked at the start, so that no upload is the first to find out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ async def check_metadata(client: Any, bucket: str, token: str) -> None:
     """Put, read and remove an empty object with a write token, as every upload has one.
 
     `token` is random, and names the object. Raises ValueError, in words, if storage does not give
-    the token back, or does not let us do one of the three.
+    the token back, is known to forget it, or does not let us do one of the three.
     """
     place = {"Bucket": bucket, "Key": PROBE_PREFIX + token}
     with _permitted(bucket, "PutObject", "s3:PutObject"):
@@ -46,8 +46,26 @@ async def check_metadata(client: Any, bucket: str, token: str) -> None:
             await client.delete_object(**place, **only)
     if head["Metadata"].get(WRITE_TOKEN) != token:
         raise ValueError(
-            f"bucket {bucket!r}: storage does not keep metadata, so no outcome could be proven"
+            f"bucket {bucket!r}: storage does not give back an object's metadata, so no outcome"
+            " could be proven; use another store, or let whatever stands in front of it pass"
+            " x-amz-meta-* headers"
         )
+    if _is_rclone(head):
+        raise ValueError(
+            f"bucket {bucket!r}: this storage is `rclone serve s3`, which forgets the metadata of"
+            " all objects when it ends, so no outcome could be proven; use another store"
+        )
+
+
+def _is_rclone(head: Mapping[str, Any]) -> bool:
+    """Whether rclone answers: nothing that it does before it ends tells that it will forget.
+
+    Its metadata is only in memory (https://rclone.org/commands/rclone_serve_s3/#limitations), and
+    it calls itself AmazonS3. But each of its answers allows browsers a fixed list of headers, with
+    this one among them that nobody else names (https://github.com/rclone/gofakes3).
+    """
+    allowed = head["ResponseMetadata"]["HTTPHeaders"].get("access-control-allow-headers", "")
+    return "x-amz-meta-private" in allowed
 
 
 @contextmanager

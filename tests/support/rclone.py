@@ -1,0 +1,30 @@
+"""`rclone serve s3`, the store that keeps the fewest promises."""
+
+from pathlib import Path
+
+from partway_server.children import Child, free_port
+from partway_server.embedded import S3, answers
+
+from tests.support.processes import COMMANDS
+
+
+def start_rclone(folder: Path) -> tuple[Child, S3]:
+    """It serves `folder`, in which a folder is a bucket."""
+    (folder / "partway").mkdir(exist_ok=True)
+    port = free_port()
+    s3 = S3(f"http://127.0.0.1:{port}", "us-east-1", "partway-rclone", "a-secret", "partway")
+    command: list[str | Path] = [
+        COMMANDS / "rclone",
+        "serve",
+        "s3",
+        # The settings of whoever runs the tests are not for us.
+        "--config=",
+        f"--addr=127.0.0.1:{port}",
+        # A page of a listing is a thousand, and so is the default: a test opens more.
+        "--multipart-max-uploads=2000",
+        f"--auth-key={s3.access_key},{s3.secret_key}",
+        folder,
+    ]
+    child = Child("rclone", command, log=folder.with_suffix(".log"))
+    child.wait(lambda: answers(port, "/") is not None)
+    return child, s3

@@ -1,0 +1,237 @@
+"""The stores that the suite of `objects/` runs over, each as a test reaches it from both sides.
+
+What a store can do stands in its capability record: in the service's where an operator can name
+it, here where it is for tests only.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import boto3
+import botocore.config
+import pytest
+import yarl
+from partway_server.embedded import S3
+from partway_server.objects.base import Objects, PresignedPart
+from partway_server.objects.capabilities import KNOWN, Capabilities
+from partway_server.objects.memory import MemoryObjects
+from partway_server.objects.s3 import S3Objects
+from partway_server.plan import MIB, Plan
+from partway_server.uploads import Caller, Checksum, Grant
+
+from tests.support.storage import Put, Reply, put_by, put_into
+
+SIGNATURES = "verifies signatures and their end"
+SIGNED_HEADERS = "holds a PUT to the headers that were signed"
+BYTES = "gives the bytes back"
+RESENDS = "tells which of two sendings in one second came last"
+MANY_PARTS = "takes a thousand parts in a second or two"
+BEGINNINGS = "tells when an upload began"
+CONNECTIONS = "is reached by a connection"
+
+MOTO = Capabilities(
+    source="measured on moto 5.2.5",
+    conditional_put=True,
+    conditional_complete=True,
+    conditional_delete=True,
+    idempotent_complete=True,
+    # It joins parts in the order of the request.
+    part_order=False,
+)
+
+RCLONE = Capabilities(
+    source="measured on rclone 1.75.2; https://rclone.org/commands/rclone_serve_s3/#limitations",
+    # In memory only, and gone when it ends. So the service does not start over it.
+    metadata=False,
+    # It streams parts to where they belong as they come: there is no way back,
+    part_resends=False,
+    # none to leave one out,
+    part_gaps=False,
+    # and what Complete refused is gone.
+    refusals_spare=False,
+    part_minimum=False,
+)
+
+BODY = b"123456789"
+"""What the catalogue of CRCs has check values of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object as a reader finds it. `body` is None where storage keeps none."""
+
+    content_type: str
+    disposition: str
+    metadata: Mapping[str, str]
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An implementation under test, and how to reach it from the other side."""
+
+    objects: Objects
+    bucket: str
+    put: Put
+    read: Callable[[Grant], Awaitable[Found]]
+    lacks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def can(self) -> Capabilities:
+        return self.objects.capabilities
+
+    def claims(self, category: str) -> None:
+        """Skip the test if the implementation makes no such claim."""
+        if reason := self.lacks.get(category):
+            pytest.skip(f"no claim that it {category}: {reason}")
+
+    def grant(self, body: bytes = BODY, *, name: str = "file.bin", **changes: Any) -> Grant:
+        """A grant for one part of `body` at a key that nobody else has."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        sid = secrets.token_hex(16)
+        grant = Grant(
+            sid=sid,
+            caller=Caller("acme", "alice"),
+            policy="default",
+            backend="test",
+            bucket=self.bucket,
+            key=f"acme/{sid}/{name}",
+            single=False,
+            plan=Plan(len(body), max(len(body), 5 * MIB)),
+            content_type="image/png",
+            checksum=Checksum.NONE,
+            write_token=secrets.token_hex(16),
+            create_time=now,
+            expire_time=now + timedelta(days=1),
+        )
+        return replace(grant, **changes)
+
+    async def opened(self, grant: Grant, metadata: Mapping[str, str] | None = None) -> Grant:
+        """The grant with a multipart upload opened for it."""
+        return grant.with_multipart(await self.objects.create(grant, metadata or {}))
+
+    async def sign(
+        self, grant: Grant, number: int = 1, checksum: bytes | None = None
+    ) -> PresignedPart:
+        signer = await self.objects.presigner(grant, timedelta(minutes=5), datetime.now(UTC))
+        [part] = signer.sign([number], {number: checksum} if checksum else {})
+        return part
+
+    async def send(self, grant: Grant, body: bytes = BODY, number: int = 1) -> Reply:
+        """PUT `body` as a part planned at its size."""
+        planned = replace(grant, plan=Plan(len(body), max(len(body), 1)))
+        signer = await self.objects.presigner(planned, timedelta(minutes=5), datetime.now(UTC))
+        [part] = signer.sign([number], {})
+        return await self.put(part.url, body, part.headers)
+
+    async def stored(self, grant: Grant, body: bytes = BODY) -> Grant:
+        """An upload of one part that was made into the object; its grant."""
+        grant = await self.opened(grant)
+        await self.send(grant, body)
+        await self.objects.complete(grant, await self.objects.list_parts(grant))
+        return grant
+
+
+def memory_store() -> Store:
+    memory = MemoryObjects(buckets=["partway"])
+
+    async def read(grant: Grant) -> Found:
+        stored = memory.objects[grant.bucket, grant.key]
+        return Found(stored.content_type, stored.disposition, stored.metadata)
+
+    lacks = {
+        SIGNATURES: "a memory:// URL is not signed and never ends",
+        BYTES: "it keeps no bytes",
+        CONNECTIONS: "it has no address",
+    }
+    return Store(memory, "partway", put_into(memory), read, lacks)
+
+
+@asynccontextmanager
+async def s3_store(
+    s3: S3, capabilities: Capabilities, lacks: Mapping[str, str]
+) -> AsyncIterator[Store]:
+    client = reader(s3)
+    async with (
+        aiohttp.ClientSession() as http,
+        aclosing(await open_s3(s3, capabilities=capabilities)) as objects,
+    ):
+
+        async def read(grant: Grant) -> Found:
+            named = {"Bucket": grant.bucket, "Key": grant.key}
+            url = client.generate_presigned_url("get_object", Params=named)
+            async with http.get(yarl.URL(url, encoded=True)) as reply:
+                prefix, headers = "x-amz-meta-", reply.headers
+                metadata = {
+                    name.lower().removeprefix(prefix): value
+                    for name, value in headers.items()
+                    if name.lower().startswith(prefix) and not name.lower().endswith("-token")
+                }
+                kind, disposition = headers["Content-Type"], headers["Content-Disposition"]
+                return Found(kind, disposition, metadata, await reply.read())
+
+        yield Store(objects, s3.bucket, put_by(http), read, lacks)
+
+
+def reader(s3: S3) -> Any:
+    """Another S3 client than ours, to look with."""
+    return boto3.client(
+        "s3",
+        endpoint_url=s3.endpoint,
+        region_name=s3.region,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        config=botocore.config.Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+
+
+async def open_s3(s3: S3, **changes: Any) -> S3Objects:
+    arguments = {
+        "name": "test",
+        "capabilities": KNOWN["seaweedfs"],
+        "region": s3.region,
+        "endpoint_url": s3.endpoint,
+        "access_key": s3.access_key,
+        "secret_key": s3.secret_key,
+    }
+    return await S3Objects.open(**{**arguments, **changes})
+
+
+@asynccontextmanager
+async def half_sent(
+    part: PresignedPart, body: bytes
+) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+    """Storage reads the first half of `body`; what is yielded sends the rest, for the answer."""
+    url = yarl.URL(part.url, encoded=True)
+    lines = [
+        f"PUT {url.raw_path_qs} HTTP/1.1",
+        f"host: {url.raw_authority}",
+        # Its answer says that storage has begun to read.
+        "expect: 100-continue",
+        *(f"{name}: {value}" for name, value in part.headers.items()),
+    ]
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    half = len(body) // 2
+
+    async def rest() -> bytes:
+        try:
+            writer.write(body[half:])
+            await writer.drain()
+            return await reader.readline()
+        except ConnectionError:
+            return b""  # Storage hung up, which is an answer.
+
+    try:
+        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(body[:half])
+        await writer.drain()
+        yield rest
+    finally:
+        writer.close()
