@@ -109,11 +109,15 @@ class Janitor:
 
     async def _complete(self, sid: str) -> None:
         if claimed := await self._claim(sid, State.COMPLETING):
-            if claimed.manifest:
+            if claimed.manifest and not self._can_verify(claimed):
                 # Only its caller knows the parts it named, and is to ask for it again.
                 await self._settler.settle(claimed)
             else:
                 await self._settler.complete(claimed, resumed=True)
+
+    def _can_verify(self, upload: Upload) -> bool:
+        """Whether storage joins nothing but the bytes that the caller meant."""
+        return bool(upload.whole_checksum) and self._objects.capabilities.whole_checksum
 
     async def _abort(self, upload: Upload) -> None:
         expired = upload.grant.expire_time <= self._clock.now()

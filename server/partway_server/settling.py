@@ -2,11 +2,12 @@
 
 A reply that does not come says nothing about what storage did, and "an object exists at the key"
 does not either. So both operations end with the same question to storage: does the object at our
-key carry our write token and have our size? Only that answer is recorded and told.
+key carry our write token and have our size, and no other checksum than we were told? Only that
+answer is recorded and told.
 
 The order within one Complete:
 
-1. list the parts and hold them against the plan;
+1. list the parts and hold them against the plan, and against what the caller says of them;
 2. renew the lease, right before the request: a worker that was paused past its lease stops here;
 3. ask storage once to join the parts; the SDK does not retry it;
 4. whatever came back, look: HEAD for the proof, ListParts for whether it can be asked again.
@@ -19,6 +20,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from partway_server import errors
@@ -33,9 +35,9 @@ from partway_server.objects.base import (
     Objects,
     StoredPart,
 )
-from partway_server.parts import ExpectedPart, check_parts
+from partway_server.parts import ExpectedPart, check_parts, contradicted, with_whole
 from partway_server.sessions.base import Sessions
-from partway_server.uploads import AbortReason, Grant, State, StoredObject, Upload
+from partway_server.uploads import AbortReason, Checksum, Grant, State, StoredObject, Upload
 
 COMPLETED_ROW = timedelta(days=7)
 """How long a completed Upload is remembered."""
@@ -51,13 +53,19 @@ logger = logging.getLogger(__name__)
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def proof(grant: Grant, head: Head | None) -> StoredObject | None:
-    """The object, if it is surely this Upload's and whole."""
+def proof(grant: Grant, head: Head | None, checksum: bytes = b"") -> StoredObject | None:
+    """The object, if it is surely this Upload's and whole.
+
+    `checksum` is what a Complete said, where Initialize was told none. Storage that tells none
+    proves as much as the size does.
+    """
     if head is None or head.write_token != grant.write_token:
         return None
     if head.size_bytes != grant.plan.size_bytes:
         return None
-    return StoredObject(head.size_bytes, head.etag, head.version_id)
+    if head.checksum and (grant.whole_checksum or checksum) not in (b"", head.checksum):
+        return None
+    return StoredObject(head.size_bytes, head.etag, head.version_id, head.checksum)
 
 
 class Settler:
@@ -92,7 +100,7 @@ class Settler:
         async with self._held(upload):
             try:
                 stored = await self._objects.list_parts(upload.grant)
-                check_parts(upload.sid, upload.grant.plan, stored, expected)
+                await self._check(upload, stored, expected)
             except MultipartNotFound:
                 return await self._done_or_lost(upload, in_flight=not upload.grant.single)
             except (errors.PartsMissing, errors.PartsMismatch):
@@ -125,8 +133,7 @@ class Settler:
             head = await self._objects.head(upload.grant)
             if stored := proof(upload.grant, head):
                 return await self._finish(upload.completed(stored))
-            if head is not None and head.write_token == upload.grant.write_token:
-                await self._objects.delete(upload.grant, head)
+            await self._remove_ours(upload.grant, head)
             # One that was aborted before keeps its reason.
             return await self._finish(upload.aborted(upload.abort_reason or reason))
 
@@ -160,9 +167,9 @@ class Settler:
         """
         await self._discard(grant.with_multipart(""))
 
-    async def proven(self, grant: Grant) -> StoredObject | None:
+    async def proven(self, grant: Grant, checksum: bytes = b"") -> StoredObject | None:
         """The object, if storage has it and it is surely this Upload's."""
-        return proof(grant, await self._objects.head(grant))
+        return proof(grant, await self._objects.head(grant), checksum)
 
     def due(self, upload: Upload) -> timedelta:
         """How long from now the janitor is to look at an Upload in this state."""
@@ -172,6 +179,34 @@ class Settler:
             return self._tombstone
         return max(upload.grant.expire_time - self._clock.now(), timedelta())
 
+    async def _check(
+        self, upload: Upload, stored: Sequence[StoredPart], expected: Sequence[ExpectedPart]
+    ) -> None:
+        """Hold what storage lists against the plan and the caller's word.
+
+        Raises PartsMissing or PartsMismatch; the part of a single PUT that has other bytes than
+        its caller says is removed before, since storage would not take it a second time.
+        """
+        grant, plan = upload.grant, upload.grant.plan
+        if upload.whole_checksum:
+            expected = with_whole(expected, upload.whole_checksum, plan)
+        other = any(contradicted(part, expected) for part in stored)
+        if other and grant.checksum is Checksum.MD5 and not await self._objects.tells_md5(grant):
+            # An entity tag that is no MD5 says nothing of the bytes.
+            stored, other = [replace(part, checksum=b"") for part in stored], False
+        try:
+            check_parts(upload.sid, plan, stored, expected)
+        except errors.PartsMismatch:
+            if grant.single and other:
+                head = await self._objects.head(grant)
+                if head is not None and head.etag == stored[0].etag:
+                    await self._remove_ours(grant, head)
+            raise
+
+    async def _remove_ours(self, grant: Grant, head: Head | None) -> None:
+        if head is not None and head.write_token == grant.write_token:
+            await self._objects.delete(grant, head)
+
     async def _join(self, upload: Upload, parts: Sequence[StoredPart], *, resumed: bool) -> Upload:
         grant = upload.grant
         for attempt in range(_SEND_ATTEMPTS):
@@ -180,7 +215,7 @@ class Settler:
             if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
                 raise errors.UploadBusy(upload.sid)
             try:
-                await self._objects.complete(grant, parts)
+                await self._objects.complete(grant, parts, upload.whole_checksum)
             except CompleteRefused as refusal:
                 return await self._refused(upload, refusal)
             except (KeyTaken, KeyContested) as rival:
@@ -189,13 +224,16 @@ class Settler:
                     return await self._lost_key(upload, rival)
             except CompleteUnknown:
                 logger.info("upload %s: storage did not say whether it completed", upload.sid)
-            if stored := await self.proven(grant):
+            if stored := await self._proven(upload):
                 return await self._finish(upload.completed(stored))
             try:
                 await self._objects.list_parts(grant, limit=1)
             except MultipartNotFound:
                 return await self._done_or_lost(upload, in_flight=True)
         raise errors.StorageUnavailable
+
+    async def _proven(self, upload: Upload) -> StoredObject | None:
+        return await self.proven(upload.grant, upload.whole_checksum)
 
     async def _refused(self, upload: Upload, refusal: CompleteRefused) -> Upload:
         """Back to ACTIVE, but only if the parts are still there: some stores drop them."""
@@ -213,10 +251,10 @@ class Settler:
 
     async def _lost_key(self, upload: Upload, rival: KeyTaken | KeyContested) -> Upload:
         """Somebody has the key. It may be ourselves, by an earlier request whose reply was lost."""
-        if stored := await self.proven(upload.grant):
+        if stored := await self._proven(upload):
             return await self._finish(upload.completed(stored))
         await self._discard(upload.grant)
-        if stored := await self.proven(upload.grant):
+        if stored := await self._proven(upload):
             return await self._finish(upload.completed(stored))
         if isinstance(rival, KeyContested):
             await self._finish(upload.aborted(AbortReason.CONFLICT))
@@ -230,7 +268,7 @@ class Settler:
         A request that is `in_flight` may land yet, so the answer "gone" waits half a minute.
         """
         for pause in (*_SETTLE_STEPS, None) if in_flight else (None,):
-            if stored := await self.proven(upload.grant):
+            if stored := await self._proven(upload):
                 return await self._finish(upload.completed(stored))
             if pause is not None:
                 await self._sleep(pause)
