@@ -1,7 +1,9 @@
 """Our client's upload of 1 GiB against boto3's: speed, CPU, memory.
 
 Ours computes a checksum of each part and of the file, and storage verifies them, as boto3's
-defaults do of each part; once with, and once without. Run it as `python -m bench.put`. The same file in the same parts, as many at a time, to the same
+defaults do of each part; once with, and once without.
+
+Run it as `python -m bench.put`. The same file in the same parts, as many at a time, to the same
 server: first to the embedded stack, whose storage verifies signatures and is itself the limit;
 then to a sink that throws the bytes away, where the clients are. Each upload runs in a process of
 its own, the clients take turns, and ratios are taken within a round. The last line is one JSON
