@@ -17,7 +17,7 @@ from partway_server.policy import Policy
 from partway_server.uploads import Checksum, Manifest, State
 
 from tests.support.clock import FakeClock
-from tests.support.storage import Gate, failing
+from tests.support.storage import failing
 from tests.support.twins import a_memory_world
 from tests.support.world import ALICE, PART, World, content, failure
 
@@ -323,13 +323,12 @@ async def test_an_object_that_storage_tells_another_checksum_of_is_never_complet
     async with a_memory_world(clock, storage=storage) as world:
         upload = await world.initialize(2 * PART, checksum_algorithm=CRC64NVME)
         await send(world, upload)
-        join, gate = storage.complete, Gate()
+        join = storage.complete
 
         async def careless(grant: Any, parts: Any, checksum: bytes = b"") -> None:
             await join(grant, parts)
 
         storage.complete = careless  # type: ignore[method-assign]
-        gate.open()
         failed = await failure(world.complete(upload, checksum=WRONG))
         assert failed.metadata["abort_reason"] == "ABORT_REASON_LOST"
         assert await world.state(upload) == "ABORTED"
