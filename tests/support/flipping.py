@@ -50,15 +50,17 @@ class Flipping:
         assert task is not None
         self._handlers.add(task)
         task.add_done_callback(self._handlers.discard)
-        up_reader, up_writer = await asyncio.open_connection(*self._upstream)
+        ends = [writer]
         try:
+            up_reader, up_writer = await asyncio.open_connection(*self._upstream)
+            ends.append(up_writer)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._forward(reader, up_writer))
                 group.create_task(_copy(up_reader, writer))
         except* (OSError, EOFError, asyncio.CancelledError):
             pass  # One end has gone, or the test is over: so is this connection.
         finally:
-            for end in (writer, up_writer):
+            for end in ends:
                 end.close()
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
