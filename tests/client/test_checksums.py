@@ -363,3 +363,28 @@ async def test_asking_ahead_that_fails_costs_nothing(
 
     assert calls == 3
     assert storage.bytes_of(uploaded.upload_id) == content(movie)
+
+
+async def test_parts_with_urls_are_sent_while_the_next_are_waited_for(
+    client: UploadClient,
+    verified: Service,
+    storage: Storage,
+    movie: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    presign, calls, gate = Calls.presign, 0, asyncio.Event()
+
+    async def second_hangs(self: Calls, *asked: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            await gate.wait()
+        return await presign(self, *asked)
+
+    monkeypatch.setattr(Calls, "presign", second_hangs)
+
+    upload = asyncio.create_task(client.upload_file(movie, concurrency=2))
+    await until(lambda: len(storage.puts) == 8)
+
+    gate.set()
+    assert storage.bytes_of((await upload).upload_id) == content(movie)

@@ -65,7 +65,9 @@ class Urls:
 
     async def take(self, number: int) -> pb.PresignedPart:
         """How to send the part, asking the service if need be."""
-        await self._fetch(number)
+        # Who has a URL does not wait while others are asked for.
+        if not self._usable(number):
+            await self._fetch(number)
         held = self._held.get(number)
         if held is None:
             raise CallFailed(f"the service gave no URL for part {number}")
