@@ -17,20 +17,26 @@ from typing import Any
 Took = tuple[str, float, float]
 
 
-def partway(job: dict[str, Any]) -> Took:
-    import asyncio
+def partway_with(checksum: str) -> Callable[[dict[str, Any]], Took]:
+    def upload(job: dict[str, Any]) -> Took:
+        import asyncio
 
-    from partway_client import UploadClient
+        from partway_client import UploadClient
 
-    async def run() -> Took:
-        async with UploadClient(job["grpc"], state_dir=job["state_dir"]) as client:
-            began, cpu = time.perf_counter(), time.process_time()
-            uploaded = await client.upload_file(
-                job["file"], part_size=job["part_bytes"], concurrency=job["concurrency"]
-            )
-            return uploaded.key, time.perf_counter() - began, time.process_time() - cpu
+        async def run() -> Took:
+            async with UploadClient(job["grpc"], state_dir=job["state_dir"]) as client:
+                began, cpu = time.perf_counter(), time.process_time()
+                uploaded = await client.upload_file(
+                    job["file"],
+                    part_size=job["part_bytes"],
+                    concurrency=job["concurrency"],
+                    checksum=checksum,
+                )
+                return uploaded.key, time.perf_counter() - began, time.process_time() - cpu
 
-    return asyncio.run(run())
+        return asyncio.run(run())
+
+    return upload
 
 
 def boto3_with(**settings: Any) -> Callable[[dict[str, Any]], Took]:
@@ -92,7 +98,8 @@ OFF = {
     "response_checksum_validation": "when_required",
 }
 CLIENTS: dict[str, Callable[[dict[str, Any]], Took]] = {
-    "partway": partway,
+    "partway": partway_with("best"),
+    "partway, checksum none": partway_with("none"),
     "boto3, checksums off": boto3_with(**OFF),
     # Over plain HTTP it still hashes each part for its signature, unless told not to.
     "boto3, nothing hashed": boto3_with(**OFF, s3={"payload_signing_enabled": False}),

@@ -13,7 +13,7 @@ waits for such work and runs out of time answers COMPLETING, and the work goes o
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 
@@ -29,6 +29,7 @@ from partway_server.parts import (
     check_checksums,
     check_expected,
     check_ranges,
+    check_whole,
     manifest_of,
     refusal,
 )
@@ -38,7 +39,7 @@ from partway_server.sealing import Sealer
 from partway_server.sessions.base import Cursor, Sessions
 from partway_server.settling import Settler, Sleep
 from partway_server.tasks import Tasks
-from partway_server.uploads import AbortReason, Caller, State, Upload
+from partway_server.uploads import AbortReason, Caller, Manifest, State, Upload
 
 _POLL_SECONDS = 0.25
 
@@ -160,30 +161,35 @@ class Coordinator:
         upload_id: str,
         expected: Sequence[ExpectedPart],
         wait: timedelta,
+        checksum: bytes = b"",
     ) -> Upload:
         """Make the object; returns it COMPLETED, or COMPLETING if `wait` was too short for it.
 
-        Raises UploadNotFound, UploadNotActive, PartsMissing, PartsMismatch, PartsRefused,
-        CompletedOtherwise, ObjectExists, UploadConflict.
+        `checksum` is that of the whole object, if the caller names it.
+
+        Raises InvalidRequest, UploadNotFound, UploadNotActive, PartsMissing, PartsMismatch,
+        PartsRefused, CompletedOtherwise, ObjectExists, UploadConflict.
         """
         until = self._clock.now() + wait
         upload = await self._loader.load(caller, upload_id)
         check_expected(expected, upload.grant.plan)
-        manifest = manifest_of(expected)
+        check_whole(checksum, upload.grant)
+        manifest = manifest_of(expected, checksum)
         while upload.state is not State.COMPLETED:
             remaining = (until - self._clock.now()).total_seconds()
             work = await self._claim_completion(upload, expected, manifest)
             if work is not None:
                 done, _ = await asyncio.wait({work}, timeout=max(remaining, 0))
                 if done:
-                    return work.result()
+                    upload = work.result()
+                    break
             elif remaining > 0:
                 # Another call is at it: what it makes of it decides.
                 await self._sleep(min(_POLL_SECONDS, remaining))
             upload = await self._loader.row(upload.grant)
             if (work is not None or remaining <= 0) and upload.state is not State.COMPLETED:
                 return _under_way(upload)
-        if manifest and upload.manifest and manifest != upload.manifest:
+        if _otherwise(upload, manifest):
             raise errors.CompletedOtherwise(upload.sid)
         return upload
 
@@ -297,7 +303,7 @@ class Coordinator:
             raise UploadNotActive(row.sid, row.state, row.abort_reason or "") from None
 
     async def _claim_completion(
-        self, upload: Upload, expected: Sequence[ExpectedPart], manifest: bytes
+        self, upload: Upload, expected: Sequence[ExpectedPart], manifest: Manifest
     ) -> asyncio.Task[Upload] | None:
         """Start what completes the Upload, or None if another call has it."""
         target = State.COMPLETING
@@ -306,19 +312,35 @@ class Coordinator:
             target = State.ABORTING
         elif upload.state is State.ABORTED and not await self._settler.proven(upload.grant):
             raise UploadNotActive(upload.sid, upload.state, upload.abort_reason or "")
-        row, granted = await self._sessions.claim(upload.sid, target, self._lease, manifest)
+        if not manifest.checksum:
+            # A caller who names none takes over from one who did: that stays to be verified.
+            manifest = replace(manifest, checksum=Manifest.unpack(upload.manifest).checksum)
+        # Only where an object may have to be removed does it matter, and before the claim it shows.
+        latest = upload.grant.single and await self._sessions.vouches(upload)
+        row, granted = await self._sessions.claim(upload.sid, target, self._lease, manifest.pack())
         if row is None or not granted:
             return None
         if target is State.ABORTING:
             return self._tasks.start(self._settle_aborting(row))
         resumed = upload.state is not State.ACTIVE
-        return self._tasks.start(self._settler.complete(row, expected, resumed=resumed))
+        return self._tasks.start(
+            self._settler.complete(row, expected, resumed=resumed, latest=latest)
+        )
 
     async def _settle_aborting(self, upload: Upload) -> Upload:
         outcome = await self._settler.abort(upload, AbortReason.REQUESTED)
         if outcome.state is not State.COMPLETED:
             raise UploadNotActive(outcome.sid, outcome.state, outcome.abort_reason or "")
         return outcome
+
+
+def _otherwise(upload: Upload, manifest: Manifest) -> bool:
+    """Whether a COMPLETED Upload was completed with something else than is named now."""
+    then, stored = Manifest.unpack(upload.manifest), upload.object
+    if manifest.parts and then.parts and manifest.parts != then.parts:
+        return True
+    known = (stored.checksum if stored else b"") or upload.whole_checksum
+    return bool(manifest.checksum and known) and manifest.checksum != known
 
 
 def _under_way(upload: Upload) -> Upload:

@@ -164,7 +164,7 @@ class Janitor:
     async def _complete(self, upload: Upload) -> None:
         claimed = await self._claim(upload, State.COMPLETING)
         try:
-            if claimed.manifest:
+            if claimed.manifest and not self._settler.can_verify(claimed):
                 # Only its caller knows the parts it named, and is to ask for it again.
                 await self._settler.settle(claimed)
             else:

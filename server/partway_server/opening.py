@@ -21,12 +21,24 @@ from partway_server.objects.base import Objects
 from partway_server.plan import Plan, make_plan
 from partway_server.policy import Policy
 from partway_server.sessions.base import Sessions
-from partway_server.uploads import Caller, Checksum, Grant, State, Upload, epoch_at
+from partway_server.uploads import (
+    BEST_FIRST,
+    Caller,
+    Checksum,
+    Grant,
+    State,
+    Upload,
+    epoch_at,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What Initialize asks for. Sizes are in bytes."""
+    """What Initialize asks for. Sizes are in bytes.
+
+    `checksum` is None for the best that storage can do. `whole_checksum` is the CRC64NVME of the
+    file, if it is known; with another algorithm it is not used.
+    """
 
     policy: str
     file_name: str
@@ -34,9 +46,10 @@ class Wanted:
     content_type: str
     metadata: Mapping[str, str]
     part_size_bytes: int
-    checksum: Checksum
+    checksum: Checksum | None
     fingerprint: str
     request_id: str
+    whole_checksum: bytes = b""
 
     def digest(self) -> bytes:
         """Tells a repeated request from another one with the same request_id."""
@@ -47,8 +60,10 @@ class Wanted:
             self.content_type,
             sorted(self.metadata.items()),
             self.part_size_bytes,
-            self.checksum.value,
+            self.checksum.value if self.checksum is not None else "best",
             self.fingerprint,
+            # As it was before there was one, so that a repeat is known across an upgrade.
+            *((self.whole_checksum,) if self.whole_checksum else ()),
         )
         return hashlib.sha256(msgpack.packb(fields)).digest()
 
@@ -162,6 +177,7 @@ class Opener:
             bucket=policy.bucket,
             key=policy.key(caller, sid, wanted.file_name, now),
         )
+        checksum = self._chosen(wanted)
         grant = Grant(
             sid=sid,
             caller=caller,
@@ -173,11 +189,12 @@ class Opener:
             single=single,
             plan=plan,
             content_type=wanted.content_type,
-            checksum=wanted.checksum,
+            checksum=checksum,
             write_token=write_token,
             create_time=now,
             expire_time=expire_time,
             metadata=wanted.metadata if single else {},
+            whole_checksum=wanted.whole_checksum if checksum is Checksum.CRC64NVME else b"",
         )
         return Upload(
             grant,
@@ -187,6 +204,12 @@ class Opener:
             fingerprint=wanted.fingerprint,
             request_digest=wanted.digest(),
         )
+
+    def _chosen(self, wanted: Wanted) -> Checksum:
+        if wanted.checksum is not None:
+            return wanted.checksum
+        can = self._objects.capabilities
+        return next((c for c in BEST_FIRST if can.finds_changes(c)), Checksum.NONE)
 
     def _check_wanted(self, policy: Policy, wanted: Wanted) -> Plan:
         """The plan. Raises InvalidRequest naming every field that the policy does not allow."""
@@ -199,8 +222,9 @@ class Opener:
         if not policy.allows_type(wanted.content_type):
             allowed = ", ".join(policy.content_types)
             wrong.append(Violation("content_type", f"the policy allows {allowed}"))
-        if wanted.checksum is not Checksum.NONE and wanted.checksum not in capabilities.checksums:
-            allowed = ", ".join(sorted(capabilities.checksums)) or "none"
+        checksum = self._chosen(wanted)
+        if checksum is not Checksum.NONE and not capabilities.finds_changes(checksum):
+            allowed = ", ".join(c for c in BEST_FIRST if capabilities.finds_changes(c)) or "none"
             wrong.append(Violation("checksum_algorithm", f"storage can verify {allowed}"))
         if not wrong:
             size = wanted.part_size_bytes or policy.part_size_bytes

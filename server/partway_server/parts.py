@@ -9,7 +9,7 @@ import msgpack
 from partway_server.errors import InvalidRequest, PartsMismatch, PartsMissing, Violation
 from partway_server.objects.base import StoredPart
 from partway_server.plan import Plan, runs
-from partway_server.uploads import Checksum
+from partway_server.uploads import Checksum, Grant, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,38 @@ def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
         raise InvalidRequest(wrong[:50])
 
 
-def manifest_of(expected: Sequence[ExpectedPart]) -> bytes:
-    """Tells one list of parts from another; empty for none."""
+def check_whole(checksum: bytes, grant: Grant) -> None:
+    """Refuse a whole object's checksum that the Upload cannot have. Raises InvalidRequest."""
+    if not checksum:
+        return
+    if grant.checksum is not Checksum.CRC64NVME:
+        raise refusal("checksum", "the upload's checksum_algorithm is not CRC64NVME")
+    if grant.whole_checksum not in (b"", checksum):
+        raise refusal("checksum", "Initialize was told another")
+
+
+def with_whole(
+    expected: Sequence[ExpectedPart], checksum: bytes, plan: Plan
+) -> Sequence[ExpectedPart]:
+    """What is expected, where the checksum of the whole is also that of the only part."""
+    return [*expected, ExpectedPart(1, checksum=checksum)] if plan.part_count == 1 else expected
+
+
+def contradicted(stored: StoredPart, expected: Iterable[ExpectedPart]) -> bool:
+    """Whether storage tells another checksum of the part than is expected."""
+    return any(
+        e.checksum and stored.checksum and e.checksum != stored.checksum
+        for e in expected
+        if e.number == stored.number
+    )
+
+
+def manifest_of(expected: Sequence[ExpectedPart], checksum: bytes = b"") -> Manifest:
+    """Tells what one Complete names from what another does."""
     if not expected:
-        return b""
+        return Manifest(checksum=checksum)
     named = sorted((p.number, p.size_bytes, p.etag, p.checksum) for p in expected)
-    return hashlib.sha256(msgpack.packb(named)).digest()
+    return Manifest(hashlib.sha256(msgpack.packb(named)).digest(), checksum)
 
 
 def _words(found: Sequence[tuple[int, int]]) -> str:

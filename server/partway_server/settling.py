@@ -2,11 +2,12 @@
 
 A reply that does not come says nothing about what storage did, and "an object exists at the key"
 does not either. So both operations end with the same question to storage: does the object at our
-key carry our write token and have our size? Only that answer is recorded and told.
+key carry our write token and have our size, and no other checksum than we were told? Only that
+answer is recorded and told.
 
 The order within one Complete:
 
-1. list the parts and hold them against the plan;
+1. list the parts and hold them against the plan, and against what the caller says of them;
 2. renew the lease, right before the request: a worker that was paused past its lease stops here;
 3. ask storage once to join the parts; the SDK does not retry it;
 4. whatever came back, look: HEAD for the proof, ListParts for whether it can be asked again.
@@ -34,9 +35,9 @@ from partway_server.objects.base import (
     Objects,
     StoredPart,
 )
-from partway_server.parts import ExpectedPart, check_parts
+from partway_server.parts import ExpectedPart, check_parts, contradicted, with_whole
 from partway_server.sessions.base import Sessions
-from partway_server.uploads import AbortReason, Grant, State, StoredObject, Upload
+from partway_server.uploads import AbortReason, Checksum, Grant, State, StoredObject, Upload
 
 COMPLETED_ROW = timedelta(days=7)
 """How long a completed Upload is remembered."""
@@ -53,12 +54,18 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 def proof(grant: Grant, head: Head | None) -> StoredObject | None:
-    """The object, if it is surely this Upload's and whole."""
+    """The object, if it is surely this Upload's and whole.
+
+    What a Complete says of its checksum is no part of it: storage was handed that when it joined
+    the parts, and an object that was acknowledged once is not to be doubted by a later caller.
+    """
     if head is None or head.write_token != grant.write_token:
         return None
     if head.size_bytes != grant.plan.size_bytes:
         return None
-    return StoredObject(head.size_bytes, head.etag, head.version_id)
+    if head.checksum and grant.whole_checksum not in (b"", head.checksum):
+        return None
+    return StoredObject(head.size_bytes, head.etag, head.version_id, head.checksum)
 
 
 class Settler:
@@ -82,21 +89,31 @@ class Settler:
         self._tombstone = tombstone
 
     async def complete(
-        self, upload: Upload, expected: Sequence[ExpectedPart] = (), *, resumed: bool
+        self,
+        upload: Upload,
+        expected: Sequence[ExpectedPart] = (),
+        *,
+        resumed: bool,
+        latest: bool = False,
     ) -> Upload:
         """Make the object of an Upload that was just claimed COMPLETING; returns it COMPLETED.
 
-        `resumed` says that an earlier claim may have asked storage already. Raises PartsMissing,
+        `resumed` says that an earlier claim may have asked storage already; `latest`, that the row
+        before the claim was no old copy, so that nobody was told COMPLETED. Raises PartsMissing,
         PartsMismatch, PartsRefused (the Upload is ACTIVE again); UploadNotActive, ObjectExists,
-        UploadConflict (it is ABORTED); TryAgain.
+        UploadConflict (it is ABORTED); CompletedOtherwise; TryAgain.
         """
         async with self._held(upload):
             try:
                 stored = await self._objects.list_parts(upload.grant)
-                check_parts(upload.sid, upload.grant.plan, stored, expected)
+                await self._check(upload, stored, expected, latest=latest)
             except MultipartNotFound:
                 return await self._done_or_lost(upload, in_flight=not upload.grant.single)
             except (errors.PartsMissing, errors.PartsMismatch):
+                if upload.grant.single and (done := await self.proven(upload.grant)):
+                    # Only a row that may be an old copy leaves it there: it may be acknowledged.
+                    await self._finish(upload.completed(done))
+                    raise errors.CompletedOtherwise(upload.sid) from None
                 await self._finish(upload.reopened())
                 raise
             if upload.grant.single:
@@ -147,8 +164,7 @@ class Settler:
             head = await self._objects.head(upload.grant)
             if stored := proof(upload.grant, head):
                 return await self._finish(upload.completed(stored))
-            if head is not None and head.write_token == upload.grant.write_token:
-                await self._objects.delete(upload.grant, head)
+            await self._remove_ours(upload.grant, head)
             # One that was aborted before keeps its reason.
             return await self._finish(upload.aborted(upload.abort_reason or reason))
 
@@ -165,6 +181,10 @@ class Settler:
                 logger.error("upload %s: removing an object that came after the abort", upload.sid)
                 await self._objects.delete(upload.grant, head)
             await self._sessions.remove(upload.sid, upload.epoch)
+
+    def can_verify(self, upload: Upload) -> bool:
+        """Whether storage joins nothing but the bytes that the caller meant."""
+        return bool(upload.whole_checksum) and self._objects.capabilities.whole_checksum
 
     async def take_up(self, upload: Upload) -> Upload | None:
         """Open an Upload, claimed INITIATING, with what was created for it; None if nothing was.
@@ -204,6 +224,40 @@ class Settler:
             return self._tombstone
         return max(upload.grant.expire_time - self._clock.now(), timedelta())
 
+    async def _check(
+        self,
+        upload: Upload,
+        stored: Sequence[StoredPart],
+        expected: Sequence[ExpectedPart],
+        *,
+        latest: bool,
+    ) -> None:
+        """Hold what storage lists against the plan and the caller's word.
+
+        Raises PartsMissing or PartsMismatch; the part of a single PUT that has other bytes than
+        its caller says is removed before, since storage would not take it a second time: but only
+        if nobody can have been told that it is complete.
+        """
+        grant, plan = upload.grant, upload.grant.plan
+        if upload.whole_checksum:
+            expected = with_whole(expected, upload.whole_checksum, plan)
+        other = any(contradicted(part, expected) for part in stored)
+        if other and grant.checksum is Checksum.MD5 and not await self._objects.tells_md5(grant):
+            # An entity tag that is no MD5 says nothing of the bytes.
+            stored, other = [replace(part, checksum=b"") for part in stored], False
+        try:
+            check_parts(upload.sid, plan, stored, expected)
+        except errors.PartsMismatch:
+            if grant.single and other and latest:
+                head = await self._objects.head(grant)
+                if head is not None and head.etag == stored[0].etag:
+                    await self._remove_ours(grant, head)
+            raise
+
+    async def _remove_ours(self, grant: Grant, head: Head | None) -> None:
+        if head is not None and head.write_token == grant.write_token:
+            await self._objects.delete(grant, head)
+
     async def _join(self, upload: Upload, parts: Sequence[StoredPart], *, resumed: bool) -> Upload:
         grant = upload.grant
         for attempt in range(_SEND_ATTEMPTS):
@@ -212,7 +266,7 @@ class Settler:
             if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
                 raise errors.UploadBusy(upload.sid)
             try:
-                await self._objects.complete(grant, parts)
+                await self._objects.complete(grant, parts, upload.whole_checksum)
             except CompleteRefused as refusal:
                 return await self._refused(upload, refusal)
             except (KeyTaken, KeyContested) as rival:
@@ -221,7 +275,7 @@ class Settler:
                     return await self._lost_key(upload, rival)
             except CompleteUnknown:
                 logger.info("upload %s: storage did not say whether it completed", upload.sid)
-            if stored := await self.proven(grant):
+            if stored := await self.proven(upload.grant):
                 return await self._finish(upload.completed(stored))
             try:
                 await self._objects.list_parts(grant, limit=1)

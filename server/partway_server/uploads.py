@@ -70,10 +70,19 @@ class Checksum(StrEnum):
     CRC32C = "crc32c"
     SHA256 = "sha256"
     CRC64NVME = "crc64nvme"
+    MD5 = "md5"
 
     @property
     def size_bytes(self) -> int:
-        return {"none": 0, "crc32c": 4, "sha256": 32, "crc64nvme": 8}[self.value]
+        return {"none": 0, "crc32c": 4, "sha256": 32, "crc64nvme": 8, "md5": 16}[self.value]
+
+
+BEST_FIRST = (Checksum.CRC64NVME, Checksum.CRC32C, Checksum.SHA256, Checksum.MD5)
+"""What is chosen for a caller who asks for the best.
+
+CRC64NVME alone can be held against the whole object, too; the CRCs cost a client a twentieth of
+what the digests do; MD5 is what is left where storage knows no other.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,8 @@ class Grant:
     """What an upload_id says: everything that a caller has no say in after Initialize.
 
     `single` Uploads are one PUT of the whole object; they have no multipart_id, and carry the
-    `metadata` that storage has not been told yet. Times are whole seconds.
+    `metadata` that storage has not been told yet. Times are whole seconds. `whole_checksum` is
+    that of the whole object, if the caller knew it at Initialize.
     """
 
     sid: str
@@ -107,9 +117,12 @@ class Grant:
     expire_time: datetime
     multipart_id: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    whole_checksum: bytes = b""
 
     def pack(self) -> bytes:
         """A compact form, for sealing and for session rows."""
+        # Only where it is set: an id that was made before there was such a field stays the same.
+        added = (self.whole_checksum,) if self.whole_checksum else ()
         packed: bytes = msgpack.packb(
             (
                 bytes.fromhex(self.sid),
@@ -129,6 +142,7 @@ class Grant:
                 int(self.expire_time.timestamp()),
                 self.multipart_id,
                 dict(self.metadata),
+                *added,
             )
         )
         return packed
@@ -146,7 +160,8 @@ class Grant:
         """What `pack` packed. Raises ValueError if it is anything else."""
         fields: list[Any] = msgpack.unpackb(packed)
         sid, tenant, subject, policy, backend, bucket, key, single, size, part_size = fields[:10]
-        content_type, checksum, token, created, expires, multipart_id, metadata = fields[10:]
+        content_type, checksum, token, created, expires, multipart_id, metadata = fields[10:17]
+        (whole_checksum,) = fields[17:] or (b"",)
         return cls(
             sid=sid.hex(),
             caller=Caller(tenant, subject),
@@ -163,6 +178,7 @@ class Grant:
             expire_time=datetime.fromtimestamp(expires, UTC),
             multipart_id=multipart_id,
             metadata=metadata,
+            whole_checksum=whole_checksum,
         )
 
 
@@ -173,11 +189,34 @@ def sid_of_key(bucket: str, key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """The finished object, as storage says. `etag` is opaque and has no quotes."""
+    """The finished object, as storage says. `etag` is opaque and has no quotes.
+
+    `checksum` is that of the whole object, by the Upload's algorithm; b"" if storage tells none.
+    """
 
     size_bytes: int
     etag: str
     version_id: str = ""
+    checksum: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a Complete names: the digest of its list of parts, and the whole object's checksum.
+
+    Each is b"" if it names none. As bytes, rows from before there was a checksum stay readable.
+    """
+
+    parts: bytes = b""
+    checksum: bytes = b""
+
+    def pack(self) -> bytes:
+        return self.parts + self.checksum
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Self:
+        digest = 32 if len(packed) >= 32 else 0
+        return cls(packed[:digest], packed[digest:])
 
 
 def epoch_at(now: datetime) -> int:
@@ -190,8 +229,8 @@ class Upload:
     """One object being assembled: what its id grants, and where it stands.
 
     `epoch` tells the claims apart, and grows from each to the next. `request_digest` tells a
-    repeated Initialize from a reused request_id; `manifest` does the same for the parts that a
-    Complete names.
+    repeated Initialize from a reused request_id; `manifest`, a packed Manifest, does the same for
+    what a Complete names.
     """
 
     grant: Grant
@@ -207,6 +246,11 @@ class Upload:
     @property
     def sid(self) -> str:
         return self.grant.sid
+
+    @property
+    def whole_checksum(self) -> bytes:
+        """That of the whole object, as Initialize or the Complete at work named it, or b""."""
+        return self.grant.whole_checksum or Manifest.unpack(self.manifest).checksum
 
     def leased(self, now: datetime) -> bool:
         """Whether a worker holds the Upload now."""

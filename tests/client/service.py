@@ -24,13 +24,17 @@ KIB = 1024
 
 @dataclass(frozen=True)
 class Failure:
-    """How a call fails: a code by name, a reason without its prefix ("": none), more details."""
+    """How a call fails: a code by name, a reason without its prefix ("": none), more details.
+
+    `parts` are the (first, last) numbers of the parts that are at fault.
+    """
 
     code: str
     reason: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     retry_seconds: float | None = None
     message: str = "as told"
+    parts: tuple[tuple[int, int], ...] = ()
 
     def status(self) -> Any:
         status = status_pb2.Status(code=code_pb2.Code.Value(self.code), message=self.message)
@@ -43,6 +47,11 @@ class Failure:
                     metadata=self.metadata,
                 )
             )
+        if self.parts:
+            precondition = error_details_pb2.PreconditionFailure()
+            for first, last in self.parts:
+                precondition.violations.add(type="ANY", subject=f"parts/{first}-{last}")
+            details.append(precondition)
         if self.retry_seconds is not None:
             retry = error_details_pb2.RetryInfo()
             retry.retry_delay.FromMilliseconds(int(self.retry_seconds * 1000))
@@ -65,7 +74,8 @@ def not_active(state: "pb.UploadState.ValueType", abort_reason: str = "") -> Fai
 class Service(service_grpc.UploadServiceServicer):
     """Uploads by id. `failures` are used up, one for each call of the RPC.
 
-    `polls` is how many answers say COMPLETING before one says COMPLETED.
+    `polls` is how many answers say COMPLETING before one says COMPLETED. `checksum_algorithm` is
+    that of new Uploads, whatever was asked for.
     """
 
     def __init__(self, storage: Storage, part_size: int = 64 * KIB) -> None:
@@ -78,6 +88,7 @@ class Service(service_grpc.UploadServiceServicer):
         self.deadlines: list[float] = []
         self.failures: dict[str, deque[Failure]] = defaultdict(deque)
         self.polls = 0
+        self.checksum_algorithm = pb.CHECKSUM_ALGORITHM_UNSPECIFIED
         self.url_seconds = 900.0
         self.lose_initialize = False
         self.cut_streams = 0
@@ -124,6 +135,8 @@ class Service(service_grpc.UploadServiceServicer):
             self.lose_initialize = False
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer is lost")
         numbers = range(1, min(request.presign_parts, upload.part_count) + 1)
+        if self.checksum_algorithm and not (request.checksum and upload.part_count == 1):
+            numbers = range(0)
         parts = list(self._presigned(upload, iter(numbers)))
         return service_pb.InitializeResponse(upload=upload, parts=parts)
 
@@ -225,6 +238,7 @@ class Service(service_grpc.UploadServiceServicer):
             part_count=count,
             last_part_size_bytes=size - (count - 1) * part_size,
             content_type=request.content_type,
+            checksum_algorithm=self.checksum_algorithm,
             fingerprint=request.fingerprint,
         )
         upload.create_time.GetCurrentTime()

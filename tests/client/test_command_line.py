@@ -281,6 +281,7 @@ async def test_all_of_them_speak_json(
         "part_number": 2,
         "size_bytes": 65536,
         "etag": "e2",
+        "checksum": "",
     }
     assert json.loads(listed.stdout)["upload_id"] == upload.id
     assert json.loads(aborted.stdout)["abort_reason"] == "requested"

@@ -69,6 +69,7 @@ CHECK_VALUES = {
     Checksum.CRC32C: bytes.fromhex("e3069283"),
     Checksum.CRC64NVME: bytes.fromhex("ae8b14860a799888"),
     Checksum.SHA256: hashlib.sha256(BODY).digest(),
+    Checksum.MD5: hashlib.md5(BODY).digest(),
 }
 
 
@@ -553,14 +554,50 @@ async def test_a_signed_checksum_holds_the_bytes_to_it(
     part = await store.sign(grant, checksum=CHECK_VALUES[checksum])
 
     assert await store.put(part.url, BODY[::-1], part.headers) == Reply(400, code="BadDigest")
+    if not store.can.refusals_spare:
+        return
     assert (await store.put(part.url, BODY, part.headers)).status == 200
 
     if not single:
         [stored] = await store.objects.list_parts(grant)
-        assert stored.checksum == (CHECK_VALUES[checksum] if store.can.listed_checksums else b"")
+        told = store.can.md5_etags if checksum is Checksum.MD5 else store.can.listed_checksums
+        assert stored.checksum == (CHECK_VALUES[checksum] if told else b"")
         await store.objects.complete(grant, [stored])
     head = await store.objects.head(grant)
     assert head is not None and head.size_bytes == len(BODY)
+    # Of several algorithms, only CRC64NVME makes one of the whole out of those of the parts.
+    whole = store.can.whole_checksum and checksum is not Checksum.MD5
+    if whole and (single or checksum is Checksum.CRC64NVME):
+        assert head.checksum == CHECK_VALUES[checksum]
+    else:
+        assert head.checksum == b""
+
+
+async def test_the_checksum_of_the_whole_is_verified_when_parts_are_joined(store: Store) -> None:
+    if not store.can.whole_checksum:
+        pytest.skip("the record says that Complete does not verify it")
+    whole = CHECK_VALUES[Checksum.CRC64NVME]
+    grant = await store.opened(store.grant(checksum=Checksum.CRC64NVME))
+    part = await store.sign(grant, checksum=whole)
+    assert (await store.put(part.url, BODY, part.headers)).status == 200
+    parts = await store.objects.list_parts(grant)
+    with pytest.raises(CompleteRefused) as refused:
+        await store.objects.complete(grant, parts, b"\0" * 8)
+    assert refused.value.code == "BadDigest"
+    assert await store.objects.list_parts(grant) == parts
+    await store.objects.complete(grant, parts, whole)
+
+
+@pytest.mark.parametrize("single", [False, True])
+async def test_entity_tags_are_what_the_record_says(store: Store, single: bool) -> None:
+    grant = store.grant(single=single, checksum=Checksum.MD5)
+    assert await store.objects.tells_md5(grant) or not store.can.md5_etags
+    if isinstance(store.objects, S3Objects):
+        client, place = store.objects._clients.control, {"Bucket": store.bucket}
+        assert "Uploads" not in await client.list_multipart_uploads(
+            **place, Prefix="partway-probe/"
+        )
+        assert "Contents" not in await client.list_objects_v2(**place, Prefix="partway-probe/")
 
 
 @pytest.mark.parametrize("checksum", sorted(CHECK_VALUES))

@@ -25,7 +25,7 @@ from tests.support.uploads import ALICE, an_upload, sid_of
 
 LEASE = timedelta(seconds=60)
 LATER = START + timedelta(days=1)
-STORED = StoredObject(size_bytes=1 << 40, etag="0123abcd-64", version_id="v1")
+STORED = StoredObject(1 << 40, "0123abcd-64", version_id="v1", checksum=b"\0\xff" * 4)
 
 every_state = pytest.mark.parametrize("state", State)
 every_target = pytest.mark.parametrize("target", State)

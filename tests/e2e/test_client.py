@@ -1,10 +1,12 @@
 """`partway` and the synchronous client against a service that runs."""
 
+import base64
 import hashlib
 import os
 from pathlib import Path
 
 import aiohttp
+import anycrc
 import pytest
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
@@ -37,8 +39,11 @@ async def test_a_file_arrives_as_it_is(
     assert (told["size_bytes"], told["bytes_sent"]) == (size, size)
     assert (told["parts"], told["parts_sent"]) == (parts, parts)
     assert (told["parts_resumed"], told["parts_retried"]) == (0, 0)
-    # Initialize gives the first URLs, so that Complete is the only other call.
-    assert told["rpcs"] == 2
+    # Initialize signs the only part with the checksum of the file; otherwise one call signs all.
+    assert told["rpcs"] == (2 if parts == 1 else 3)
+    assert told["checksum_algorithm"] == "crc64nvme"
+    whole = anycrc.Model("CRC64-NVME").calc(file.path.read_bytes())
+    assert base64.b64decode(told["checksum"]) == whole.to_bytes(8)
 
 
 async def test_a_missing_file_fails_alone(partway: Partway, bucket: Bucket, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ MIB = 1024 * 1024
 PART = 5 * MIB
 PARTS = 20
 FIRST_URLS = 16
-"""How many URLs `partway` gets from Initialize; for the next ones it needs the service."""
+"""How many URLs `partway` has asked for by its eighth part; for more it needs the service."""
 
 URL_SAFE = string.ascii_letters + string.digits + "-_"
 
@@ -55,10 +55,10 @@ class Rig:
 
     async def upload_half(self, film: File) -> asyncio.subprocess.Process:
         """A client that has sent some parts and hangs in the middle of two others."""
-        await self.valve.allow(7.5 * PART)
+        await self.valve.allow(5.5 * PART)
         client = await self.upload(film)
         await until(lambda: self.valve.blocked == 2)
-        assert 5 <= len(self.bucket.parts()) < 8
+        assert 3 <= len(self.bucket.parts()) < 6
         return client
 
     async def upload(self, film: File) -> asyncio.subprocess.Process:

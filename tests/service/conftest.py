@@ -24,7 +24,8 @@ from tests.support.world import World, a_world
 @pytest.fixture
 def clock() -> FakeClock:
     # Storage holds the date of a signature against its own clock.
-    return FakeClock(datetime.now(UTC))
+    # In whole seconds, as the times of an Upload are.
+    return FakeClock(datetime.now(UTC).replace(microsecond=0))
 
 
 STORES = {

@@ -433,7 +433,7 @@ INSIDE_AND_OUTSIDE = [
     ("metadata", {"metadata": {"partway": "b"}}, {"metadata": {"partway-token": "b"}}),
     ("part_size_bytes", {"part_size_bytes": 0}, {"part_size_bytes": -1}),
     ("part_size_bytes", {"part_size_bytes": 5 * GIB}, {"part_size_bytes": 5 * GIB + 1}),
-    ("checksum_algorithm", {"checksum_algorithm": 3}, {"checksum_algorithm": 4}),
+    ("checksum_algorithm", {"checksum_algorithm": 5}, {"checksum_algorithm": 6}),
     ("checksum_algorithm", {"checksum_algorithm": 0}, {"checksum_algorithm": -1}),
     ("fingerprint", {"fingerprint": "~" * 128}, {"fingerprint": "~" * 129}),
     ("fingerprint", {"fingerprint": " "}, {"fingerprint": "\x7f"}),

@@ -133,14 +133,19 @@ class FaultyObjects:
     ) -> Sequence[StoredPart]:
         return await self._call("list_parts", self._objects.list_parts, grant, after, limit)
 
-    async def complete(self, grant: Grant, parts: Sequence[StoredPart]) -> None:
-        await self._call("complete", self._objects.complete, grant, parts)
+    async def complete(
+        self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
+    ) -> None:
+        await self._call("complete", self._objects.complete, grant, parts, checksum)
 
     async def abort(self, grant: Grant) -> None:
         await self._call("abort", self._objects.abort, grant)
 
     async def head(self, grant: Grant) -> Head | None:
         return await self._call("head", self._objects.head, grant)
+
+    async def tells_md5(self, grant: Grant) -> bool:
+        return await self._call("tells_md5", self._objects.tells_md5, grant)
 
     async def delete(self, grant: Grant, head: Head) -> None:
         await self._call("delete", self._objects.delete, grant, head)

@@ -41,6 +41,7 @@ MOTO = Capabilities(
     conditional_complete=True,
     conditional_delete=True,
     idempotent_complete=True,
+    md5_etags=True,
     # It joins parts in the order of the request.
     part_order=False,
 )
@@ -49,6 +50,7 @@ RCLONE = Capabilities(
     source="measured on rclone 1.75.2; https://rclone.org/commands/rclone_serve_s3/#limitations",
     # In memory only, and gone when it ends. So the service does not start over it.
     metadata=False,
+    checksums=frozenset({Checksum.MD5}),
     # It streams parts to where they belong as they come: there is no way back,
     part_resends=False,
     # none to leave one out,

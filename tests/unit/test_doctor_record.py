@@ -1,11 +1,11 @@
 """Whether the record of a backend agrees with what was found."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from partway_server.doctor.record import Facts, Found, agreement, found_from
-from partway_server.objects.capabilities import KNOWN, Capabilities
+from partway_server.doctor.record import TRIED, Facts, Found, agreement, found_from
+from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.facts import (
     Answer,
     BucketFacts,
@@ -16,14 +16,13 @@ from partway_server.objects.facts import (
 from partway_server.uploads import Checksum
 
 OK, TAKEN, WRONG = Answer(200), Answer(412), Answer(400)
-ALGORITHMS = (Checksum.CRC32C, Checksum.CRC64NVME, Checksum.SHA256)
-BOOLEANS = [f.name for f in fields(Capabilities) if f.type is bool]
+ALGORITHMS = [each for each in Checksum if each is not Checksum.NONE]
 
 
 def as_recorded(kind: str, **changes: bool) -> Found:
     """A store that does what the record says, but for `changes`."""
     record = KNOWN[kind]
-    truth: dict[str, Any] = {name: getattr(record, name) for name in BOOLEANS} | changes
+    truth: dict[str, Any] = {name: getattr(record, name) for name in TRIED} | changes
     return Found(truth, {each: each in record.checksums for each in ALGORITHMS})
 
 
@@ -72,7 +71,7 @@ def test_nobody_is_told_to_call_another_store_aws() -> None:
 
 
 def test_what_could_not_be_told_is_no_disagreement() -> None:
-    nothing = Found(dict.fromkeys(BOOLEANS), dict.fromkeys(ALGORITHMS))
+    nothing = Found(dict.fromkeys(TRIED), dict.fromkeys(ALGORITHMS))
     assert judged("aws", nothing, is_aws=True) == {"storage.record": ("ok", "")}
 
 
@@ -82,7 +81,7 @@ def test_facts_become_the_words_of_the_record() -> None:
         {
             Checksum.CRC32C: ChecksumFacts(OK, WRONG, listed=True),
             Checksum.SHA256: ChecksumFacts(OK, OK),
-            "md5": ChecksumFacts(OK, WRONG),
+            Checksum.MD5: ChecksumFacts(OK, WRONG),
         },
         MultipartFacts(
             unequal=WRONG,
@@ -96,8 +95,8 @@ def test_facts_become_the_words_of_the_record() -> None:
     )
     bucket = BucketFacts(Answer(501), Answer(404, "NoSuchLifecycleConfiguration"), OK)
     found = found_from(facts, bucket)
-    assert found.checksums == {Checksum.CRC32C: True, Checksum.SHA256: False}
-    assert set(found.fields) == set(BOOLEANS)
+    assert found.checksums == {Checksum.CRC32C: True, Checksum.SHA256: False, Checksum.MD5: True}
+    assert set(found.fields) == set(TRIED)
     assert {name for name, true in found.fields.items() if true} == {
         "conditional_put",
         "equal_parts",

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 
+import msgpack
 import pytest
 from partway_server.uploads import (
     CLAIMS,
@@ -13,6 +14,7 @@ from partway_server.uploads import (
     AbortReason,
     Checksum,
     Grant,
+    Manifest,
     State,
     StoredObject,
     Upload,
@@ -130,6 +132,8 @@ def test_a_grant_survives_being_packed() -> None:
             an_upload().grant, checksum=checksum, single=True, metadata={"a": "b", "é": ""}
         )
         assert Grant.unpack(grant.pack()) == grant
+        grant = replace(grant, whole_checksum=b"12345678")
+        assert Grant.unpack(grant.pack()) == grant
 
 
 @pytest.mark.parametrize("packed", [b"", b"\x90", b"\xc1", b"x" * 100])
@@ -144,12 +148,50 @@ def test_a_packed_grant_with_more_or_fewer_fields_does_not_unpack() -> None:
     with pytest.raises(ValueError):
         Grant.unpack(b"\xdc\x00\x10" + packed[3:])
     with pytest.raises(ValueError):
-        Grant.unpack(b"\xdc\x00\x12" + packed[3:] + b"\x01")
+        Grant.unpack(b"\xdc\x00\x13" + packed[3:] + b"\xc4\x00\x01")
+
+
+def test_a_grant_from_before_there_was_a_whole_checksum_opens_and_stays_as_it_is() -> None:
+    grant = an_upload().grant
+    packed = msgpack.packb(
+        (
+            bytes.fromhex(grant.sid),
+            *("acme", "alice", "videos", "main", "uploads", grant.key, False),
+            *(1024**3, 16 * 1024**2, "video/mp4", "crc32c", bytes.fromhex(grant.write_token)),
+            *(int(grant.create_time.timestamp()), int(grant.expire_time.timestamp())),
+            *(grant.multipart_id, {}),
+        )
+    )
+    assert Grant.unpack(packed) == grant
+    assert grant.whole_checksum == b""
+    assert grant.pack() == packed
+
+
+@pytest.mark.parametrize("parts", [b"", b"p" * 32])
+@pytest.mark.parametrize("checksum", [b"", b"whole_it"])
+def test_a_manifest_survives_being_packed(parts: bytes, checksum: bytes) -> None:
+    manifest = Manifest(parts, checksum)
+    assert Manifest.unpack(manifest.pack()) == manifest
+    assert bool(manifest.pack()) == bool(parts or checksum)
+
+
+def test_the_whole_checksum_is_that_of_initialize_or_of_the_complete_at_work() -> None:
+    told = an_upload(manifest=Manifest(b"p" * 32, b"complete").pack())
+    assert told.whole_checksum == b"complete"
+    assert replace(told, manifest=b"p" * 32).whole_checksum == b""
+    sealed = replace(told, grant=replace(told.grant, whole_checksum=b"the_init"))
+    assert sealed.whole_checksum == b"the_init"
 
 
 @pytest.mark.parametrize(
     ("checksum", "size"),
-    [(Checksum.NONE, 0), (Checksum.CRC32C, 4), (Checksum.CRC64NVME, 8), (Checksum.SHA256, 32)],
+    [
+        (Checksum.NONE, 0),
+        (Checksum.CRC32C, 4),
+        (Checksum.CRC64NVME, 8),
+        (Checksum.MD5, 16),
+        (Checksum.SHA256, 32),
+    ],
 )
 def test_checksums_are_as_long_as_their_algorithm_says(checksum: Checksum, size: int) -> None:
     assert checksum.size_bytes == size

@@ -36,6 +36,7 @@ from partway_client.errors import (
 )
 from partway_client.sync import SyncUploadClient
 from partway_client.uploads import (
+    Checksum,
     PartInfo,
     Phase,
     Progress,
@@ -48,6 +49,7 @@ from partway_client.uploads import (
 __all__ = [
     "CallFailed",
     "CallerUnknown",
+    "Checksum",
     "CompletedOtherwise",
     "FileBusy",
     "FileChanged",

@@ -5,7 +5,7 @@ so a call whose answer was lost is repeated like one that was refused.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -65,18 +65,40 @@ class Calls:
         return upload_from_proto(answer.upload), answer.parts
 
     async def presign(
-        self, upload_id: str, ranges: Iterable[tuple[int, int]]
+        self,
+        upload_id: str,
+        ranges: Iterable[tuple[int, int]],
+        checksums: Mapping[int, bytes],
     ) -> Sequence[pb.PresignedPart]:
-        """How to send the parts of `ranges`, which are few: the answer is held whole."""
+        """How to send the parts of `ranges`, which are few: the answer is held whole.
+
+        `checksums` are those of all of them, by number, or none.
+        """
         request = service_pb.PresignPartsRequest(
             upload_id=upload_id,
             ranges=[pb.PartRange(first=first, last=last) for first, last in ranges],
+            checksums=[
+                service_pb.PartChecksum(part_number=number, checksum=checksum)
+                for number, checksum in checksums.items()
+            ],
         )
         return await self._repeat(lambda: self._read_stream(request))
 
-    async def complete(self, upload_id: str) -> UploadInfo:
-        """The Upload: COMPLETED, or COMPLETING if storage is still at it."""
-        request = service_pb.CompleteRequest(upload_id=upload_id)
+    async def complete(
+        self, upload_id: str, checksums: Mapping[int, bytes], whole: bytes
+    ) -> UploadInfo:
+        """The Upload: COMPLETED, or COMPLETING if storage is still at it.
+
+        Only with these checksums of parts, by number, and of the whole file, if there are any.
+        """
+        request = service_pb.CompleteRequest(
+            upload_id=upload_id,
+            parts=[
+                pb.Part(part_number=number, checksum=checksum)
+                for number, checksum in checksums.items()
+            ],
+            checksum=whole,
+        )
         answer = await self._ask(self._connection.stub.Complete, request, COMPLETE_SECONDS)
         return upload_from_proto(answer.upload)
 

@@ -1,10 +1,21 @@
 """Protobuf messages into the nouns."""
 
+import base64
 from datetime import UTC
 
 from partway.v1 import upload_pb2 as pb
 
-from partway_client.uploads import PartInfo, State, StoredProgress, UploadInfo
+from partway_client.errors import CallFailed
+from partway_client.uploads import Checksum, PartInfo, State, StoredProgress, UploadInfo
+
+_CHECKSUMS = {
+    Checksum.NONE: pb.CHECKSUM_ALGORITHM_UNSPECIFIED,
+    Checksum.CRC32C: pb.CHECKSUM_ALGORITHM_CRC32C,
+    Checksum.SHA256: pb.CHECKSUM_ALGORITHM_SHA256,
+    Checksum.CRC64NVME: pb.CHECKSUM_ALGORITHM_CRC64NVME,
+    Checksum.MD5: pb.CHECKSUM_ALGORITHM_MD5,
+    Checksum.BEST: pb.CHECKSUM_ALGORITHM_BEST,
+}
 
 
 def state_from_proto(state: pb.UploadState.ValueType) -> State:
@@ -13,6 +24,18 @@ def state_from_proto(state: pb.UploadState.ValueType) -> State:
 
 def state_to_proto(state: State) -> pb.UploadState.ValueType:
     return pb.UploadState.Value(f"UPLOAD_STATE_{state.name}")
+
+
+def checksum_to_proto(checksum: Checksum) -> pb.ChecksumAlgorithm.ValueType:
+    return _CHECKSUMS[checksum]
+
+
+def checksum_from_proto(algorithm: pb.ChecksumAlgorithm.ValueType) -> Checksum:
+    """Raises CallFailed for one that came after this client."""
+    for checksum, value in _CHECKSUMS.items():
+        if value == algorithm:
+            return checksum
+    raise CallFailed("the service uses a checksum that this client does not know; choose another")
 
 
 def upload_from_proto(upload: pb.Upload, progress: pb.Progress | None = None) -> UploadInfo:
@@ -27,6 +50,8 @@ def upload_from_proto(upload: pb.Upload, progress: pb.Progress | None = None) ->
         uri=made.uri,
         etag=made.etag,
         version_id=made.version_id,
+        checksum_algorithm=checksum_from_proto(upload.checksum_algorithm),
+        checksum=_text(made.checksum),
         size_bytes=upload.size_bytes,
         part_size_bytes=upload.part_size_bytes,
         part_count=upload.part_count,
@@ -40,7 +65,11 @@ def upload_from_proto(upload: pb.Upload, progress: pb.Progress | None = None) ->
 
 
 def part_from_proto(part: pb.Part) -> PartInfo:
-    return PartInfo(part.part_number, part.size_bytes, part.etag)
+    return PartInfo(part.part_number, part.size_bytes, part.etag, _text(part.checksum))
+
+
+def _text(checksum: bytes) -> str:
+    return base64.b64encode(checksum).decode("ascii")
 
 
 def _abort_reason(reason: pb.AbortReason.ValueType) -> str:

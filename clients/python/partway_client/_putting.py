@@ -30,6 +30,7 @@ class Verdict(Enum):
     DONE = "the part is in storage"
     AGAIN = "try again, later"
     PRESIGN = "try again with a new URL"
+    DAMAGED = "the bytes that arrived are others than those signed for"
     GONE = "storage knows no such upload: ask the service"
     REFUSED = "no other try will do better"
 
@@ -65,6 +66,8 @@ def judge(answer: Answer, *, single: bool) -> Verdict:
         return Verdict.PRESIGN
     if status == 400 and code in _AGAIN_CODES:
         return Verdict.AGAIN
+    if status == 400 and code == "BadDigest":
+        return Verdict.DAMAGED
     if code == "NoSuchUpload":
         return Verdict.GONE
     if single:

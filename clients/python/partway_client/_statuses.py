@@ -1,5 +1,7 @@
 """gRPC statuses into exceptions, and which of them are worth another try."""
 
+import re
+
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -13,6 +15,8 @@ from partway_client.errors import (
 )
 
 DOMAIN = "partway.v1"
+
+_PARTS = re.compile(r"parts/(\d{1,5})-(\d{1,5})")
 
 _RETRIED_CODES = frozenset(
     {
@@ -29,12 +33,12 @@ _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_
 
 def error_of(failure: grpc.aio.AioRpcError, server: str) -> tuple[PartwayError, bool]:
     """The exception for a failed call to `server`, and whether the call is worth repeating."""
-    info, retry_seconds = _details(failure)
+    info, retry_seconds, parts = _details(failure)
     text = failure.details() or failure.code().name.lower().replace("_", " ")
     retried = failure.code() in _RETRIED_CODES
     known = BY_REASON.get(info.reason.removeprefix("ERROR_REASON_")) if info is not None else None
     if info is not None and known is not None:
-        made = known(text, metadata=info.metadata, retry_seconds=retry_seconds)
+        made = known(text, metadata=info.metadata, retry_seconds=retry_seconds, parts=parts)
         return made, retried or known is UploadBusy
     if failure.code() in _UNREACHABLE:
         return ServiceUnreachable(_unreachable(server, text)), True
@@ -50,13 +54,13 @@ def _unreachable(server: str, text: str) -> str:
 
 def _details(
     failure: grpc.aio.AioRpcError,
-) -> tuple[error_details_pb2.ErrorInfo | None, float | None]:
+) -> tuple[error_details_pb2.ErrorInfo | None, float | None, list[tuple[int, int]]]:
     try:
         status = rpc_status.from_call(failure)  # type: ignore[arg-type]
     except ValueError:
         # Code and trailer disagree: something between us and the service rewrote the status.
         status = None
-    info, retry_seconds = None, None
+    info, retry_seconds, parts = None, None, []
     for detail in status.details if status is not None else ():
         if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
             unpacked = error_details_pb2.ErrorInfo()
@@ -66,4 +70,10 @@ def _details(
             retry = error_details_pb2.RetryInfo()
             detail.Unpack(retry)
             retry_seconds = retry.retry_delay.ToTimedelta().total_seconds()
-    return info, retry_seconds
+        elif detail.Is(error_details_pb2.PreconditionFailure.DESCRIPTOR):
+            precondition = error_details_pb2.PreconditionFailure()
+            detail.Unpack(precondition)
+            subjects = (violation.subject for violation in precondition.violations)
+            found = (_PARTS.fullmatch(subject) for subject in subjects)
+            parts = [(int(run[1]), int(run[2])) for run in found if run is not None]
+    return info, retry_seconds, parts

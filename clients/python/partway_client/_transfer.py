@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 
+from partway_client._checksums import Sums
 from partway_client._meter import Meter
 from partway_client._pace import Pace
 from partway_client._putting import Answer, Putter, Verdict, judge
@@ -25,6 +26,7 @@ class Transfer:
         self,
         *,
         source: Source,
+        sums: Sums,
         urls: Urls,
         putter: Putter,
         meter: Meter,
@@ -33,6 +35,7 @@ class Transfer:
         single: bool,
     ) -> None:
         self._source = source
+        self._sums = sums
         self._urls = urls
         self._putter = putter
         self._meter = meter
@@ -57,6 +60,8 @@ class Transfer:
             first = failures.exceptions[0]
         else:
             return
+        finally:
+            await self._urls.stop()
         # Outside of the handler, or the group would hang on it as its context.
         raise first
 
@@ -84,6 +89,9 @@ class Transfer:
             tries += 1
             self._meter.parts_retried += 1
             self._give_up(verdict, answer, tries)
+            if verdict is Verdict.DAMAGED:
+                # On its way, or in the file since it was signed for: that would not help again.
+                await self._sums.check([number])
             # A connection that breaks again and again may be a refusal that we never get to read.
             if verdict is Verdict.PRESIGN or tries > 1:
                 self._urls.refused(number)

@@ -6,7 +6,7 @@ stands, since another client, its janitor or an operator may have settled it mea
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -15,6 +15,8 @@ from partway.v1 import upload_service_pb2 as service_pb
 
 from partway_client import errors
 from partway_client._calls import Calls
+from partway_client._checksums import Sums, whole_checksum
+from partway_client._convert import checksum_to_proto
 from partway_client._journal import Entry
 from partway_client._meter import Meter
 from partway_client._pace import Pace
@@ -22,13 +24,19 @@ from partway_client._putting import Putter
 from partway_client._source import Source
 from partway_client._transfer import Transfer, UploadGone
 from partway_client._urls import Urls
-from partway_client.uploads import Phase, State, UploadInfo
+from partway_client.uploads import Checksum, Phase, State, UploadInfo
 
 logger = logging.getLogger(__name__)
 
 _ROUNDS = 3
 _MOST_POLLS = 400
 _POLLS_PER_COMPLETE = 8
+_SMALL_BYTES = 16 * 1024 * 1024
+"""What is mostly one part: its checksum goes with Initialize, which then signs it at once."""
+
+_READ_AHEAD_BYTES = 128 * 1024 * 1024
+"""How much is read for checksums at a time: it should still be in memory when it is sent."""
+
 _OVER = (State.ABORTING, State.ABORTED)
 _OVER_ERRORS = (
     errors.UploadAborted,
@@ -58,12 +66,17 @@ class Wish:
     concurrency: int
     max_in_flight_bytes: int
     fingerprint: str
+    checksum: Checksum
 
     @property
     def window(self) -> int:
         """How many URLs are asked for at once: enough to keep all workers busy, and few enough
         that they do not run out before they are used."""
         return min(max(2 * self.concurrency, 16), 64)
+
+    def batch(self, part_size_bytes: int) -> int:
+        """How many parts are read and asked for at once, where they have checksums."""
+        return max(1, min(self.window // 2, _READ_AHEAD_BYTES // max(part_size_bytes, 1)))
 
     def workers(self, part_size_bytes: int) -> int:
         """How many parts of that size are in flight at most, and always one."""
@@ -92,6 +105,7 @@ class Uploading:
         self._meter = meter
         self._pace = pace
         self._first_urls: Sequence[pb.PresignedPart] = ()
+        self._whole = b""
 
     async def run(self) -> UploadInfo:
         """The Upload, completed. Raises PartwayError."""
@@ -119,11 +133,12 @@ class Uploading:
     async def _attempt(self) -> UploadInfo:
         upload = await self._begin()
         self._meter.planned(upload.size_bytes, upload.part_count)
-        before = await self._settled(upload)
+        sums = Sums(source=self._source, upload=upload, whole=self._whole)
+        before = await self._settled(upload, sums)
         if before.state is State.COMPLETED:
             self._meter.stored(upload.size_bytes, upload.part_count, resumed=True)
             return before
-        after = await self._send_and_complete(upload)
+        after = await self._send_and_complete(upload, sums)
         self._meter.stored(upload.size_bytes, upload.part_count, resumed=False)
         return after
 
@@ -136,6 +151,9 @@ class Uploading:
 
     async def _open(self) -> UploadInfo:
         wish = self._wish
+        whole_helps = wish.checksum in (Checksum.BEST, Checksum.CRC64NVME)
+        if whole_helps and self._source.size_bytes <= _SMALL_BYTES:
+            self._whole = await whole_checksum(self._source)
         request = service_pb.InitializeRequest(
             policy=wish.policy,
             file_name=self._source.name,
@@ -146,42 +164,59 @@ class Uploading:
             fingerprint=wish.fingerprint,
             request_id=self._entry.request_id,
             presign_parts=wish.window,
+            checksum_algorithm=checksum_to_proto(wish.checksum),
+            checksum=self._whole,
         )
         upload, self._first_urls = await self._calls.initialize(request)
         self._entry.upload_id = upload.upload_id
         self._entry.save()
         return upload
 
-    async def _send_and_complete(self, upload: UploadInfo) -> UploadInfo:
-        transfer = self._transfer(upload)
+    async def _send_and_complete(self, upload: UploadInfo, sums: Sums) -> UploadInfo:
+        transfer = self._transfer(upload, sums)
         todo: Sequence[int] = ()
+        again: Collection[int] = ()
         problem: errors.PartwayError | None = None
         for number in range(_ROUNDS):
             try:
                 if number or self._entry.found:
-                    todo = await self._missing(upload, resumed=not number)
+                    todo = await self._missing(upload, again, resumed=not number)
                 else:
                     todo = range(1, upload.part_count + 1)
                 self._meter.enter(Phase.SENDING)
+                await sums.check(again)
                 await transfer.send(todo)
                 self._source.check()
                 self._meter.enter(Phase.COMPLETING)
-                upload = await self._calls.complete(upload.upload_id)
-            except (errors.PartsMissing, errors.PartsMismatch) as error:
+                upload = await self._complete(upload, sums)
+            except (errors.PartsMissing, errors.PartsMismatch, errors.PartsRefused) as error:
                 problem = error
+                again = _other_bytes(error, upload)
             except (errors.UploadNotActive, UploadGone) as error:
                 problem = error
                 upload = await self._look(upload, error)
-            upload = await self._settled(upload)
+            upload = await self._settled(upload, sums)
             if upload.state is State.COMPLETED:
                 return upload
         raise _given_up(problem)
 
-    def _transfer(self, upload: UploadInfo) -> Transfer:
+    async def _complete(self, upload: UploadInfo, sums: Sums) -> UploadInfo:
+        checksums, whole = await sums.all()
+        try:
+            return await self._calls.complete(upload.upload_id, checksums, whole)
+        except errors.InvalidRequest:
+            if whole and self._entry.found:
+                # Another checksum than an earlier run told Initialize, for the same path and time.
+                raise errors.FileChanged from None
+            raise
+
+    def _transfer(self, upload: UploadInfo, sums: Sums) -> Transfer:
         urls = Urls(
             calls=self._calls,
             upload_id=upload.upload_id,
+            sums=sums,
             window=self._wish.window,
+            batch=self._wish.batch(upload.part_size_bytes),
             pace=self._pace,
         )
         urls.keep(self._first_urls)
@@ -193,6 +228,7 @@ class Uploading:
         )
         return Transfer(
             source=self._source,
+            sums=sums,
             urls=urls,
             putter=putter,
             meter=self._meter,
@@ -201,18 +237,24 @@ class Uploading:
             single=upload.part_count == 1,
         )
 
-    async def _missing(self, upload: UploadInfo, *, resumed: bool) -> Sequence[int]:
-        """The parts that storage does not hold as planned; what it holds is counted as done."""
+    async def _missing(
+        self, upload: UploadInfo, again: Collection[int], *, resumed: bool
+    ) -> Sequence[int]:
+        """The parts that storage does not hold as planned, or of which it has other bytes.
+
+        What it holds is counted as done.
+        """
         listed = await self._calls.list_parts(upload.upload_id)
         held = {
             part.part_number: part.size_bytes
             for part in listed
             if part.size_bytes == upload.part_size(part.part_number)
+            and part.part_number not in again
         }
         self._meter.stored(sum(held.values()), len(held), resumed=resumed)
         return [n for n in range(1, upload.part_count + 1) if n not in held]
 
-    async def _settled(self, upload: UploadInfo) -> UploadInfo:
+    async def _settled(self, upload: UploadInfo, sums: Sums) -> UploadInfo:
         """The Upload once storage is no longer at it: ACTIVE or COMPLETED.
 
         Raises UploadAborted, StillCompleting.
@@ -228,7 +270,7 @@ class Uploading:
                 upload = await self._calls.status(upload.upload_id)
             else:
                 # The worker that was at it may have died; this takes over from it.
-                upload = await self._calls.complete(upload.upload_id)
+                upload = await self._complete(upload, sums)
         if upload.state in _OVER:
             raise errors.UploadAborted(upload.abort_reason)
         return upload
@@ -251,6 +293,20 @@ class Uploading:
                 "the parts could not be discarded, and will be when they expire: %s", error
             )
         return False
+
+
+def _other_bytes(error: errors.ServiceError, upload: UploadInfo) -> Collection[int]:
+    """The parts that storage holds with other bytes than ours, or all if it does not say which."""
+    if isinstance(error, errors.PartsRefused):
+        if error.metadata.get("storage_code") != "BadDigest":
+            raise error
+        return range(1, upload.part_count + 1)
+    if isinstance(error, errors.PartsMissing):
+        return ()
+    named = {n for first, last in error.parts for n in range(first, last + 1)}
+    if str(len(named)) != error.metadata.get("mismatch_count", str(len(named))):
+        return range(1, upload.part_count + 1)
+    return named
 
 
 def _given_up(problem: errors.PartwayError | None) -> errors.PartwayError:

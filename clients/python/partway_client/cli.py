@@ -24,7 +24,7 @@ from partway_client._options import Service, parse_pairs, parse_size, service_op
 from partway_client._progress import make_display
 from partway_client.client import UploadClient
 from partway_client.errors import FileUnreadable, PartwayError, ServiceError
-from partway_client.uploads import PartInfo, State, Uploaded, UploadInfo
+from partway_client.uploads import Checksum, PartInfo, State, Uploaded, UploadInfo
 
 T = TypeVar("T")
 
@@ -57,6 +57,14 @@ def main() -> None:
 @click.option("--policy", default="", help="The rules to upload under.  [default: default]")
 @click.option("--concurrency", default=8, show_default=True, type=click.IntRange(1, 256))
 @click.option("--part-size", callback=parse_size, metavar="SIZE", help="Such as 16MiB or 64M.")
+@click.option(
+    "--checksum",
+    default=Checksum.BEST.value,
+    show_default=True,
+    type=click.Choice([checksum.value for checksum in Checksum]),
+    help="What storage verifies of the bytes: best is the best it can. With none, a byte that"
+    " changes on its way goes unnoticed, unless TCP or TLS finds it.",
+)
 @click.option("--content-type", help="The media type; by default, guessed from the name.")
 @click.option(
     "--metadata",

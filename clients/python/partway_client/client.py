@@ -23,7 +23,7 @@ from partway_client._source import Source
 from partway_client._spool import Opener, spool
 from partway_client._uploading import Uploading, Wish
 from partway_client.errors import SizeMismatch
-from partway_client.uploads import PartInfo, Phase, State, Uploaded, UploadInfo
+from partway_client.uploads import Checksum, PartInfo, Phase, State, Uploaded, UploadInfo
 
 GIB = 1024**3
 
@@ -110,6 +110,7 @@ class UploadClient:
         part_size: int = 0,
         concurrency: int = 8,
         max_in_flight_bytes: int = 2 * GIB,
+        checksum: str = Checksum.BEST,
         resume: bool = True,
         on_progress: OnProgress | None = None,
     ) -> Uploaded:
@@ -124,6 +125,10 @@ class UploadClient:
         bytes, is a wish; 0 leaves it to the service. At most `concurrency` parts and
         `max_in_flight_bytes` are under way at a time, and always one part.
 
+        `checksum` is one of Checksum: what storage verifies of each part, and of the whole file
+        where it can. With "none", a byte that changes on its way goes unnoticed, unless TCP or TLS
+        finds it.
+
         `on_progress` is called in the event loop at every change of phase, and at most ten times a
         second between; it must return quickly.
 
@@ -133,6 +138,7 @@ class UploadClient:
         """
         if concurrency < 1 or max_in_flight_bytes < 1 or part_size < 0:
             raise ValueError("concurrency and max_in_flight_bytes are at least 1, part_size 0")
+        algorithm = Checksum(checksum)
         started = self._pace.monotonic()
         meter = Meter(on_progress=on_progress, monotonic=self._pace.monotonic)
         calls = self._calls()
@@ -144,7 +150,8 @@ class UploadClient:
                 part_size=part_size,
                 concurrency=concurrency,
                 max_in_flight_bytes=max_in_flight_bytes,
-                fingerprint=self._key(source, policy, content_type, metadata, part_size),
+                fingerprint=self._key(source, policy, content_type, metadata, part_size, algorithm),
+                checksum=algorithm,
             )
             with contextlib.closing(self._entry(source, wish.fingerprint, resume)) as entry:
                 uploading = Uploading(
@@ -223,6 +230,8 @@ def _uploaded(upload: UploadInfo, meter: Meter, rpcs: int, seconds: float) -> Up
         uri=upload.uri,
         etag=upload.etag,
         version_id=upload.version_id,
+        checksum_algorithm=upload.checksum_algorithm,
+        checksum=upload.checksum,
         size_bytes=upload.size_bytes,
         content_type=upload.content_type,
         parts=upload.part_count,

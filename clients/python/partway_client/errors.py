@@ -5,7 +5,7 @@ Errors that the service makes are `ServiceError`s, one class for each value of
 is something to do, and none holds a URL or an upload_id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class PartwayError(Exception):
@@ -17,7 +17,7 @@ class ServiceError(PartwayError):
 
     `reason` is the name of the ErrorReason without its prefix, `metadata` what the service says
     beside it, and `retry_seconds` how long to wait before the call is worth repeating (None: it
-    does not say).
+    does not say). `parts` are the (first, last) part numbers that it names, at most 50 pairs.
     """
 
     reason = ""
@@ -28,10 +28,12 @@ class ServiceError(PartwayError):
         *,
         metadata: Mapping[str, str] | None = None,
         retry_seconds: float | None = None,
+        parts: Sequence[tuple[int, int]] = (),
     ) -> None:
         super().__init__(message)
         self.metadata = dict(metadata or {})
         self.retry_seconds = retry_seconds
+        self.parts = tuple(parts)
 
 
 class InvalidRequest(ServiceError):
@@ -77,7 +79,7 @@ class PartsMissing(ServiceError):
 
 
 class PartsMismatch(ServiceError):
-    """Storage holds a part that differs from the plan."""
+    """Storage holds a part that differs from the plan, or from the file."""
 
     reason = "PARTS_MISMATCH"
 
@@ -89,7 +91,7 @@ class PartsRefused(ServiceError):
 
 
 class CompletedOtherwise(ServiceError):
-    """The Upload was completed with other parts."""
+    """The Upload was completed with other parts, or another checksum."""
 
     reason = "COMPLETED_OTHERWISE"
 

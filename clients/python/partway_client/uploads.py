@@ -16,6 +16,21 @@ class State(StrEnum):
     ABORTED = "aborted"
 
 
+class Checksum(StrEnum):
+    """What each part carries, for storage to verify.
+
+    BEST, the default, leaves the choice to the service: the first of those below it that storage
+    can do. With NONE, a byte that changes on its way is noticed by nobody but TCP and TLS.
+    """
+
+    BEST = "best"
+    CRC64NVME = "crc64nvme"
+    CRC32C = "crc32c"
+    SHA256 = "sha256"
+    MD5 = "md5"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class StoredProgress:
     """What storage holds of an Upload. `missing` are (first, last) part numbers, in order."""
@@ -27,11 +42,12 @@ class StoredProgress:
 
 @dataclass(frozen=True, slots=True)
 class PartInfo:
-    """A part as storage holds it."""
+    """A part as storage holds it. `checksum` is base64, "" where storage tells none."""
 
     part_number: int
     size_bytes: int
     etag: str
+    checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +55,9 @@ class UploadInfo:
     """An Upload as the service says. No repr shows its id, which authorizes calls about it.
 
     `etag` and `version_id` are empty until the state is COMPLETED; `abort_reason` is "" unless it
-    is ABORTED. `progress` is there if it was asked for.
+    is ABORTED. `checksum_algorithm` is that of the parts; `checksum` is that of the whole object by
+    it, in base64, once COMPLETED and where storage tells it. `progress` is there if it was asked
+    for.
     """
 
     upload_id: str = field(repr=False)
@@ -50,6 +68,8 @@ class UploadInfo:
     uri: str
     etag: str
     version_id: str
+    checksum_algorithm: Checksum
+    checksum: str
     size_bytes: int
     part_size_bytes: int
     part_count: int
@@ -77,7 +97,8 @@ class Uploaded:
 
     `parts` is how many the object has: `parts_sent` were sent now, `parts_resumed` were in storage
     before. `parts_retried` counts the tries that failed, `rpcs` the calls to the service, and
-    `bytes_sent` all bytes put on the wire, those of failed tries too.
+    `bytes_sent` all bytes put on the wire, those of failed tries too. Checksums are as in
+    UploadInfo.
     """
 
     upload_id: str = field(repr=False)
@@ -86,6 +107,8 @@ class Uploaded:
     uri: str
     etag: str
     version_id: str
+    checksum_algorithm: Checksum
+    checksum: str
     size_bytes: int
     content_type: str
     parts: int

@@ -63,11 +63,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Code: `FAILED_PRECONDITION`. Metadata: `upload`, `mismatch_count`.
     """
     ERROR_REASON_PARTS_REFUSED: _ErrorReason.ValueType  # 9
-    """Storage would not join the parts. Code: `FAILED_PRECONDITION`. Metadata:
-    `upload`, `storage_code`, storage's own word for it.
+    """Storage would not join the parts: "BadDigest" says that their bytes are not
+    those of the checksum given. Code: `FAILED_PRECONDITION`. Metadata: `upload`,
+    `storage_code`, storage's own word for it.
     """
     ERROR_REASON_COMPLETED_OTHERWISE: _ErrorReason.ValueType  # 10
-    """The Upload was completed with other parts than this call names.
+    """The Upload was completed with other parts, or another checksum, than this
+    call names.
     Code: `FAILED_PRECONDITION`. Metadata: `upload`.
     """
     ERROR_REASON_OBJECT_EXISTS: _ErrorReason.ValueType  # 11
@@ -158,11 +160,13 @@ says it sent. `google.rpc.PreconditionFailure` has a violation of type
 Code: `FAILED_PRECONDITION`. Metadata: `upload`, `mismatch_count`.
 """
 ERROR_REASON_PARTS_REFUSED: ErrorReason.ValueType  # 9
-"""Storage would not join the parts. Code: `FAILED_PRECONDITION`. Metadata:
-`upload`, `storage_code`, storage's own word for it.
+"""Storage would not join the parts: "BadDigest" says that their bytes are not
+those of the checksum given. Code: `FAILED_PRECONDITION`. Metadata: `upload`,
+`storage_code`, storage's own word for it.
 """
 ERROR_REASON_COMPLETED_OTHERWISE: ErrorReason.ValueType  # 10
-"""The Upload was completed with other parts than this call names.
+"""The Upload was completed with other parts, or another checksum, than this
+call names.
 Code: `FAILED_PRECONDITION`. Metadata: `upload`.
 """
 ERROR_REASON_OBJECT_EXISTS: ErrorReason.ValueType  # 11

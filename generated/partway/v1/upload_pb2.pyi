@@ -116,25 +116,37 @@ class _ChecksumAlgorithm:
 class _ChecksumAlgorithmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChecksumAlgorithm.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CHECKSUM_ALGORITHM_UNSPECIFIED: _ChecksumAlgorithm.ValueType  # 0
-    """Parts carry no checksum."""
+    """Parts carry no checksum: a byte that changes on its way is not noticed."""
     CHECKSUM_ALGORITHM_CRC32C: _ChecksumAlgorithm.ValueType  # 1
     """CRC-32C, 4 bytes, big-endian."""
     CHECKSUM_ALGORITHM_SHA256: _ChecksumAlgorithm.ValueType  # 2
     """SHA-256, 32 bytes."""
     CHECKSUM_ALGORITHM_CRC64NVME: _ChecksumAlgorithm.ValueType  # 3
     """CRC-64/NVME, 8 bytes, big-endian."""
+    CHECKSUM_ALGORITHM_MD5: _ChecksumAlgorithm.ValueType  # 4
+    """MD5, 16 bytes. For storage that can do nothing better."""
+    CHECKSUM_ALGORITHM_BEST: _ChecksumAlgorithm.ValueType  # 5
+    """Only in InitializeRequest, never sent by the server: the first of CRC64NVME,
+    CRC32C, SHA256 and MD5 that storage can do, or none.
+    """
 
 class ChecksumAlgorithm(_ChecksumAlgorithm, metaclass=_ChecksumAlgorithmEnumTypeWrapper):
     """How the checksum of a part is computed."""
 
 CHECKSUM_ALGORITHM_UNSPECIFIED: ChecksumAlgorithm.ValueType  # 0
-"""Parts carry no checksum."""
+"""Parts carry no checksum: a byte that changes on its way is not noticed."""
 CHECKSUM_ALGORITHM_CRC32C: ChecksumAlgorithm.ValueType  # 1
 """CRC-32C, 4 bytes, big-endian."""
 CHECKSUM_ALGORITHM_SHA256: ChecksumAlgorithm.ValueType  # 2
 """SHA-256, 32 bytes."""
 CHECKSUM_ALGORITHM_CRC64NVME: ChecksumAlgorithm.ValueType  # 3
 """CRC-64/NVME, 8 bytes, big-endian."""
+CHECKSUM_ALGORITHM_MD5: ChecksumAlgorithm.ValueType  # 4
+"""MD5, 16 bytes. For storage that can do nothing better."""
+CHECKSUM_ALGORITHM_BEST: ChecksumAlgorithm.ValueType  # 5
+"""Only in InitializeRequest, never sent by the server: the first of CRC64NVME,
+CRC32C, SHA256 and MD5 that storage can do, or none.
+"""
 Global___ChecksumAlgorithm: _TypeAlias = ChecksumAlgorithm  # noqa: Y015
 
 @_typing.final
@@ -245,6 +257,8 @@ class Object(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     VERSION_ID_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
+    CHECKSUM_ALGORITHM_FIELD_NUMBER: _builtins.int
     bucket: _builtins.str
     """The bucket."""
     key: _builtins.str
@@ -260,6 +274,12 @@ class Object(_message.Message):
     """The version, on a bucket that keeps versions."""
     size_bytes: _builtins.int
     """The size, in bytes, as storage says."""
+    checksum: _builtins.bytes
+    """The checksum of the whole object, by checksum_algorithm, where storage tells
+    it.
+    """
+    checksum_algorithm: Global___ChecksumAlgorithm.ValueType
+    """The algorithm of checksum; unspecified without one."""
     def __init__(
         self,
         *,
@@ -269,10 +289,12 @@ class Object(_message.Message):
         etag: _builtins.str = ...,
         version_id: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
+        checksum: _builtins.bytes = ...,
+        checksum_algorithm: Global___ChecksumAlgorithm.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "etag", b"etag", "key", b"key", "size_bytes", b"size_bytes", "uri", b"uri", "version_id", b"version_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "checksum", b"checksum", "checksum_algorithm", b"checksum_algorithm", "etag", b"etag", "key", b"key", "size_bytes", b"size_bytes", "uri", b"uri", "version_id", b"version_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -296,7 +318,7 @@ class Part(_message.Message):
     """The entity tag that storage returned for the part, without quotes."""
     checksum: _builtins.bytes
     """The checksum of the part, by the Upload's checksum_algorithm, where storage
-    tells it.
+    tells it; an MD5 is read from the entity tag.
     """
     def __init__(
         self,

@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from partway.v1 import upload_pb2 as partway_dot_v1_dot_upload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpartway/v1/upload_service.proto\x12\npartway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17partway/v1/upload.proto\"\xe4\x02\n\x11InitializeRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12=\n\x08metadata\x18\x05 \x03(\x0b\x32+.partway.v1.InitializeRequest.MetadataEntry\x12\x17\n\x0fpart_size_bytes\x18\x06 \x01(\x03\x12\x39\n\x12\x63hecksum_algorithm\x18\x07 \x01(\x0e\x32\x1d.partway.v1.ChecksumAlgorithm\x12\x13\n\x0b\x66ingerprint\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rpresign_parts\x18\n \x01(\x05\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x86\x01\n\x12InitializeResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\x12\"\n\x06limits\x18\x02 \x01(\x0b\x32\x12.partway.v1.Limits\x12(\n\x05parts\x18\x03 \x03(\x0b\x32\x19.partway.v1.PresignedPart\"V\n\x06Limits\x12\x33\n\x10max_url_lifetime\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmax_batch_parts\x18\x02 \x01(\x05\"5\n\x0cPartChecksum\x12\x13\n\x0bpart_number\x18\x01 \x01(\x05\x12\x10\n\x08\x63hecksum\x18\x02 \x01(\x0c\"\xad\x01\n\x13PresignPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12%\n\x06ranges\x18\x02 \x03(\x0b\x32\x15.partway.v1.PartRange\x12+\n\tchecksums\x18\x03 \x03(\x0b\x32\x18.partway.v1.PartChecksum\x12/\n\x0curl_lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"Y\n\x14PresignPartsResponse\x12(\n\x05parts\x18\x01 \x03(\x0b\x32\x19.partway.v1.PresignedPart\x12\x17\n\x0fremaining_count\x18\x02 \x01(\x05\"\xb2\x01\n\x18\x42\x61tchPresignPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12%\n\x06ranges\x18\x02 \x03(\x0b\x32\x15.partway.v1.PartRange\x12+\n\tchecksums\x18\x03 \x03(\x0b\x32\x18.partway.v1.PartChecksum\x12/\n\x0curl_lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"E\n\x19\x42\x61tchPresignPartsResponse\x12(\n\x05parts\x18\x01 \x03(\x0b\x32\x19.partway.v1.PresignedPart\"E\n\x0f\x43ompleteRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x1f\n\x05parts\x18\x02 \x03(\x0b\x32\x10.partway.v1.Part\"6\n\x10\x43ompleteResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\"!\n\x0c\x41\x62ortRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"3\n\rAbortResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\"L\n\x10ListPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"M\n\x11ListPartsResponse\x12\x1f\n\x05parts\x18\x01 \x03(\x0b\x32\x10.partway.v1.Part\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\rStatusRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12$\n\x04view\x18\x02 \x01(\x0e\x32\x16.partway.v1.StatusView\"\\\n\x0eStatusResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\x12&\n\x08progress\x18\x02 \x01(\x0b\x32\x14.partway.v1.Progress\"x\n\x12ListUploadsRequest\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.partway.v1.UploadState\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"S\n\x13ListUploadsResponse\x12#\n\x07uploads\x18\x01 \x03(\x0b\x32\x12.partway.v1.Upload\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*C\n\nStatusView\x12\x1b\n\x17STATUS_VIEW_UNSPECIFIED\x10\x00\x12\x18\n\x14STATUS_VIEW_PROGRESS\x10\x01\x32\xbd\x07\n\rUploadService\x12\x63\n\nInitialize\x12\x1d.partway.v1.InitializeRequest\x1a\x1e.partway.v1.InitializeResponse\"\x16\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/uploads:\x01*\x12\x87\x01\n\x0cPresignParts\x12\x1f.partway.v1.PresignPartsRequest\x1a .partway.v1.PresignPartsResponse\"2\x90\x02\x02\x82\xd3\xe4\x93\x02)\"$/v1/uploads/{upload_id}:presignParts:\x01*0\x01\x12\x99\x01\n\x11\x42\x61tchPresignParts\x12$.partway.v1.BatchPresignPartsRequest\x1a%.partway.v1.BatchPresignPartsResponse\"7\x90\x02\x02\x82\xd3\xe4\x93\x02.\")/v1/uploads/{upload_id}:batchPresignParts:\x01*\x12u\n\x08\x43omplete\x12\x1b.partway.v1.CompleteRequest\x1a\x1c.partway.v1.CompleteResponse\".\x90\x02\x02\x82\xd3\xe4\x93\x02%\" /v1/uploads/{upload_id}:complete:\x01*\x12i\n\x05\x41\x62ort\x12\x18.partway.v1.AbortRequest\x1a\x19.partway.v1.AbortResponse\"+\x90\x02\x02\x82\xd3\xe4\x93\x02\"\"\x1d/v1/uploads/{upload_id}:abort:\x01*\x12r\n\tListParts\x12\x1c.partway.v1.ListPartsRequest\x1a\x1d.partway.v1.ListPartsResponse\"(\x90\x02\x01\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/uploads/{upload_id}/parts\x12\x63\n\x06Status\x12\x19.partway.v1.StatusRequest\x1a\x1a.partway.v1.StatusResponse\"\"\x90\x02\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/uploads/{upload_id}\x12\x66\n\x0bListUploads\x12\x1e.partway.v1.ListUploadsRequest\x1a\x1f.partway.v1.ListUploadsResponse\"\x16\x90\x02\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/uploadsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpartway/v1/upload_service.proto\x12\npartway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17partway/v1/upload.proto\"\xf6\x02\n\x11InitializeRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12=\n\x08metadata\x18\x05 \x03(\x0b\x32+.partway.v1.InitializeRequest.MetadataEntry\x12\x17\n\x0fpart_size_bytes\x18\x06 \x01(\x03\x12\x39\n\x12\x63hecksum_algorithm\x18\x07 \x01(\x0e\x32\x1d.partway.v1.ChecksumAlgorithm\x12\x13\n\x0b\x66ingerprint\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rpresign_parts\x18\n \x01(\x05\x12\x10\n\x08\x63hecksum\x18\x0b \x01(\x0c\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x86\x01\n\x12InitializeResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\x12\"\n\x06limits\x18\x02 \x01(\x0b\x32\x12.partway.v1.Limits\x12(\n\x05parts\x18\x03 \x03(\x0b\x32\x19.partway.v1.PresignedPart\"V\n\x06Limits\x12\x33\n\x10max_url_lifetime\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmax_batch_parts\x18\x02 \x01(\x05\"5\n\x0cPartChecksum\x12\x13\n\x0bpart_number\x18\x01 \x01(\x05\x12\x10\n\x08\x63hecksum\x18\x02 \x01(\x0c\"\xad\x01\n\x13PresignPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12%\n\x06ranges\x18\x02 \x03(\x0b\x32\x15.partway.v1.PartRange\x12+\n\tchecksums\x18\x03 \x03(\x0b\x32\x18.partway.v1.PartChecksum\x12/\n\x0curl_lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"Y\n\x14PresignPartsResponse\x12(\n\x05parts\x18\x01 \x03(\x0b\x32\x19.partway.v1.PresignedPart\x12\x17\n\x0fremaining_count\x18\x02 \x01(\x05\"\xb2\x01\n\x18\x42\x61tchPresignPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12%\n\x06ranges\x18\x02 \x03(\x0b\x32\x15.partway.v1.PartRange\x12+\n\tchecksums\x18\x03 \x03(\x0b\x32\x18.partway.v1.PartChecksum\x12/\n\x0curl_lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"E\n\x19\x42\x61tchPresignPartsResponse\x12(\n\x05parts\x18\x01 \x03(\x0b\x32\x19.partway.v1.PresignedPart\"W\n\x0f\x43ompleteRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x1f\n\x05parts\x18\x02 \x03(\x0b\x32\x10.partway.v1.Part\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\x0c\"6\n\x10\x43ompleteResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\"!\n\x0c\x41\x62ortRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"3\n\rAbortResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\"L\n\x10ListPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"M\n\x11ListPartsResponse\x12\x1f\n\x05parts\x18\x01 \x03(\x0b\x32\x10.partway.v1.Part\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\rStatusRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12$\n\x04view\x18\x02 \x01(\x0e\x32\x16.partway.v1.StatusView\"\\\n\x0eStatusResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\x12&\n\x08progress\x18\x02 \x01(\x0b\x32\x14.partway.v1.Progress\"x\n\x12ListUploadsRequest\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.partway.v1.UploadState\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"S\n\x13ListUploadsResponse\x12#\n\x07uploads\x18\x01 \x03(\x0b\x32\x12.partway.v1.Upload\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*C\n\nStatusView\x12\x1b\n\x17STATUS_VIEW_UNSPECIFIED\x10\x00\x12\x18\n\x14STATUS_VIEW_PROGRESS\x10\x01\x32\xbd\x07\n\rUploadService\x12\x63\n\nInitialize\x12\x1d.partway.v1.InitializeRequest\x1a\x1e.partway.v1.InitializeResponse\"\x16\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/uploads:\x01*\x12\x87\x01\n\x0cPresignParts\x12\x1f.partway.v1.PresignPartsRequest\x1a .partway.v1.PresignPartsResponse\"2\x90\x02\x02\x82\xd3\xe4\x93\x02)\"$/v1/uploads/{upload_id}:presignParts:\x01*0\x01\x12\x99\x01\n\x11\x42\x61tchPresignParts\x12$.partway.v1.BatchPresignPartsRequest\x1a%.partway.v1.BatchPresignPartsResponse\"7\x90\x02\x02\x82\xd3\xe4\x93\x02.\")/v1/uploads/{upload_id}:batchPresignParts:\x01*\x12u\n\x08\x43omplete\x12\x1b.partway.v1.CompleteRequest\x1a\x1c.partway.v1.CompleteResponse\".\x90\x02\x02\x82\xd3\xe4\x93\x02%\" /v1/uploads/{upload_id}:complete:\x01*\x12i\n\x05\x41\x62ort\x12\x18.partway.v1.AbortRequest\x1a\x19.partway.v1.AbortResponse\"+\x90\x02\x02\x82\xd3\xe4\x93\x02\"\"\x1d/v1/uploads/{upload_id}:abort:\x01*\x12r\n\tListParts\x12\x1c.partway.v1.ListPartsRequest\x1a\x1d.partway.v1.ListPartsResponse\"(\x90\x02\x01\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/uploads/{upload_id}/parts\x12\x63\n\x06Status\x12\x19.partway.v1.StatusRequest\x1a\x1a.partway.v1.StatusResponse\"\"\x90\x02\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/uploads/{upload_id}\x12\x66\n\x0bListUploads\x12\x1e.partway.v1.ListUploadsRequest\x1a\x1f.partway.v1.ListUploadsResponse\"\x16\x90\x02\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/uploadsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,46 +52,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADSERVICE'].methods_by_name['Status']._serialized_options = b'\220\002\001\202\323\344\223\002\031\022\027/v1/uploads/{upload_id}'
   _globals['_UPLOADSERVICE'].methods_by_name['ListUploads']._loaded_options = None
   _globals['_UPLOADSERVICE'].methods_by_name['ListUploads']._serialized_options = b'\220\002\001\202\323\344\223\002\r\022\013/v1/uploads'
-  _globals['_STATUSVIEW']._serialized_start=2039
-  _globals['_STATUSVIEW']._serialized_end=2106
+  _globals['_STATUSVIEW']._serialized_start=2075
+  _globals['_STATUSVIEW']._serialized_end=2142
   _globals['_INITIALIZEREQUEST']._serialized_start=135
-  _globals['_INITIALIZEREQUEST']._serialized_end=491
-  _globals['_INITIALIZEREQUEST_METADATAENTRY']._serialized_start=444
-  _globals['_INITIALIZEREQUEST_METADATAENTRY']._serialized_end=491
-  _globals['_INITIALIZERESPONSE']._serialized_start=494
-  _globals['_INITIALIZERESPONSE']._serialized_end=628
-  _globals['_LIMITS']._serialized_start=630
-  _globals['_LIMITS']._serialized_end=716
-  _globals['_PARTCHECKSUM']._serialized_start=718
-  _globals['_PARTCHECKSUM']._serialized_end=771
-  _globals['_PRESIGNPARTSREQUEST']._serialized_start=774
-  _globals['_PRESIGNPARTSREQUEST']._serialized_end=947
-  _globals['_PRESIGNPARTSRESPONSE']._serialized_start=949
-  _globals['_PRESIGNPARTSRESPONSE']._serialized_end=1038
-  _globals['_BATCHPRESIGNPARTSREQUEST']._serialized_start=1041
-  _globals['_BATCHPRESIGNPARTSREQUEST']._serialized_end=1219
-  _globals['_BATCHPRESIGNPARTSRESPONSE']._serialized_start=1221
-  _globals['_BATCHPRESIGNPARTSRESPONSE']._serialized_end=1290
-  _globals['_COMPLETEREQUEST']._serialized_start=1292
-  _globals['_COMPLETEREQUEST']._serialized_end=1361
-  _globals['_COMPLETERESPONSE']._serialized_start=1363
-  _globals['_COMPLETERESPONSE']._serialized_end=1417
-  _globals['_ABORTREQUEST']._serialized_start=1419
-  _globals['_ABORTREQUEST']._serialized_end=1452
-  _globals['_ABORTRESPONSE']._serialized_start=1454
-  _globals['_ABORTRESPONSE']._serialized_end=1505
-  _globals['_LISTPARTSREQUEST']._serialized_start=1507
-  _globals['_LISTPARTSREQUEST']._serialized_end=1583
-  _globals['_LISTPARTSRESPONSE']._serialized_start=1585
-  _globals['_LISTPARTSRESPONSE']._serialized_end=1662
-  _globals['_STATUSREQUEST']._serialized_start=1664
-  _globals['_STATUSREQUEST']._serialized_end=1736
-  _globals['_STATUSRESPONSE']._serialized_start=1738
-  _globals['_STATUSRESPONSE']._serialized_end=1830
-  _globals['_LISTUPLOADSREQUEST']._serialized_start=1832
-  _globals['_LISTUPLOADSREQUEST']._serialized_end=1952
-  _globals['_LISTUPLOADSRESPONSE']._serialized_start=1954
-  _globals['_LISTUPLOADSRESPONSE']._serialized_end=2037
-  _globals['_UPLOADSERVICE']._serialized_start=2109
-  _globals['_UPLOADSERVICE']._serialized_end=3066
+  _globals['_INITIALIZEREQUEST']._serialized_end=509
+  _globals['_INITIALIZEREQUEST_METADATAENTRY']._serialized_start=462
+  _globals['_INITIALIZEREQUEST_METADATAENTRY']._serialized_end=509
+  _globals['_INITIALIZERESPONSE']._serialized_start=512
+  _globals['_INITIALIZERESPONSE']._serialized_end=646
+  _globals['_LIMITS']._serialized_start=648
+  _globals['_LIMITS']._serialized_end=734
+  _globals['_PARTCHECKSUM']._serialized_start=736
+  _globals['_PARTCHECKSUM']._serialized_end=789
+  _globals['_PRESIGNPARTSREQUEST']._serialized_start=792
+  _globals['_PRESIGNPARTSREQUEST']._serialized_end=965
+  _globals['_PRESIGNPARTSRESPONSE']._serialized_start=967
+  _globals['_PRESIGNPARTSRESPONSE']._serialized_end=1056
+  _globals['_BATCHPRESIGNPARTSREQUEST']._serialized_start=1059
+  _globals['_BATCHPRESIGNPARTSREQUEST']._serialized_end=1237
+  _globals['_BATCHPRESIGNPARTSRESPONSE']._serialized_start=1239
+  _globals['_BATCHPRESIGNPARTSRESPONSE']._serialized_end=1308
+  _globals['_COMPLETEREQUEST']._serialized_start=1310
+  _globals['_COMPLETEREQUEST']._serialized_end=1397
+  _globals['_COMPLETERESPONSE']._serialized_start=1399
+  _globals['_COMPLETERESPONSE']._serialized_end=1453
+  _globals['_ABORTREQUEST']._serialized_start=1455
+  _globals['_ABORTREQUEST']._serialized_end=1488
+  _globals['_ABORTRESPONSE']._serialized_start=1490
+  _globals['_ABORTRESPONSE']._serialized_end=1541
+  _globals['_LISTPARTSREQUEST']._serialized_start=1543
+  _globals['_LISTPARTSREQUEST']._serialized_end=1619
+  _globals['_LISTPARTSRESPONSE']._serialized_start=1621
+  _globals['_LISTPARTSRESPONSE']._serialized_end=1698
+  _globals['_STATUSREQUEST']._serialized_start=1700
+  _globals['_STATUSREQUEST']._serialized_end=1772
+  _globals['_STATUSRESPONSE']._serialized_start=1774
+  _globals['_STATUSRESPONSE']._serialized_end=1866
+  _globals['_LISTUPLOADSREQUEST']._serialized_start=1868
+  _globals['_LISTUPLOADSREQUEST']._serialized_end=1988
+  _globals['_LISTUPLOADSRESPONSE']._serialized_start=1990
+  _globals['_LISTUPLOADSRESPONSE']._serialized_end=2073
+  _globals['_UPLOADSERVICE']._serialized_start=2145
+  _globals['_UPLOADSERVICE']._serialized_end=3102
 # @@protoc_insertion_point(module_scope)

@@ -77,6 +77,7 @@ class InitializeRequest(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRESIGN_PARTS_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """The name of the policy to upload under: 1 to 64 of `a-z`, `0-9`, `_`, `-`.
 
@@ -105,7 +106,8 @@ class InitializeRequest(_message.Message):
     checksum_algorithm: _upload_pb2.ChecksumAlgorithm.ValueType
     """The checksum that each part will carry.
 
-    Refused if storage cannot verify it.
+    With BEST the service chooses, and the Upload says what. Any other is refused
+    if storage cannot verify it.
     """
     fingerprint: _builtins.str
     """The caller's own name for this file, for finding the Upload again with
@@ -120,8 +122,16 @@ class InitializeRequest(_message.Message):
     presign_parts: _builtins.int
     """How many parts, from the first, to presign in the answer: 0 to 1,000.
 
-    Saves a round trip. None are presigned where checksum_algorithm is set:
-    each part's checksum is signed into its URL.
+    Saves a round trip. Where parts carry a checksum it is signed into their URLs,
+    so that none are presigned, but for the only part of an Upload whose checksum
+    is given here.
+    """
+    checksum: _builtins.bytes
+    """The CRC-64/NVME of the whole object, 8 bytes big-endian, if it is known
+    already. Only with the algorithms CRC64NVME and BEST.
+
+    It holds for every Complete, whoever calls it. It is not used if BEST comes to
+    another algorithm.
     """
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -145,10 +155,11 @@ class InitializeRequest(_message.Message):
         fingerprint: _builtins.str = ...,
         request_id: _builtins.str = ...,
         presign_parts: _builtins.int = ...,
+        checksum: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum_algorithm", b"checksum_algorithm", "content_type", b"content_type", "file_name", b"file_name", "fingerprint", b"fingerprint", "metadata", b"metadata", "part_size_bytes", b"part_size_bytes", "policy", b"policy", "presign_parts", b"presign_parts", "request_id", b"request_id", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "checksum_algorithm", b"checksum_algorithm", "content_type", b"content_type", "file_name", b"file_name", "fingerprint", b"fingerprint", "metadata", b"metadata", "part_size_bytes", b"part_size_bytes", "policy", b"policy", "presign_parts", b"presign_parts", "request_id", b"request_id", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -229,7 +240,7 @@ class PartChecksum(_message.Message):
     part_number: _builtins.int
     """The number of the part, from 1 to the Upload's part_count."""
     checksum: _builtins.bytes
-    """The checksum, by the Upload's checksum_algorithm: 4, 8 or 32 bytes."""
+    """The checksum, by the Upload's checksum_algorithm: 4, 8, 16 or 32 bytes."""
     def __init__(
         self,
         *,
@@ -406,17 +417,25 @@ class CompleteRequest(_message.Message):
 
     UPLOAD_ID_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
     """The id of the Upload, at most 8,192 characters."""
+    checksum: _builtins.bytes
+    """The CRC-64/NVME of the whole object, 8 bytes big-endian, for storage to verify
+    when it joins the parts. Only if it is the Upload's checksum_algorithm.
+
+    If empty, that of Initialize, or none. A repeat with another one than the
+    object has is refused.
+    """
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_upload_pb2.Part]:
         """What the caller says it sent, at most 10,000 parts, each once.
 
         If empty, what storage holds. A part named here must have the entity tag
-        (at most 128 characters), the size and the checksum that are set here; an
-        Upload is complete with all of its parts, whichever are named. A repeat that
-        names other parts than the call that completed the Upload is refused, unless
-        one of the two names none.
+        (at most 128 characters), the size and the checksum that are set here, as far
+        as storage tells them; an Upload is complete with all of its parts, whichever
+        are named. A repeat that names other parts than the call that completed the
+        Upload is refused, unless one of the two names none.
         """
 
     def __init__(
@@ -424,10 +443,11 @@ class CompleteRequest(_message.Message):
         *,
         upload_id: _builtins.str = ...,
         parts: _abc.Iterable[_upload_pb2.Part] | None = ...,
+        checksum: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "upload_id", b"upload_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "parts", b"parts", "upload_id", b"upload_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -168,8 +168,9 @@ class UploadServiceServicer(object):
         """Complete makes the object from the parts.
 
         The service lists what storage holds and checks count, order and sizes
-        against the plan, and the entity tags that the caller names, before it asks
-        storage to join them. It answers COMPLETED once the object is proven to be
+        against the plan, and the entity tags and checksums that the caller names,
+        before it asks storage to join them, and hands storage the checksum of the
+        whole object to verify. It answers COMPLETED once the object is proven to be
         this Upload's. If storage takes longer than the call, it answers COMPLETING
         and the work goes on: ask Status, or Complete again. Completing a completed
         Upload returns the same object again.
@@ -178,8 +179,9 @@ class UploadServiceServicer(object):
 
         * `INVALID_ARGUMENT`: A field is not allowed.
         * `NOT_FOUND`: There is no such Upload.
-        * `FAILED_PRECONDITION`: Parts are missing or not as planned, storage
-        refuses them, the Upload was completed with other parts, or it is aborted.
+        * `FAILED_PRECONDITION`: Parts are missing or not as planned or as named,
+        storage refuses them, the Upload was completed with other parts or another
+        checksum, or it is aborted.
         * `ALREADY_EXISTS`: Another object took the key first.
         * `ABORTED`: Storage found a conflict: begin a new Upload. Or another call is
         changing this one: repeat the call after the time in

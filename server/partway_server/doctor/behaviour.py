@@ -118,7 +118,7 @@ def _match(facts: Conditions) -> Finding:
 
 def checksums(found: Checksums) -> Iterator[Finding]:
     """Verified: the right value is taken and a wrong one is not."""
-    verified = [str(each) for each in found if each != "md5" and found[each].verified]
+    verified = [str(each) for each in found if found[each].verified]
     for algorithm, facts in found.items():
         name = f"storage.checksum.{algorithm}"
         if facts.verified is None:

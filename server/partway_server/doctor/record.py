@@ -28,7 +28,10 @@ _BURDENS = {
 
 _NO_RECORD = "No record fits; add one to objects/capabilities.py."
 
-_UNREAD = {"equal_parts", "idempotent_complete", "exact_key_listing_only", "lifecycle", "cors_api"}
+TRIED = (*_GIFTS, *_BURDENS)
+"""The fields of the record that are tried; the others are for the suites of this project."""
+
+_UNREAD = {"equal_parts", "idempotent_complete", "lifecycle", "cors_api"}
 """Fields that are for the record: the service behaves no differently by them."""
 
 
@@ -67,8 +70,10 @@ def found_from(facts: Facts, bucket: BucketFacts) -> Found:
         fields |= _of_multipart(facts.multipart)
     verified: dict[Checksum, bool | None] = {}
     if checksums is not None:
-        verified = {Checksum(each): f.verified for each, f in checksums.items() if each != "md5"}
-        told = [checksums[each].listed for each in verified if verified[each]]
+        verified = {Checksum(each): f.verified for each, f in checksums.items()}
+        # An MD5 is told by the entity tag.
+        listed = [each for each in verified if verified[each] and each is not Checksum.MD5]
+        told = [checksums[each].listed for each in listed]
         fields["listed_checksums"] = all(told) if told else None
     return Found(fields, verified)
 
@@ -130,7 +135,7 @@ def _claims(record: Capabilities, found: Found) -> tuple[list[str], list[str]]:
     """Where a record claims more than was found, and where less."""
     more: list[str] = []
     less: list[str] = []
-    for name in (*_GIFTS, *_BURDENS):
+    for name in TRIED:
         truth = found.fields.get(name)
         claimed = getattr(record, name)
         if truth is None or truth == claimed:

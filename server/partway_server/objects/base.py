@@ -1,5 +1,6 @@
 """The seam to storage: the truth for bytes and outcomes."""
 
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,10 +9,16 @@ from typing import NamedTuple, Protocol
 from partway_server.objects.capabilities import Capabilities
 from partway_server.uploads import Grant
 
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """A part as storage holds it. `etag` has no quotes."""
+    """A part as storage holds it. `etag` has no quotes.
+
+    `checksum` is by the Upload's algorithm, where storage tells it. For MD5 it is read from the
+    entity tag, and means something only if `Objects.tells_md5`.
+    """
 
     number: int
     size_bytes: int
@@ -21,12 +28,21 @@ class StoredPart:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """An object as storage holds it. `etag` has no quotes; `write_token` is "" if it has none."""
+    """An object as storage holds it. `etag` has no quotes; `write_token` is "" if it has none.
+
+    `checksum` is that of the whole object by the Upload's algorithm, where storage tells it.
+    """
 
     size_bytes: int
     etag: str
     write_token: str
     version_id: str = ""
+    checksum: bytes = b""
+
+
+def md5_in(etag: str) -> bytes:
+    """The MD5 that `etag` may be, b"" if it cannot be one."""
+    return bytes.fromhex(etag) if _MD5.fullmatch(etag) else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +145,14 @@ class Objects(Protocol):
         """
         ...
 
-    async def complete(self, grant: Grant, parts: Sequence[StoredPart]) -> None:
-        """Ask storage, once, to join the parts.
+    async def complete(
+        self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
+    ) -> None:
+        """Ask storage, once, to join the parts, if they make the whole object's `checksum`.
 
-        Raises CompleteRefused, CompleteUnknown, KeyTaken or KeyContested. A normal return says
-        that storage says so; `head` proves it.
+        Without one, or where storage verifies none, whatever they make. Raises CompleteRefused,
+        CompleteUnknown, KeyTaken or KeyContested. A normal return says that storage says so;
+        `head` proves it.
         """
         ...
 
@@ -143,6 +162,14 @@ class Objects(Protocol):
 
     async def head(self, grant: Grant) -> Head | None:
         """The object at the grant's key, whoever made it, or None."""
+        ...
+
+    async def tells_md5(self, grant: Grant) -> bool:
+        """Whether entity tags of uploads like this one are MD5s, as tried out with a probe.
+
+        They are not where storage encrypts in certain ways, which an operator may turn on at any
+        time: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html.
+        """
         ...
 
     async def delete(self, grant: Grant, head: Head) -> None:

@@ -17,11 +17,14 @@ class Capabilities:
 
     `source` says where the record comes from. `conditional_put` and `conditional_complete`:
     If-None-Match is honoured on PutObject and on CompleteMultipartUpload. `conditional_delete`:
-    If-Match is honoured on DeleteObject. `checksums`: verified on each part. `listed_checksums`:
-    ListParts tells them. `listed_resends`: ListParts tells every sending of a part, not only the
-    last. `exact_key_listing_only`: ListMultipartUploads answers only for a whole
-    key. `unsigned_headers`: a PUT of an object by URL may have x-amz-* headers that were not
-    signed, an ACL that makes it public among them.
+    If-Match is honoured on DeleteObject. `checksums`: verified on each PUT. `listed_checksums`:
+    ListParts tells them. `whole_checksum`: the CRC64NVME of the whole object is verified by
+    CompleteMultipartUpload and told by HeadObject. `md5_etags`: the entity tag of a part, and of a
+    single PUT, is its MD5, but for some kinds of encryption; so it is never believed to be one
+    without a try. `listed_resends`: ListParts tells every sending of a part, not only the
+    last. `exact_key_listing_only`: ListMultipartUploads answers only for a whole key.
+    `unsigned_headers`: a PUT of an object by URL may have x-amz-* headers that were not signed, an
+    ACL that makes it public among them.
 
     The rest is for the record, and no service reads it. `equal_parts`: all parts but the last must
     have one size, as every plan has it. `idempotent_complete`: a repeated Complete succeeds, unless
@@ -30,8 +33,8 @@ class Capabilities:
     as the object. `part_resends`: a part may be sent again with other bytes. `part_minimum`,
     `part_order`, `part_gaps` and `part_numbers`: Complete refuses a part below 5 MiB before the
     last, refuses parts in another order than that of their numbers, takes numbers that do not
-    follow on one another; a part beyond number 10,000 is refused. `refusals_spare`: what Complete
-    refused can be completed still.
+    follow on one another; a part beyond number 10,000 is refused. `refusals_spare`: an upload of
+    which a part or a Complete was refused goes on.
     """
 
     source: str
@@ -44,6 +47,8 @@ class Capabilities:
     exact_key_listing_only: bool = False
     checksums: frozenset[Checksum] = frozenset()
     listed_checksums: bool = False
+    whole_checksum: bool = False
+    md5_etags: bool = False
     listed_resends: bool = False
     unsigned_headers: bool = False
     lifecycle: bool = False
@@ -61,8 +66,16 @@ class Capabilities:
         """Whether a URL for one PUT makes the object that was signed, once, and no other."""
         return self.conditional_put and not self.unsigned_headers
 
+    def finds_changes(self, algorithm: Checksum) -> bool:
+        """Whether a byte of a part that changed on its way is refused, or found at Complete."""
+        return algorithm in self.checksums or (algorithm is Checksum.MD5 and self.md5_etags)
 
-_ALL_CHECKSUMS = frozenset({Checksum.CRC32C, Checksum.SHA256, Checksum.CRC64NVME})
+
+_MD5 = frozenset({Checksum.MD5})
+"""Content-MD5, which S3 has verified from its beginnings
+(https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html)."""
+
+_ALL_CHECKSUMS = frozenset({Checksum.CRC32C, Checksum.SHA256, Checksum.CRC64NVME}) | _MD5
 
 _FIVE_TIB = PartLimits(max_object_bytes=5 * 1024 * GIB)
 
@@ -76,6 +89,8 @@ KNOWN: Mapping[str, Capabilities] = {
         idempotent_complete=True,
         checksums=_ALL_CHECKSUMS,
         listed_checksums=True,
+        whole_checksum=True,
+        md5_etags=True,
         lifecycle=True,
         cors_api=True,
     ),
@@ -90,14 +105,16 @@ KNOWN: Mapping[str, Capabilities] = {
         equal_parts=True,
         conditional_put=True,
         conditional_complete=True,
-        # The others are composite there, and no page says that ListParts tells them.
-        checksums=frozenset({Checksum.CRC64NVME}),
+        # The others are composite there, and no page says that ListParts tells them; or that
+        # Complete takes the checksum of the whole.
+        checksums=frozenset({Checksum.CRC64NVME}) | _MD5,
         lifecycle=True,
         cors_api=True,
     ),
     "storj": Capabilities(
         source="https://storj.dev/dcs/api/s3/s3-compatibility",
         limits=_FIVE_TIB,
+        checksums=_MD5,
     ),
     "seaweedfs": Capabilities(
         source="measured on SeaweedFS 4.48",
@@ -107,6 +124,8 @@ KNOWN: Mapping[str, Capabilities] = {
         conditional_delete=True,
         idempotent_complete=True,
         checksums=_ALL_CHECKSUMS,
+        whole_checksum=True,
+        md5_etags=True,
         listed_resends=True,
         lifecycle=True,
         cors_api=True,
@@ -118,11 +137,12 @@ KNOWN: Mapping[str, Capabilities] = {
         limits=_FIVE_TIB,
         conditional_put=True,
         exact_key_listing_only=True,
-        checksums=frozenset({Checksum.SHA256}),
+        checksums=frozenset({Checksum.SHA256}) | _MD5,
     ),
     "ceph": Capabilities(
         source="measured on Ceph RGW 16.2.15",
         limits=_FIVE_TIB,
+        checksums=_MD5,
         conditional_put=True,
         idempotent_complete=True,
         lifecycle=True,
@@ -145,28 +165,35 @@ KNOWN: Mapping[str, Capabilities] = {
     ),
     "gcs": Capabilities(
         # With HMAC keys; its lifecycle and CORS calls are not S3's.
-        source="https://cloud.google.com/storage/docs/multipart-uploads",
+        source="https://cloud.google.com/storage/docs/multipart-uploads and"
+        " https://cloud.google.com/storage/docs/xml-api/put-object-multipart",
         limits=_FIVE_TIB,
+        checksums=_MD5,
     ),
     "b2": Capabilities(
         source="https://www.backblaze.com/apidocs/introduction-to-the-s3-compatible-api; that it"
         " takes no conditions is assumed",
         limits=_FIVE_TIB,
+        checksums=_MD5,
         cors_api=True,
     ),
     "wasabi": Capabilities(
         source="https://docs.wasabi.com/apidocs/wasabi-api, which promises nothing beyond this",
         limits=_FIVE_TIB,
+        checksums=_MD5,
     ),
     "spaces": Capabilities(
         source="https://docs.digitalocean.com/products/spaces/reference/s3-compatibility/",
         limits=_FIVE_TIB,
+        checksums=_MD5,
         lifecycle=True,
         cors_api=True,
     ),
     "generic": Capabilities(
         source="assumed: the least that S3-compatible stores have in common",
         limits=_FIVE_TIB,
+        checksums=_MD5,
+        md5_etags=True,
     ),
 }
 """By the name that an operator gives as the kind of a backend."""

@@ -9,7 +9,6 @@ import base64
 import hashlib
 from collections.abc import (
     AsyncIterator,
-    Callable,
     Collection,
     Iterable,
     Iterator,
@@ -32,9 +31,17 @@ from partway_server.objects.base import (
     Presigner,
     StoredPart,
     Unfinished,
+    md5_in,
 )
 from partway_server.objects.capabilities import Capabilities
-from partway_server.objects.presigning import DISPOSITION, WRITE_TOKEN, part_headers, put_headers
+from partway_server.objects.memory_checksums import CHECKSUMS, CRC64NVME
+from partway_server.objects.presigning import (
+    DISPOSITION,
+    WRITE_TOKEN,
+    checksum_header,
+    part_headers,
+    put_headers,
+)
 from partway_server.plan import MAX_PARTS
 from partway_server.uploads import Checksum, Grant
 
@@ -44,8 +51,10 @@ MEMORY = Capabilities(
     conditional_complete=True,
     conditional_delete=True,
     idempotent_complete=True,
-    checksums=frozenset({Checksum.CRC32C, Checksum.SHA256, Checksum.CRC64NVME}),
+    checksums=frozenset({Checksum.CRC32C, Checksum.SHA256, Checksum.CRC64NVME, Checksum.MD5}),
     listed_checksums=True,
+    whole_checksum=True,
+    md5_etags=True,
 )
 
 
@@ -80,6 +89,7 @@ class MemoryObjects:
     """One storage endpoint in memory. Without `buckets`, every bucket exists.
 
     `objects` are the finished ones, by bucket and key. Storage has a clock of its own.
+    While `encrypted`, entity tags are no MD5s.
     """
 
     def __init__(
@@ -93,6 +103,7 @@ class MemoryObjects:
         self.objects: dict[tuple[str, str], MemoryObject] = {}
         self._buckets = buckets
         self._clock = clock or SystemClock()
+        self.encrypted = False
         self._multiparts: dict[str, _Multipart] = {}
         self._numbers = count(1)
 
@@ -124,25 +135,40 @@ class MemoryObjects:
             head = await self.head(grant)
             if after or head is None or head.write_token != grant.write_token:
                 return []
-            return [StoredPart(1, head.size_bytes, head.etag)]
+            checksum = head.checksum or self._md5(grant, head.etag)
+            return [StoredPart(1, head.size_bytes, head.etag, checksum)]
         multipart = self._find(grant)
         if multipart is None:
             raise MultipartNotFound
         numbers = sorted(number for number in multipart.parts if number > after)[:limit]
         parts = [multipart.parts[number] for number in numbers]
+        if grant.checksum is Checksum.MD5:
+            return [replace(part, checksum=self._md5(grant, part.etag)) for part in parts]
         if self.capabilities.listed_checksums:
             return parts
         return [replace(part, checksum=b"") for part in parts]
 
-    async def complete(self, grant: Grant, parts: Sequence[StoredPart]) -> None:
+    def _md5(self, grant: Grant, etag: str) -> bytes:
+        wanted = grant.checksum is Checksum.MD5 and self.capabilities.md5_etags
+        return md5_in(etag) if wanted else b""
+
+    async def complete(
+        self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
+    ) -> None:
         multipart = self._find(grant)
         present = self.objects.get((grant.bucket, grant.key))
         if multipart is None:
             if present is None or present.multipart_id != grant.multipart_id:
                 raise CompleteUnknown
             return self._complete_again()
+        if grant.checksum is Checksum.MD5:
+            # Complete has no field for it.
+            parts = [replace(part, checksum=b"") for part in parts]
         if refusal := self._refusal(multipart, parts):
             raise CompleteRefused(refusal)
+        whole = self._whole_checksum(multipart, [part.number for part in parts])
+        if checksum and whole not in (b"", checksum):
+            raise CompleteRefused("BadDigest")
         if present is not None and self.capabilities.conditional_complete:
             raise KeyTaken
         del self._multiparts[grant.multipart_id]
@@ -153,12 +179,24 @@ class MemoryObjects:
                 size_bytes=sum(multipart.parts[part.number].size_bytes for part in parts),
                 etag=f"{digests.hexdigest()}-{len(parts)}",
                 write_token=opened.write_token,
+                checksum=whole,
             ),
             opened.content_type,
             DISPOSITION,
             multipart.metadata,
             grant.multipart_id,
         )
+
+    def _whole_checksum(self, multipart: _Multipart, numbers: Sequence[int]) -> bytes:
+        """That of the object, as S3 keeps it where every part came with its own."""
+        parts = [multipart.parts[number] for number in numbers]
+        named = multipart.grant.checksum is Checksum.CRC64NVME and all(p.checksum for p in parts)
+        if not (named and self.capabilities.whole_checksum):
+            return b""
+        whole = 0
+        for part in parts:
+            whole = CRC64NVME.shifted(whole, part.size_bytes) ^ int.from_bytes(part.checksum)
+        return whole.to_bytes(8)
 
     def _complete_again(self) -> None:
         """As SeaweedFS has it: the condition comes first, and the object itself fails it."""
@@ -193,6 +231,9 @@ class MemoryObjects:
         present = self.objects.get((grant.bucket, grant.key))
         return present.head if present else None
 
+    async def tells_md5(self, grant: Grant) -> bool:
+        return not self.encrypted
+
     async def delete(self, grant: Grant, head: Head) -> None:
         present = self.objects.get((grant.bucket, grant.key))
         only = self.capabilities.conditional_delete
@@ -225,9 +266,10 @@ class MemoryObjects:
             sent.get(name) != value for name, value in signed.items() if name != "content-length"
         ):
             raise PutRefused(403, "SignatureDoesNotMatch")
-        checksum = _verified_checksum(signed, body)
+        checksum = self._checksum_of(signed, body)
         content = body if isinstance(body, bytes) else f"{body} bytes".encode()
-        part = StoredPart(number, size, hashlib.md5(content).hexdigest(), checksum)
+        etag = hashlib.md5(content + b"encrypted" * self.encrypted).hexdigest()
+        part = StoredPart(number, size, etag, checksum)
         place = target.netloc, unquote(target.path[1:])
         if not multipart_id:
             self._put_object(place, part, signed)
@@ -238,6 +280,21 @@ class MemoryObjects:
         else:
             raise PutRefused(404, "NoSuchUpload")
         return part.etag
+
+    def _checksum_of(self, signed: Mapping[str, str], body: bytes | int) -> bytes:
+        """The checksum of the bytes, by the algorithm that was signed; b"" for MD5 or none.
+
+        Of a size alone, it is the one that was signed. Raises PutRefused if it should be another.
+        """
+        for algorithm, compute in CHECKSUMS.items():
+            if (encoded := signed.get(checksum_header(algorithm))) is None:
+                continue
+            checksum = compute(body) if isinstance(body, bytes) else base64.b64decode(encoded)
+            other = checksum != base64.b64decode(encoded)
+            if other and algorithm in self.capabilities.checksums:
+                raise PutRefused(400, "BadDigest")
+            return b"" if algorithm is Checksum.MD5 else checksum
+        return b""
 
     def _put_object(
         self, place: tuple[str, str], part: StoredPart, signed: Mapping[str, str]
@@ -252,7 +309,12 @@ class MemoryObjects:
         }
         token = metadata.pop(WRITE_TOKEN)
         self.objects[place] = MemoryObject(
-            Head(part.size_bytes, part.etag, token),
+            Head(
+                part.size_bytes,
+                part.etag,
+                token,
+                checksum=part.checksum if self.capabilities.whole_checksum else b"",
+            ),
             signed["content-type"],
             signed["content-disposition"],
             metadata,
@@ -291,38 +353,3 @@ class _MemoryPresigner:
 
 def _same(stored: StoredPart, named: StoredPart) -> bool:
     return stored.etag == named.etag and named.checksum in (b"", stored.checksum)
-
-
-def _verified_checksum(signed: Mapping[str, str], body: bytes | int) -> bytes:
-    """The signed checksum, b"" if there is none. Raises PutRefused if the bytes are others."""
-    for name, compute in _CHECKSUMS.items():
-        if (encoded := signed.get(f"x-amz-checksum-{name}")) is not None:
-            checksum = base64.b64decode(encoded)
-            if isinstance(body, bytes) and compute(body) != checksum:
-                raise PutRefused(400, "BadDigest")
-            return checksum
-    return b""
-
-
-def _crc(polynomial: int, bits: int) -> Callable[[bytes], bytes]:
-    """A reflected CRC that begins and ends inverted. The polynomial is in reversed bit order."""
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = (byte >> 1) ^ (polynomial if byte & 1 else 0)
-        table.append(byte)
-
-    def compute(body: bytes) -> bytes:
-        ones = crc = (1 << bits) - 1
-        for byte in body:
-            crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-        return (crc ^ ones).to_bytes(bits // 8, "big")
-
-    return compute
-
-
-_CHECKSUMS: Mapping[Checksum, Callable[[bytes], bytes]] = {
-    Checksum.CRC32C: _crc(0x82F63B78, 32),
-    Checksum.SHA256: lambda body: hashlib.sha256(body).digest(),
-    Checksum.CRC64NVME: _crc(0x9A6C9329AC4BC9B5, 64),
-}

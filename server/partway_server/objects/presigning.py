@@ -6,7 +6,7 @@ from datetime import datetime
 
 from partway_server.objects.base import PresignedPart
 from partway_server.signing import PartSigner, Signer
-from partway_server.uploads import Grant
+from partway_server.uploads import Checksum, Grant
 
 WRITE_TOKEN = "partway-token"
 """The metadata key of the write token."""
@@ -19,9 +19,13 @@ def part_headers(grant: Grant, number: int, checksum: bytes | None) -> dict[str,
     """The headers of one part of a multipart upload."""
     headers = {"content-length": str(grant.plan.size(number))}
     if checksum is not None:
-        encoded = base64.b64encode(checksum).decode("ascii")
-        headers[f"x-amz-checksum-{grant.checksum}"] = encoded
+        headers[checksum_header(grant.checksum)] = base64.b64encode(checksum).decode("ascii")
     return headers
+
+
+def checksum_header(algorithm: Checksum) -> str:
+    """Where S3 looks for the checksum of a body; for MD5 it is HTTP's own (RFC 1864)."""
+    return "content-md5" if algorithm is Checksum.MD5 else f"x-amz-checksum-{algorithm}"
 
 
 def put_headers(grant: Grant, checksum: bytes | None, *, conditional: bool) -> dict[str, str]:

@@ -21,6 +21,7 @@ from partway_server.objects.base import (
     Presigner,
     StoredPart,
     Unfinished,
+    md5_in,
 )
 from partway_server.objects.capabilities import Capabilities
 from partway_server.objects.presigning import (
@@ -29,7 +30,7 @@ from partway_server.objects.presigning import (
     PartPresigner,
     SinglePresigner,
 )
-from partway_server.objects.s3_check import check_bucket, check_metadata
+from partway_server.objects.s3_check import check_bucket, check_metadata, probe_md5
 from partway_server.objects.s3_clients import (
     CALL_SECONDS,
     COMPLETE_SECONDS,
@@ -44,6 +45,9 @@ from partway_server.signing import Addressing, Endpoint
 from partway_server.uploads import Checksum, Grant
 
 _PAGE = 1000
+
+_WITHOUT_FIELD = (Checksum.NONE, Checksum.MD5)
+"""S3 has no field for these in Create, Complete and HEAD, nor needs one."""
 
 
 class S3Objects:
@@ -120,7 +124,7 @@ class S3Objects:
         Complete then asks for the parts' checksums, but for CRC64NVME; where ListParts does not
         tell them nobody could send them, and each part is verified without.
         """
-        if grant.checksum is Checksum.NONE:
+        if grant.checksum in _WITHOUT_FIELD:
             return False
         return self.capabilities.listed_checksums or grant.checksum is Checksum.CRC64NVME
 
@@ -182,13 +186,23 @@ class S3Objects:
             # rclone tells no IsTruncated, and MinIO has told a marker of 0: so neither is trusted.
             more = bool(found) and page.get("IsTruncated", len(found) == wanted)
             after = max(after + 1, max(newest, default=0) - overlap)
-        return [_part(grant, newest[number]) for number in sorted(newest)[:limit]]
+        return [self._part(grant, newest[number]) for number in sorted(newest)[:limit]]
 
     async def _single_part(self, grant: Grant, after: int) -> Sequence[StoredPart]:
         head = await self.head(grant)
         if after or head is None or head.write_token != grant.write_token:
             return []
-        return [StoredPart(1, head.size_bytes, head.etag)]
+        checksum = head.checksum or self._md5(grant, head.etag)
+        return [StoredPart(1, head.size_bytes, head.etag, checksum)]
+
+    def _part(self, grant: Grant, listed: Mapping[str, Any]) -> StoredPart:
+        etag = listed["ETag"].strip('"')
+        checksum = self._md5(grant, etag) or _checksum(grant, listed)
+        return StoredPart(listed["PartNumber"], listed["Size"], etag, checksum)
+
+    def _md5(self, grant: Grant, etag: str) -> bytes:
+        wanted = grant.checksum is Checksum.MD5 and self.capabilities.md5_etags
+        return md5_in(etag) if wanted else b""
 
     async def _page_of_parts(self, grant: Grant, after: int, wanted: int) -> Any:
         with translated("ListParts"):
@@ -205,8 +219,12 @@ class S3Objects:
                     raise MultipartNotFound from exc
                 raise
 
-    async def complete(self, grant: Grant, parts: Sequence[StoredPart]) -> None:
+    async def complete(
+        self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
+    ) -> None:
         condition = {"IfNoneMatch": "*"} if self.capabilities.conditional_complete else {}
+        if checksum and self.capabilities.whole_checksum:
+            condition |= {"ChecksumType": "FULL_OBJECT", "ChecksumCRC64NVME": _encoded(checksum)}
         named = [_named_part(grant, part) for part in parts]
         try:
             async with asyncio.timeout(self._clients.complete_seconds):
@@ -238,9 +256,13 @@ class S3Objects:
                     raise
 
     async def head(self, grant: Grant) -> Head | None:
+        told = self.capabilities.whole_checksum and grant.checksum not in _WITHOUT_FIELD
+        mode = {"ChecksumMode": "ENABLED"} if told else {}
         with translated("HeadObject"):
             try:
-                reply = await self._clients.control.head_object(Bucket=grant.bucket, Key=grant.key)
+                reply = await self._clients.control.head_object(
+                    Bucket=grant.bucket, Key=grant.key, **mode
+                )
             except ClientError as exc:
                 if says_absent(exc):
                     return None
@@ -250,6 +272,12 @@ class S3Objects:
             etag=reply.get("ETag", "").strip('"'),
             write_token=reply["Metadata"].get(WRITE_TOKEN, ""),
             version_id=reply.get("VersionId", ""),
+            checksum=_checksum(grant, reply),
+        )
+
+    async def tells_md5(self, grant: Grant) -> bool:
+        return await probe_md5(
+            self._clients.once, grant.bucket, secrets.token_hex(16), single=grant.single
         )
 
     async def delete(self, grant: Grant, head: Head) -> None:
@@ -309,14 +337,19 @@ def _next_page(page: Mapping[str, Any]) -> dict[str, str]:
     return told or {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
 
 
-def _part(grant: Grant, listed: Mapping[str, Any]) -> StoredPart:
-    checksum = base64.b64decode(listed.get(f"Checksum{grant.checksum.upper()}", ""))
-    return StoredPart(listed["PartNumber"], listed["Size"], listed["ETag"].strip('"'), checksum)
+def _checksum(grant: Grant, told: Mapping[str, Any]) -> bytes:
+    """The checksum of a part or of a whole object, by the Upload's algorithm, in an answer."""
+    encoded: str = told.get(f"Checksum{grant.checksum.upper()}", "")
+    # A checksum of the parts' checksums says how many they are: BASE64-COUNT.
+    return b"" if "-" in encoded else base64.b64decode(encoded)
 
 
 def _named_part(grant: Grant, part: StoredPart) -> dict[str, Any]:
     named: dict[str, Any] = {"PartNumber": part.number, "ETag": f'"{part.etag}"'}
-    if part.checksum:
-        checksum = base64.b64encode(part.checksum).decode("ascii")
-        named[f"Checksum{grant.checksum.upper()}"] = checksum
+    if part.checksum and grant.checksum not in _WITHOUT_FIELD:
+        named[f"Checksum{grant.checksum.upper()}"] = _encoded(part.checksum)
     return named
+
+
+def _encoded(checksum: bytes) -> str:
+    return base64.b64encode(checksum).decode("ascii")

@@ -1,5 +1,6 @@
 """Whether a bucket can be used: asked at the start, so that no upload is the first to find out."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError, ParamValidationError
 
 from partway_server.objects.answers import BUCKET_PROBLEMS
+from partway_server.objects.base import md5_in
 from partway_server.objects.presigning import WRITE_TOKEN
 from partway_server.objects.s3_clients import status_in, translated
 
@@ -66,6 +68,28 @@ def _is_rclone(head: Mapping[str, Any]) -> bool:
     """
     allowed = head["ResponseMetadata"]["HTTPHeaders"].get("access-control-allow-headers", "")
     return "x-amz-meta-private" in allowed
+
+
+async def probe_md5(client: Any, bucket: str, token: str, *, single: bool) -> bool:
+    """Whether the entity tag of an object, or else of a part, is the MD5 of its bytes.
+
+    `token` is random, names the probe, and is its bytes.
+    """
+    place, body = {"Bucket": bucket, "Key": PROBE_PREFIX + token}, token.encode()
+    with translated("PutObject" if single else "UploadPart"):
+        if single:
+            put = await client.put_object(**place, Body=body)
+            await client.delete_object(
+                **place, **({"VersionId": put["VersionId"]} if put.get("VersionId") else {})
+            )
+        else:
+            place["UploadId"] = (await client.create_multipart_upload(**place))["UploadId"]
+            try:
+                put = await client.upload_part(**place, PartNumber=1, Body=body)
+            finally:
+                await client.abort_multipart_upload(**place)
+    digest = hashlib.md5(body, usedforsecurity=False).digest()
+    return md5_in(put["ETag"].strip('"')) == digest
 
 
 @contextmanager

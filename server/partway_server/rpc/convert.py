@@ -39,6 +39,7 @@ _CHECKSUMS = {
     Checksum.CRC32C: upload_pb2.CHECKSUM_ALGORITHM_CRC32C,
     Checksum.SHA256: upload_pb2.CHECKSUM_ALGORITHM_SHA256,
     Checksum.CRC64NVME: upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME,
+    Checksum.MD5: upload_pb2.CHECKSUM_ALGORITHM_MD5,
 }
 
 
@@ -52,9 +53,11 @@ def wanted(request: pb.InitializeRequest) -> Wanted:
         content_type=request.content_type or "application/octet-stream",
         metadata=dict(request.metadata),
         part_size_bytes=request.part_size_bytes,
-        checksum=algorithms[request.checksum_algorithm],
+        # BEST is none of them.
+        checksum=algorithms.get(request.checksum_algorithm),
         fingerprint=request.fingerprint,
         request_id=request.request_id,
+        whole_checksum=request.checksum,
     )
 
 
@@ -73,7 +76,12 @@ def selection(
 
 def first_parts(upload: Upload, count: int) -> Selection:
     """The first `count` parts of a new Upload."""
-    return Selection(ranges=[(1, min(count, upload.grant.plan.part_count))])
+    # Where parts have checksums, there is only one part, and its checksum is that of the whole.
+    whole = upload.grant.whole_checksum
+    return Selection(
+        ranges=[(1, min(count, upload.grant.plan.part_count))],
+        checksums={1: whole} if whole else None,
+    )
 
 
 def expected(request: pb.CompleteRequest) -> list[ExpectedPart]:
@@ -121,6 +129,9 @@ def _object(upload: Upload) -> upload_pb2.Object:
         message.etag = upload.object.etag
         message.version_id = upload.object.version_id
         message.size_bytes = upload.object.size_bytes
+        if upload.object.checksum:
+            message.checksum = upload.object.checksum
+            message.checksum_algorithm = _CHECKSUMS[grant.checksum]
     return message
 
 

@@ -16,7 +16,7 @@ from partway_server.policy import Policy
 from partway_server.rpc import convert, validate
 from partway_server.rpc.identity import Identity
 from partway_server.rpc.interceptors import Context, budget_seconds
-from partway_server.uploads import Caller, Checksum, State, Upload
+from partway_server.uploads import Caller, Checksum, Grant, State, Upload
 
 
 class UploadServicer(rpc.UploadServiceServicer):
@@ -45,11 +45,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         response = pb.InitializeResponse(
             upload=self._message(upload), limits=convert.limits(self._policies[upload.grant.policy])
         )
-        if (
-            request.presign_parts
-            and upload.state is State.ACTIVE
-            and upload.grant.checksum is Checksum.NONE
-        ):
+        if request.presign_parts and upload.state is State.ACTIVE and _signable(upload.grant):
             selection = convert.first_parts(upload, request.presign_parts)
             # The Upload of a repeated request may be over, or end at this moment.
             with contextlib.suppress(UploadNotActive):
@@ -108,7 +104,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         # The answer COMPLETING is to come before the time is up, with room for one more look.
         wait = timedelta(seconds=0.8 * budget_seconds(context, self._timeout_seconds))
         upload = await self._coordinator.complete(
-            caller, request.upload_id, convert.expected(request), wait
+            caller, request.upload_id, convert.expected(request), wait, request.checksum
         )
         return pb.CompleteResponse(upload=self._message(upload))
 
@@ -166,3 +162,9 @@ class UploadServicer(rpc.UploadServiceServicer):
 
     def _message(self, upload: Upload) -> upload_pb2.Upload:
         return convert.upload(upload, self._coordinator.upload_id(upload))
+
+
+def _signable(grant: Grant) -> bool:
+    """Whether parts can be signed with no more than Initialize was told."""
+    only_part = bool(grant.whole_checksum) and grant.plan.part_count == 1
+    return grant.checksum is Checksum.NONE or only_part

@@ -19,6 +19,7 @@ MAX_BATCH_PARTS = 1000
 MAX_PAGE_UPLOADS = 200
 
 _MAX_RANGES = 1000
+_WITH_WHOLE = (upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME, upload_pb2.CHECKSUM_ALGORITHM_BEST)
 _MAX_VIOLATIONS = 50
 _POLICY = re.compile(r"[a-z0-9_-]{1,64}")
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+( *;[\x20-\x7e]*)?", re.ASCII)
@@ -87,6 +88,9 @@ def _initialize(request: pb.InitializeRequest) -> Iterator[Violation]:
         yield Violation("part_size_bytes", f"0 to {5 * GIB}")
     if request.checksum_algorithm not in upload_pb2.ChecksumAlgorithm.values():
         yield Violation("checksum_algorithm", "one of the values of ChecksumAlgorithm")
+    if request.checksum and request.checksum_algorithm not in _WITH_WHOLE:
+        yield Violation("checksum", "only with the algorithms CRC64NVME and BEST")
+    yield from _whole(request.checksum)
     yield from _fingerprint(request.fingerprint)
     if request.request_id and not _UUID.fullmatch(request.request_id):
         yield Violation("request_id", "a UUID in its 36-character form, or empty")
@@ -135,8 +139,14 @@ def _complete(request: pb.CompleteRequest) -> Iterator[Violation]:
             yield Violation(f"parts[{i}].size_bytes", "0 or more")
         if len(part.etag) > 128:
             yield Violation(f"parts[{i}].etag", "at most 128 characters")
-        if len(part.checksum) not in (0, 4, 8, 32):
-            yield Violation(f"parts[{i}].checksum", "4, 8 or 32 bytes, or none")
+        if len(part.checksum) not in (0, 4, 8, 16, 32):
+            yield Violation(f"parts[{i}].checksum", "4, 8, 16 or 32 bytes, or none")
+    yield from _whole(request.checksum)
+
+
+def _whole(checksum: bytes) -> Iterator[Violation]:
+    if len(checksum) not in (0, 8):
+        yield Violation("checksum", "8 bytes, or none")
 
 
 def _numbers(field: str, numbers: Iterable[int]) -> Iterator[Violation]:

@@ -64,7 +64,7 @@ def claim_keys(sid: str) -> tuple[str, str]:
 def fields(upload: Upload) -> dict[str, str | bytes | int]:
     """A row but for lease_until and mark, which scripts write. Empty stands for None."""
     stored = upload.object
-    packed = msgpack.packb((stored.size_bytes, stored.etag, stored.version_id)) if stored else b""
+    packed = msgpack.packb(_told(stored)) if stored else b""
     return {
         "grant": upload.grant.pack(),
         "state": upload.state,
@@ -75,6 +75,12 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
         "digest": upload.request_digest,
         "manifest": upload.manifest,
     }
+
+
+def _told(stored: StoredObject) -> tuple[int | str | bytes, ...]:
+    # Without a checksum as before there was one, for the processes of an older version.
+    added = (stored.checksum,) if stored.checksum else ()
+    return stored.size_bytes, stored.etag, stored.version_id, *added
 
 
 def upload_from(row: Mapping[bytes, bytes]) -> Upload:

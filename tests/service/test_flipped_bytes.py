@@ -1,0 +1,174 @@
+"""A byte that changes on its way to storage is never in the object: client, service and store."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from moto.server import ThreadedMotoServer
+from partway_client import Checksum, TransferFailed, UploadClient
+from partway_server.embedded import S3
+from partway_server.objects.capabilities import KNOWN, Capabilities
+from partway_server.objects.s3 import S3Objects
+from partway_server.sessions.memory import MemorySessions
+
+from tests.client.pacing import Slept, pace
+from tests.support.bucket import Bucket, look_into
+from tests.support.clock import FakeClock
+from tests.support.flipping import Flipping
+from tests.support.storage import FaultyObjects, put_by
+from tests.support.world import ALICE, PART, World, a_world
+
+SIZES = {"single": 3000, "multipart": 2 * PART + 7}
+
+UNVERIFIED = Capabilities(
+    source="moto 5.2.5, which verifies no checksum",
+    conditional_put=True,
+    conditional_complete=True,
+    idempotent_complete=True,
+    md5_etags=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A service, and a client of it, whose bytes go to storage through `relay`."""
+
+    world: World
+    relay: Flipping
+    client: UploadClient
+    bucket: Bucket
+
+
+@contextlib.asynccontextmanager
+async def a_line(
+    s3: S3, clock: FakeClock, state: Path, capabilities: Capabilities
+) -> AsyncIterator[Line]:
+    async with contextlib.AsyncExitStack() as stack:
+        relay = await stack.enter_async_context(Flipping(s3.endpoint))
+        storage = await S3Objects.open(
+            name="default",
+            capabilities=capabilities,
+            region=s3.region,
+            endpoint_url=s3.endpoint,
+            public_endpoint_url=relay.url,
+            access_key=s3.access_key,
+            secret_key=s3.secret_key,
+        )
+        await stack.enter_async_context(contextlib.aclosing(storage))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        world = await stack.enter_async_context(
+            a_world(
+                clock=clock,
+                sessions=MemorySessions(clock),
+                objects=FaultyObjects(storage),
+                put=put_by(http),
+                bucket=s3.bucket,
+            )
+        )
+        client = await stack.enter_async_context(
+            UploadClient(
+                f"127.0.0.1:{world.port}",
+                call_metadata=dict(ALICE),
+                state_dir=state,
+                pace=pace(Slept()),
+            )
+        )
+        yield Line(world, relay, client, stack.enter_context(look_into(s3)))
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[S3]:
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    s3 = S3(f"http://{host}:{port}", "us-east-1", "moto", "moto", "flipped")
+    with look_into(s3, "flipped"):
+        yield s3
+    server.stop()
+
+
+@pytest.fixture
+async def verifying(s3: S3, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Line]:
+    async with a_line(s3, clock, tmp_path / "state", KNOWN["seaweedfs"]) as line:
+        yield line
+
+
+@pytest.fixture
+async def unverified(moto: S3, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Line]:
+    async with a_line(moto, clock, tmp_path / "state", UNVERIFIED) as line:
+        yield line
+
+
+def a_file(folder: Path, size: int) -> tuple[Path, bytes]:
+    content = os.urandom(size)
+    (folder / "film.mp4").write_bytes(content)
+    return folder / "film.mp4", content
+
+
+def stored(line: Line, key: str) -> bytes:
+    body = line.bucket.client.get_object(Bucket=line.bucket.name, Key=key)["Body"]
+    with contextlib.closing(body):
+        read: bytes = body.read()
+    return read
+
+
+async def flipped(line: Line, path: Path, size: int, **options: Any) -> bytes:
+    """What storage holds after an upload of which the last part was changed once."""
+    last = -(-size // PART)
+    line.relay.flip(last)
+    uploaded = await line.client.upload_file(path, part_size=PART, **options)
+    assert line.relay.flipped == {last: 1}
+    return stored(line, uploaded.key)
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("checksum", [c for c in Checksum if c is not Checksum.NONE])
+async def test_storage_refuses_the_byte_and_the_part_is_sent_again(
+    verifying: Line, tmp_path: Path, checksum: Checksum, size: int
+) -> None:
+    path, content = a_file(tmp_path, size)
+    assert await flipped(verifying, path, size, checksum=checksum) == content
+    assert verifying.relay.puts[-(-size // PART)] == 2
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("checksum", [Checksum.BEST, Checksum.MD5])
+async def test_where_storage_verifies_nothing_complete_finds_it(
+    unverified: Line, tmp_path: Path, checksum: Checksum, size: int
+) -> None:
+    path, content = a_file(tmp_path, size)
+    assert await flipped(unverified, path, size, checksum=checksum) == content
+    assert sum(unverified.relay.puts.values()) == -(-size // PART) + 1
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+async def test_without_a_checksum_it_goes_through(
+    verifying: Line, tmp_path: Path, size: int
+) -> None:
+    path, content = a_file(tmp_path, size)
+    other = await flipped(verifying, path, size, checksum="none")
+    assert len(other) == size
+    assert sum(a != b for a, b in zip(other, content, strict=True)) == 1
+
+
+@pytest.mark.s3
+async def test_a_line_that_changes_every_byte_it_carries_makes_no_object(
+    verifying: Line, tmp_path: Path
+) -> None:
+    path, _ = a_file(tmp_path, 3000)
+    verifying.relay.flip(1, times=1000)
+    with pytest.raises(TransferFailed, match="400 BadDigest"):
+        await verifying.client.upload_file(path)
+    assert verifying.relay.flipped[1] == 20
+    listed = verifying.bucket.client.list_objects_v2(
+        Bucket=verifying.bucket.name, Prefix="acme/"
+    ).get("Contents", [])
+    [upload] = await verifying.client.list_uploads()
+    assert upload.key not in [found["Key"] for found in listed]

@@ -1,0 +1,33 @@
+"""Rows of one version of the service are read by another."""
+
+import msgpack
+from partway_server.sessions import redis_rows as rows
+from partway_server.uploads import State, StoredObject, Upload
+
+from tests.support.uploads import an_upload
+
+
+def read_back(upload: Upload, **changes: bytes) -> Upload:
+    written = {
+        name.encode(): value if isinstance(value, bytes) else str(value).encode()
+        for name, value in {**rows.fields(upload), "lease_until": "", **changes}.items()
+    }
+    return rows.upload_from(written)
+
+
+def test_an_object_without_a_checksum_is_written_as_before_there_was_one() -> None:
+    upload = an_upload(State.COMPLETED, object=StoredObject(7, "etag", "v1"))
+    before = msgpack.packb((7, "etag", "v1"))
+    assert rows.fields(upload)["object"] == before
+    assert read_back(upload, object=before) == upload
+
+
+def test_an_object_with_a_checksum_is_read_back() -> None:
+    upload = an_upload(State.COMPLETED, object=StoredObject(7, "etag", checksum=b"12345678"))
+    assert read_back(upload) == upload
+
+
+def test_a_manifest_from_before_there_was_a_whole_checksum_names_parts_alone() -> None:
+    row = read_back(an_upload(State.COMPLETING, manifest=b"p" * 32))
+    assert row.manifest == b"p" * 32
+    assert row.whole_checksum == b""
