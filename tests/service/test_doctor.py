@@ -348,7 +348,7 @@ def test_storage_that_verifies_nothing_is_bad() -> None:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        s3 = S3(f"http://{host}:{port}", "us-east-1", "moto", "moto-secret", "partway")
+        s3 = S3(f"http://{host}:{port}", "us-east-1", "moto", "moto-secret", "doctor")
         with look_into(s3, s3.bucket) as bucket:
             found = Doctor(s3, "redis://127.0.0.1:1")(*only_storage)
             signatures = ("wrong_signature", "expired", "other_length", "other_key")
