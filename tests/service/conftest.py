@@ -10,7 +10,9 @@ from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.memory import MemoryObjects
 from partway_server.objects.s3 import S3Objects
 from partway_server.sessions.memory import MemorySessions
-from partway_server.sessions.redis import RedisSessions, connect
+from partway_server.sessions.redis import RedisSessions
+from partway_server.sessions.redis_servers import connect
+from redis.asyncio import Redis
 
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_by, put_into
@@ -45,8 +47,9 @@ async def in_memory(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIt
 @contextlib.asynccontextmanager
 async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
     s3 = request.getfixturevalue("s3")
-    redis = connect(request.getfixturevalue("redis_url"))
-    await redis.flushdb()
+    url = request.getfixturevalue("redis_url")
+    async with Redis.from_url(url) as redis:
+        await redis.flushdb()
     storage = await S3Objects.open(
         name="default",
         capabilities=KNOWN["seaweedfs"],
@@ -57,7 +60,7 @@ async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> As
     )
     async with (
         contextlib.aclosing(storage),
-        contextlib.aclosing(RedisSessions(redis, clock=clock)) as sessions,
+        contextlib.aclosing(RedisSessions(connect(url), clock=clock)) as sessions,
         aiohttp.ClientSession() as http,
         a_world(
             clock=clock,

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 import pytest
 from partway_server.embedded import S3, start_seaweedfs, start_valkey
 
+from tests.support.redis_cluster import Cluster, start_cluster
+from tests.support.redis_sentinel import Sentinels, start_sentinels
+
 ENABLE = "PARTWAY_TEST_BACKENDS"
 REDIS_URL = "PARTWAY_TEST_REDIS_URL"
 
@@ -34,6 +37,21 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     child, url = start_valkey(tmp_path_factory.mktemp("valkey"), keep=False)
     with child:
         yield url
+
+
+@pytest.fixture(scope="session")
+def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinels]:
+    """A master, a replica and three Sentinels."""
+    with start_sentinels(tmp_path_factory.mktemp("sentinels")) as sentinels:
+        yield sentinels
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three masters, each with a replica."""
+    folder = tmp_path_factory.mktemp("cluster")
+    with start_cluster(folder, replicas=1, timeout_ms=1000) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
