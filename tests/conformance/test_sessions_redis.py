@@ -335,6 +335,20 @@ class TestTroubleWithTheServer:
             await redis.execute_command("REPLICAOF", "NO", "ONE")
         assert await relayed.insert(an_upload(), LATER) == (an_upload(), True)
 
+    async def test_a_call_that_is_cancelled_ends(self, sessions: RedisSessions) -> None:
+        async def forever() -> None:
+            while True:
+                await sessions.get(an_upload().sid)
+
+        # At every point of a call: each turn of the loop takes it a little further.
+        for turns in range(100):
+            calling = asyncio.create_task(forever())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            calling.cancel()
+            _, still = await asyncio.wait({calling}, timeout=2)
+            assert not still, turns
+
     async def test_a_server_that_is_full_is_unavailable(
         self, sessions: RedisSessions, redis: Redis
     ) -> None:
@@ -423,18 +437,16 @@ class TestCheck:
     async def test_takes_newer_ones(self, version: str) -> None:
         await told(redis_version=version, maxmemory_policy="noeviction").check()
 
+    @pytest.mark.parametrize("told_by", ["redis_mode", "server_mode"])
     @pytest.mark.parametrize(
         ("mode", "advice"),
-        [
-            ("cluster", r"write redis\+cluster://"),
-            ("sentinel", r"write redis\+sentinel://.*/SERVICE"),
-        ],
+        [("cluster", r"write redis\+cluster://"), ("sentinel", r"redis\+sentinel://.*/SERVICE")],
     )
     async def test_refuses_what_needs_another_url_and_says_which(
-        self, mode: str, advice: str
+        self, told_by: str, mode: str, advice: str
     ) -> None:
         with pytest.raises(ValueError, match=advice):
-            await told(redis_version="8.2.3", redis_mode=mode).check()
+            await told(redis_version="8.2.3", **{told_by: mode}).check()
 
     async def test_refuses_a_server_that_evicts(
         self, sessions: RedisSessions, redis: Redis

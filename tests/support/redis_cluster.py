@@ -29,6 +29,7 @@ class Cluster:
         self._folder, self._timeout_ms = folder, timeout_ms
         self._children: dict[int, Child] = {}
         self._clients: dict[int, Any] = {}
+        self._dead = 0
         ports = [self._start_node() for _ in range(masters * (1 + replicas))]
         for index, port in enumerate(ports):
             # Before they meet: nodes of one epoch would have to sort out their differences.
@@ -42,7 +43,7 @@ class Cluster:
         for index, port in enumerate(ports[masters:]):
             master = self._id(ports[index % masters])
             self.node(port).execute_command("CLUSTER", "REPLICATE", master)
-        wait_for(self.settled)
+        self.settle()
         self.url = f"redis+cluster://{','.join(f'127.0.0.1:{port}' for port in ports)}"
 
     def node(self, port: int) -> Any:
@@ -56,6 +57,11 @@ class Cluster:
     def owner(self, slot: int) -> int:
         """The port of the master of a slot."""
         return next(port for first, last, port in self._spans() if first <= slot <= last)
+
+    def another(self, slot: int) -> int:
+        """The port of a master that does not have the slot."""
+        here = self.owner(slot)
+        return next(port for port in self.masters() if port != here)
 
     def flush(self) -> None:
         for port in self.masters():
@@ -96,22 +102,53 @@ class Cluster:
         self.move_keys(slot, to)
         self.end_move(slot, to)
 
+    @contextlib.contextmanager
+    def frozen(self, port: int) -> Iterator[None]:
+        """A node that says nothing, for less than it takes the others to notice."""
+        os.kill(self._children[port].pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._children[port].pid, signal.SIGCONT)
+            self.settle()
+
+    @contextlib.contextmanager
+    def uncovered(self, slot: int) -> Iterator[None]:
+        """A slot that no master has."""
+        owner = self.owner(slot)
+        for node in self._clients.values():
+            node.execute_command("CLUSTER", "DELSLOTS", slot)
+        try:
+            yield
+        finally:
+            self.node(owner).execute_command("CLUSTER", "ADDSLOTS", slot)
+            self.settle()
+
     def kill_master(self, port: int) -> None:
-        """Kill a master, wait until a replica has taken over, and start the dead one again."""
+        """Kill a master and wait until a replica has taken over."""
         os.kill(self._children[port].pid, signal.SIGKILL)
-        del self._clients[port]
-        wait_for(lambda: port not in self.masters() and self.settled())
+        self._clients.pop(port).close()
+        wait_for(lambda: port not in self.masters() and self._settled())
         self._children.pop(port).stop()
-        self._start_node(port)
-        wait_for(self.settled)
+        self._dead = port
+
+    def revive(self) -> None:
+        """Start again what was killed. A program ends with the thread that started it: this is for
+        the main thread.
+        """
+        self._start_node(self._dead)
 
     def hand_over(self, port: int) -> None:
         """Let a replica of that master take over, as an operator does."""
         replica = next(p for p in self._clients if self._follows(p, port))
         self.node(replica).execute_command("CLUSTER", "FAILOVER")
-        wait_for(lambda: port not in self.masters() and self.settled())
+        wait_for(lambda: port not in self.masters() and self._settled())
 
-    def settled(self) -> bool:
+    def settle(self) -> None:
+        """Wait until all nodes agree."""
+        wait_for(self._settled)
+
+    def _settled(self) -> bool:
         """Whether all nodes agree that every slot has a master, and replicas follow theirs."""
         views = {tuple(sorted(self._spans(port))) for port in self._clients}
         healthy = all(

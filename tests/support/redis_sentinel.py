@@ -26,6 +26,7 @@ class Sentinels:
         self._folder = folder
         self._servers: dict[int, Child] = {}
         self._sentinels: dict[int, Child] = {}
+        self._dead = 0
         first, *rest = [free_port() for _ in range(1 + replicas)]
         self._start_server(first)
         for port in rest:
@@ -34,7 +35,7 @@ class Sentinels:
             self._start_sentinel(free_port(), first)
         places = ",".join(f"127.0.0.1:{port}" for port in self._sentinels)
         self.url = f"redis+sentinel://{places}/{SERVICE}/0"
-        wait_for(lambda: self._settled(len(rest)))
+        self.settle()
 
     @property
     def master(self) -> int:
@@ -51,17 +52,37 @@ class Sentinels:
         old = self.master
         # Refused as long as the last failover is not over.
         wait_for(lambda: self._agrees("FAILOVER", SERVICE))
-        self._wait_for_another(old)
+        wait_for(lambda: self.master != old)
+        self.settle()
 
     def kill_master(self) -> None:
-        """Kill the master and wait until a replica has taken over and the old one follows it."""
+        """Kill the master and wait until a replica has taken over."""
         old = self.master
         os.kill(self._servers[old].pid, signal.SIGKILL)
         wait_for(lambda: self.master != old)
         self._servers.pop(old).stop()
+        self._dead = old
+
+    def revive(self) -> None:
+        """Start again what was killed. A program ends with the thread that started it: this is for
+        the main thread.
+        """
         # As a replica at once: without this, Sentinels may take a second to make it one.
-        self._start_server(old, of=self.master)
-        self._wait_for_another(old)
+        self._start_server(self._dead, of=self.master)
+
+    def settle(self) -> None:
+        """Wait until all replicas follow the master, and the Sentinels know."""
+        wait_for(lambda: self._settled(len(self._servers) - 1))
+
+    @contextlib.contextmanager
+    def calling_a_replica_master(self, service: str) -> Iterator[str]:
+        """The URL of a service whose master, so one Sentinel says, is what is a replica."""
+        replica = next(port for port in self._servers if port != self.master)
+        self._ask_sentinel("MONITOR", service, "127.0.0.1", str(replica), "2")
+        try:
+            yield f"redis+sentinel://127.0.0.1:{next(iter(self._sentinels))}/{service}"
+        finally:
+            self._ask_sentinel("REMOVE", service)
 
     def stop(self) -> None:
         for child in (*self._sentinels.values(), *self._servers.values()):
@@ -104,9 +125,6 @@ class Sentinels:
             info = client.info("replication")
         following = [info.get(f"slave{n}", {}).get("state") for n in range(replicas)]
         return info["role"] == "master" and following == ["online"] * replicas
-
-    def _wait_for_another(self, old: int) -> None:
-        wait_for(lambda: self.master != old and self._settled(len(self._servers) - 1))
 
     def _agrees(self, *words: str) -> bool:
         try:

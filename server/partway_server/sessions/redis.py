@@ -228,8 +228,10 @@ class RedisSessions:
     async def _check_server(self, server: Redis) -> None:
         await self._calls.ask(server.ping)
         info = await self._calls.ask(lambda: server.info("server"))
-        if (wrong := _MODES.get(info.get("redis_mode", ""))) and not self._servers.cluster:
-            raise ValueError(f"Redis {wrong}")
+        # Valkey has another name for it.
+        mode = info.get("redis_mode") or info.get("server_mode", "")
+        if mode in _MODES and not self._servers.cluster:
+            raise ValueError(f"Redis {_MODES[mode]}")
         version = str(info["redis_version"])
         if int(version.partition(".")[0]) < 7:
             raise ValueError(f"Redis {version} is too old: run 7.0 or newer, or Valkey")

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Any, TypeVar
 
 from redis import exceptions
@@ -41,8 +42,8 @@ _REFUSING = (
 _UNAVAILABLE_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
 """Answers of a server that will not write now, for which redis-py has no class."""
 
-_ELSEWHERE = "attempted to access a non local key"
-"""What a script is told that looks for a row which has moved already, or is nowhere."""
+_ELSEWHERE = "access a non local key"
+"""What Redis says of a script that looks for a row which has moved already, or is nowhere."""
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.02, 0.2
 
@@ -105,15 +106,15 @@ class Calls:
         now = asyncio.get_running_loop().time
         end = now() + self._patience
         pauses = ExponentialWithJitterBackoff(base=_FIRST_SECONDS, cap=_MOST_SECONDS)
-        tries = 0
-        while True:
+        for tries in count(1):
             try:
-                return await attempt()
+                return await _cancellable(attempt())
             except (exceptions.RedisError, OSError) as exc:
-                pause = pauses.compute(tries := tries + 1)
+                pause = pauses.compute(tries)
                 if not _passes(exc) or now() + pause >= end:
                     raise
             await asyncio.sleep(pause)
+        raise AssertionError("the count ended")
 
     async def _once(self, command: Command) -> Any:
         server: Redis | None = None
@@ -159,6 +160,22 @@ class Calls:
             for index, answer in zip(at, batch, strict=True):
                 answers[index] = answer
         return answers
+
+
+async def _cancellable(work: Awaitable[T]) -> T:
+    """What `work` comes to, unless this task was cancelled meanwhile.
+
+    redis-py sends through asyncio.wait_for, which before Python 3.12 forgets that it was cancelled
+    if what it waits for is done by then: https://github.com/python/cpython/issues/86296.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        return await work
+    finally:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _passes(error: Exception) -> bool:

@@ -60,6 +60,8 @@ def deployment(url: str) -> Deployment | None:
             raise ValueError("a Cluster has no databases but 0")
     elif not service:
         raise ValueError("the path names no service")
+    if db and not db.isdecimal():
+        raise ValueError("the database is not a number")
     sentinel_user, options = _sentinel_options(query)
     end = f"?{options}" if options else ""
     return Deployment(
@@ -80,10 +82,15 @@ def _sentinel_options(query: str) -> tuple[str, str]:
 
 
 def _address(text: str, port: int) -> Address:
-    parts = urlsplit(f"//{text}")
+    try:
+        parts = urlsplit(f"//{text}")
+        found = parts.port or port
+    except ValueError:
+        # Its text may hold a piece of a password.
+        parts, found = urlsplit(""), 0
     if not parts.hostname or parts.netloc != text:
         raise ValueError("an address is not host:port")
-    return parts.hostname, parts.port or port
+    return parts.hostname, found
 
 
 def _placed(around: tuple[str, str], address: Address) -> str:
