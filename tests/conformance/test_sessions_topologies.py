@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from partway_server.clock import SystemClock
@@ -228,6 +228,69 @@ class TestCluster:
         async with a_store(url) as sessions:
             with pytest.raises(ValueError, match="cluster support disabled"):
                 await sessions.check()
+
+
+LEAST = (
+    "evalsha script|load hgetall zrange ping info time exists hget hmget hset hincrby del"
+    " zadd zrem zrangebyscore zrevrangebylex pexpire"
+)
+
+
+@contextlib.contextmanager
+def a_user_with_the_least_rights(servers: Sequence[Any], *more: str) -> Iterator[None]:
+    """`least`, on each of the servers."""
+    commands = [f"+{command}" for command in (*LEAST.split(), *more)]
+    for server in servers:
+        server.acl_setuser(
+            "least", enabled=True, nopass=True, keys=["partway:*"], commands=commands
+        )
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.acl_deluser("least")
+
+
+async def live(sessions: RedisSessions, upload: Upload) -> None:
+    """From the first row of an Upload to its last, and all that a janitor does."""
+    await sessions.check()
+    await sessions.insert(upload, now())
+    claimed, _ = await sessions.claim(upload.sid, State.COMPLETING, LEASE)
+    assert claimed is not None
+    assert await sessions.renew(upload.sid, claimed.epoch, LEASE)
+    assert await sessions.finish(claimed.completed(STORED), now())
+    assert await sessions.take_due(10, LEASE) == [upload.sid]
+    assert [row.sid for row in await listed(sessions)] == [upload.sid]
+    assert await sessions.remove(upload.sid, claimed.epoch)
+
+
+class TestLeastRights:
+    """Those that the docstring of the store names."""
+
+    async def test_are_enough_behind_sentinels(self, sentinels: Sentinels) -> None:
+        with contextlib.closing(sentinels.client()) as master:
+            master.flushall()
+            with a_user_with_the_least_rights([master], "role"):
+                url = sentinels.url.replace("://", "://least:x@", 1)
+                async with a_store(url) as sessions:
+                    await live(sessions, an_upload())
+
+    async def test_are_enough_in_a_cluster_while_a_slot_moves(
+        self, cluster: Cluster, sessions: RedisSessions
+    ) -> None:
+        url = cluster.url.replace("://", "://least:x@", 1)
+        masters = [cluster.node(port) for port in cluster.masters()]
+        upload = of_shard(SHARD, 0)
+        await sessions.insert(upload, now())
+        to = cluster.another(SLOT)
+        with a_user_with_the_least_rights(masters, "cluster|slots", "asking"):
+            async with a_store(url) as restricted:
+                cluster.begin_move(SLOT, to)
+                cluster.move_keys(SLOT, to)
+                assert (await restricted.claim(upload.sid, State.COMPLETING, LEASE))[1]
+                cluster.end_move(SLOT, to)
+                cluster.flush()
+                await live(restricted, upload)
 
 
 class TestASlotOnItsWay:

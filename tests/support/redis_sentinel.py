@@ -50,9 +50,12 @@ class Sentinels:
     def hand_over(self) -> None:
         """Let a replica take over, as an operator does, and wait until all follow it."""
         old = self.master
-        # Refused as long as the last failover is not over.
-        wait_for(lambda: self._agrees("FAILOVER", SERVICE))
-        wait_for(lambda: self.master != old)
+        while self.master == old:
+            # Refused as long as the last failover is not over; and one that was begun may be given
+            # up by the Sentinels, if all of this runs slowly.
+            wait_for(lambda: self._agrees("FAILOVER", SERVICE))
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: self.master != old, seconds=6)
         self.settle()
 
     def kill_master(self) -> None:
