@@ -66,6 +66,8 @@ class Ledger:
     false: list[str] = field(default_factory=list)
     outdated: int = 0
     """How often Status told an earlier state than one that was acknowledged."""
+    failovers: list[float] = field(default_factory=list)
+    """How long it took until Redis had another master, in seconds."""
     outages: list[float] = field(default_factory=list)
     """How long there was no answer, in seconds."""
     troubles: Counter[str] = field(default_factory=Counter)
@@ -220,16 +222,16 @@ async def bring_about(trouble: Trouble, times: int, ledger: Ledger) -> None:
         print(f"{number + 1:3} {name:20} {ledger.uploads:5} uploads so far", flush=True)
 
 
-def failovers(sentinels: Sentinels, chance: random.Random) -> Trouble:
+def failovers(sentinels: Sentinels, ledger: Ledger, chance: random.Random) -> Trouble:
     async def trouble() -> str:
-        if chance.random() < 0.5:
-            await asyncio.to_thread(sentinels.hand_over)
-            return "SENTINEL FAILOVER"
-        await asyncio.to_thread(sentinels.kill_master)
-        # Not in a thread: it would end with it.
-        sentinels.revive()
+        began, killed = time.monotonic(), chance.random() < 0.5
+        await asyncio.to_thread(sentinels.kill_master if killed else sentinels.hand_over)
+        ledger.failovers.append(time.monotonic() - began)
+        if killed:
+            # Not in a thread: it would end with it.
+            sentinels.revive()
         await asyncio.to_thread(sentinels.settle)
-        return "SIGKILL of the master"
+        return "SIGKILL of the master" if killed else "SENTINEL FAILOVER"
 
     return trouble
 
@@ -251,7 +253,7 @@ async def run(folder: Path, arguments: argparse.Namespace) -> int:
     with seaweedfs, look_into(s3, "failovers") as bucket:
         with start_sentinels(folder, replicas=2) as sentinels:
             async with under_load(folder, s3, bucket, sentinels.url, ledger, chance):
-                await bring_about(failovers(sentinels, chance), arguments.failovers, ledger)
+                await bring_about(failovers(sentinels, ledger, chance), arguments.failovers, ledger)
         with start_cluster(folder) as cluster:
             async with under_load(folder, s3, bucket, cluster.url, ledger, chance):
                 await bring_about(slot_moves(cluster, chance), arguments.moves, ledger)
@@ -282,6 +284,7 @@ def audited(ledger: Ledger, bucket: Bucket) -> dict[str, Any]:
         "corrupted": corrupted,
         "false_answers": len(ledger.false),
         "outdated_statuses": ledger.outdated,
+        "failover_ms_longest": round(1000 * max(ledger.failovers, default=0)),
         "unavailable_ms_p99": outages[int(0.99 * (len(outages) - 1))],
         "unavailable_ms_longest": outages[-1],
     }

@@ -126,7 +126,11 @@ async def work_through(url: str, trouble: Callable[[], Awaitable[None]]) -> None
 
 class TestSentinel:
     async def test_work_goes_on_when_the_master_hands_over(self, sentinels: Sentinels) -> None:
-        await work_through(sentinels.url, partial(asyncio.to_thread, sentinels.hand_over))
+        async def trouble() -> None:
+            await asyncio.to_thread(sentinels.hand_over)
+            await asyncio.to_thread(sentinels.settle)
+
+        await work_through(sentinels.url, trouble)
 
     async def test_work_goes_on_when_the_master_is_killed(self, sentinels: Sentinels) -> None:
         async def trouble() -> None:
