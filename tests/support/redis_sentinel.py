@@ -120,7 +120,9 @@ class Sentinels:
         for port in self._sentinels:
             with contextlib.closing(redis.Redis(port=port)) as client:
                 told = client.execute_command("SENTINEL", "MASTER", SERVICE)
-            state = dict(zip(told[::2], told[1::2], strict=True))
+            # A map in RESP3, a flat list of it in RESP2.
+            pairs = told if isinstance(told, dict) else zip(told[::2], told[1::2], strict=True)
+            state = dict(pairs)
             known = (int(state[b"num-other-sentinels"]), int(state[b"num-slaves"]))
             if known != (2, replicas) or state[b"flags"] != b"master":
                 return False
