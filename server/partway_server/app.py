@@ -34,7 +34,8 @@ from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.sealing import Sealer
 from partway_server.sessions.base import Sessions
-from partway_server.sessions.redis import RedisSessions, connect
+from partway_server.sessions.redis import RedisSessions
+from partway_server.sessions.redis_servers import connect
 from partway_server.settings import Settings
 from partway_server.settling import LONGEST_PUT, Settler, Sleep
 from partway_server.sweeping import Sweeper

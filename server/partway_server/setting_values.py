@@ -12,9 +12,13 @@ HIDDEN = "***"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
-_REDIS_SCHEMES = ("redis", "rediss", "unix")
+_REDIS_SCHEMES = re.compile(r"rediss?(\+sentinel|\+cluster)?|unix")
+_HOST = r"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
 _HARMLESS_REDIS_URL = re.compile(
-    r"rediss?://([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[0-9]*)?|unix://[\w./-]*",
+    rf"rediss?://{_HOST}(/[0-9]*)?"
+    rf"|rediss?\+sentinel://{_HOST}(,{_HOST})*/[\w.-]+(/[0-9]*)?"
+    rf"|rediss?\+cluster://{_HOST}(,{_HOST})*(/[0-9]*)?"
+    r"|unix://[\w./-]*",
     re.ASCII,
 )
 
@@ -67,7 +71,7 @@ def is_origin(url: str) -> bool:
 def is_redis_url(url: str) -> bool:
     """Whether it begins as the URLs of Redis clients do."""
     scheme, mark, _ = url.partition("://")
-    return bool(mark) and scheme in _REDIS_SCHEMES
+    return bool(mark) and _REDIS_SCHEMES.fullmatch(scheme) is not None
 
 
 def without_password(url: str) -> str:

@@ -84,7 +84,9 @@ class Settings:
         "", "A TOML file, one table for each policy.", unset="one policy, default"
     )
     redis_url: str = _setting(
-        "", "Redis 7.0 or newer, or Valkey, as redis://, rediss:// or unix://."
+        "",
+        "Redis 7.0 or newer, or Valkey: redis://HOST:PORT/DB, rediss:// for TLS, or unix://PATH;"
+        " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB; redis+cluster://HOST:PORT,HOST:PORT.",
     )
     sealing_keys: str = _setting(
         "",
@@ -282,7 +284,7 @@ def _bad_addresses(settings: Settings) -> Iterator[str]:
             yield f"{_named(name)}: {url!r} is not http://HOST or https://HOST, with a port or not"
     # The URL itself stays out of the text: it may hold a password.
     if settings.redis_url and not is_redis_url(settings.redis_url):
-        yield f"{_named('redis_url')}: does not begin with redis://, rediss:// or unix://"
+        yield f"{_named('redis_url')}: does not begin as the URL of a Redis, such as redis://"
 
 
 def _bad_credentials(settings: Settings) -> Iterator[str]:

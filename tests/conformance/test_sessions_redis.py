@@ -1,6 +1,7 @@
 """What only the session store in Redis has to promise."""
 
 import asyncio
+import contextlib
 import re
 import ssl
 import time
@@ -14,8 +15,9 @@ import pytest
 from partway_server.clock import SystemClock
 from partway_server.errors import SessionsUnavailable
 from partway_server.plan import MIB, Plan
-from partway_server.sessions.redis import RedisSessions, connect
+from partway_server.sessions.redis import RedisSessions
 from partway_server.sessions.redis_rows import own_key, row_key
+from partway_server.sessions.redis_servers import SLOTS, Servers, Span, connect
 from partway_server.uploads import AbortReason, State, StoredObject
 from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection
@@ -32,8 +34,15 @@ STORED = StoredObject(size_bytes=1 << 40, etag="0123abcd-64")
 
 
 @pytest.fixture
-async def sessions(redis: Redis, clock: FakeClock) -> RedisSessions:
-    return RedisSessions(redis, clock=clock)
+def sessions(redis_sessions: RedisSessions) -> RedisSessions:
+    return redis_sessions
+
+
+@pytest.fixture
+async def timed(redis: Redis, redis_url: str) -> AsyncIterator[RedisSessions]:
+    """A store that goes by the time of its server."""
+    async with contextlib.aclosing(RedisSessions(connect(redis_url))) as sessions:
+        yield sessions
 
 
 @pytest.fixture
@@ -178,27 +187,28 @@ class TestWhatIsStored:
 
 
 class TestTime:
-    async def test_is_the_servers_own_unless_a_clock_is_given(self, redis: Redis) -> None:
-        sessions = RedisSessions(redis)
+    async def test_is_the_servers_own_unless_a_clock_is_given(
+        self, timed: RedisSessions, redis: Redis
+    ) -> None:
         seconds, micros = await redis.time()
         server = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
-        row, _ = await sessions.insert(an_upload(State.COMPLETING), server, LEASE)
+        row, _ = await timed.insert(an_upload(State.COMPLETING), server, LEASE)
         assert row.lease_until is not None
         assert timedelta(seconds=59) < row.lease_until - server < timedelta(seconds=65)
 
-    async def test_of_the_server_decides_about_leases(self, redis: Redis) -> None:
-        sessions, now = RedisSessions(redis), SystemClock().now()
-        row, _ = await sessions.insert(an_upload(State.COMPLETING), now, timedelta(hours=1))
-        assert not (await sessions.claim(row.sid, State.ABORTING, LEASE))[1]
-        assert await sessions.renew(row.sid, 0, timedelta())
-        assert (await sessions.claim(row.sid, State.ABORTING, LEASE))[1]
+    async def test_of_the_server_decides_about_leases(self, timed: RedisSessions) -> None:
+        now = SystemClock().now()
+        row, _ = await timed.insert(an_upload(State.COMPLETING), now, timedelta(hours=1))
+        assert not (await timed.claim(row.sid, State.ABORTING, LEASE))[1]
+        assert await timed.renew(row.sid, 0, timedelta())
+        assert (await timed.claim(row.sid, State.ABORTING, LEASE))[1]
 
-    async def test_of_the_server_decides_what_is_due(self, redis: Redis) -> None:
-        sessions, now = RedisSessions(redis), SystemClock().now()
-        await sessions.insert(an_upload(name="due"), now - timedelta(minutes=5))
-        await sessions.insert(an_upload(name="later"), now + timedelta(minutes=5))
-        assert await sessions.take_due(10, LEASE) == [an_upload(name="due").sid]
-        assert await sessions.take_due(10, LEASE) == []
+    async def test_of_the_server_decides_what_is_due(self, timed: RedisSessions) -> None:
+        now = SystemClock().now()
+        await timed.insert(an_upload(name="due"), now - timedelta(minutes=5))
+        await timed.insert(an_upload(name="later"), now + timedelta(minutes=5))
+        assert await timed.take_due(10, LEASE) == [an_upload(name="due").sid]
+        assert await timed.take_due(10, LEASE) == []
 
 
 class TestTwoClients:
@@ -325,6 +335,20 @@ class TestTroubleWithTheServer:
             await redis.execute_command("REPLICAOF", "NO", "ONE")
         assert await relayed.insert(an_upload(), LATER) == (an_upload(), True)
 
+    async def test_a_call_that_is_cancelled_ends(self, sessions: RedisSessions) -> None:
+        async def forever() -> None:
+            while True:
+                await sessions.get(an_upload().sid)
+
+        # At every point of a call: each turn of the loop takes it a little further.
+        for turns in range(100):
+            calling = asyncio.create_task(forever())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            calling.cancel()
+            _, still = await asyncio.wait({calling}, timeout=2)
+            assert not still, turns
+
     async def test_a_server_that_is_full_is_unavailable(
         self, sessions: RedisSessions, redis: Redis
     ) -> None:
@@ -352,9 +376,6 @@ class Telling:
     def __init__(self, **info: str) -> None:
         self._info = info
 
-    def register_script(self, text: str) -> None:
-        """It runs none."""
-
     async def ping(self) -> bool:
         return True
 
@@ -362,24 +383,36 @@ class Telling:
         return self._info
 
 
+def told(**info: str) -> RedisSessions:
+    """A store over a server that says this of itself."""
+
+    async def find() -> list[Span]:
+        return [Span(0, SLOTS - 1, ("", 0))]
+
+    server: Any = Telling(**info)
+    return RedisSessions(Servers(find=find, client=lambda _: server))
+
+
 class TestCheck:
     @pytest.mark.parametrize("version", ["6.2.14", "5.0.0"])
     async def test_refuses_old_servers(self, version: str) -> None:
-        redis: Any = Telling(redis_version=version, maxmemory_policy="noeviction")
         with pytest.raises(ValueError, match=f"{version} is too old.* 7.0 or newer"):
-            await RedisSessions(redis).check()
+            await told(redis_version=version, maxmemory_policy="noeviction").check()
 
     @pytest.mark.parametrize("version", ["7.0.0", "7.2.4", "8.2.3", "10.0.1"])
     async def test_takes_newer_ones(self, version: str) -> None:
-        redis: Any = Telling(redis_version=version, maxmemory_policy="noeviction")
-        await RedisSessions(redis).check()
+        await told(redis_version=version, maxmemory_policy="noeviction").check()
 
-    # The first is what Redis calls it, the second Valkey.
-    @pytest.mark.parametrize("name", ["redis_mode", "server_mode"])
-    async def test_refuses_cluster_mode(self, name: str) -> None:
-        redis: Any = Telling(redis_version="8.2.3", **{name: "cluster"})
-        with pytest.raises(ValueError, match="Redis Cluster is not supported yet by this client"):
-            await RedisSessions(redis).check()
+    @pytest.mark.parametrize("told_by", ["redis_mode", "server_mode"])
+    @pytest.mark.parametrize(
+        ("mode", "advice"),
+        [("cluster", r"write redis\+cluster://"), ("sentinel", r"redis\+sentinel://.*/SERVICE")],
+    )
+    async def test_refuses_what_needs_another_url_and_says_which(
+        self, told_by: str, mode: str, advice: str
+    ) -> None:
+        with pytest.raises(ValueError, match=advice):
+            await told(redis_version="8.2.3", **{told_by: mode}).check()
 
     async def test_refuses_a_server_that_evicts(
         self, sessions: RedisSessions, redis: Redis
@@ -405,7 +438,7 @@ class TestCheck:
         await redis.acl_setuser("mute", enabled=True, nopass=True, commands=["+ping"])
         sessions = RedisSessions(connect(redis_url.replace("redis://", "redis://mute:x@", 1)))
         try:
-            with pytest.raises(ValueError, match=r"\+info"):
+            with pytest.raises(ValueError, match="may not run .* the .info. command"):
                 await sessions.check()
         finally:
             await sessions.aclose()
@@ -436,11 +469,12 @@ class TestCheck:
 
 
 async def test_a_client_for_rediss_checks_certificates() -> None:
-    client = connect("rediss://127.0.0.1:1/0")
-    connection = client.connection_pool.make_connection()
-    assert isinstance(connection, SSLConnection)
-    assert connection.ssl_context.cert_reqs == ssl.CERT_REQUIRED
-    await client.aclose()
+    for kind in ("", "+sentinel", "+cluster"):
+        servers = connect(f"rediss{kind}://127.0.0.1:1/{'mymaster' if 'sentinel' in kind else 0}")
+        connection = servers.at(("127.0.0.1", 1)).connection_pool.make_connection()
+        assert isinstance(connection, SSLConnection)
+        assert connection.ssl_context.cert_reqs == ssl.CERT_REQUIRED
+        await servers.aclose()
 
 
 async def test_a_client_for_a_unix_socket_can_connect(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from partway_server.sessions.base import Sessions
 from partway_server.sessions.memory import MemorySessions
-from partway_server.sessions.redis import RedisSessions, connect
+from partway_server.sessions.redis import RedisSessions
+from partway_server.sessions.redis_servers import connect
 from partway_server.uploads import State, StoredObject, epoch_at
 from redis.asyncio import Redis
 
@@ -61,13 +62,14 @@ async def relay(redis: Redis) -> AsyncIterator[Relay]:
 
 
 @pytest.fixture
-async def direct(redis: Redis, clock: FakeClock) -> RedisSessions:
+async def direct(redis: Redis, redis_url: str, clock: FakeClock) -> AsyncIterator[RedisSessions]:
     """A store whose Redis is empty but knows every script."""
-    sessions = RedisSessions(redis, clock=clock)
+    sessions = RedisSessions(connect(redis_url), clock=clock)
     for step in LIFE.values():
         await step(sessions)
     await redis.flushall()
-    return sessions
+    yield sessions
+    await sessions.aclose()
 
 
 @pytest.fixture

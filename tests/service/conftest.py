@@ -11,8 +11,10 @@ from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.memory import MemoryObjects
 from partway_server.objects.s3 import S3Objects
 from partway_server.sessions.memory import MemorySessions
-from partway_server.sessions.redis import RedisSessions, connect
+from partway_server.sessions.redis import RedisSessions
+from partway_server.sessions.redis_servers import connect
 from partway_server.uploads import Checksum
+from redis.asyncio import Redis
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
@@ -80,8 +82,9 @@ async def in_memory(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIt
 async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
     fixture, backend = STORES[request.param]
     s3 = request.getfixturevalue(fixture)
-    redis = connect(request.getfixturevalue("redis_url"))
-    await redis.flushdb()
+    url = request.getfixturevalue("redis_url")
+    async with Redis.from_url(url) as redis:
+        await redis.flushdb()
     storage = await S3Objects.open(
         name="default",
         capabilities=KNOWN[backend],
@@ -92,7 +95,7 @@ async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> As
     )
     async with (
         contextlib.aclosing(storage),
-        contextlib.aclosing(RedisSessions(redis, clock=clock)) as sessions,
+        contextlib.aclosing(RedisSessions(connect(url), clock=clock)) as sessions,
         aiohttp.ClientSession() as http,
         a_world(
             clock=clock,

@@ -22,11 +22,10 @@ from partway_server.doctor.run import Wanted, examine_all
 from partway_server.doctor.sessions import redis as judged
 from partway_server.embedded import S3, start_seaweedfs, start_valkey
 from partway_server.objects.s3_probes.behaviour import Behaviour
-from partway_server.sessions.redis import connect
 from partway_server.sessions.redis_facts import examine
+from partway_server.sessions.redis_servers import connect
 from partway_server.settings import Settings, variable
 from redis import Redis, exceptions
-from redis.asyncio import RedisCluster
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import service_environ
@@ -327,9 +326,9 @@ async def test_a_cluster_is_good_only_if_it_is_spoken_to_as_one(tmp_path: Path) 
     with Child("valkey", command, log=tmp_path / "log") as child, Redis(port=port) as redis:
         child.wait(lambda: assigned(redis))
         url = f"redis://127.0.0.1:{port}"
-        async with connect(url) as single, RedisCluster.from_url(url) as cluster:
-            for client, status in ((single, "bad"), (cluster, "ok")):
-                facts = await examine(client, SystemClock())
+        for spoken, status in ((url, "bad"), (f"redis+cluster://127.0.0.1:{port}", "ok")):
+            async with contextlib.aclosing(connect(spoken)) as servers:
+                facts = await examine(servers, SystemClock())
                 found = {finding.name: str(finding.status) for finding in judged(facts)}
                 assert found.pop("redis.mode") == status
                 assert "bad" not in found.values()

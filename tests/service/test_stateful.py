@@ -41,7 +41,8 @@ from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.s3 import S3Objects
 from partway_server.policy import Policy
 from partway_server.sealing import Sealer
-from partway_server.sessions.redis import RedisSessions, connect
+from partway_server.sessions.redis import RedisSessions
+from partway_server.sessions.redis_servers import connect
 from partway_server.settling import LONGEST_PUT
 from partway_server.uploads import CLAIMS, FINISHES, State
 

@@ -17,6 +17,8 @@ from partway_server.embedded import S3, connect, start_seaweedfs, start_valkey
 
 from tests.support.localstack import start_localstack
 from tests.support.rclone import start_rclone
+from tests.support.redis_cluster import Cluster, start_cluster
+from tests.support.redis_sentinel import Sentinels, start_sentinels
 from tests.support.rgw import running_rgw
 
 ENABLE = "PARTWAY_TEST_BACKENDS"
@@ -51,6 +53,21 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     child, url = start_valkey(tmp_path_factory.mktemp("valkey"), keep=False)
     with child:
         yield url
+
+
+@pytest.fixture(scope="session")
+def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinels]:
+    """A master, a replica and three Sentinels."""
+    with start_sentinels(tmp_path_factory.mktemp("sentinels")) as sentinels:
+        yield sentinels
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three masters, each with a replica."""
+    folder = tmp_path_factory.mktemp("cluster")
+    with start_cluster(folder, replicas=1, timeout_ms=1000) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,9 @@ from partway_server.embedded import S3
 from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.s3 import S3Objects
 from partway_server.policy import Policy
-from partway_server.sessions.redis import RedisSessions, connect
+from partway_server.sessions.redis import RedisSessions
+from partway_server.sessions.redis_servers import connect
+from redis.asyncio import Redis
 
 from tests.support.bucket import Bucket
 from tests.support.clock import FakeClock
@@ -147,15 +149,16 @@ async def a_wired_world(
 ) -> AsyncIterator[Wired]:
     """A service over empty stores."""
     empty(bucket)
-    clock = FakeClock(datetime.now(UTC))
+    clock = FakeClock(datetime.now(UTC).replace(microsecond=0))
     async with (
         relay_to(s3.endpoint) as storage,
         relay_to(s3.endpoint) as public,
         relay_to(redis_url) as between,
         aiohttp.ClientSession() as http,
     ):
-        redis = connect(f"redis://{between.address}/0?socket_timeout={patience / 2}")
-        await redis.flushdb()
+        async with Redis.from_url(redis_url) as redis:
+            await redis.flushdb()
+        servers = connect(f"redis://{between.address}/0?socket_timeout={patience / 2}")
         objects = await S3Objects.open(
             name="default",
             capabilities=KNOWN["seaweedfs"],
@@ -169,7 +172,7 @@ async def a_wired_world(
         )
         async with (
             contextlib.aclosing(objects),
-            contextlib.aclosing(RedisSessions(redis, clock=clock, patience=PATIENT)) as sessions,
+            contextlib.aclosing(RedisSessions(servers, clock=clock, patience=PATIENT)) as sessions,
             a_world(
                 clock=clock,
                 sessions=sessions,

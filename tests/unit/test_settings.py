@@ -116,6 +116,7 @@ def test_truth_has_several_spellings(text: str, value: bool) -> None:
         ({"s3_secret_key": "s"}, "PARTWAY_S3_ACCESS_KEY"),
         ({"s3_session_token": "t"}, "PARTWAY_S3_ACCESS_KEY"),
         ({"redis_url": "127.0.0.1:6379"}, "PARTWAY_REDIS_URL"),
+        ({"redis_url": "redis+other://127.0.0.1:6379"}, "PARTWAY_REDIS_URL"),
         ({"sealing_keys": "not base64"}, "PARTWAY_SEALING_KEYS"),
         ({"sealing_keys": "schl\u00fcssel"}, "PARTWAY_SEALING_KEYS"),
         ({"sealing_keys": "\udcff"}, "PARTWAY_SEALING_KEYS"),
@@ -182,6 +183,16 @@ SECRET = "hunter2"
         f"redis://127.0.0.1/0?password=a@{SECRET}",
         f"redis://user:{SECRET}",
         f"redis://user:{SECRET}%40127.0.0.1",
+        f"redis+sentinel://user:{SECRET}@a:26379,b/films/0",
+        f"redis+sentinel://user:x@{SECRET}@a:26379,b/films/0",
+        f"rediss+sentinel://a,b/films?sentinel_password={SECRET}",
+        f"redis+sentinel://:x/{SECRET}@a/films",
+        f"redis+sentinel://user:{SECRET}/films",
+        f"redis+cluster://user:{SECRET}@a:7000,b:7001",
+        f"rediss+cluster://a:7000,user:{SECRET}@b:7001",
+        f"redis+cluster://user:{SECRET},x@a:7000,b:7001",
+        f"redis+cluster://a,user:{SECRET}",
+        f"redis+other://user:{SECRET}@a",
     ],
 )
 def test_the_password_in_a_redis_url_is_hidden(url: str) -> None:
@@ -205,7 +216,15 @@ def test_the_rest_of_a_redis_url_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://127.0.0.1:6379/0", "rediss://[::1]/1", "unix:///run/redis/redis.sock", ""]
+    "url",
+    [
+        "redis://127.0.0.1:6379/0",
+        "rediss://[::1]/1",
+        "unix:///run/redis/redis.sock",
+        "redis+sentinel://a:26379,[::1]:26379,c/films/0",
+        "rediss+cluster://a:7000,b",
+        "",
+    ],
 )
 def test_a_redis_url_without_a_password_is_shown_whole(url: str) -> None:
     settings, _ = Settings.examine({**REQUIRED, "PARTWAY_REDIS_URL": url})

@@ -15,8 +15,8 @@ from partway_server.doctor.sessions import redis as judge_redis
 from partway_server.objects.s3_probes.access import credentials_end
 from partway_server.objects.s3_probes.wire import open_wire
 from partway_server.policy import Policy, load_policies
-from partway_server.sessions.redis import connect
 from partway_server.sessions.redis_facts import examine
+from partway_server.sessions.redis_servers import connect
 from partway_server.settings import Settings
 
 Say = Callable[[Finding], None]
@@ -118,12 +118,12 @@ def _buckets(policies: Mapping[str, Policy]) -> Iterator[tuple[str, timedelta]]:
 
 async def _redis(settings: Settings, clock: Clock) -> Sequence[Finding]:
     try:
-        redis = connect(settings.redis_url)
+        servers = connect(settings.redis_url)
     except ValueError:
         # Its text may hold a piece of the URL, and so of the password.
         found = "PARTWAY_REDIS_URL is not a URL that Redis clients understand"
         return [bad(REACHABLE, found, "For example redis://127.0.0.1:6379/0.")]
     try:
-        return list(judge_redis(await examine(redis, clock)))
+        return list(judge_redis(await examine(servers, clock)))
     finally:
-        await redis.aclose()
+        await servers.aclose()

