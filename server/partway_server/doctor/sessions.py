@@ -99,7 +99,7 @@ def _mode(facts: RedisFacts) -> Finding:
         mend = "PARTWAY_REDIS_URL must lead to the Redis that it watches."
         return bad(MODE, "it is a Sentinel, which keeps no rows", mend)
     if "cluster" in modes and not facts.cluster_client:
-        mend = "Write redis+cluster://HOST:PORT,HOST:PORT, or give Partway a Redis without cluster mode."
+        mend = "Write redis+cluster://HOST:PORT,HOST:PORT, or take a Redis without cluster mode."
         return bad(MODE, "it is a Cluster, and the URL is that of one server", mend)
     if any(node.role in ("slave", "replica") for node in facts.nodes):
         return bad(MODE, "it is a replica", "Have PARTWAY_REDIS_URL name the primary.")
