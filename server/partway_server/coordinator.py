@@ -194,7 +194,7 @@ class Coordinator:
             return upload
         if upload.state is State.COMPLETED:
             raise UploadNotActive(upload.sid, upload.state)
-        row, granted = await self._sessions.claim(upload.sid, State.ABORTING, self._lease)
+        row, granted = await self._claim(upload, State.ABORTING)
         if row is None or not granted:
             state = row.state if row else upload.state
             if state in (State.COMPLETING, State.COMPLETED):
@@ -272,7 +272,7 @@ class Coordinator:
         try:
             return await self._objects.list_parts(upload.grant, after, limit)
         except MultipartNotFound:
-            row, granted = await self._sessions.claim(upload.sid, State.COMPLETING, self._lease)
+            row, granted = await self._claim(upload, State.COMPLETING)
             if row is not None and granted:
                 row = await self._tasks.finish(self._settler.settle(row))
             else:
@@ -293,13 +293,21 @@ class Coordinator:
             target = State.ABORTING
         elif upload.state is State.ABORTED and not await self._settler.proven(upload.grant):
             raise UploadNotActive(upload.sid, upload.state, upload.abort_reason or "")
-        row, granted = await self._sessions.claim(upload.sid, target, self._lease, manifest)
+        row, granted = await self._claim(upload, target, manifest)
         if row is None or not granted:
             return None
         if target is State.ABORTING:
             return self._tasks.start(self._settle_aborting(row))
         resumed = upload.state is not State.ACTIVE
         return self._tasks.start(self._settler.complete(row, expected, resumed=resumed))
+
+    async def _claim(
+        self, upload: Upload, target: State, manifest: bytes | None = None
+    ) -> tuple[Upload | None, bool]:
+        token = upload.grant.write_token
+        return await self._sessions.claim(
+            upload.sid, target, self._lease, manifest, write_token=token
+        )
 
     async def _settle_aborting(self, upload: Upload) -> Upload:
         outcome = await self._settler.abort(upload, AbortReason.REQUESTED)

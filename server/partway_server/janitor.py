@@ -97,18 +97,18 @@ class Janitor:
             await self._settler.discard_strays(upload.grant)
             await self._sessions.remove(sid, upload.epoch)
         elif upload.state is State.COMPLETING:
-            await self._complete(sid)
+            await self._complete(upload)
         elif not upload.grant.opened:
             await self._remove_unopened(upload)
         elif upload.state is State.ABORTED or upload.abort_reason is not None:
             # ABORTING with a reason is a burial that was broken off.
-            if claimed := await self._claim(sid, State.ABORTING):
+            if claimed := await self._claim(upload, State.ABORTING):
                 await self._settler.bury(claimed)
         else:
             await self._abort(upload)
 
-    async def _complete(self, sid: str) -> None:
-        if claimed := await self._claim(sid, State.COMPLETING):
+    async def _complete(self, upload: Upload) -> None:
+        if claimed := await self._claim(upload, State.COMPLETING):
             if claimed.manifest:
                 # Only its caller knows the parts it named, and is to ask for it again.
                 await self._settler.settle(claimed)
@@ -119,7 +119,7 @@ class Janitor:
         expired = upload.grant.expire_time <= self._clock.now()
         if upload.state is State.ACTIVE and not expired:
             return
-        if claimed := await self._claim(upload.sid, State.ABORTING):
+        if claimed := await self._claim(upload, State.ABORTING):
             reason = AbortReason.EXPIRED if expired else AbortReason.REQUESTED
             outcome = await self._settler.abort(claimed, reason)
             logger.info("upload %s: %s (%s)", upload.sid, outcome.state, reason)
@@ -129,12 +129,14 @@ class Janitor:
         left_to_caller = upload.grant.create_time + OPENING_LEASES * self._lease
         if self._clock.now() < left_to_caller or await self._handed_out(upload):
             return
-        if claimed := await self._claim(upload.sid, State.ABORTING):
+        if claimed := await self._claim(upload, State.ABORTING):
             await self._settler.forget_unopened(claimed)
             logger.info("upload %s: was never opened, and is forgotten", upload.sid)
 
-    async def _claim(self, sid: str, target: State) -> Upload | None:
-        claimed, granted = await self._sessions.claim(sid, target, self._lease)
+    async def _claim(self, upload: Upload, target: State) -> Upload | None:
+        claimed, granted = await self._sessions.claim(
+            upload.sid, target, self._lease, write_token=upload.grant.write_token
+        )
         return claimed if granted else None
 
     async def _handed_out(self, upload: Upload) -> bool:

@@ -105,7 +105,9 @@ class Opener:
                 # The janitor is removing it; after that the request is a new one.
                 raise errors.UploadBusy(row.sid)
             return row, Turn.LEAVE
-        claimed, granted = await self._sessions.claim(row.sid, State.INITIATING, self._lease)
+        claimed, granted = await self._sessions.claim(
+            row.sid, State.INITIATING, self._lease, write_token=row.grant.write_token
+        )
         if claimed is None or not granted:
             raise errors.UploadBusy(row.sid)
         return claimed, Turn.REOPEN

@@ -260,7 +260,10 @@ class Settler:
             # Proven, and so never to be left beside a row that says otherwise: its burial would
             # remove the object. If somebody works on the row now, the answer waits for them.
             claimed, granted = await self._sessions.claim(
-                outcome.sid, State.COMPLETING, self._lease
+                outcome.sid,
+                State.COMPLETING,
+                self._lease,
+                write_token=outcome.grant.write_token,
             )
             if claimed is not None and granted and outcome.object is not None:
                 done = claimed.completed(outcome.object)
