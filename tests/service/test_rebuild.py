@@ -324,3 +324,18 @@ async def test_no_call_takes_the_upload_of_a_request_initialized_anew(
     else:
         assert ended.state == upload_pb2.UPLOAD_STATE_ABORTED
     assert (await world.complete(others[0])).object.key == world.grant(others[0]).key
+
+
+@in_memory
+async def test_what_was_opened_anew_after_it_was_complete_is_still_complete(world: World) -> None:
+    # Complete makes the object; Redis is put back to a copy from before the Upload was open; the
+    # same Initialize comes again and opens a second multipart upload, which has no parts.
+    request_id = str(uuid.uuid4())
+    upload = await world.initialize(TWO_PARTS, request_id=request_id)
+    await world.send(upload)
+    done = await world.complete(upload)
+    await put_back(world, upload, State.INITIATING)
+    await world.initialize(TWO_PARTS, request_id=request_id)
+    again = await world.complete(upload)
+    assert again.object == done.object
+    assert again.state == upload_pb2.UPLOAD_STATE_COMPLETED
