@@ -200,7 +200,7 @@ class Coordinator:
             return upload
         if upload.state is State.COMPLETED:
             raise UploadNotActive(upload.sid, upload.state)
-        row, granted = await self._sessions.claim(upload.sid, State.ABORTING, self._lease)
+        row, granted = await self._claim(upload, State.ABORTING)
         if row is None or not granted:
             state = row.state if row else upload.state
             if state in (State.COMPLETING, State.COMPLETED):
@@ -291,7 +291,7 @@ class Coordinator:
         try:
             return await self._objects.list_parts(upload.grant, after, limit)
         except MultipartNotFound:
-            row, granted = await self._sessions.claim(upload.sid, State.COMPLETING, self._lease)
+            row, granted = await self._claim(upload, State.COMPLETING)
             if row is not None and granted:
                 row = await self._tasks.finish(self._settler.settle(row))
             else:
@@ -317,7 +317,7 @@ class Coordinator:
             manifest = replace(manifest, checksum=Manifest.unpack(upload.manifest).checksum)
         # Only where an object may have to be removed does it matter, and before the claim it shows.
         latest = upload.grant.single and await self._sessions.vouches(upload)
-        row, granted = await self._sessions.claim(upload.sid, target, self._lease, manifest.pack())
+        row, granted = await self._claim(upload, target, manifest.pack())
         if row is None or not granted:
             return None
         if target is State.ABORTING:
@@ -325,6 +325,14 @@ class Coordinator:
         resumed = upload.state is not State.ACTIVE
         return self._tasks.start(
             self._settler.complete(row, expected, resumed=resumed, latest=latest)
+        )
+
+    async def _claim(
+        self, upload: Upload, target: State, manifest: bytes | None = None
+    ) -> tuple[Upload | None, bool]:
+        token = upload.grant.write_token
+        return await self._sessions.claim(
+            upload.sid, target, self._lease, manifest, write_token=token
         )
 
     async def _settle_aborting(self, upload: Upload) -> Upload:

@@ -182,7 +182,9 @@ class Janitor:
         logger.info("upload %s: %s (%s)", upload.sid, outcome.state, reason)
 
     async def _claim(self, upload: Upload, target: State) -> Upload:
-        claimed, granted = await self._sessions.claim(upload.sid, target, self._lease)
+        claimed, granted = await self._sessions.claim(
+            upload.sid, target, self._lease, write_token=upload.grant.write_token
+        )
         if claimed is None or not granted:
             raise errors.UploadBusy(upload.sid)
         return claimed

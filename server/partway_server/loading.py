@@ -64,8 +64,9 @@ class Loader:
         """
         upload = await self._as_storage_shows(grant)
         due = self._clock.now() + self._settler.due(upload)
-        row, _ = await self._sessions.insert(upload, due)
-        return row
+        row, stored = await self._sessions.insert(upload, due)
+        # Another call may have stored one since, and not of this Upload.
+        return row if stored else await self.row(grant)
 
     async def _as_storage_shows(self, grant: Grant) -> Upload:
         try:
@@ -83,7 +84,9 @@ class Loader:
 
     async def _catch_up(self, row: Upload, grant: Grant) -> Upload:
         """The id proves that the Upload was opened; the row, put back from a copy, does not."""
-        claimed, granted = await self._sessions.claim(row.sid, State.INITIATING, self._lease)
+        claimed, granted = await self._sessions.claim(
+            row.sid, State.INITIATING, self._lease, write_token=grant.write_token
+        )
         if claimed is None or not granted:
             raise errors.UploadBusy(row.sid)
         active = claimed.activated(grant.multipart_id)

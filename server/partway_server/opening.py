@@ -124,7 +124,9 @@ class Opener:
                 # The janitor is removing it; after that the request is a new one.
                 raise errors.UploadBusy(row.sid)
             return row, Turn.LEAVE
-        claimed, granted = await self._sessions.claim(row.sid, State.INITIATING, self._lease)
+        claimed, granted = await self._sessions.claim(
+            row.sid, State.INITIATING, self._lease, write_token=row.grant.write_token
+        )
         if claimed is None or not granted:
             raise errors.UploadBusy(row.sid)
         return claimed, Turn.REOPEN
@@ -132,7 +134,7 @@ class Opener:
     async def open(self, upload: Upload, turn: Turn, metadata: Mapping[str, str]) -> Upload:
         """Take a claimed INITIATING Upload to ACTIVE. Raises UploadBusy, TryAgain."""
         try:
-            multipart_id = await self._multipart(upload.grant, turn, metadata)
+            multipart_id = await self._multipart(upload, turn, metadata)
         except (errors.StorageUnavailable, errors.StorageRefused):
             await self._sessions.renew(upload.sid, upload.epoch, timedelta())
             raise
@@ -141,14 +143,18 @@ class Opener:
             raise errors.UploadBusy(upload.sid)
         return active
 
-    async def _multipart(self, grant: Grant, turn: Turn, metadata: Mapping[str, str]) -> str:
+    async def _multipart(self, upload: Upload, turn: Turn, metadata: Mapping[str, str]) -> str:
         """S3's id of the upload. An attempt before this one may have created it: it is reused."""
+        grant = upload.grant
         if turn is Turn.REOPEN:
             found = await self._objects.list_multiparts(grant)
             for stray in found[1:]:
                 await self._objects.abort(grant.with_multipart(stray))
             if found:
                 return found[0]
+            # Past its lease the row may be gone, and nobody would know of what is created.
+            if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
+                raise errors.UploadBusy(upload.sid)
         return await self._objects.create(grant, metadata)
 
     def _new_upload(self, caller: Caller, wanted: Wanted) -> Upload:

@@ -109,10 +109,14 @@ class Settler:
                 await self._check(upload, stored, expected, latest=latest)
             except MultipartNotFound:
                 return await self._done_or_lost(upload, in_flight=not upload.grant.single)
-            except (errors.PartsMissing, errors.PartsMismatch):
-                if upload.grant.single and (done := await self.proven(upload.grant)):
-                    # Only a row that may be an old copy leaves it there: it may be acknowledged.
-                    await self._finish(upload.completed(done))
+            except (errors.PartsMissing, errors.PartsMismatch) as refusal:
+                missing = isinstance(refusal, errors.PartsMissing)
+                # Complete long ago, if the row was put back from a copy, and perhaps opened anew.
+                looked = missing or upload.grant.single
+                if looked and (found := await self.proven(upload.grant)):
+                    outcome = await self._finish(upload.completed(found))
+                    if missing:
+                        return outcome
                     raise errors.CompletedOtherwise(upload.sid) from None
                 await self._finish(upload.reopened())
                 raise
@@ -142,7 +146,9 @@ class Settler:
         stored = await self.proven(upload.grant)
         if stored is None:
             return None
-        row, granted = await self._sessions.claim(upload.sid, State.COMPLETING, self._lease)
+        row, granted = await self._sessions.claim(
+            upload.sid, State.COMPLETING, self._lease, write_token=upload.grant.write_token
+        )
         if row is not None and granted:
             return await self._finish(row.completed(stored))
         return replace(
@@ -354,7 +360,10 @@ class Settler:
             # Proven, and so never to be left beside a row that says otherwise: its burial would
             # remove the object. If somebody works on the row now, the answer waits for them.
             claimed, granted = await self._sessions.claim(
-                outcome.sid, State.COMPLETING, self._lease
+                outcome.sid,
+                State.COMPLETING,
+                self._lease,
+                write_token=outcome.grant.write_token,
             )
             if claimed is not None and granted and outcome.object is not None:
                 done = claimed.completed(outcome.object)

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from partway_server.sessions.base import AFTER_LEASE, Cursor, Sessions
@@ -173,6 +174,14 @@ class TestClaim:
         await sessions.insert(an_upload(manifest=b"old"), LATER)
         row, _ = await sessions.claim(an_upload().sid, State.COMPLETING, LEASE, b"new\x00")
         assert row is not None and row.manifest == b"new\x00"
+
+    async def test_finds_only_the_upload_with_the_write_token(self, sessions: Sessions) -> None:
+        upload, _ = await sessions.insert(an_upload(), LATER)
+        claim = partial(sessions.claim, upload.sid, State.COMPLETING, LEASE)
+        assert await claim(write_token="ab" * 16) == (None, False)
+        assert await sessions.get(upload.sid) == upload
+        row, claimed = await claim(write_token=upload.grant.write_token)
+        assert claimed and row is not None and row.state is State.COMPLETING
 
     async def test_without_a_manifest_leaves_the_old_one(self, sessions: Sessions) -> None:
         await sessions.insert(an_upload(manifest=b"old"), LATER)

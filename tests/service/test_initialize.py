@@ -302,6 +302,25 @@ async def test_of_several_strays_of_earlier_attempts_one_is_used(world: World) -
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
 
 
+async def test_a_repeat_that_is_held_up_past_its_lease_creates_nothing(world: World) -> None:
+    # The first attempt dies after its intent. A repeat takes over, lists what is open at the key,
+    # and is held up there until the janitor has forgotten the intent.
+    request_id, gate = a_request_id(), Gate()
+    world.objects.before("create", failing(RuntimeError("the worker dies here")))
+    await failure(initialize(world, request_id=request_id))
+    world.clock.advance(121)
+    world.objects.after("list_multiparts", gate)
+    repeat = asyncio.ensure_future(failure(initialize(world, request_id=request_id)))
+    await gate.reached.wait()
+    world.clock.advance(36)
+    (sid,) = await world.service.janitor.sweep()
+    assert await world.sessions.get(sid) is None
+    gate.open()
+    assert (await repeat).reason == "UPLOAD_BUSY"
+    # The one create is that of the worker that died.
+    assert world.objects.calls.count("create") == 1
+
+
 async def test_storage_that_is_down_at_first_does_no_harm(world: World) -> None:
     request_id = a_request_id()
     world.objects.before("create", failing(StorageUnavailable()))

@@ -3,7 +3,9 @@
 import asyncio
 import uuid
 from dataclasses import replace
+from typing import Any
 
+import grpc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
@@ -283,3 +285,58 @@ async def test_an_object_of_another_size_with_our_token_proves_nothing(world: Wo
     await world.lose_row(upload)
     assert await world.state(upload) == "ACTIVE"
     assert (await failure(world.complete(upload))).reason == "PARTS_MISMATCH"
+
+
+@pytest.mark.parametrize("held", ["claim", "insert"])
+@pytest.mark.parametrize("verb", ["complete", "abort"])
+@in_memory
+async def test_no_call_takes_the_upload_of_a_request_initialized_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch, held: str, verb: str
+) -> None:
+    # A call loads the row, or finds none and rebuilds it. Before it claims the row, or inserts it,
+    # Redis loses it, and Initialize is repeated: another Upload has the sid now.
+    request_id = str(uuid.uuid4())
+    upload = await world.initialize(TWO_PARTS, request_id=request_id)
+    await world.send(upload)
+    others: list[upload_pb2.Upload] = []
+    method = getattr(world.sessions, held)
+
+    async def late(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.undo()
+        if held == "claim":
+            await world.lose_row(upload)
+        others.append(await world.initialize(TWO_PARTS, request_id=request_id))
+        await world.send(others[0])
+        return await method(*arguments, **named)
+
+    if held == "insert":
+        await world.lose_row(upload)
+    monkeypatch.setattr(world.sessions, held, late)
+    call_it = world.complete if verb == "complete" else world.abort
+    try:
+        ended = await call_it(upload)
+    except grpc.aio.AioRpcError as error:
+        assert error.code() is grpc.StatusCode.ABORTED
+        ended = await call_it(upload)
+    assert await world.state(others[0]) == "ACTIVE"
+    assert await world.objects.head(world.grant(others[0])) is None
+    if verb == "complete":
+        assert ended.object.key == world.grant(upload).key
+    else:
+        assert ended.state == upload_pb2.UPLOAD_STATE_ABORTED
+    assert (await world.complete(others[0])).object.key == world.grant(others[0]).key
+
+
+@in_memory
+async def test_what_was_opened_anew_after_it_was_complete_is_still_complete(world: World) -> None:
+    # Complete makes the object; Redis is put back to a copy from before the Upload was open; the
+    # same Initialize comes again and opens a second multipart upload, which has no parts.
+    request_id = str(uuid.uuid4())
+    upload = await world.initialize(TWO_PARTS, request_id=request_id)
+    await world.send(upload)
+    done = await world.complete(upload)
+    await put_back(world, upload, State.INITIATING)
+    await world.initialize(TWO_PARTS, request_id=request_id)
+    again = await world.complete(upload)
+    assert again.object == done.object
+    assert again.state == upload_pb2.UPLOAD_STATE_COMPLETED

@@ -90,10 +90,10 @@ class Witness:
         return getattr(self._sessions, name)
 
     async def claim(
-        self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
+        self, sid: str, target: State, *args: Any, **named: Any
     ) -> tuple[Upload | None, bool]:
         before = await self._sessions.get(sid)
-        row, granted = await self._sessions.claim(sid, target, lease, manifest)
+        row, granted = await self._sessions.claim(sid, target, *args, **named)
         if before is not None and granted:
             self._seen[before.state, target] += 1
         return row, granted

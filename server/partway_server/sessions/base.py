@@ -52,14 +52,23 @@ class Sessions(Protocol):
         ...
 
     async def claim(
-        self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
+        self,
+        sid: str,
+        target: State,
+        lease: timedelta,
+        manifest: bytes | None = None,
+        *,
+        write_token: str = "",
     ) -> tuple[Upload | None, bool]:
         """Take the Upload into the leased state `target` if CLAIMS and the present lease allow.
 
+        With a `write_token`, only the Upload that has it. What was read before may be lost by now,
+        and the same request initialized anew: then another Upload has the sid.
+
         Raises its epoch as `Upload.claimed` does, and stores `manifest` unless it is None. The row
         is due AFTER_LEASE past the end of the lease. Returns the row that is there now (None:
-        there is none), and whether it was claimed. Among any number of callers at once, one
-        succeeds.
+        there is none, or another Upload's), and whether it was claimed. Among any number of
+        callers at once, one succeeds.
         """
         ...
 

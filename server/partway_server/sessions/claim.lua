@@ -1,12 +1,13 @@
 -- Takes an Upload into a leased state. Returns {1 if it was claimed, the row}.
 -- KEYS: row, due
 -- ARGV: now, mark, sid, target, lease, after_lease, manifest, states it may be claimed from,
---       leased states
+--       leased states, write token ('' for any)
 
 local now = time_ms(ARGV[1])
-local state, lease_until, epoch, mark =
-  unpack(redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'epoch', 'mark'))
-if not state then
+local state, lease_until, epoch, mark, grant =
+  unpack(redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'epoch', 'mark', 'grant'))
+-- The token stands in the packed grant as it is.
+if not state or not string.find(grant, ARGV[10], 1, true) then
   return {0, {}}
 end
 if mark == ARGV[2] then

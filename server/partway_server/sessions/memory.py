@@ -39,10 +39,18 @@ class MemorySessions:
         return True
 
     async def claim(
-        self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
+        self,
+        sid: str,
+        target: State,
+        lease: timedelta,
+        manifest: bytes | None = None,
+        *,
+        write_token: str = "",
     ) -> tuple[Upload | None, bool]:
         row = self._rows.get(sid)
-        if row is None or target not in CLAIMS or not row.may_claim(target, self._clock.now()):
+        if row is None or write_token not in ("", row.grant.write_token):
+            return None, False
+        if target not in CLAIMS or not row.may_claim(target, self._clock.now()):
             return row, False
         now = self._clock.now()
         until = now + lease

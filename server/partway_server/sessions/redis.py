@@ -121,7 +121,13 @@ class RedisSessions:
         return upload.epoch >= since
 
     async def claim(
-        self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
+        self,
+        sid: str,
+        target: State,
+        lease: timedelta,
+        manifest: bytes | None = None,
+        *,
+        write_token: str = "",
     ) -> tuple[Upload | None, bool]:
         claimed, row = await self._run(
             "claim",
@@ -134,6 +140,7 @@ class RedisSessions:
             b"" if manifest is None else b"=" + manifest,
             rows.words(CLAIMS.get(target, ())),
             rows.words(LEASED),
+            bytes.fromhex(write_token),
         )
         return _upload(row) if row else None, bool(claimed)
 
