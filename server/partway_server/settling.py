@@ -330,14 +330,9 @@ class Settler:
         raise errors.UploadNotActive(upload.sid, State.ABORTED, AbortReason.LOST)
 
     async def _discard(self, grant: Grant) -> None:
-        """Abort what storage has under the grant; without a multipart_id, all at its key."""
-        if grant.single:
-            return
-        if grant.multipart_id:
+        """Abort what storage has under the grant."""
+        if not grant.single:
             await self._objects.abort(grant)
-            return
-        for multipart_id in await self._objects.list_multiparts(grant):
-            await self._objects.abort(grant.with_multipart(multipart_id))
 
     async def _in_use(self, grant: Grant, found: Sequence[str]) -> str:
         """The one that parts were sent to, or else the first."""

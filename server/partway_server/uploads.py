@@ -39,9 +39,7 @@ CLAIMS: Mapping[State, frozenset[State]] = {
     State.INITIATING: frozenset({State.INITIATING}),
     # From ABORTED only after the object was seen: a late proof wins over a tombstone.
     State.COMPLETING: frozenset({State.ACTIVE, State.COMPLETING, State.ABORTED}),
-    State.ABORTING: frozenset(
-        {State.INITIATING, State.ACTIVE, State.COMPLETING, State.ABORTING, State.ABORTED}
-    ),
+    State.ABORTING: frozenset({State.ACTIVE, State.COMPLETING, State.ABORTING, State.ABORTED}),
 }
 """Into a leased state: from which states. A leased state yields only once its lease is over."""
 

@@ -335,7 +335,6 @@ async def test_nothing_at_another_key_is_touched(world: World) -> None:
         stranger.with_multipart(await world.objects.create(stranger, {}))
         for stranger in (longer, shorter)
     ]
-    await put_back(world, expiring, State.INITIATING)
     await world.sessions.claim(grant.sid, State.ABORTING, LEASE)
     await sweep(world, 5 * LEASE.total_seconds())
     assert await row_state(world, expiring) == "ABORTED"

@@ -47,8 +47,8 @@ class UploadState(_UploadState, metaclass=_UploadStateEnumTypeWrapper):
     """The life of an Upload.
 
         INITIATING --> ACTIVE --> COMPLETING --> COMPLETED
-             |           |
-             +-----------+------> ABORTING ----> ABORTED
+                         |
+                         +------> ABORTING ----> ABORTED
     """
 
 UPLOAD_STATE_UNSPECIFIED: UploadState.ValueType  # 0
