@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AGAINST ?= .git\#branch=main
+SECONDS ?= 60
+SEED ?= 7
 
 .DEFAULT_GOAL := help
 
@@ -27,6 +29,9 @@ test: $(READY) ## Run all tests, against the memory twins, a real Redis and a re
 
 test-fast: $(READY) ## Run the tests that need no real backend.
 	$(BIN)/python -m pytest -m "not redis and not s3"
+
+chaos: $(READY) ## Upload for SECONDS while services and Redis are killed as SEED says, then audit.
+	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED)
 
 dev: $(READY) ## Run the embedded stack until Ctrl-C.
 	@$(BIN)/partway-server dev --port 50051
@@ -80,4 +85,4 @@ image: ## Build the container image.
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test test-fast dev check format breaking generate stubs lock bench-presign bench-stream bench-put image clean
+.PHONY: help setup demo test test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put image clean

@@ -40,6 +40,9 @@ from partway_server.tasks import Tasks
 BACKEND = "default"
 """The name of the one backend in upload_ids."""
 
+Over = Callable[[Sessions, Objects], tuple[Sessions, Objects]]
+"""Puts something around the two open stores, such as what counts their calls."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -141,21 +144,26 @@ async def run(
     stop: asyncio.Event,
     started: Callable[[int], None] | None = None,
     share_port: bool = False,
+    over: Over | None = None,
+    clock: Clock | None = None,
 ) -> None:
     """Serve until `stop` is set, then drain; `started` is told the port.
 
-    With `share_port`, other processes may listen on the same one.
+    With `share_port`, other processes may listen on the same one. `over` is put around the stores
+    once they were checked. A `clock` stands in for the machine's and for that of Redis.
 
     Raises StartError.
     """
     policies = _policies(settings)
-    async with _stores(settings, policies) as (sessions, objects):
+    async with _stores(settings, policies, clock) as (sessions, objects):
+        if over is not None:
+            sessions, objects = over(sessions, objects)
         service = build(
             settings,
             policies=policies,
             sessions=sessions,
             objects=objects,
-            clock=SystemClock(),
+            clock=clock or SystemClock(),
             share_port=share_port,
         )
         try:
@@ -193,11 +201,11 @@ async def finish(
 
 @contextlib.asynccontextmanager
 async def _stores(
-    settings: Settings, policies: Mapping[str, Policy]
+    settings: Settings, policies: Mapping[str, Policy], clock: Clock | None
 ) -> AsyncIterator[tuple[Sessions, Objects]]:
     """Both stores, open and checked."""
     async with contextlib.AsyncExitStack() as opened:
-        sessions = _sessions(settings)
+        sessions = _sessions(settings, clock)
         opened.push_async_callback(sessions.aclose)
         objects = await _objects(settings)
         opened.push_async_callback(objects.aclose)
@@ -205,9 +213,9 @@ async def _stores(
         yield sessions, objects
 
 
-def _sessions(settings: Settings) -> Sessions:
+def _sessions(settings: Settings, clock: Clock | None) -> Sessions:
     try:
-        return RedisSessions(connect(settings.redis_url))
+        return RedisSessions(connect(settings.redis_url), clock=clock)
     except ValueError as error:
         # Its text may hold a piece of the URL, and so of the password.
         raise StartError("PARTWAY_REDIS_URL is not a URL that Redis clients understand") from error

@@ -1,0 +1,1 @@
+"""Uploads while all under them is killed, and an audit of what was promised: `make chaos`."""
