@@ -1,14 +1,18 @@
 """What must be true of every upload, whatever was done to the services and to Redis.
 
 Storage is the truth. What was answered is held against what storage holds at the end, against
-what it held at that moment, and against what was answered before. Two things are excused, and
-counted apart, because Redis had forgotten the Upload: parts that nobody comes back for, and an
-object that arrived after an acknowledged abort.
+what it held at that moment, and against what was answered before.
+
+Three things are excused, and counted apart. Two, because Redis had forgotten the Upload: parts that
+nobody comes back for, and an object that arrived after an acknowledged abort. And the empty object
+of a service that was killed while it tried storage out, before it served.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from partway_server.objects.s3_check import PROBE_PREFIX
 
 from tests.chaos.audit import Found, Holdings
 from tests.chaos.ledger import (
@@ -39,7 +43,7 @@ _SLACK = 0.5
 
 
 class Kind(StrEnum):
-    """What is wrong; the last two are excused."""
+    """What is wrong; the last three are excused."""
 
     LOST = "acknowledged_lost"
     CORRUPTED = "corrupted"
@@ -48,9 +52,10 @@ class Kind(StrEnum):
     UNFINISHED = "unfinished"
     FORGOTTEN = "orphans_redis_forgot"
     RESURRECTED = "late_objects_redis_forgot"
+    PROBE = "start_probes_left"
 
 
-EXCUSED = (Kind.FORGOTTEN, Kind.RESURRECTED)
+EXCUSED = (Kind.FORGOTTEN, Kind.RESURRECTED, Kind.PROBE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,8 @@ def _of_strangers(ledger: Ledger, holdings: Holdings) -> list[Violation]:
         violations.append(Violation(kind, f"an unfinished multipart upload at {key}", story))
     for key in holdings.objects.keys() - known:
         story = by_name.get(key.rpartition("/")[2])
-        violations.append(Violation(Kind.ORPHAN, f"an object that nobody knows at {key}", story))
+        kind = Kind.PROBE if key.startswith(PROBE_PREFIX) else Kind.ORPHAN
+        violations.append(Violation(kind, f"an object that nobody knows at {key}", story))
     return violations
 
 
