@@ -142,7 +142,7 @@ def _etags(story: Story, found: Found | None) -> Iterator[str]:
     told = {answer.etag for answer in story.said(COMPLETED) if answer.etag}
     if len(told) > 1:
         yield "two answers name different entity tags"
-    if found is not None and told and told != {found.etag}:
+    elif found is not None and told and told != {found.etag}:
         yield "storage has another entity tag than the answers"
 
 
