@@ -84,13 +84,16 @@ async def by_command(ask: Ask, partway: Partway, killed: Callable[[], None]) -> 
         began = time.monotonic()
         process = await partway.start(*arguments, "--json", before=die_with_parent(signal.SIGKILL))
         running = asyncio.ensure_future(process.communicate())
-        if kills and not await _within(running, ask.planned.chance.uniform(0.3, 1.5)):
-            kills -= 1
-            killed()
-            process.kill()
-        elif not await _within(running, _RUN_SECONDS):
-            process.kill()
-        output, _ = await running
+        try:
+            if kills and not await _within(running, ask.planned.chance.uniform(0.3, 1.5)):
+                kills -= 1
+                killed()
+            else:
+                await _within(running, _RUN_SECONDS)
+        finally:
+            if not running.done():
+                process.kill()
+            output, _ = await running
         lines = [json.loads(line) for line in output.splitlines()]
         if process.returncode == 0 and lines:
             done = lines[0]
