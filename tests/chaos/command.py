@@ -109,7 +109,7 @@ def _arguments() -> argparse.Namespace:
         "--seconds": (60.0, "for how long uploads begin and harm is done; the rest comes on top"),
         "--seed": ("7", "what decides the uploads and the schedule of harm"),
         "--services": (3, "how many service processes, each at its own port"),
-        "--lanes": (10, "how many uploads at a time"),
+        "--lanes": (16, "how many uploads at a time"),
         "--patience": (120.0, "how many seconds a caller goes on asking before it gives up"),
         "--flush-every": (60.0, "Redis is emptied every so many seconds on average; 0: never"),
     }
