@@ -19,8 +19,10 @@ from pathlib import Path
 from partway_server.clock import Clock, SystemClock
 from partway_server.coordinator import Coordinator
 from partway_server.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
-from partway_server.janitor import Janitor
+from partway_server.findings import Report
+from partway_server.janitor import BATCH, Janitor
 from partway_server.loading import Loader
+from partway_server.marks import Marks
 from partway_server.objects.base import Objects
 from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.s3 import S3Objects
@@ -35,6 +37,7 @@ from partway_server.sessions.base import Sessions
 from partway_server.sessions.redis import RedisSessions, connect
 from partway_server.settings import Settings
 from partway_server.settling import LONGEST_PUT, Settler, Sleep
+from partway_server.sweeping import Sweeper
 from partway_server.tasks import Tasks
 
 BACKEND = "default"
@@ -56,6 +59,7 @@ class Service:
 
     server: RpcServer
     janitor: Janitor
+    sweeper: Sweeper
     tasks: Tasks
 
 
@@ -75,6 +79,7 @@ def build(
     lease = timedelta(seconds=settings.lease_seconds)
     longest_url = timedelta(seconds=max(p.max_url_seconds for p in policies.values()))
     sealer = Sealer(settings.sealing_key_bytes())
+    marks = Marks(settings.sealing_key_bytes())
     settler = Settler(
         sessions=sessions,
         objects=objects,
@@ -86,6 +91,7 @@ def build(
     opener = Opener(
         backend=BACKEND,
         policies=policies,
+        marks=marks,
         sessions=sessions,
         objects=objects,
         clock=clock,
@@ -129,13 +135,21 @@ def build(
     )
     janitor = Janitor(
         sessions=sessions,
-        objects=objects,
         settler=settler,
         tasks=tasks,
         clock=clock,
         lease=lease,
     )
-    return Service(server, janitor, tasks)
+    sweeper = Sweeper(
+        policies=policies,
+        marks=marks,
+        sessions=sessions,
+        objects=objects,
+        clock=clock,
+        random_bytes=random_bytes,
+        grace=timedelta(seconds=settings.sweep_grace_seconds),
+    )
+    return Service(server, janitor, sweeper, tasks)
 
 
 async def run(
@@ -155,7 +169,9 @@ async def run(
     Raises StartError.
     """
     policies = _policies(settings)
-    async with _stores(settings, policies, clock) as (sessions, objects):
+    async with _stores(settings, clock) as (sessions, objects):
+        await _check_sessions(sessions)
+        await _check_buckets(objects, policies)
         if over is not None:
             sessions, objects = over(sessions, objects)
         service = build(
@@ -177,15 +193,19 @@ async def run(
         logger.info("serving on %s:%d", settings.host, port)
         if started is not None:
             started(port)
-        janitor = asyncio.create_task(service.janitor.run(settings.janitor_seconds, stop))
+        tidying = [
+            asyncio.create_task(service.janitor.run(settings.janitor_seconds, stop)),
+            asyncio.create_task(service.sweeper.run(settings.sweep_seconds, stop)),
+        ]
         try:
             await stop.wait()
             logger.info("draining")
             await service.server.leave()
             await asyncio.sleep(settings.drain_seconds)
         finally:
-            janitor.cancel()
-            await asyncio.wait({janitor})
+            for task in tidying:
+                task.cancel()
+            await asyncio.wait(tidying)
             await finish(service, settings.grace_seconds)
     logger.info("stopped")
 
@@ -199,17 +219,44 @@ async def finish(
     await service.tasks.drain(max(0.0, end - now()))
 
 
+async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
+    """Once what the janitor and the sweeper of a service do all the time; each thing is reported.
+
+    With `dry_run` nothing is changed, and buckets are not probed. Raises StartError, or
+    SessionsUnavailable when Redis goes away in the middle.
+    """
+    policies = _policies(settings)
+    async with _stores(settings) as (sessions, objects):
+        await _check_sessions(sessions)
+        service = build(
+            settings, policies=policies, sessions=sessions, objects=objects, clock=SystemClock()
+        )
+        try:
+            await tidy(service, report=report, dry_run=dry_run)
+        finally:
+            await service.tasks.drain(settings.grace_seconds)
+
+
+async def tidy(service: Service, *, report: Report, dry_run: bool) -> None:
+    """One pass over what is due and over storage."""
+    if dry_run:
+        await service.janitor.foresee(report)
+    else:
+        while len(await service.janitor.sweep(report)) == BATCH:
+            pass
+    await service.sweeper.sweep(report, dry_run=dry_run)
+
+
 @contextlib.asynccontextmanager
 async def _stores(
-    settings: Settings, policies: Mapping[str, Policy], clock: Clock | None
+    settings: Settings, clock: Clock | None = None
 ) -> AsyncIterator[tuple[Sessions, Objects]]:
-    """Both stores, open and checked."""
+    """Both stores, open."""
     async with contextlib.AsyncExitStack() as opened:
         sessions = _sessions(settings, clock)
         opened.push_async_callback(sessions.aclose)
         objects = await _objects(settings)
         opened.push_async_callback(objects.aclose)
-        await _check(sessions, objects, policies)
         yield sessions, objects
 
 
@@ -238,13 +285,16 @@ async def _objects(settings: Settings) -> Objects:
         raise StartError(f"storage cannot be used: {error}; check PARTWAY_S3_REGION") from error
 
 
-async def _check(sessions: Sessions, objects: Objects, policies: Mapping[str, Policy]) -> None:
+async def _check_sessions(sessions: Sessions) -> None:
     try:
         await sessions.check()
     except ValueError as error:
         raise StartError(str(error)) from error
     except SessionsUnavailable as error:
         raise StartError("Redis does not answer; check PARTWAY_REDIS_URL") from error
+
+
+async def _check_buckets(objects: Objects, policies: Mapping[str, Policy]) -> None:
     for bucket in sorted({policy.bucket for policy in policies.values()}):
         try:
             await objects.check(bucket)

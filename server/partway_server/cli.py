@@ -128,6 +128,82 @@ async def _until_signal(settings: Settings, *, share_port: bool) -> None:
     await app.run(settings, stop=stop, share_port=share_port)
 
 
+@main.command()
+@_flags
+@click.option("--only", type=click.Choice(["storage", "redis"]), help="Look at nothing else.")
+@click.option("--fix", is_flag=True, help="Set the bucket's CORS and lifecycle rules, if need be.")
+@click.option(
+    "--cors-origin",
+    default="*",
+    metavar="ORIGIN",
+    help="Where the web pages that upload are, such as https://app.example; without it, anywhere.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+def doctor(only: str | None, fix: bool, cors_origin: str, as_json: bool, **given: Any) -> None:
+    """Try storage and Redis for real, and say what is good, what is not, and how to mend it.
+
+    Takes the settings of serve. What it makes in the bucket, below partway-probe/, it removes.
+    Exit code 0 if nothing is bad, 1 if something is, 2 if the settings cannot be used.
+
+    \b
+    Before the first start, with pages at app.example that upload:
+      partway-server doctor --fix --cors-origin https://app.example
+
+    \b
+    In a script, the names of what is bad:
+      partway-server doctor --json | jq -r '.findings[] | select(.status == "bad").name'
+    """
+    try:
+        settings = Settings.load(os.environ, given, backends=KNOWN)
+    except SettingsError as error:
+        _fail(2, *error.problems)
+    # Imported late: the AWS SDK takes its time.
+    from partway_server.doctor.command import run
+    from partway_server.doctor.run import Wanted
+
+    sys.exit(run(settings, Wanted(only or "", fix, cors_origin), json_output=as_json))
+
+
+@main.command()
+@_flags
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object at the end.")
+def sweep(dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Look once through Redis and storage for what was left behind, and end it.
+
+    A running service does this by itself. The settings are those of serve, and the sealing keys
+    must be the same: what an upload left in storage is known by them, and nothing else is touched.
+    It may run beside the service. One line is printed for each thing, and then a count: uploads
+    that are due, and unfinished multipart uploads in storage with their age. The exit code is 0 if
+    all was done, and 1 if not, such as when storage or Redis does not answer.
+
+    \b
+    See first what is there, and why it would stay or go:
+      partway-server sweep --dry-run
+      multipart    8d  uploads/default/2026/03/01/9f...  would be aborted: it has no row, ...
+      1 looked at: 1 would be aborted; nothing was changed
+
+    \b
+    Count what is left, for a check:
+      partway-server sweep --dry-run --json | jq .counts
+    """
+    try:
+        settings = Settings.load(os.environ, given, backends=KNOWN)
+    except SettingsError as error:
+        _fail(2, *error.problems)
+    # Each thing has its line already; what failed is in it, and in a warning.
+    level = "warning" if settings.log_level == "info" else settings.log_level
+    configure_logging(level=level, as_json=settings.json_logs)
+    from partway_server import app, sweep_command
+
+    try:
+        done = sweep_command.run(settings, dry_run=dry_run, as_json=as_json)
+    except app.StartError as error:
+        _fail(1, str(error))
+    if not done:
+        _fail(1, "not all of it could be done: see the lines that say failed")
+
+
 @main.command("settings")
 @click.option("--json", "as_json", is_flag=True, help="As a JSON array.")
 def show_settings(as_json: bool) -> None:

@@ -126,7 +126,7 @@ class Coordinator:
         """
         upload, turn = await self._opener.claim(caller, wanted)
         if turn is Turn.LEAVE:
-            return upload
+            return await self._latest(upload)
         return await self._tasks.finish(self._opener.open(upload, turn, wanted.metadata))
 
     async def presign(self, caller: Caller, upload_id: str, selection: Selection) -> Presigned:
@@ -223,7 +223,7 @@ class Coordinator:
 
         Raises UploadNotFound.
         """
-        upload = await self._loader.load(caller, upload_id)
+        upload = await self._latest(await self._loader.load(caller, upload_id))
         if not progress:
             return upload, None
         plan = upload.grant.plan
@@ -257,6 +257,19 @@ class Coordinator:
             caller, state=state, fingerprint=fingerprint, before=before, limit=limit
         )
         return [u for u in page if u.grant.opened], following
+
+    async def _latest(self, upload: Upload) -> Upload:
+        """The Upload as its row says, or as storage does if the row may be an old copy."""
+        if upload.state is State.COMPLETED or await self._sessions.vouches(upload):
+            return upload
+        if done := await self._settler.acknowledge(upload):
+            return done
+        if upload.state is State.ACTIVE:
+            try:
+                await self._stored(upload, limit=1)
+            except UploadNotActive:
+                return await self._loader.row(upload.grant)
+        return upload
 
     def _active(self, upload: Upload) -> Upload:
         if upload.state is not State.ACTIVE:

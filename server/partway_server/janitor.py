@@ -1,19 +1,19 @@
-"""What was left behind.
+"""What was left behind, as the rows tell it.
 
 Every replica runs one; there is no leader. The session store hands each due Upload to one of them,
 and every change goes through the same claims as a caller's, so that two janitors, or a janitor and
 a caller, never work on one Upload at once. Deadlines are read from the clock; a store's own expiry
-decides nothing.
+decides nothing. What is left in storage without a row is the affair of `sweeping`.
 """
 
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from partway_server import errors
 from partway_server.clock import Clock
-from partway_server.objects.base import MultipartNotFound, Objects
+from partway_server.findings import Action, Finding, Kind, Report, unheard
 from partway_server.opening import OPENING_LEASES
 from partway_server.sessions.base import Sessions
 from partway_server.settling import Settler
@@ -22,11 +22,39 @@ from partway_server.uploads import AbortReason, State, Upload
 
 BATCH = 100
 
+GIVE_UP = timedelta(days=1)
+"""How long past its deadline an Upload is kept that storage refuses to complete."""
+
 _AGAIN = timedelta(minutes=5)
 _LANES = 4
+_MOST_FORESEEN = 10_000
 _PATIENCE_SECONDS = 60
 
 logger = logging.getLogger(__name__)
+
+
+def next_step(upload: Upload, now: datetime, lease: timedelta) -> tuple[Action, str]:
+    """What is to be done about an Upload that is due, and why."""
+    expired = upload.grant.expire_time <= now
+    match upload.state:
+        case State.COMPLETED:
+            return Action.FORGET, "it is complete, and storage can answer for it"
+        case State.COMPLETING:
+            return Action.COMPLETE, "its completion was left in the middle"
+        case State.INITIATING if now < upload.grant.create_time + OPENING_LEASES * lease:
+            return Action.LEAVE, "its caller may yet repeat the Initialize that was broken off"
+        case State.INITIATING:
+            return Action.OPEN, "its Initialize was broken off: what it created is kept"
+        case State.ABORTED:
+            return Action.BURY, "it is aborted, and no transfer to it can still be under way"
+        case State.ABORTING if upload.abort_reason is not None:
+            return Action.BURY, "it is aborted, and its burial was left in the middle"
+        case State.ABORTING:
+            return Action.ABORT, "its abort was left in the middle"
+        case State.ACTIVE:
+            if expired:
+                return Action.ABORT, "its deadline is past"
+            return Action.LEAVE, "its deadline is still to come"
 
 
 class Janitor:
@@ -36,14 +64,12 @@ class Janitor:
         self,
         *,
         sessions: Sessions,
-        objects: Objects,
         settler: Settler,
         tasks: Tasks,
         clock: Clock,
         lease: timedelta,
     ) -> None:
         self._sessions = sessions
-        self._objects = objects
         self._settler = settler
         self._tasks = tasks
         self._clock = clock
@@ -68,87 +94,104 @@ class Janitor:
             except TimeoutError:
                 continue
 
-    async def sweep(self) -> Sequence[str]:
-        """Deal with at most 100 due Uploads, four at a time; returns their sids."""
+    async def sweep(self, report: Report = unheard) -> Sequence[str]:
+        """Deal with at most 100 due Uploads, four at a time; returns their sids.
+
+        One that takes long is reported when it is done, which may be after this returns.
+        """
         due = await self._sessions.take_due(BATCH, _AGAIN)
         left = iter(due)
-        await asyncio.gather(*(self._lane(left) for _ in range(_LANES)))
+        await asyncio.gather(*(self._lane(left, report) for _ in range(_LANES)))
         return due
 
-    async def _lane(self, left: Iterator[str]) -> None:
+    async def foresee(self, report: Report) -> None:
+        """Report what a sweep would do about the Uploads that are due, and do nothing."""
+        for sid in await self._sessions.peek_due(_MOST_FORESEEN):
+            if (upload := await self._sessions.get(sid)) is not None:
+                report(_finding(upload, *next_step(upload, self._clock.now(), self._lease)))
+
+    async def _lane(self, left: Iterator[str], report: Report) -> None:
         for sid in left:
             # A Complete may take minutes: the lane goes on, and so does the Complete.
-            await asyncio.wait({self._tasks.start(self._attempt(sid))}, timeout=_PATIENCE_SECONDS)
+            work = self._tasks.start(self._attempt(sid, report))
+            await asyncio.wait({work}, timeout=_PATIENCE_SECONDS)
 
-    async def _attempt(self, sid: str) -> None:
+    async def _attempt(self, sid: str, report: Report) -> None:
         try:
-            await self._tend(sid)
-        except errors.UploadError as error:
-            # It comes up again in five minutes, or with the due time of its new state.
+            upload = await self._sessions.get(sid)
+        except errors.SessionsUnavailable as error:
+            # It comes up again in five minutes, as does whatever fails below.
             logger.info("upload %s: %s", sid, error)
-        except Exception:
-            logger.exception("upload %s: the janitor failed", sid)
-
-    async def _tend(self, sid: str) -> None:
-        upload = await self._sessions.get(sid)
+            return
         if upload is None:
             return
-        if upload.state is State.COMPLETED:
-            await self._settler.discard_strays(upload.grant)
-            await self._sessions.remove(sid, upload.epoch)
-        elif upload.state is State.COMPLETING:
-            await self._complete(sid)
-        elif not upload.grant.opened:
-            await self._remove_unopened(upload)
-        elif upload.state is State.ABORTED or upload.abort_reason is not None:
-            # ABORTING with a reason is a burial that was broken off.
-            if claimed := await self._claim(sid, State.ABORTING):
-                await self._settler.bury(claimed)
-        else:
-            await self._abort(upload)
+        action, reason = next_step(upload, self._clock.now(), self._lease)
+        failed = ""
+        try:
+            await self._act(upload, action)
+        except (errors.TryAgain, errors.StorageRefused) as error:
+            logger.info("upload %s: %s", sid, error)
+            failed = str(error)
+        except errors.UploadError as error:
+            # That is how it ended, and its row says so.
+            logger.info("upload %s: %s", sid, error)
+            reason += f"; {error}"
+        except Exception:
+            logger.exception("upload %s: the janitor failed", sid)
+            failed = "an unforeseen error: see the log"
+        done = not failed and action is not Action.LEAVE
+        report(_finding(upload, action, reason, done=done, error=failed))
 
-    async def _complete(self, sid: str) -> None:
-        if claimed := await self._claim(sid, State.COMPLETING):
+    async def _act(self, upload: Upload, action: Action) -> None:
+        match action:
+            case Action.FORGET:
+                await self._settler.discard_strays(upload.grant)
+                await self._sessions.remove(upload.sid, upload.epoch)
+            case Action.COMPLETE:
+                await self._complete(upload)
+            case Action.OPEN:
+                opened = await self._settler.take_up(await self._claim(upload, State.INITIATING))
+                fate = "is kept until its deadline" if opened else "is forgotten"
+                logger.info("upload %s: was left half open, and %s", upload.sid, fate)
+            case Action.BURY:
+                await self._settler.bury(await self._claim(upload, State.ABORTING))
+            case Action.ABORT:
+                expired = upload.grant.expire_time <= self._clock.now()
+                await self._abort(upload, AbortReason.EXPIRED if expired else AbortReason.REQUESTED)
+            case Action.LEAVE:
+                pass
+
+    async def _complete(self, upload: Upload) -> None:
+        claimed = await self._claim(upload, State.COMPLETING)
+        try:
             if claimed.manifest:
                 # Only its caller knows the parts it named, and is to ask for it again.
                 await self._settler.settle(claimed)
             else:
                 await self._settler.complete(claimed, resumed=True)
+        except (errors.StorageRefused, errors.StorageUnavailable):
+            if self._clock.now() < upload.grant.expire_time + GIVE_UP:
+                raise
+            # Storage has refused it, or not said what became of it, for a day and longer than
+            # anybody was promised. The claim was given up with the failure. If the request is
+            # still at work, storage decides between it and the abort, and HEAD tells.
+            await self._abort(upload, AbortReason.EXPIRED)
 
-    async def _abort(self, upload: Upload) -> None:
-        expired = upload.grant.expire_time <= self._clock.now()
-        if upload.state is State.ACTIVE and not expired:
-            return
-        if claimed := await self._claim(upload.sid, State.ABORTING):
-            reason = AbortReason.EXPIRED if expired else AbortReason.REQUESTED
-            outcome = await self._settler.abort(claimed, reason)
-            logger.info("upload %s: %s (%s)", upload.sid, outcome.state, reason)
+    async def _abort(self, upload: Upload, reason: AbortReason) -> None:
+        outcome = await self._settler.abort(await self._claim(upload, State.ABORTING), reason)
+        logger.info("upload %s: %s (%s)", upload.sid, outcome.state, reason)
 
-    async def _remove_unopened(self, upload: Upload) -> None:
-        """Nobody has its id, so nothing is to be remembered of it."""
-        left_to_caller = upload.grant.create_time + OPENING_LEASES * self._lease
-        if self._clock.now() < left_to_caller or await self._handed_out(upload):
-            return
-        if claimed := await self._claim(upload.sid, State.ABORTING):
-            await self._settler.forget_unopened(claimed)
-            logger.info("upload %s: was never opened, and is forgotten", upload.sid)
+    async def _claim(self, upload: Upload, target: State) -> Upload:
+        claimed, granted = await self._sessions.claim(upload.sid, target, self._lease)
+        if claimed is None or not granted:
+            raise errors.UploadBusy(upload.sid)
+        return claimed
 
-    async def _claim(self, sid: str, target: State) -> Upload | None:
-        claimed, granted = await self._sessions.claim(sid, target, self._lease)
-        return claimed if granted else None
 
-    async def _handed_out(self, upload: Upload) -> bool:
-        """Whether an Upload that the row calls INITIATING has parts.
-
-        Then its id was handed out, and the row is an old copy that a caller's next call mends.
-        """
-        if upload.grant.expire_time <= self._clock.now():
-            return False
-        for multipart_id in await self._objects.list_multiparts(upload.grant):
-            try:
-                found = upload.grant.with_multipart(multipart_id)
-                if await self._objects.list_parts(found, limit=1):
-                    return True
-            except MultipartNotFound:
-                continue
-        return False
+def _finding(
+    upload: Upload, action: Action, reason: str, *, done: bool = False, error: str = ""
+) -> Finding:
+    grant = upload.grant
+    return Finding(
+        Kind.UPLOAD, grant.bucket, grant.key, grant.create_time, action, reason, done, error
+    )

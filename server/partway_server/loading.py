@@ -10,7 +10,7 @@ from partway_server.parts import as_planned
 from partway_server.sealing import Sealer
 from partway_server.sessions.base import Sessions
 from partway_server.settling import Settler
-from partway_server.uploads import AbortReason, Caller, Grant, State, Upload
+from partway_server.uploads import AbortReason, Caller, Grant, State, Upload, sid_of_key
 
 
 class Loader:
@@ -49,8 +49,9 @@ class Loader:
             return await self._rebuild(grant)
         if row.grant.write_token != grant.write_token:
             # Redis lost the first row, and the same request was initialized anew: two Uploads with
-            # one sid. They have keys of their own; the older goes on in a row of its own, too.
-            return await self.row(replace(grant, sid=grant.write_token))
+            # one sid. They have keys of their own; the older goes on in a row of its own, too. Its
+            # sid comes from the key alone, which is all that whoever lists storage knows.
+            return await self.row(replace(grant, sid=sid_of_key(grant.bucket, grant.key)))
         if row.state is State.INITIATING:
             return await self._catch_up(row, grant)
         return row

@@ -1,7 +1,8 @@
 """How an Upload begins: from what a caller wants to an open multipart upload in storage.
 
 The row is written before the multipart upload is created, and the key is derived from the sid, so
-that an upload whose id was never handed out can still be found by listing exactly that key.
+that an upload whose id was never handed out can still be found by listing exactly that key. The key
+also carries a mark, by which it can be told for ours without the row.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import msgpack
 from partway_server import errors
 from partway_server.clock import Clock
 from partway_server.errors import InvalidRequest, Violation
+from partway_server.marks import Marks
 from partway_server.objects.base import Objects
 from partway_server.plan import Plan, make_plan
 from partway_server.policy import Policy
@@ -72,6 +74,7 @@ class Opener:
         *,
         backend: str,
         policies: Mapping[str, Policy],
+        marks: Marks,
         sessions: Sessions,
         objects: Objects,
         clock: Clock,
@@ -80,6 +83,7 @@ class Opener:
     ) -> None:
         self._backend = backend
         self._policies = policies
+        self._marks = marks
         self._sessions = sessions
         self._objects = objects
         self._clock = clock
@@ -149,6 +153,14 @@ class Opener:
         )
         if single:
             plan = Plan(wanted.size_bytes, max(plan.part_size_bytes, wanted.size_bytes))
+        expire_time = now + timedelta(seconds=policy.upload_seconds)
+        marked = self._marks.marked(
+            sid,
+            write_token=write_token,
+            expire_time=expire_time,
+            bucket=policy.bucket,
+            key=policy.key(caller, sid, wanted.file_name, now),
+        )
         grant = Grant(
             sid=sid,
             caller=caller,
@@ -156,14 +168,14 @@ class Opener:
             backend=self._backend,
             bucket=policy.bucket,
             # If Redis forgets the Upload, its sid may come again. Its key may not.
-            key=policy.key(caller, f"{sid}-{write_token[:8]}", wanted.file_name, now),
+            key=policy.key(caller, marked, wanted.file_name, now),
             single=single,
             plan=plan,
             content_type=wanted.content_type,
             checksum=wanted.checksum,
             write_token=write_token,
             create_time=now,
-            expire_time=now + timedelta(seconds=policy.upload_seconds),
+            expire_time=expire_time,
             metadata=wanted.metadata if single else {},
         )
         return Upload(

@@ -11,6 +11,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Self
 
+from partway_server.marks import SEGMENT_CHARS
 from partway_server.plan import GIB, MIB
 from partway_server.uploads import Caller
 
@@ -31,7 +32,7 @@ _LONGEST = {
     "tenant": "t" * 64,
     "subject": "s" * MAX_NAME_BYTES,
     "date": "yyyy/mm/dd",
-    "sid": "0" * 32,
+    "sid": "0" * SEGMENT_CHARS,
     "name": "n" * MAX_NAME_BYTES,
 }
 _KEY_FIELDS = frozenset(_LONGEST)
@@ -95,6 +96,16 @@ class Policy:
         """Whether the media type, without its parameters, matches one of `content_types`."""
         bare = content_type.partition(";")[0].strip().lower()
         return any(fnmatchcase(bare, pattern.lower()) for pattern in self.content_types)
+
+    @property
+    def key_prefix(self) -> str:
+        """What all keys begin with: the template up to its first field."""
+        prefix = ""
+        for literal, name, _, _ in Formatter().parse(self.key_template):
+            prefix += literal
+            if name is not None:
+                break
+        return prefix
 
     def key(self, caller: Caller, sid: str, file_name: str, now: datetime) -> str:
         """The object's key. No text of the caller's can leave its own segment of it."""

@@ -119,6 +119,17 @@ class Settings:
     janitor_seconds: float = _setting(
         30.0, "How often to look for Uploads that were left behind.", bounds=(1, 3600)
     )
+    sweep_seconds: float = _setting(
+        3600.0,
+        "How often at least to look through storage for uploads that Redis does not know.",
+        bounds=(1, 86400),
+    )
+    # A Complete whose row was lost under it may send four requests, of 15 minutes at most each.
+    sweep_grace_seconds: float = _setting(
+        7200.0,
+        "How long past its deadline an upload is left in storage that Redis does not know.",
+        bounds=(0, 604800),
+    )
     drain_seconds: float = _setting(
         5.0,
         "How long NOT_SERVING is shown before the server stops, for load balancers to see it.",

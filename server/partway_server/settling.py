@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from partway_server import errors
@@ -115,12 +116,33 @@ class Settler:
                 return await self._done_or_lost(upload, in_flight=False)
             return await self._finish(upload.reopened())
 
+    async def acknowledge(self, upload: Upload) -> Upload | None:
+        """The Upload as COMPLETED if its object is proven, whatever its row says; else None.
+
+        For an Upload under no claim of the caller's. Recorded, unless somebody works on the row:
+        they find the same.
+        """
+        stored = await self.proven(upload.grant)
+        if stored is None:
+            return None
+        row, granted = await self._sessions.claim(upload.sid, State.COMPLETING, self._lease)
+        if row is not None and granted:
+            return await self._finish(row.completed(stored))
+        return replace(
+            upload, state=State.COMPLETED, object=stored, abort_reason=None, lease_until=None
+        )
+
     async def abort(self, upload: Upload, reason: AbortReason) -> Upload:
         """Discard the parts of an Upload that was just claimed ABORTING.
 
         Returns it ABORTED, or COMPLETED if the object turns out to be there.
         """
         async with self._held(upload):
+            # First a look. Where a Complete joined the parts and could not clear them away, the
+            # object may share its bytes with them, and an abort would drop them: so it reads in
+            # SeaweedFS (weed/s3api/filer_multipart.go).
+            if not upload.grant.single and (stored := await self.proven(upload.grant)):
+                return await self._finish(upload.completed(stored))
             await self._discard(upload.grant)
             head = await self._objects.head(upload.grant)
             if stored := proof(upload.grant, head):
@@ -137,28 +159,38 @@ class Settler:
             await self.discard_strays(upload.grant)
             head = await self._objects.head(upload.grant)
             if head is not None and head.write_token == upload.grant.write_token:
+                # As before a Complete: if this claim is over, another may have said COMPLETED.
+                if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
+                    raise errors.UploadBusy(upload.sid)
                 logger.error("upload %s: removing an object that came after the abort", upload.sid)
                 await self._objects.delete(upload.grant, head)
             await self._sessions.remove(upload.sid, upload.epoch)
 
-    async def forget_unopened(self, upload: Upload) -> None:
-        """Remove an Upload that the row says was never opened, claimed ABORTING.
+    async def take_up(self, upload: Upload) -> Upload | None:
+        """Open an Upload, claimed INITIATING, with what was created for it; None if nothing was.
 
-        The row may be an old copy, and the Upload long complete: then that is put right instead.
+        Then it is forgotten. Nothing is aborted here: the row may be an old copy, put back, and its
+        id in a caller's hands. So what is open stays until the deadline, at the cost of an empty
+        multipart upload where nobody has the id. If more than one is open, the others are strays.
         """
         async with self._held(upload):
-            await self._discard(upload.grant)
-            if stored := await self.proven(upload.grant):
-                await self._finish(upload.completed(stored))
-            else:
+            found = await self._objects.list_multiparts(upload.grant)
+            if not found:
                 await self._sessions.remove(upload.sid, upload.epoch)
+                return None
+            active = upload.activated(await self._in_use(upload.grant, found))
+            if not await self._sessions.finish(active, upload.grant.expire_time):
+                raise errors.UploadBusy(upload.sid)
+            return active
 
     async def discard_strays(self, grant: Grant) -> None:
-        """Abort all that is open at the key of an Upload that is over.
+        """Abort what is open at the key of an Upload that is over, but is not its own.
 
         A create whose reply was given up may land after another was made, and nobody has its id.
         """
-        await self._discard(grant.with_multipart(""))
+        for multipart_id in await self._objects.list_multiparts(grant):
+            if multipart_id != grant.multipart_id:
+                await self._objects.abort(grant.with_multipart(multipart_id))
 
     async def proven(self, grant: Grant) -> StoredObject | None:
         """The object, if storage has it and it is surely this Upload's."""
@@ -246,6 +278,14 @@ class Settler:
             return
         for multipart_id in await self._objects.list_multiparts(grant):
             await self._objects.abort(grant.with_multipart(multipart_id))
+
+    async def _in_use(self, grant: Grant, found: Sequence[str]) -> str:
+        """The one that parts were sent to, or else the first."""
+        for multipart_id in found:
+            with contextlib.suppress(MultipartNotFound):  # It ended since it was listed.
+                if await self._objects.list_parts(grant.with_multipart(multipart_id), limit=1):
+                    return multipart_id
+        return found[0]
 
     async def _finish(self, outcome: Upload) -> Upload:
         """Record what storage showed. Storage stands, even where the row does not."""

@@ -166,13 +166,13 @@ class Run:
         return await self._store.keys()
 
     async def _rested(self) -> bool:
-        """Whether Redis became empty, with two periods of the janitor in any case."""
+        """Whether Redis became empty, with periods of the janitor and the sweep."""
         began, before, changed = time.monotonic(), -1, time.monotonic()
         while time.monotonic() < changed + _IDLE_SECONDS:
             # Polling: nobody says when a janitor has nothing left to do.
             await asyncio.sleep(PERIOD_SECONDS)
             keys = await self._store.keys()
-            if not keys and time.monotonic() > began + 2 * PERIOD_SECONDS + LEASE_SECONDS:
+            if not keys and time.monotonic() > began + 4 * PERIOD_SECONDS + LEASE_SECONDS:
                 return True
             if keys != before:
                 before, changed = keys, time.monotonic()
@@ -214,6 +214,7 @@ class Run:
             sealing_keys=base64.b64encode(_SEALING_KEY).decode("ascii"),
             lease_seconds=LEASE_SECONDS,
             janitor_seconds=PERIOD_SECONDS,
+            sweep_seconds=PERIOD_SECONDS,
             grace_seconds=3,
             log_level="info",
         )

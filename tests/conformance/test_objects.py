@@ -62,6 +62,7 @@ SIGNED_HEADERS = "holds a PUT to the headers that were signed"
 BYTES = "gives the bytes back"
 RESENDS = "tells which of two sendings in one second came last"
 MANY_PARTS = "takes a thousand parts in a second or two"
+BEGINNINGS = "tells when an upload began"
 
 MOTO = Capabilities(
     source="measured on moto 5.2.5",
@@ -181,6 +182,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
             SIGNATURES: reason,
             SIGNED_HEADERS: reason,
             MANY_PARTS: "moto takes about ten seconds for a thousand",
+            BEGINNINGS: "moto tells the same day in 2010 of each",
         }
         async with s3_store(request.getfixturevalue("moto"), MOTO, lacks) as store:
             yield store
@@ -449,6 +451,57 @@ async def test_unfinished_uploads_are_found_by_exactly_their_key(store: Store) -
     for longer in ("b", "/b"):
         await store.objects.create(replace(grant, key=grant.key + longer), {})
     assert set(await store.objects.list_multiparts(grant)) == opened
+
+
+async def unfinished(store: Store, prefix: str) -> dict[str, str]:
+    found = [each async for each in store.objects.unfinished(store.bucket, prefix)]
+    now = datetime.now(UTC)
+    for each in found:
+        assert each.initiated is not None
+        assert BEGINNINGS in store.lacks or abs(now - each.initiated) < timedelta(minutes=10)
+    keys = {each.multipart_id: each.key for each in found}
+    assert len(keys) == len(found)
+    return keys
+
+
+async def test_all_unfinished_uploads_below_a_prefix_are_told(store: Store) -> None:
+    grant = store.grant()
+    opened = {}
+    for ending in ("", "", ".bak", "/b", " ü+&<>.bin"):
+        other = replace(grant, key=grant.key + ending)
+        opened[await store.objects.create(other, {})] = other.key
+    aborted = await store.opened(grant)
+    await store.objects.abort(aborted)
+    completed = await store.stored(store.grant())
+    assert await unfinished(store, grant.key) == opened
+    for prefix in (grant.key[:-3], grant.key.rpartition("/")[0]):
+        assert await unfinished(store, prefix) == opened
+    everything = await unfinished(store, "")
+    assert opened.items() <= everything.items()
+    assert not {aborted.multipart_id, completed.multipart_id} & set(everything)
+    assert await unfinished(store, f"nothing-of-{grant.sid}") == {}
+
+
+@pytest.mark.timeout(180)  # A thousand creates one after another, on a machine that may be busy.
+async def test_more_than_a_page_of_them_is_told_even_if_they_go_on_the_way(store: Store) -> None:
+    """Pages are of a thousand."""
+    store.claims(MANY_PARTS)
+    grant = store.grant()
+    grants = [replace(grant, key=f"{grant.key}/{n % 700}") for n in range(1050)]
+    lanes = asyncio.Semaphore(8)
+
+    async def create(each: Grant) -> tuple[str, str]:
+        async with lanes:
+            return await store.objects.create(each, {}), each.key
+
+    opened = dict(await asyncio.gather(*map(create, grants)))
+    seen = {}
+    async for found in store.objects.unfinished(store.bucket, grant.key):
+        seen[found.multipart_id] = found.key
+        here = replace(grant, key=found.key, multipart_id=found.multipart_id)
+        await store.objects.abort(here)
+    assert seen == opened
+    assert await unfinished(store, grant.key) == {}
 
 
 async def test_a_key_without_unfinished_uploads_has_none(store: Store) -> None:
@@ -857,6 +910,56 @@ async def test_a_call_that_changes_nothing_is_tried_again() -> None:
         async with aclosing(await open_s3(canned(server.endpoint))) as objects:
             assert await objects.list_multiparts(some_grant()) == []
         assert len(server.requests) == 3
+
+
+def page_of_uploads(*ids: str, truncated: bool, **markers: str) -> bytes:
+    """A ListMultipartUploads answer of uploads whose keys are `k-<id>`."""
+    uploads = (f"<Upload><Key>k-{i}</Key><UploadId>{i}</UploadId></Upload>" for i in ids)
+    told = "".join(f"<{name}>{value}</{name}>" for name, value in markers.items())
+    cut = f"<IsTruncated>{str(truncated).lower()}</IsTruncated>"
+    return answer(
+        "200 OK",
+        f"<ListMultipartUploadsResult>{cut}{told}{''.join(uploads)}</ListMultipartUploadsResult>",
+    )
+
+
+@pytest.mark.parametrize(
+    ("markers", "asked"),
+    [
+        (
+            {"NextKeyMarker": "k-x", "NextUploadIdMarker": "x"},
+            ["key-marker=k-x", "upload-id-marker=x"],
+        ),
+        ({"NextUploadIdMarker": "x"}, ["upload-id-marker=x"]),
+        ({}, ["key-marker=k-b", "upload-id-marker=b"]),
+    ],
+)
+async def test_the_next_page_of_uploads_is_asked_for_as_the_store_says(
+    markers: dict[str, str], asked: list[str]
+) -> None:
+    first = page_of_uploads("a", "b", truncated=True, **markers)
+    async with canned_s3(first, page_of_uploads("c", truncated=False)) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as objects:
+            found = [each.multipart_id async for each in objects.unfinished("bucket", "k")]
+    assert found == ["a", "b", "c"]
+    query = server.requests[1].partition(" HTTP")[0].partition("?")[2].split("&")
+    assert [each for each in query if "marker" in each] == asked
+
+
+async def test_a_store_that_does_not_go_on_is_not_asked_for_ever() -> None:
+    page = page_of_uploads("a", truncated=True)
+    async with canned_s3(page, page, page) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as objects:
+            assert [each async for each in objects.unfinished("bucket", "k")]
+    assert len(server.requests) == 2
+
+
+async def test_a_store_that_lists_one_key_only_is_not_asked() -> None:
+    async with canned_s3() as server:
+        opening = open_s3(canned(server.endpoint), capabilities=KNOWN["minio"])
+        async with aclosing(await opening) as objects:
+            assert [each async for each in objects.unfinished("bucket", "k")] == []
+    assert server.requests == []
 
 
 def page_of_parts(*sendings: tuple[int, str, int], truncated: bool) -> bytes:

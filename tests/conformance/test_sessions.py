@@ -612,5 +612,19 @@ async def test_the_life_of_an_upload_from_first_to_last(
     assert await sessions.get(opening.sid) is None
 
 
+async def test_a_peek_shows_what_is_due_longest_first_and_takes_nothing(
+    sessions: Sessions, clock: FakeClock
+) -> None:
+    for age in (5, 60, 0, 30, -1):
+        upload = an_upload(name=age)
+        await sessions.insert(upload, clock.now() - timedelta(seconds=age))
+    due = [an_upload(name=age).sid for age in (60, 30, 5, 0)]
+    for _ in range(2):
+        assert list(await sessions.peek_due(10)) == due
+    assert list(await sessions.peek_due(2)) == due[:2]
+    assert set(await sessions.take_due(10, LEASE)) == set(due)
+    assert list(await sessions.peek_due(10)) == []
+
+
 async def test_a_sound_store_passes_its_check(sessions: Sessions) -> None:
     await sessions.check()

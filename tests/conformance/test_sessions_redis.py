@@ -16,7 +16,7 @@ from partway_server.errors import SessionsUnavailable
 from partway_server.plan import MIB, Plan
 from partway_server.sessions.redis import RedisSessions, connect
 from partway_server.sessions.redis_rows import own_key, row_key
-from partway_server.uploads import AbortReason, State, StoredObject, epoch_at
+from partway_server.uploads import AbortReason, State, StoredObject
 from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection
 
@@ -346,40 +346,6 @@ class TestTroubleWithTheServer:
             await redis.config_set("min-replicas-to-write", 0)
 
 
-class TestALostReply:
-    """The script ran, its reply was lost, and the client sent it again."""
-
-    async def test_does_not_hide_an_insert(self, relay: Relay, relayed: RedisSessions) -> None:
-        await relayed.insert(an_upload(name="loads the script"), LATER)
-        relay.lose_reply_to(an_upload().sid.encode())
-        assert await relayed.insert(an_upload(), LATER) == (an_upload(), True)
-
-    async def test_does_not_hide_a_claim(self, relay: Relay, relayed: RedisSessions) -> None:
-        await relayed.insert(an_upload(), LATER)
-        relay.lose_reply_to(an_upload().sid.encode())
-        row, claimed = await relayed.claim(an_upload().sid, State.COMPLETING, LEASE)
-        assert claimed and row is not None and row.epoch == epoch_at(START)
-
-    async def test_does_not_hide_a_lease_given_up(
-        self, relay: Relay, relayed: RedisSessions
-    ) -> None:
-        row, _ = await relayed.insert(an_upload(State.COMPLETING), LATER, LEASE)
-        relay.lose_reply_to(row.sid.encode())
-        assert await relayed.renew(row.sid, 0, timedelta())
-
-    async def test_does_not_hide_a_finish(self, relay: Relay, relayed: RedisSessions) -> None:
-        row, _ = await relayed.insert(an_upload(State.COMPLETING), LATER, LEASE)
-        relay.lose_reply_to(row.sid.encode())
-        assert await relayed.finish(row.completed(STORED), LATER)
-
-    async def test_does_not_hide_a_removal(self, relay: Relay, relayed: RedisSessions) -> None:
-        await relayed.insert(an_upload(), LATER)
-        await relayed.remove(an_upload(name="loads the script").sid, 0)
-        relay.lose_reply_to(an_upload().sid.encode())
-        assert await relayed.remove(an_upload().sid, 0)
-        assert await relayed.get(an_upload().sid) is None
-
-
 class Telling:
     """A server that answers PING, and INFO as it was told to."""
 
@@ -408,8 +374,10 @@ class TestCheck:
         redis: Any = Telling(redis_version=version, maxmemory_policy="noeviction")
         await RedisSessions(redis).check()
 
-    async def test_refuses_cluster_mode(self) -> None:
-        redis: Any = Telling(redis_version="8.2.3", redis_mode="cluster")
+    # The first is what Redis calls it, the second Valkey.
+    @pytest.mark.parametrize("name", ["redis_mode", "server_mode"])
+    async def test_refuses_cluster_mode(self, name: str) -> None:
+        redis: Any = Telling(redis_version="8.2.3", **{name: "cluster"})
         with pytest.raises(ValueError, match="Redis Cluster is not supported yet by this client"):
             await RedisSessions(redis).check()
 

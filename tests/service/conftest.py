@@ -1,19 +1,22 @@
 """The service under test, over the memory twins and over real Redis and real storage."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 import aiohttp
 import pytest
+from partway_server.embedded import S3
 from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.memory import MemoryObjects
 from partway_server.objects.s3 import S3Objects
 from partway_server.sessions.memory import MemorySessions
 from partway_server.sessions.redis import RedisSessions, connect
 
+from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_by, put_into
+from tests.support.wired import PATIENT, Wired, a_wired_world
 from tests.support.world import World, a_world
 
 
@@ -68,3 +71,20 @@ async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> As
         ) as world,
     ):
         yield world
+
+
+@pytest.fixture(scope="session")
+def wire_bucket(s3: S3) -> Iterator[Bucket]:
+    """A bucket for those tests alone that look at all of it."""
+    with look_into(s3, "wire") as bucket:
+        yield bucket
+
+
+@pytest.fixture
+async def wired(
+    request: pytest.FixtureRequest, s3: S3, redis_url: str, wire_bucket: Bucket
+) -> AsyncIterator[Wired]:
+    """Its parameter, if it has one, is how patient the service is."""
+    patience = getattr(request, "param", PATIENT)
+    async with a_wired_world(s3, redis_url, wire_bucket, patience) as wired:
+        yield wired

@@ -10,9 +10,11 @@ from partway_server.objects.base import CompleteUnknown
 from partway_server.uploads import State
 
 from tests.support.calls import call
-from tests.support.situations import LEASE
+from tests.support.situations import LEASE, Situation, bring_to
 from tests.support.storage import Gate, failing
-from tests.support.world import World, content, failure
+from tests.support.world import PART, World, content, failure
+
+TWO_PARTS = PART + 7
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
@@ -61,6 +63,17 @@ async def test_a_lost_reply_is_asked_for_again(world: World) -> None:
     assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
     assert await world.state(upload) == "ABORTING"
     assert (await world.abort(upload)).state == upload_pb2.UPLOAD_STATE_ABORTED
+
+
+async def test_an_abort_looks_before_it_discards(world: World) -> None:
+    """Storage may still list the parts that an object was made from, and keep its bytes there."""
+    upload = await bring_to(world, Situation.COMPLETING, TWO_PARTS)
+    grant = world.grant(upload)
+    await world.objects.complete(grant, await world.objects.list_parts(grant))
+    world.clock.advance(LEASE.total_seconds() + 1)
+    failed = await failure(world.abort(upload))
+    assert failed.metadata["state"] == "UPLOAD_STATE_COMPLETED"
+    assert "abort" not in world.objects.calls
 
 
 @in_memory

@@ -1,6 +1,7 @@
 """Initialize: one Upload for one request_id, planned as the policy and storage allow."""
 
 import asyncio
+import re
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.errors import StorageRefused, StorageUnavailable
+from partway_server.marks import Marks
 from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.memory import MemoryObjects
 from partway_server.plan import GIB, MIB
@@ -17,7 +19,7 @@ from partway_server.policy import Policy
 from tests.support.clock import FakeClock
 from tests.support.storage import Gate, failing
 from tests.support.twins import a_memory_world
-from tests.support.world import ALICE, BOB, PART, World, failure
+from tests.support.world import ALICE, BOB, PART, SEALING_KEY, World, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
@@ -46,8 +48,12 @@ async def test_the_upload_is_told_whole(world: World) -> None:
     assert upload.expire_time.seconds - upload.create_time.seconds == 6 * 24 * 3600
     day = world.clock.now().strftime("%Y/%m/%d")
     grant = world.grant(upload)
-    segment = f"{grant.sid}-{grant.write_token[:8]}"
-    assert upload.object.key == f"acme/{day}/{segment}/Ferien_film.mp4"
+    mark = Marks([SEALING_KEY]).read(grant.bucket, grant.key)
+    assert mark is not None
+    assert (mark.sid, mark.expire_time) == (grant.sid, grant.expire_time)
+    stamp = f"{grant.write_token[:8]}{int(grant.expire_time.timestamp()):08x}[0-9a-f]{{12}}"
+    expected = f"acme/{day}/{grant.sid}-{stamp}/Ferien_film[.]mp4"
+    assert re.fullmatch(expected, upload.object.key)
     assert upload.object.uri == f"s3://{upload.object.bucket}/{upload.object.key}"
     assert (upload.object.etag, upload.object.size_bytes) == ("", 0)
     assert response.limits == pb.Limits(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from partway.v1 import upload_pb2
-from partway_server.errors import SessionsUnavailable, StorageUnavailable
-from partway_server.janitor import Janitor
+from partway_server.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
+from partway_server.janitor import GIVE_UP, Janitor
 from partway_server.objects.base import CompleteUnknown
 from partway_server.settling import COMPLETED_ROW, LONGEST_PUT
 from partway_server.tasks import Tasks
@@ -74,7 +74,9 @@ async def test_an_upload_that_is_active_again_still_expires(world: World) -> Non
 # ---- what a dead worker left
 
 
-async def test_an_orphan_is_found_by_its_key_and_aborted(world: World) -> None:
+async def test_what_a_broken_off_initialize_created_is_kept_to_its_deadline(
+    world: World,
+) -> None:
     world.objects.after("create", failing(RuntimeError("the worker dies here")))
     request_id = "0b5a9a3e-1111-4222-8333-444455556666"
     assert (await failure(world.initialize(TWO_PARTS, request_id=request_id))).code == "INTERNAL"
@@ -83,9 +85,69 @@ async def test_an_orphan_is_found_by_its_key_and_aborted(world: World) -> None:
     row = await world.sessions.get(sid)
     assert row is not None and row.state is State.INITIATING
     assert len(await world.objects.list_multiparts(row.grant)) == 1
-    await sweep(world)
+    await sweep(world, 301)
+    # The row could be an old copy, and the id long in its caller's hands.
+    upload = await world.initialize(TWO_PARTS, request_id=request_id)
+    assert await row_state(world, upload) == "ACTIVE"
+    await sweep(world, EXPIRY_SECONDS + 1)
     assert await world.objects.list_multiparts(row.grant) == []
+    assert await row_state(world, upload) == "ABORTED"
+
+
+async def test_an_initialize_that_created_nothing_is_forgotten(world: World) -> None:
+    world.objects.before("create", failing(StorageUnavailable()))
+    request_id = "0b5a9a3e-1111-4222-8333-444455556666"
+    await failure(world.initialize(TWO_PARTS, request_id=request_id))
+    world.clock.advance(4 * LEASE.total_seconds() + 1)
+    (sid,) = await world.sessions.take_due(10, timedelta())
+    await sweep(world)
     assert await world.sessions.get(sid) is None
+
+
+async def test_a_caller_who_comes_back_while_the_janitor_looks_loses_nothing(
+    world: World,
+) -> None:
+    world.objects.before("create", failing(StorageUnavailable()))
+    request_id = "0b5a9a3e-1111-4222-8333-444455556666"
+    await failure(world.initialize(TWO_PARTS, request_id=request_id))
+    gate = Gate()
+    world.objects.after("list_multiparts", gate)
+    looking = asyncio.create_task(sweep(world, 4 * LEASE.total_seconds() + 1))
+    await gate.reached.wait()
+    busy = await failure(world.initialize(TWO_PARTS, request_id=request_id))
+    assert busy.reason == "UPLOAD_BUSY"
+    gate.open()
+    await looking
+    upload = await world.initialize(TWO_PARTS, request_id=request_id)
+    await sweep(world, 301)
+    assert await world.state(upload) == "ACTIVE"
+    assert (await in_storage(world, upload))[0] == 1
+
+
+async def test_a_row_put_back_before_any_part_was_sent_keeps_its_upload(world: World) -> None:
+    upload = await world.initialize(TWO_PARTS)
+    await put_back(world, upload, State.INITIATING)
+    await sweep(world, 10 * LEASE.total_seconds())
+    await world.send(upload)
+    assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
+
+
+async def test_of_two_that_were_created_the_one_with_parts_is_kept(world: World) -> None:
+    upload = await world.initialize(TWO_PARTS)
+    strays = [await world.objects.create(world.grant(upload), {}) for _ in range(3)]
+    await world.send(upload, [1])
+    await put_back(world, upload, State.INITIATING)
+    await sweep(world, 10 * LEASE.total_seconds())
+    row = await world.sessions.get(world.grant(upload).sid)
+    assert row is not None and row.grant.multipart_id not in strays
+
+
+async def test_a_row_put_back_after_the_object_was_made_is_forgotten(world: World) -> None:
+    upload = await bring_to(world, Situation.COMPLETED, TWO_PARTS)
+    await put_back(world, upload, State.INITIATING)
+    await sweep(world, 10 * LEASE.total_seconds())
+    assert await world.sessions.get(world.grant(upload).sid) is None
+    assert await world.state(upload) == "COMPLETED"
 
 
 async def test_an_orphan_is_left_alone_while_its_caller_may_come_back(world: World) -> None:
@@ -166,6 +228,23 @@ async def test_an_object_that_came_after_the_abort_is_removed(world: World) -> N
     assert await in_storage(world, upload) == (0, False)
     assert await row_state(world, upload) is None
     assert await world.state(upload) in ("ABORTED", "ACTIVE")
+
+
+async def test_a_burial_that_was_overtaken_removes_nothing(world: World) -> None:
+    upload = await world.initialize(1000)
+    (part,) = await world.presigned(upload)
+    await world.abort(upload)
+    await world.put(part.url, content(1, 1000), part.headers)
+    gate = Gate()
+    world.objects.after("head", gate)
+    burying = asyncio.create_task(sweep(world, TOMBSTONE.total_seconds() + 1))
+    await gate.reached.wait()
+    world.clock.advance(LEASE.total_seconds() + 1)
+    assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
+    gate.open()
+    await burying
+    assert await in_storage(world, upload) == (0, True)
+    assert await world.state(upload) == "COMPLETED"
 
 
 async def test_storage_down_at_the_burial_brings_no_object_back(world: World) -> None:
@@ -255,7 +334,7 @@ async def test_nothing_at_another_key_is_touched(world: World) -> None:
     await put_back(world, expiring, State.INITIATING)
     await world.sessions.claim(grant.sid, State.ABORTING, LEASE)
     await sweep(world, 5 * LEASE.total_seconds())
-    assert await world.sessions.get(grant.sid) is None
+    assert await row_state(world, expiring) == "ABORTED"
     assert await in_storage(world, expiring) == (0, False)
     for stranger in strangers:
         assert list(await world.objects.list_multiparts(stranger)) == [stranger.multipart_id]
@@ -304,6 +383,31 @@ async def test_a_complete_that_stays_unknown_is_tried_again(world: World) -> Non
     assert await row_state(world, upload) == "COMPLETING"
     await sweep(world, 301)
     assert await row_state(world, upload) == "COMPLETED"
+
+
+async def test_a_complete_that_storage_refuses_is_given_up_a_day_past_its_deadline(
+    world: World,
+) -> None:
+    upload = await bring_to(world, Situation.COMPLETING_LEFT, TWO_PARTS)
+    refusal = StorageRefused("CompleteMultipartUpload", "AccessDenied")
+    for wait in (EXPIRY_SECONDS, 301, GIVE_UP.total_seconds() - 700):
+        world.objects.before("complete", failing(refusal))
+        await sweep(world, wait)
+        assert await row_state(world, upload) == "COMPLETING"
+        assert await in_storage(world, upload) == (1, False)
+    world.objects.before("complete", failing(refusal))
+    await sweep(world, 700)
+    assert await row_state(world, upload) == "ABORTED"
+    assert await in_storage(world, upload) == (0, False)
+
+
+async def test_a_complete_that_landed_unseen_is_not_given_up(world: World) -> None:
+    upload = await bring_to(world, Situation.COMPLETING_LEFT, TWO_PARTS)
+    world.objects.after("complete", failing(CompleteUnknown()))
+    world.objects.before("head", failing(StorageUnavailable()))
+    await sweep(world, EXPIRY_SECONDS + GIVE_UP.total_seconds() + 1)
+    assert await row_state(world, upload) == "COMPLETED"
+    assert await in_storage(world, upload) == (0, True)
 
 
 @in_memory
@@ -376,7 +480,6 @@ async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixtu
     sessions: Any = Failing(stop, RuntimeError("a bug"), SessionsUnavailable())
     janitor = Janitor(
         sessions=sessions,
-        objects=unused,
         settler=unused,
         tasks=Tasks(),
         clock=unused,

@@ -98,12 +98,14 @@ async def test_an_upload_that_was_never_opened_is_not_told(world: World) -> None
     assert await every(world) == [upload]
 
 
-async def test_an_orphan_that_was_aborted_is_not_told_either(world: World) -> None:
+async def test_one_that_the_janitor_opened_is_told_and_can_be_aborted(world: World) -> None:
     world.objects.after("create", failing(StorageUnavailable()))
     await failure(world.initialize())
     world.clock.advance(200)
     await world.service.janitor.sweep()
-    assert await every(world) == []
+    (upload,) = await every(world)
+    assert upload.state == upload_pb2.UPLOAD_STATE_ACTIVE
+    assert (await world.abort(upload)).state == upload_pb2.UPLOAD_STATE_ABORTED
 
 
 async def test_a_completed_upload_is_forgotten_with_its_row(world: World) -> None:

@@ -138,7 +138,8 @@ async def test_calls_and_detached_work_share_one_grace(calls_take: float, left: 
     server: Any = Stopping(clock, calls_take)
     tasks: Any = Stopping(clock, 0)
     janitor: Any = None
-    await app.finish(app.Service(server, janitor, tasks), 20, lambda: clock[0])
+    sweeper: Any = None
+    await app.finish(app.Service(server, janitor, sweeper, tasks), 20, lambda: clock[0])
     assert (server.given, tasks.given) == ([20], [left])
 
 

@@ -3,10 +3,14 @@
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from partway_server.embedded import S3
+from partway_server.objects.base import Head
+from partway_server.objects.presigning import WRITE_TOKEN
 
 
 class Bucket:
@@ -34,9 +38,36 @@ class Bucket:
         )
         return {part["PartNumber"] for part in listed.get("Parts", [])}
 
-    def unfinished(self) -> int:
+    def unfinished(self, prefix: str = "") -> int:
         """How many multipart uploads there are."""
-        return len(self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", []))
+        return len(self._uploads(prefix))
+
+    def _uploads(self, prefix: str) -> list[dict[str, Any]]:
+        found = self.client.list_multipart_uploads(Bucket=self.name, Prefix=prefix)
+        return list(found.get("Uploads", []))
+
+    def abort_all(self, key: str) -> None:
+        """Abort every multipart upload at the key, as a lifecycle rule does."""
+        for upload in self._uploads(key):
+            self.client.abort_multipart_upload(
+                Bucket=self.name, Key=key, UploadId=upload["UploadId"]
+            )
+
+    def object_with(self, key: str, write_token: str) -> Head | None:
+        """The object at the key, if it has that write token."""
+        try:
+            found = self.client.head_object(Bucket=self.name, Key=key)
+        except ClientError as error:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+            return None
+        told = found["Metadata"].get(WRITE_TOKEN, "")
+        head = Head(found["ContentLength"], found["ETag"].strip('"'), told)
+        return head if told == write_token else None
+
+    def body(self, key: str) -> bytes:
+        """The bytes of an object."""
+        with contextlib.closing(self.client.get_object(Bucket=self.name, Key=key)["Body"]) as body:
+            return bytes(body.read())
 
     def sha256(self, key: str) -> str:
         """The SHA-256 of an object."""

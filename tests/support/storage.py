@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 import yarl
-from partway_server.objects.base import Head, Objects, Presigner, StoredPart
+from partway_server.objects.base import Head, Objects, Presigner, StoredPart, Unfinished
 from partway_server.objects.memory import MemoryObjects, PutRefused
 from partway_server.uploads import Grant
 
@@ -120,6 +120,13 @@ class FaultyObjects:
 
     async def list_multiparts(self, grant: Grant) -> Sequence[str]:
         return await self._call("list_multiparts", self._objects.list_multiparts, grant)
+
+    async def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+        self.calls.append("unfinished")
+        if faults := self._before["unfinished"]:
+            await faults.popleft()()
+        async for found in self._objects.unfinished(bucket, prefix):
+            yield found
 
     async def list_parts(
         self, grant: Grant, after: int = 0, limit: int | None = None

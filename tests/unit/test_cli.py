@@ -102,6 +102,39 @@ def test_a_sealing_key_that_is_not_ascii_is_one_line(cli: CliRunner) -> None:
     assert "schl" not in result.output
 
 
+KEY = "QUJD" * 21 + "QQ=="
+
+
+def test_sweep_without_settings_says_line_by_line_what_is_missing(cli: CliRunner) -> None:
+    result = cli.invoke(main, ["sweep", "--dry-run"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 3
+
+
+def test_the_help_of_sweep_teaches_by_example(cli: CliRunner) -> None:
+    text = cli.invoke(main, ["sweep", "--help"], terminal_width=100).output
+    assert "partway-server sweep --dry-run\n" in text
+    assert "would be aborted: it has no row" in text
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry-run"], ["--json"]])
+def test_sweep_without_redis_says_so_and_fails(flags: list[str]) -> None:
+    given = [
+        "--bucket",
+        "b",
+        "--redis-url",
+        "redis://127.0.0.1:1",
+        "--s3-endpoint",
+        "http://[::1]:1",
+    ]
+    environ = {"PARTWAY_SEALING_KEYS": KEY, "PATH": "", "LANG": "C.UTF-8"}
+    command = [sys.executable, "-m", "partway_server", "sweep", *given, *flags]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environ)
+    assert result.returncode == 1
+    assert result.stderr == ("partway-server: Redis does not answer; check PARTWAY_REDIS_URL\n")
+    assert "0 looked at" in result.stdout or json.loads(result.stdout)["findings"] == []
+
+
 def partway_server(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "partway_server", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=30)

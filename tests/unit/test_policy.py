@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from partway_server.marks import SEGMENT_CHARS
 from partway_server.policy import (
     MAX_KEY_BYTES,
     MAX_NAME_BYTES,
@@ -19,6 +20,7 @@ from partway_server.uploads import Caller
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SID = "ab" * 16
+MARKED = "0" * SEGMENT_CHARS
 
 
 @pytest.mark.parametrize(
@@ -139,6 +141,20 @@ def test_media_types_are_allowed_by_pattern(
     assert Policy("p", "b", content_types=patterns).allows_type(content_type) is allowed
 
 
+@pytest.mark.parametrize(
+    ("template", "prefix"),
+    [
+        ("{tenant}/{date}/{sid}", ""),
+        ("files/{tenant}/{date}/{sid}", "files/"),
+        ("a{{b}}/c-{tenant}/x/{date}/{sid}", "a{b}/c-"),
+    ],
+)
+def test_all_keys_begin_with_the_template_up_to_its_first_field(template: str, prefix: str) -> None:
+    policy = Policy("p", "b", key_template=template)
+    assert policy.key_prefix == prefix
+    assert policy.key(Caller("acme", "alice"), SID, "a", NOW).startswith(prefix)
+
+
 @pytest.mark.parametrize("tenant", ["a", "A-1_b.c", "a" * 64, "_", "-", "a..b"])
 def test_tenants_that_can_stand_in_a_key(tenant: str) -> None:
     assert valid_tenant(tenant)
@@ -185,7 +201,9 @@ def test_a_safe_name_is_short_and_safe_already(name: str) -> None:
 
 @given(st.text(max_size=1024), st.text(max_size=128))
 def test_the_longest_template_that_is_taken_keeps_its_limit(name: str, subject: str) -> None:
-    filler = MAX_KEY_BYTES - len("/".join(["", "t" * 64, "s" * 200, "2026/03/01", SID, "n" * 200]))
+    filler = MAX_KEY_BYTES - len(
+        "/".join(["", "t" * 64, "s" * 200, "2026/03/01", MARKED, "n" * 200])
+    )
     policy = Policy("p", "b", key_template="x" * filler + "/{tenant}/{subject}/{date}/{sid}/{name}")
-    key = policy.key(Caller("t" * 64, subject), SID, name, NOW)
+    key = policy.key(Caller("t" * 64, subject), MARKED, name, NOW)
     assert len(key.encode()) <= MAX_KEY_BYTES

@@ -1,6 +1,6 @@
 """The seam to storage: the truth for bytes and outcomes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
@@ -27,6 +27,18 @@ class Head:
     etag: str
     write_token: str
     version_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A multipart upload that is neither complete nor aborted, whoever began it.
+
+    `initiated` is when, by storage's own clock; None where storage does not tell.
+    """
+
+    multipart_id: str
+    key: str
+    initiated: datetime | None = None
 
 
 class PresignedPart(NamedTuple):
@@ -97,6 +109,15 @@ class Objects(Protocol):
 
     async def list_multiparts(self, grant: Grant) -> Sequence[str]:
         """The multipart_ids of all unfinished uploads at exactly the grant's key."""
+        ...
+
+    def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+        """All unfinished uploads of the bucket at keys that begin with `prefix`, as they are read.
+
+        Lazily, a thousand at a time, in the order of the store. What begins or ends meanwhile may
+        be among them or not; what is aborted on the way makes no other one be left out. None where
+        capabilities say `exact_key_listing_only`.
+        """
         ...
 
     async def list_parts(

@@ -19,12 +19,11 @@ class Capabilities:
     If-None-Match is honoured on PutObject and on CompleteMultipartUpload. `conditional_delete`:
     If-Match is honoured on DeleteObject. `checksums`: verified on each part. `listed_checksums`:
     ListParts tells them. `listed_resends`: ListParts tells every sending of a part, not only the
-    last.
+    last. `exact_key_listing_only`: ListMultipartUploads answers only for a whole key.
 
     The rest is for the record, and no service reads it. `equal_parts`: all parts but the last must
     have one size, as every plan has it. `idempotent_complete`: a repeated Complete succeeds, unless
-    its own object now fails the condition. `exact_key_listing_only`: ListMultipartUploads answers
-    only for a whole key. `lifecycle` and `cors_api`: S3's own calls for
+    its own object now fails the condition. `lifecycle` and `cors_api`: S3's own calls for
     AbortIncompleteMultipartUpload and for CORS rules work.
     """
 

@@ -7,12 +7,21 @@ with them.
 
 import base64
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count, pairwise
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
+from partway_server.clock import Clock, SystemClock
 from partway_server.objects.base import (
     CompleteRefused,
     CompleteUnknown,
@@ -22,6 +31,7 @@ from partway_server.objects.base import (
     PresignedPart,
     Presigner,
     StoredPart,
+    Unfinished,
 )
 from partway_server.objects.capabilities import Capabilities
 from partway_server.objects.presigning import DISPOSITION, WRITE_TOKEN, part_headers, put_headers
@@ -61,27 +71,33 @@ class MemoryObject:
 class _Multipart:
     grant: Grant
     metadata: Mapping[str, str]
+    initiated: datetime
     parts: dict[int, StoredPart] = field(default_factory=dict)
 
 
 class MemoryObjects:
     """One storage endpoint in memory. Without `buckets`, every bucket exists.
 
-    `objects` are the finished ones, by bucket and key.
+    `objects` are the finished ones, by bucket and key. Storage has a clock of its own.
     """
 
     def __init__(
-        self, *, capabilities: Capabilities = MEMORY, buckets: Collection[str] | None = None
+        self,
+        *,
+        capabilities: Capabilities = MEMORY,
+        buckets: Collection[str] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.capabilities = capabilities
         self.objects: dict[tuple[str, str], MemoryObject] = {}
         self._buckets = buckets
+        self._clock = clock or SystemClock()
         self._multiparts: dict[str, _Multipart] = {}
         self._numbers = count(1)
 
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
         multipart_id = f"multipart-{next(self._numbers)}"
-        self._multiparts[multipart_id] = _Multipart(grant, metadata)
+        self._multiparts[multipart_id] = _Multipart(grant, metadata, self._clock.now())
         return multipart_id
 
     async def list_multiparts(self, grant: Grant) -> Sequence[str]:
@@ -91,6 +107,14 @@ class MemoryObjects:
             for multipart_id, multipart in self._multiparts.items()
             if (multipart.grant.bucket, multipart.grant.key) == place
         ]
+
+    async def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+        if self.capabilities.exact_key_listing_only:
+            return
+        for multipart_id, multipart in tuple(self._multiparts.items()):
+            opened = multipart.grant
+            if opened.bucket == bucket and opened.key.startswith(prefix):
+                yield Unfinished(multipart_id, opened.key, multipart.initiated)
 
     async def list_parts(
         self, grant: Grant, after: int = 0, limit: int | None = None

@@ -6,7 +6,7 @@ The modules `s3*` alone know the AWS SDK.
 import asyncio
 import base64
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -20,6 +20,7 @@ from partway_server.objects.base import (
     MultipartNotFound,
     Presigner,
     StoredPart,
+    Unfinished,
 )
 from partway_server.objects.capabilities import Capabilities
 from partway_server.objects.presigning import (
@@ -69,12 +70,15 @@ class S3Objects:
         access_key: str | None = None,
         secret_key: str | None = None,
         session_token: str | None = None,
+        call_seconds: float = CALL_SECONDS,
+        complete_seconds: float = COMPLETE_SECONDS,
     ) -> Self:
         """Connect lazily to `endpoint_url`, or to AWS where it is None.
 
         `public_endpoint_url` is the one that goes into URLs, where clients reach storage at
         another address than the service does. Without keys, the SDK looks for credentials where
-        it always does, and renews those that end. Raises ValueError.
+        it always does, and renews those that end. Storage that is silent for `call_seconds`, or for
+        `complete_seconds` where it joins parts, does not answer. Raises ValueError.
         """
         if (access_key is None) != (secret_key is None):
             raise ValueError(f"backend {name!r}: give both an access key and a secret key, or none")
@@ -85,6 +89,8 @@ class S3Objects:
             access_key=access_key,
             secret_key=secret_key,
             session_token=session_token,
+            call_seconds=call_seconds,
+            complete_seconds=complete_seconds,
         )
         public_url = public_endpoint_url or clients.control.meta.endpoint_url
         signer = CurrentSigner(clients.session, Endpoint(public_url, region, addressing))
@@ -96,7 +102,7 @@ class S3Objects:
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
         named = {"ChecksumAlgorithm": grant.checksum.upper()} if self._names_checksum(grant) else {}
         with translated("CreateMultipartUpload"):
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(self._clients.call_seconds):
                 reply = await self._clients.once.create_multipart_upload(
                     Bucket=grant.bucket,
                     Key=grant.key,
@@ -133,6 +139,24 @@ class S3Objects:
             # Not every store tells the markers: SeaweedFS leaves the key out.
             last = uploads[-1]
             marker = {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
+
+    async def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+        if self.capabilities.exact_key_listing_only:
+            return
+        marker: dict[str, str] = {}
+        while True:
+            with translated("ListMultipartUploads"):
+                page = await self._clients.control.list_multipart_uploads(
+                    Bucket=bucket, Prefix=prefix, MaxUploads=_PAGE, **marker
+                )
+            uploads = page.get("Uploads", [])
+            for each in uploads:
+                yield Unfinished(each["UploadId"], each["Key"], each.get("Initiated"))
+            following = _next_page(page) if page.get("IsTruncated") and uploads else marker
+            # A store that does not go on from a marker would answer with one page for ever.
+            if following == marker:
+                return
+            marker = following
 
     async def list_parts(
         self, grant: Grant, after: int = 0, limit: int | None = None
@@ -181,7 +205,7 @@ class S3Objects:
         condition = {"IfNoneMatch": "*"} if self.capabilities.conditional_complete else {}
         named = [_named_part(grant, part) for part in parts]
         try:
-            async with asyncio.timeout(COMPLETE_SECONDS):
+            async with asyncio.timeout(self._clients.complete_seconds):
                 reply = await self._clients.joining.complete_multipart_upload(
                     Bucket=grant.bucket,
                     Key=grant.key,
@@ -232,7 +256,7 @@ class S3Objects:
             only["IfMatch"] = f'"{head.etag}"'
         with translated("DeleteObject"):
             try:
-                async with asyncio.timeout(CALL_SECONDS):
+                async with asyncio.timeout(self._clients.call_seconds):
                     await self._clients.once.delete_object(
                         Bucket=grant.bucket, Key=grant.key, **only
                     )
@@ -266,6 +290,19 @@ class S3Objects:
 
     async def aclose(self) -> None:
         await self._clients.aclose()
+
+
+def _next_page(page: Mapping[str, Any]) -> dict[str, str]:
+    """The markers of the page after this one, as the store tells them.
+
+    SeaweedFS goes by the id alone and leaves the key out: with a key it would list that key only.
+    Where neither is told, the last upload is where to go on, as S3 defines the markers
+    (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html).
+    """
+    names = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
+    told = {marker: page[name] for marker, name in names.items() if page.get(name)}
+    last = page["Uploads"][-1]
+    return told or {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
 
 
 def _part(grant: Grant, listed: Mapping[str, Any]) -> StoredPart:

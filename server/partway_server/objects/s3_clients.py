@@ -49,6 +49,8 @@ class Clients:
     joining: Any
     session: Any
     resources: AsyncExitStack
+    call_seconds: float
+    complete_seconds: float
 
     @classmethod
     async def open(
@@ -60,22 +62,26 @@ class Clients:
         access_key: str | None,
         secret_key: str | None,
         session_token: str | None,
+        call_seconds: float,
+        complete_seconds: float,
     ) -> Self:
         """Connects when first used. Raises ValueError."""
         session = aioboto3.Session(access_key, secret_key, session_token, region)
         async with AsyncExitStack() as resources:
 
-            async def client(attempts: int, read_seconds: int) -> Any:
+            async def client(attempts: int, read_seconds: float) -> Any:
                 config = _client_config(addressing, attempts, read_seconds)
                 opening = session.client("s3", endpoint_url=endpoint_url, config=config)
                 return await resources.enter_async_context(opening)
 
             return cls(
-                control=await client(attempts=3, read_seconds=CALL_SECONDS),
-                once=await client(attempts=1, read_seconds=CALL_SECONDS),
-                joining=await client(attempts=1, read_seconds=COMPLETE_SECONDS),
+                control=await client(attempts=3, read_seconds=call_seconds),
+                once=await client(attempts=1, read_seconds=call_seconds),
+                joining=await client(attempts=1, read_seconds=complete_seconds),
                 session=session,
                 resources=resources.pop_all(),
+                call_seconds=call_seconds,
+                complete_seconds=complete_seconds,
             )
 
     async def aclose(self) -> None:
@@ -107,7 +113,7 @@ class CurrentSigner:
         return self._signer[1], end
 
 
-def _client_config(addressing: Addressing, attempts: int, read_seconds: int) -> AioConfig:
+def _client_config(addressing: Addressing, attempts: int, read_seconds: float) -> AioConfig:
     return AioConfig(
         signature_version="s3v4",
         s3={"addressing_style": addressing},

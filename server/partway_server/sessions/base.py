@@ -43,6 +43,14 @@ class Sessions(Protocol):
         """The row, or None."""
         ...
 
+    async def vouches(self, upload: Upload) -> bool:
+        """Whether the row must be the latest word on the Upload.
+
+        False if the store may have lost what came after it: it was restarted, or another server
+        took its place, since the row was written, or nobody can tell.
+        """
+        ...
+
     async def claim(
         self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
     ) -> tuple[Upload | None, bool]:
@@ -84,6 +92,10 @@ class Sessions(Protocol):
 
         The one that is due longest is among them. Their order means nothing.
         """
+        ...
+
+    async def peek_due(self, limit: int) -> Sequence[str]:
+        """At most `limit` sids that are due, the one that is due longest first. Changes nothing."""
         ...
 
     async def list_uploads(

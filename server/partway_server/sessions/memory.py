@@ -35,6 +35,9 @@ class MemorySessions:
     async def get(self, sid: str) -> Upload | None:
         return self._rows.get(sid)
 
+    async def vouches(self, upload: Upload) -> bool:
+        return True
+
     async def claim(
         self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
     ) -> tuple[Upload | None, bool]:
@@ -80,11 +83,14 @@ class MemorySessions:
         return True
 
     async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
+        taken = await self.peek_due(limit)
+        self._due.update(dict.fromkeys(taken, self._clock.now() + again))
+        return taken
+
+    async def peek_due(self, limit: int) -> Sequence[str]:
         now = self._clock.now()
         waiting = sorted((due, sid) for sid, due in self._due.items() if due <= now)
-        taken = [sid for _, sid in waiting[:limit]]
-        self._due.update(dict.fromkeys(taken, now + again))
-        return taken
+        return [sid for _, sid in waiting[:limit]]
 
     async def list_uploads(
         self,

@@ -33,7 +33,10 @@ from partway_server.uploads import CLAIMS, FINISHES, LEASED, Caller, State, Uplo
 _SCAN = 100
 """The most rows of a shard that one page looks at."""
 
-_VERBS = ("insert", "claim", "renew", "finish", "remove", "take_due", "list_own")
+_VERBS = ("insert", "claim", "renew", "finish", "remove", "take_due", "list_own", "incarnation")
+
+_SKEW_MS = 5_000
+"""How much the clocks of two servers, or of one and ours, may differ."""
 
 _UNAVAILABLE = (
     exceptions.ConnectionError,
@@ -96,6 +99,8 @@ class RedisSessions:
         self._clock = clock
         self._random_bytes = random_bytes
         self._patience = patience
+        # By shard: the start of the server that answered last, and since when we know it.
+        self._incarnations: dict[int, tuple[bytes, int]] = {}
         self._scripts = {verb: redis.register_script(_source(verb)) for verb in _VERBS}
 
     async def insert(
@@ -118,6 +123,16 @@ class RedisSessions:
     async def get(self, sid: str) -> Upload | None:
         row = await self._answer(self._redis.hgetall(rows.row_key(sid)))
         return rows.upload_from(row) if row else None
+
+    async def vouches(self, upload: Upload) -> bool:
+        run_id, now = await self._run("incarnation", (rows.row_key(upload.sid),))
+        shard = rows.shard_of(upload.sid)
+        known, since = self._incarnations.get(shard, (b"", 0))
+        if run_id != known:
+            # It may have begun from an old copy, or be a replica that had fallen behind.
+            since = now + (0 if self._clock else _SKEW_MS)
+            self._incarnations[shard] = run_id, since
+        return upload.epoch >= since
 
     async def claim(
         self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
@@ -195,6 +210,17 @@ class RedisSessions:
             taken += (sid.decode() for sid in sids)
         return taken
 
+    async def peek_due(self, limit: int) -> Sequence[str]:
+        seconds, micros = await self._answer(self._redis.time())
+        now = self._now() or seconds * 1000 + micros // 1000
+        shards = await self._each_shard(
+            lambda pipe, shard: pipe.zrange(
+                rows.due_key(shard), "-inf", now, byscore=True, offset=0, num=limit, withscores=True
+            )
+        )
+        waiting = sorted((due, sid) for found in shards for sid, due in found)
+        return [sid.decode() for _, sid in waiting[:limit]]
+
     async def list_uploads(
         self,
         caller: Caller,
@@ -237,7 +263,8 @@ class RedisSessions:
             if isinstance(exc.__cause__, exceptions.AuthenticationError):
                 raise ValueError("Redis refuses the user name or password of its URL") from exc
             raise
-        if server.get("redis_mode") == "cluster":
+        # The first is what Redis calls it, the second Valkey.
+        if "cluster" in (server.get("redis_mode"), server.get("server_mode")):
             raise ValueError(
                 "Redis Cluster is not supported yet by this client: give Partway one Redis or"
                 " Valkey without cluster mode"

@@ -42,6 +42,11 @@ def due_key(shard: int) -> str:
     return _key(shard, "due")
 
 
+def shard_of(sid: str) -> int:
+    """The shard that a row is in."""
+    return _shard(sid)
+
+
 def own_key(shard: int, caller: Caller) -> str:
     return _key(shard, "own", caller.tenant, caller.subject)
 

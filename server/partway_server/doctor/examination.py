@@ -1,0 +1,211 @@
+"""Runs the probes of one bucket in order, and has what they find judged.
+
+The order is that of need: what makes something in a bucket comes after it is known that it can be
+removed. A check whose need is not there is skipped, and one that fails is a finding: whatever
+happens, the others go on, and what was made is removed.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+
+from partway_server.clock import Clock
+from partway_server.doctor import access, behaviour, record, rules
+from partway_server.doctor.configuration import in_plain_text
+from partway_server.doctor.finding import Finding, bad, skipped
+from partway_server.objects.capabilities import KNOWN
+from partway_server.objects.facts import Answer, BucketFacts
+from partway_server.objects.s3_probes import access as ask
+from partway_server.objects.s3_probes.behaviour import Behaviour
+from partway_server.objects.s3_probes.rules import set_cors, set_lifecycle
+from partway_server.objects.s3_probes.trail import Trail
+from partway_server.objects.s3_probes.wire import Wire
+from partway_server.settings import Settings
+
+Progress = Callable[[str], None]
+
+_T = TypeVar("_T")
+
+_REMOVAL = ("DeleteObject", "AbortMultipartUpload")
+_VERSION_REMOVAL = ("DeleteObjectVersion", "ListBucketVersions")
+
+
+class StorageExamination:
+    """Everything about one bucket. `longest` is the longest life of an upload in it.
+
+    What is found is told to `say`, one by one.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        bucket: str,
+        longest: timedelta,
+        wire: Wire,
+        token: str,
+        clock: Clock,
+        cors_origin: str,
+        fix: bool,
+        progress: Progress,
+        say: Callable[[Finding], None],
+    ) -> None:
+        self._settings = settings
+        self._bucket = bucket
+        self._longest = longest
+        self._wire = wire
+        self._trail = Trail(wire, bucket, token)
+        self._behaviour = Behaviour(wire, self._trail, clock)
+        self._clock = clock
+        self._origin = cors_origin
+        self._fix = fix
+        self._progress = progress
+        self._tell = say
+
+    async def run(self) -> None:
+        """Look at everything; the last finding, cancelled or not, is what is left in the bucket."""
+        try:
+            await self._look()
+        finally:
+            self._progress("removing what was made")
+            left = await self._trail.tidy()
+            self._say([access.cleanliness(left, self._trail.prefix, self._bucket)])
+
+    def _say(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            self._tell(replace(finding, bucket=self._bucket))
+
+    async def _try(self, what: str, probe: Awaitable[_T]) -> _T | None:
+        """What the probe finds; None, with a finding, if it fails: the others are to go on."""
+        self._progress(what)
+        try:
+            return await probe
+        except Exception as exc:
+            # Its text may hold a URL.
+            found = f"the check failed: {type(exc).__name__}"
+            self._say([bad(f"storage.{what}", found, "A fault of the doctor: please report it.")])
+            return None
+
+    async def _look(self) -> None:
+        reached = await self._try("reachable", ask.reach(self._wire, self._trail, self._clock))
+        if reached is None:
+            return
+        region, addressing = self._settings.s3_region, self._settings.s3_addressing
+        self._say(access.way_in(reached, self._bucket, region, addressing))
+        if not access.usable(reached.answer):
+            self._say(skipped(_after_way_in(), "a bucket that answers"))
+            return
+        facts = await self._try("bucket", ask.bucket_facts(self._wire, self._bucket))
+        if facts is None:
+            return
+        needs = await self._permissions(reached.answer, facts)
+        found = await self._behave(needs)
+        facts = await self._rules(facts)
+        if needs:
+            self._say(skipped((behaviour.PREFLIGHT,), needs))
+        else:
+            await self._browser(facts)
+        known = record.found_from(found, facts)
+        self._say(
+            record.agreement(
+                self._settings.backend, KNOWN, known, is_aws=not self._settings.s3_endpoint
+            )
+        )
+        taken = await self._try("latency", ask.latency(self._wire, self._trail))
+        self._say([access.latency(taken or (), access.LATENCY, "HEAD", access.SLOW_SECONDS)])
+
+    async def _permissions(self, listing: Answer, facts: BucketFacts) -> str:
+        """Say what is allowed; returns what is lacking to make anything, "" if nothing is."""
+        asked = await self._try(
+            "permissions", ask.harmless_permissions(self._wire, self._trail, listing)
+        )
+        if asked is None:
+            return "to know what is allowed"
+        removal: tuple[str, ...] = _REMOVAL
+        if facts.versions:
+            asked |= await ask.version_permissions(self._wire, self._trail)
+            removal = (*_REMOVAL, *_VERSION_REMOVAL)
+        asked |= {
+            "GetBucketCORS": facts.cors,
+            "GetLifecycleConfiguration": facts.lifecycle,
+            "GetBucketVersioning": facts.versioning,
+        }
+        self._say(access.permissions(asked, self._bucket))
+        needs = access.lacking(asked, removal)
+        if not needs and await ask.retention(self._wire, self._bucket):
+            needs = "a bucket without default retention"
+        if needs:
+            needs += ", to remove what it would make"
+            self._say(skipped((f"storage.permission.{a}" for a in access.WRITING), needs))
+            return needs
+        writing = await self._try("writing", ask.writing_permissions(self._wire, self._trail))
+        self._say(access.permissions(writing or {}, self._bucket))
+        return access.lacking(writing or {}, ["PutObject"])
+
+    async def _behave(self, needs: str) -> record.Facts:
+        if needs:
+            self._say(skipped((behaviour.PUBLIC, *behaviour.NAMES), needs))
+            return record.Facts()
+        public = await self._try("public", self._behaviour.public_put())
+        if public is not None:
+            url, own = self._settings.s3_public_endpoint, self._settings.s3_endpoint
+            plain = in_plain_text(url or own)
+            self._say([behaviour.public(public, is_own=not url, plain=plain)])
+        refusals = await self._try("signatures", self._behaviour.refusals())
+        self._say(behaviour.refusals(refusals) if refusals else ())
+        conditions = await self._try("conditions", self._behaviour.conditions())
+        self._say(behaviour.conditions(conditions) if conditions else ())
+        checksums = await self._try("checksums", self._behaviour.checksums())
+        self._say(behaviour.checksums(checksums) if checksums else ())
+        multipart = await self._try("multipart", self._behaviour.multipart())
+        self._say(behaviour.multipart(multipart) if multipart else ())
+        return record.Facts(conditions, checksums, multipart)
+
+    async def _rules(self, facts: BucketFacts) -> BucketFacts:
+        if self._fix:
+            facts = await self._try("fix", self._mend(facts)) or facts
+        endpoint = bool(self._settings.s3_endpoint)
+        self._say(
+            [
+                rules.cors(facts, self._bucket, self._origin, endpoint=endpoint),
+                rules.lifecycle(facts, self._bucket, self._longest, endpoint=endpoint),
+                rules.versioning(facts),
+            ]
+        )
+        return facts
+
+    async def _mend(self, facts: BucketFacts) -> BucketFacts:
+        """Set what can be set, and look again: a store may say yes and do nothing."""
+        cors, lifecycle = facts.cors_rules, facts.lifecycle_rules
+        if cors is not None and rules.cors_problem(cors, self._origin):
+            wanted = rules.with_cors(cors, self._origin)
+            answer = await set_cors(self._wire, self._bucket, wanted)
+            self._say([rules.fixed("cors", "PutBucketCORS", answer, self._bucket)])
+        if lifecycle is not None:
+            wanted = rules.with_lifecycle(lifecycle, rules.enough_days(self._longest))
+            if wanted != list(lifecycle):
+                answer = await set_lifecycle(self._wire, self._bucket, wanted, facts.lifecycle)
+                action = "PutLifecycleConfiguration"
+                self._say([rules.fixed("lifecycle", action, answer, self._bucket)])
+        return await ask.bucket_facts(self._wire, self._bucket)
+
+    async def _browser(self, facts: BucketFacts) -> None:
+        origin = rules.page_origin(facts.cors_rules or (), self._origin)
+        headers = list(rules.BROWSER_HEADERS)
+        browser = await self._try("preflight", self._behaviour.browser(origin, headers))
+        self._say([behaviour.preflight(browser)] if browser else ())
+
+
+def _after_way_in() -> tuple[str, ...]:
+    """The names of all that needs a bucket."""
+    actions = (*access.HARMLESS, *access.WRITING)
+    return (
+        *(f"storage.permission.{action}" for action in actions),
+        behaviour.PUBLIC,
+        *behaviour.NAMES,
+        *rules.NAMES,
+        behaviour.PREFLIGHT,
+        record.RECORD,
+        access.LATENCY,
+    )

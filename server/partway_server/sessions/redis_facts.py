@@ -1,0 +1,184 @@
+"""What a Redis is like, found out by trying: for `partway-server doctor`. No judgement.
+
+Only keys of ours are touched, and the one script removes what it makes before it ends, so that
+nothing is left whatever happens.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from redis import exceptions
+from redis.asyncio import Redis, RedisCluster
+
+from partway_server.clock import Clock
+from partway_server.sessions import redis_rows as rows
+
+_PINGS = 50
+_PATIENCE_SECONDS = 5
+_T = TypeVar("_T")
+
+_TRY = """
+redis.call('HSET', KEYS[1], 'probe', ARGV[1])
+local kept = redis.call('HGET', KEYS[1], 'probe')
+redis.call('DEL', KEYS[1])
+local time = redis.call('TIME')
+return {kept, time[1], time[2]}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisNode:
+    """What one server tells of itself by INFO. `maxmemory_bytes` 0: no limit.
+
+    `policy` is "" where a hosted service does not tell it. `saves`: whether snapshots are taken,
+    None if it may not be asked.
+    """
+
+    version: str
+    mode: str
+    role: str
+    policy: str
+    used_bytes: int
+    maxmemory_bytes: int
+    aof: bool
+    saves: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFacts:
+    """What was found. `obstacle` is "" or a word for what was in the way of everything:
+
+    connect, timeout, auth, url; `forbidden` has the commands that the user may not run.
+    `cluster_client`: the URL is spoken to as a Cluster. `script`: "" if one ran, else what Redis
+    said; `skew_seconds`: how far its clock is ahead of ours.
+    """
+
+    obstacle: str = ""
+    forbidden: Sequence[str] = ()
+    nodes: Sequence[RedisNode] = ()
+    cluster_client: bool = False
+    script: str = ""
+    skew_seconds: float | None = None
+    ping_seconds: Sequence[float] = field(default=(), repr=False)
+
+
+async def examine(
+    redis: Redis | RedisCluster, clock: Clock, now: Callable[[], float] = time.perf_counter
+) -> RedisFacts:
+    """Ask everything; does not raise for what Redis or the network does."""
+    try:
+        await _patient(redis.ping())
+    except exceptions.NoPermissionError:
+        return RedisFacts(forbidden=["ping"])
+    except (exceptions.RedisError, OSError) as exc:
+        return RedisFacts(obstacle=_obstacle(exc))
+    script, skew = await _script(redis, clock)
+    nodes, forbidden = await _nodes(redis)
+    return RedisFacts(
+        forbidden=forbidden,
+        nodes=nodes,
+        cluster_client=isinstance(redis, RedisCluster),
+        script=script,
+        skew_seconds=skew,
+        ping_seconds=await _pings(redis, now),
+    )
+
+
+async def _patient(call: Awaitable[_T]) -> _T:
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        return await call
+
+
+def _obstacle(error: BaseException) -> str:
+    # Timeouts of redis-py and of the loop; a wrong password is a ConnectionError to redis-py.
+    if isinstance(error, exceptions.TimeoutError | TimeoutError):
+        return "timeout"
+    if isinstance(error, exceptions.AuthenticationError):
+        return "auth"
+    if isinstance(error, exceptions.ConnectionError | OSError):
+        return "connect"
+    return "auth" if str(error).startswith("NOAUTH") else "url"
+
+
+async def _nodes(redis: Redis | RedisCluster) -> tuple[list[RedisNode], list[str]]:
+    try:
+        infos = await _infos(redis)
+    except (exceptions.RedisError, OSError) as exc:
+        return [], [_command(exc, "info")]
+    saves = await _saves(redis)
+    return [_node(info, saves) for info in infos], []
+
+
+def _command(error: BaseException, name: str) -> str:
+    # Some services refuse commands in words of their own.
+    return name if isinstance(error, exceptions.ResponseError) else f"{name} (no answer)"
+
+
+async def _infos(redis: Redis | RedisCluster) -> list[Mapping[str, Any]]:
+    """INFO of every server that holds rows."""
+    if isinstance(redis, RedisCluster):
+        target = RedisCluster.PRIMARIES
+        replies: Any = await _patient(redis.info("everything", target_nodes=target))
+        # One of one node is not wrapped.
+        return [replies] if "redis_version" in replies else list(replies.values())
+    return [await _patient(redis.info("everything"))]
+
+
+async def _saves(redis: Redis | RedisCluster) -> bool | None:
+    try:
+        told = await _patient(redis.config_get("save"))
+    except (exceptions.RedisError, OSError):
+        # Often it may not be asked; then nobody knows.
+        return None
+    return bool(told.get("save", ""))
+
+
+def _node(info: Mapping[str, Any], saves: bool | None) -> RedisNode:
+    return RedisNode(
+        version=str(info.get("redis_version", "0")),
+        # The first is what Redis calls it, the second Valkey.
+        mode=str(info.get("redis_mode") or info.get("server_mode", "")),
+        role=str(info.get("role", "")),
+        policy=str(info.get("maxmemory_policy", "")),
+        used_bytes=int(info.get("used_memory", 0)),
+        maxmemory_bytes=int(info.get("maxmemory", 0)),
+        aof=bool(int(info.get("aof_enabled", 0))),
+        saves=saves,
+    )
+
+
+async def _script(redis: Redis | RedisCluster, clock: Clock) -> tuple[str, float | None]:
+    """Run a script of the kind that all changes of rows are; and what time it told."""
+    key = rows.row_key(secrets.token_hex(16))
+    script: Any = redis.register_script(_TRY)
+    try:
+        before = clock.now()
+        kept, seconds, micros = await _patient(script(keys=[key], args=["kept"]))
+        middle = before + (clock.now() - before) / 2
+    except (exceptions.RedisError, OSError) as exc:
+        return _said(exc), None
+    skew = int(seconds) + int(micros) / 1e6 - middle.timestamp()
+    return ("" if kept == b"kept" else "it did not keep a value"), skew
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, exceptions.ResponseError):
+        return str(error)
+    return "no answer"
+
+
+async def _pings(redis: Redis | RedisCluster, now: Callable[[], float]) -> list[float]:
+    taken = []
+    try:
+        for _ in range(_PINGS):
+            begin = now()
+            await _patient(redis.ping())
+            taken.append(now() - begin)
+    except (exceptions.RedisError, OSError):
+        # What was measured until then is told.
+        pass
+    return taken

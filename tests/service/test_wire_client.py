@@ -1,0 +1,127 @@
+"""The client behind bad lines: to storage, and to the service. The file arrives as it is, once."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from partway_client import UploadClient, Uploaded
+
+from tests.client.pacing import Slept, pace
+from tests.support.files import File
+from tests.support.relay import LOST, End, Fault
+from tests.support.storage import error_answer
+from tests.support.wired import HASTY, MULTIPART, PUT, Wired, in_ways, keys_in
+
+pytestmark = [pytest.mark.redis, pytest.mark.s3]
+
+MIB = 1024 * 1024
+PART = 5 * MIB
+HARMED = 2
+"""How many PUTs: the HTTP library repeats the first of a part, and the client those after it."""
+
+GOAWAY = bytes((0, 0, 8, 7, 0)) + bytes(12)
+"""HTTP/2: no request of this connection was looked at (RFC 9113, 6.8). Which may be a lie."""
+
+
+@pytest.fixture
+async def client(wired: Wired, tmp_path: Path) -> AsyncIterator[UploadClient]:
+    async with UploadClient(
+        wired.front.address,
+        call_metadata={"partway-tenant": "acme", "partway-subject": "alice"},
+        state_dir=tmp_path / "state",
+        pace=pace(Slept(), stall_seconds=wired.patience),
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> File:
+    """A file of two parts."""
+    return File.write(tmp_path / "film.mp4", PART + 7)
+
+
+async def assert_there_once(
+    wired: Wired, client: UploadClient, film: File, uploaded: Uploaded
+) -> None:
+    """Storage has the file under what the client says, and there was no other Upload."""
+    assert wired.bucket.sha256(uploaded.key) == film.sha256
+    head = wired.bucket.client.head_object(Bucket=wired.bucket.name, Key=uploaded.key)
+    assert head["ETag"].strip('"') == uploaded.etag
+    assert [u.upload_id for u in await client.list_uploads()] == [uploaded.upload_id]
+    await wired.tended()
+    assert keys_in(wired.bucket) == [uploaded.key]
+    assert wired.bucket.unfinished() == 0
+
+
+PUTS = {
+    **LOST,
+    "half a reply": Fault(reply_bytes=10),
+    "half a body": Fault(request_bytes=2 * MIB),
+    "half a body and silence": Fault(request_bytes=2 * MIB, end=End.SILENCE),
+    "reset before": Fault(request_bytes=0),
+}
+
+
+@pytest.mark.parametrize("policy", [MULTIPART, ""], ids=["parts", "a single PUT"])
+@in_ways(PUTS)
+async def test_a_put_that_is_harmed_is_sent_again(
+    wired: Wired, client: UploadClient, film: File, way: Fault, policy: str
+) -> None:
+    wired.public.on(PUT, way, times=HARMED)
+    part_size = PART if policy else 0
+    uploaded = await client.upload_file(film.path, policy=policy, part_size=part_size)
+    # By the client, or by its HTTP library, which knows that a PUT may be repeated.
+    assert uploaded.parts_retried <= wired.public.struck == HARMED
+    assert wired.public.count(PUT) == uploaded.parts + HARMED
+    await assert_there_once(wired, client, film, uploaded)
+
+
+@pytest.mark.parametrize("wired", [HASTY], indirect=True)
+async def test_a_slow_line_to_storage_is_no_dead_one(
+    wired: Wired, client: UploadClient, tmp_path: Path
+) -> None:
+    film = File.write(tmp_path / "film.mp4", 2 * PART + 7)
+    # A part takes longer than the client waits for a line on which nothing moves. What the kernel
+    # takes of it at once, some 2.5 MB, does not.
+    wired.public.bytes_per_second = 6 * MIB
+    uploaded = await client.upload_file(film.path, policy=MULTIPART, part_size=2 * PART)
+    assert uploaded.seconds > HASTY
+    assert uploaded.parts_retried == 0
+    await assert_there_once(wired, client, film, uploaded)
+
+
+REPLIES = {
+    "closed": Fault(reply=b"film.mp4", end=End.CLOSE),
+    "half closed": Fault(reply=b"film.mp4", end=End.HALF),
+    "reset": Fault(reply=b"film.mp4"),
+    "half a reply": Fault(reply=b"film.mp4", reply_bytes=40),
+    "GOAWAY": Fault(reply=b"film.mp4", answer=GOAWAY, end=End.CLOSE),
+    "reset before": Fault(request_bytes=0),
+    "half a request": Fault(request_bytes=40),
+}
+
+
+@in_ways(REPLIES)
+@pytest.mark.parametrize("rpc", ["Initialize", "Complete"])
+async def test_a_call_that_is_harmed_is_repeated(
+    wired: Wired, client: UploadClient, film: File, rpc: str, way: Fault
+) -> None:
+    wired.front.on(rb"/partway\.v1\.UploadService/" + rpc.encode(), way)
+    uploaded = await client.upload_file(film.path, policy=MULTIPART, part_size=PART)
+    assert wired.front.struck == 1
+    await assert_there_once(wired, client, film, uploaded)
+
+
+@pytest.mark.parametrize("cut_after", [0, 20, 400], ids="{} bytes".format)
+async def test_a_stream_of_urls_that_is_cut_is_asked_for_again(
+    wired: Wired, client: UploadClient, film: File, cut_after: int
+) -> None:
+    # The URLs that Initialize gave are refused, so that others are asked for.
+    refused = Fault(
+        request_bytes=0, answer=error_answer("403 Forbidden", "AccessDenied"), end=End.CLOSE
+    )
+    wired.public.on(PUT, refused, times=2)
+    wired.front.on(b"/PresignParts", Fault(reply=b"X-Amz-Signature", reply_bytes=cut_after))
+    uploaded = await client.upload_file(film.path, policy=MULTIPART, part_size=PART)
+    assert (wired.public.struck, wired.front.struck) == (2, 1)
+    await assert_there_once(wired, client, film, uploaded)

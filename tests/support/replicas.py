@@ -1,0 +1,172 @@
+"""Several processes of the service in one, over the same Redis and storage, that can be killed."""
+
+import asyncio
+import base64
+import contextlib
+import os
+import shutil
+import signal
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import grpc
+import redis
+from partway.v1 import upload_service_pb2_grpc as rpc
+from partway_server import app
+from partway_server.children import Child, free_port
+from partway_server.objects.base import Objects, Presigner
+from partway_server.policy import Policy
+from partway_server.sessions.base import Sessions
+from partway_server.settings import Settings
+from partway_server.uploads import Grant, State, Upload
+
+from tests.support.clock import FakeClock
+from tests.support.mortal import Life, Mortal, Strike
+from tests.support.processes import start_valkey_at
+from tests.support.world import SEALING_KEY
+
+
+class Snapshots:
+    """A real Redis whose data can be lost, or put back as it was."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._data = folder / "data"
+        self._copy = folder / "copy"
+        self._port = free_port()
+        self._child = self._start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def remember(self) -> None:
+        """Keep a copy of all that Redis holds now."""
+        shutil.rmtree(self._copy, ignore_errors=True)
+        shutil.copytree(self._data, self._copy)
+
+    def put_back(self) -> None:
+        """Kill Redis and let it start from the copy; without one, from nothing."""
+        self.close()
+        shutil.rmtree(self._data)
+        if self._copy.exists():
+            shutil.copytree(self._copy, self._data)
+        self._child = self._start()
+
+    def forget(self) -> None:
+        """Kill Redis and let it start from nothing, with no copy either."""
+        shutil.rmtree(self._copy, ignore_errors=True)
+        self.put_back()
+
+    def close(self) -> None:
+        os.kill(self._child.pid, signal.SIGKILL)
+        self._child.stop()
+
+    def _start(self) -> Child:
+        self._data.mkdir(parents=True, exist_ok=True)
+        child = start_valkey_at(self._port, self._data)
+        child.wait(self._answers)
+        return child
+
+    def _answers(self) -> bool:
+        with contextlib.closing(redis.Redis.from_url(self.url)) as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False  # not yet: it reads what it was given
+
+
+class Witness:
+    """Sessions that count the transitions of the rows."""
+
+    def __init__(self, sessions: Sessions, seen: Counter[tuple[State, State]]) -> None:
+        self._sessions = sessions
+        self._seen = seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sessions, name)
+
+    async def claim(
+        self, sid: str, target: State, lease: timedelta, manifest: bytes | None = None
+    ) -> tuple[Upload | None, bool]:
+        before = await self._sessions.get(sid)
+        row, granted = await self._sessions.claim(sid, target, lease, manifest)
+        if before is not None and granted:
+            self._seen[before.state, target] += 1
+        return row, granted
+
+    async def finish(self, upload: Upload, due: datetime) -> bool:
+        before = await self._sessions.get(upload.sid)
+        finished = await self._sessions.finish(upload, due)
+        if before is not None and finished:
+            self._seen[before.state, upload.state] += 1
+        return finished
+
+
+class PresentUrls:
+    """Storage whose URLs are signed for now, whatever the test's clock says: they are to work."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._objects, name)
+
+    async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
+        return await self._objects.presigner(grant, lifetime, datetime.now(UTC))
+
+
+@dataclass(slots=True)
+class Replica:
+    """One process of the service."""
+
+    life: Life
+    service: app.Service
+    channel: grpc.aio.Channel
+    stub: rpc.UploadServiceStub
+
+    @classmethod
+    async def start(
+        cls, *, sessions: Sessions, objects: Objects, policy: Policy, clock: FakeClock
+    ) -> Self:
+        async def sleep(seconds: float) -> None:
+            clock.advance(seconds)
+            await asyncio.sleep(0)
+
+        life = Life()
+        service = app.build(
+            Settings(identity="metadata", sealing_keys=base64.b64encode(SEALING_KEY).decode()),
+            policies={policy.name: policy},
+            sessions=Mortal(sessions, life),
+            objects=Mortal(PresentUrls(objects), life),
+            clock=clock,
+            sleep=sleep,
+        )
+        port = service.server.bind("127.0.0.1:0")
+        await service.server.start()
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        return cls(life, service, channel, rpc.UploadServiceStub(channel))
+
+    async def answer(self, work: Any, strike: Strike | None) -> Any:
+        """What `work` gives, or None if the process died under it; `strike` may befall it."""
+        self.life.threaten(strike)
+        died = asyncio.ensure_future(self.life.died.wait())
+        task = asyncio.ensure_future(work)
+        await asyncio.wait({task, died}, return_when=asyncio.FIRST_COMPLETED)
+        self.life.threaten(None)
+        died.cancel()
+        if self.life.died.is_set():
+            task.cancel()
+            await asyncio.wait({task})
+            return None
+        return await task
+
+    async def stop(self) -> None:
+        """End it at once, as a kill does: nothing it has in hand reaches a store."""
+        self.life.died.set()
+        await self.channel.close()
+        await self.service.server.stop(0)
+        await self.service.tasks.drain(0)

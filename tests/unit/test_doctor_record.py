@@ -1,0 +1,113 @@
+"""Whether the record of a backend agrees with what was found."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from partway_server.doctor.record import Facts, Found, agreement, found_from
+from partway_server.objects.capabilities import KNOWN, Capabilities
+from partway_server.objects.facts import (
+    Answer,
+    BucketFacts,
+    ChecksumFacts,
+    Conditions,
+    MultipartFacts,
+)
+from partway_server.uploads import Checksum
+
+OK, TAKEN, WRONG = Answer(200), Answer(412), Answer(400)
+ALGORITHMS = (Checksum.CRC32C, Checksum.CRC64NVME, Checksum.SHA256)
+BOOLEANS = [f.name for f in fields(Capabilities) if f.type is bool]
+
+
+def as_recorded(kind: str, **changes: bool) -> Found:
+    """A store that does what the record says, but for `changes`."""
+    record = KNOWN[kind]
+    truth: dict[str, Any] = {name: getattr(record, name) for name in BOOLEANS} | changes
+    return Found(truth, {each: each in record.checksums for each in ALGORITHMS})
+
+
+def judged(kind: str, found: Found, *, is_aws: bool = False) -> dict[str, tuple[str, str]]:
+    findings = agreement(kind, KNOWN, found, is_aws=is_aws)
+    return {f.name: (str(f.status), f.mend) for f in findings}
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_every_store_that_does_as_recorded_agrees(kind: str) -> None:
+    found = judged(kind, as_recorded(kind), is_aws=kind == "aws")
+    assert found == {"storage.record": ("ok", "")}
+
+
+@pytest.mark.parametrize(
+    "name", ["conditional_put", "conditional_complete", "conditional_delete", "listed_resends"]
+)
+def test_a_record_that_claims_more_than_there_is_is_bad(name: str) -> None:
+    claimed = "aws"
+    worse = name == "listed_resends"
+    found = judged(claimed, as_recorded(claimed, **{name: worse}), is_aws=True)
+    assert found[f"storage.record.{name}"][0] == "bad"
+
+
+@pytest.mark.parametrize("name", ["lifecycle", "cors_api", "idempotent_complete", "equal_parts"])
+def test_a_claim_that_no_service_relies_on_is_a_warning(name: str) -> None:
+    truth = name == "equal_parts"
+    found = judged("aws", as_recorded("aws", **{name: truth}), is_aws=True)
+    assert found[f"storage.record.{name}"][0] == "warn"
+
+
+def test_a_record_that_claims_less_is_a_warning_that_names_a_better_kind() -> None:
+    found = judged("generic", as_recorded("ceph"))
+    assert set(found.values()) == {("warn", "PARTWAY_BACKEND=ceph fits what was found.")}
+
+
+def test_a_checksum_that_is_claimed_and_not_verified_is_bad() -> None:
+    found = as_recorded("seaweedfs")
+    lies = replace(found, checksums={**found.checksums, Checksum.SHA256: False})
+    assert judged("seaweedfs", lies)["storage.record.checksums.sha256"][0] == "bad"
+
+
+def test_nobody_is_told_to_call_another_store_aws() -> None:
+    assert "aws" not in str(judged("generic", as_recorded("aws")))
+    assert "PARTWAY_BACKEND=aws" in str(judged("generic", as_recorded("aws"), is_aws=True))
+
+
+def test_what_could_not_be_told_is_no_disagreement() -> None:
+    nothing = Found(dict.fromkeys(BOOLEANS), dict.fromkeys(ALGORITHMS))
+    assert judged("aws", nothing, is_aws=True) == {"storage.record": ("ok", "")}
+
+
+def test_facts_become_the_words_of_the_record() -> None:
+    facts = Facts(
+        Conditions((OK, TAKEN), (OK, OK), Answer(204), survived=False),
+        {
+            Checksum.CRC32C: ChecksumFacts(OK, WRONG, listed=True),
+            Checksum.SHA256: ChecksumFacts(OK, OK),
+            "md5": ChecksumFacts(OK, WRONG),
+        },
+        MultipartFacts(
+            unequal=WRONG,
+            equal=OK,
+            small=WRONG,
+            again=Answer(404),
+            resent=["a", "b"],
+            listed_by_key=True,
+            listed_by_prefix=False,
+        ),
+    )
+    bucket = BucketFacts(Answer(501), Answer(404, "NoSuchLifecycleConfiguration"), OK)
+    found = found_from(facts, bucket)
+    assert found.checksums == {Checksum.CRC32C: True, Checksum.SHA256: False}
+    assert set(found.fields) == set(BOOLEANS)
+    assert {name for name, true in found.fields.items() if true} == {
+        "conditional_put",
+        "equal_parts",
+        "exact_key_listing_only",
+        "lifecycle",
+        "listed_checksums",
+        "listed_resends",
+    }
+
+
+def test_a_call_that_is_refused_says_nothing_about_the_store() -> None:
+    found = found_from(Facts(), BucketFacts(Answer(403), Answer(503), OK))
+    assert set(found.fields.values()) == {None}

@@ -1,0 +1,157 @@
+"""What the doctor prints, and the settings that it judges by themselves."""
+
+import base64
+import io
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner
+from partway_server.cli import main
+from partway_server.doctor.command import Hint
+from partway_server.doctor.configuration import configuration, in_plain_text, lifetimes
+from partway_server.doctor.finding import Finding, Status, bad, ok, skipped, warn
+from partway_server.doctor.report import as_json, as_text
+from partway_server.policy import Policy
+from partway_server.settings import Settings
+
+FINDINGS = [
+    ok("settings.address", "here"),
+    Finding("storage.cors", Status.WARN, "none", "Set it, or:\naws s3api x", bucket="uploads"),
+    Finding("storage.reachable", Status.BAD, "nobody is there", "Go there.", bucket="uploads"),
+    *skipped(["redis.mode", "redis.version"], "Redis in reach"),
+]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+POLICIES = {"default": Policy("default", "uploads")}
+KEY = base64.b64encode(bytes(range(64))).decode()
+
+
+def settings(**changes: str) -> Settings:
+    return Settings(**{"sealing_keys": KEY, **changes})  # type: ignore[arg-type]
+
+
+def test_the_text_is_grouped_and_aligned_with_what_to_do_below() -> None:
+    assert as_text(FINDINGS, colour=False).splitlines() == [
+        "settings",
+        "  ok    address  here",
+        "",
+        "storage, bucket 'uploads'",
+        "  warn  cors       none",
+        "          Set it, or:",
+        "          aws s3api x",
+        "  BAD   reachable  nobody is there",
+        "          Go there.",
+        "",
+        "redis",
+        "  skip  mode     skipped: needs Redis in reach, and 1 more like this",
+        "",
+        "1 good, 1 warning, 1 bad, 2 skipped",
+    ]
+
+
+def test_colour_only_changes_the_marks_and_titles() -> None:
+    coloured = as_text(FINDINGS, colour=True)
+    assert "\x1b[31mBAD " in coloured
+    assert "\x1b" not in as_text(FINDINGS, colour=False)
+
+
+def test_json_has_every_finding_and_the_exit_code() -> None:
+    printed = json.loads(as_json(FINDINGS))
+    assert printed["counts"] == {"ok": 1, "warn": 1, "bad": 1, "skipped": 2}
+    assert printed["exit_code"] == 1
+    assert printed["findings"][1] == {
+        "name": "storage.cors",
+        "status": "warn",
+        "found": "none",
+        "mend": "Set it, or:\naws s3api x",
+        "bucket": "uploads",
+    }
+    assert json.loads(as_json([warn("a.b", "", "")]))["exit_code"] == 0
+    assert json.loads(as_json([bad("a.b", "", "")]))["exit_code"] == 1
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_hint_is_given_on_a_terminal_after_a_second_and_taken_away() -> None:
+    seconds = iter([0.0, 0.5, 1.5])
+    stream = Terminal()
+    hint = Hint(stream, now=lambda: next(seconds))
+    hint("storage")
+    assert stream.getvalue() == ""
+    hint("signatures")
+    hint.clear()
+    assert stream.getvalue() == "\r\x1b[Klooking: signatures\r\x1b[K"
+
+
+def test_no_hint_is_given_to_a_file() -> None:
+    seconds = iter([0.0, 9.0])
+    stream = io.StringIO()
+    hint = Hint(stream, now=lambda: next(seconds))
+    hint("storage")
+    hint.clear()
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "status"),
+    [
+        ({}, "sealing_keys", "ok"),
+        ({"sealing_keys": base64.b64encode(bytes(64)).decode()}, "sealing_keys", "bad"),
+        ({"sealing_keys": f"{KEY},{KEY}"}, "sealing_keys", "ok"),
+        ({"address": "0.0.0.0:50051"}, "address", "ok"),
+        ({"address": "0.0.0.0:50051", "identity": "metadata"}, "address", "warn"),
+        ({"address": "[::1]:50051", "identity": "metadata"}, "address", "ok"),
+    ],
+)
+def test_settings_that_hold_together_may_still_be_wrong(
+    changes: dict[str, str], name: str, status: str
+) -> None:
+    found = {f.name: str(f.status) for f in configuration(settings(**changes), POLICIES, "")}
+    assert found[f"settings.{name}"] == status
+
+
+def test_policies_that_cannot_be_used_are_bad() -> None:
+    found = {f.name: f for f in configuration(settings(), POLICIES, "no rule is called colour")}
+    assert found["settings.policies"].status is Status.BAD
+
+
+@pytest.mark.parametrize(
+    ("minutes", "token", "status"),
+    [(None, "", "ok"), (59, "", "warn"), (61, "", "ok"), (None, "token", "warn")],
+)
+def test_credentials_should_outlast_the_urls_they_sign(
+    minutes: int | None, token: str, status: str
+) -> None:
+    end = NOW + timedelta(minutes=minutes) if minutes else None
+    found = lifetimes(settings(s3_session_token=token), POLICIES, end, NOW)
+    assert found.status == status
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("http://files.example", True),
+        ("https://files.example", False),
+        ("http://127.0.0.1:9000", False),
+        ("http://localhost:9000", False),
+    ],
+)
+def test_plain_text_matters_between_machines(url: str, plain: bool) -> None:
+    assert in_plain_text(url) is plain
+
+
+def test_settings_that_cannot_be_used_are_exit_code_two() -> None:
+    clean = {name: None for name in os.environ if name.startswith("PARTWAY_")}
+    result = CliRunner(env=clean).invoke(main, ["doctor"])
+    assert result.exit_code == 2
+    assert "PARTWAY_BUCKET or --bucket is not set" in result.stderr
+    assert result.stdout == ""
+
+
+def test_help_teaches_by_an_example() -> None:
+    text = CliRunner().invoke(main, ["doctor", "--help"]).output
+    assert "partway-server doctor --fix --cors-origin https://app.example" in text

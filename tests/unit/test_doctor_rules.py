@@ -1,0 +1,182 @@
+"""A bucket's CORS and lifecycle rules, judged, and what they should be."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from partway_server.doctor import rules
+from partway_server.objects.facts import Answer, BucketFacts
+
+LIFE = timedelta(days=6)
+NOT_KEPT = Answer(200)
+PUT: dict[str, Any] = {
+    "AllowedOrigins": ["https://*.example"],
+    "AllowedMethods": ["PUT"],
+    "AllowedHeaders": ["*"],
+    "ExposeHeaders": ["etag"],
+}
+GET: dict[str, Any] = {"AllowedOrigins": ["*"], "AllowedMethods": ["GET"]}
+OTHER: dict[str, Any] = {"ID": "old", "Status": "Enabled", "Expiration": {"Days": 3}}
+
+
+def facts(cors: Any = None, lifecycle: Any = None, versioning: Answer = NOT_KEPT) -> BucketFacts:
+    return BucketFacts(
+        cors=cors if isinstance(cors, Answer) else Answer(200, reply={"CORSRules": cors or []}),
+        lifecycle=lifecycle
+        if isinstance(lifecycle, Answer)
+        else Answer(200, reply={"Rules": lifecycle or []}),
+        versioning=versioning,
+    )
+
+
+def ending(days: int, prefix: str = "", status: str = "Enabled") -> dict[str, Any]:
+    return {
+        "ID": f"end-{prefix}",
+        "Status": status,
+        "Filter": {"Prefix": prefix},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": days},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "origin", "problem"),
+    [
+        ([PUT], "*", ""),
+        ([PUT], "https://app.example", ""),
+        ([GET, PUT], "https://app.example", ""),
+        ([], "*", "no rule allows PUT"),
+        ([GET], "*", "no rule allows PUT"),
+        ([PUT], "https://app.other", "no rule allows PUT from https://app.other"),
+        ([{**PUT, "ExposeHeaders": []}], "*", "ETag is not exposed"),
+        ([{**PUT, "ExposeHeaders": []}, PUT], "*", "ETag is not exposed"),
+        ([{**PUT, "AllowedHeaders": []}], "*", "the header content-disposition is not allowed"),
+        ([{**PUT, "AllowedHeaders": [*rules.BROWSER_HEADERS]}], "*", ""),
+    ],
+)
+def test_a_page_can_upload_if_the_first_rule_that_matches_lets_it(
+    found: list[dict[str, Any]], origin: str, problem: str
+) -> None:
+    assert rules.cors_problem(found, origin) == problem
+
+
+@pytest.mark.parametrize("origin", ["*", "https://app.other"])
+@pytest.mark.parametrize("found", [[], [GET], [{**PUT, "ExposeHeaders": ["x-other"]}], [PUT]])
+def test_what_is_set_is_good_and_leaves_the_other_rules(
+    found: list[dict[str, Any]], origin: str
+) -> None:
+    merged = rules.with_cors(found, origin)
+    assert rules.cors_problem(merged, origin) == ""
+    assert all(rule in merged for rule in found)
+    # A second time changes nothing.
+    assert rules.with_cors(merged, origin) == merged
+
+
+def test_what_a_rule_exposed_stays_exposed() -> None:
+    [ours, _] = rules.with_cors([{**PUT, "ExposeHeaders": ["x-other"]}], "*")
+    assert ours["ExposeHeaders"] == ["ETag", "x-other"]
+
+
+def test_a_bucket_without_cors_comes_with_the_command_that_sets_it() -> None:
+    found = rules.cors(facts(), "uploads", "https://app.example", endpoint=True)
+    assert found.status == "warn"
+    _, command = found.mend.splitlines()
+    assert command.startswith("aws s3api put-bucket-cors --bucket uploads --endpoint-url ")
+    configuration = json.loads(command.partition("--cors-configuration '")[2][:-1])
+    assert rules.cors_problem(configuration["CORSRules"], "https://app.example") == ""
+
+
+def test_any_origin_is_said_to_be_any() -> None:
+    sentence = "any web site may use a URL that it is given"
+    assert sentence in rules.cors(facts(), "uploads", "*", endpoint=False).mend
+    everyone = [{**PUT, "AllowedOrigins": ["*"]}]
+    assert sentence in rules.cors(facts(everyone), "uploads", "*", endpoint=False).found
+    assert sentence not in rules.cors(facts([PUT]), "uploads", "*", endpoint=False).found
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [(Answer(403), "skipped"), (Answer(501), "warn"), (Answer(404), "warn")]
+)
+def test_rules_that_cannot_be_read_are_no_rules_that_are_missing(
+    answer: Answer, status: str
+) -> None:
+    found = facts(answer, answer, answer)
+    assert rules.cors(found, "uploads", "*", endpoint=True).status == status
+    assert rules.lifecycle(found, "uploads", LIFE, endpoint=True).status == status
+    expected = "ok" if status == "warn" else "skipped"
+    assert rules.versioning(found).status == expected
+
+
+def test_the_answer_that_there_are_no_rules_is_an_empty_list() -> None:
+    found = facts(
+        Answer(404, "NoSuchCORSConfiguration"), Answer(404, "NoSuchLifecycleConfiguration")
+    )
+    assert (found.cors_rules, found.lifecycle_rules) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        ([], "warn"),
+        ([OTHER], "warn"),
+        ([ending(7)], "ok"),
+        ([ending(30)], "ok"),
+        ([ending(6)], "warn"),
+        ([ending(5)], "bad"),
+        ([ending(30), ending(5)], "bad"),
+        ([ending(5, status="Disabled")], "warn"),
+        ([ending(7, prefix="tmp/")], "warn"),
+        ([ending(7), ending(1, prefix="tmp/")], "warn"),
+        ([{**ending(7), "Filter": {}}], "ok"),
+        ([{**OTHER, "Prefix": "", **{k: v for k, v in ending(7).items() if k != "Filter"}}], "ok"),
+    ],
+)
+def test_incomplete_uploads_must_end_and_not_before_an_upload_does(
+    found: list[dict[str, Any]], status: str
+) -> None:
+    assert rules.lifecycle(facts(None, found), "uploads", LIFE, endpoint=True).status == status
+
+
+@pytest.mark.parametrize(
+    "found", [[], [OTHER], [ending(5)], [ending(30), ending(5)], [ending(7, prefix="tmp/")]]
+)
+def test_the_lifecycle_that_is_set_is_good_and_keeps_what_else_was_there(
+    found: list[dict[str, Any]],
+) -> None:
+    merged = rules.with_lifecycle(found, rules.enough_days(LIFE))
+    assert rules.lifecycle(facts(None, merged), "uploads", LIFE, endpoint=True).status == "ok"
+    assert {rule["ID"] for rule in found} <= {rule["ID"] for rule in merged}
+    assert rules.with_lifecycle(merged, rules.enough_days(LIFE)) == merged
+
+
+def test_the_old_spelling_of_rules_is_kept() -> None:
+    [_, ours] = rules.with_lifecycle([{**OTHER, "Prefix": "logs/"}], 7)
+    assert "Filter" not in ours and ours["Prefix"] == ""
+
+
+def test_days_are_rounded_up_and_one_more() -> None:
+    assert rules.enough_days(timedelta(days=6)) == 7
+    assert rules.enough_days(timedelta(hours=1)) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [(Answer(200), "ok"), (Answer(403), "bad"), (Answer(501), "bad")]
+)
+def test_what_was_to_be_set_and_was_not_is_bad(answer: Answer, status: str) -> None:
+    found = rules.fixed("cors", "PutBucketCORS", answer, "uploads")
+    assert found.status == status
+    assert ("s3:PutBucketCORS" in found.mend) == (answer.status == 403)
+
+
+def test_versions_are_noted() -> None:
+    kept = facts(versioning=Answer(200, reply={"Status": "Enabled"}))
+    assert kept.versions == "Enabled"
+    assert rules.versioning(kept).found.startswith("kept")
+    assert rules.versioning(facts()).found == "not kept"
+
+
+def test_a_page_is_tried_from_an_origin_that_a_rule_names() -> None:
+    named = {**PUT, "AllowedOrigins": ["https://app.example"]}
+    assert rules.page_origin([named], "*") == "https://app.example"
+    assert rules.page_origin([PUT], "https://x.example") == "https://x.example"
+    assert rules.page_origin([], "*") == rules.SAMPLE_ORIGIN

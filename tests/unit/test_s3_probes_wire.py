@@ -1,0 +1,114 @@
+"""How probes ask: to the end of a request, and every error in a word."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from botocore.parsers import ResponseParserError
+from partway_server.objects.facts import Answer
+from partway_server.objects.s3_probes.wire import answer_of, obstacle, whole
+
+
+async def test_a_request_under_way_ends_before_the_cancellation_goes_on() -> None:
+    begun, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def request() -> None:
+        begun.set()
+        await may_end.wait()
+        ended.set()
+
+    task = asyncio.ensure_future(whole(request()))
+    await begun.wait()
+    task.cancel()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+
+
+class Key:
+    """The connection that an aiohttp error is about: only its text is made of it."""
+
+    host, port, ssl, is_ssl = "host", 443, True, True
+
+
+KEY: Any = Key()
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (aiohttp.ClientConnectorDNSError(KEY, OSError()), "dns"),
+        (aiohttp.ClientConnectorError(KEY, OSError()), "connect"),
+        (aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError()), "tls"),
+        (
+            aiohttp.ClientConnectorCertificateError(KEY, ssl.CertificateError()),
+            "certificate",
+        ),
+        (aiohttp.ConnectionTimeoutError(), "timeout"),
+        (aiohttp.ServerDisconnectedError(), "closed"),
+        (TimeoutError(), "timeout"),
+    ],
+)
+def test_what_is_in_the_way_is_a_word_also_if_the_sdk_wraps_it(error: Exception, word: str) -> None:
+    assert obstacle(error) == word
+    wrapped = EndpointConnectionError(endpoint_url="https://files.example")
+    wrapped.__context__ = error
+    assert obstacle(wrapped) == word
+
+
+def s3_error(status: int, code: str) -> ClientError:
+    metadata = {"HTTPStatusCode": status, "HTTPHeaders": {"date": "today"}}
+    error = {"Code": code, "Region": "eu-west-1"}
+    return ClientError({"ResponseMetadata": metadata, "Error": error}, "PutObject")
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (s3_error(403, "AccessDenied"), Answer(403, "AccessDenied")),
+        (NoCredentialsError(), Answer(0, "credentials")),
+        (ResponseParserError("no XML"), Answer(0, "no S3")),
+        (EndpointConnectionError(endpoint_url="https://files.example"), Answer(0, "closed")),
+    ],
+)
+async def test_what_storage_or_the_network_does_is_an_answer(
+    error: Exception, answer: Answer
+) -> None:
+    async def failing() -> Mapping[str, Any]:
+        raise error
+
+    found = await answer_of(failing())
+    assert (found.status, found.code) == (answer.status, answer.code)
+    if found.status:
+        assert found.reply["Region"] == "eu-west-1"
+        assert found.headers == {"date": "today"}
+
+
+async def test_a_fault_of_ours_is_no_answer() -> None:
+    async def failing() -> Mapping[str, Any]:
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError):
+        await answer_of(failing())
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "ok", "refused"),
+    [
+        (Answer(200), "200", True, False),
+        (Answer(403, "AccessDenied"), "403 AccessDenied", False, True),
+        (Answer(429, "SlowDown"), "429 SlowDown", False, False),
+        (Answer(501, "NotImplemented"), "501 NotImplemented", False, True),
+        (Answer(503), "503", False, False),
+        (Answer(0, "timeout"), "no answer (timeout)", False, False),
+    ],
+)
+def test_only_an_answer_that_will_not_pass_is_a_refusal(
+    answer: Answer, text: str, ok: bool, refused: bool
+) -> None:
+    assert (str(answer), answer.ok, answer.refused) == (text, ok, refused)
