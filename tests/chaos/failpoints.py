@@ -9,7 +9,7 @@ import inspect
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -79,12 +79,19 @@ def deal(rng: random.Random) -> Iterator[Armed]:
         cards = every_failpoint()
         rng.shuffle(cards)
         for card in cards:
-            yield Armed(
-                card,
-                nth=rng.choice((1, 1, 1, 2, 3)),
-                quiet_seconds=rng.uniform(0, _LATEST_SECONDS),
-                delay_seconds=rng.uniform(0.0002, 0.004),
-            )
+            nth, quiet = rng.choice((1, 1, 1, 2, 3)), rng.uniform(0, _LATEST_SECONDS)
+            yield Armed(card, nth, quiet, _delay(rng))
+
+
+def deal_missing(rng: random.Random, hit: Container[Failpoint]) -> Iterator[Armed]:
+    """The failpoints that were not hit so far, in a random order, at their first call."""
+    while True:
+        cards = [point for point in every_failpoint() if point not in hit] or every_failpoint()
+        yield Armed(rng.choice(cards), delay_seconds=_delay(rng))
+
+
+def _delay(rng: random.Random) -> float:
+    return rng.uniform(0.0002, 0.004)
 
 
 Die = Callable[[Failpoint], None]

@@ -6,7 +6,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from partway_server.children import free_port
 
-from tests.chaos.failpoints import Failpoint, deal
+from tests.chaos.failpoints import Armed, Failpoint, deal, deal_missing
 from tests.chaos.harms import Harm
 from tests.chaos.service import Orders, serve
 
@@ -60,13 +60,15 @@ class Fleet:
         seed: str,
     ) -> None:
         self._folder, self._environ = folder, environ
+        self.deaths = Deaths()
         self._cards = deal(random.Random(f"{seed}/failpoints"))
+        self._missing = deal_missing(random.Random(f"{seed}/missing"), self.deaths.failpoints)
         self._slots = [_Slot(n, free_port()) for n in range(count)]
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOADED)
         self._keepers: list[asyncio.Task[None]] = []
-        self._armed, self._ahead, self._stopping = True, timedelta(), False
-        self.deaths = Deaths()
+        self._cards_now: Iterator[Armed] | None = None
+        self._ahead, self._stopping = timedelta(), False
 
     @property
     def addresses(self) -> Sequence[str]:
@@ -84,8 +86,12 @@ class Fleet:
         ]
 
     def start(self, *, armed: bool, ahead: timedelta = timedelta()) -> None:
-        """Keep all running, with failpoints if `armed`, and their time so far `ahead`."""
-        self._armed, self._ahead, self._stopping = armed, ahead, False
+        """Keep all running, with failpoints if `armed`, and their time so far `ahead`.
+
+        In a time that is ahead, the failpoints are those that no process has died at yet.
+        """
+        self._cards_now = (self._missing if ahead else self._cards) if armed else None
+        self._ahead, self._stopping = ahead, False
         self._keepers = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
 
     async def stop(self) -> None:
@@ -99,7 +105,7 @@ class Fleet:
 
     async def _keep(self, slot: _Slot) -> None:
         while not self._stopping:
-            card = next(self._cards) if self._armed else None
+            card = next(self._cards_now) if self._cards_now else None
             address = f"127.0.0.1:{slot.port}"
             orders = Orders(self._environ(address), str(self._log(slot)), card, self._ahead)
             process = self._context.Process(target=serve, args=(orders,), daemon=True)
