@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCALSTACK := .venv-localstack
 AGAINST ?= .git\#branch=main
+SECONDS ?= 60
+SEED ?= 7
+FAILOVERS ?= 20
 
 .DEFAULT_GOAL := help
 
@@ -36,6 +39,10 @@ $(LOCALSTACK)/.ready: requirements/localstack.txt
 
 test-fast: $(READY) ## Run the tests that need no real backend.
 	$(BIN)/python -m pytest -m "not redis and not s3"
+
+chaos: $(READY) ## Upload under FAILOVERS of Redis, then for SECONDS under kills as SEED says, and audit.
+	@$(BIN)/python -m tests.chaos.failovers --failovers $(FAILOVERS) --seed $(SEED)
+	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED)
 
 dev: $(READY) ## Run the embedded stack until Ctrl-C.
 	@$(BIN)/partway-server dev --port 50051
@@ -90,4 +97,4 @@ image: ## Build the container image.
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test test-stores test-fast dev check format breaking generate stubs lock bench-presign bench-stream bench-put image clean
+.PHONY: help setup demo test test-stores test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put image clean

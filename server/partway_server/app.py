@@ -44,6 +44,9 @@ from partway_server.tasks import Tasks
 BACKEND = "default"
 """The name of the one backend in upload_ids."""
 
+Over = Callable[[Sessions, Objects], tuple[Sessions, Objects]]
+"""Puts something around the two open stores, such as what counts their calls."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -156,23 +159,28 @@ async def run(
     stop: asyncio.Event,
     started: Callable[[int], None] | None = None,
     share_port: bool = False,
+    over: Over | None = None,
+    clock: Clock | None = None,
 ) -> None:
     """Serve until `stop` is set, then drain; `started` is told the port.
 
-    With `share_port`, other processes may listen on the same one.
+    With `share_port`, other processes may listen on the same one. `over` is put around the stores
+    once they were checked. A `clock` stands in for the machine's and for that of Redis.
 
     Raises StartError.
     """
     policies = _policies(settings)
-    async with _stores(settings) as (sessions, objects):
+    async with _stores(settings, clock) as (sessions, objects):
         await _check_sessions(sessions)
         await _check_buckets(objects, policies)
+        if over is not None:
+            sessions, objects = over(sessions, objects)
         service = build(
             settings,
             policies=policies,
             sessions=sessions,
             objects=objects,
-            clock=SystemClock(),
+            clock=clock or SystemClock(),
             share_port=share_port,
         )
         try:
@@ -241,19 +249,21 @@ async def tidy(service: Service, *, report: Report, dry_run: bool) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _stores(settings: Settings) -> AsyncIterator[tuple[Sessions, Objects]]:
+async def _stores(
+    settings: Settings, clock: Clock | None = None
+) -> AsyncIterator[tuple[Sessions, Objects]]:
     """Both stores, open."""
     async with contextlib.AsyncExitStack() as opened:
-        sessions = _sessions(settings)
+        sessions = _sessions(settings, clock)
         opened.push_async_callback(sessions.aclose)
         objects = await _objects(settings)
         opened.push_async_callback(objects.aclose)
         yield sessions, objects
 
 
-def _sessions(settings: Settings) -> Sessions:
+def _sessions(settings: Settings, clock: Clock | None) -> Sessions:
     try:
-        return RedisSessions(connect(settings.redis_url))
+        return RedisSessions(connect(settings.redis_url), clock=clock)
     except ValueError as error:
         # Its text may hold a piece of the URL, and so of the password.
         raise StartError("PARTWAY_REDIS_URL is not a URL that Redis clients understand") from error

@@ -1,0 +1,160 @@
+"""Calls of any of the services, each written down; and PUTs, and looks into storage."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from partway.v1 import upload_pb2
+from partway.v1 import upload_service_pb2 as pb
+from partway.v1.upload_service_pb2_grpc import UploadServiceStub
+
+from tests.chaos.ledger import Answer, Sending, Story
+from tests.support.storage import Put, put_by
+
+CALL_SECONDS = 12.0
+PUT_SECONDS = 30.0
+
+_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.enable_retries", 0),
+)
+_PASSING_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "RESOURCE_EXHAUSTED")
+_PASSING_REASONS = ("UPLOAD_BUSY",)
+
+
+class OutOfPatience(Exception):
+    """No service gave an answer that decides anything, for as long as a caller waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who asks one service after another until one of them answers."""
+
+    stubs: Sequence[UploadServiceStub]
+    put_bytes: Put
+    patience: float
+
+    async def once(self, story: Story, verb: str, request: Any, chance: random.Random) -> Any:
+        """The response and its Answer; (None, Answer) if it failed."""
+        began = time.monotonic()
+        stub = chance.choice(self.stubs)
+        try:
+            response = await getattr(stub, verb)(request, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            answer = _of_error(error, verb, began)
+            story.answers.append(answer)
+            return None, answer
+        answer = _of_response(response, verb, began)
+        story.answers.append(answer)
+        return response, answer
+
+    async def ask(self, story: Story, verb: str, request: Any, chance: random.Random) -> Any:
+        """As `once`, but until an answer that is not a passing one. Raises OutOfPatience."""
+        deadline = time.monotonic() + self.patience
+        for tries in range(10_000):
+            if verb == "Complete":
+                story.completes.append(time.monotonic())
+            if verb == "Abort":
+                story.aborts.append(time.monotonic())
+            response, answer = await self.once(story, verb, request, chance)
+            if not _passing(answer):
+                return response, answer
+            if time.monotonic() > deadline:
+                raise OutOfPatience(f"{verb}: {answer.state} {answer.reason} {answer.code}".strip())
+            await asyncio.sleep(min(0.05 * 1.6**tries, 1.0) * (0.5 + chance.random()))
+        raise AssertionError("more tries than seconds")
+
+    async def put(
+        self, story: Story, part: upload_pb2.PresignedPart, data: bytes, *, right: bool = True
+    ) -> Sending:
+        """Send a part once."""
+        sending = Sending(part.part_number, right, time.monotonic())
+        story.sendings.append(sending)
+        body = data[part.offset_bytes : part.offset_bytes + part.size_bytes]
+        if not right:
+            body = bytes(255 - byte for byte in body[:64]) + body[64:]
+        try:
+            async with asyncio.timeout(PUT_SECONDS):
+                reply = await self.put_bytes(part.url, body, part.headers)
+        except (aiohttp.ClientError, TimeoutError):
+            # Its end was not seen, and the story says so.
+            return sending
+        sending.status, sending.ended = reply.status, time.monotonic()
+        return sending
+
+
+@asynccontextmanager
+async def a_caller(addresses: Sequence[str], patience: float) -> AsyncIterator[Caller]:
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        channels = [grpc.aio.insecure_channel(a, options=_OPTIONS) for a in addresses]
+        for channel in channels:
+            await stack.enter_async_context(channel)
+        yield Caller([UploadServiceStub(c) for c in channels], put_by(http), patience)
+
+
+def state_name(number: int) -> str:
+    return upload_pb2.UploadState.Name(number).removeprefix("UPLOAD_STATE_")
+
+
+def _passing(answer: Answer) -> bool:
+    if answer.reason:
+        passing_state = answer.verb == "Abort" and answer.state in ("COMPLETING", "ABORTING")
+        return (
+            passing_state
+            or answer.reason in _PASSING_REASONS
+            or (answer.code in _PASSING_CODES and not answer.state)
+        )
+    if answer.code:
+        return answer.code in _PASSING_CODES
+    return answer.verb in ("Complete", "Abort") and answer.state in ("COMPLETING", "ABORTING")
+
+
+def _of_response(response: Any, verb: str, began: float) -> Answer:
+    ended = time.monotonic()
+    if not hasattr(response, "upload"):
+        return Answer(began, ended, verb)
+    upload = response.upload
+    progress = getattr(response, "progress", None)
+    told = isinstance(response, pb.StatusResponse) and response.HasField("progress")
+    reason = upload_pb2.AbortReason.Name(upload.abort_reason).removeprefix("ABORT_REASON_")
+    return Answer(
+        began,
+        ended,
+        verb,
+        state=state_name(upload.state),
+        etag=upload.object.etag,
+        key=upload.object.key,
+        abort_reason="" if reason == "UNSPECIFIED" else reason,
+        parts_stored=progress.parts_stored if told and progress is not None else -1,
+    )
+
+
+def _of_error(error: grpc.aio.AioRpcError, verb: str, began: float) -> Answer:
+    ended, info = time.monotonic(), error_details_pb2.ErrorInfo()
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:
+        # Code and trailer disagree: the connection broke in the middle of the answer.
+        status = None
+    for detail in status.details if status is not None else ():
+        if detail.Is(info.DESCRIPTOR):
+            detail.Unpack(info)
+    return Answer(
+        began,
+        ended,
+        verb,
+        state=info.metadata.get("state", "").removeprefix("UPLOAD_STATE_"),
+        reason=info.reason.removeprefix("ERROR_REASON_"),
+        code=error.code().name,
+        abort_reason=info.metadata.get("abort_reason", "").removeprefix("ABORT_REASON_"),
+    )

@@ -1,0 +1,202 @@
+"""What must be true of every upload, whatever was done to the services and to Redis.
+
+Storage is the truth. What was answered is held against what storage holds at the end, against
+what it held at that moment, and against what was answered before.
+
+Three things are excused, and counted apart. Two, because Redis had forgotten the Upload: parts that
+nobody comes back for, and an object that arrived after an acknowledged abort. And the empty object
+of a service that was killed while it tried storage out, before it served.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from partway_server.objects.s3_check import PROBE_PREFIX
+
+from tests.chaos.audit import Found, Holdings
+from tests.chaos.ledger import (
+    ABORTED,
+    COMPLETED,
+    NEVER,
+    UNDER_WAY,
+    Answer,
+    Ledger,
+    Story,
+)
+
+_WRONG_ALWAYS = {
+    "UPLOAD_NOT_FOUND": "an id that was handed out is unknown",
+    "INTERNAL": "the service has a fault",
+    "OBJECT_EXISTS": "nobody else writes this key",
+    "UPLOAD_CONFLICT": "nobody else writes this key",
+    "PARTS_REFUSED": "storage has every part",
+    "PARTS_MISMATCH": "every part has its size",
+    "INVALID_REQUEST": "nothing is wrong with the request",
+    "REQUEST_ID_REUSED": "the request is the same",
+    "STORAGE_REFUSED": "storage refuses nothing",
+    "CallFailed": "no Partway service answers so",
+}
+_ODD_CODES = ("UNKNOWN", "INTERNAL", "UNIMPLEMENTED", "DATA_LOSS", "OUT_OF_RANGE")
+_SLACK = 0.5
+"""Seconds by which the clocks of a deadline may differ."""
+
+
+class Kind(StrEnum):
+    """What is wrong; the last three are excused."""
+
+    LOST = "acknowledged_lost"
+    CORRUPTED = "corrupted"
+    FALSE = "false_answers"
+    ORPHAN = "orphans"
+    UNFINISHED = "unfinished"
+    FORGOTTEN = "orphans_redis_forgot"
+    RESURRECTED = "late_objects_redis_forgot"
+    PROBE = "start_probes_left"
+
+
+EXCUSED = (Kind.FORGOTTEN, Kind.RESURRECTED, Kind.PROBE)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must not be, about the upload `story` if it is about one that is known."""
+
+    kind: Kind
+    words: str
+    story: Story | None = None
+
+
+def judge(ledger: Ledger, holdings: Holdings) -> list[Violation]:
+    """All violations of a run."""
+    violations = []
+    for story in ledger.stories:
+        found = holdings.objects.get(story.key)
+        violations += [
+            Violation(kind, words, story) for kind, words in _of_story(ledger, story, found)
+        ]
+    return violations + _of_strangers(ledger, holdings)
+
+
+def _of_strangers(ledger: Ledger, holdings: Holdings) -> list[Violation]:
+    """What is in storage and belongs to no upload that anybody knows."""
+    by_name = {story.name: story for story in ledger.stories}
+    known = {story.key for story in ledger.stories}
+    violations = []
+    for key in holdings.unfinished:
+        story = by_name.get(key.rpartition("/")[2])
+        forgot = story is not None and ledger.forgot(story.began, NEVER)
+        kind = Kind.FORGOTTEN if forgot else Kind.ORPHAN
+        violations.append(Violation(kind, f"an unfinished multipart upload at {key}", story))
+    for key in holdings.objects.keys() - known:
+        story = by_name.get(key.rpartition("/")[2])
+        kind = Kind.PROBE if key.startswith(PROBE_PREFIX) else Kind.ORPHAN
+        violations.append(Violation(kind, f"an object that nobody knows at {key}", story))
+    return violations
+
+
+def _of_story(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tuple[Kind, str]]:
+    if story.unfinished:
+        yield Kind.UNFINISHED, story.unfinished
+    yield from _object(ledger, story, found)
+    for words in (
+        *_etags(story, found),
+        *_ends(story),
+        *_reasons(story),
+        *_backwards(ledger, story),
+        *_progress(story),
+        *_keys(ledger, story),
+    ):
+        yield Kind.FALSE, words
+    if any(look.there for look in story.looks):
+        yield Kind.FALSE, "storage had the object when it was said to be aborted"
+
+
+def _object(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tuple[Kind, str]]:
+    completed, aborted = story.said(COMPLETED), story.said(ABORTED)
+    if found is None:
+        if completed:
+            yield Kind.LOST, "it was said to be COMPLETED, and there is no object"
+        return
+    if found.sha256 != story.sha256:
+        yield Kind.CORRUPTED, f"{found.size_bytes} bytes in storage, {story.size_bytes} sent"
+    if completed:
+        return
+    if not aborted:
+        if story.sent_by_raw_calls and not (story.completes or (story.single and story.sendings)):
+            yield Kind.FALSE, "there is an object, and nobody asked for it"
+    elif not _late(story):
+        yield Kind.FALSE, "it was said to be ABORTED, and the object is there"
+    elif ledger.forgot(story.began, NEVER):
+        yield Kind.RESURRECTED, "the object came after the abort, and Redis forgot the abort"
+    else:
+        yield Kind.ORPHAN, "the object came after the abort, and was not removed"
+
+
+def _late(story: Story) -> bool:
+    """Whether the bytes of a single PUT may have come after the first ABORTED was found out."""
+    return story.single and story.in_flight(story.said(ABORTED)[0].began)
+
+
+def _etags(story: Story, found: Found | None) -> Iterator[str]:
+    told = {answer.etag for answer in story.said(COMPLETED) if answer.etag}
+    if len(told) > 1:
+        yield "two answers name different entity tags"
+    elif found is not None and told and told != {found.etag}:
+        yield "storage has another entity tag than the answers"
+
+
+def _ends(story: Story) -> Iterator[str]:
+    completed = story.said(COMPLETED)
+    for aborted in story.said(ABORTED):
+        if any(c.ended < aborted.began for c in completed):
+            yield "ABORTED was said after COMPLETED"
+        elif completed and not _late(story):
+            yield "both ABORTED and COMPLETED were said"
+
+
+def _reasons(story: Story) -> Iterator[str]:
+    for answer in story.answers:
+        asked = any(at < answer.ended for at in story.aborts)
+        if words := _WRONG_ALWAYS.get(answer.reason):
+            yield f"{answer.verb} said {answer.reason}: {words}"
+        if answer.code in _ODD_CODES:
+            yield f"{answer.verb} ended with {answer.code}"
+        if answer.reason == "PARTS_MISSING" and not asked:
+            if len(story.sent_parts(answer.began)) == story.part_count:
+                yield "parts are said to be missing that storage had acknowledged"
+        if answer.state != ABORTED:
+            continue
+        if answer.abort_reason in ("OBJECT_EXISTS", "CONFLICT"):
+            yield f"aborted for {answer.abort_reason}, and nobody else writes this key"
+        if answer.abort_reason in ("LOST", "REQUESTED") and not asked:
+            yield f"aborted for {answer.abort_reason}, and nobody asked for it"
+        if answer.abort_reason == "EXPIRED" and answer.ended < story.expires_at - _SLACK:
+            yield "said to have expired before its time"
+
+
+def _backwards(ledger: Ledger, story: Story) -> Iterator[str]:
+    """What was final and is not any more, though Redis did not forget."""
+    for last in (*story.said(COMPLETED)[:1], *story.said(ABORTED)[:1]):
+        if last.state == ABORTED and _late(story):
+            continue
+        for answer in story.answers:
+            if answer.began <= last.ended or answer.state not in UNDER_WAY:
+                continue
+            if not ledger.forgot(last.began, answer.ended):
+                yield f"{answer.state} was said after {last.state}"
+
+
+def _progress(story: Story) -> Iterator[str]:
+    for answer in story.answers:
+        if answer.parts_stored < 0 or any(at < answer.ended for at in story.aborts):
+            continue
+        begun = {s.part for s in story.sendings if s.began < answer.ended}
+        if not len(story.sent_parts(answer.began)) <= answer.parts_stored <= len(begun):
+            yield f"progress said {answer.parts_stored} parts"
+
+
+def _keys(ledger: Ledger, story: Story) -> Iterator[str]:
+    told: Sequence[Answer] = [a for a in story.answers if a.verb == "Initialize" and a.key]
+    if len({a.key for a in told}) > 1 and not ledger.forgot(story.began, told[-1].ended):
+        yield "a repeated Initialize opened another Upload"

@@ -1,0 +1,148 @@
+"""What was sent and what was answered, upload by upload, with times.
+
+Times are those of `time.monotonic` in the harness. An end of `NEVER` is one that nobody saw: the
+request may still be on its way.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+NEVER = math.inf
+
+COMPLETED, ABORTED = "COMPLETED", "ABORTED"
+ACTIVE, COMPLETING, ABORTING, INITIATING = "ACTIVE", "COMPLETING", "ABORTING", "INITIATING"
+UNDER_WAY = (INITIATING, ACTIVE, COMPLETING, ABORTING)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service said to a call. No id and no URL is in it.
+
+    `state` is the Upload's, if the answer tells it, `reason` that of an error, `code` its gRPC
+    status. `parts_stored` is -1 where no progress was told. `key` tells two Uploads apart.
+    """
+
+    began: float
+    ended: float
+    verb: str
+    state: str = ""
+    etag: str = ""
+    key: str = ""
+    reason: str = ""
+    code: str = ""
+    abort_reason: str = ""
+    parts_stored: int = -1
+
+
+@dataclass(slots=True)
+class Sending:
+    """A PUT of a part: `right` if its bytes are those of the file. `status` 0: no answer."""
+
+    part: int
+    right: bool
+    began: float
+    ended: float = NEVER
+    status: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an S3 client of its own saw of the key, after an abort with nothing on its way."""
+
+    at: float
+    there: bool
+
+
+@dataclass(slots=True)
+class Story:
+    """Everything about one upload. `name` is in its key, and no other upload has it."""
+
+    number: int
+    kind: str
+    name: str
+    size_bytes: int
+    sha256: str
+    began: float
+    part_count: int = 1
+    single: bool = True
+    sid: str = ""
+    key: str = ""
+    expires_at: float = NEVER
+    answers: list[Answer] = field(default_factory=list)
+    sendings: list[Sending] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    completes: list[float] = field(default_factory=list)
+    aborts: list[float] = field(default_factory=list)
+    abandoned: bool = False
+    unfinished: str = ""
+
+    @property
+    def sent_by_raw_calls(self) -> bool:
+        """Whether every PUT and every call stands here; a library keeps its own to itself."""
+        return self.kind not in ("library", "library-cut", "command")
+
+    def said(self, state: str) -> list[Answer]:
+        """The answers that tell this state, by their end."""
+        return sorted((a for a in self.answers if a.state == state), key=lambda a: a.ended)
+
+    def sent_parts(self, before: float) -> set[int]:
+        """The parts that storage has acknowledged, with their right bytes last, before then."""
+        newest: dict[int, Sending] = {}
+        for sending in self.sendings:
+            if sending.began < before:
+                newest[sending.part] = sending
+        return {n for n, s in newest.items() if s.right and s.status == 200 and s.ended < before}
+
+    def in_flight(self, since: float) -> bool:
+        """Whether a part was on its way at that time, or set out later."""
+        return any(s.ended > since for s in self.sendings)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All stories of a run, and when Redis may have forgotten something: (from, to)."""
+
+    began: float
+    stories: list[Story] = field(default_factory=list)
+    forgets: list[tuple[float, float]] = field(default_factory=list)
+    strikes: list[tuple[float, str]] = field(default_factory=list)
+    client_kills: int = 0
+
+    def forgot(self, since: float, until: float) -> bool:
+        """Whether Redis may have forgotten what it was told by `since`, as seen by `until`.
+
+        It may lose the last second before it dies, so a little more is taken off.
+        """
+        return any(first <= until and since <= last for first, last in self.forgets)
+
+    def count(self, state: str) -> int:
+        return sum(any(a.state == state for a in story.answers) for story in self.stories)
+
+
+def moments(story: Story) -> Sequence[tuple[float, str]]:
+    """What happened to the upload, in order, as lines for a person."""
+    lines = [(a.began, _of_answer(a)) for a in story.answers]
+    lines += [(s.began, _of_sending(s)) for s in story.sendings]
+    lines += [(look.at, f"storage itself: object {look.there}") for look in story.looks]
+    lines += [(at, "Abort is sent") for at in story.aborts]
+    lines += [(at, "Complete is sent") for at in story.completes]
+    return sorted(lines)
+
+
+def _of_answer(answer: Answer) -> str:
+    told = f"{answer.verb}: {answer.state or '-'}"
+    for name in ("reason", "code", "abort_reason", "etag"):
+        if value := getattr(answer, name):
+            told += f" {name}={value}"
+    if answer.parts_stored >= 0:
+        told += f" parts_stored={answer.parts_stored}"
+    return f"{told} (after {answer.ended - answer.began:.3f} s)"
+
+
+def _of_sending(sending: Sending) -> str:
+    took = (
+        "no end seen" if sending.ended == NEVER else f"after {sending.ended - sending.began:.3f} s"
+    )
+    bytes_sent = "right" if sending.right else "wrong"
+    return f"PUT part {sending.part}, {bytes_sent} bytes: {sending.status} ({took})"

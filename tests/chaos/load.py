@@ -1,0 +1,131 @@
+"""The uploads of a run: so many at a time, one after the other, as a seed plans them."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from partway.v1 import upload_service_pb2 as pb
+from partway_client import UploadClient
+from partway_client._pace import Pace
+
+from tests.chaos.caller import Caller, OutOfPatience, a_caller
+from tests.chaos.difficult import DIFFICULT, Errand
+from tests.chaos.ledger import Ledger, Story
+from tests.chaos.plans import Planned, planned
+from tests.chaos.polite import Ask, by_command, by_library
+from tests.support.processes import Partway
+
+
+@dataclass(slots=True)
+class Load:
+    """All callers. `grant_of` opens an upload_id; `exists` asks storage for a key."""
+
+    seed: str
+    ledger: Ledger
+    folder: Path
+    caller: Caller
+    clients: Sequence[UploadClient]
+    partways: Sequence[Partway]
+    patience: float
+    grant_of: Callable[[str], Any]
+    exists: Callable[[str], Awaitable[bool]]
+    ids: dict[int, str]
+    _next: int = 0
+
+    async def run(self, lanes: int, until: Callable[[], bool]) -> None:
+        """Upload in `lanes` at a time until told to end; what was begun is finished."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(lanes):
+                group.create_task(self._lane(until))
+
+    async def ask_again(self, lanes: int, stories: Sequence[Story], *verbs: str) -> None:
+        """Ask for the Status of all these once more, as callers may at any time later."""
+        waiting = iter([story for story in stories if story.number in self.ids])
+
+        async def lane() -> None:
+            for story in waiting:
+                request = pb.StatusRequest(upload_id=self.ids[story.number])
+                chance = planned(self.seed, story.number).chance
+                try:
+                    await self.caller.ask(story, "Status", request, chance)
+                except OutOfPatience as error:
+                    story.unfinished = f"asked again at the end: {error}"
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(lanes):
+                group.create_task(lane())
+
+    async def _lane(self, until: Callable[[], bool]) -> None:
+        while not until():
+            number, self._next = self._next, self._next + 1
+            await self._upload(planned(self.seed, number))
+
+    async def _upload(self, plan: Planned) -> None:
+        data = plan.chance.randbytes(plan.size_bytes)
+        digest = hashlib.sha256(data).hexdigest()
+        story = Story(plan.number, plan.kind, plan.name, len(data), digest, time.monotonic())
+        self.ledger.stories.append(story)
+        try:
+            if plan.kind in DIFFICULT:
+                errand = Errand(self.caller, story, plan, data, self.grant_of, self.exists)
+                await DIFFICULT[plan.kind](errand)
+                if errand.upload_id:
+                    self.ids[plan.number] = errand.upload_id
+            else:
+                await self._politely(story, plan, data)
+        except OutOfPatience as error:
+            story.unfinished = f"no answer that decides in time; the last was {error}"
+
+    async def _politely(self, story: Story, plan: Planned, data: bytes) -> None:
+        file = self.folder / plan.name
+        file.write_bytes(data)
+        ask = Ask(story, plan, file, self.patience, self._remembering(plan.number))
+        try:
+            if plan.kind == "command":
+                await by_command(ask, plan.chance.choice(self.partways), self._killed)
+            else:
+                await by_library(ask, self.clients)
+        finally:
+            file.unlink()
+
+    def _remembering(self, number: int) -> Callable[[str], Any]:
+        def grant_of(upload_id: str) -> Any:
+            self.ids[number] = upload_id
+            return self.grant_of(upload_id)
+
+        return grant_of
+
+    def _killed(self) -> None:
+        self.ledger.client_kills += 1
+
+
+@asynccontextmanager
+async def a_load(
+    *, addresses: Sequence[str], folder: Path, patience: float, **given: Any
+) -> AsyncIterator[Load]:
+    """`given` are the other fields of Load."""
+    async with AsyncExitStack() as stack:
+        # A service that was never reached is given up soon, by default: here it comes back.
+        pace = Pace(first_call_tries=24)
+        yield Load(
+            folder=folder,
+            patience=patience,
+            caller=await stack.enter_async_context(a_caller(addresses, patience)),
+            clients=[
+                await stack.enter_async_context(
+                    UploadClient(address, state_dir=folder / "library", pace=pace)
+                )
+                for address in addresses
+            ],
+            partways=[
+                await stack.enter_async_context(Partway(address, folder / "command"))
+                for address in addresses
+            ],
+            ids={},
+            **given,
+        )

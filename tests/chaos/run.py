@@ -1,0 +1,245 @@
+"""One run, from empty stores to the verdict.
+
+1. Load: uploads go on while services and Redis are harmed.
+2. Calm: what was begun is finished, and every upload is asked for once more.
+3. Later: all services are started anew with a clock that is hours, then days ahead, so that every
+   deadline and every tombstone is past; janitors clear up while they, too, are killed.
+4. Rest: the janitor has its periods in peace, until Redis holds nothing.
+5. Audit: storage is read by other programs, and each story is held against it.
+"""
+
+import asyncio
+import base64
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from partway_server.embedded import S3
+from partway_server.sealing import Sealer
+
+from tests.chaos.audit import Auditor, Holdings
+from tests.chaos.fleet import Fleet
+from tests.chaos.harms import Harm, Store, Strike, schedule
+from tests.chaos.judging import Violation, judge
+from tests.chaos.ledger import COMPLETED, NEVER, Ledger
+from tests.chaos.load import Load, a_load
+from tests.chaos.plans import POLICIES
+from tests.support.processes import service_environ
+
+PERIOD_SECONDS = 1
+LEASE_SECONDS = 3
+_SEALING_KEY = bytes(range(64))
+_LOST_BEFORE_SECONDS = 1.5
+_ASKERS = 16
+
+_PAST_TOMBSTONES = timedelta(hours=15)
+_PAST_ROWS = timedelta(days=9)
+_STEP = timedelta(minutes=10)
+"""More than the five minutes by which a janitor puts off what it takes up."""
+
+_IDLE_SECONDS = 10.0
+"""How long nothing may change before a rest is over."""
+
+_RESTS = 4
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked of a run."""
+
+    seed: str
+    seconds: float
+    services: int
+    lanes: int
+    patience: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to."""
+
+    ledger: Ledger
+    holdings: Holdings
+    fleet: Fleet
+    violations: Sequence[Violation]
+    strikes: Mapping[str, int]
+    keys_left: int
+    seconds: float
+
+
+class Run:
+    """A run over a store and a bucket that are its own. Use `whole`."""
+
+    def __init__(
+        self, *, wishes: Wishes, folder: Path, store: Store, s3: S3, auditor: Auditor, say: Say
+    ) -> None:
+        self._wishes, self._store, self._auditor, self._say = wishes, store, auditor, say
+        self._folder, self._s3 = folder, s3
+        self._policies = folder / "policies.toml"
+        self.ledger = Ledger(time.monotonic())
+        self.fleet = Fleet(
+            count=wishes.services, folder=folder, environ=self._environ, seed=wishes.seed
+        )
+        self._strikes: dict[str, int] = {}
+        self._phase = "load"
+
+    async def whole(self) -> Outcome:
+        """All five phases. Whatever ends it, no service is left."""
+        self._policies.write_text(_toml(POLICIES), "utf-8")
+        await self._store.start()
+        watcher = asyncio.create_task(self._tell())
+        try:
+            keys_left = await self._phases()
+        finally:
+            watcher.cancel()
+            await asyncio.wait({watcher})
+            await self.fleet.stop()
+            await self._store.stop()
+        self._enter("audit")
+        holdings = await self._auditor.holdings()
+        violations = judge(self.ledger, holdings)
+        seconds = time.monotonic() - self.ledger.began
+        return Outcome(
+            self.ledger, holdings, self.fleet, violations, self._strikes, keys_left, seconds
+        )
+
+    async def _phases(self) -> int:
+        wishes = self._wishes
+        files = self._folder / "files"
+        files.mkdir()
+        sealer = Sealer([_SEALING_KEY])
+        async with a_load(
+            addresses=self.fleet.addresses,
+            folder=files,
+            patience=wishes.patience,
+            seed=wishes.seed,
+            ledger=self.ledger,
+            grant_of=sealer.open,
+            exists=self._auditor.exists,
+        ) as load:
+            await self._load(load)
+            keys_left = await self._later()
+            await self._ask_what_is_complete(load)
+        return keys_left
+
+    async def _load(self, load: Load) -> None:
+        self.fleet.start(armed=True)
+        end = time.monotonic() + self._wishes.seconds
+        harms = [*self.fleet.harms(), *self._store.harms()]
+        strikes = schedule(self._wishes.seed, harms, self._wishes.seconds)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(load.run(self._wishes.lanes, lambda: time.monotonic() > end))
+            group.create_task(self._strike(strikes))
+        self._enter("calm")
+        await self.fleet.stop()
+        self.fleet.start(armed=False)
+        await load.ask_again(_ASKERS, self.ledger.stories)
+        await self.fleet.stop()
+
+    async def _later(self) -> int:
+        """How many keys Redis holds after the last rest."""
+        # Rows go now, because their time is over.
+        self.ledger.forgets.append((time.monotonic(), NEVER))
+        self._enter("later")
+        seconds = min(max(self._wishes.seconds / 15, 3.0), 20.0)
+        ahead = _PAST_TOMBSTONES
+        for stage, base in enumerate((_PAST_TOMBSTONES, _PAST_TOMBSTONES, _PAST_ROWS)):
+            ahead = base + stage * _STEP
+            self.fleet.start(armed=True, ahead=ahead)
+            await self._strike(
+                schedule(f"{self._wishes.seed}/later/{stage}", self.fleet.harms()[:1], seconds)
+            )
+            await self.fleet.stop()
+        self._enter("rest")
+        for _ in range(_RESTS):
+            await self.fleet.stop()
+            # What was ended in the last stage has begun a time of its own.
+            ahead += _PAST_ROWS
+            self.fleet.start(armed=False, ahead=ahead)
+            if await self._rested():
+                break
+        return await self._store.keys()
+
+    async def _rested(self) -> bool:
+        """Whether Redis became empty, with periods of the janitor and the sweep."""
+        began, before, changed = time.monotonic(), -1, time.monotonic()
+        while time.monotonic() < changed + _IDLE_SECONDS:
+            # Polling: nobody says when a janitor has nothing left to do.
+            await asyncio.sleep(PERIOD_SECONDS)
+            keys = await self._store.keys()
+            if not keys and time.monotonic() > began + 4 * PERIOD_SECONDS + LEASE_SECONDS:
+                return True
+            if keys != before:
+                before, changed = keys, time.monotonic()
+        return False
+
+    async def _ask_what_is_complete(self, load: Load) -> None:
+        """Days later, when no row is left, what was complete is complete."""
+        self._enter("asked")
+        stories = [story for story in self.ledger.stories if story.said(COMPLETED)]
+        await load.ask_again(_ASKERS, stories)
+        await self.fleet.stop()
+
+    async def _strike(self, strikes: Sequence[Strike]) -> None:
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for strike in strikes:
+                await asyncio.sleep(max(0.0, began + strike.at - time.monotonic()))
+                group.create_task(self._do(strike.harm, strike.chance))
+
+    async def _do(self, harm: Harm, chance: random.Random) -> None:
+        began = time.monotonic()
+        self._strikes[harm.name] = self._strikes.get(harm.name, 0) + 1
+        self.ledger.strikes.append((began, harm.name))
+        window = [began - _LOST_BEFORE_SECONDS, NEVER]
+        forget = (window[0], window[1])
+        if harm.forgets:
+            self.ledger.forgets.append(forget)
+        await harm.act(chance)
+        if harm.forgets:
+            self.ledger.forgets.remove(forget)
+            self.ledger.forgets.append((window[0], time.monotonic()))
+
+    def _environ(self, address: str) -> Mapping[str, str]:
+        return service_environ(
+            self._s3,
+            self._store.url,
+            address=address,
+            policy_file=self._policies,
+            sealing_keys=base64.b64encode(_SEALING_KEY).decode("ascii"),
+            lease_seconds=LEASE_SECONDS,
+            janitor_seconds=PERIOD_SECONDS,
+            sweep_seconds=PERIOD_SECONDS,
+            grace_seconds=3,
+            log_level="info",
+        )
+
+    def _enter(self, phase: str) -> None:
+        self._phase = phase
+        self._say(self._line())
+
+    def _line(self) -> str:
+        ledger, deaths = self.ledger, self.fleet.deaths
+        return (
+            f"{time.monotonic() - ledger.began:6.0f} s  {self._phase:5}"
+            f"  {len(ledger.stories):6} uploads  {ledger.count(COMPLETED):6} completed"
+            f"  {deaths.kills:5} kills  {len(deaths.failpoints):3} failpoints hit"
+            f"  {sum(n for name, n in self._strikes.items() if 'redis' in name):4} Redis faults"
+        )
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(5)
+            self._say(self._line())
+
+
+def _toml(policies: Mapping[str, Mapping[str, int]]) -> str:
+    lines = []
+    for name, rules in policies.items():
+        lines += [f"[{name}]", *(f"{rule} = {value}" for rule, value in rules.items())]
+    return "\n".join([*lines, ""])

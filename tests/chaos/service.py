@@ -1,0 +1,78 @@
+"""One service process: the real one, as `partway-server serve` runs it, over watched stores.
+
+Processes are forked from a server that has imported everything and started nothing, so that a new
+one serves within a quarter of a second and hundreds of deaths fit into minutes.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import uvloop
+from partway_server import app
+from partway_server.logs import configure_logging
+from partway_server.objects.base import Objects
+from partway_server.objects.capabilities import KNOWN
+from partway_server.sessions.base import Sessions
+from partway_server.settings import Settings
+
+from tests.chaos.failpoints import Armed, Watched, die
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a process is told. `ahead` is how far its clock, and Redis's for it, are ahead."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    log: str
+    armed: Armed | None = None
+    ahead: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The machine's clock and some more."""
+
+    by: timedelta
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.by
+
+
+def serve(orders: Orders) -> None:
+    """The life of the process."""
+    log = os.open(orders.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    # Ctrl-C is for the harness, which ends all.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = Settings.load(orders.environ, backends=KNOWN)
+    configure_logging(level=settings.log_level, as_json=False)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_told(settings, orders))
+
+
+async def _until_told(settings: Settings, orders: Orders) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    # Nothing outlives the harness, not even if it is killed.
+    harness = multiprocessing.parent_process()
+    assert harness is not None
+    loop.add_reader(harness.sentinel, os._exit, 1)
+
+    def over(sessions: Sessions, objects: Objects) -> tuple[Sessions, Objects]:
+        if orders.armed is None:
+            return sessions, objects
+        how = {"armed": orders.armed, "now": time.monotonic, "die": die}
+        return (
+            Watched(sessions, seam="sessions", **how),
+            Watched(objects, seam="objects", **how),
+        )
+
+    clock = Ahead(orders.ahead) if orders.ahead else None
+    await app.run(settings, stop=stop, over=over, clock=clock)

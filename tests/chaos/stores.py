@@ -1,0 +1,123 @@
+"""One Redis (Valkey) that writes down what it is told, dies, and comes back."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+import redis.asyncio
+from partway_server.children import Child, free_port
+from redis import exceptions
+
+from tests.chaos.harms import Harm
+from tests.support.processes import start_valkey_at
+
+_LOST_SECONDS = 1.0
+"""What `appendfsync everysec` may lose with the machine: a second
+(https://valkey.io/topics/persistence/)."""
+
+_SAMPLE_SECONDS = 0.1
+
+
+class OneRedis:
+    """A single server on one port, over one folder."""
+
+    def __init__(self, folder: Path, *, flush_every: float) -> None:
+        folder.mkdir()
+        self._folder, self._flush_every = folder, flush_every
+        self._port = free_port()
+        self._child: Child | None = None
+        self._client = redis.asyncio.Redis(port=self._port, socket_timeout=5)
+        self._alone = asyncio.Lock()
+        self._sizes: deque[tuple[float, Path, int]] = deque()
+        self._sampler: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def harms(self) -> Sequence[Harm]:
+        found = [
+            Harm("redis killed", 20, self._kill),
+            Harm("redis lost a second", 30, self._lose, forgets=True),
+        ]
+        if self._flush_every:
+            found.append(Harm("redis flushed", self._flush_every, self._flush, forgets=True))
+        return found
+
+    async def start(self) -> None:
+        await self._start()
+        self._sampler = asyncio.create_task(self._sample())
+
+    async def keys(self) -> int:
+        count: int = await self._client.dbsize()
+        return count
+
+    async def stop(self) -> None:
+        if self._sampler is not None:
+            self._sampler.cancel()
+            await asyncio.wait({self._sampler})
+        await self._client.aclose()
+        if self._child is not None:
+            self._child.stop()
+
+    async def _start(self) -> None:
+        self._child = start_valkey_at(self._port, self._folder)
+        async with asyncio.timeout(30):
+            while True:
+                # No answer yet, or "loading": it is asked again.
+                with contextlib.suppress(exceptions.RedisError, OSError):
+                    await self._client.ping()
+                    return
+                self._child.check()
+                # Polling: the server has no other way to say that it is ready.
+                await asyncio.sleep(0.02)
+
+    async def _kill(self, chance: random.Random) -> None:
+        async with self._alone:
+            self._die()
+            await asyncio.sleep(chance.uniform(0, 1.5))
+            await self._start()
+
+    async def _lose(self, chance: random.Random) -> None:
+        """Its end, and that of the machine: what was not yet on the disk is gone."""
+        async with self._alone:
+            self._die()
+            self._forget(time.monotonic() - chance.uniform(0, _LOST_SECONDS))
+            await self._start()
+
+    async def _flush(self, chance: random.Random) -> None:
+        async with self._alone:
+            await self._client.flushall()
+
+    def _die(self) -> None:
+        assert self._child is not None
+        os.kill(self._child.pid, signal.SIGKILL)
+        self._child.stop()
+
+    def _log(self) -> Path:
+        """The file that grows: a rewrite begins the next."""
+        logs = (self._folder / "appendonlydir").glob("*.incr.aof")
+        return max(logs, key=lambda path: path.stat().st_mtime_ns)
+
+    async def _sample(self) -> None:
+        while True:
+            await asyncio.sleep(_SAMPLE_SECONDS)
+            # Between two rewrites the file may be gone.
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                log = self._log()
+                self._sizes.append((time.monotonic(), log, log.stat().st_size))
+            while len(self._sizes) > 3 * _LOST_SECONDS / _SAMPLE_SECONDS:
+                self._sizes.popleft()
+
+    def _forget(self, since: float) -> None:
+        log = self._log()
+        before = [size for at, path, size in self._sizes if at <= since and path == log]
+        if before and before[-1] < log.stat().st_size:
+            os.truncate(log, before[-1])
+        self._sizes.clear()
