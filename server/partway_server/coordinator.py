@@ -330,10 +330,7 @@ class Coordinator:
     async def _claim(
         self, upload: Upload, target: State, manifest: bytes | None = None
     ) -> tuple[Upload | None, bool]:
-        token = upload.grant.write_token
-        return await self._sessions.claim(
-            upload.sid, target, self._lease, manifest, write_token=token
-        )
+        return await self._sessions.claim(upload.sid, target, self._lease, manifest, seen=upload)
 
     async def _settle_aborting(self, upload: Upload) -> Upload:
         outcome = await self._settler.abort(upload, AbortReason.REQUESTED)

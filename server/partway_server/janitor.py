@@ -175,16 +175,14 @@ class Janitor:
             # Storage has refused it, or not said what became of it, for a day and longer than
             # anybody was promised. The claim was given up with the failure. If the request is
             # still at work, storage decides between it and the abort, and HEAD tells.
-            await self._abort(upload, AbortReason.EXPIRED)
+            await self._abort(claimed, AbortReason.EXPIRED)
 
     async def _abort(self, upload: Upload, reason: AbortReason) -> None:
         outcome = await self._settler.abort(await self._claim(upload, State.ABORTING), reason)
         logger.info("upload %s: %s (%s)", upload.sid, outcome.state, reason)
 
     async def _claim(self, upload: Upload, target: State) -> Upload:
-        claimed, granted = await self._sessions.claim(
-            upload.sid, target, self._lease, write_token=upload.grant.write_token
-        )
+        claimed, granted = await self._sessions.claim(upload.sid, target, self._lease, seen=upload)
         if claimed is None or not granted:
             raise errors.UploadBusy(upload.sid)
         return claimed

@@ -85,7 +85,7 @@ class Loader:
     async def _catch_up(self, row: Upload, grant: Grant) -> Upload:
         """The id proves that the Upload was opened; the row, put back from a copy, does not."""
         claimed, granted = await self._sessions.claim(
-            row.sid, State.INITIATING, self._lease, write_token=grant.write_token
+            row.sid, State.INITIATING, self._lease, seen=row
         )
         if claimed is None or not granted:
             raise errors.UploadBusy(row.sid)

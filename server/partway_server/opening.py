@@ -125,7 +125,7 @@ class Opener:
                 raise errors.UploadBusy(row.sid)
             return row, Turn.LEAVE
         claimed, granted = await self._sessions.claim(
-            row.sid, State.INITIATING, self._lease, write_token=row.grant.write_token
+            row.sid, State.INITIATING, self._lease, seen=row
         )
         if claimed is None or not granted:
             raise errors.UploadBusy(row.sid)

@@ -147,7 +147,7 @@ class Settler:
         if stored is None:
             return None
         row, granted = await self._sessions.claim(
-            upload.sid, State.COMPLETING, self._lease, write_token=upload.grant.write_token
+            upload.sid, State.COMPLETING, self._lease, seen=upload
         )
         if row is not None and granted:
             return await self._finish(row.completed(stored))
@@ -351,14 +351,12 @@ class Settler:
         row, stored = await self._sessions.insert(outcome, due)
         if stored or (row.state is outcome.state is State.COMPLETED):
             return outcome
-        if outcome.state is State.COMPLETED:
+        ours = row.grant.write_token == outcome.grant.write_token
+        if ours and outcome.state is State.COMPLETED:
             # Proven, and so never to be left beside a row that says otherwise: its burial would
             # remove the object. If somebody works on the row now, the answer waits for them.
             claimed, granted = await self._sessions.claim(
-                outcome.sid,
-                State.COMPLETING,
-                self._lease,
-                write_token=outcome.grant.write_token,
+                outcome.sid, State.COMPLETING, self._lease, seen=row
             )
             if claimed is not None and granted and outcome.object is not None:
                 done = claimed.completed(outcome.object)

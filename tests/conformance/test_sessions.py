@@ -175,12 +175,15 @@ class TestClaim:
         row, _ = await sessions.claim(an_upload().sid, State.COMPLETING, LEASE, b"new\x00")
         assert row is not None and row.manifest == b"new\x00"
 
-    async def test_finds_only_the_upload_with_the_write_token(self, sessions: Sessions) -> None:
+    async def test_takes_only_the_row_that_its_caller_saw(self, sessions: Sessions) -> None:
         upload, _ = await sessions.insert(an_upload(), LATER)
         claim = partial(sessions.claim, upload.sid, State.COMPLETING, LEASE)
-        assert await claim(write_token="ab" * 16) == (None, False)
+        another = replace(upload, grant=replace(upload.grant, write_token="ab" * 16))
+        assert await claim(seen=another) == (None, False)
+        assert await claim(seen=replace(upload, epoch=upload.epoch + 1)) == (upload, False)
+        assert await claim(seen=replace(upload, state=State.ABORTED)) == (upload, False)
         assert await sessions.get(upload.sid) == upload
-        row, claimed = await claim(write_token=upload.grant.write_token)
+        row, claimed = await claim(seen=upload)
         assert claimed and row is not None and row.state is State.COMPLETING
 
     async def test_without_a_manifest_leaves_the_old_one(self, sessions: Sessions) -> None:

@@ -58,12 +58,13 @@ class Sessions(Protocol):
         lease: timedelta,
         manifest: bytes | None = None,
         *,
-        write_token: str = "",
+        seen: Upload | None = None,
     ) -> tuple[Upload | None, bool]:
         """Take the Upload into the leased state `target` if CLAIMS and the present lease allow.
 
-        With a `write_token`, only the Upload that has it. What was read before may be lost by now,
-        and the same request initialized anew: then another Upload has the sid.
+        If the caller saw the row before, only while it is that Upload's and in the same state of
+        the same epoch. It may have ended since; or it was lost, the same request was initialized
+        anew, and another Upload has the sid.
 
         Raises its epoch as `Upload.claimed` does, and stores `manifest` unless it is None. The row
         is due AFTER_LEASE past the end of the lease. Returns the row that is there now (None:

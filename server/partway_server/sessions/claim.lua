@@ -1,7 +1,7 @@
 -- Takes an Upload into a leased state. Returns {1 if it was claimed, the row}.
 -- KEYS: row, due
 -- ARGV: now, mark, sid, target, lease, after_lease, manifest, states it may be claimed from,
---       leased states, write token ('' for any)
+--       leased states; of the row as the caller saw it, or '' for any: write token, epoch, state
 
 local now = time_ms(ARGV[1])
 local state, lease_until, epoch, mark, grant =
@@ -13,8 +13,9 @@ end
 if mark == ARGV[2] then
   return {1, redis.call('HGETALL', KEYS[1])}
 end
+local changed = ARGV[11] ~= '' and (epoch ~= ARGV[11] or state ~= ARGV[12])
 local held = listed(ARGV[9], state) and ahead(lease_until, now)
-if held or not listed(ARGV[8], state) then
+if changed or held or not listed(ARGV[8], state) then
   return {0, redis.call('HGETALL', KEYS[1])}
 end
 

@@ -45,11 +45,13 @@ class MemorySessions:
         lease: timedelta,
         manifest: bytes | None = None,
         *,
-        write_token: str = "",
+        seen: Upload | None = None,
     ) -> tuple[Upload | None, bool]:
         row = self._rows.get(sid)
-        if row is None or write_token not in ("", row.grant.write_token):
+        if row is None or (seen and seen.grant.write_token != row.grant.write_token):
             return None, False
+        if seen and (seen.epoch, seen.state) != (row.epoch, row.state):
+            return row, False
         if target not in CLAIMS or not row.may_claim(target, self._clock.now()):
             return row, False
         now = self._clock.now()

@@ -127,7 +127,7 @@ class RedisSessions:
         lease: timedelta,
         manifest: bytes | None = None,
         *,
-        write_token: str = "",
+        seen: Upload | None = None,
     ) -> tuple[Upload | None, bool]:
         claimed, row = await self._run(
             "claim",
@@ -140,7 +140,7 @@ class RedisSessions:
             b"" if manifest is None else b"=" + manifest,
             rows.words(CLAIMS.get(target, ())),
             rows.words(LEASED),
-            bytes.fromhex(write_token),
+            *(rows.sight(seen) if seen else ("", "", "")),
         )
         return _upload(row) if row else None, bool(claimed)
 

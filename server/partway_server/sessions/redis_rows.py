@@ -47,6 +47,11 @@ def shard_of(sid: str) -> int:
     return _shard(sid)
 
 
+def sight(upload: Upload) -> tuple[bytes, int, str]:
+    """What tells a row that has not changed: the write token, the epoch, the state."""
+    return bytes.fromhex(upload.grant.write_token), upload.epoch, upload.state
+
+
 def own_key(shard: int, caller: Caller) -> str:
     return _key(shard, "own", caller.tenant, caller.subject)
 
