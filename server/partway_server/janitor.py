@@ -129,7 +129,9 @@ class Janitor:
         left_to_caller = upload.grant.create_time + OPENING_LEASES * self._lease
         if self._clock.now() < left_to_caller or await self._handed_out(upload):
             return
-        if claimed := await self._claim(upload, State.ABORTING):
+        # INITIATING can be claimed of no other state: a slow Initialize may have opened it by now.
+        intent = upload.state is State.INITIATING
+        if claimed := await self._claim(upload, State.INITIATING if intent else State.ABORTING):
             await self._settler.forget_unopened(claimed)
             logger.info("upload %s: was never opened, and is forgotten", upload.sid)
 

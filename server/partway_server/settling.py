@@ -146,7 +146,7 @@ class Settler:
             await self._sessions.remove(upload.sid, upload.epoch)
 
     async def forget_unopened(self, upload: Upload) -> None:
-        """Remove an Upload that the row says was never opened, claimed ABORTING.
+        """Remove an Upload that the row says was never opened, claimed as it was.
 
         The row may be an old copy, and the Upload long complete: then that is put right instead.
         """

@@ -45,7 +45,8 @@ CLAIMS: Mapping[State, frozenset[State]] = {
 """Into a leased state: from which states. A leased state yields only once its lease is over."""
 
 FINISHES: Mapping[State, frozenset[State]] = {
-    State.INITIATING: frozenset({State.ACTIVE}),
+    # COMPLETED where the row is an old copy of one that went on.
+    State.INITIATING: frozenset({State.ACTIVE, State.COMPLETED}),
     State.COMPLETING: frozenset({State.ACTIVE, State.COMPLETED, State.ABORTED}),
     State.ABORTING: frozenset({State.COMPLETED, State.ABORTED}),
 }

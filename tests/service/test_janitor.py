@@ -241,6 +241,26 @@ async def test_a_completed_row_is_forgotten_and_the_answer_stays(world: World, s
 # ---- others, and trouble
 
 
+async def test_an_upload_that_is_opened_at_the_last_moment_is_left_alone(world: World) -> None:
+    # Initialize waits for storage for longer than it is left to; the janitor sees that there is
+    # nothing at the key, and is held up; Initialize ends; then the janitor goes on.
+    slow, janitor = Gate(), Gate()
+    world.objects.before("create", slow)
+    world.objects.after("list_multiparts", janitor)
+    initialize = asyncio.ensure_future(world.initialize(TWO_PARTS))
+    await slow.reached.wait()
+    world.clock.advance(5 * LEASE.total_seconds())
+    sweeping = asyncio.ensure_future(world.service.janitor.sweep())
+    await janitor.reached.wait()
+    slow.open()
+    upload = await initialize
+    janitor.open()
+    await sweeping
+    assert await world.state(upload) == "ACTIVE"
+    await world.send(upload)
+    assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
+
+
 async def test_nothing_at_another_key_is_touched(world: World) -> None:
     bystander = await world.initialize(TWO_PARTS)
     expiring = await world.initialize(TWO_PARTS)

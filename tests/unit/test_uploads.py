@@ -36,12 +36,14 @@ def test_what_is_claimed_is_leased_and_what_is_finished_is_not() -> None:
 
 def test_the_table_is_that_of_the_design() -> None:
     """`INITIATING -> ACTIVE -> COMPLETING -> COMPLETED`, `ACTIVE|INITIATING -> ABORTING -> ABORTED`
-    and besides: the leased states are taken over, and a late proof wins over a tombstone."""
+    and besides: the leased states are taken over, and a late proof wins over a tombstone or an
+    old copy."""
     edges = {(a, b) for b, froms in CLAIMS.items() for a in froms if a is not b}
     edges |= {(a, b) for a, tos in FINISHES.items() for b in tos}
     S = State
     assert edges == {
         (S.INITIATING, S.ACTIVE),
+        (S.INITIATING, S.COMPLETED),
         (S.INITIATING, S.ABORTING),
         (S.ACTIVE, S.COMPLETING),
         (S.ACTIVE, S.ABORTING),
