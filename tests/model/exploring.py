@@ -1,0 +1,438 @@
+"""Every order of the actors' steps, with everything that may go wrong in between.
+
+A state is a tuple of numbers; `Search.steps` gives all that may happen next. There is no step for
+kill -9: a killed worker is one that takes no further step, and the search holds every actor still
+at every point while the others go on. What must hold once nobody works any more is therefore asked
+in every state, as if all that are under way were killed there (`promises.at_rest`).
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from partway_server.errors import SessionsUnavailable, StorageUnavailable
+from partway_server.objects.base import CompleteUnknown
+from partway_server.objects.capabilities import Capabilities
+
+from tests.model import promises
+from tests.model.numbered import Numbered
+from tests.model.programs import (
+    FAILED,
+    LONG_PAUSE,
+    Answer,
+    Call,
+    Programs,
+    Verb,
+    grant_of,
+)
+from tests.model.stores import OTHER, Kind, Object, Rows, Storage, ask_sessions, lease_over, leased
+from tests.support.clock import START
+
+IDLE, GONE = -1, -2
+CHECKED = {("complete", "renew"), ("create", "renew"), ("create", "insert")}
+ABOUT_AN_UPLOAD = ("Complete", "Abort", "ListParts")
+LOOKING = ("get", "head", "list_parts", "list_multiparts")
+
+Told = frozenset[Answer]
+"""What callers were told so far, each with the upload_id that it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Who acts, on what store, and what may go wrong.
+
+    `faults` is how many replies may be lost: the request is then under way, and is carried out at
+    any later moment or never. `losses` is how often Redis may lose everything, or be put back to a
+    copy made at any moment. `times` are the moments to which time may move on. `prompt`: what is
+    sent right after its lease was checked or taken is carried out before that lease is over, a
+    worker that is held up at that point for longer is dead, and a request whose reply was lost is
+    carried out in minutes or never. `single`: the Upload is one PUT, which arrives whenever it
+    likes. `other`: somebody else's object is at the key from the beginning.
+    """
+
+    name: str
+    actors: tuple[str, ...]
+    kind: Kind = field(default_factory=Kind)
+    faults: int = 0
+    losses: int = 0
+    times: tuple[timedelta, ...] = ()
+    prompt: bool = False
+    single: bool = False
+    other: bool = False
+
+
+class State(NamedTuple):
+    """One moment of the whole system. All but the first three are numbers of values.
+
+    `copy` is what Redis may be put back to; `wire` are requests under way whose replies are lost;
+    `actors` are IDLE, GONE, or twice the number of a node, plus one while a sloppy store is at work
+    on the actor's Complete.
+    """
+
+    moment: int
+    losses: int
+    faults: int
+    rows: int
+    copy: int
+    storage: int
+    wire: int
+    told: int
+    actors: tuple[int, ...]
+
+
+class Step(NamedTuple):
+    """What happens between two states; `words` tells it."""
+
+    actor: int
+    what: str
+    call: int = -1
+    reply: int = -1
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a search found: the number of states, and for each broken promise a shortest trace."""
+
+    states: int
+    broken: dict[str, list[str]]
+
+
+class Search:
+    """Visits all states of a scenario, nearest first."""
+
+    def __init__(self, scenario: Scenario, loop: asyncio.AbstractEventLoop) -> None:
+        self.scenario = scenario
+        kind = scenario.kind
+        capabilities = Capabilities(
+            source="the model",
+            conditional_put=True,
+            conditional_complete=kind.conditional,
+            conditional_delete=True,
+            idempotent_complete=kind.idempotent,
+        )
+        self.programs = Programs(loop, capabilities, scenario.single)
+        self.rows: Numbered[Rows] = Numbered()
+        self.storages: Numbered[Storage] = Numbered()
+        self.told: Numbered[tuple[Answer, ...]] = Numbered()
+        self.wires: Numbered[tuple[int, ...]] = Numbered()
+        self.moments = [START, *(START + passed for passed in scenario.times)]
+        numbers = iter(range(1, 10))
+        self._verbs = [
+            Verb(name, next(numbers) if name == "Initialize" else "") for name in scenario.actors
+        ]
+        self._performed: dict[tuple[int, int, int, int, int], tuple[int, int, int]] = {}
+        self._errors = {
+            error: self.programs.replies.number(error())
+            for error in (SessionsUnavailable, StorageUnavailable, CompleteUnknown)
+        }
+        self._nothing = self.programs.replies.number(None)
+        self._rest: dict[tuple[int, ...], tuple[str, ...]] = {}
+
+    def run(self, most: int = 1_000_000, until: str = "") -> Outcome:
+        """Visit all states; or stop once the promise `until`, such as "P1", is broken.
+
+        Raises AssertionError if there are more states than `most`.
+        """
+        first = self._first()
+        came_from: dict[State, State | None] = {first: None}
+        broken: dict[str, list[str]] = {}
+        waiting = [first]
+        while waiting:
+            found: list[State] = []
+            for state in waiting:
+                for name in self._broken(state):
+                    if name not in broken:
+                        broken[name] = self._trace(state, came_from)
+                        if until and name.startswith(until):
+                            return Outcome(len(came_from), broken)
+                for _, after in self.steps(state):
+                    if after not in came_from:
+                        came_from[after] = state
+                        found.append(after)
+            assert len(came_from) <= most, f"{self.scenario.name}: more than {most} states"
+            waiting = found
+        return Outcome(len(came_from), broken)
+
+    def steps(self, state: State) -> Iterator[tuple[Step, State]]:
+        """All that may happen next."""
+        for actor in range(len(state.actors)):
+            yield from self._actor(state, actor)
+        yield from self._late(state)
+        yield from self._world(state)
+        yield from self._redis(state)
+
+    def _first(self) -> State:
+        storage = Storage(self.scenario.kind)
+        if self.scenario.other:
+            opening = self.programs.nodes[self.programs.begin(self._verbs[0], START)].call
+            assert opening is not None
+            theirs = Object(opening.arguments[0].grant.key, OTHER, "")
+            storage = Storage(self.scenario.kind, objects=(theirs,))
+        rows = self.rows.number(())
+        return State(
+            moment=0,
+            losses=0,
+            faults=0,
+            rows=rows,
+            copy=rows,
+            storage=self.storages.number(storage),
+            wire=self.wires.number(()),
+            told=self.told.number(()),
+            actors=(IDLE,) * len(self._verbs),
+        )
+
+    # What actors do.
+
+    def _actor(self, state: State, actor: int) -> Iterator[tuple[Step, State]]:
+        slot = state.actors[actor]
+        if slot == GONE:
+            return
+        if slot == IDLE:
+            for verb in self._may_begin(state, actor):
+                node = self.programs.begin(verb, self.moments[state.moment])
+                yield from self._call(state, actor, node)
+        elif slot % 2:
+            yield from self._joining(state, actor, slot // 2)
+        else:
+            yield from self._call(state, actor, slot // 2)
+
+    def _may_begin(self, state: State, actor: int) -> Iterator[Verb]:
+        verb = self._verbs[actor]
+        if actor and self.scenario.actors[actor - 1] == verb.name:
+            if state.actors[actor - 1] == IDLE:
+                # Two of a kind are alike: they begin in their order.
+                return
+        if verb.name in ABOUT_AN_UPLOAD:
+            for answer in self.told[state.told]:
+                if answer.word == "opened":
+                    yield Verb(verb.name, answer.upload_id)
+        elif verb.name != "Janitor":
+            yield verb
+        elif any(row.due <= self.moments[state.moment] for row in self.rows[state.rows]):
+            yield verb
+
+    def _call(self, state: State, actor: int, node: int) -> Iterator[tuple[Step, State]]:
+        number = self.programs.call_of[node]
+        call = self.programs.calls[number]
+        if call.seam == "sleep":
+            yield from self._sleep(state, actor, node, call)
+            return
+        rows, storage, reply = self.performed(state, number)
+        done = state._replace(rows=rows, storage=storage)
+        if self.storages[storage].joining and call.verb == "complete" and reply == self._nothing:
+            yield Step(actor, "begun", number), _moved(done, actor, 2 * node + 1)
+        else:
+            yield Step(actor, "", number, reply), self._answered(done, actor, node, reply)
+        if state.faults < self.scenario.faults:
+            error = self._errors[_error_of(call)]
+            lost = state._replace(faults=state.faults + 1)
+            if call.verb not in LOOKING:
+                wire = tuple(sorted((*self.wires[state.wire], number)))
+                lost = lost._replace(wire=self.wires.number(wire))
+            yield Step(actor, "lost", number, error), self._answered(lost, actor, node, error)
+
+    def _joining(self, state: State, actor: int, node: int) -> Iterator[tuple[Step, State]]:
+        """A sloppy store has the Complete; its reply comes when the object is there, or is lost."""
+        number = self.programs.call_of[node]
+        grant = self.programs.calls[number].arguments[0]
+        if all(m.id != grant.multipart_id for m in self.storages[state.storage].joining):
+            reply = self._nothing
+            yield Step(actor, "", number, reply), self._answered(state, actor, node, reply)
+        if state.faults < self.scenario.faults:
+            error = self._errors[CompleteUnknown]
+            lost = state._replace(faults=state.faults + 1)
+            yield Step(actor, "lost", number, error), self._answered(lost, actor, node, error)
+
+    def _sleep(
+        self, state: State, actor: int, node: int, call: Call
+    ) -> Iterator[tuple[Step, State]]:
+        if call.arguments[0] >= LONG_PAUSE:
+            # Half a minute: what was sent to storage has been carried out by then, or never is.
+            if self.storages[state.storage].joining:
+                return
+            state = self._without_requests(state, "complete")
+        after = self._answered(state, actor, node, self._nothing)
+        yield Step(actor, "", self.programs.call_of[node], self._nothing), after
+
+    def _answered(self, state: State, actor: int, node: int, reply: int) -> State:
+        after = self.programs.after(node, reply, self.moments[state.moment])
+        answer = self.programs.nodes[after].answer
+        if answer is None:
+            return _moved(state, actor, 2 * after)
+        return _moved(self._told(state, self.programs.nodes[after].verb, answer), actor, GONE)
+
+    def _told(self, state: State, verb: Verb, answer: Answer) -> State:
+        if verb.name in ABOUT_AN_UPLOAD:
+            answer = Answer(answer.word, verb.argument)
+        kept = answer.word in ("opened", "COMPLETED", "ABORTED") or answer.word.startswith(FAILED)
+        told = self.told[state.told]
+        if not kept or answer in told:
+            return state
+        storage = state.storage
+        if answer.word == "opened":
+            sent = self.storages[storage].send(grant_of(answer.upload_id).multipart_id)
+            storage = self.storages.number(sent)
+        told = tuple(sorted((*told, answer)))
+        return state._replace(told=self.told.number(told), storage=storage)
+
+    def performed(self, state: State, number: int) -> tuple[int, int, int]:
+        """Redis, storage and the reply after a call."""
+        key = state.rows, state.storage, number, state.moment, state.losses
+        found = self._performed.get(key)
+        if found is None:
+            rows, storage = self.rows[state.rows], self.storages[state.storage]
+            call = self.programs.calls[number]
+            if call.seam == "sessions":
+                # An outage of Redis takes its time: what it gives out afterwards is newer.
+                now = self.moments[state.moment] + timedelta(seconds=state.losses)
+                rows, value = ask_sessions(rows, call, now)
+            else:
+                storage, value = storage.ask(call)
+            found = self._performed[key] = (
+                self.rows.number(rows),
+                self.storages.number(storage),
+                self.programs.replies.number(value),
+            )
+        return found
+
+    # What happens besides.
+
+    def _late(self, state: State) -> Iterator[tuple[Step, State]]:
+        """A request whose reply was lost is carried out."""
+        wire = self.wires[state.wire]
+        for place, number in enumerate(wire):
+            rows, storage, reply = self.performed(state, number)
+            left = self.wires.number(wire[:place] + wire[place + 1 :])
+            yield (
+                Step(-1, "late", number, reply),
+                state._replace(rows=rows, storage=storage, wire=left),
+            )
+
+    def _world(self, state: State) -> Iterator[tuple[Step, State]]:
+        if state.moment + 1 < len(self.moments):
+            later = state._replace(moment=state.moment + 1)
+            if self.scenario.prompt:
+                later = self._without_senders(self._without_requests(later))
+            yield Step(-1, f"it is {self.moments[later.moment]:%d %b %H:%M} now"), later
+        storage = self.storages[state.storage]
+        for multipart in storage.joining:
+            after = self.storages.number(storage.joined(multipart))
+            yield Step(-1, f"storage joined {multipart.id}"), state._replace(storage=after)
+        if self.scenario.single:
+            for answer in self.told[state.told]:
+                if answer.word == "opened":
+                    grant = grant_of(answer.upload_id)
+                    after = self.storages.number(storage.put(grant.key, grant.write_token))
+                    yield Step(-1, "the client's PUT arrives"), state._replace(storage=after)
+
+    def _redis(self, state: State) -> Iterator[tuple[Step, State]]:
+        rows, now = self.rows[state.rows], self.moments[state.moment]
+        for sid in leased(rows):
+            if not (self.scenario.prompt and self.storages[state.storage].joining):
+                after = state._replace(rows=self.rows.number(lease_over(rows, sid, now)))
+                if self.scenario.prompt:
+                    after = self._without_senders(self._without_requests(after))
+                yield Step(-1, f"the lease of {sid[:4]} runs out"), after
+        if state.losses < self.scenario.losses:
+            empty = self.rows.number(())
+            if state.copy == empty and state.rows != empty:
+                yield Step(-1, "a copy of Redis is made"), state._replace(copy=state.rows)
+            if state.rows != state.copy:
+                again = state.losses + 1 < self.scenario.losses
+                yield (
+                    Step(-1, "Redis is put back"),
+                    state._replace(
+                        rows=state.copy,
+                        copy=state.copy if again else empty,
+                        losses=state.losses + 1,
+                    ),
+                )
+
+    def _without_requests(self, state: State, *verbs: str) -> State:
+        """No such request, by default none that makes something, is under way any more."""
+        wire = self.wires[state.wire]
+        over = verbs or ("complete", "create")
+        left = tuple(n for n in wire if self.programs.calls[n].verb not in over)
+        return state if left == wire else state._replace(wire=self.wires.number(left))
+
+    def _without_senders(self, state: State) -> State:
+        """Who was about to send under a lease that it has just checked, or just taken, is dead."""
+        for actor, slot in enumerate(state.actors):
+            if slot >= 0 and not slot % 2:
+                node = self.programs.nodes[slot // 2]
+                assert node.call is not None and node.last is not None
+                if (node.call.verb, node.last.verb) in CHECKED:
+                    state = _moved(state, actor, GONE)
+        return state
+
+    # What must hold.
+
+    def _broken(self, state: State) -> tuple[str, ...]:
+        key = (state.moment, state.losses, state.rows, state.storage, state.told)
+        found = self._rest.get(key)
+        if found is None:
+            found = self._rest[key] = (
+                *promises.in_any_state(self, state),
+                *promises.at_rest(self, state),
+            )
+        return found
+
+    # How it came to that.
+
+    def _trace(self, state: State, came_from: dict[State, State | None]) -> list[str]:
+        words: list[str] = []
+        before = came_from[state]
+        while before is not None:
+            step = next(step for step, after in self.steps(before) if after == state)
+            words.append(self._words(step))
+            state, before = before, came_from[before]
+        return words[::-1]
+
+    def _words(self, step: Step) -> str:
+        who = self._who(step.actor)
+        if step.call < 0:
+            return f"{who}{step.what}"
+        call = self.programs.calls[step.call]
+        said = f"{who}{call.verb}({', '.join(filter(None, map(brief, call.arguments)))})"
+        match step.what:
+            case "begun":
+                return f"{said}: storage begins to join the parts"
+            case "lost":
+                return f"{said}: the reply is lost ({brief(self.programs.replies[step.reply])})"
+            case "late":
+                return f"{said} is carried out now, for nobody"
+        return f"{said} -> {brief(self.programs.replies[step.reply])}"
+
+    def _who(self, actor: int) -> str:
+        if actor < 0:
+            return ""
+        return f"{actor + 1} {self.scenario.actors[actor]}: "
+
+
+def brief(value: Any) -> str:
+    """A value in a word or two, for traces."""
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return "(" + ", ".join(map(brief, value)) + ")"
+    if hasattr(value, "epoch"):
+        held = ", leased" if value.lease_until else ""
+        return f"{value.state.name} {value.epoch % 100_000}{held}"
+    if hasattr(value, "write_token"):
+        return f"token {value.write_token[:2]}"
+    if isinstance(value, Exception):
+        return type(value).__name__
+    if isinstance(value, str):
+        return value[:8]
+    return str(value) if isinstance(value, bool | int | None) else ""
+
+
+def _error_of(call: Call) -> type[Exception]:
+    if call.seam == "sessions":
+        return SessionsUnavailable
+    return CompleteUnknown if call.verb == "complete" else StorageUnavailable
+
+
+def _moved(state: State, actor: int, slot: int) -> State:
+    actors = state.actors
+    return state._replace(actors=(*actors[:actor], slot, *actors[actor + 1 :]))

@@ -1,0 +1,147 @@
+"""Rules of the real code, taken out one at a time.
+
+Each names the function that holds the rule, the words that are the rule, and what stands there
+instead. The function is compiled anew with that, in its own module; if the words are not there any
+more, the mutation fails and is to be written anew.
+"""
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from partway_server import settling
+from partway_server.coordinator import Coordinator
+from partway_server.janitor import Janitor
+from partway_server.loading import Loader
+from partway_server.opening import Opener
+from partway_server.sessions.memory import MemorySessions
+from partway_server.settling import Settler
+from partway_server.uploads import CLAIMS, FINISHES, State, Upload
+
+Patch = Callable[[Any, str, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The function `name` of `owner`, with other words in one place."""
+
+    owner: Any
+    name: str
+    words: str
+    instead: str
+
+    def apply(self, patch: Patch) -> None:
+        """Put it in place, by a function such as pytest's `monkeypatch.setattr`."""
+        function = getattr(self.owner, self.name)
+        source = textwrap.dedent(inspect.getsource(function))
+        assert source.count(self.words) == 1, f"{self.name} does not say {self.words!r} once"
+        space = dict(vars(sys.modules[function.__module__]))
+        exec(source.replace(self.words, self.instead), space)
+        patch(self.owner, self.name, space[self.name])
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One state more or less in a row of CLAIMS or FINISHES."""
+
+    table: Mapping[State, frozenset[State]]
+    row: State
+    changed: State
+
+    def apply(self, patch: Patch) -> None:
+        """Put it in place. Both tables are plain dicts that every store reads."""
+        changed: dict[State, frozenset[State]] = {**self.table}
+        changed[self.row] = self.table[self.row] ^ {self.changed}
+        for module in ("uploads", "sessions.memory", "sessions.redis"):
+            for name in ("CLAIMS", "FINISHES"):
+                held = sys.modules.get(f"partway_server.{module}")
+                if held is not None and getattr(held, name, None) is self.table:
+                    patch(held, name, changed)
+
+
+Mutation = Rewritten | Entry
+
+NO_TOKEN = Rewritten(
+    settling, "proof", "head is None or head.write_token != grant.write_token", "head is None"
+)
+REFUSED_WHILE_ABORTING = Rewritten(
+    Coordinator,
+    "_claim_completion",
+    "target = State.ABORTING",
+    "raise UploadNotActive(upload.sid, upload.state)",
+)
+LEASE_NOT_CHECKED = Rewritten(
+    Settler,
+    "_join",
+    "not await self._sessions.renew(upload.sid, upload.epoch, self._lease)",
+    "False",
+)
+FINISH_OF_ANY_EPOCH = Rewritten(
+    MemorySessions, "finish", "row is None or row.epoch != upload.epoch", "row is None"
+)
+ABORT_WITHOUT_LOOKING = Rewritten(
+    Settler, "abort", "await self._objects.head(upload.grant)", "None"
+)
+LOST_AT_ONCE = Rewritten(Settler, "_done_or_lost", "await self.proven(upload.grant)", "None")
+NO_PATIENCE = Rewritten(
+    Settler, "_done_or_lost", "(*_SETTLE_STEPS, None) if in_flight else (None,)", "(None,)"
+)
+ABORTED_IS_FINAL = Rewritten(
+    Coordinator, "_claim_completion", "not await self._settler.proven(upload.grant)", "True"
+)
+CLAIMED_WHILE_LEASED = Rewritten(Upload, "may_claim", " and not self.leased(now)", "")
+CREATED_BEFORE_INTENT = Rewritten(
+    Coordinator,
+    "initialize",
+    "upload, turn = await self._opener.claim(caller, wanted)",
+    "await self._objects.create(self._opener._new_upload(caller, wanted).grant, {});"
+    " upload, turn = await self._opener.claim(caller, wanted)",
+)
+CREATED_WITHOUT_LEASE = Rewritten(
+    Opener,
+    "_multipart",
+    "not await self._sessions.renew(upload.sid, upload.epoch, self._lease)",
+    "False",
+)
+FORGOTTEN_WHATEVER_IT_IS = Rewritten(
+    Janitor, "_remove_unopened", "State.INITIATING if intent else State.ABORTING", "State.ABORTING"
+)
+REBUILT_WITHOUT_PROOF = Rewritten(
+    Loader, "_as_storage_shows", "await self._settler.proven(grant)", "None"
+)
+REBUILT_OVER_ANOTHER = Rewritten(
+    Loader, "_rebuild", "row if stored else await self.row(grant)", "row"
+)
+CLAIM_OF_ANY_UPLOAD = Rewritten(
+    MemorySessions, "claim", 'write_token not in ("", row.grant.write_token)', "False"
+)
+MISSING_WITHOUT_LOOKING = Rewritten(
+    Settler, "complete", "missing and (found := await self.proven(upload.grant))", "False"
+)
+STRAYS_LEFT = Rewritten(
+    Janitor, "_tend", "await self._settler.discard_strays(upload.grant)", "pass"
+)
+TOLD_BESIDE_ANOTHER_ROW = Rewritten(
+    Settler,
+    "_finish",
+    "row.state is outcome.state is State.COMPLETED",
+    "outcome.state is State.COMPLETED",
+)
+BURIED_WITH_ITS_OBJECT = Rewritten(
+    Settler, "bury", "await self._objects.delete(upload.grant, head)", "pass"
+)
+
+NO_TAKING_OVER_OF_COMPLETES = Entry(CLAIMS, State.COMPLETING, State.COMPLETING)
+NO_LATE_PROOF = Entry(CLAIMS, State.COMPLETING, State.ABORTED)
+NO_BURIAL = Entry(CLAIMS, State.ABORTING, State.ABORTED)
+PUT_RIGHT_NO_MORE = Entry(FINISHES, State.INITIATING, State.COMPLETED)
+NO_TAKING_OVER_OF_ABORTS = Entry(CLAIMS, State.ABORTING, State.ABORTING)
+NO_SECOND_OPENING = Entry(CLAIMS, State.INITIATING, State.INITIATING)
+ABORT_CANNOT_COMPLETE = Entry(FINISHES, State.ABORTING, State.COMPLETED)
+COMPLETE_CANNOT_LOSE = Entry(FINISHES, State.COMPLETING, State.ABORTED)
+COMPLETED_FINISHES = Entry(FINISHES, State.COMPLETING, State.COMPLETED)
+
+ABORTED_IS_OPENED_AGAIN = Entry(CLAIMS, State.INITIATING, State.ABORTED)

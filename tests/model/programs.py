@@ -1,0 +1,303 @@
+"""The real code as actors that stop before each call to Redis or storage.
+
+A verb of the Coordinator is a coroutine that does nothing but ask its two stores and the time, so
+all that it does next follows from the replies it has had. A `Node` stands for such a history: it
+says which call comes next, or what the caller is answered. A node is found by running the real
+coroutine once on the replies of its history; after that, a step of an actor is a look-up. This is
+what lets a search visit hundreds of thousands of states with the code itself, not a copy of it.
+
+Two numbers are smaller than in the service, to keep histories short: a Complete is sent twice
+instead of four times, and the half minute of settling is one short pause and one long one.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from partway_server import settling
+from partway_server.coordinator import Coordinator
+from partway_server.errors import UploadError, UploadNotActive
+from partway_server.janitor import Janitor
+from partway_server.loading import Loader
+from partway_server.objects.capabilities import Capabilities
+from partway_server.opening import Opener, Wanted
+from partway_server.policy import Policy
+from partway_server.sealing import Sealer
+from partway_server.settling import Settler
+from partway_server.tasks import Tasks
+from partway_server.uploads import Caller, Checksum, Grant, State
+
+from tests.model.numbered import Numbered
+
+LEASE = timedelta(seconds=30)
+TOMBSTONE = timedelta(hours=13)
+WAIT = timedelta(seconds=60)
+LONG_PAUSE = 29.5
+FAILED = "failed"
+SIZE = 7
+
+CALLER = Caller("acme", "alice")
+SEALER = Sealer([bytes(range(64))])
+SETTLE_STEPS = (0.5, LONG_PAUSE)
+SEND_ATTEMPTS = 2
+
+
+class Call(NamedTuple):
+    """What an actor asks of a seam: "sessions", "objects" or "sleep"."""
+
+    seam: str
+    verb: str
+    arguments: tuple[Any, ...]
+    named: Mapping[str, Any] = {}
+
+
+class Reply(NamedTuple):
+    """What it is answered, or what is raised, and what time it is then."""
+
+    value: Any
+    now: datetime
+
+
+class Answer(NamedTuple):
+    """What a caller is told: a state, an error's name, or "opened"; `upload_id` with the last."""
+
+    word: str
+    upload_id: str = ""
+
+
+class Verb(NamedTuple):
+    """An actor before its first step: which verb, and its argument."""
+
+    name: str
+    argument: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An actor after a history of replies: about to make `call`, or done with `answer`.
+
+    `last` is the call before, whose reply is the last of the history.
+    """
+
+    verb: Verb
+    began: datetime
+    history: tuple[Reply, ...]
+    last: Call | None
+    call: Call | None
+    answer: Answer | None
+
+
+class Replies:
+    """Both seams and the clock of one actor: answers from a history, then holds still."""
+
+    def __init__(self, began: datetime, history: tuple[Reply, ...]) -> None:
+        self.asked = asyncio.get_running_loop().create_future()
+        self._left = deque(history)
+        self._now = began
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        await self.ask(Call("sleep", "sleep", (seconds,)))
+        # A caller that waits for another's work looks once more, and then its time is up.
+        self._now += WAIT
+
+    async def ask(self, call: Call) -> Any:
+        if not self._left:
+            if not self.asked.done():
+                self.asked.set_result(call)
+            await asyncio.get_running_loop().create_future()
+        reply = self._left.popleft()
+        self._now = max(self._now, reply.now)
+        if isinstance(reply.value, Exception):
+            raise reply.value.with_traceback(None)
+        return reply.value
+
+
+class Seam:
+    """A double of Sessions or of Objects: every method asks."""
+
+    def __init__(self, name: str, replies: Replies, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+        self._name = name
+        self._replies = replies
+
+    def __getattr__(self, verb: str) -> Callable[..., Awaitable[Any]]:
+        async def ask(*arguments: Any, **named: Any) -> Any:
+            return await self._replies.ask(Call(self._name, verb, arguments, named))
+
+        return ask
+
+
+class Failures(logging.Handler):
+    """Hears of errors that the service only logs, since nobody waits for them."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            self.heard.append(record.exc_info[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What an actor runs: the real objects over its own seams."""
+
+    coordinator: Coordinator
+    janitor: Janitor
+
+
+def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bool) -> Service:
+    """Everything as the composition root puts it together."""
+    sessions: Any = Seam("sessions", replies, capabilities)
+    objects: Any = Seam("objects", replies, capabilities)
+    policies = {"default": Policy("default", "uploads", single_put_max_bytes=SIZE if single else 0)}
+    stores: dict[str, Any] = {"sessions": sessions, "objects": objects, "clock": replies}
+    tasks = Tasks()
+    settler = Settler(**stores, sleep=replies.sleep, lease=LEASE, tombstone=TOMBSTONE)
+    opener = Opener(
+        **stores,
+        backend="default",
+        policies=policies,
+        random_bytes=lambda size: bytes([verb.argument]) * size,
+        lease=LEASE,
+    )
+    loader = Loader(**stores, backend="default", sealer=SEALER, settler=settler, lease=LEASE)
+    coordinator = Coordinator(
+        **stores,
+        policies=policies,
+        sealer=SEALER,
+        opener=opener,
+        loader=loader,
+        settler=settler,
+        tasks=tasks,
+        sleep=replies.sleep,
+        lease=LEASE,
+    )
+    return Service(coordinator, Janitor(**stores, settler=settler, tasks=tasks, lease=LEASE))
+
+
+WANTED = Wanted(
+    policy="default",
+    file_name="film.mp4",
+    size_bytes=SIZE,
+    content_type="video/mp4",
+    metadata={},
+    part_size_bytes=0,
+    checksum=Checksum.NONE,
+    fingerprint="",
+    request_id="the same for all",
+)
+
+
+async def perform(on: Service, verb: Verb) -> Answer:
+    """Run a verb to its end, and say what its caller is told."""
+    try:
+        match verb.name:
+            case "Initialize":
+                opened = await on.coordinator.initialize(CALLER, WANTED)
+                return Answer("opened", on.coordinator.upload_id(opened))
+            case "Complete":
+                upload = await on.coordinator.complete(CALLER, verb.argument, (), WAIT)
+                return Answer(upload.state.name)
+            case "Abort":
+                return Answer((await on.coordinator.abort(CALLER, verb.argument)).state.name)
+            case "ListParts":
+                await on.coordinator.list_parts(CALLER, verb.argument, 0, 1)
+                return Answer("listed")
+            case "Janitor":
+                await on.janitor.sweep()
+                return Answer("swept")
+    except UploadNotActive as error:
+        # The state in the error is an answer like any other.
+        return Answer(State(error.state).name)
+    except UploadError as error:
+        return Answer(type(error).__name__)
+    raise AssertionError(verb)
+
+
+def grant_of(upload_id: str) -> Grant:
+    return SEALER.open(upload_id)
+
+
+class Programs:
+    """The nodes of all actors, found as they are needed."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, capabilities: Capabilities, single: bool
+    ) -> None:
+        self.replies: Numbered[Any] = Numbered()
+        self.calls: Numbered[Call] = Numbered()
+        self.nodes: list[Node] = []
+        self.call_of: list[int] = []
+        self._loop = loop
+        self._capabilities = capabilities
+        self._single = single
+        self._begun: dict[tuple[Verb, datetime], int] = {}
+        self._next: dict[tuple[int, int, datetime], int] = {}
+
+    def begin(self, verb: Verb, now: datetime) -> int:
+        """The node of an actor that has made no call yet."""
+        key = verb, now
+        if (found := self._begun.get(key)) is None:
+            found = self._begun[key] = self._found(verb, now, (), None)
+        return found
+
+    def after(self, node: int, reply: int, now: datetime) -> int:
+        """The node that a reply leads to."""
+        key = node, reply, now
+        if (found := self._next.get(key)) is None:
+            at = self.nodes[node]
+            history = (*at.history, Reply(self.replies[reply], now))
+            found = self._next[key] = self._found(at.verb, at.began, history, at.call)
+        return found
+
+    def _found(
+        self, verb: Verb, began: datetime, history: tuple[Reply, ...], last: Call | None
+    ) -> int:
+        call, answer = self._loop.run_until_complete(self._run(verb, began, history))
+        node = Node(verb, began, history, last, call, answer)
+        self.nodes.append(node)
+        self.call_of.append(-1 if node.call is None else self.calls.number(node.call))
+        return len(self.nodes) - 1
+
+    async def _run(
+        self, verb: Verb, began: datetime, history: tuple[Reply, ...]
+    ) -> tuple[Call | None, Answer | None]:
+        replies = Replies(began, history)
+        on = service(replies, verb, self._capabilities, self._single)
+        failures = Failures()
+        logger = logging.getLogger("partway_server")
+        logger.addHandler(failures)
+        work = asyncio.create_task(perform(on, verb))
+        try:
+            await asyncio.wait({work, replies.asked}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                return replies.asked.result(), None
+            wrong = [error for error in (work.exception(), *failures.heard) if error]
+            return None, Answer(f"{FAILED}: {wrong[0]!r}") if wrong else work.result()
+        finally:
+            logger.removeHandler(failures)
+            await _end_all()
+
+
+async def _end_all() -> None:
+    """End the tasks that a history left waiting."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def shortened(patch: Callable[[object, str, object], None]) -> None:
+    """Make histories short, by a function such as pytest's `monkeypatch.setattr`."""
+    patch(settling, "_SETTLE_STEPS", SETTLE_STEPS)
+    patch(settling, "_SEND_ATTEMPTS", SEND_ATTEMPTS)

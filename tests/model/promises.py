@@ -1,0 +1,132 @@
+"""What must hold: in every state, and once nobody is at work any more."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from partway_server.uploads import Grant
+
+from tests.model.programs import FAILED, Answer, Verb, grant_of
+from tests.model.stores import OTHER, Rows, Storage, ask_sessions, lease_over, leased
+
+if TYPE_CHECKING:
+    from tests.model.exploring import Search, State
+
+COMPLETE_HOLDS = "P1 told COMPLETED, and the object is not this Upload's"
+ABORT_HOLDS = "P2 told ABORTED, and the object is there"
+NO_ORPHAN = "P3 something is left that no janitor removes"
+RETRY_HOLDS = "P4 the object is ours, and a retry of Complete does not say so"
+NOT_TAKEN_BACK = "P5 told COMPLETED, and in the end there is no object"
+ABORT_LASTS = "P6 told ABORTED, and in the end there is an object"
+OTHERS_KEPT = "P7 somebody else's object is gone"
+NO_FAILURE = "P8 the code failed in a way that it does not know"
+ONE_UPLOAD = "P9 one request was answered with two Uploads, and Redis lost nothing"
+
+_SWEEPS = 40
+
+
+def in_any_state(search: Search, state: State) -> list[str]:
+    storage, told = search.storages[state.storage], search.told[state.told]
+    broken = []
+    for answer in told:
+        if answer.word.startswith(FAILED):
+            broken.append(f"{NO_FAILURE}: {answer.word}")
+        if answer.word == "COMPLETED" and not storage.holds(grant_of(answer.upload_id)):
+            broken.append(COMPLETE_HOLDS)
+        if answer.word == "ABORTED" and storage.holds(grant_of(answer.upload_id)):
+            broken.append(ABORT_HOLDS)
+    if not state.losses and sum(answer.word == "opened" for answer in told) > 1:
+        broken.append(ONE_UPLOAD)
+    if search.scenario.other and search.scenario.kind.conditional:
+        if all(there.token != OTHER for there in storage.objects):
+            broken.append(OTHERS_KEPT)
+    return broken
+
+
+def at_rest(search: Search, state: State) -> list[str]:
+    """As if all that are under way were killed now, and nothing went wrong any more."""
+    told = search.told[state.told]
+    opened = [answer.upload_id for answer in told if answer.word == "opened"]
+    broken = []
+    for upload_id in opened:
+        calm = Calm(search, state)
+        if calm.storage.holds(grant_of(upload_id)):
+            if calm.answer(Verb("Complete", upload_id)).word != "COMPLETED":
+                broken.append(RETRY_HOLDS)
+    calm = Calm(search, state)
+    if state.losses:
+        broken += janitor_alone(search, state)
+        # Only the id knows of a row that is lost: its holder calls once more.
+        for upload_id in opened:
+            calm.answer(Verb("ListParts", upload_id))
+    calm.sweep_to_the_end()
+    broken += calm.failures
+    if calm.rows or calm.left_open([grant_of(i) for i in opened] if state.losses else None):
+        broken.append(NO_ORPHAN)
+    for answer in told:
+        if answer.word in ("COMPLETED", "ABORTED"):
+            there = calm.storage.holds(grant_of(answer.upload_id))
+            again = calm.answer(Verb("Complete", answer.upload_id)).word == "COMPLETED"
+            if answer.word == "COMPLETED" and not (there and again):
+                broken.append(NOT_TAKEN_BACK)
+            if answer.word == "ABORTED" and (there or again):
+                broken.append(ABORT_LASTS)
+    return broken
+
+
+def janitor_alone(search: Search, state: State) -> list[str]:
+    """Even if nobody calls any more, a janitor that goes by an old row takes nothing back."""
+    calm = Calm(search, state)
+    calm.sweep_to_the_end()
+    told = [answer for answer in search.told[state.told] if answer.word == "COMPLETED"]
+    kept = all(calm.storage.holds(grant_of(answer.upload_id)) for answer in told)
+    return calm.failures if kept else [*calm.failures, NOT_TAKEN_BACK]
+
+
+class Calm:
+    """The system from a state on, where one actor works at a time and nothing goes wrong."""
+
+    def __init__(self, search: Search, state: State) -> None:
+        self._search = search
+        self.failures: list[str] = []
+        self._losses = timedelta(seconds=state.losses)
+        self._now: datetime = search.moments[state.moment]
+        self.rows: Rows = search.rows[state.rows]
+        self.storage: Storage = search.storages[state.storage].settled()
+
+    def answer(self, verb: Verb) -> Answer:
+        """What a caller is told who comes when no lease is left."""
+        for sid in leased(self.rows):
+            self.rows = lease_over(self.rows, sid, self._now)
+        programs = self._search.programs
+        node = programs.begin(verb, self._now)
+        while (answer := programs.nodes[node].answer) is None:
+            call = programs.nodes[node].call
+            assert call is not None
+            value = None
+            if call.seam == "sessions":
+                self.rows, value = ask_sessions(self.rows, call, self._now + self._losses)
+            elif call.seam == "objects":
+                storage, value = self.storage.ask(call)
+                self.storage = storage.settled()
+            node = programs.after(node, programs.replies.number(value), self._now)
+        if answer.word.startswith(FAILED):
+            self.failures.append(f"{NO_FAILURE}: {answer.word}")
+        return answer
+
+    def sweep_to_the_end(self) -> None:
+        """Let a janitor come whenever something is due, until there is nothing left to do."""
+        for sweep in range(_SWEEPS):
+            if not self.rows:
+                break
+            due = min(row.due for row in self.rows)
+            # At first every time, and later once a day.
+            pause = timedelta(days=1) if sweep > _SWEEPS / 2 else timedelta()
+            self._now = max(self._now, due + timedelta(seconds=1)) + pause
+            self.answer(Verb("Janitor", ""))
+
+    def left_open(self, known: list[Grant] | None) -> bool:
+        """Whether storage has parts: of the grants that are `known`, or of any."""
+        keys = None if known is None else {grant.key for grant in known}
+        return any(keys is None or multipart.key in keys for multipart in self.storage.open)
