@@ -31,9 +31,14 @@ from tests.model.stores import OTHER, Kind, Object, Rows, Storage, ask_sessions,
 from tests.support.clock import START
 
 IDLE, GONE = -1, -2
-CHECKED = {("complete", "renew"), ("create", "renew"), ("create", "insert")}
-ABOUT_AN_UPLOAD = ("Complete", "Abort", "ListParts")
-LOOKING = ("get", "head", "list_parts", "list_multiparts")
+CHECKED = {
+    ("complete", "renew"),
+    ("create", "renew"),
+    ("create", "insert"),
+    ("delete", "renew"),
+}
+ABOUT_AN_UPLOAD = ("Complete", "Abort", "ListParts", "Status")
+LOOKING = ("get", "vouches", "head", "list_parts", "list_multiparts", "unfinished")
 
 Told = frozenset[Answer]
 """What callers were told so far, each with the upload_id that it is about."""
@@ -208,6 +213,9 @@ class Search:
             for answer in self.told[state.told]:
                 if answer.word == "opened":
                     yield Verb(verb.name, answer.upload_id)
+        elif verb.name == "Sweeper":
+            if self.storages[state.storage].open:
+                yield verb
         elif verb.name != "Janitor":
             yield verb
         elif any(row.due <= self.moments[state.moment] for row in self.rows[state.rows]):
@@ -285,9 +293,8 @@ class Search:
             rows, storage = self.rows[state.rows], self.storages[state.storage]
             call = self.programs.calls[number]
             if call.seam == "sessions":
-                # An outage of Redis takes its time: what it gives out afterwards is newer.
-                now = self.moments[state.moment] + timedelta(seconds=state.losses)
-                rows, value = ask_sessions(rows, call, now)
+                now = self.moments[state.moment]
+                rows, value = ask_sessions(rows, call, now, state.losses)
             else:
                 storage, value = storage.ask(call)
             found = self._performed[key] = (
@@ -351,9 +358,9 @@ class Search:
                 )
 
     def _without_requests(self, state: State, *verbs: str) -> State:
-        """No such request, by default none that makes something, is under way any more."""
+        """No such request, by default none that was sent under a lease, is under way any more."""
         wire = self.wires[state.wire]
-        over = verbs or ("complete", "create")
+        over = verbs or ("complete", "create", "delete")
         left = tuple(n for n in wire if self.programs.calls[n].verb not in over)
         return state if left == wire else state._replace(wire=self.wires.number(left))
 

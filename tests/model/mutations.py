@@ -106,9 +106,7 @@ CREATED_WITHOUT_LEASE = Rewritten(
     "not await self._sessions.renew(upload.sid, upload.epoch, self._lease)",
     "False",
 )
-FORGOTTEN_WHATEVER_IT_IS = Rewritten(
-    Janitor, "_remove_unopened", "State.INITIATING if intent else State.ABORTING", "State.ABORTING"
-)
+FORGOTTEN_THOUGH_CREATED = Rewritten(Settler, "take_up", "if not found:", "if True:")
 REBUILT_WITHOUT_PROOF = Rewritten(
     Loader, "_as_storage_shows", "await self._settler.proven(grant)", "None"
 )
@@ -116,13 +114,19 @@ REBUILT_OVER_ANOTHER = Rewritten(
     Loader, "_rebuild", "row if stored else await self.row(grant)", "row"
 )
 CLAIM_OF_ANY_UPLOAD = Rewritten(
-    MemorySessions, "claim", 'write_token not in ("", row.grant.write_token)', "False"
+    MemorySessions, "claim", "seen.grant.write_token != row.grant.write_token", "False"
+)
+SEEN_IGNORED = Rewritten(
+    MemorySessions, "claim", "(seen.epoch, seen.state) != (row.epoch, row.state)", "False"
+)
+VOUCHED_ALWAYS = Rewritten(
+    Coordinator, "_latest", "await self._sessions.vouches(upload)", "True"
 )
 MISSING_WITHOUT_LOOKING = Rewritten(
     Settler, "complete", "missing and (found := await self.proven(upload.grant))", "False"
 )
 STRAYS_LEFT = Rewritten(
-    Janitor, "_tend", "await self._settler.discard_strays(upload.grant)", "pass"
+    Janitor, "_act", "await self._settler.discard_strays(upload.grant)", "pass"
 )
 TOLD_BESIDE_ANOTHER_ROW = Rewritten(
     Settler,
@@ -134,10 +138,16 @@ BURIED_WITH_ITS_OBJECT = Rewritten(
     Settler, "bury", "await self._objects.delete(upload.grant, head)", "pass"
 )
 
+BURIED_WITHOUT_LEASE = Rewritten(
+    Settler,
+    "bury",
+    "not await self._sessions.renew(upload.sid, upload.epoch, self._lease)",
+    "False",
+)
+
 NO_TAKING_OVER_OF_COMPLETES = Entry(CLAIMS, State.COMPLETING, State.COMPLETING)
 NO_LATE_PROOF = Entry(CLAIMS, State.COMPLETING, State.ABORTED)
 NO_BURIAL = Entry(CLAIMS, State.ABORTING, State.ABORTED)
-PUT_RIGHT_NO_MORE = Entry(FINISHES, State.INITIATING, State.COMPLETED)
 NO_TAKING_OVER_OF_ABORTS = Entry(CLAIMS, State.ABORTING, State.ABORTING)
 NO_SECOND_OPENING = Entry(CLAIMS, State.INITIATING, State.INITIATING)
 ABORT_CANNOT_COMPLETE = Entry(FINISHES, State.ABORTING, State.COMPLETED)

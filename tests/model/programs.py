@@ -13,7 +13,7 @@ instead of four times, and the half minute of settling is one short pause and on
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -23,11 +23,13 @@ from partway_server.coordinator import Coordinator
 from partway_server.errors import UploadError, UploadNotActive
 from partway_server.janitor import Janitor
 from partway_server.loading import Loader
+from partway_server.marks import Marks
 from partway_server.objects.capabilities import Capabilities
 from partway_server.opening import Opener, Wanted
 from partway_server.policy import Policy
 from partway_server.sealing import Sealer
 from partway_server.settling import Settler
+from partway_server.sweeping import Sweeper
 from partway_server.tasks import Tasks
 from partway_server.uploads import Caller, Checksum, Grant, State
 
@@ -36,12 +38,14 @@ from tests.model.numbered import Numbered
 LEASE = timedelta(seconds=30)
 TOMBSTONE = timedelta(hours=13)
 WAIT = timedelta(seconds=60)
+GRACE = timedelta(hours=1)
 LONG_PAUSE = 29.5
 FAILED = "failed"
 SIZE = 7
 
 CALLER = Caller("acme", "alice")
 SEALER = Sealer([bytes(range(64))])
+MARKS = Marks([bytes(range(64))])
 SETTLE_STEPS = (0.5, LONG_PAUSE)
 SEND_ATTEMPTS = 2
 
@@ -133,6 +137,11 @@ class Seam:
 
         return ask
 
+    async def unfinished(self, *arguments: Any) -> AsyncIterator[Any]:
+        """All in one page: what comes later is for the next sweep."""
+        for listed in await self._replies.ask(Call(self._name, "unfinished", arguments)):
+            yield listed
+
 
 class Failures(logging.Handler):
     """Hears of errors that the service only logs, since nobody waits for them."""
@@ -152,6 +161,7 @@ class Service:
 
     coordinator: Coordinator
     janitor: Janitor
+    sweeper: Sweeper
 
 
 def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bool) -> Service:
@@ -166,6 +176,7 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         **stores,
         backend="default",
         policies=policies,
+        marks=MARKS,
         random_bytes=lambda size: bytes([verb.argument]) * size,
         lease=LEASE,
     )
@@ -181,7 +192,9 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         sleep=replies.sleep,
         lease=LEASE,
     )
-    return Service(coordinator, Janitor(**stores, settler=settler, tasks=tasks, lease=LEASE))
+    janitor = Janitor(sessions=sessions, settler=settler, tasks=tasks, clock=replies, lease=LEASE)
+    sweeper = Sweeper(**stores, policies=policies, marks=MARKS, random_bytes=bytes, grace=GRACE)
+    return Service(coordinator, janitor, sweeper)
 
 
 WANTED = Wanted(
@@ -212,6 +225,12 @@ async def perform(on: Service, verb: Verb) -> Answer:
             case "ListParts":
                 await on.coordinator.list_parts(CALLER, verb.argument, 0, 1)
                 return Answer("listed")
+            case "Status":
+                status, _ = await on.coordinator.status(CALLER, verb.argument, progress=False)
+                return Answer(status.state.name)
+            case "Sweeper":
+                await on.sweeper.sweep()
+                return Answer("swept")
             case "Janitor":
                 await on.janitor.sweep()
                 return Answer("swept")

@@ -21,9 +21,18 @@ NOT_TAKEN_BACK = "P5 told COMPLETED, and in the end there is no object"
 ABORT_LASTS = "P6 told ABORTED, and in the end there is an object"
 OTHERS_KEPT = "P7 somebody else's object is gone"
 NO_FAILURE = "P8 the code failed in a way that it does not know"
+STATUS_AGREES = "P10 told how it ended, and Status says otherwise"
+NOTHING_LEFT = "P11 something is left that neither a janitor nor the sweep removes"
 ONE_UPLOAD = "P9 one request was answered with two Uploads, and Redis lost nothing"
 
 _SWEEPS = 40
+_LONG_AFTER = timedelta(days=60)
+
+_STATUS = {"COMPLETED": {"COMPLETED"}, "ABORTED": {"ABORTED", "ABORTING"}}
+"""What Status may say of an end that was told. A burial is ABORTING once more."""
+
+_FINDING_OUT = {"COMPLETING", "ABORTING"}
+"""What it may say besides if Redis was lost: somebody works on an old row, and will see."""
 
 
 def in_any_state(search: Search, state: State) -> list[str]:
@@ -56,7 +65,7 @@ def at_rest(search: Search, state: State) -> list[str]:
                 broken.append(RETRY_HOLDS)
     calm = Calm(search, state)
     if state.losses:
-        broken += janitor_alone(search, state)
+        broken += nobody_calls(search, state)
         # Only the id knows of a row that is lost: its holder calls once more.
         for upload_id in opened:
             calm.answer(Verb("ListParts", upload_id))
@@ -64,6 +73,9 @@ def at_rest(search: Search, state: State) -> list[str]:
     broken += calm.failures
     if calm.rows or calm.left_open([grant_of(i) for i in opened] if state.losses else None):
         broken.append(NO_ORPHAN)
+    if calm.left_after_the_sweep():
+        broken.append(NOTHING_LEFT)
+    broken += contradicted(search, state)
     for answer in told:
         if answer.word in ("COMPLETED", "ABORTED"):
             there = calm.storage.holds(grant_of(answer.upload_id))
@@ -75,13 +87,25 @@ def at_rest(search: Search, state: State) -> list[str]:
     return broken
 
 
-def janitor_alone(search: Search, state: State) -> list[str]:
+def contradicted(search: Search, state: State) -> list[str]:
+    """Whether Status says anything else than what was told."""
+    for answer in search.told[state.told]:
+        if answer.word in _STATUS:
+            may = _STATUS[answer.word] | (_FINDING_OUT if state.losses else set())
+            if Calm(search, state).answer(Verb("Status", answer.upload_id)).word not in may:
+                return [STATUS_AGREES]
+    return []
+
+
+def nobody_calls(search: Search, state: State) -> list[str]:
     """Even if nobody calls any more, a janitor that goes by an old row takes nothing back."""
     calm = Calm(search, state)
     calm.sweep_to_the_end()
     told = [answer for answer in search.told[state.told] if answer.word == "COMPLETED"]
-    kept = all(calm.storage.holds(grant_of(answer.upload_id)) for answer in told)
-    return calm.failures if kept else [*calm.failures, NOT_TAKEN_BACK]
+    broken = [] if not calm.left_after_the_sweep() else [NOTHING_LEFT]
+    if not all(calm.storage.holds(grant_of(answer.upload_id)) for answer in told):
+        broken.append(NOT_TAKEN_BACK)
+    return [*broken, *calm.failures]
 
 
 class Calm:
@@ -90,7 +114,7 @@ class Calm:
     def __init__(self, search: Search, state: State) -> None:
         self._search = search
         self.failures: list[str] = []
-        self._losses = timedelta(seconds=state.losses)
+        self._losses = state.losses
         self._now: datetime = search.moments[state.moment]
         self.rows: Rows = search.rows[state.rows]
         self.storage: Storage = search.storages[state.storage].settled()
@@ -106,7 +130,7 @@ class Calm:
             assert call is not None
             value = None
             if call.seam == "sessions":
-                self.rows, value = ask_sessions(self.rows, call, self._now + self._losses)
+                self.rows, value = ask_sessions(self.rows, call, self._now, self._losses)
             elif call.seam == "objects":
                 storage, value = self.storage.ask(call)
                 self.storage = storage.settled()
@@ -130,3 +154,10 @@ class Calm:
         """Whether storage has parts: of the grants that are `known`, or of any."""
         keys = None if known is None else {grant.key for grant in known}
         return any(keys is None or multipart.key in keys for multipart in self.storage.open)
+
+    def left_after_the_sweep(self) -> bool:
+        """Whether there is a row, or any parts, after all deadlines and a sweep of storage."""
+        self._now = max(self._now, self._search.moments[-1] + _LONG_AFTER)
+        if self.storage.open:
+            self.answer(Verb("Sweeper", ""))
+        return bool(self.rows or self.storage.open)

@@ -6,7 +6,7 @@ behaviour as the scripts in Redis. Storage is written here, because it is to mis
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from partway_server.objects.base import (
@@ -15,9 +15,10 @@ from partway_server.objects.base import (
     KeyTaken,
     MultipartNotFound,
     StoredPart,
+    Unfinished,
 )
 from partway_server.sessions.memory import MemorySessions
-from partway_server.uploads import Grant, Upload
+from partway_server.uploads import Grant, Upload, epoch_at
 
 from tests.model.programs import SIZE, Call
 from tests.support.clock import FakeClock
@@ -38,8 +39,16 @@ class Row(NamedTuple):
 Rows = tuple[Row, ...]
 
 
-def ask_sessions(rows: Rows, call: Call, now: datetime) -> tuple[Rows, Any]:
-    """Carry out a call of the Sessions seam in the memory twin, from and to a value."""
+def ask_sessions(rows: Rows, call: Call, now: datetime, losses: int) -> tuple[Rows, Any]:
+    """Carry out a call of the Sessions seam in the memory twin, from and to a value.
+
+    `losses` is how often Redis was lost or put back. The memory twin never is, so here it is the
+    model that vouches, by the rule of Redis: for what was claimed since.
+    """
+    # An outage of Redis takes its time: what it gives out afterwards is newer.
+    now += timedelta(seconds=losses)
+    if call.verb == "vouches":
+        return rows, not losses or call.arguments[0].epoch >= epoch_at(now)
     sessions = MemorySessions(FakeClock(now))
     sessions._rows = {row.upload.sid: row.upload for row in rows}
     sessions._due = {row.upload.sid: row.due for row in rows}
@@ -185,7 +194,12 @@ class Storage:
             return self, MultipartNotFound()
         return self, part if multipart.sent else ()
 
-    def _complete(self, grant: Grant, parts: object) -> tuple["Storage", Any]:
+    def _unfinished(self, bucket: str, prefix: str) -> tuple["Storage", Any]:
+        return self, tuple(Unfinished(m.id, m.key) for m in self.open)
+
+    def _complete(
+        self, grant: Grant, parts: object, checksum: bytes = b""
+    ) -> tuple["Storage", Any]:
         multipart, there = self._find(grant), self.at(grant.key)
         if multipart is None:
             if there is None or there.source != grant.multipart_id:
