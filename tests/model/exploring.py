@@ -150,7 +150,7 @@ class Search:
                 for name in self._broken(state):
                     if name not in broken:
                         broken[name] = self._trace(state, came_from)
-                        if until and name.startswith(until):
+                        if until and name.startswith(f"{until} "):
                             return Outcome(len(came_from), broken)
                 for _, after in self.steps(state):
                     if after not in came_from:

@@ -56,39 +56,41 @@ SLOPPY_LEASELESS = Scenario("a sloppy store, no lease", (N, C, A), SLOPPY)
 LATE_PUT = Scenario("a late PUT, Abort", (N, A), single=True)
 LATE_PUT_COMPLETE = Scenario("a late PUT, Complete, Abort", (N, C, A), single=True)
 LATE_PUT_LOST = Scenario("and Redis put back", (N, C, A), single=True, losses=1, prompt=True)
+PUT_LOST = Scenario("one PUT, Redis put back", (N, C), single=True, losses=1, prompt=True)
 HELD_UP = Scenario("a create held up", (N, J), times=(OPENING_OVER,))
 
 HOLDING = [
-    Expected(Scenario("two Completes, an Abort", (N, C, C, A), prompt=True), 250_000),
+    Expected(Scenario("two Completes, an Abort", (N, C, C, A), prompt=True), 180_000),
     Expected(ENDS, 850),
-    Expected(LEASELESS, 70_000),
+    Expected(LEASELESS, 50_000),
     Expected(LATE, 9_000),
-    Expected(LOST, 1_200),
-    Expected(Scenario("Redis lost, Abort", (N, C, A), losses=1), 60_000),
-    Expected(Scenario("a reader, NoSuchUpload", (N, C, L), FORGETFUL, losses=1), 20_000),
     Expected(REPEATED, 1_000),
-    Expected(REPEATED_LOST, 30_000),
     Expected(REPEATED_ABORT, 1_000),
-    Expected(FORGOTTEN, 5_000),
+    Expected(FORGOTTEN, 3_500),
     Expected(Scenario("expiry", (N, C, J), times=(EXPIRED,), faults=1, prompt=True), 50_000),
     Expected(Scenario("burial", (N, A, J), times=(EXPIRED, BURIAL), prompt=True), 10_000),
     Expected(Scenario("412", (N, C, C), CONDITIONAL, faults=1, prompt=True), 10_000),
     Expected(Scenario("412 by another", (N, C, A), CONDITIONAL, faults=1, other=True), 3_000),
     Expected(OTHER, 850),
-    Expected(SLOPPY_ABORT, 4_000),
+    Expected(SLOPPY_ABORT, 3_500),
     Expected(SLOPPY_TWICE, 25_000),
     Expected(Scenario("one PUT", (N, C, C), single=True), 200),
+    Expected(PUT_LOST, 100),
 ]
 """Nothing is broken."""
 
 RESIDUAL = [
-    Expected(SLOPPY_LOST, 60_000, "P2 P6"),
-    Expected(SLOPPY_READER, 20_000, "P2 P6"),
-    Expected(SLOPPY_LEASELESS, 900, "P2 P6"),
+    Expected(LOST, 1_200, "P10"),
+    Expected(Scenario("Redis lost, Abort", (N, C, A), losses=1), 40_000, "P10"),
+    Expected(Scenario("a reader, NoSuchUpload", (N, C, L), FORGETFUL, losses=1), 5_000, "P10"),
+    Expected(REPEATED_LOST, 30_000, "P10 P11 P3"),
+    Expected(SLOPPY_LOST, 40_000, "P10 P2 P6"),
+    Expected(SLOPPY_READER, 7_000, "P10 P2 P6"),
+    Expected(SLOPPY_LEASELESS, 900, "P10 P2 P6"),
     Expected(LATE_PUT, 15, "P2"),
-    Expected(LATE_PUT_COMPLETE, 1_000, "P2 P6"),
-    Expected(LATE_PUT_LOST, 20_000, "P2 P5 P6"),
-    Expected(HELD_UP, 250, "P3"),
+    Expected(LATE_PUT_COMPLETE, 1_000, "P10 P2 P6"),
+    Expected(LATE_PUT_LOST, 20_000, "P10 P2 P5 P6"),
+    Expected(HELD_UP, 150, "P3"),
 ]
 """What is left, and exactly that; why stands in README.md."""
 
@@ -114,8 +116,10 @@ CAUGHT = [
     ("NO_TAKING_OVER_OF_COMPLETES", ENDS, "P4"),
     ("NO_LATE_PROOF", SLOPPY_LEASELESS, "P4"),
     ("NO_BURIAL", ENDS, "P3"),
-    ("FORGOTTEN_WHATEVER_IT_IS", FORGOTTEN, "P9"),
-    ("PUT_RIGHT_NO_MORE", LOST, "P8"),
+    ("FORGOTTEN_THOUGH_CREATED", FORGOTTEN, "P3"),
+    ("SEEN_IGNORED", ENDS, "P10"),
+    ("VOUCHED_ALWAYS", PUT_LOST, "P10"),
+    ("BURIED_WITHOUT_LEASE", LATE_PUT_LOST, "P8"),
     ("NO_TAKING_OVER_OF_ABORTS", ENDS, "P3"),
     ("NO_SECOND_OPENING", LOST, "P4"),
     ("ABORT_CANNOT_COMPLETE", ENDS, "P8"),
@@ -145,7 +149,7 @@ def test_the_promises_hold_but_for_what_is_known(
     loop: asyncio.AbstractEventLoop, expected: Expected
 ) -> None:
     outcome = Search(expected.scenario, loop).run()
-    names = " ".join(sorted({name[:2] for name in outcome.broken}))
+    names = " ".join(sorted({name.split()[0] for name in outcome.broken}))
     print(f"\n{expected.scenario.name:34}{outcome.states:>9} states  {names or 'all hold'}", end="")
     traces = [line for name, trace in outcome.broken.items() for line in ("", name, *trace)]
     assert names == expected.broken, "\n".join(traces)
@@ -166,11 +170,11 @@ def test_a_rule_that_is_taken_out_is_missed(
     promise: str,
 ) -> None:
     # With the rule, the promise holds there: that is the test above.
-    assert any(e.scenario is scenario and promise not in e.broken for e in [*HOLDING, *RESIDUAL])
+    assert any(e.scenario is scenario and promise not in e.broken.split() for e in [*HOLDING, *RESIDUAL])
     mutation: Mutation = getattr(mutations, name)
     mutation.apply(monkeypatch.setattr)
     broken = Search(scenario, loop).run(until=promise).broken
-    assert any(found.startswith(promise) for found in broken)
+    assert any(found.startswith(f"{promise} ") for found in broken)
 
 
 def test_every_mutation_is_tried() -> None:
