@@ -9,11 +9,11 @@ import inspect
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable, Container, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from partway_server.objects.base import Objects
 from partway_server.sessions.base import Sessions
@@ -64,8 +64,17 @@ class Armed:
 
 def methods(seam: type) -> list[str]:
     """The methods of a seam that do I/O, but those of start and stop."""
-    found = (name for name, value in vars(seam).items() if inspect.iscoroutinefunction(value))
+    found = (n for n, value in vars(seam).items() if _waits(value) or _streams(value))
     return [name for name in found if name not in _UNWATCHED]
+
+
+def _waits(method: Any) -> bool:
+    return inspect.iscoroutinefunction(method)
+
+
+def _streams(method: Any) -> bool:
+    told = getattr(method, "__annotations__", {}).get("return")
+    return get_origin(told) is AsyncIterator
 
 
 def every_failpoint() -> list[Failpoint]:
@@ -119,26 +128,38 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    def _around(self, point: Failpoint) -> Callable[..., Awaitable[Any]]:
+    def _around(self, point: Failpoint) -> Callable[..., Any]:
         call, left = getattr(self._store, point.method), self._armed.nth
 
-        async def watched(*args: Any, **named: Any) -> Any:
+        def begins() -> bool:
+            """Whether this call is the one; dies, or is about to, if its moment has come."""
             nonlocal left
             if self._now() >= self._loud_from:
                 left -= 1
             if left:
-                return await call(*args, **named)
+                return False
             if point.moment is Moment.BEFORE:
                 self._die(point)
             if point.moment is Moment.DURING:
                 loop = asyncio.get_running_loop()
                 loop.call_later(self._armed.delay_seconds, self._die, point)
+            return True
+
+        async def waits(*args: Any, **named: Any) -> Any:
+            chosen = begins()
             result = await call(*args, **named)
-            if point.moment is Moment.AFTER:
+            if chosen and point.moment is Moment.AFTER:
                 self._die(point)
             return result
 
-        return watched
+        async def streams(*args: Any, **named: Any) -> AsyncIterator[Any]:
+            chosen = begins()
+            async for item in call(*args, **named):
+                yield item
+            if chosen and point.moment is Moment.AFTER:
+                self._die(point)
+
+        return streams if _streams(getattr(SEAMS[point.seam], point.method, None)) else waits
 
 
 def die(failpoint: Failpoint) -> None:

@@ -169,7 +169,12 @@ async def test_the_audit_reads_what_storage_holds(s3: S3, bucket: Bucket) -> Non
 
 def test_every_call_to_a_store_is_a_failpoint() -> None:
     names = {str(point) for point in every_failpoint()}
-    assert {"before sessions.claim", "during objects.complete", "after objects.head"} <= names
+    assert {
+        "before sessions.claim",
+        "during objects.complete",
+        "after objects.head",
+        "after objects.unfinished",
+    } <= names
     dealt = deal(random.Random(7))
     assert {next(dealt).failpoints[0] for _ in names} == set(every_failpoint())
 
