@@ -31,7 +31,7 @@ _MORE = """\
 The same seed gives the same uploads (kind, size, bytes) and the same schedule of harm. It does not
 give the same interleaving: processes, disks and networks have their own minds. Run it again, or
 longer, to see whether something comes back. While the clock is ahead, the failpoints are those that
-were not hit before, whichever these were.
+were not hit before, whichever those are.
 
 Progress and stories go to standard error, the table and, as the last line, one JSON object to
 standard output. With --keep the folder with the services' logs stays.

@@ -9,10 +9,11 @@ import inspect
 import os
 import random
 import signal
-from collections.abc import Callable, Container, Iterator
+from collections.abc import AsyncIterator, Callable, Container, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import Any, get_origin
 
 from partway_server.objects.base import Objects
 from partway_server.sessions.base import Sessions
@@ -22,7 +23,9 @@ SEAMS: dict[str, type] = {"sessions": Sessions, "objects": Objects}
 _UNWATCHED = ("check", "aclose")
 """What `app.run` calls on the bare stores, before and after everything else."""
 
-_LATEST_SECONDS = 1.5
+_LATEST_SECONDS = 1.0
+_LAST_WORDS = "killed: "
+_TAIL_BYTES = 200
 
 
 class Moment(StrEnum):
@@ -47,12 +50,13 @@ class Failpoint:
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """A failpoint that goes off at the `nth` call later than `quiet_seconds` after the start.
+    """Failpoints, of which the first that is reached goes off.
 
-    `delay_seconds` is how long a request runs before a death DURING it.
+    That is at its `nth` call later than `quiet_seconds` after the start. `delay_seconds` is how
+    long a request runs before a death DURING it.
     """
 
-    failpoint: Failpoint
+    failpoints: tuple[Failpoint, ...]
     nth: int = 1
     quiet_seconds: float = 0.0
     delay_seconds: float = 0.0
@@ -60,8 +64,17 @@ class Armed:
 
 def methods(seam: type) -> list[str]:
     """The methods of a seam that do I/O, but those of start and stop."""
-    found = (name for name, value in vars(seam).items() if inspect.iscoroutinefunction(value))
+    found = (n for n, value in vars(seam).items() if _waits(value) or _streams(value))
     return [name for name in found if name not in _UNWATCHED]
+
+
+def _waits(method: Any) -> bool:
+    return inspect.iscoroutinefunction(method)
+
+
+def _streams(method: Any) -> bool:
+    told = getattr(method, "__annotations__", {}).get("return")
+    return get_origin(told) is AsyncIterator
 
 
 def every_failpoint() -> list[Failpoint]:
@@ -80,14 +93,14 @@ def deal(rng: random.Random) -> Iterator[Armed]:
         rng.shuffle(cards)
         for card in cards:
             nth, quiet = rng.choice((1, 1, 1, 2, 3)), rng.uniform(0, _LATEST_SECONDS)
-            yield Armed(card, nth, quiet, _delay(rng))
+            yield Armed((card,), nth, quiet, _delay(rng))
 
 
 def deal_missing(rng: random.Random, hit: Container[Failpoint]) -> Iterator[Armed]:
-    """The failpoints that were not hit so far, in a random order, at their first call."""
+    """All failpoints at once that were not hit so far, each at its first call."""
     while True:
-        cards = [point for point in every_failpoint() if point not in hit] or every_failpoint()
-        yield Armed(rng.choice(cards), delay_seconds=_delay(rng))
+        missing = tuple(point for point in every_failpoint() if point not in hit)
+        yield Armed(missing, delay_seconds=_delay(rng))
 
 
 def _delay(rng: random.Random) -> float:
@@ -104,34 +117,61 @@ class Watched:
     def __init__(
         self, store: Any, *, seam: str, armed: Armed, now: Callable[[], float], die: Die
     ) -> None:
-        self._store = store
-        self._armed, self._left = armed, armed.nth
+        self._store, self._armed = store, armed
         self._now, self._die = now, die
         self._loud_from = now() + armed.quiet_seconds
-        if armed.failpoint.seam == seam:
-            setattr(self, armed.failpoint.method, self._watched)
+        for point in armed.failpoints:
+            if point.seam == seam:
+                # The first of several at one method stands, as every one is dealt first some day.
+                self.__dict__.setdefault(point.method, self._around(point))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def _watched(self, *args: Any, **named: Any) -> Any:
-        call = getattr(self._store, self._armed.failpoint.method)
-        if self._now() >= self._loud_from:
-            self._left -= 1
-        if self._left:
-            return await call(*args, **named)
-        if self._armed.failpoint.moment is Moment.BEFORE:
-            self._die(self._armed.failpoint)
-        if self._armed.failpoint.moment is Moment.DURING:
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._armed.delay_seconds, self._die, self._armed.failpoint)
-        result = await call(*args, **named)
-        if self._armed.failpoint.moment is Moment.AFTER:
-            self._die(self._armed.failpoint)
-        return result
+    def _around(self, point: Failpoint) -> Callable[..., Any]:
+        call, left = getattr(self._store, point.method), self._armed.nth
+
+        def begins() -> bool:
+            """Whether this call is the one; dies, or is about to, if its moment has come."""
+            nonlocal left
+            if self._now() >= self._loud_from:
+                left -= 1
+            if left:
+                return False
+            if point.moment is Moment.BEFORE:
+                self._die(point)
+            if point.moment is Moment.DURING:
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._armed.delay_seconds, self._die, point)
+            return True
+
+        async def waits(*args: Any, **named: Any) -> Any:
+            chosen = begins()
+            result = await call(*args, **named)
+            if chosen and point.moment is Moment.AFTER:
+                self._die(point)
+            return result
+
+        async def streams(*args: Any, **named: Any) -> AsyncIterator[Any]:
+            chosen = begins()
+            async for item in call(*args, **named):
+                yield item
+            if chosen and point.moment is Moment.AFTER:
+                self._die(point)
+
+        return streams if _streams(getattr(SEAMS[point.seam], point.method, None)) else waits
 
 
 def die(failpoint: Failpoint) -> None:
     """As `kill -9` would do it, with a last line in the log."""
-    os.write(2, f"killed: {failpoint}\n".encode())
+    os.write(2, f"{_LAST_WORDS}{failpoint}\n".encode())
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def died_at(log: Path) -> Failpoint | None:
+    """The failpoint that the last process with this log died at; None for any other death."""
+    with log.open("rb") as lines:
+        lines.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        last = lines.read().decode("utf-8", "replace").splitlines()[-1:]
+    named = {f"{_LAST_WORDS}{point}": point for point in every_failpoint()}
+    return named.get(last[0]) if last else None

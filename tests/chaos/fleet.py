@@ -14,7 +14,7 @@ from pathlib import Path
 
 from partway_server.children import free_port
 
-from tests.chaos.failpoints import Armed, Failpoint, deal, deal_missing
+from tests.chaos.failpoints import Armed, Failpoint, deal, deal_missing, died_at
 from tests.chaos.harms import Harm
 from tests.chaos.service import Orders, serve
 
@@ -88,7 +88,7 @@ class Fleet:
     def start(self, *, armed: bool, ahead: timedelta = timedelta()) -> None:
         """Keep all running, with failpoints if `armed`, and their time so far `ahead`.
 
-        In a time that is ahead, the failpoints are those that no process has died at yet.
+        In a time that is ahead, they are all those at once that no process has died at yet.
         """
         self._cards_now = (self._missing if ahead else self._cards) if armed else None
         self._ahead, self._stopping = ahead, False
@@ -114,18 +114,19 @@ class Fleet:
             await _ended(process)
             slot.process = None
             if not self._stopping:
-                self._count(slot, process.exitcode, card.failpoint if card else None)
+                self._count(slot, process.exitcode)
             if process.exitcode not in (0, -signal.SIGKILL):
                 # It could not start, with Redis gone: a moment later it may.
                 await asyncio.sleep(_PAUSE_SECONDS)
             process.close()
 
-    def _count(self, slot: _Slot, code: int | None, failpoint: Failpoint | None) -> None:
-        if code == -signal.SIGKILL and not slot.doomed and failpoint:
-            self.deaths.failpoints[failpoint] += 1
+    def _count(self, slot: _Slot, code: int | None) -> None:
+        if code == -signal.SIGKILL and not slot.doomed and (point := died_at(self._log(slot))):
+            self.deaths.failpoints[point] += 1
         elif code == 1:
             self.deaths.failed_starts += 1
-        elif code not in (0, -signal.SIGKILL):
+        elif code not in (0, -signal.SIGKILL, -signal.SIGTERM):
+            # SIGTERM by itself ends one that is only just starting.
             self.deaths.odd.append(code or 0)
 
     async def _kill(self, chance: random.Random) -> None:

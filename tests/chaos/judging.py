@@ -3,9 +3,9 @@
 Storage is the truth. What was answered is held against what storage holds at the end, against
 what it held at that moment, and against what was answered before.
 
-Three things are excused, and counted apart. Two, because Redis had forgotten the Upload: parts that
-nobody comes back for, and an object that arrived after an acknowledged abort. And the empty object
-of a service that was killed while it tried storage out, before it served.
+Two things are excused, and counted apart: an object that arrived after an acknowledged abort, where
+Redis had forgotten the abort; and the empty object of a service that was killed while it tried
+storage out, before it served.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,19 +43,18 @@ _SLACK = 0.5
 
 
 class Kind(StrEnum):
-    """What is wrong; the last three are excused."""
+    """What is wrong; the last two are excused."""
 
     LOST = "acknowledged_lost"
     CORRUPTED = "corrupted"
     FALSE = "false_answers"
     ORPHAN = "orphans"
     UNFINISHED = "unfinished"
-    FORGOTTEN = "orphans_redis_forgot"
     RESURRECTED = "late_objects_redis_forgot"
     PROBE = "start_probes_left"
 
 
-EXCUSED = (Kind.FORGOTTEN, Kind.RESURRECTED, Kind.PROBE)
+EXCUSED = (Kind.RESURRECTED, Kind.PROBE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +84,7 @@ def _of_strangers(ledger: Ledger, holdings: Holdings) -> list[Violation]:
     violations = []
     for key in holdings.unfinished:
         story = by_name.get(key.rpartition("/")[2])
-        forgot = story is not None and ledger.forgot(story.began, NEVER)
-        kind = Kind.FORGOTTEN if forgot else Kind.ORPHAN
-        violations.append(Violation(kind, f"an unfinished multipart upload at {key}", story))
+        violations.append(Violation(Kind.ORPHAN, f"an unfinished multipart upload at {key}", story))
     for key in holdings.objects.keys() - known:
         story = by_name.get(key.rpartition("/")[2])
         kind = Kind.PROBE if key.startswith(PROBE_PREFIX) else Kind.ORPHAN
@@ -176,8 +173,13 @@ def _reasons(story: Story) -> Iterator[str]:
 
 
 def _backwards(ledger: Ledger, story: Story) -> Iterator[str]:
-    """What was final and is not any more, though Redis did not forget."""
-    for last in (*story.said(COMPLETED)[:1], *story.said(ABORTED)[:1]):
+    """What was final and is not any more, though Redis did not forget.
+
+    Status may have looked into storage, and so told of an object before the Complete or the Abort
+    did that was under way.
+    """
+    recorded = [a for a in story.said(COMPLETED) if a.verb != "Status"]
+    for last in (*recorded[:1], *story.said(ABORTED)[:1]):
         if last.state == ABORTED and _late(story):
             continue
         for answer in story.answers:

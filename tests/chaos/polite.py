@@ -92,7 +92,9 @@ async def by_command(ask: Ask, partway: Partway, killed: Callable[[], None]) -> 
                 await _within(running, _RUN_SECONDS)
         finally:
             if not running.done():
-                process.kill()
+                # It may have ended since; its output is on the way.
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
             output, _ = await running
         lines = [json.loads(line) for line in output.splitlines()]
         # What it said counts, even if it was killed right after.

@@ -146,14 +146,13 @@ class Run:
         # Rows go now, because their time is over.
         self.ledger.forgets.append((time.monotonic(), NEVER))
         self._enter("later")
-        seconds = min(max(self._wishes.seconds / 15, 3.0), 20.0)
+        seconds = min(max(self._wishes.seconds / 15, 5.0), 20.0)
         ahead = _PAST_TOMBSTONES
         for stage, base in enumerate((_PAST_TOMBSTONES, _PAST_TOMBSTONES, _PAST_ROWS)):
             ahead = base + stage * _STEP
             self.fleet.start(armed=True, ahead=ahead)
-            await self._strike(
-                schedule(f"{self._wishes.seed}/later/{stage}", self.fleet.harms()[:1], seconds)
-            )
+            strikes = schedule(f"{self._wishes.seed}/later/{stage}", self.fleet.harms(), seconds)
+            await asyncio.gather(self._strike(strikes), asyncio.sleep(seconds))
             await self.fleet.stop()
         self._enter("rest")
         for _ in range(_RESTS):

@@ -140,9 +140,9 @@ def test_what_is_right_is_let_pass(story: Story, holdings: Holdings) -> None:
 
 
 def test_what_redis_forgot_is_excused_and_counted_apart() -> None:
-    left = Holdings(unfinished=(KEY,))
+    late = a_story(aborted(), aborts=[2.5], single=True, sendings=[Sending(1, True, 4.0, 5.0, 200)])
     back = a_story(completed(), said(9.0, "ACTIVE"))
-    assert kinds(a_story(), left, ((5.0, 6.0),)) == [Kind.FORGOTTEN]
+    assert kinds(late, found(), ((5.0, 6.0),)) == [Kind.RESURRECTED]
     assert kinds(back, found(), ((5.0, 6.0),)) == []
     assert kinds(back, found(), ((0.0, 1.0),)) == [Kind.FALSE]
     assert kinds(a_story(completed()), NOTHING, ((5.0, 6.0),)) == [Kind.LOST]
@@ -169,9 +169,14 @@ async def test_the_audit_reads_what_storage_holds(s3: S3, bucket: Bucket) -> Non
 
 def test_every_call_to_a_store_is_a_failpoint() -> None:
     names = {str(point) for point in every_failpoint()}
-    assert {"before sessions.claim", "during objects.complete", "after objects.head"} <= names
+    assert {
+        "before sessions.claim",
+        "during objects.complete",
+        "after objects.head",
+        "after objects.unfinished",
+    } <= names
     dealt = deal(random.Random(7))
-    assert {next(dealt).failpoint for _ in names} == set(every_failpoint())
+    assert {next(dealt).failpoints[0] for _ in names} == set(every_failpoint())
 
 
 @pytest.mark.parametrize(("moment", "done"), [(Moment.BEFORE, 1), (Moment.AFTER, 2)])
@@ -188,7 +193,7 @@ async def test_a_process_dies_at_the_call_it_is_told(moment: Moment, done: int) 
     def die(failpoint: Failpoint) -> None:
         raise Death
 
-    armed = Armed(Failpoint("objects", "head", moment), nth=2)
+    armed = Armed((Failpoint("objects", "head", moment),), nth=2)
     watched = Watched(Store(), seam="objects", armed=armed, now=lambda: 1.0, die=die)
     await watched.head()
     with pytest.raises(Death):
