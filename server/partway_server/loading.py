@@ -83,12 +83,26 @@ class Loader:
         return Upload(grant, State.ABORTED, abort_reason=reason)
 
     async def _catch_up(self, row: Upload, grant: Grant) -> Upload:
-        """The id proves that the Upload was opened; the row, put back from a copy, does not."""
+        """The id proves that the Upload was opened; the row, put back from a copy, does not.
+
+        What else came after that copy, storage shows: the claim has made the row look new, so
+        nobody would ask again.
+        """
         claimed, granted = await self._sessions.claim(
             row.sid, State.INITIATING, self._lease, seen=row
         )
         if claimed is None or not granted:
             raise errors.UploadBusy(row.sid)
         active = claimed.activated(grant.multipart_id)
-        await self._sessions.finish(active, grant.expire_time)
-        return active
+        if not await self._sessions.finish(active, grant.expire_time):
+            raise errors.UploadBusy(row.sid)
+        shown = await self._as_storage_shows(grant)
+        if shown.state is State.ACTIVE:
+            return active
+        over, granted = await self._sessions.claim(
+            row.sid, State.ABORTING, self._lease, seen=active
+        )
+        if over is None or not granted:
+            raise errors.UploadBusy(row.sid)
+        # It looks for the object first, and then it is COMPLETED.
+        return await self._settler.abort(over, shown.abort_reason or AbortReason.LOST)

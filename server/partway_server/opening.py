@@ -152,6 +152,12 @@ class Opener:
                 await self._objects.abort(grant.with_multipart(stray))
             if found:
                 return found[0]
+            head = await self._objects.head(grant)
+            if head is not None and head.write_token == grant.write_token:
+                # It was completed, and the row is an old copy. Parts at the key of the object would
+                # stay for ever; so the row goes, and the repeat begins a new Upload.
+                await self._sessions.remove(upload.sid, upload.epoch)
+                raise errors.UploadBusy(upload.sid)
             # Past its lease the row may be gone, and nobody would know of what is created.
             if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
                 raise errors.UploadBusy(upload.sid)

@@ -119,15 +119,8 @@ CLAIM_OF_ANY_UPLOAD = Rewritten(
 SEEN_IGNORED = Rewritten(
     MemorySessions, "claim", "(seen.epoch, seen.state) != (row.epoch, row.state)", "False"
 )
-VOUCHED_ALWAYS = Rewritten(
-    Coordinator, "_latest", "await self._sessions.vouches(upload)", "True"
-)
-MISSING_WITHOUT_LOOKING = Rewritten(
-    Settler, "complete", "missing and (found := await self.proven(upload.grant))", "False"
-)
-STRAYS_LEFT = Rewritten(
-    Janitor, "_act", "await self._settler.discard_strays(upload.grant)", "pass"
-)
+VOUCHED_ALWAYS = Rewritten(Coordinator, "_latest", "await self._sessions.vouches(upload)", "True")
+STRAYS_LEFT = Rewritten(Janitor, "_act", "await self._settler.discard_strays(upload.grant)", "pass")
 TOLD_BESIDE_ANOTHER_ROW = Rewritten(
     Settler,
     "_finish",

@@ -328,15 +328,31 @@ async def test_no_call_takes_the_upload_of_a_request_initialized_anew(
 
 
 @in_memory
-async def test_what_was_opened_anew_after_it_was_complete_is_still_complete(world: World) -> None:
+async def test_what_is_initialized_again_after_it_was_complete_is_still_complete(
+    world: World,
+) -> None:
     # Complete makes the object; Redis is put back to a copy from before the Upload was open; the
-    # same Initialize comes again and opens a second multipart upload, which has no parts.
+    # same Initialize comes again. It opens nothing at the key of the object, but begins anew.
     request_id = str(uuid.uuid4())
     upload = await world.initialize(TWO_PARTS, request_id=request_id)
     await world.send(upload)
     done = await world.complete(upload)
     await put_back(world, upload, State.INITIATING)
-    await world.initialize(TWO_PARTS, request_id=request_id)
+    busy = await failure(world.initialize(TWO_PARTS, request_id=request_id))
+    assert busy.reason == "UPLOAD_BUSY"
+    assert (await world.initialize(TWO_PARTS, request_id=request_id)).id != upload.id
     again = await world.complete(upload)
     assert again.object == done.object
     assert again.state == upload_pb2.UPLOAD_STATE_COMPLETED
+
+
+@in_memory
+async def test_an_old_row_is_not_believed_because_it_was_just_claimed(world: World) -> None:
+    done = await world.initialize(TWO_PARTS)
+    await world.send(done)
+    await world.complete(done)
+    aborted = await world.initialize(TWO_PARTS)
+    await world.abort(aborted)
+    for upload, state in ((done, "COMPLETED"), (aborted, "ABORTED")):
+        await put_back(world, upload, State.INITIATING)
+        assert await world.state(upload) == state
