@@ -79,9 +79,6 @@ LEASE_NOT_CHECKED = Rewritten(
     "not await self._sessions.renew(upload.sid, upload.epoch, self._lease)",
     "False",
 )
-FINISH_OF_ANY_EPOCH = Rewritten(
-    MemorySessions, "finish", "row is None or row.epoch != upload.epoch", "row is None"
-)
 ABORT_WITHOUT_LOOKING = Rewritten(
     Settler, "abort", "await self._objects.head(upload.grant)", "None"
 )
@@ -131,13 +128,6 @@ BURIED_WITH_ITS_OBJECT = Rewritten(
     Settler, "bury", "await self._objects.delete(upload.grant, head)", "pass"
 )
 
-BURIED_WITHOUT_LEASE = Rewritten(
-    Settler,
-    "bury",
-    "not await self._sessions.renew(upload.sid, upload.epoch, self._lease)",
-    "False",
-)
-
 NO_TAKING_OVER_OF_COMPLETES = Entry(CLAIMS, State.COMPLETING, State.COMPLETING)
 NO_LATE_PROOF = Entry(CLAIMS, State.COMPLETING, State.ABORTED)
 NO_BURIAL = Entry(CLAIMS, State.ABORTING, State.ABORTED)
@@ -146,5 +136,3 @@ NO_SECOND_OPENING = Entry(CLAIMS, State.INITIATING, State.INITIATING)
 ABORT_CANNOT_COMPLETE = Entry(FINISHES, State.ABORTING, State.COMPLETED)
 COMPLETE_CANNOT_LOSE = Entry(FINISHES, State.COMPLETING, State.ABORTED)
 COMPLETED_FINISHES = Entry(FINISHES, State.COMPLETING, State.COMPLETED)
-
-ABORTED_IS_OPENED_AGAIN = Entry(CLAIMS, State.INITIATING, State.ABORTED)
