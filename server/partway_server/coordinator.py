@@ -279,7 +279,7 @@ class Coordinator:
 
     def _active(self, upload: Upload) -> Upload:
         if upload.state is not State.ACTIVE:
-            raise UploadNotActive(upload.sid, upload.state, upload.abort_reason or "")
+            raise UploadNotActive(upload.sid, upload.told_state, upload.abort_reason or "")
         if upload.grant.expire_time <= self._clock.now():
             raise UploadNotActive(upload.sid, upload.state, AbortReason.EXPIRED)
         return upload

@@ -250,6 +250,17 @@ class Upload:
         """That of the whole object, as Initialize or the Complete at work named it, or b""."""
         return self.grant.whole_checksum or Manifest.unpack(self.manifest).checksum
 
+    @property
+    def told_state(self) -> State:
+        """The state as callers are told.
+
+        ABORTING with a reason is an Upload whose abort was answered, and is being repeated or
+        buried: what was said to be ABORTED stays so.
+        """
+        if self.state is State.ABORTING and self.abort_reason is not None:
+            return State.ABORTED
+        return self.state
+
     def leased(self, now: datetime) -> bool:
         """Whether a worker holds the Upload now."""
         return self.state in LEASED and self.lease_until is not None and self.lease_until > now

@@ -46,6 +46,18 @@ async def test_aborting_again_does_nothing(world: World) -> None:
     assert world.objects.calls[before:] == []
 
 
+async def test_an_abort_that_is_repeated_and_broken_off_is_no_step_back(world: World) -> None:
+    upload = await world.initialize()
+    first = await world.abort(upload)
+    # As by a second Abort that had read the row before, or by the janitor at its end.
+    claimed, granted = await world.sessions.claim(world.grant(upload).sid, State.ABORTING, LEASE)
+    assert granted and claimed is not None
+    status = await call(world.stub, "Status", pb.StatusRequest(upload_id=upload.id))
+    assert status.upload == first
+    found = await failure(call(world.stub, "ListParts", pb.ListPartsRequest(upload_id=upload.id)))
+    assert found.metadata["state"] == "UPLOAD_STATE_ABORTED"
+
+
 async def test_several_at_once_agree(world: World) -> None:
     upload = await world.initialize()
     calls = [world.abort(upload) for _ in range(5)]

@@ -102,7 +102,7 @@ def upload(upload: Upload, upload_id: str) -> upload_pb2.Upload:
     grant, plan = upload.grant, upload.grant.plan
     message = upload_pb2.Upload(
         id=upload_id,
-        state=_STATES[upload.state],
+        state=_STATES[upload.told_state],
         policy=grant.policy,
         object=_object(upload),
         size_bytes=plan.size_bytes,
