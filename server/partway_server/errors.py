@@ -156,6 +156,45 @@ class TimedOut(TryAgain):
         super().__init__("the call could not be answered in time")
 
 
+class Stopping(TryAgain):
+    """The service is stopping, and ends the stream."""
+
+    def __init__(self) -> None:
+        super().__init__("the service is stopping")
+
+
+class ViaServiceOff(UploadError):
+    """The policy of the Upload lets no parts through the service."""
+
+    def __init__(self, sid: str, policy: str) -> None:
+        super().__init__(f"the policy {policy!r} lets no parts through the service")
+        self.sid, self.policy = sid, policy
+
+
+class PartChanged(TryAgain):
+    """The bytes of a part, sent through the service, are not those of its checksum."""
+
+    def __init__(self, sid: str, part_number: int) -> None:
+        super().__init__(f"the bytes of part {part_number} changed on the way; send it again")
+        self.sid, self.part_number = sid, part_number
+
+
+class SourceUnusable(UploadError):
+    """A source of a Compose cannot be copied. `source` is its place in the request, from 0."""
+
+    def __init__(self, source: int, problem: str) -> None:
+        super().__init__(f"source {source} cannot be copied: {problem}")
+        self.source, self.problem = source, problem
+
+
+class SourcesNotJoinable(UploadError):
+    """Storage cannot join the sources of a Compose; `source` is the first in the way, from 0."""
+
+    def __init__(self, source: int, problem: str) -> None:
+        super().__init__(f"storage cannot join the sources: {problem}")
+        self.source, self.problem = source, problem
+
+
 class StorageRefused(UploadError):
     """Storage refuses the service itself: an operator must mend credentials or permissions."""
 

@@ -59,6 +59,7 @@ class AbortReason(StrEnum):
     LOST = "lost"
     OBJECT_EXISTS = "object_exists"
     CONFLICT = "conflict"
+    SOURCE_CHANGED = "source_changed"
 
 
 class Checksum(StrEnum):

@@ -29,6 +29,11 @@ EXAMPLES: list[errors.UploadError] = [
     errors.SessionsUnavailable(),
     errors.StorageUnavailable(),
     errors.TimedOut(),
+    errors.Stopping(),
+    errors.ViaServiceOff(SID, "default"),
+    errors.PartChanged(SID, 3),
+    errors.SourceUnusable(1, "it is not completed"),
+    errors.SourcesNotJoinable(0, "it is smaller than 5 MiB"),
     errors.StorageRefused("HeadObject", "AccessDenied"),
 ]
 

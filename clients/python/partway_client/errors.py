@@ -144,6 +144,36 @@ class StorageRefused(ServiceError):
     reason = "STORAGE_REFUSED"
 
 
+class Stopping(ServiceError):
+    """The service is stopping; another one answers."""
+
+    reason = "STOPPING"
+
+
+class ViaServiceOff(ServiceError):
+    """The policy of the Upload lets no parts through the service."""
+
+    reason = "VIA_SERVICE_OFF"
+
+
+class PartChanged(ServiceError):
+    """The bytes of a part changed on their way to the service; send it again."""
+
+    reason = "PART_CHANGED"
+
+
+class SourceUnusable(ServiceError):
+    """A source of a composition is not complete, or its object is gone or another one."""
+
+    reason = "SOURCE_UNUSABLE"
+
+
+class SourcesNotJoinable(ServiceError):
+    """Storage cannot join these sources: `metadata["problem"]` says why."""
+
+    reason = "SOURCES_NOT_JOINABLE"
+
+
 class InternalFault(ServiceError):
     """A fault of the service; `metadata["reference"]` is found in its logs."""
 

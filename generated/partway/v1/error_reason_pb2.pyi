@@ -109,6 +109,29 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A fault of the service. Code: `INTERNAL`. Metadata: `reference`, to be
     found in the service's logs.
     """
+    ERROR_REASON_STOPPING: _ErrorReason.ValueType  # 20
+    """The service is stopping, and ends the stream. Call again: another one answers.
+    Code: `UNAVAILABLE`.
+    """
+    ERROR_REASON_VIA_SERVICE_OFF: _ErrorReason.ValueType  # 21
+    """The policy of the Upload lets no parts through the service: send them to
+    storage. Code: `FAILED_PRECONDITION`. Metadata: `upload`, `policy`.
+    """
+    ERROR_REASON_PART_CHANGED: _ErrorReason.ValueType  # 22
+    """The bytes of a part, sent through the service, are not those of its checksum:
+    they changed on the way. Send the part again. Code: `ABORTED`. Metadata:
+    `upload`, `part_number`.
+    """
+    ERROR_REASON_SOURCE_UNUSABLE: _ErrorReason.ValueType  # 23
+    """A source of a Compose is no completed Upload, or its object is gone or is
+    another one by now. Code: `FAILED_PRECONDITION`. Metadata: `source`, its place
+    in the request, from 0; `problem`, in words.
+    """
+    ERROR_REASON_SOURCES_NOT_JOINABLE: _ErrorReason.ValueType  # 24
+    """Storage cannot join sources of these sizes or of that place. Code:
+    `FAILED_PRECONDITION`. Metadata: `source`, the place of the first that is in
+    the way, from 0; `problem`, in words.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call failed.
@@ -205,5 +228,28 @@ its bucket need an operator. Code: `FAILED_PRECONDITION`. Metadata:
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
 """A fault of the service. Code: `INTERNAL`. Metadata: `reference`, to be
 found in the service's logs.
+"""
+ERROR_REASON_STOPPING: ErrorReason.ValueType  # 20
+"""The service is stopping, and ends the stream. Call again: another one answers.
+Code: `UNAVAILABLE`.
+"""
+ERROR_REASON_VIA_SERVICE_OFF: ErrorReason.ValueType  # 21
+"""The policy of the Upload lets no parts through the service: send them to
+storage. Code: `FAILED_PRECONDITION`. Metadata: `upload`, `policy`.
+"""
+ERROR_REASON_PART_CHANGED: ErrorReason.ValueType  # 22
+"""The bytes of a part, sent through the service, are not those of its checksum:
+they changed on the way. Send the part again. Code: `ABORTED`. Metadata:
+`upload`, `part_number`.
+"""
+ERROR_REASON_SOURCE_UNUSABLE: ErrorReason.ValueType  # 23
+"""A source of a Compose is no completed Upload, or its object is gone or is
+another one by now. Code: `FAILED_PRECONDITION`. Metadata: `source`, its place
+in the request, from 0; `problem`, in words.
+"""
+ERROR_REASON_SOURCES_NOT_JOINABLE: ErrorReason.ValueType  # 24
+"""Storage cannot join sources of these sizes or of that place. Code:
+`FAILED_PRECONDITION`. Metadata: `source`, the place of the first that is in
+the way, from 0; `problem`, in words.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

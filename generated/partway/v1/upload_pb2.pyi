@@ -89,6 +89,8 @@ class _AbortReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AbortReas
     """Another object took the key first."""
     ABORT_REASON_CONFLICT: _AbortReason.ValueType  # 5
     """Storage found a conflict and asks to begin again."""
+    ABORT_REASON_SOURCE_CHANGED: _AbortReason.ValueType  # 6
+    """A source of a composed Upload was removed or replaced before it was copied."""
 
 class AbortReason(_AbortReason, metaclass=_AbortReasonEnumTypeWrapper):
     """Why an Upload was aborted."""
@@ -107,6 +109,8 @@ ABORT_REASON_OBJECT_EXISTS: AbortReason.ValueType  # 4
 """Another object took the key first."""
 ABORT_REASON_CONFLICT: AbortReason.ValueType  # 5
 """Storage found a conflict and asks to begin again."""
+ABORT_REASON_SOURCE_CHANGED: AbortReason.ValueType  # 6
+"""A source of a composed Upload was removed or replaced before it was copied."""
 Global___AbortReason: _TypeAlias = AbortReason  # noqa: Y015
 
 class _ChecksumAlgorithm:
@@ -173,6 +177,7 @@ class Upload(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ABORT_REASON_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    SOURCE_COUNT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id of the Upload.
 
@@ -202,6 +207,12 @@ class Upload(_message.Message):
     """The caller's own name for the file, as given to Initialize.
 
     Not kept if the session store is lost.
+    """
+    source_count: _builtins.int
+    """How many objects it is composed of, if Compose made it; otherwise 0.
+
+    The parts of a composed Upload follow its sources, so that their sizes vary:
+    part_size_bytes is that of the largest.
     """
     @_builtins.property
     def object(self) -> Global___Object:
@@ -236,10 +247,11 @@ class Upload(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         abort_reason: Global___AbortReason.ValueType = ...,
         fingerprint: _builtins.str = ...,
+        source_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "object", b"object"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_reason", b"abort_reason", "checksum_algorithm", b"checksum_algorithm", "content_type", b"content_type", "create_time", b"create_time", "expire_time", b"expire_time", "fingerprint", b"fingerprint", "id", b"id", "last_part_size_bytes", b"last_part_size_bytes", "object", b"object", "part_count", b"part_count", "part_size_bytes", b"part_size_bytes", "policy", b"policy", "size_bytes", b"size_bytes", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_reason", b"abort_reason", "checksum_algorithm", b"checksum_algorithm", "content_type", b"content_type", "create_time", b"create_time", "expire_time", b"expire_time", "fingerprint", b"fingerprint", "id", b"id", "last_part_size_bytes", b"last_part_size_bytes", "object", b"object", "part_count", b"part_count", "part_size_bytes", b"part_size_bytes", "policy", b"policy", "size_bytes", b"size_bytes", "source_count", b"source_count", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -444,7 +456,9 @@ Global___PresignedPart: _TypeAlias = PresignedPart  # noqa: Y015
 
 @_typing.final
 class Progress(_message.Message):
-    """Progress is what storage holds of an Upload."""
+    """Progress is how much of an Upload there is: as storage lists it, or as callers
+    reported it. The field that holds it says which.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -452,12 +466,12 @@ class Progress(_message.Message):
     BYTES_STORED_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
     parts_stored: _builtins.int
-    """How many parts are stored with the size that the plan says."""
+    """How many parts there are, with the size that the plan says."""
     bytes_stored: _builtins.int
     """How many bytes those parts have."""
     @_builtins.property
     def missing(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartRange]:
-        """The parts still to send, in order, at most 1,000 runs."""
+        """The other parts, in order, at most 1,000 runs."""
 
     def __init__(
         self,

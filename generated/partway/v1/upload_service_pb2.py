@@ -24,10 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from partway.v1 import upload_pb2 as partway_dot_v1_dot_upload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpartway/v1/upload_service.proto\x12\npartway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17partway/v1/upload.proto\"\xf6\x02\n\x11InitializeRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12=\n\x08metadata\x18\x05 \x03(\x0b\x32+.partway.v1.InitializeRequest.MetadataEntry\x12\x17\n\x0fpart_size_bytes\x18\x06 \x01(\x03\x12\x39\n\x12\x63hecksum_algorithm\x18\x07 \x01(\x0e\x32\x1d.partway.v1.ChecksumAlgorithm\x12\x13\n\x0b\x66ingerprint\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rpresign_parts\x18\n \x01(\x05\x12\x10\n\x08\x63hecksum\x18\x0b \x01(\x0c\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x86\x01\n\x12InitializeResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\x12\"\n\x06limits\x18\x02 \x01(\x0b\x32\x12.partway.v1.Limits\x12(\n\x05parts\x18\x03 \x03(\x0b\x32\x19.partway.v1.PresignedPart\"V\n\x06Limits\x12\x33\n\x10max_url_lifetime\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmax_batch_parts\x18\x02 \x01(\x05\"5\n\x0cPartChecksum\x12\x13\n\x0bpart_number\x18\x01 \x01(\x05\x12\x10\n\x08\x63hecksum\x18\x02 \x01(\x0c\"\xad\x01\n\x13PresignPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12%\n\x06ranges\x18\x02 \x03(\x0b\x32\x15.partway.v1.PartRange\x12+\n\tchecksums\x18\x03 \x03(\x0b\x32\x18.partway.v1.PartChecksum\x12/\n\x0curl_lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"Y\n\x14PresignPartsResponse\x12(\n\x05parts\x18\x01 \x03(\x0b\x32\x19.partway.v1.PresignedPart\x12\x17\n\x0fremaining_count\x18\x02 \x01(\x05\"\xb2\x01\n\x18\x42\x61tchPresignPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12%\n\x06ranges\x18\x02 \x03(\x0b\x32\x15.partway.v1.PartRange\x12+\n\tchecksums\x18\x03 \x03(\x0b\x32\x18.partway.v1.PartChecksum\x12/\n\x0curl_lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"E\n\x19\x42\x61tchPresignPartsResponse\x12(\n\x05parts\x18\x01 \x03(\x0b\x32\x19.partway.v1.PresignedPart\"W\n\x0f\x43ompleteRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x1f\n\x05parts\x18\x02 \x03(\x0b\x32\x10.partway.v1.Part\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\x0c\"6\n\x10\x43ompleteResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\"!\n\x0c\x41\x62ortRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"3\n\rAbortResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\"L\n\x10ListPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"M\n\x11ListPartsResponse\x12\x1f\n\x05parts\x18\x01 \x03(\x0b\x32\x10.partway.v1.Part\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\rStatusRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12$\n\x04view\x18\x02 \x01(\x0e\x32\x16.partway.v1.StatusView\"\\\n\x0eStatusResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\x12&\n\x08progress\x18\x02 \x01(\x0b\x32\x14.partway.v1.Progress\"x\n\x12ListUploadsRequest\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.partway.v1.UploadState\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"S\n\x13ListUploadsResponse\x12#\n\x07uploads\x18\x01 \x03(\x0b\x32\x12.partway.v1.Upload\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*C\n\nStatusView\x12\x1b\n\x17STATUS_VIEW_UNSPECIFIED\x10\x00\x12\x18\n\x14STATUS_VIEW_PROGRESS\x10\x01\x32\xbd\x07\n\rUploadService\x12\x63\n\nInitialize\x12\x1d.partway.v1.InitializeRequest\x1a\x1e.partway.v1.InitializeResponse\"\x16\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/uploads:\x01*\x12\x87\x01\n\x0cPresignParts\x12\x1f.partway.v1.PresignPartsRequest\x1a .partway.v1.PresignPartsResponse\"2\x90\x02\x02\x82\xd3\xe4\x93\x02)\"$/v1/uploads/{upload_id}:presignParts:\x01*0\x01\x12\x99\x01\n\x11\x42\x61tchPresignParts\x12$.partway.v1.BatchPresignPartsRequest\x1a%.partway.v1.BatchPresignPartsResponse\"7\x90\x02\x02\x82\xd3\xe4\x93\x02.\")/v1/uploads/{upload_id}:batchPresignParts:\x01*\x12u\n\x08\x43omplete\x12\x1b.partway.v1.CompleteRequest\x1a\x1c.partway.v1.CompleteResponse\".\x90\x02\x02\x82\xd3\xe4\x93\x02%\" /v1/uploads/{upload_id}:complete:\x01*\x12i\n\x05\x41\x62ort\x12\x18.partway.v1.AbortRequest\x1a\x19.partway.v1.AbortResponse\"+\x90\x02\x02\x82\xd3\xe4\x93\x02\"\"\x1d/v1/uploads/{upload_id}:abort:\x01*\x12r\n\tListParts\x12\x1c.partway.v1.ListPartsRequest\x1a\x1d.partway.v1.ListPartsResponse\"(\x90\x02\x01\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/uploads/{upload_id}/parts\x12\x63\n\x06Status\x12\x19.partway.v1.StatusRequest\x1a\x1a.partway.v1.StatusResponse\"\"\x90\x02\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/uploads/{upload_id}\x12\x66\n\x0bListUploads\x12\x1e.partway.v1.ListUploadsRequest\x1a\x1f.partway.v1.ListUploadsResponse\"\x16\x90\x02\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/uploadsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpartway/v1/upload_service.proto\x12\npartway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x17partway/v1/upload.proto\"\xf6\x02\n\x11InitializeRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x14\n\x0c\x63ontent_type\x18\x04 \x01(\t\x12=\n\x08metadata\x18\x05 \x03(\x0b\x32+.partway.v1.InitializeRequest.MetadataEntry\x12\x17\n\x0fpart_size_bytes\x18\x06 \x01(\x03\x12\x39\n\x12\x63hecksum_algorithm\x18\x07 \x01(\x0e\x32\x1d.partway.v1.ChecksumAlgorithm\x12\x13\n\x0b\x66ingerprint\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rpresign_parts\x18\n \x01(\x05\x12\x10\n\x08\x63hecksum\x18\x0b \x01(\x0c\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x86\x01\n\x12InitializeResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\x12\"\n\x06limits\x18\x02 \x01(\x0b\x32\x12.partway.v1.Limits\x12(\n\x05parts\x18\x03 \x03(\x0b\x32\x19.partway.v1.PresignedPart\"k\n\x06Limits\x12\x33\n\x10max_url_lifetime\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fmax_batch_parts\x18\x02 \x01(\x05\x12\x13\n\x0bvia_service\x18\x03 \x01(\x08\"5\n\x0cPartChecksum\x12\x13\n\x0bpart_number\x18\x01 \x01(\x05\x12\x10\n\x08\x63hecksum\x18\x02 \x01(\x0c\"\xad\x01\n\x13PresignPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12%\n\x06ranges\x18\x02 \x03(\x0b\x32\x15.partway.v1.PartRange\x12+\n\tchecksums\x18\x03 \x03(\x0b\x32\x18.partway.v1.PartChecksum\x12/\n\x0curl_lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"Y\n\x14PresignPartsResponse\x12(\n\x05parts\x18\x01 \x03(\x0b\x32\x19.partway.v1.PresignedPart\x12\x17\n\x0fremaining_count\x18\x02 \x01(\x05\"\xb2\x01\n\x18\x42\x61tchPresignPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12%\n\x06ranges\x18\x02 \x03(\x0b\x32\x15.partway.v1.PartRange\x12+\n\tchecksums\x18\x03 \x03(\x0b\x32\x18.partway.v1.PartChecksum\x12/\n\x0curl_lifetime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"E\n\x19\x42\x61tchPresignPartsResponse\x12(\n\x05parts\x18\x01 \x03(\x0b\x32\x19.partway.v1.PresignedPart\"W\n\x0f\x43ompleteRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x1f\n\x05parts\x18\x02 \x03(\x0b\x32\x10.partway.v1.Part\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\x0c\"6\n\x10\x43ompleteResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\"!\n\x0c\x41\x62ortRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"3\n\rAbortResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\"L\n\x10ListPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"M\n\x11ListPartsResponse\x12\x1f\n\x05parts\x18\x01 \x03(\x0b\x32\x10.partway.v1.Part\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\rStatusRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12$\n\x04view\x18\x02 \x01(\x0e\x32\x16.partway.v1.StatusView\"\x84\x01\n\x0eStatusResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\x12&\n\x08progress\x18\x02 \x01(\x0b\x32\x14.partway.v1.Progress\x12&\n\x08reported\x18\x03 \x01(\x0b\x32\x14.partway.v1.Progress\"!\n\x0cWatchRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"[\n\rWatchResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\x12&\n\x08reported\x18\x02 \x01(\x0b\x32\x14.partway.v1.Progress\"H\n\x12ReportPartsRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x1f\n\x05parts\x18\x02 \x03(\x0b\x32\x10.partway.v1.Part\"f\n\x13ReportPartsResponse\x12\'\n\x07results\x18\x01 \x03(\x0b\x32\x16.partway.v1.PartResult\x12&\n\x08reported\x18\x02 \x01(\x0b\x32\x14.partway.v1.Progress\"E\n\nPartResult\x12\x13\n\x0bpart_number\x18\x01 \x01(\x05\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"_\n\x11UploadPartRequest\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1c.partway.v1.UploadPartHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07payload\"L\n\x10UploadPartHeader\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x13\n\x0bpart_number\x18\x02 \x01(\x05\x12\x10\n\x08\x63hecksum\x18\x03 \x01(\x0c\"4\n\x12UploadPartResponse\x12\x1e\n\x04part\x18\x01 \x01(\x0b\x32\x10.partway.v1.Part\"\xa3\x02\n\x0e\x43omposeRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12:\n\x08metadata\x18\x04 \x03(\x0b\x32(.partway.v1.ComposeRequest.MetadataEntry\x12*\n\x07sources\x18\x05 \x03(\x0b\x32\x19.partway.v1.ComposeSource\x12\x16\n\x0e\x64\x65lete_sources\x18\x06 \x01(\x08\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\"\n\rComposeSource\x12\x11\n\tupload_id\x18\x01 \x01(\t\"5\n\x0f\x43omposeResponse\x12\"\n\x06upload\x18\x01 \x01(\x0b\x32\x12.partway.v1.Upload\"\xee\x01\n\x12ListUploadsRequest\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.partway.v1.UploadState\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x13ListUploadsResponse\x12#\n\x07uploads\x18\x01 \x03(\x0b\x32\x12.partway.v1.Upload\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*C\n\nStatusView\x12\x1b\n\x17STATUS_VIEW_UNSPECIFIED\x10\x00\x12\x18\n\x14STATUS_VIEW_PROGRESS\x10\x01\x32\xe4\n\n\rUploadService\x12\x63\n\nInitialize\x12\x1d.partway.v1.InitializeRequest\x1a\x1e.partway.v1.InitializeResponse\"\x16\x82\xd3\xe4\x93\x02\x10\"\x0b/v1/uploads:\x01*\x12\x87\x01\n\x0cPresignParts\x12\x1f.partway.v1.PresignPartsRequest\x1a .partway.v1.PresignPartsResponse\"2\x90\x02\x02\x82\xd3\xe4\x93\x02)\"$/v1/uploads/{upload_id}:presignParts:\x01*0\x01\x12\x99\x01\n\x11\x42\x61tchPresignParts\x12$.partway.v1.BatchPresignPartsRequest\x1a%.partway.v1.BatchPresignPartsResponse\"7\x90\x02\x02\x82\xd3\xe4\x93\x02.\")/v1/uploads/{upload_id}:batchPresignParts:\x01*\x12u\n\x08\x43omplete\x12\x1b.partway.v1.CompleteRequest\x1a\x1c.partway.v1.CompleteResponse\".\x90\x02\x02\x82\xd3\xe4\x93\x02%\" /v1/uploads/{upload_id}:complete:\x01*\x12i\n\x05\x41\x62ort\x12\x18.partway.v1.AbortRequest\x1a\x19.partway.v1.AbortResponse\"+\x90\x02\x02\x82\xd3\xe4\x93\x02\"\"\x1d/v1/uploads/{upload_id}:abort:\x01*\x12r\n\tListParts\x12\x1c.partway.v1.ListPartsRequest\x1a\x1d.partway.v1.ListPartsResponse\"(\x90\x02\x01\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/uploads/{upload_id}/parts\x12\x82\x01\n\x0bReportParts\x12\x1e.partway.v1.ReportPartsRequest\x1a\x1f.partway.v1.ReportPartsResponse\"2\x90\x02\x02\x82\xd3\xe4\x93\x02)\"$/v1/uploads/{upload_id}/parts:report:\x01*\x12R\n\nUploadPart\x12\x1d.partway.v1.UploadPartRequest\x1a\x1e.partway.v1.UploadPartResponse\"\x03\x90\x02\x02(\x01\x12\x63\n\x06Status\x12\x19.partway.v1.StatusRequest\x1a\x1a.partway.v1.StatusResponse\"\"\x90\x02\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/uploads/{upload_id}\x12h\n\x05Watch\x12\x18.partway.v1.WatchRequest\x1a\x19.partway.v1.WatchResponse\"(\x90\x02\x01\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/uploads/{upload_id}:watch0\x01\x12\x62\n\x07\x43ompose\x12\x1a.partway.v1.ComposeRequest\x1a\x1b.partway.v1.ComposeResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\"\x13/v1/uploads:compose:\x01*\x12\x66\n\x0bListUploads\x12\x1e.partway.v1.ListUploadsRequest\x1a\x1f.partway.v1.ListUploadsResponse\"\x16\x90\x02\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/uploadsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INITIALIZEREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_INITIALIZEREQUEST_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_COMPOSEREQUEST_METADATAENTRY']._loaded_options = None
+  _globals['_COMPOSEREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_UPLOADSERVICE'].methods_by_name['Initialize']._loaded_options = None
   _globals['_UPLOADSERVICE'].methods_by_name['Initialize']._serialized_options = b'\202\323\344\223\002\020\"\013/v1/uploads:\001*'
   _globals['_UPLOADSERVICE'].methods_by_name['PresignParts']._loaded_options = None
@@ -48,50 +52,82 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADSERVICE'].methods_by_name['Abort']._serialized_options = b'\220\002\002\202\323\344\223\002\"\"\035/v1/uploads/{upload_id}:abort:\001*'
   _globals['_UPLOADSERVICE'].methods_by_name['ListParts']._loaded_options = None
   _globals['_UPLOADSERVICE'].methods_by_name['ListParts']._serialized_options = b'\220\002\001\202\323\344\223\002\037\022\035/v1/uploads/{upload_id}/parts'
+  _globals['_UPLOADSERVICE'].methods_by_name['ReportParts']._loaded_options = None
+  _globals['_UPLOADSERVICE'].methods_by_name['ReportParts']._serialized_options = b'\220\002\002\202\323\344\223\002)\"$/v1/uploads/{upload_id}/parts:report:\001*'
+  _globals['_UPLOADSERVICE'].methods_by_name['UploadPart']._loaded_options = None
+  _globals['_UPLOADSERVICE'].methods_by_name['UploadPart']._serialized_options = b'\220\002\002'
   _globals['_UPLOADSERVICE'].methods_by_name['Status']._loaded_options = None
   _globals['_UPLOADSERVICE'].methods_by_name['Status']._serialized_options = b'\220\002\001\202\323\344\223\002\031\022\027/v1/uploads/{upload_id}'
+  _globals['_UPLOADSERVICE'].methods_by_name['Watch']._loaded_options = None
+  _globals['_UPLOADSERVICE'].methods_by_name['Watch']._serialized_options = b'\220\002\001\202\323\344\223\002\037\022\035/v1/uploads/{upload_id}:watch'
+  _globals['_UPLOADSERVICE'].methods_by_name['Compose']._loaded_options = None
+  _globals['_UPLOADSERVICE'].methods_by_name['Compose']._serialized_options = b'\202\323\344\223\002\030\"\023/v1/uploads:compose:\001*'
   _globals['_UPLOADSERVICE'].methods_by_name['ListUploads']._loaded_options = None
   _globals['_UPLOADSERVICE'].methods_by_name['ListUploads']._serialized_options = b'\220\002\001\202\323\344\223\002\r\022\013/v1/uploads'
-  _globals['_STATUSVIEW']._serialized_start=2075
-  _globals['_STATUSVIEW']._serialized_end=2142
-  _globals['_INITIALIZEREQUEST']._serialized_start=135
-  _globals['_INITIALIZEREQUEST']._serialized_end=509
-  _globals['_INITIALIZEREQUEST_METADATAENTRY']._serialized_start=462
-  _globals['_INITIALIZEREQUEST_METADATAENTRY']._serialized_end=509
-  _globals['_INITIALIZERESPONSE']._serialized_start=512
-  _globals['_INITIALIZERESPONSE']._serialized_end=646
-  _globals['_LIMITS']._serialized_start=648
-  _globals['_LIMITS']._serialized_end=734
-  _globals['_PARTCHECKSUM']._serialized_start=736
-  _globals['_PARTCHECKSUM']._serialized_end=789
-  _globals['_PRESIGNPARTSREQUEST']._serialized_start=792
-  _globals['_PRESIGNPARTSREQUEST']._serialized_end=965
-  _globals['_PRESIGNPARTSRESPONSE']._serialized_start=967
-  _globals['_PRESIGNPARTSRESPONSE']._serialized_end=1056
-  _globals['_BATCHPRESIGNPARTSREQUEST']._serialized_start=1059
-  _globals['_BATCHPRESIGNPARTSREQUEST']._serialized_end=1237
-  _globals['_BATCHPRESIGNPARTSRESPONSE']._serialized_start=1239
-  _globals['_BATCHPRESIGNPARTSRESPONSE']._serialized_end=1308
-  _globals['_COMPLETEREQUEST']._serialized_start=1310
-  _globals['_COMPLETEREQUEST']._serialized_end=1397
-  _globals['_COMPLETERESPONSE']._serialized_start=1399
-  _globals['_COMPLETERESPONSE']._serialized_end=1453
-  _globals['_ABORTREQUEST']._serialized_start=1455
-  _globals['_ABORTREQUEST']._serialized_end=1488
-  _globals['_ABORTRESPONSE']._serialized_start=1490
-  _globals['_ABORTRESPONSE']._serialized_end=1541
-  _globals['_LISTPARTSREQUEST']._serialized_start=1543
-  _globals['_LISTPARTSREQUEST']._serialized_end=1619
-  _globals['_LISTPARTSRESPONSE']._serialized_start=1621
-  _globals['_LISTPARTSRESPONSE']._serialized_end=1698
-  _globals['_STATUSREQUEST']._serialized_start=1700
-  _globals['_STATUSREQUEST']._serialized_end=1772
-  _globals['_STATUSRESPONSE']._serialized_start=1774
-  _globals['_STATUSRESPONSE']._serialized_end=1866
-  _globals['_LISTUPLOADSREQUEST']._serialized_start=1868
-  _globals['_LISTUPLOADSREQUEST']._serialized_end=1988
-  _globals['_LISTUPLOADSRESPONSE']._serialized_start=1990
-  _globals['_LISTUPLOADSRESPONSE']._serialized_end=2073
-  _globals['_UPLOADSERVICE']._serialized_start=2145
-  _globals['_UPLOADSERVICE']._serialized_end=3102
+  _globals['_STATUSVIEW']._serialized_start=3305
+  _globals['_STATUSVIEW']._serialized_end=3372
+  _globals['_INITIALIZEREQUEST']._serialized_start=193
+  _globals['_INITIALIZEREQUEST']._serialized_end=567
+  _globals['_INITIALIZEREQUEST_METADATAENTRY']._serialized_start=520
+  _globals['_INITIALIZEREQUEST_METADATAENTRY']._serialized_end=567
+  _globals['_INITIALIZERESPONSE']._serialized_start=570
+  _globals['_INITIALIZERESPONSE']._serialized_end=704
+  _globals['_LIMITS']._serialized_start=706
+  _globals['_LIMITS']._serialized_end=813
+  _globals['_PARTCHECKSUM']._serialized_start=815
+  _globals['_PARTCHECKSUM']._serialized_end=868
+  _globals['_PRESIGNPARTSREQUEST']._serialized_start=871
+  _globals['_PRESIGNPARTSREQUEST']._serialized_end=1044
+  _globals['_PRESIGNPARTSRESPONSE']._serialized_start=1046
+  _globals['_PRESIGNPARTSRESPONSE']._serialized_end=1135
+  _globals['_BATCHPRESIGNPARTSREQUEST']._serialized_start=1138
+  _globals['_BATCHPRESIGNPARTSREQUEST']._serialized_end=1316
+  _globals['_BATCHPRESIGNPARTSRESPONSE']._serialized_start=1318
+  _globals['_BATCHPRESIGNPARTSRESPONSE']._serialized_end=1387
+  _globals['_COMPLETEREQUEST']._serialized_start=1389
+  _globals['_COMPLETEREQUEST']._serialized_end=1476
+  _globals['_COMPLETERESPONSE']._serialized_start=1478
+  _globals['_COMPLETERESPONSE']._serialized_end=1532
+  _globals['_ABORTREQUEST']._serialized_start=1534
+  _globals['_ABORTREQUEST']._serialized_end=1567
+  _globals['_ABORTRESPONSE']._serialized_start=1569
+  _globals['_ABORTRESPONSE']._serialized_end=1620
+  _globals['_LISTPARTSREQUEST']._serialized_start=1622
+  _globals['_LISTPARTSREQUEST']._serialized_end=1698
+  _globals['_LISTPARTSRESPONSE']._serialized_start=1700
+  _globals['_LISTPARTSRESPONSE']._serialized_end=1777
+  _globals['_STATUSREQUEST']._serialized_start=1779
+  _globals['_STATUSREQUEST']._serialized_end=1851
+  _globals['_STATUSRESPONSE']._serialized_start=1854
+  _globals['_STATUSRESPONSE']._serialized_end=1986
+  _globals['_WATCHREQUEST']._serialized_start=1988
+  _globals['_WATCHREQUEST']._serialized_end=2021
+  _globals['_WATCHRESPONSE']._serialized_start=2023
+  _globals['_WATCHRESPONSE']._serialized_end=2114
+  _globals['_REPORTPARTSREQUEST']._serialized_start=2116
+  _globals['_REPORTPARTSREQUEST']._serialized_end=2188
+  _globals['_REPORTPARTSRESPONSE']._serialized_start=2190
+  _globals['_REPORTPARTSRESPONSE']._serialized_end=2292
+  _globals['_PARTRESULT']._serialized_start=2294
+  _globals['_PARTRESULT']._serialized_end=2363
+  _globals['_UPLOADPARTREQUEST']._serialized_start=2365
+  _globals['_UPLOADPARTREQUEST']._serialized_end=2460
+  _globals['_UPLOADPARTHEADER']._serialized_start=2462
+  _globals['_UPLOADPARTHEADER']._serialized_end=2538
+  _globals['_UPLOADPARTRESPONSE']._serialized_start=2540
+  _globals['_UPLOADPARTRESPONSE']._serialized_end=2592
+  _globals['_COMPOSEREQUEST']._serialized_start=2595
+  _globals['_COMPOSEREQUEST']._serialized_end=2886
+  _globals['_COMPOSEREQUEST_METADATAENTRY']._serialized_start=520
+  _globals['_COMPOSEREQUEST_METADATAENTRY']._serialized_end=567
+  _globals['_COMPOSESOURCE']._serialized_start=2888
+  _globals['_COMPOSESOURCE']._serialized_end=2922
+  _globals['_COMPOSERESPONSE']._serialized_start=2924
+  _globals['_COMPOSERESPONSE']._serialized_end=2977
+  _globals['_LISTUPLOADSREQUEST']._serialized_start=2980
+  _globals['_LISTUPLOADSREQUEST']._serialized_end=3218
+  _globals['_LISTUPLOADSRESPONSE']._serialized_start=3220
+  _globals['_LISTUPLOADSRESPONSE']._serialized_end=3303
+  _globals['_UPLOADSERVICE']._serialized_start=3375
+  _globals['_UPLOADSERVICE']._serialized_end=4755
 # @@protoc_insertion_point(module_scope)

@@ -7,8 +7,10 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 from partway.v1 import upload_pb2 as _upload_pb2
 import builtins as _builtins
 import sys
@@ -209,8 +211,11 @@ class Limits(_message.Message):
 
     MAX_URL_LIFETIME_FIELD_NUMBER: _builtins.int
     MAX_BATCH_PARTS_FIELD_NUMBER: _builtins.int
+    VIA_SERVICE_FIELD_NUMBER: _builtins.int
     max_batch_parts: _builtins.int
     """The most parts that one BatchPresignParts may select."""
+    via_service: _builtins.bool
+    """Whether parts may be sent through the service, by UploadPart."""
     @_builtins.property
     def max_url_lifetime(self) -> _duration_pb2.Duration:
         """The longest url_lifetime."""
@@ -220,10 +225,11 @@ class Limits(_message.Message):
         *,
         max_url_lifetime: _duration_pb2.Duration | None = ...,
         max_batch_parts: _builtins.int = ...,
+        via_service: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_url_lifetime", b"max_url_lifetime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_batch_parts", b"max_batch_parts", "max_url_lifetime", b"max_url_lifetime"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_batch_parts", b"max_batch_parts", "max_url_lifetime", b"max_url_lifetime", "via_service", b"via_service"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -615,6 +621,7 @@ class StatusResponse(_message.Message):
 
     UPLOAD_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    REPORTED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def upload(self) -> _upload_pb2.Upload:
         """The Upload."""
@@ -625,19 +632,382 @@ class StatusResponse(_message.Message):
         completed.
         """
 
+    @_builtins.property
+    def reported(self) -> _upload_pb2.Progress:
+        """What callers reported of it by ReportParts, or sent by UploadPart, if the
+        Upload is not completed or aborted. Costs no call to storage.
+        """
+
     def __init__(
         self,
         *,
         upload: _upload_pb2.Upload | None = ...,
         progress: _upload_pb2.Progress | None = ...,
+        reported: _upload_pb2.Progress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "upload", b"upload"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "reported", b"reported", "upload", b"upload"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "reported", b"reported", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StatusResponse: _TypeAlias = StatusResponse  # noqa: Y015
+
+@_typing.final
+class WatchRequest(_message.Message):
+    """WatchRequest names the Upload."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """The id of the Upload, at most 8,192 characters."""
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+
+@_typing.final
+class WatchResponse(_message.Message):
+    """WatchResponse holds the Upload at one moment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_FIELD_NUMBER: _builtins.int
+    REPORTED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def upload(self) -> _upload_pb2.Upload:
+        """The Upload."""
+
+    @_builtins.property
+    def reported(self) -> _upload_pb2.Progress:
+        """What callers reported of it, as in StatusResponse."""
+
+    def __init__(
+        self,
+        *,
+        upload: _upload_pb2.Upload | None = ...,
+        reported: _upload_pb2.Progress | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reported", b"reported", "upload", b"upload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reported", b"reported", "upload", b"upload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+
+@_typing.final
+class ReportPartsRequest(_message.Message):
+    """ReportPartsRequest names the parts sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """The id of the Upload, at most 8,192 characters."""
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[_upload_pb2.Part]:
+        """The parts sent, 1 to 1,000. Each needs its number and its size; an entity tag
+        and a checksum, if given, are of the form that the Upload's parts have.
+        """
+
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+        parts: _abc.Iterable[_upload_pb2.Part] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportPartsRequest: _TypeAlias = ReportPartsRequest  # noqa: Y015
+
+@_typing.final
+class ReportPartsResponse(_message.Message):
+    """ReportPartsResponse holds one result for each part, in the order of the request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    REPORTED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartResult]:
+        """The results."""
+
+    @_builtins.property
+    def reported(self) -> _upload_pb2.Progress:
+        """What callers reported by now."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___PartResult] | None = ...,
+        reported: _upload_pb2.Progress | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reported", b"reported"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reported", b"reported", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportPartsResponse: _TypeAlias = ReportPartsResponse  # noqa: Y015
+
+@_typing.final
+class PartResult(_message.Message):
+    """A PartResult is what became of one reported part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_NUMBER_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    part_number: _builtins.int
+    """The number of the part."""
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """OK, or why the part is not as planned: INVALID_ARGUMENT, with the same details
+        as an error of a call.
+        """
+
+    def __init__(
+        self,
+        *,
+        part_number: _builtins.int = ...,
+        status: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part_number", b"part_number", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartResult: _TypeAlias = PartResult  # noqa: Y015
+
+@_typing.final
+class UploadPartRequest(_message.Message):
+    """UploadPartRequest is one message of a part's stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """The next bytes of the part, 1 to 1,048,576."""
+    @_builtins.property
+    def header(self) -> Global___UploadPartHeader:
+        """What is sent."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___UploadPartHeader | None = ...,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "payload", b"payload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "payload", b"payload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["header", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
+
+Global___UploadPartRequest: _TypeAlias = UploadPartRequest  # noqa: Y015
+
+@_typing.final
+class UploadPartHeader(_message.Message):
+    """UploadPartHeader says what is sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    PART_NUMBER_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """The id of the Upload, at most 8,192 characters."""
+    part_number: _builtins.int
+    """The number of the part, from 1 to the Upload's part_count."""
+    checksum: _builtins.bytes
+    """The checksum of the part, by the Upload's checksum_algorithm; empty if it has
+    none.
+    """
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+        part_number: _builtins.int = ...,
+        checksum: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "part_number", b"part_number", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadPartHeader: _TypeAlias = UploadPartHeader  # noqa: Y015
+
+@_typing.final
+class UploadPartResponse(_message.Message):
+    """UploadPartResponse holds the part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def part(self) -> _upload_pb2.Part:
+        """The part, as storage took it."""
+
+    def __init__(
+        self,
+        *,
+        part: _upload_pb2.Part | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadPartResponse: _TypeAlias = UploadPartResponse  # noqa: Y015
+
+@_typing.final
+class ComposeRequest(_message.Message):
+    """ComposeRequest says what to make of which objects."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    DELETE_SOURCES_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    policy: _builtins.str
+    """The name of the policy to compose under, as in InitializeRequest."""
+    file_name: _builtins.str
+    """The name of the file, as in InitializeRequest."""
+    content_type: _builtins.str
+    """The media type that storage keeps with the object, as in InitializeRequest."""
+    delete_sources: _builtins.bool
+    """Whether to remove the sources once the new object is proven to be there.
+
+    If the session store is lost before, they stay.
+    """
+    fingerprint: _builtins.str
+    """A name of the caller's own, as in InitializeRequest."""
+    request_id: _builtins.str
+    """A UUID, in its 36-character form, that makes a repeat return the first
+    Upload. If empty, a repeat composes another object.
+    """
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What storage keeps with the object, as in InitializeRequest."""
+
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComposeSource]:
+        """The objects to join, in order: 1 to 32.
+
+        All but the last have at least 5 MiB, on storage that asks it of parts.
+        """
+
+    def __init__(
+        self,
+        *,
+        policy: _builtins.str = ...,
+        file_name: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        sources: _abc.Iterable[Global___ComposeSource] | None = ...,
+        delete_sources: _builtins.bool = ...,
+        fingerprint: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "delete_sources", b"delete_sources", "file_name", b"file_name", "fingerprint", b"fingerprint", "metadata", b"metadata", "policy", b"policy", "request_id", b"request_id", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComposeRequest: _TypeAlias = ComposeRequest  # noqa: Y015
+
+@_typing.final
+class ComposeSource(_message.Message):
+    """A ComposeSource is an object to copy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """The id of the completed Upload that made the object, at most 8,192 characters."""
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComposeSource: _TypeAlias = ComposeSource  # noqa: Y015
+
+@_typing.final
+class ComposeResponse(_message.Message):
+    """ComposeResponse holds the Upload."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def upload(self) -> _upload_pb2.Upload:
+        """The Upload: COMPLETED, or ACTIVE or COMPLETING if storage is still at it."""
+
+    def __init__(
+        self,
+        *,
+        upload: _upload_pb2.Upload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComposeResponse: _TypeAlias = ComposeResponse  # noqa: Y015
 
 @_typing.final
 class ListUploadsRequest(_message.Message):
@@ -649,6 +1019,9 @@ class ListUploadsRequest(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    CREATED_FROM_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     state: _upload_pb2.UploadState.ValueType
     """Only those in this state. If unspecified, in any."""
     fingerprint: _builtins.str
@@ -660,7 +1033,19 @@ class ListUploadsRequest(_message.Message):
     and still not be the last.
     """
     page_token: _builtins.str
-    """The next_page_token of the page before. If empty, the first page."""
+    """The next_page_token of the page before, with the same selection. If empty, the
+    first page.
+    """
+    policy: _builtins.str
+    """Only those of this policy. If empty, of any."""
+    @_builtins.property
+    def created_from(self) -> _timestamp_pb2.Timestamp:
+        """Only those initialized at this time or after."""
+
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """Only those initialized before this time."""
+
     def __init__(
         self,
         *,
@@ -668,10 +1053,13 @@ class ListUploadsRequest(_message.Message):
         fingerprint: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        policy: _builtins.str = ...,
+        created_from: _timestamp_pb2.Timestamp | None = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_before", b"created_before", "created_from", b"created_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_before", b"created_before", "created_from", b"created_from", "fingerprint", b"fingerprint", "page_size", b"page_size", "page_token", b"page_token", "policy", b"policy", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -82,10 +82,30 @@ class UploadServiceStub(object):
                 request_serializer=partway_dot_v1_dot_upload__service__pb2.ListPartsRequest.SerializeToString,
                 response_deserializer=partway_dot_v1_dot_upload__service__pb2.ListPartsResponse.FromString,
                 _registered_method=True)
+        self.ReportParts = channel.unary_unary(
+                '/partway.v1.UploadService/ReportParts',
+                request_serializer=partway_dot_v1_dot_upload__service__pb2.ReportPartsRequest.SerializeToString,
+                response_deserializer=partway_dot_v1_dot_upload__service__pb2.ReportPartsResponse.FromString,
+                _registered_method=True)
+        self.UploadPart = channel.stream_unary(
+                '/partway.v1.UploadService/UploadPart',
+                request_serializer=partway_dot_v1_dot_upload__service__pb2.UploadPartRequest.SerializeToString,
+                response_deserializer=partway_dot_v1_dot_upload__service__pb2.UploadPartResponse.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/partway.v1.UploadService/Status',
                 request_serializer=partway_dot_v1_dot_upload__service__pb2.StatusRequest.SerializeToString,
                 response_deserializer=partway_dot_v1_dot_upload__service__pb2.StatusResponse.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/partway.v1.UploadService/Watch',
+                request_serializer=partway_dot_v1_dot_upload__service__pb2.WatchRequest.SerializeToString,
+                response_deserializer=partway_dot_v1_dot_upload__service__pb2.WatchResponse.FromString,
+                _registered_method=True)
+        self.Compose = channel.unary_unary(
+                '/partway.v1.UploadService/Compose',
+                request_serializer=partway_dot_v1_dot_upload__service__pb2.ComposeRequest.SerializeToString,
+                response_deserializer=partway_dot_v1_dot_upload__service__pb2.ComposeResponse.FromString,
                 _registered_method=True)
         self.ListUploads = channel.unary_unary(
                 '/partway.v1.UploadService/ListUploads',
@@ -223,13 +243,99 @@ class UploadServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportParts(self, request, context):
+        """ReportParts tells the service which parts the caller has sent.
+
+        It is for Status and Watch alone: Complete asks storage, and takes no
+        caller's word. Each part is recorded or refused on its own; a part may be
+        reported again. Reports are lost if the session store is.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed. What is wrong with one part is
+        in its result.
+        * `NOT_FOUND`: There is no such Upload.
+        * `FAILED_PRECONDITION`: The Upload is not active.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadPart(self, request_iterator, context):
+        """UploadPart sends one part through the service, for callers that cannot reach
+        storage.
+
+        The first message of the stream is the header, every other one a chunk; the
+        chunks together have exactly the size of the part. The service passes them on
+        as they come and keeps none. Parts that are sent so and parts that are sent
+        straight to storage mix freely, and the policy says whether they may.
+
+        gRPC only: a client stream has no good form in REST.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed, or the chunks have another size
+        than the part.
+        * `NOT_FOUND`: There is no such Upload.
+        * `FAILED_PRECONDITION`: The Upload is not active, or its policy lets no
+        parts through the service.
+        * `ABORTED`: The bytes that arrived are not those of the checksum: send the
+        part again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Status(self, request, context):
-        """Status returns the Upload, and its progress if asked.
+        """Status returns the Upload, what was reported of it, and its progress in
+        storage if asked.
 
         Errors:
 
         * `INVALID_ARGUMENT`: A field is not allowed.
         * `NOT_FOUND`: There is no such Upload.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Watch streams what Status would return: once at once, then after each change,
+        at most a few times a second.
+
+        Each message is the whole truth of its moment, and none in between is owed.
+        The stream ends with OK after the message that shows the Upload COMPLETED or
+        ABORTED. If it ends otherwise, watch again: nothing is missed.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed.
+        * `NOT_FOUND`: There is no such Upload.
+        * `UNAVAILABLE`: The service is stopping: watch again, another one answers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Compose(self, request, context):
+        """Compose makes one object from objects that are in storage already, in order,
+        without their bytes passing through the caller or the service.
+
+        The sources are completed Uploads of the caller's tenant, of the same backend
+        as the policy's. What it makes is an Upload like any other, whose parts
+        storage copies: ask Status, Watch it, Abort it. If the copying takes longer
+        than the call, it answers ACTIVE or COMPLETING and the work goes on. With a
+        request_id, a repeat returns the first Upload, and takes the work up if it
+        was left.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used with
+        other values.
+        * `NOT_FOUND`: There is no such source.
+        * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed, or
+        storage cannot join sources of these sizes.
+        * `ABORTED`: Another call with the same request_id is at work.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -281,10 +387,30 @@ def add_UploadServiceServicer_to_server(servicer, server):
                     request_deserializer=partway_dot_v1_dot_upload__service__pb2.ListPartsRequest.FromString,
                     response_serializer=partway_dot_v1_dot_upload__service__pb2.ListPartsResponse.SerializeToString,
             ),
+            'ReportParts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportParts,
+                    request_deserializer=partway_dot_v1_dot_upload__service__pb2.ReportPartsRequest.FromString,
+                    response_serializer=partway_dot_v1_dot_upload__service__pb2.ReportPartsResponse.SerializeToString,
+            ),
+            'UploadPart': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadPart,
+                    request_deserializer=partway_dot_v1_dot_upload__service__pb2.UploadPartRequest.FromString,
+                    response_serializer=partway_dot_v1_dot_upload__service__pb2.UploadPartResponse.SerializeToString,
+            ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
                     request_deserializer=partway_dot_v1_dot_upload__service__pb2.StatusRequest.FromString,
                     response_serializer=partway_dot_v1_dot_upload__service__pb2.StatusResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=partway_dot_v1_dot_upload__service__pb2.WatchRequest.FromString,
+                    response_serializer=partway_dot_v1_dot_upload__service__pb2.WatchResponse.SerializeToString,
+            ),
+            'Compose': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compose,
+                    request_deserializer=partway_dot_v1_dot_upload__service__pb2.ComposeRequest.FromString,
+                    response_serializer=partway_dot_v1_dot_upload__service__pb2.ComposeResponse.SerializeToString,
             ),
             'ListUploads': grpc.unary_unary_rpc_method_handler(
                     servicer.ListUploads,
@@ -483,6 +609,60 @@ class UploadService(object):
             _registered_method=True)
 
     @staticmethod
+    def ReportParts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partway.v1.UploadService/ReportParts',
+            partway_dot_v1_dot_upload__service__pb2.ReportPartsRequest.SerializeToString,
+            partway_dot_v1_dot_upload__service__pb2.ReportPartsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadPart(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/partway.v1.UploadService/UploadPart',
+            partway_dot_v1_dot_upload__service__pb2.UploadPartRequest.SerializeToString,
+            partway_dot_v1_dot_upload__service__pb2.UploadPartResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Status(request,
             target,
             options=(),
@@ -499,6 +679,60 @@ class UploadService(object):
             '/partway.v1.UploadService/Status',
             partway_dot_v1_dot_upload__service__pb2.StatusRequest.SerializeToString,
             partway_dot_v1_dot_upload__service__pb2.StatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/partway.v1.UploadService/Watch',
+            partway_dot_v1_dot_upload__service__pb2.WatchRequest.SerializeToString,
+            partway_dot_v1_dot_upload__service__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compose(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partway.v1.UploadService/Compose',
+            partway_dot_v1_dot_upload__service__pb2.ComposeRequest.SerializeToString,
+            partway_dot_v1_dot_upload__service__pb2.ComposeResponse.FromString,
             options,
             channel_credentials,
             insecure,

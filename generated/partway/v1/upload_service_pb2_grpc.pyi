@@ -118,13 +118,83 @@ class UploadServiceStub:
     * `NOT_FOUND`: There is no such Upload.
     * `FAILED_PRECONDITION`: The Upload is not active.
     """
+    ReportParts: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ReportPartsRequest, _upload_service_pb2.ReportPartsResponse]
+    """ReportParts tells the service which parts the caller has sent.
+
+    It is for Status and Watch alone: Complete asks storage, and takes no
+    caller's word. Each part is recorded or refused on its own; a part may be
+    reported again. Reports are lost if the session store is.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed. What is wrong with one part is
+      in its result.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is not active.
+    """
+    UploadPart: _aio.StreamUnaryMultiCallable[_upload_service_pb2.UploadPartRequest, _upload_service_pb2.UploadPartResponse]
+    """UploadPart sends one part through the service, for callers that cannot reach
+    storage.
+
+    The first message of the stream is the header, every other one a chunk; the
+    chunks together have exactly the size of the part. The service passes them on
+    as they come and keeps none. Parts that are sent so and parts that are sent
+    straight to storage mix freely, and the policy says whether they may.
+
+    gRPC only: a client stream has no good form in REST.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed, or the chunks have another size
+      than the part.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is not active, or its policy lets no
+      parts through the service.
+    * `ABORTED`: The bytes that arrived are not those of the checksum: send the
+      part again.
+    """
     Status: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.StatusRequest, _upload_service_pb2.StatusResponse]
-    """Status returns the Upload, and its progress if asked.
+    """Status returns the Upload, what was reported of it, and its progress in
+    storage if asked.
 
     Errors:
 
     * `INVALID_ARGUMENT`: A field is not allowed.
     * `NOT_FOUND`: There is no such Upload.
+    """
+    Watch: _aio.UnaryStreamMultiCallable[_upload_service_pb2.WatchRequest, _upload_service_pb2.WatchResponse]
+    """Watch streams what Status would return: once at once, then after each change,
+    at most a few times a second.
+
+    Each message is the whole truth of its moment, and none in between is owed.
+    The stream ends with OK after the message that shows the Upload COMPLETED or
+    ABORTED. If it ends otherwise, watch again: nothing is missed.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed.
+    * `NOT_FOUND`: There is no such Upload.
+    * `UNAVAILABLE`: The service is stopping: watch again, another one answers.
+    """
+    Compose: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ComposeRequest, _upload_service_pb2.ComposeResponse]
+    """Compose makes one object from objects that are in storage already, in order,
+    without their bytes passing through the caller or the service.
+
+    The sources are completed Uploads of the caller's tenant, of the same backend
+    as the policy's. What it makes is an Upload like any other, whose parts
+    storage copies: ask Status, Watch it, Abort it. If the copying takes longer
+    than the call, it answers ACTIVE or COMPLETING and the work goes on. With a
+    request_id, a repeat returns the first Upload, and takes the work up if it
+    was left.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used with
+      other values.
+    * `NOT_FOUND`: There is no such source.
+    * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed, or
+      storage cannot join sources of these sizes.
+    * `ABORTED`: Another call with the same request_id is at work.
     """
     ListUploads: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ListUploadsRequest, _upload_service_pb2.ListUploadsResponse]
     """ListUploads lists the caller's own Uploads, newest first.
@@ -278,17 +348,111 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ReportParts(
+        self,
+        request: _upload_service_pb2.ReportPartsRequest,
+        context: _aio.ServicerContext[_upload_service_pb2.ReportPartsRequest, _abc.Awaitable[_upload_service_pb2.ReportPartsResponse]],
+    ) -> _abc.Awaitable[_upload_service_pb2.ReportPartsResponse]:
+        """ReportParts tells the service which parts the caller has sent.
+
+        It is for Status and Watch alone: Complete asks storage, and takes no
+        caller's word. Each part is recorded or refused on its own; a part may be
+        reported again. Reports are lost if the session store is.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed. What is wrong with one part is
+          in its result.
+        * `NOT_FOUND`: There is no such Upload.
+        * `FAILED_PRECONDITION`: The Upload is not active.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadPart(
+        self,
+        request_iterator: _abc.AsyncIterator[_upload_service_pb2.UploadPartRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_upload_service_pb2.UploadPartRequest], _abc.Awaitable[_upload_service_pb2.UploadPartResponse]],
+    ) -> _abc.Awaitable[_upload_service_pb2.UploadPartResponse]:
+        """UploadPart sends one part through the service, for callers that cannot reach
+        storage.
+
+        The first message of the stream is the header, every other one a chunk; the
+        chunks together have exactly the size of the part. The service passes them on
+        as they come and keeps none. Parts that are sent so and parts that are sent
+        straight to storage mix freely, and the policy says whether they may.
+
+        gRPC only: a client stream has no good form in REST.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed, or the chunks have another size
+          than the part.
+        * `NOT_FOUND`: There is no such Upload.
+        * `FAILED_PRECONDITION`: The Upload is not active, or its policy lets no
+          parts through the service.
+        * `ABORTED`: The bytes that arrived are not those of the checksum: send the
+          part again.
+        """
+
+    @_abc_1.abstractmethod
     def Status(
         self,
         request: _upload_service_pb2.StatusRequest,
         context: _aio.ServicerContext[_upload_service_pb2.StatusRequest, _abc.Awaitable[_upload_service_pb2.StatusResponse]],
     ) -> _abc.Awaitable[_upload_service_pb2.StatusResponse]:
-        """Status returns the Upload, and its progress if asked.
+        """Status returns the Upload, what was reported of it, and its progress in
+        storage if asked.
 
         Errors:
 
         * `INVALID_ARGUMENT`: A field is not allowed.
         * `NOT_FOUND`: There is no such Upload.
+        """
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _upload_service_pb2.WatchRequest,
+        context: _aio.ServicerContext[_upload_service_pb2.WatchRequest, _abc.AsyncIterator[_upload_service_pb2.WatchResponse]],
+    ) -> _abc.AsyncIterator[_upload_service_pb2.WatchResponse]:
+        """Watch streams what Status would return: once at once, then after each change,
+        at most a few times a second.
+
+        Each message is the whole truth of its moment, and none in between is owed.
+        The stream ends with OK after the message that shows the Upload COMPLETED or
+        ABORTED. If it ends otherwise, watch again: nothing is missed.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed.
+        * `NOT_FOUND`: There is no such Upload.
+        * `UNAVAILABLE`: The service is stopping: watch again, another one answers.
+        """
+
+    @_abc_1.abstractmethod
+    def Compose(
+        self,
+        request: _upload_service_pb2.ComposeRequest,
+        context: _aio.ServicerContext[_upload_service_pb2.ComposeRequest, _abc.Awaitable[_upload_service_pb2.ComposeResponse]],
+    ) -> _abc.Awaitable[_upload_service_pb2.ComposeResponse]:
+        """Compose makes one object from objects that are in storage already, in order,
+        without their bytes passing through the caller or the service.
+
+        The sources are completed Uploads of the caller's tenant, of the same backend
+        as the policy's. What it makes is an Upload like any other, whose parts
+        storage copies: ask Status, Watch it, Abort it. If the copying takes longer
+        than the call, it answers ACTIVE or COMPLETING and the work goes on. With a
+        request_id, a repeat returns the first Upload, and takes the work up if it
+        was left.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used with
+          other values.
+        * `NOT_FOUND`: There is no such source.
+        * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed, or
+          storage cannot join sources of these sizes.
+        * `ABORTED`: Another call with the same request_id is at work.
         """
 
     @_abc_1.abstractmethod

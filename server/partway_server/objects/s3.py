@@ -148,19 +148,28 @@ class S3Objects:
         if self.capabilities.exact_key_listing_only:
             return
         marker: dict[str, str] = {}
+        page = await self._page_of_unfinished(bucket, prefix, marker)
         while True:
-            with translated("ListMultipartUploads"):
-                page = await self._clients.control.list_multipart_uploads(
-                    Bucket=bucket, Prefix=prefix, MaxUploads=_PAGE, **marker
-                )
-            uploads = page.get("Uploads", [])
-            for each in uploads:
-                yield Unfinished(each["UploadId"], each["Key"], each.get("Initiated"))
-            following = _next_page(page) if page.get("IsTruncated") and uploads else marker
+            following = _next_page(page) if page.get("IsTruncated") else {}
             # A store that does not go on from a marker would answer with one page for ever.
-            if following == marker:
+            more = bool(following) and following != marker
+            # The next page is read before this one is told: LocalStack refuses the marker of an
+            # upload that the reader has aborted by then.
+            ahead = await self._page_of_unfinished(bucket, prefix, following) if more else {}
+            for each in page.get("Uploads", []):
+                yield Unfinished(each["UploadId"], each["Key"], each.get("Initiated"))
+            if not more:
                 return
-            marker = following
+            page, marker = ahead, following
+
+    async def _page_of_unfinished(
+        self, bucket: str, prefix: str, marker: Mapping[str, str]
+    ) -> Mapping[str, Any]:
+        with translated("ListMultipartUploads"):
+            page: Mapping[str, Any] = await self._clients.control.list_multipart_uploads(
+                Bucket=bucket, Prefix=prefix, MaxUploads=_PAGE, **marker
+            )
+        return page
 
     async def list_parts(
         self, grant: Grant, after: int = 0, limit: int | None = None
@@ -333,8 +342,10 @@ def _next_page(page: Mapping[str, Any]) -> dict[str, str]:
     """
     names = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
     told = {marker: page[name] for marker, name in names.items() if page.get(name)}
+    if told or not page.get("Uploads"):
+        return told
     last = page["Uploads"][-1]
-    return told or {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
+    return {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
 
 
 def _checksum(grant: Grant, told: Mapping[str, Any]) -> bytes:

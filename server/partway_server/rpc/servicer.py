@@ -141,6 +141,22 @@ class UploadServicer(rpc.UploadServiceServicer):
             progress=convert.progress(progress) if progress else None,
         )
 
+    async def ReportParts(
+        self, request: pb.ReportPartsRequest, context: Context
+    ) -> pb.ReportPartsResponse:
+        raise NotImplementedError
+
+    async def UploadPart(
+        self, request_iterator: AsyncIterator[pb.UploadPartRequest], context: Context
+    ) -> pb.UploadPartResponse:
+        raise NotImplementedError
+
+    def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
+        raise NotImplementedError
+
+    async def Compose(self, request: pb.ComposeRequest, context: Context) -> pb.ComposeResponse:
+        raise NotImplementedError
+
     async def ListUploads(
         self, request: pb.ListUploadsRequest, context: Context
     ) -> pb.ListUploadsResponse:

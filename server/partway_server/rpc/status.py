@@ -95,6 +95,7 @@ def _abort_reason(error: errors.UploadNotActive) -> str:
 
 
 _UPLOAD = {"upload": attrgetter("sid")}
+_SOURCE = {"source": attrgetter("source"), "problem": attrgetter("problem")}
 
 TABLE: Mapping[type[errors.UploadError], Row] = {
     errors.InvalidRequest: Row(
@@ -152,6 +153,24 @@ TABLE: Mapping[type[errors.UploadError], Row] = {
         code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STORAGE_UNAVAILABLE, {}, _retry
     ),
     errors.TimedOut: Row(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_TIMED_OUT, {}, _retry),
+    errors.Stopping: Row(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STOPPING, {}, _retry),
+    errors.ViaServiceOff: Row(
+        code_pb2.FAILED_PRECONDITION,
+        reasons.ERROR_REASON_VIA_SERVICE_OFF,
+        {**_UPLOAD, "policy": attrgetter("policy")},
+    ),
+    errors.PartChanged: Row(
+        code_pb2.ABORTED,
+        reasons.ERROR_REASON_PART_CHANGED,
+        {**_UPLOAD, "part_number": attrgetter("part_number")},
+        _retry,
+    ),
+    errors.SourceUnusable: Row(
+        code_pb2.FAILED_PRECONDITION, reasons.ERROR_REASON_SOURCE_UNUSABLE, _SOURCE
+    ),
+    errors.SourcesNotJoinable: Row(
+        code_pb2.FAILED_PRECONDITION, reasons.ERROR_REASON_SOURCES_NOT_JOINABLE, _SOURCE
+    ),
     errors.StorageRefused: Row(
         code_pb2.FAILED_PRECONDITION,
         reasons.ERROR_REASON_STORAGE_REFUSED,
