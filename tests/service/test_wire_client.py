@@ -36,8 +36,8 @@ async def client(wired: Wired, tmp_path: Path) -> AsyncIterator[UploadClient]:
 
 @pytest.fixture
 def film(tmp_path: Path) -> File:
-    """A file of two parts."""
-    return File.write(tmp_path / "film.mp4", PART + 7)
+    """A file of two parts, each long enough to be cut in the middle."""
+    return File.write(tmp_path / "film.mp4", PART + 3 * MIB + 7)
 
 
 async def assert_there_once(
