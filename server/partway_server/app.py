@@ -298,7 +298,7 @@ async def _check_sessions(sessions: Sessions) -> None:
 async def _check_buckets(objects: Objects, policies: Mapping[str, Policy]) -> None:
     for bucket in sorted({policy.bucket for policy in policies.values()}):
         try:
-            await objects.check(bucket)
+            await objects.check(BACKEND, bucket)
         except ValueError as error:
             raise StartError(
                 f"{error}; look at PARTWAY_BUCKET, the PARTWAY_S3_ settings and the credentials"

@@ -170,7 +170,7 @@ class Opener:
         plan = self._check_wanted(policy, wanted)
         now = self._clock.now().replace(microsecond=0)
         sid, write_token = self._sid(caller, wanted.request_id), self._random_bytes(16).hex()
-        capabilities = self._objects.capabilities
+        capabilities = self._objects.capabilities_of(self._backend)
         most = min(policy.single_put_max_bytes, capabilities.limits.max_part_bytes)
         # An empty part is not portable, so an empty file is one PUT everywhere. Otherwise a PUT
         # that storage would let be replayed over the finished object, or make it public, is not
@@ -220,13 +220,13 @@ class Opener:
     def _chosen(self, wanted: Wanted) -> Checksum:
         if wanted.checksum is not None:
             return wanted.checksum
-        can = self._objects.capabilities
+        can = self._objects.capabilities_of(self._backend)
         return next((c for c in BEST_FIRST if can.finds_changes(c)), Checksum.NONE)
 
     def _check_wanted(self, policy: Policy, wanted: Wanted) -> Plan:
         """The plan. Raises InvalidRequest naming every field that the policy does not allow."""
         wrong: list[Violation] = []
-        capabilities = self._objects.capabilities
+        capabilities = self._objects.capabilities_of(self._backend)
         if wanted.size_bytes > policy.max_size_bytes:
             wrong.append(
                 Violation("size_bytes", f"the policy allows {policy.max_size_bytes} bytes")

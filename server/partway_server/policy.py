@@ -44,6 +44,7 @@ class Policy:
 
     name: str
     bucket: str
+    backend: str = "default"
     key_template: str = "{tenant}/{date}/{sid}/{name}"
     max_size_bytes: int = 5 * 1024 * GIB
     part_size_bytes: int = 16 * MIB

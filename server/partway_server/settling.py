@@ -190,7 +190,8 @@ class Settler:
 
     def can_verify(self, upload: Upload) -> bool:
         """Whether storage joins nothing but the bytes that the caller meant."""
-        return bool(upload.whole_checksum) and self._objects.capabilities.whole_checksum
+        can = self._objects.capabilities_of(upload.grant.backend)
+        return bool(upload.whole_checksum) and can.whole_checksum
 
     async def take_up(self, upload: Upload) -> Upload | None:
         """Open an Upload, claimed INITIATING, with what was created for it; None if nothing was.

@@ -45,21 +45,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to look: all keys of a bucket that begin with `prefix`."""
+    """Where to look: all keys of a backend's bucket that begin with `prefix`."""
 
+    backend: str
     bucket: str
     prefix: str
 
     def holds(self, other: "Place") -> bool:
-        return self.bucket == other.bucket and other.prefix.startswith(self.prefix)
+        same = (self.backend, self.bucket) == (other.backend, other.bucket)
+        return same and other.prefix.startswith(self.prefix)
 
 
 def places_of(policies: Iterable[Policy]) -> Sequence[Place]:
     """Where the uploads of these policies are, each place once."""
-    found = {Place(policy.bucket, policy.key_prefix) for policy in policies}
+    found = {Place(policy.backend, policy.bucket, policy.key_prefix) for policy in policies}
     return sorted(
         (place for place in found if not any(o.holds(place) for o in found - {place})),
-        key=lambda place: (place.bucket, place.prefix),
+        key=lambda place: (place.backend, place.bucket, place.prefix),
     )
 
 
@@ -136,12 +138,13 @@ class Sweeper:
         that cannot be read is not one that is missing.
         """
         for place in self._places:
-            if self._objects.capabilities.exact_key_listing_only:
+            if self._objects.capabilities_of(place.backend).exact_key_listing_only:
                 report(_unlisted(place, "this storage lists unfinished uploads of one key only"))
                 continue
             try:
-                async for listed in self._objects.unfinished(place.bucket, place.prefix):
-                    report(await self._deal_with(place.bucket, listed, dry_run=dry_run))
+                found = self._objects.unfinished(place.backend, place.bucket, place.prefix)
+                async for listed in found:
+                    report(await self._deal_with(place, listed, dry_run=dry_run))
             except (errors.StorageUnavailable, errors.StorageRefused) as error:
                 logger.warning("storage cannot be swept: %s", error)
                 report(_unlisted(place, "it could not be listed to its end", str(error)))
@@ -158,12 +161,12 @@ class Sweeper:
         """Between half and all of it: replicas that start together should not all list at once."""
         return seconds * (1 + int.from_bytes(self._random_bytes(2)) / 0xFFFF) / 2
 
-    async def _deal_with(self, bucket: str, listed: Unfinished, *, dry_run: bool) -> Finding:
-        mark = self._marks.read(bucket, listed.key)
-        action, reason = await self._decide(bucket, mark, listed)
+    async def _deal_with(self, place: Place, listed: Unfinished, *, dry_run: bool) -> Finding:
+        mark = self._marks.read(place.bucket, listed.key)
+        action, reason = await self._decide(place, mark, listed)
         done, error = False, ""
         if mark is not None and action is Action.ABORT:
-            grant = _as_marked(bucket, mark, listed)
+            grant = _as_marked(place, mark, listed)
             try:
                 if await self._keeps_an_object(grant):
                     action, reason = Action.LEAVE, "the object at its key may be made from it"
@@ -175,19 +178,19 @@ class Sweeper:
                 logger.warning("upload %s: its orphan stays: %s", mark.sid, failure)
                 error = str(failure)
         return Finding(
-            Kind.MULTIPART, bucket, listed.key, listed.initiated, action, reason, done, error
+            Kind.MULTIPART, place.bucket, listed.key, listed.initiated, action, reason, done, error
         )
 
     async def _decide(
-        self, bucket: str, mark: Mark | None, listed: Unfinished
+        self, place: Place, mark: Mark | None, listed: Unfinished
     ) -> tuple[Action, str]:
         now = self._clock.now()
         rows: list[Upload | None] = []
         if mark is not None:
             # Under its own sid there may be another Upload by now, and this one under another's.
-            for sid in (mark.sid, sid_of_key(bucket, listed.key)):
+            for sid in (mark.sid, sid_of_key(place.bucket, listed.key)):
                 row = await self._sessions.get(sid)
-                if row is not None and (row.grant.bucket, row.grant.key) == (bucket, listed.key):
+                if row is not None and _at(row.grant) == (place.backend, place.bucket, listed.key):
                     rows.append(row)
         verdicts = [decide(mark, listed, row, now, self._grace) for row in rows or [None]]
         # Of two rows that differ, the one in whose favour it is.
@@ -213,14 +216,18 @@ def _unlisted(place: Place, reason: str, error: str = "") -> Finding:
     )
 
 
-def _as_marked(bucket: str, mark: Mark, listed: Unfinished) -> Grant:
+def _at(grant: Grant) -> tuple[str, str, str]:
+    return grant.backend, grant.bucket, grant.key
+
+
+def _as_marked(place: Place, mark: Mark, listed: Unfinished) -> Grant:
     """As much of the grant as the mark tells. Storage goes by its place and multipart_id."""
     return Grant(
         sid=mark.sid,
         caller=Caller("", ""),
         policy="",
-        backend="",
-        bucket=bucket,
+        backend=place.backend,
+        bucket=place.bucket,
         key=listed.key,
         single=False,
         plan=Plan(0, 1),

@@ -360,7 +360,7 @@ async def test_unfinished_uploads_are_found_by_exactly_their_key(store: Store) -
 
 
 async def unfinished(store: Store, prefix: str) -> dict[str, str]:
-    found = [each async for each in store.objects.unfinished(store.bucket, prefix)]
+    found = [each async for each in store.objects.unfinished("test", store.bucket, prefix)]
     now = datetime.now(UTC)
     for each in found:
         assert each.initiated is not None
@@ -402,7 +402,7 @@ async def test_more_than_a_page_of_them_is_told_even_if_they_go_on_the_way(store
 
     opened = dict(await asyncio.gather(*map(create, grants)))
     seen = {}
-    async for found in store.objects.unfinished(store.bucket, grant.key):
+    async for found in store.objects.unfinished("test", store.bucket, grant.key):
         seen[found.multipart_id] = found.key
         here = replace(grant, key=found.key, multipart_id=found.multipart_id)
         await store.objects.abort(here)
@@ -736,22 +736,22 @@ async def test_a_condition_counts_if_the_record_says_so_and_only_then(
 
 async def test_a_bucket_that_is_there_passes_the_check_if_it_keeps_metadata(store: Store) -> None:
     if store.can.metadata:
-        await store.objects.check(store.bucket)
+        await store.objects.check("test", store.bucket)
     else:
         with pytest.raises(ValueError, match="no outcome could be proven; use another store"):
-            await store.objects.check(store.bucket)
+            await store.objects.check("test", store.bucket)
 
 
 async def test_a_bucket_that_is_not_there_is_named(store: Store) -> None:
     with pytest.raises(ValueError, match="'nowhere-to-be-found': there is no such bucket"):
-        await store.objects.check("nowhere-to-be-found")
+        await store.objects.check("test", "nowhere-to-be-found")
 
 
 async def test_a_check_leaves_no_probe_behind(store: Store) -> None:
     if not isinstance(store.objects, S3Objects):
         pytest.skip("it puts no probe")
     with contextlib.nullcontext() if store.can.metadata else pytest.raises(ValueError):
-        await store.objects.check(store.bucket)
+        await store.objects.check("test", store.bucket)
     place = {"Bucket": store.bucket, "Prefix": "partway-probe/"}
     found = await store.objects._clients.control.list_objects_v2(**place)
     assert "Contents" not in found
@@ -777,7 +777,7 @@ async def test_rclone_forgets_the_write_token_when_it_ends(tmp_path: Path) -> No
 async def test_a_name_that_no_bucket_can_have_fails_the_check(s3: S3) -> None:
     async with aclosing(await open_s3(s3)) as objects:
         with pytest.raises(ValueError, match="no name"):
-            await objects.check("No Such/Bucket")
+            await objects.check("test", "No Such/Bucket")
 
 
 async def test_a_reply_can_be_lost_after_storage_did_the_thing(store: Store) -> None:
@@ -837,7 +837,7 @@ async def test_a_wrong_secret_is_the_operators_to_mend(s3: S3) -> None:
         with pytest.raises(StorageRefused):
             await objects.complete(grant, A_PART)
         with pytest.raises(ValueError, match="the credentials do not reach it"):
-            await objects.check(s3.bucket)
+            await objects.check("test", s3.bucket)
 
 
 async def test_storage_that_is_down_is_unavailable(nowhere: S3) -> None:
@@ -926,7 +926,7 @@ async def test_a_bucket_that_cannot_hold_proof_fails_the_check(
     async with canned_s3(*replies) as server:
         async with aclosing(await open_s3(canned(server.endpoint))) as objects:
             with pytest.raises(ValueError, match=words):
-                await objects.check("bucket")
+                await objects.check("test", "bucket")
         assert len(server.requests) == len(replies)
 
 
@@ -993,7 +993,7 @@ async def test_the_next_page_of_uploads_is_asked_for_as_the_store_says(
     first = page_of_uploads("a", "b", truncated=True, **markers)
     async with canned_s3(first, page_of_uploads("c", truncated=False)) as server:
         async with aclosing(await open_s3(canned(server.endpoint))) as objects:
-            found = [each.multipart_id async for each in objects.unfinished("bucket", "k")]
+            found = [each.multipart_id async for each in objects.unfinished("test", "bucket", "k")]
     assert found == ["a", "b", "c"]
     query = server.requests[1].partition(" HTTP")[0].partition("?")[2].split("&")
     assert [each for each in query if "marker" in each] == asked
@@ -1003,7 +1003,7 @@ async def test_a_store_that_does_not_go_on_is_not_asked_for_ever() -> None:
     page = page_of_uploads("a", truncated=True)
     async with canned_s3(page, page, page) as server:
         async with aclosing(await open_s3(canned(server.endpoint))) as objects:
-            assert [each async for each in objects.unfinished("bucket", "k")]
+            assert [each async for each in objects.unfinished("test", "bucket", "k")]
     assert len(server.requests) == 2
 
 
@@ -1011,7 +1011,7 @@ async def test_a_store_that_lists_one_key_only_is_not_asked() -> None:
     async with canned_s3() as server:
         opening = open_s3(canned(server.endpoint), capabilities=KNOWN["minio"])
         async with aclosing(await opening) as objects:
-            assert [each async for each in objects.unfinished("bucket", "k")] == []
+            assert [each async for each in objects.unfinished("test", "bucket", "k")] == []
     assert server.requests == []
 
 

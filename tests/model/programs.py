@@ -127,7 +127,7 @@ class Seam:
     """A double of Sessions or of Objects: every method asks."""
 
     def __init__(self, name: str, replies: Replies, capabilities: Capabilities) -> None:
-        self.capabilities = capabilities
+        self._capabilities = capabilities
         self._name = name
         self._replies = replies
 
@@ -136,6 +136,9 @@ class Seam:
             return await self._replies.ask(Call(self._name, verb, arguments, named))
 
         return ask
+
+    def capabilities_of(self, backend: str) -> Capabilities:
+        return self._capabilities
 
     async def unfinished(self, *arguments: Any) -> AsyncIterator[Any]:
         """All in one page: what comes later is for the next sweep."""

@@ -194,7 +194,7 @@ class Storage:
             return self, MultipartNotFound()
         return self, part if multipart.sent else ()
 
-    def _unfinished(self, bucket: str, prefix: str) -> tuple["Storage", Any]:
+    def _unfinished(self, backend: str, bucket: str, prefix: str) -> tuple["Storage", Any]:
         return self, tuple(Unfinished(m.id, m.key) for m in self.open)
 
     def _complete(

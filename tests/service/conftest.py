@@ -55,14 +55,14 @@ async def world(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterat
 @pytest.fixture
 def single_puts(world: World) -> None:
     """Skips the test where a small file is a multipart upload, too."""
-    if not world.objects.capabilities.safe_puts:
+    if not world.objects.capabilities_of("default").safe_puts:
         pytest.skip("the record says that a URL for one PUT is not safe")
 
 
 @pytest.fixture
 def verified_checksums(world: World) -> None:
     """Skips the test where storage does not verify a SHA-256."""
-    if Checksum.SHA256 not in world.objects.capabilities.checksums:
+    if Checksum.SHA256 not in world.objects.capabilities_of("default").checksums:
         pytest.skip("the record says that it does not verify sha256")
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import aiohttp
 import yarl
 from partway_server.objects.base import Head, Objects, Presigner, StoredPart, Unfinished
+from partway_server.objects.capabilities import Capabilities
 from partway_server.objects.memory import MemoryObjects, PutRefused
 from partway_server.uploads import Grant
 
@@ -101,7 +102,6 @@ class FaultyObjects:
     """
 
     def __init__(self, objects: Objects) -> None:
-        self.capabilities = objects.capabilities
         self.calls: list[str] = []
         self._objects = objects
         self._before: defaultdict[str, deque[Fault]] = defaultdict(deque)
@@ -115,17 +115,20 @@ class FaultyObjects:
         """Fail or hold the replies to the next calls of `operation`."""
         self._after[operation].extend(faults)
 
+    def capabilities_of(self, backend: str) -> Capabilities:
+        return self._objects.capabilities_of(backend)
+
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
         return await self._call("create", self._objects.create, grant, metadata)
 
     async def list_multiparts(self, grant: Grant) -> Sequence[str]:
         return await self._call("list_multiparts", self._objects.list_multiparts, grant)
 
-    async def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+    async def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
         self.calls.append("unfinished")
         if faults := self._before["unfinished"]:
             await faults.popleft()()
-        async for found in self._objects.unfinished(bucket, prefix):
+        async for found in self._objects.unfinished(backend, bucket, prefix):
             yield found
 
     async def list_parts(
@@ -153,8 +156,8 @@ class FaultyObjects:
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
         return await self._call("presigner", self._objects.presigner, grant, lifetime, now)
 
-    async def check(self, bucket: str) -> None:
-        await self._call("check", self._objects.check, bucket)
+    async def check(self, backend: str, bucket: str) -> None:
+        await self._call("check", self._objects.check, backend, bucket)
 
     async def aclose(self) -> None:
         await self._objects.aclose()

@@ -86,7 +86,7 @@ class Store:
 
     @property
     def can(self) -> Capabilities:
-        return self.objects.capabilities
+        return self.objects.capabilities_of("test")
 
     def claims(self, category: str) -> None:
         """Skip the test if the implementation makes no such claim."""

@@ -88,7 +88,11 @@ def test_each_place_is_looked_at_once() -> None:
         policy("b", ""),
         policy("b", ""),
     ]
-    assert places_of(policies) == [Place("a", "films/"), Place("a", "music/"), Place("b", "")]
+    assert places_of(policies) == [
+        Place("default", "a", "films/"),
+        Place("default", "a", "music/"),
+        Place("default", "b", ""),
+    ]
 
 
 # ---- the same for rows that are due

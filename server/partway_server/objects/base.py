@@ -108,13 +108,16 @@ class Presigner(Protocol):
 
 
 class Objects(Protocol):
-    """One storage endpoint with its credentials.
+    """Storage: one endpoint with its credentials, or several, each of which is a backend.
 
-    Every method with I/O raises StorageUnavailable if storage does not answer, and StorageRefused
-    if it refuses the service itself.
+    A grant names its backend; what has one endpoint alone does not look at the name. Every method
+    with I/O raises StorageUnavailable if storage does not answer, and StorageRefused if it refuses
+    the service itself.
     """
 
-    capabilities: Capabilities
+    def capabilities_of(self, backend: str) -> Capabilities:
+        """What the backend can do. Raises StorageUnavailable if there is none of that name."""
+        ...
 
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
         """Open a multipart upload that carries the write token; returns its multipart_id.
@@ -127,7 +130,7 @@ class Objects(Protocol):
         """The multipart_ids of all unfinished uploads at exactly the grant's key."""
         ...
 
-    def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+    def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
         """All unfinished uploads of the bucket at keys that begin with `prefix`, as they are read.
 
         Lazily, a thousand at a time, in the order of the store. What begins or ends meanwhile may
@@ -180,7 +183,7 @@ class Objects(Protocol):
         """A signer for the Upload's parts. Its URLs end with the credential, if that is sooner."""
         ...
 
-    async def check(self, bucket: str) -> None:
+    async def check(self, backend: str, bucket: str) -> None:
         """Raises ValueError, in words, if the bucket cannot be used with our credentials.
 
         Or if it does not give back the metadata that outcomes are proven by.

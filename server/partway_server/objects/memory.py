@@ -107,6 +107,9 @@ class MemoryObjects:
         self._multiparts: dict[str, _Multipart] = {}
         self._numbers = count(1)
 
+    def capabilities_of(self, backend: str) -> Capabilities:
+        return self.capabilities
+
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
         multipart_id = f"multipart-{next(self._numbers)}"
         self._multiparts[multipart_id] = _Multipart(grant, metadata, self._clock.now())
@@ -120,7 +123,7 @@ class MemoryObjects:
             if (multipart.grant.bucket, multipart.grant.key) == place
         ]
 
-    async def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+    async def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
         if self.capabilities.exact_key_listing_only:
             return
         for multipart_id, multipart in tuple(self._multiparts.items()):
@@ -244,7 +247,7 @@ class MemoryObjects:
         expire_time = now.replace(microsecond=0) + lifetime
         return _MemoryPresigner(grant, expire_time, conditional=self.capabilities.conditional_put)
 
-    async def check(self, bucket: str) -> None:
+    async def check(self, backend: str, bucket: str) -> None:
         if self._buckets is not None and bucket not in self._buckets:
             raise ValueError(f"bucket {bucket!r}: there is no such bucket")
 

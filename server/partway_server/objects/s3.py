@@ -103,6 +103,9 @@ class S3Objects:
     def __repr__(self) -> str:
         return f"<S3Objects {self._name!r}>"
 
+    def capabilities_of(self, backend: str) -> Capabilities:
+        return self.capabilities
+
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
         named = {"ChecksumAlgorithm": grant.checksum.upper()} if self._names_checksum(grant) else {}
         with translated("CreateMultipartUpload"):
@@ -144,7 +147,7 @@ class S3Objects:
             last = uploads[-1]
             marker = {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
 
-    async def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+    async def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
         if self.capabilities.exact_key_listing_only:
             return
         marker: dict[str, str] = {}
@@ -322,7 +325,7 @@ class S3Objects:
         )
         return PartPresigner(grant, parts, expire_time)
 
-    async def check(self, bucket: str) -> None:
+    async def check(self, backend: str, bucket: str) -> None:
         try:
             await check_bucket(self._clients.control, bucket)
             await check_metadata(self._clients.control, bucket, secrets.token_hex(16))
