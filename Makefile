@@ -9,6 +9,8 @@ SECONDS ?= 60
 SEED ?= 7
 FAILOVERS ?= 20
 MOVES ?= 20
+# A process for each core, each with a Redis and a storage of its own.
+PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 
@@ -28,7 +30,7 @@ demo: $(READY) ## Upload 256 MiB, kill the client half way, resume, compare.
 	@$(BIN)/python examples/demo.py
 
 test: $(READY) ## Run all tests, against the memory twins, a real Redis and a real S3 server.
-	PARTWAY_TEST_BACKENDS=1 $(BIN)/python -m pytest
+	PARTWAY_TEST_BACKENDS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 test-stores: $(READY) $(LOCALSTACK)/.ready ## Run the suites of storage against LocalStack, and Ceph of Debian.
 	PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_STORES=localstack,ceph $(BIN)/python -m pytest -m "localstack or ceph" \
@@ -40,7 +42,7 @@ $(LOCALSTACK)/.ready: requirements/localstack.txt
 	@touch $@
 
 test-fast: $(READY) ## Run the tests that need no real backend.
-	$(BIN)/python -m pytest -m "not redis and not s3"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not redis and not s3"
 
 chaos: $(READY) ## Upload under FAILOVERS of Redis, then for SECONDS under kills as SEED says, and audit.
 	@$(BIN)/python -m tests.chaos.failovers --failovers $(FAILOVERS) --moves $(MOVES) --seed $(SEED)
