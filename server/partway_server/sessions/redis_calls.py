@@ -39,6 +39,9 @@ _REFUSING = (
 )
 """Repeating would not help soon enough."""
 
+_CLOSED = "the handler is closed"
+"""What uvloop says of a connection."""
+
 _UNAVAILABLE_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
 """Answers of a server that will not write now, for which redis-py has no class."""
 
@@ -108,7 +111,7 @@ class Calls:
         pauses = ExponentialWithJitterBackoff(base=_FIRST_SECONDS, cap=_MOST_SECONDS)
         for tries in count(1):
             try:
-                return await _cancellable(attempt())
+                return await _tried(attempt())
             except (exceptions.RedisError, OSError) as exc:
                 pause = pauses.compute(tries)
                 if not _passes(exc) or now() + pause >= end:
@@ -162,17 +165,23 @@ class Calls:
         return answers
 
 
-async def _cancellable(work: Awaitable[T]) -> T:
-    """What `work` comes to, unless this task was cancelled meanwhile.
+async def _tried(work: Awaitable[T]) -> T:
+    """What `work` comes to, in errors of redis-py, unless this task was cancelled meanwhile.
 
     redis-py sends through asyncio.wait_for, which before Python 3.12 forgets that it was cancelled
-    if what it waits for is done by then: https://github.com/python/cpython/issues/86296.
+    if what it waits for is done by then: https://github.com/python/cpython/issues/86296. And it
+    expects an OSError of a connection that ended between two of its writes, as asyncio has it;
+    uvloop has a RuntimeError (`UVHandle._ensure_alive` in uvloop/handles/handle.pyx).
     """
     task = asyncio.current_task()
     assert task is not None
     before = task.cancelling()
     try:
         return await work
+    except RuntimeError as exc:
+        if _CLOSED not in str(exc):
+            raise
+        raise exceptions.ConnectionError("the connection ended") from exc
     finally:
         if task.cancelling() > before:
             raise asyncio.CancelledError

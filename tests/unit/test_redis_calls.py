@@ -1,0 +1,48 @@
+"""Commands to Redis: which troubles pass."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+import uvloop
+from partway_server.errors import SessionsUnavailable
+from partway_server.sessions.redis_calls import Calls
+from partway_server.sessions.redis_servers import Servers, Span
+
+
+async def nobody() -> Sequence[Span]:
+    return []
+
+
+def test_a_connection_that_ended_under_uvloop_is_no_fault_of_ours() -> None:
+    async def scenario() -> None:
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        async with server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            transport = writer.transport
+            transport.abort()
+            while True:
+                try:
+                    transport.writelines([b"PING"])
+                except RuntimeError:
+                    break
+                await asyncio.sleep(0)  # uvloop closes it in a later turn of the loop.
+
+            async def send() -> None:
+                transport.writelines([b"PING"])
+
+            with pytest.raises(SessionsUnavailable):
+                await Calls(servers=Servers(find=nobody, client=lambda _: None), patience=0.2).ask(
+                    send
+                )
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())
+
+
+async def test_a_fault_of_ours_is_none_of_redis() -> None:
+    async def wrong() -> None:
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        await Calls(servers=Servers(find=nobody, client=lambda _: None), patience=0.2).ask(wrong)
