@@ -231,11 +231,7 @@ class Service(service_grpc.UploadServiceServicer):
             if request.state in (pb.UPLOAD_STATE_UNSPECIFIED, upload.state)
             and request.fingerprint in ("", upload.fingerprint)
             and request.policy in ("", upload.policy)
-            and (not request.HasField("created_from") or upload.create_time >= request.created_from)
-            and (
-                not request.HasField("created_before")
-                or upload.create_time < request.created_before
-            )
+            and _begun_between(request, upload)
         ]
         start = int(request.page_token or 0)
         more = len(chosen) > start + 2
@@ -370,3 +366,11 @@ class Service(service_grpc.UploadServiceServicer):
 
     async def _refuse(self, context: Any, failure: Failure) -> None:
         await context.abort_with_status(failure.status())
+
+
+def _begun_between(request: Any, upload: pb.Upload) -> bool:
+    begun = upload.create_time.ToNanoseconds()
+    if request.HasField("created_from") and begun < request.created_from.ToNanoseconds():
+        return False
+    until = request.created_before.ToNanoseconds()
+    return not request.HasField("created_before") or begun < until
