@@ -174,6 +174,11 @@ class Service(service_grpc.UploadServiceServicer):
                 await self._refuse(context, Failure("FAILED_PRECONDITION", "PARTS_MISSING"))
             if any(size != self._size(upload, n) for n, size in held.items()):
                 await self._refuse(context, Failure("FAILED_PRECONDITION", "PARTS_MISMATCH"))
+            if others := self._others(upload, request.parts):
+                runs = tuple((n, n) for n in others)
+                await self._refuse(
+                    context, Failure("FAILED_PRECONDITION", "PARTS_MISMATCH", parts=runs)
+                )
             upload.state = pb.UPLOAD_STATE_COMPLETING
             self.completions[upload.id] = {p.part_number: p.checksum for p in request.parts}
         elif upload.state == pb.UPLOAD_STATE_COMPLETED and request.parts:
@@ -263,6 +268,13 @@ class Service(service_grpc.UploadServiceServicer):
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "the service is stopping")
             # Tests change the Upload directly, and nobody is told.
             await asyncio.sleep(0.002)
+
+    def _others(self, upload: pb.Upload, named: Any) -> list[int]:
+        """The parts that have another entity tag than is named. Storage answers MD5s."""
+        if self.etags != "md5":
+            return []
+        tags = {p.part_number: p.etag for p in named if p.etag}
+        return [n for n, etag in tags.items() if etag != self._part(upload, n).etag]
 
     def _told(self, upload: pb.Upload) -> pb.Progress:
         numbers = self.reported[upload.id]

@@ -256,6 +256,32 @@ async def test_who_loses_to_another_file_in_the_middle_is_told(
         await ours
 
 
+@large
+async def test_a_part_that_another_sent_after_us_is_sent_again(
+    client: UploadClient,
+    other: UploadClient,
+    service: Service,
+    storage: Storage,
+    film: Path,
+    copy: Path,
+) -> None:
+    """Or the object would be a mixture, where storage tells no checksums."""
+    service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
+    gate = asyncio.Event()
+    storage.fail(20, waiting(gate), FATAL)
+    ours = asyncio.create_task(client.upload_file(film, concurrency=1))
+    await until(lambda: 20 in storage.numbers_put())
+    change(copy, 5)
+    with pytest.raises(TransferFailed):
+        await other.upload_file(copy, concurrency=1)
+    gate.set()
+
+    uploaded = await ours
+
+    assert storage.bytes_of(uploaded.upload_id) == content(film)
+    assert storage.numbers_put() == [*range(1, 21), 5, 20, 5]
+
+
 async def test_two_machines_at_once_both_end_well(
     client: UploadClient,
     other: UploadClient,

@@ -129,26 +129,3 @@ async def test_two_machines_at_once_make_one_object(rig: Rig, film: File, copy: 
     assert one.only["etag"] == other.only["etag"]
     assert rig.bucket.sha256(one.only["key"]) == film.sha256
     assert rig.bucket.unfinished() == 0
-
-
-async def test_two_files_of_one_fingerprint_at_once_make_no_mixture(
-    rig: Rig, film: File, copy: Path
-) -> None:
-    change_first_part(copy)
-    await rig.valve.allow(3.5 * PART)
-    first = await rig.upload(rig.one, film.path)
-    await until(lambda: rig.valve.blocked == 2)
-    second = await rig.upload(rig.other, copy)
-    # It sends its own first part over that of the other, who does not hear of it until Complete.
-    await until(lambda: rig.valve.blocked == 4)
-    await rig.valve.open()
-
-    ran = await asyncio.gather(ended(first), ended(second))
-
-    told = [(one.printed[0], file) for one, file in zip(ran, (film, File.of(copy)), strict=True)]
-    made = [(one["key"], file.sha256) for one, file in told if "key" in one]
-    assert len(made) <= 1
-    for key, sha256 in made:
-        assert rig.bucket.sha256(key) == sha256
-    for one, _ in told:
-        assert one.get("reason", "") in ("", "COMPLETED_OTHERWISE", "PARTS_MISMATCH")

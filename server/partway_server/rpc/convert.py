@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import quote
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -100,7 +100,9 @@ def state_filter(state: "upload_pb2.UploadState.ValueType") -> State | None:
     return next((s for s, value in _STATES.items() if value == state), None)
 
 
-def bound(request: pb.ListUploadsRequest, field: str) -> datetime | None:
+def bound(
+    request: pb.ListUploadsRequest, field: Literal["created_from", "created_before"]
+) -> datetime | None:
     """A bound of creation times, or None: the first whole second that is not before it.
 
     Uploads are made at whole seconds, so that the same are on either side of it.
