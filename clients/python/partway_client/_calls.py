@@ -223,12 +223,14 @@ class Calls:
             async for upload in uploads:
                 yield upload_from_proto(upload)
 
-    async def open_uploads(self, fingerprint: str) -> AsyncGenerator[UploadInfo, None]:
+    async def open_uploads(
+        self, fingerprint: str, most_pages: int
+    ) -> AsyncGenerator[UploadInfo, None]:
         """The ACTIVE Uploads with this fingerprint whose checksums we can make, newest first."""
         request = service_pb.ListUploadsRequest(
             state=pb.UPLOAD_STATE_ACTIVE, fingerprint=fingerprint
         )
-        async with contextlib.aclosing(self._listed(request)) as uploads:
+        async with contextlib.aclosing(self._listed(request, most_pages)) as uploads:
             async for upload in uploads:
                 try:
                     known = upload_from_proto(upload)
@@ -238,10 +240,11 @@ class Calls:
                 yield known
 
     async def _listed(
-        self, request: service_pb.ListUploadsRequest
+        self, request: service_pb.ListUploadsRequest, most_pages: int | None = None
     ) -> AsyncGenerator[pb.Upload, None]:
-        stub = self._connection.stub
-        while True:
+        stub, pages = self._connection.stub, 0
+        while pages != most_pages:
+            pages += 1
             page = await self._ask(stub.ListUploads, request)
             for upload in page.uploads:
                 yield upload

@@ -9,6 +9,10 @@ from partway_client.uploads import UploadInfo
 WORTH_BYTES = 5 * 1024 * 1024
 """Up to here a file is one part on most storage: there is nothing that need not be sent again."""
 
+_MOST_PAGES = 2
+"""Some ten thousand of the caller's newest Uploads: to look through more costs more than it saves,
+and every upload of a new file looks in vain."""
+
 _LEFT = timedelta(minutes=15)
 """What ends sooner is left alone."""
 
@@ -20,7 +24,7 @@ async def find_open(
 
     That it has the fingerprint proves nothing of what was sent to it.
     """
-    async with contextlib.aclosing(calls.open_uploads(fingerprint)) as uploads:
+    async with contextlib.aclosing(calls.open_uploads(fingerprint, _MOST_PAGES)) as uploads:
         async for upload in uploads:
             fits = upload.size_bytes == size_bytes and not upload.source_count
             if fits and upload.expire_time - now > _LEFT:
