@@ -14,7 +14,7 @@ waits for such work and runs out of time answers COMPLETING, and the work goes o
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from partway_server import errors
@@ -251,6 +251,9 @@ class Coordinator:
         *,
         state: State | None,
         fingerprint: str,
+        policy: str,
+        created_from: datetime | None,
+        created_before: datetime | None,
         before: Cursor | None,
         limit: int,
     ) -> tuple[Sequence[Upload], Cursor | None]:
@@ -260,7 +263,14 @@ class Coordinator:
         and they have none yet, or never had.
         """
         page, following = await self._sessions.list_uploads(
-            caller, state=state, fingerprint=fingerprint, before=before, limit=limit
+            caller,
+            state=state,
+            fingerprint=fingerprint,
+            policy=policy,
+            created_from=created_from,
+            created_before=created_before,
+            before=before,
+            limit=limit,
         )
         return [u for u in page if u.grant.opened], following
 

@@ -129,10 +129,16 @@ def contradicted(stored: StoredPart, expected: Iterable[ExpectedPart]) -> bool:
 
 
 def manifest_of(expected: Sequence[ExpectedPart], checksum: bytes = b"") -> Manifest:
-    """Tells what one Complete names from what another does."""
+    """Tells what one Complete names from what another does.
+
+    A checksum says more of the bytes than an entity tag, which another sending may change; and a
+    caller that comes after the end no longer learns the tags.
+    """
     if not expected:
         return Manifest(checksum=checksum)
-    named = sorted((p.number, p.size_bytes, p.etag, p.checksum) for p in expected)
+    named = sorted(
+        (p.number, p.size_bytes, "" if p.checksum else p.etag, p.checksum) for p in expected
+    )
     return Manifest(hashlib.sha256(msgpack.packb(named)).digest(), checksum)
 
 

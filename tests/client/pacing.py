@@ -19,8 +19,8 @@ class Slept:
 
 
 def pace(slept: Slept, **others: Any) -> Pace:
-    """The longest waits that chance allows, written down in `slept`."""
-    return Pace(**{"sleep": slept, "random": lambda: 1.0, **others})
+    """The longest waits that chance allows, written down in `slept`. Nothing is reported."""
+    return Pace(**{"sleep": slept, "random": lambda: 1.0, "report_seconds": 1e9, **others})
 
 
 async def until(condition: Callable[[], object]) -> None:

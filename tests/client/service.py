@@ -1,6 +1,7 @@
 """The upload service, faked over a dict, behind a real gRPC server."""
 
 import asyncio
+import hashlib
 import time
 import uuid
 from collections import defaultdict, deque
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+import anycrc
 import grpc
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -61,6 +63,7 @@ class Failure:
         return rpc_status.to_status(status)
 
 
+OVER = (pb.UPLOAD_STATE_COMPLETED, pb.UPLOAD_STATE_ABORTED)
 NOT_FOUND = Failure("NOT_FOUND", "UPLOAD_NOT_FOUND", message="there is no such upload")
 
 
@@ -75,7 +78,11 @@ class Service(service_grpc.UploadServiceServicer):
     """Uploads by id. `failures` are used up, one for each call of the RPC.
 
     `polls` is how many answers say COMPLETING before one says COMPLETED. `checksum_algorithm` is
-    that of new Uploads, whatever was asked for.
+    that of new Uploads, whatever was asked for. `etags` are those that it lists: "plain", "md5", or
+    "hex", which look like MD5s and are none. Where it is `telling`, it lists checksums, too.
+
+    `reported` are the numbers by Upload. A stream of Watch is cut after its first message as often
+    as `cut_watches` says.
     """
 
     def __init__(self, storage: Storage, part_size: int = 64 * KIB) -> None:
@@ -89,6 +96,11 @@ class Service(service_grpc.UploadServiceServicer):
         self.failures: dict[str, deque[Failure]] = defaultdict(deque)
         self.polls = 0
         self.checksum_algorithm = pb.CHECKSUM_ALGORITHM_UNSPECIFIED
+        self.etags = "plain"
+        self.telling = False
+        self.completions: dict[str, dict[int, bytes]] = {}
+        self.reported: dict[str, set[int]] = defaultdict(set)
+        self.cut_watches = 0
         self.url_seconds = 900.0
         self.lose_initialize = False
         self.cut_streams = 0
@@ -162,7 +174,17 @@ class Service(service_grpc.UploadServiceServicer):
                 await self._refuse(context, Failure("FAILED_PRECONDITION", "PARTS_MISSING"))
             if any(size != self._size(upload, n) for n, size in held.items()):
                 await self._refuse(context, Failure("FAILED_PRECONDITION", "PARTS_MISMATCH"))
+            if others := self._others(upload, request.parts):
+                runs = tuple((n, n) for n in others)
+                await self._refuse(
+                    context, Failure("FAILED_PRECONDITION", "PARTS_MISMATCH", parts=runs)
+                )
             upload.state = pb.UPLOAD_STATE_COMPLETING
+            self.completions[upload.id] = {p.part_number: p.checksum for p in request.parts}
+        elif upload.state == pb.UPLOAD_STATE_COMPLETED and request.parts:
+            named = {p.part_number: p.checksum for p in request.parts}
+            if self.completions.get(upload.id, named) != named:
+                await self._refuse(context, Failure("FAILED_PRECONDITION", "COMPLETED_OTHERWISE"))
         elif upload.state == pb.UPLOAD_STATE_ABORTED:
             await self._refuse(context, not_active(upload.state))
         self._step(upload)
@@ -184,9 +206,7 @@ class Service(service_grpc.UploadServiceServicer):
         numbers = [n for n in sorted(self.held(upload)) if n > after]
         page = numbers[:4]
         return service_pb.ListPartsResponse(
-            parts=[
-                pb.Part(part_number=n, size_bytes=self.held(upload)[n], etag=f"e{n}") for n in page
-            ],
+            parts=[self._part(upload, n) for n in page],
             next_page_token=str(page[-1]) if len(numbers) > len(page) else "",
         )
 
@@ -215,11 +235,68 @@ class Service(service_grpc.UploadServiceServicer):
             for upload in reversed(self.uploads.values())
             if request.state in (pb.UPLOAD_STATE_UNSPECIFIED, upload.state)
             and request.fingerprint in ("", upload.fingerprint)
+            and request.policy in ("", upload.policy)
+            and _begun_between(request, upload)
         ]
         start = int(request.page_token or 0)
         more = len(chosen) > start + 2
         return service_pb.ListUploadsResponse(
             uploads=chosen[start : start + 2], next_page_token=str(start + 2) if more else ""
+        )
+
+    async def ReportParts(self, request: Any, context: Any) -> Any:
+        await self._met("ReportParts", request, context)
+        upload = await self._active(request, context)
+        self.reported[upload.id].update(part.part_number for part in request.parts)
+        return service_pb.ReportPartsResponse(reported=self._told(upload))
+
+    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        await self._met("Watch", request, context)
+        upload = await self._find(request, context)
+        shown = None
+        while True:
+            message = service_pb.WatchResponse(upload=upload)
+            if upload.state not in OVER:
+                message.reported.CopyFrom(self._told(upload))
+            if message != shown:
+                shown = message
+                yield message
+                if upload.state in OVER:
+                    return
+                if self.cut_watches:
+                    self.cut_watches -= 1
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "the service is stopping")
+            # Tests change the Upload directly, and nobody is told.
+            await asyncio.sleep(0.002)
+
+    def _others(self, upload: pb.Upload, named: Any) -> list[int]:
+        """The parts that have another entity tag than is named. Storage answers MD5s."""
+        if self.etags != "md5":
+            return []
+        tags = {p.part_number: p.etag for p in named if p.etag}
+        return [n for n, etag in tags.items() if etag != self._part(upload, n).etag]
+
+    def _told(self, upload: pb.Upload) -> pb.Progress:
+        numbers = self.reported[upload.id]
+        return pb.Progress(
+            parts_stored=len(numbers),
+            bytes_stored=sum(self._size(upload, n) for n in numbers),
+            missing=[
+                pb.PartRange(first=n, last=n)
+                for n in range(1, upload.part_count + 1)
+                if n not in numbers
+            ],
+        )
+
+    def _part(self, upload: pb.Upload, number: int) -> pb.Part:
+        body = self.storage.content.get((upload.id, number), b"")
+        digest = hashlib.md5(body).hexdigest()
+        crc = anycrc.Model("CRC64-NVME").calc(body).to_bytes(8, "big")
+        return pb.Part(
+            part_number=number,
+            size_bytes=self.held(upload)[number],
+            etag={"plain": f"e{number}", "md5": digest, "hex": digest[::-1]}[self.etags],
+            checksum=crc if self.telling else b"",
         )
 
     def _new(self, request: Any) -> pb.Upload:
@@ -301,3 +378,11 @@ class Service(service_grpc.UploadServiceServicer):
 
     async def _refuse(self, context: Any, failure: Failure) -> None:
         await context.abort_with_status(failure.status())
+
+
+def _begun_between(request: Any, upload: pb.Upload) -> bool:
+    begun = upload.create_time.ToNanoseconds()
+    if request.HasField("created_from") and begun < request.created_from.ToNanoseconds():
+        return False
+    until = request.created_before.ToNanoseconds()
+    return not request.HasField("created_before") or begun < until

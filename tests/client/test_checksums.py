@@ -170,7 +170,7 @@ async def test_the_next_parts_are_read_and_asked_for_while_others_are_sent(
     ("part_size", "parts"), [(0, 8), (PART, 8), (16 << 20, 8), (32 << 20, 4), (5 << 30, 1)]
 )
 def test_no_more_is_read_ahead_than_stays_in_memory(part_size: int, parts: int) -> None:
-    wish = Wish("", "", {}, 0, 8, 1 << 31, "", Checksum.BEST)
+    wish = Wish("", "", {}, 0, 8, 1 << 31, "", Checksum.BEST, resume=True)
     assert wish.batch(part_size) == parts
 
 

@@ -287,7 +287,7 @@ async def test_all_of_them_speak_json(
     assert json.loads(aborted.stdout)["abort_reason"] == "requested"
 
 
-@pytest.mark.parametrize("command", ["", "upload", "status", "parts", "abort", "list"])
+@pytest.mark.parametrize("command", ["", "upload", "status", "parts", "abort", "list", "watch"])
 def test_every_command_has_help(command: str) -> None:
     done = CliRunner().invoke(main, [*command.split(), "--help"])
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
@@ -45,12 +45,22 @@ async def all_pages(
     state: State | None = None,
     fingerprint: str = "",
     before: Cursor | None = None,
+    policy: str = "",
+    created_from: datetime | None = None,
+    created_before: datetime | None = None,
 ) -> list[Upload]:
     """Everything that paging to the end shows; it must end."""
     shown: list[Upload] = []
     for _ in range(1000):
         page, before = await sessions.list_uploads(
-            caller, state=state, fingerprint=fingerprint, before=before, limit=limit
+            caller,
+            state=state,
+            fingerprint=fingerprint,
+            before=before,
+            limit=limit,
+            policy=policy,
+            created_from=created_from,
+            created_before=created_before,
         )
         assert len(page) <= limit
         shown += page
@@ -564,6 +574,43 @@ class TestListUploads:
         await sessions.insert(an_upload(State.ABORTED, name="fingerprint"), LATER)
         shown = await all_pages(sessions, 3, state=State.ABORTED, fingerprint="film")
         assert shown == [wanted]
+
+    async def test_selects_by_the_state_that_callers_are_told(self, sessions: Sessions) -> None:
+        """An abort that was answered and is repeated is ABORTED to callers."""
+        await sessions.insert(an_upload(State.ABORTED, name="buried"), LATER)
+        buried, _ = await sessions.claim(sid_of("buried"), State.ABORTING, LEASE)
+        assert buried is not None
+        reason = AbortReason.REQUESTED
+        told = an_upload(State.ABORTING, name="told", abort_reason=reason)
+        asked = an_upload(State.ABORTING, name="asked")
+        await sessions.insert(told, LATER)
+        await sessions.insert(asked, LATER)
+        assert await all_pages(sessions, 3, state=State.ABORTED) == [told]
+        assert await all_pages(sessions, 3, state=State.ABORTING) == newest_first([asked, buried])
+
+    async def test_selects_by_policy(self, sessions: Sessions) -> None:
+        uploads = await self.fill(sessions, 30)
+        other = an_upload(name="other")
+        other = replace(other, grant=replace(other.grant, policy="films"))
+        await sessions.insert(other, LATER)
+        assert await all_pages(sessions, 3, policy="films") == [other]
+        assert await all_pages(sessions, 7, policy="videos") == uploads
+        assert await all_pages(sessions, 3, policy="video") == []
+
+    @pytest.mark.parametrize("limit", [1, 7, 100])
+    async def test_selects_by_the_time_of_creation(self, sessions: Sessions, limit: int) -> None:
+        uploads = await self.fill(sessions, 60)
+        at = [START + timedelta(seconds=n) for n in range(7)]
+        select = partial(all_pages, sessions, limit)
+        assert await select(created_from=at[4]) == uploads[:20]
+        assert await select(created_before=at[2]) == uploads[40:]
+        assert await select(created_from=at[2], created_before=at[3]) == uploads[30:40]
+        assert await select(created_from=at[3], created_before=at[3]) == []
+        assert await select(created_from=at[0], created_before=at[6]) == uploads
+        at_cursor = Cursor(uploads[33].grant.create_time, uploads[33].sid)
+        within = await select(created_from=at[2], created_before=at[3], before=at_cursor)
+        assert within == uploads[34:40]
+        assert await select(created_before=at[1], before=at_cursor) == uploads[50:]
 
     async def test_finds_the_one_among_very_many(self, sessions: Sessions) -> None:
         # All in one second, and with sids that end alike.

@@ -18,7 +18,7 @@ from partway_server.plan import MIB, Plan
 from partway_server.sessions.redis import RedisSessions
 from partway_server.sessions.redis_rows import own_key, row_key
 from partway_server.sessions.redis_servers import SLOTS, Servers, Span, connect
-from partway_server.uploads import AbortReason, State, StoredObject
+from partway_server.uploads import AbortReason, State, StoredObject, Upload
 from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection
 
@@ -144,6 +144,41 @@ class TestKeys:
         page = await sessions.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=10)
         assert page == ([], None)
         assert await redis.keys("partway:{*}:own:*") == []
+
+    async def test_nothing_is_left_of_many_uploads_that_ended_and_were_forgotten(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        """What bounds a caller's list: remove.lua takes the position with the row; list_own.lua
+        takes those whose row ended by its time to live; and the list itself ends with the last
+        row that it was made for (the next test)."""
+        for n in range(300):
+            row, _ = await sessions.insert(an_upload(name=n), LATER)
+            if n % 3:
+                claimed, _ = await sessions.claim(row.sid, State.ABORTING, LEASE)
+                assert claimed is not None
+                await sessions.finish(claimed.aborted(AbortReason.EXPIRED), LATER)
+                assert await sessions.remove(row.sid, claimed.epoch)
+            else:
+                await redis.delete(row_key(row.sid))
+        lists = await redis.keys("partway:{*}:own:*")
+        assert sum([await redis.zcard(key) for key in lists]) == 100
+        await sessions.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=10)
+        assert await redis.keys("partway:{*}:own:*") == []
+
+    async def test_a_row_of_an_older_version_has_its_policy_in_its_grant_alone(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        await sessions.insert(an_upload(), LATER)
+        await redis.hdel(row_key(an_upload().sid), "policy")
+
+        async def listed(policy: str) -> list[Upload]:
+            page, _ = await sessions.list_uploads(
+                ALICE, state=None, fingerprint="", before=None, limit=10, policy=policy
+            )
+            return list(page)
+
+        assert await listed("videos") == [an_upload()]
+        assert await listed("films") == []
 
     async def test_rows_outlive_their_due_time_and_the_list_outlives_the_rows(
         self, sessions: RedisSessions, redis: Redis

@@ -39,8 +39,9 @@ async def test_a_file_arrives_as_it_is(
     assert (told["size_bytes"], told["bytes_sent"]) == (size, size)
     assert (told["parts"], told["parts_sent"]) == (parts, parts)
     assert (told["parts_resumed"], told["parts_retried"]) == (0, 0)
-    # Initialize signs the only part with the checksum of the file; otherwise one call signs all.
-    assert told["rpcs"] == (2 if parts == 1 else 3)
+    # Initialize signs the only part with the checksum of the file; otherwise one call looks for an
+    # Upload of the same file, one signs all, and others may report what was sent.
+    assert told["rpcs"] == 2 if parts == 1 else 4 <= told["rpcs"] <= 4 + parts
     assert told["checksum_algorithm"] == "crc64nvme"
     whole = anycrc.Model("CRC64-NVME").calc(file.path.read_bytes())
     assert base64.b64decode(told["checksum"]) == whole.to_bytes(8)

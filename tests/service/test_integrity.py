@@ -227,6 +227,25 @@ async def test_storage_verifies_the_whole_when_it_joins_the_parts(world: World) 
     assert (await world.complete(upload)).object == done.object
 
 
+async def test_a_repeat_that_no_longer_knows_the_entity_tags_is_of_the_same_parts(
+    world: World,
+) -> None:
+    """Where a checksum is named, it says which bytes are meant, and the tag says no more."""
+    upload = await world.initialize(PART + 7, checksum_algorithm=CRC64NVME)
+    await send(world, upload)
+    request = pb.ListPartsRequest(upload_id=upload.id)
+    listed = await world.stub.ListParts(request, metadata=ALICE)
+    tags = {part.part_number: part.etag for part in listed.parts}
+    parts = named(upload)
+    for part in parts:
+        part.etag = tags[part.part_number]
+    done = await world.complete(upload, parts=parts)
+    assert (await world.complete(upload, parts=named(upload))).object == done.object
+    parts[0].checksum = WRONG
+    failed = await failure(world.complete(upload, parts=parts))
+    assert failed.reason == "COMPLETED_OTHERWISE"
+
+
 async def test_a_repeat_with_another_checksum_is_refused(world: World) -> None:
     upload = await world.initialize(3000, checksum_algorithm=CRC64NVME)
     await send(world, upload)

@@ -1,16 +1,22 @@
 """ListUploads: the caller's own, newest first."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.errors import StorageUnavailable
+from partway_server.policy import Policy
+from partway_server.uploads import State
 
 from tests.support.calls import call
+from tests.support.clock import FakeClock
 from tests.support.situations import Situation, bring_to
 from tests.support.storage import failing
+from tests.support.twins import a_memory_world
 from tests.support.world import ALICE, BOB, EVE, PART, World, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
@@ -87,6 +93,45 @@ async def test_the_fingerprint_selects(world: World) -> None:
     assert await every(world, fingerprint="b", state=upload_pb2.UPLOAD_STATE_ABORTED) == []
 
 
+async def test_an_abort_that_is_repeated_is_listed_as_it_was_answered(world: World) -> None:
+    upload = await bring_to(world, Situation.ABORTED, PART + 7)
+    sid = world.grant(upload).sid
+    row, claimed = await world.sessions.claim(sid, State.ABORTING, timedelta(seconds=30))
+    assert claimed and row is not None
+    (found,) = await every(world, state=upload_pb2.UPLOAD_STATE_ABORTED)
+    assert (found.id, found.state) == (upload.id, upload_pb2.UPLOAD_STATE_ABORTED)
+    assert await every(world, state=upload_pb2.UPLOAD_STATE_ABORTING) == []
+
+
+async def test_the_time_of_creation_selects(world: World) -> None:
+    opened = []
+    for _ in range(5):
+        opened.append(await world.initialize(1000))
+        world.clock.advance(10)
+    at = [upload.create_time for upload in opened]
+    newest = opened[::-1]
+    assert await every(world, page_size=2, created_from=at[1]) == newest[:4]
+    assert await every(world, page_size=2, created_before=at[1]) == newest[4:]
+    assert await every(world, created_from=at[1], created_before=at[3]) == newest[2:4]
+    assert await every(world, created_from=at[3], created_before=at[1]) == []
+    # Uploads are made at whole seconds; a bound may lie between two.
+    after = Timestamp(seconds=at[1].seconds, nanos=1)
+    assert await every(world, created_from=after) == newest[:3]
+    assert await every(world, created_before=after) == newest[3:]
+    first, last = Timestamp(seconds=-62135596800), Timestamp(seconds=253402300799, nanos=1)
+    assert await every(world, created_from=first, created_before=last) == newest
+    assert await every(world, created_before=first) == []
+
+
+async def test_the_policy_selects(clock: FakeClock) -> None:
+    async with a_memory_world(clock, policies=[Policy("films", "uploads")]) as world:
+        await world.initialize(1000)
+        wanted = await world.initialize(1000, policy="films")
+        assert await every(world, policy="films") == [wanted]
+        assert await every(world, policy="none") == []
+        assert len(await every(world)) == 2
+
+
 async def test_an_upload_that_was_never_opened_is_not_told(world: World) -> None:
     """Its id would say nothing of the multipart upload, and so differ from the one to come."""
     world.objects.after("create", failing(StorageUnavailable()))
@@ -141,6 +186,23 @@ async def test_a_token_of_long_ago_or_of_the_future_is_no_error(world: World) ->
         ("fingerprint", {"fingerprint": "~" * 128}, {"fingerprint": "~" * 129}),
         ("fingerprint", {"fingerprint": " "}, {"fingerprint": "\n"}),
         ("fingerprint", {"fingerprint": ""}, {"fingerprint": "é"}),
+        ("policy", {"policy": "a" * 64}, {"policy": "a" * 65}),
+        ("policy", {"policy": ""}, {"policy": "A"}),
+        (
+            "created_from",
+            {"created_from": Timestamp(seconds=-62135596800)},
+            {"created_from": Timestamp(seconds=-62135596801)},
+        ),
+        (
+            "created_before",
+            {"created_before": Timestamp(seconds=253402300799, nanos=999_999_999)},
+            {"created_before": Timestamp(seconds=253402300800)},
+        ),
+        (
+            "created_before",
+            {"created_before": Timestamp(nanos=999_999_999)},
+            {"created_before": Timestamp(nanos=1_000_000_000)},
+        ),
         ("page_size", {"page_size": 0}, {"page_size": -1}),
         ("page_size", {"page_size": 200}, {"page_size": 201}),
         ("page_token", {"page_token": "1-" + "0" * 32}, {"page_token": "1-" + "0" * 31}),

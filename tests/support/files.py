@@ -19,3 +19,8 @@ class File:
         data = os.urandom(size_bytes)
         path.write_bytes(data)
         return cls(path, hashlib.sha256(data).hexdigest())
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The file that is there."""
+        return cls(path, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -4,9 +4,11 @@ This is the one place that repeats calls; gRPC's own retries are off. All RPCs a
 so a call whose answer was lost is repeated like one that was refused.
 """
 
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import grpc
@@ -14,10 +16,15 @@ from partway.v1 import upload_pb2 as pb
 from partway.v1 import upload_service_pb2 as service_pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 
-from partway_client._convert import part_from_proto, state_to_proto, upload_from_proto
+from partway_client._convert import (
+    part_from_proto,
+    state_to_proto,
+    time_to_proto,
+    upload_from_proto,
+)
 from partway_client._pace import Pace
 from partway_client._statuses import error_of
-from partway_client.errors import PartwayError, ServiceError, ServiceUnreachable
+from partway_client.errors import CallFailed, PartwayError, ServiceError, ServiceUnreachable
 from partway_client.uploads import PartInfo, State, UploadInfo
 
 logger = logging.getLogger(__name__)
@@ -30,6 +37,10 @@ Metadata = Sequence[tuple[str, str]]
 CALL_SECONDS = 30.0
 COMPLETE_SECONDS = 60.0
 """Longer than storage mostly takes to join the parts, so that COMPLETING is the exception."""
+
+REPORT_SECONDS = 10.0
+_MOST_UPLOADS = 200
+_OVER = (State.COMPLETED, State.ABORTED)
 
 
 class StreamCut(Exception):
@@ -85,16 +96,22 @@ class Calls:
         return await self._repeat(lambda: self._read_stream(request))
 
     async def complete(
-        self, upload_id: str, checksums: Mapping[int, bytes], whole: bytes
+        self,
+        upload_id: str,
+        checksums: Mapping[int, bytes],
+        whole: bytes,
+        etags: Mapping[int, str] | None = None,
     ) -> UploadInfo:
         """The Upload: COMPLETED, or COMPLETING if storage is still at it.
 
-        Only with these checksums of parts, by number, and of the whole file, if there are any.
+        Only with these checksums of parts, by number, and of the whole file, if there are any; and
+        with the entity tags of those parts, as far as they are known.
         """
+        known = etags or {}
         request = service_pb.CompleteRequest(
             upload_id=upload_id,
             parts=[
-                pb.Part(part_number=number, checksum=checksum)
+                pb.Part(part_number=number, checksum=checksum, etag=known.get(number, ""))
                 for number, checksum in checksums.items()
             ],
             checksum=whole,
@@ -113,8 +130,64 @@ class Calls:
         view = service_pb.STATUS_VIEW_PROGRESS if progress else service_pb.STATUS_VIEW_UNSPECIFIED
         request = service_pb.StatusRequest(upload_id=upload_id, view=view)
         answer = await self._ask(self._connection.stub.Status, request)
-        told = progress and answer.HasField("progress")
-        return upload_from_proto(answer.upload, answer.progress if told else None)
+        return upload_from_proto(
+            answer.upload,
+            answer.progress if progress and answer.HasField("progress") else None,
+            answer.reported if answer.HasField("reported") else None,
+        )
+
+    async def watch(self, upload_id: str) -> AsyncGenerator[UploadInfo, None]:
+        """The Upload at once and after each change, to its end, however often the stream is cut.
+
+        Nothing is missed by asking again: each message is the whole truth of its moment.
+        """
+        request = service_pb.WatchRequest(upload_id=upload_id)
+        tries = 0
+        while True:
+            tries += 1
+            self.rpcs += 1
+            # No deadline: an upload may take days. A connection that dies is noticed by gRPC.
+            call = self._connection.stub.Watch(request, metadata=self._connection.metadata)
+            try:
+                async for message in call:
+                    tries = 1
+                    self._connection.reached = True
+                    reported = message.reported if message.HasField("reported") else None
+                    upload = upload_from_proto(message.upload, reported=reported)
+                    yield upload
+                    if upload.state in _OVER:
+                        return
+                error, retried = _cut(self._connection.server), True
+            except grpc.aio.AioRpcError as failure:
+                error, retried = error_of(failure, self._connection.server)
+            finally:
+                call.cancel()
+            await self._wait_or_raise(error, tries, retried=retried)
+
+    async def report(self, upload_id: str, sizes: Mapping[int, int]) -> bool:
+        """Whether the service took it that parts with these sizes, by number, were sent.
+
+        One try. Raises PartwayError if another one would do no better.
+        """
+        request = service_pb.ReportPartsRequest(
+            upload_id=upload_id,
+            parts=[pb.Part(part_number=n, size_bytes=size) for n, size in sizes.items()],
+        )
+        self.rpcs += 1
+        call = self._connection.stub.ReportParts(
+            request, timeout=REPORT_SECONDS, metadata=self._connection.metadata
+        )
+        try:
+            await call
+        except grpc.aio.AioRpcError as failure:
+            error, retried = error_of(failure, self._connection.server)
+            if not retried:
+                raise error from None
+            logger.debug("parts could not be reported (%s)", type(error).__name__)
+            return False
+        finally:
+            call.cancel()
+        return True
 
     async def list_parts(self, upload_id: str) -> list[PartInfo]:
         """All parts that storage holds, by number."""
@@ -129,22 +202,55 @@ class Calls:
                 return found
 
     async def list_uploads(
-        self, state: State | None, fingerprint: str
+        self,
+        *,
+        state: State | None = None,
+        fingerprint: str = "",
+        policy: str = "",
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
     ) -> AsyncGenerator[UploadInfo, None]:
         """The caller's Uploads, newest first, a page at a time."""
-        token, stub = "", self._connection.stub
-        while True:
-            request = service_pb.ListUploadsRequest(
-                state=pb.UPLOAD_STATE_UNSPECIFIED if state is None else state_to_proto(state),
-                fingerprint=fingerprint,
-                page_token=token,
-            )
+        request = service_pb.ListUploadsRequest(
+            state=pb.UPLOAD_STATE_UNSPECIFIED if state is None else state_to_proto(state),
+            fingerprint=fingerprint,
+            policy=policy,
+            created_from=time_to_proto(created_from),
+            created_before=time_to_proto(created_before),
+            page_size=_MOST_UPLOADS,
+        )
+        async with contextlib.aclosing(self._listed(request)) as uploads:
+            async for upload in uploads:
+                yield upload_from_proto(upload)
+
+    async def open_uploads(
+        self, fingerprint: str, most_pages: int
+    ) -> AsyncGenerator[UploadInfo, None]:
+        """The ACTIVE Uploads with this fingerprint whose checksums we can make, newest first."""
+        request = service_pb.ListUploadsRequest(
+            state=pb.UPLOAD_STATE_ACTIVE, fingerprint=fingerprint
+        )
+        async with contextlib.aclosing(self._listed(request, most_pages)) as uploads:
+            async for upload in uploads:
+                try:
+                    known = upload_from_proto(upload)
+                except CallFailed as error:
+                    logger.debug("an upload is left to newer clients: %s", error)
+                    continue
+                yield known
+
+    async def _listed(
+        self, request: service_pb.ListUploadsRequest, most_pages: int | None = None
+    ) -> AsyncGenerator[pb.Upload, None]:
+        stub, pages = self._connection.stub, 0
+        while pages != most_pages:
+            pages += 1
             page = await self._ask(stub.ListUploads, request)
             for upload in page.uploads:
-                yield upload_from_proto(upload)
-            token = page.next_page_token
-            if not token:
+                yield upload
+            if not page.next_page_token:
                 return
+            request.page_token = page.next_page_token
 
     async def _ask(
         self,
@@ -194,12 +300,15 @@ class Calls:
             else:
                 self._connection.reached = True
                 return answer
-            self._connection.reached |= isinstance(error, ServiceError)
-            if not retried or tries >= self._most_tries():
-                raise error
-            asked = error.retry_seconds if isinstance(error, ServiceError) else None
-            logger.debug("a call failed (%s), try %d", type(error).__name__, tries)
-            await self._pace.back_off(tries, base=0.25, cap=15.0, at_least=min(asked or 0.0, 60.0))
+            await self._wait_or_raise(error, tries, retried=retried)
+
+    async def _wait_or_raise(self, error: PartwayError, tries: int, *, retried: bool) -> None:
+        self._connection.reached |= isinstance(error, ServiceError)
+        if not retried or tries >= self._most_tries():
+            raise error
+        asked = error.retry_seconds if isinstance(error, ServiceError) else None
+        logger.debug("a call failed (%s), try %d", type(error).__name__, tries)
+        await self._pace.back_off(tries, base=0.25, cap=15.0, at_least=min(asked or 0.0, 60.0))
 
     def _most_tries(self) -> int:
         # Who mistypes an address should not wait as long as who lost the network half way.

@@ -46,7 +46,14 @@ def _digest(name: str) -> Compute:
     return compute
 
 
+def _nothing(pieces: Iterable[bytes]) -> bytes:
+    for _ in pieces:
+        pass
+    return b""
+
+
 COMPUTE: Mapping[Checksum, Compute] = {
+    Checksum.NONE: _nothing,
     Checksum.CRC64NVME: _crc(_CRC64NVME, 8),
     Checksum.CRC32C: _crc(anycrc.Model("CRC32C"), 4),
     Checksum.SHA256: _digest("sha256"),
@@ -93,6 +100,19 @@ class Sums:
         self._found.update(zip(new, await self._compute(new), strict=True))
         return {n: self._found[n] for n in wanted}
 
+    async def with_md5(self, number: int) -> tuple[bytes, str]:
+        """The checksum of a part, and the hex of its MD5, from one reading of the file.
+
+        Raises FileUnreadable, FileChanged.
+        """
+        upload = self._upload
+        md5 = hashlib.md5(usedforsecurity=False)
+        part = (upload.part_offset(number), upload.part_size(number))
+        [checksum] = await _computed(self._source, self.algorithm, [part], md5.update)
+        if self.algorithm is not Checksum.NONE:
+            self._found[number] = checksum
+        return checksum, md5.hexdigest()
+
     async def check(self, numbers: Iterable[int]) -> None:
         """Raises FileChanged if the parts are no longer what their checksums were made of."""
         known = await self.of(numbers)
@@ -117,13 +137,24 @@ class Sums:
 
 
 async def _computed(
-    source: Source, algorithm: Checksum, slices: Sequence[tuple[int, int]]
+    source: Source,
+    algorithm: Checksum,
+    slices: Sequence[tuple[int, int]],
+    also: Callable[[bytes], object] = lambda piece: None,
 ) -> list[bytes]:
-    """The checksums of (offset, size) slices, in a thread: a disk may keep us waiting."""
+    """The checksums of (offset, size) slices, in a thread: a disk may keep us waiting.
+
+    `also` is called there with each piece that is read.
+    """
     stopped = threading.Event()
 
+    def read(at: int, size: int) -> Iterator[bytes]:
+        for piece in _pieces(source, at, size, stopped):
+            also(piece)
+            yield piece
+
     def compute() -> list[bytes]:
-        return [COMPUTE[algorithm](_pieces(source, at, size, stopped)) for at, size in slices]
+        return [COMPUTE[algorithm](read(at, size)) for at, size in slices]
 
     try:
         return await asyncio.to_thread(compute)

@@ -1,8 +1,9 @@
 """Protobuf messages into the nouns."""
 
 import base64
-from datetime import UTC
+from datetime import UTC, datetime
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2 as pb
 
 from partway_client.errors import CallFailed
@@ -26,6 +27,15 @@ def state_to_proto(state: State) -> pb.UploadState.ValueType:
     return pb.UploadState.Value(f"UPLOAD_STATE_{state.name}")
 
 
+def time_to_proto(moment: datetime | None) -> Timestamp | None:
+    """`moment`, which has a time zone."""
+    if moment is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(moment.astimezone(UTC))
+    return message
+
+
 def checksum_to_proto(checksum: Checksum) -> pb.ChecksumAlgorithm.ValueType:
     return _CHECKSUMS[checksum]
 
@@ -38,8 +48,10 @@ def checksum_from_proto(algorithm: pb.ChecksumAlgorithm.ValueType) -> Checksum:
     raise CallFailed("the service uses a checksum that this client does not know; choose another")
 
 
-def upload_from_proto(upload: pb.Upload, progress: pb.Progress | None = None) -> UploadInfo:
-    """`upload`, with `progress` if that was asked for."""
+def upload_from_proto(
+    upload: pb.Upload, progress: pb.Progress | None = None, reported: pb.Progress | None = None
+) -> UploadInfo:
+    """`upload`, with what came beside it."""
     made = upload.object
     return UploadInfo(
         upload_id=upload.id,
@@ -61,6 +73,8 @@ def upload_from_proto(upload: pb.Upload, progress: pb.Progress | None = None) ->
         abort_reason=_abort_reason(upload.abort_reason),
         fingerprint=upload.fingerprint,
         progress=None if progress is None else _progress(progress),
+        reported=None if reported is None else _progress(reported),
+        source_count=upload.source_count,
     )
 
 

@@ -70,7 +70,8 @@ class Lock:
 class Entry:
     """What is remembered of one upload. Without a `path` it is forgotten at the end of the run.
 
-    `found` tells that an earlier run wrote the request_id.
+    `found` tells that an earlier run wrote the request_id, or began the Upload; `adopted`, that
+    the Upload was begun by somebody else, who may be sending parts of it.
     """
 
     def __init__(self, *, path: Path | None = None, lock: Lock | None = None) -> None:
@@ -79,6 +80,7 @@ class Entry:
         self.request_id = str(uuid.uuid4())
         self.upload_id = ""
         self.found = False
+        self.adopted = False
 
     def load(self) -> None:
         """Take up what an earlier run wrote, if it can be read."""
@@ -89,6 +91,7 @@ class Entry:
             os.utime(self._path)  # It is in use: it shall not age out under us.
             self.request_id = str(uuid.UUID(kept["request_id"]))
             self.upload_id = str(kept["upload_id"])
+            self.adopted = bool(kept.get("adopted", False))
             self.found = True
         except FileNotFoundError:
             return
@@ -98,15 +101,23 @@ class Entry:
     def restart(self) -> None:
         """Forget the Upload, for another one of the same file."""
         self.request_id, self.upload_id, self.found = str(uuid.uuid4()), "", False
+        self.adopted = False
+        self.save()
+
+    def adopt(self, upload_id: str) -> None:
+        """Go on with an Upload that somebody else began."""
+        self.upload_id, self.found, self.adopted = upload_id, True, True
         self.save()
 
     def save(self) -> None:
         """Write it down: all of it or nothing, and only for the user's eyes."""
         if self._path is None:
             return
-        content = json.dumps({"request_id": self.request_id, "upload_id": self.upload_id})
+        kept: dict[str, object] = {"request_id": self.request_id, "upload_id": self.upload_id}
+        if self.adopted:
+            kept["adopted"] = True
         try:
-            _replace(self._path, content)
+            _replace(self._path, json.dumps(kept))
         except OSError as exc:
             self._path = None
             _warn(exc)

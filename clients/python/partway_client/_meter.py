@@ -47,6 +47,12 @@ class Meter:
         if resumed:
             self._bytes_resumed, self.parts_resumed = size_bytes, parts
 
+    def verified(self, size_bytes: int) -> None:
+        """A part of this size was held against the file. `stored` says what came of it."""
+        self._bytes_done += size_bytes
+        self._parts_done += 1
+        self._tell_sometimes()
+
     def moved(self, size_bytes: int) -> None:
         """So many bytes of a part went out."""
         self._bytes_done += size_bytes

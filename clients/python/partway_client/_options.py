@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,6 +77,19 @@ def parse_size(context: click.Context, option: click.Parameter, value: str | Non
     number, unit, ending = found[1], found[2].lower(), found[3].lower()
     base = 1000 if ending == "b" else 1024
     return int(number) * int(base ** _POWERS[unit])
+
+
+def parse_time(
+    context: click.Context, option: click.Parameter, value: str | None
+) -> datetime | None:
+    """ISO 8601, such as 2026-03-01 or 2026-03-01T12:30:00+02:00; UTC if it names no zone."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{value!r} is no time; write it like 2026-03-01T12:30") from None
 
 
 def parse_pairs(

@@ -19,7 +19,8 @@ class Pace:
     `random` gives floats from 0 to 1. A connection on which nothing moves for `stall_seconds` is
     given up. A part is given up after `part_tries` failed tries in a row during which no part was
     finished; a call after `call_tries`, or `first_call_tries` if the service never answered yet.
-    With the waits between them, parts and calls outlast an outage of two minutes.
+    With the waits between them, parts and calls outlast an outage of two minutes. What was sent is
+    reported every `report_seconds` at most.
     """
 
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
@@ -30,6 +31,7 @@ class Pace:
     part_tries: int = 20
     call_tries: int = 24
     first_call_tries: int = 4
+    report_seconds: float = 1.0
 
     async def back_off(self, tries: int, *, base: float, cap: float, at_least: float = 0.0) -> None:
         """Wait before the next try, after `tries` have failed: exponential, with equal jitter.

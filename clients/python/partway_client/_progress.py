@@ -17,13 +17,14 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-from partway_client.uploads import Phase, Progress
+from partway_client.uploads import Phase, Progress, State, UploadInfo
 
 _LINE_SECONDS = 5.0
 
 _WORDS = {
     Phase.SPOOLING: "copying the stream to disk first",
     Phase.STARTING: "starting",
+    Phase.VERIFYING: "verifying what storage holds",
     Phase.COMPLETING: "completing",
 }
 
@@ -93,6 +94,57 @@ class Bar:
         traceback: TracebackType | None,
     ) -> None:
         self._bars.stop()
+
+
+class Followed:
+    """A bar of what was reported of an Upload that others send; gone at the end."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = RichProgress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bars.add_task("", total=None)
+
+    def show(self, upload: UploadInfo) -> None:
+        done = upload.reported.bytes_stored if upload.reported else 0
+        name = upload.key.rpartition("/")[2]
+        self._bars.update(
+            self._task,
+            description=f"{name} ({upload.state.value})",
+            completed=upload.size_bytes if upload.state is State.COMPLETED else done,
+            total=upload.size_bytes,
+        )
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+
+def in_words(upload: UploadInfo) -> str:
+    """How far an Upload is, in one line, as far as it was reported."""
+    told = upload.reported
+    if told is None:
+        return upload.state.value
+    size = upload.size_bytes
+    percent = 100 * told.bytes_stored // size if size else 0
+    return (
+        f"{upload.state.value}  {percent}%, {decimal(told.bytes_stored)} of {decimal(size)}, "
+        f"{told.parts_stored} of {upload.part_count} parts are reported"
+    )
 
 
 class Lines:

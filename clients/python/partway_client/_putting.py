@@ -22,6 +22,8 @@ PIECE_BYTES = 256 * 1024
 
 _UNWANTED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _ERROR_BYTES = 16 * 1024
+_MOST_ETAG_CHARS = 128
+"""The most that Complete takes."""
 
 
 class Verdict(Enum):
@@ -37,11 +39,15 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a try ended: an HTTP status with storage's own code, or none and why. Holds no URL."""
+    """How a try ended: an HTTP status with storage's own code, or none and why. Holds no URL.
+
+    `etag` is the entity tag of a part that arrived, without quotes, if storage told it.
+    """
 
     status: int | None
     code: str = ""
     problem: str = ""
+    etag: str = ""
 
     def __str__(self) -> str:
         if self.status is None:
@@ -132,7 +138,9 @@ class Putter:
             proxy=_proxy(part.url),
         ) as response:
             text = await response.content.read(_ERROR_BYTES)
-            return Answer(response.status, "" if response.ok else _code(text))
+            if not response.ok:
+                return Answer(response.status, _code(text))
+            return Answer(response.status, etag=_etag(response.headers.get("ETag", "")))
 
 
 class _Body(aiohttp.Payload):
@@ -184,6 +192,11 @@ class _Body(aiohttp.Payload):
         except FileChanged as error:
             self.failure = error
             raise
+
+
+def _etag(told: str) -> str:
+    etag = told.removeprefix("W/").strip('"')
+    return etag if len(etag) <= _MOST_ETAG_CHARS else ""
 
 
 def _code(text: bytes) -> str:

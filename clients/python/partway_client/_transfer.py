@@ -1,7 +1,7 @@
 """The parts of one Upload to storage, several at a time, tried again while that may help."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from partway_client._checksums import Sums
 from partway_client._meter import Meter
@@ -19,7 +19,8 @@ class UploadGone(PartwayError):
 class Transfer:
     """Sends parts with `workers` PUTs at a time.
 
-    `single`: the Upload has one part, and may be one PUT of the whole object.
+    `single`: the Upload has one part, and may be one PUT of the whole object. `on_sent` is told
+    the number and the entity tag of each part that arrived.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Transfer:
         pace: Pace,
         workers: int,
         single: bool,
+        on_sent: Callable[[int, str], None],
     ) -> None:
         self._source = source
         self._sums = sums
@@ -42,6 +44,7 @@ class Transfer:
         self._pace = pace
         self._workers = workers
         self._single = single
+        self._on_sent = on_sent
         self._finished = 0
 
     async def send(self, numbers: Sequence[int]) -> None:
@@ -68,12 +71,13 @@ class Transfer:
     async def _work(self, todo: Iterator[int]) -> None:
         # All workers share one iterator: who is free takes the next part.
         for number in todo:
-            await self._send(number)
+            answer = await self._send(number)
             self._finished += 1
             self._urls.done(number)
             self._meter.part_sent()
+            self._on_sent(number, answer.etag)
 
-    async def _send(self, number: int) -> None:
+    async def _send(self, number: int) -> Answer:
         tries, finished = 0, self._finished
         while True:
             self._source.check()
@@ -82,7 +86,7 @@ class Transfer:
             self._source.check()
             verdict = judge(answer, single=self._single)
             if verdict is Verdict.DONE:
-                return
+                return answer
             if finished != self._finished:
                 # Others get through, so this is no reason to give up.
                 tries, finished = 0, self._finished

@@ -1,8 +1,14 @@
 """The life of one upload, as a client sees it.
 
-Begin: take up what the journal remembers, or Initialize. Send what storage lacks. Complete, and
-send again what storage turns out to lack. The service is asked at every turn where the Upload
-stands, since another client, its janitor or an operator may have settled it meanwhile.
+Begin: take up what the journal remembers, or what somebody else began with the same file, or
+Initialize. Send what storage lacks. Complete, and send again what storage turns out to lack. The
+service is asked at every turn where the Upload stands, since another client, its janitor or an
+operator may have settled it meanwhile.
+
+Others may find an Upload by its fingerprint, which two different files can share. So what storage
+holds from before this run is held against the file, ours or not; Complete names the entity tags
+that this run saw, so that a part which somebody sent after us is noticed; and of an Upload that
+was completed by another call, Complete is asked whether it was of our bytes.
 """
 
 import logging
@@ -17,14 +23,17 @@ from partway_client import errors
 from partway_client._calls import Calls
 from partway_client._checksums import Sums, whole_checksum
 from partway_client._convert import checksum_to_proto
+from partway_client._finding import WORTH_BYTES, find_open
 from partway_client._journal import Entry
 from partway_client._meter import Meter
 from partway_client._pace import Pace
 from partway_client._putting import Putter
+from partway_client._reporting import Reporter
 from partway_client._source import Source
 from partway_client._transfer import Transfer, UploadGone
 from partway_client._urls import Urls
-from partway_client.uploads import Checksum, Phase, State, UploadInfo
+from partway_client._verifying import Verifier
+from partway_client.uploads import Checksum, PartInfo, Phase, State, UploadInfo
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +60,17 @@ _STALE = (
     errors.UploadNotFound,
     errors.UploadNotActive,
     errors.RequestIdReused,
+    errors.CompletedOtherwise,
 )
 """What may become of an Upload between two runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked of one upload. Sizes are in bytes; 0 leaves the choice to the service."""
+    """What is asked of one upload. Sizes are in bytes; 0 leaves the choice to the service.
+
+    With `resume`, an Upload with the same `fingerprint` may be gone on with.
+    """
 
     policy: str
     content_type: str
@@ -67,6 +80,7 @@ class Wish:
     max_in_flight_bytes: int
     fingerprint: str
     checksum: Checksum
+    resume: bool
 
     @property
     def window(self) -> int:
@@ -106,6 +120,8 @@ class Uploading:
         self._pace = pace
         self._first_urls: Sequence[pb.PresignedPart] = ()
         self._whole = b""
+        self._etags: dict[int, str] = {}
+        self._searched = False
 
     async def run(self) -> UploadInfo:
         """The Upload, completed. Raises PartwayError."""
@@ -138,7 +154,11 @@ class Uploading:
         if before.state is State.COMPLETED:
             self._meter.stored(upload.size_bytes, upload.part_count, resumed=True)
             return before
-        after = await self._send_and_complete(upload, sums)
+        reporter = Reporter(calls=self._calls, upload=upload, pace=self._pace)
+        try:
+            after = await self._send_and_complete(upload, sums, reporter)
+        finally:
+            await reporter.stop()
         self._meter.stored(upload.size_bytes, upload.part_count, resumed=False)
         return after
 
@@ -147,7 +167,23 @@ class Uploading:
             upload = await self._calls.status(self._entry.upload_id)
             if upload.state is not State.INITIATING:
                 return upload
-        return await self._open()
+        return await self._found() or await self._open()
+
+    async def _found(self) -> UploadInfo | None:
+        """What somebody else began with the same file, if nothing of our own is remembered."""
+        wish, size_bytes = self._wish, self._source.size_bytes
+        known = bool(self._entry.upload_id) or self._searched
+        if known or not (wish.resume and wish.fingerprint) or size_bytes <= WORTH_BYTES:
+            return None
+        # Once: an Upload that turned out to be of no use would be found again.
+        self._searched = True
+        upload = await find_open(
+            self._calls, fingerprint=wish.fingerprint, size_bytes=size_bytes, now=self._pace.now()
+        )
+        if upload is not None:
+            logger.info("an upload of the same file is open, and is gone on with")
+            self._entry.adopt(upload.upload_id)
+        return upload
 
     async def _open(self) -> UploadInfo:
         wish = self._wish
@@ -172,15 +208,19 @@ class Uploading:
         self._entry.save()
         return upload
 
-    async def _send_and_complete(self, upload: UploadInfo, sums: Sums) -> UploadInfo:
-        transfer = self._transfer(upload, sums)
+    async def _send_and_complete(
+        self, upload: UploadInfo, sums: Sums, reporter: Reporter
+    ) -> UploadInfo:
+        transfer = self._transfer(upload, sums, reporter)
         todo: Sequence[int] = ()
         again: Collection[int] = ()
         problem: errors.PartwayError | None = None
         for number in range(_ROUNDS):
             try:
-                if number or self._entry.found:
-                    todo = await self._missing(upload, again, resumed=not number)
+                if number:
+                    todo = await self._missing(upload, again)
+                elif self._entry.found:
+                    todo = await self._left(upload, sums, reporter)
                 else:
                     todo = range(1, upload.part_count + 1)
                 self._meter.enter(Phase.SENDING)
@@ -189,6 +229,8 @@ class Uploading:
                 self._source.check()
                 self._meter.enter(Phase.COMPLETING)
                 upload = await self._complete(upload, sums)
+                if upload.state is State.COMPLETED:
+                    return upload
             except (errors.PartsMissing, errors.PartsMismatch, errors.PartsRefused) as error:
                 problem = error
                 again = _other_bytes(error, upload)
@@ -202,15 +244,21 @@ class Uploading:
 
     async def _complete(self, upload: UploadInfo, sums: Sums) -> UploadInfo:
         checksums, whole = await sums.all()
+        # Of one part it is that of the object, which the service looks at by itself.
+        etags = self._etags if upload.part_count > 1 else {}
         try:
-            return await self._calls.complete(upload.upload_id, checksums, whole)
+            return await self._calls.complete(upload.upload_id, checksums, whole, etags)
         except errors.InvalidRequest:
-            if whole and self._entry.found:
+            if whole and self._entry.found and not self._entry.adopted:
                 # Another checksum than an earlier run told Initialize, for the same path and time.
                 raise errors.FileChanged from None
             raise
 
-    def _transfer(self, upload: UploadInfo, sums: Sums) -> Transfer:
+    def _transfer(self, upload: UploadInfo, sums: Sums, reporter: Reporter) -> Transfer:
+        def on_sent(number: int, etag: str) -> None:
+            self._etags[number] = etag
+            reporter.sent([number])
+
         urls = Urls(
             calls=self._calls,
             upload_id=upload.upload_id,
@@ -235,29 +283,48 @@ class Uploading:
             pace=self._pace,
             workers=self._wish.workers(upload.part_size_bytes),
             single=upload.part_count == 1,
+            on_sent=on_sent,
         )
 
-    async def _missing(
-        self, upload: UploadInfo, again: Collection[int], *, resumed: bool
-    ) -> Sequence[int]:
+    async def _left(self, upload: UploadInfo, sums: Sums, reporter: Reporter) -> Sequence[int]:
+        """The parts of an Upload from before this run that storage lacks, or has with other bytes.
+
+        What tells nothing to compare is relied on only where nobody but us began the Upload.
+        """
+        listed = [] if self._sent_anyway(upload) else await self._planned(upload)
+        verifier = Verifier(sums=sums, meter=self._meter)
+        held = await verifier.same(listed, trusting=not self._entry.adopted)
+        self._etags = {part.part_number: part.etag for part in held}
+        reporter.sent(self._etags)
+        self._meter.stored(sum(part.size_bytes for part in held), len(held), resumed=True)
+        return [n for n in range(1, upload.part_count + 1) if n not in self._etags]
+
+    def _sent_anyway(self, upload: UploadInfo) -> bool:
+        """Whether to send all of it without a look: one part that somebody else began."""
+        return upload.part_count == 1 and self._entry.adopted
+
+    async def _missing(self, upload: UploadInfo, again: Collection[int]) -> Sequence[int]:
         """The parts that storage does not hold as planned, or of which it has other bytes.
 
         What it holds is counted as done.
         """
-        listed = await self._calls.list_parts(upload.upload_id)
         held = {
             part.part_number: part.size_bytes
-            for part in listed
-            if part.size_bytes == upload.part_size(part.part_number)
-            and part.part_number not in again
+            for part in await self._planned(upload)
+            if part.part_number not in again
         }
-        self._meter.stored(sum(held.values()), len(held), resumed=resumed)
+        self._meter.stored(sum(held.values()), len(held), resumed=False)
         return [n for n in range(1, upload.part_count + 1) if n not in held]
 
-    async def _settled(self, upload: UploadInfo, sums: Sums) -> UploadInfo:
-        """The Upload once storage is no longer at it: ACTIVE or COMPLETED.
+    async def _planned(self, upload: UploadInfo) -> list[PartInfo]:
+        """The parts that storage holds with the size that the plan says."""
+        listed = await self._calls.list_parts(upload.upload_id)
+        return [part for part in listed if part.size_bytes == upload.part_size(part.part_number)]
 
-        Raises UploadAborted, StillCompleting.
+    async def _settled(self, upload: UploadInfo, sums: Sums) -> UploadInfo:
+        """The Upload once storage is no longer at it: ACTIVE, or COMPLETED with our bytes.
+
+        Raises UploadAborted, StillCompleting, CompletedOtherwise.
         """
         polls = 0
         while upload.state is State.COMPLETING:
@@ -273,6 +340,10 @@ class Uploading:
                 upload = await self._complete(upload, sums)
         if upload.state in _OVER:
             raise errors.UploadAborted(upload.abort_reason)
+        if upload.state is State.COMPLETED:
+            # By which call, Status does not say: a repeat is refused if it was of other bytes.
+            self._meter.enter(Phase.COMPLETING)
+            return await self._complete(upload, sums)
         return upload
 
     async def _look(self, upload: UploadInfo, error: errors.PartwayError) -> UploadInfo:
@@ -284,6 +355,9 @@ class Uploading:
 
     async def _abandon(self) -> bool:
         """Have the service discard the parts. True if there is an object already."""
+        if self._entry.adopted:
+            # Whoever began the Upload may be at it, with a file that has not changed.
+            return False
         try:
             await self._calls.abort(self._entry.upload_id)
         except errors.UploadNotActive as error:

@@ -5,6 +5,7 @@ is well; 1, something failed; 2, the command was not understood; 130, stopped by
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import io
 import json
@@ -14,14 +15,21 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import click
 from rich.console import Console
 from rich.filesize import decimal
 
-from partway_client._options import Service, parse_pairs, parse_size, service_options
-from partway_client._progress import make_display
+from partway_client._options import (
+    Service,
+    parse_pairs,
+    parse_size,
+    parse_time,
+    service_options,
+)
+from partway_client._progress import Followed, in_words, make_display
 from partway_client.client import UploadClient
 from partway_client.errors import FileUnreadable, PartwayError, ServiceError
 from partway_client.uploads import Checksum, PartInfo, State, Uploaded, UploadInfo
@@ -46,6 +54,7 @@ def main() -> None:
     \b
     See what is under way, and discard one:
       partway list --state active
+      partway watch UPLOAD_ID
       partway abort UPLOAD_ID
     """
     if logging.lastResort is not None:
@@ -157,22 +166,68 @@ def abort(service: Service, upload_id: str, as_json: bool) -> None:
         click.echo(_line(found))
 
 
+@main.command()
+@click.argument("upload_id")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each change.")
+@service_options
+def watch(service: Service, upload_id: str, as_json: bool) -> None:
+    """Follow an upload to its end, as far as those who send it report.
+
+    Exit code 0 if it is completed, 1 if it is aborted. Ctrl-C ends the watching alone.
+    """
+    console = Console(stderr=True)
+
+    async def follow(client: UploadClient) -> UploadInfo | None:
+        last: UploadInfo | None = None
+        with contextlib.ExitStack() as stack:
+            show: Callable[[UploadInfo], None] = _say_json
+            if not as_json:
+                live = console.is_terminal
+                show = stack.enter_context(Followed(console)).show if live else _say_progress
+            async with contextlib.aclosing(client.watch(upload_id)) as changes:
+                async for last in changes:
+                    show(last)
+        return last
+
+    last = _run(service, follow, "the upload goes on")
+    if last is not None and not as_json:
+        click.echo(_line(last))
+    if last is None or last.state is not State.COMPLETED:
+        sys.exit(1)
+
+
 @main.command("list")
 @click.option("--state", type=click.Choice([state.value for state in State]))
-@click.option("--fingerprint", default="", help="Only those of this file, as a client names it.")
+@click.option("--policy", default="", help="Only those under these rules.")
+@click.option(
+    "--since",
+    "created_from",
+    callback=parse_time,
+    metavar="TIME",
+    help="Only those begun at this time or later, such as 2026-03-01 or 2026-03-01T12:30; UTC"
+    " unless it names a zone.",
+)
+@click.option(
+    "--until",
+    "created_before",
+    callback=parse_time,
+    metavar="TIME",
+    help="Only those begun before this time.",
+)
+@click.option("--fingerprint", default="", help="Only those that a client named so.")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Only those of a file with this content, under any name.",
+)
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each upload.")
 @service_options
-def list_uploads(
-    service: Service, state: str | None, fingerprint: str, limit: int, as_json: bool
-) -> None:
+def list_uploads(service: Service, state: str | None, as_json: bool, **chosen: Any) -> None:
     """List your uploads, newest first, each with its UPLOAD_ID on a line of its own."""
     wanted = State(state) if state else None
-    found = _run(
-        service,
-        lambda client: client.list_uploads(state=wanted, fingerprint=fingerprint, limit=limit),
-    )
-    for one in found:
+    for one in _run(service, lambda client: client.list_uploads(state=wanted, **chosen)):
         if as_json:
             _say_json(one)
         else:
@@ -253,6 +308,10 @@ def _run(
 def _fail(message: str, code: int) -> NoReturn:
     click.echo(f"partway: {message}", err=True)
     sys.exit(code)
+
+
+def _say_progress(upload: UploadInfo) -> None:
+    click.echo(in_words(upload))
 
 
 def _line(upload: UploadInfo) -> str:

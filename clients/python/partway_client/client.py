@@ -5,7 +5,8 @@ import io
 import mimetypes
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -15,6 +16,7 @@ import grpc
 import platformdirs
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 
+from partway_client import _fingerprint
 from partway_client._calls import Calls, Connection
 from partway_client._journal import Entry, Journal, entry_key
 from partway_client._meter import Meter, OnProgress
@@ -117,7 +119,9 @@ class UploadClient:
         """Upload a file, or what is left to read of a binary stream, and return the object.
 
         An upload of a file at a path that was stopped goes on where it was when the same file is
-        uploaded again; without `resume` it begins anew. A stream is not resumed, and one that is
+        uploaded again, also from another process or another machine, if it is open still: found by
+        a fingerprint, and each of its parts held against the file. Without `resume` it begins anew.
+        A stream is not resumed, and one that is
         no regular file is first copied to TMPDIR; `size`, if given, is how many bytes it must have.
 
         `name` is the file's name for the service, by default that of the path. `content_type` is
@@ -142,6 +146,7 @@ class UploadClient:
         started = self._pace.monotonic()
         meter = Meter(on_progress=on_progress, monotonic=self._pace.monotonic)
         calls = self._calls()
+        asked = (policy, content_type, dict(metadata or {}), part_size, algorithm)
         with contextlib.closing(await _source(file, name, size, meter)) as source:
             wish = Wish(
                 policy=policy,
@@ -150,10 +155,11 @@ class UploadClient:
                 part_size=part_size,
                 concurrency=concurrency,
                 max_in_flight_bytes=max_in_flight_bytes,
-                fingerprint=self._key(source, policy, content_type, metadata, part_size, algorithm),
+                fingerprint=await _fingerprint_of(source, *asked),
                 checksum=algorithm,
+                resume=resume,
             )
-            with contextlib.closing(self._entry(source, wish.fingerprint, resume)) as entry:
+            with contextlib.closing(self._entry(self._key(source, *asked), resume)) as entry:
                 uploading = Uploading(
                     source=source,
                     wish=wish,
@@ -178,16 +184,48 @@ class UploadClient:
         """Discard the Upload's parts. Raises UploadNotActive if it is complete."""
         return await self._calls().abort(upload_id)
 
+    async def watch(self, upload_id: str) -> AsyncGenerator[UploadInfo, None]:
+        """The Upload at once, and again after each change, until it is COMPLETED or ABORTED.
+
+        `reported` is what callers said they sent. A stream that is cut is opened again, and misses
+        nothing. Raises PartwayError once that no longer helps.
+        """
+        async with contextlib.aclosing(self._calls().watch(upload_id)) as changes:
+            async for upload in changes:
+                yield upload
+
     async def list_uploads(
-        self, *, state: State | None = None, fingerprint: str = "", limit: int = 1_000
+        self,
+        *,
+        state: State | None = None,
+        fingerprint: str = "",
+        policy: str = "",
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        file: str | os.PathLike[str] | None = None,
+        limit: int = 1_000,
     ) -> list[UploadInfo]:
-        """The caller's own Uploads, newest first, at most `limit`."""
+        """The caller's own Uploads, newest first, at most `limit`.
+
+        `created_from` and `created_before` have a time zone. `file` selects those of a file with
+        this content, whatever its name was and whatever was asked for; only this client, of this
+        version, makes such Uploads. Raises FileUnreadable if it cannot be read.
+        """
         found: list[UploadInfo] = []
         if limit < 1:
             return found
-        async with contextlib.aclosing(self._calls().list_uploads(state, fingerprint)) as uploads:
+        content = "" if file is None else await _content_of(file)
+        listing = self._calls().list_uploads(
+            state=state,
+            fingerprint=fingerprint,
+            policy=policy,
+            created_from=created_from,
+            created_before=created_before,
+        )
+        async with contextlib.aclosing(listing) as uploads:
             async for upload in uploads:
-                found.append(upload)
+                if upload.fingerprint.startswith(content):
+                    found.append(upload)
                 if len(found) == limit:
                     break
         return found
@@ -212,7 +250,7 @@ class UploadClient:
             self._server, source.path, identity.size_bytes, identity.mtime_ns, caller, *asked
         )
 
-    def _entry(self, source: Source, key: str, resume: bool) -> Entry:
+    def _entry(self, key: str, resume: bool) -> Entry:
         entry = self._journal.open(key) if key else Entry()
         if resume:
             entry.load()
@@ -259,6 +297,29 @@ async def _source(
     return await spool(
         _opener(file), name=name, size=size, counted=lambda count: meter.spooled(count, size or 0)
     )
+
+
+async def _fingerprint_of(
+    source: Source,
+    policy: str,
+    content_type: str | None,
+    metadata: Mapping[str, str],
+    part_size: int,
+    checksum: Checksum,
+) -> str:
+    """What the same upload has on every machine; "" for what cannot be resumed."""
+    if not source.path:
+        return ""
+    # The content type as asked: what is guessed from the name differs between machines.
+    asked = _fingerprint.asked(
+        source.name, policy or "default", content_type, metadata, part_size, checksum
+    )
+    return await _fingerprint.content_of(source) + asked
+
+
+async def _content_of(file: str | os.PathLike[str]) -> str:
+    with contextlib.closing(Source.open(file)) as source:
+        return await _fingerprint.content_of(source)
 
 
 def _sized(source: Source, size: int | None) -> Source:

@@ -1,13 +1,15 @@
 """SyncUploadClient: the same client for code that does not use asyncio."""
 
 import asyncio
+import contextlib
 import functools
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from partway_client.client import UploadClient
+from partway_client.uploads import UploadInfo
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,6 +85,21 @@ class SyncUploadClient:
     parts = _blocking(UploadClient.parts)
     abort = _blocking(UploadClient.abort)
     list_uploads = _blocking(UploadClient.list_uploads)
+
+    def watch(self, upload_id: str) -> Iterator[UploadInfo]:
+        """As UploadClient.watch. Close it, if it is left before its end."""
+        changes = self._client.watch(upload_id)
+        try:
+            while (upload := self._loop.run(_next_of(changes))) is not None:
+                yield upload
+        finally:
+            # The client may be closed already, and the stream with it.
+            with contextlib.suppress(RuntimeError):
+                self._loop.run(changes.aclose())
+
+
+async def _next_of(changes: AsyncGenerator[T, None]) -> T | None:
+    return await anext(changes, None)
 
 
 class _LoopThread:

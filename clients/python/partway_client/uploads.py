@@ -33,7 +33,10 @@ class Checksum(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredProgress:
-    """What storage holds of an Upload. `missing` are (first, last) part numbers, in order."""
+    """How much of an Upload there is, as storage lists it or as callers reported it.
+
+    `missing` are the (first, last) part numbers of the rest, in order, at most 1,000 runs.
+    """
 
     parts_stored: int
     bytes_stored: int
@@ -56,8 +59,9 @@ class UploadInfo:
 
     `etag` and `version_id` are empty until the state is COMPLETED; `abort_reason` is "" unless it
     is ABORTED. `checksum_algorithm` is that of the parts; `checksum` is that of the whole object by
-    it, in base64, once COMPLETED and where storage tells it. `progress` is there if it was asked
-    for.
+    it, in base64, once COMPLETED and where storage tells it. `progress` is what storage holds, if
+    that was asked for; `reported` is what callers said they sent, where it is told. `source_count`
+    is how many objects it is composed of, or 0.
     """
 
     upload_id: str = field(repr=False)
@@ -79,6 +83,8 @@ class UploadInfo:
     abort_reason: str
     fingerprint: str
     progress: StoredProgress | None = None
+    reported: StoredProgress | None = None
+    source_count: int = 0
 
     def part_offset(self, part_number: int) -> int:
         """Where the part begins in the object, in bytes. Parts are numbered from 1."""
@@ -125,6 +131,7 @@ class Phase(StrEnum):
 
     SPOOLING = "spooling"
     STARTING = "starting"
+    VERIFYING = "verifying"
     SENDING = "sending"
     COMPLETING = "completing"
     DONE = "done"
@@ -136,7 +143,8 @@ class Progress:
 
     `bytes_done` includes `bytes_resumed`, which storage held before, and goes back when a part
     fails and must be sent again. While SPOOLING, it counts bytes read, and `bytes_total` is 0 if
-    nobody knows how many there will be.
+    nobody knows how many there will be. While VERIFYING, it counts what was read of the file, to
+    compare it with what storage holds of it.
     """
 
     phase: Phase

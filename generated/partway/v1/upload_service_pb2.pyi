@@ -441,7 +441,8 @@ class CompleteRequest(_message.Message):
         (at most 128 characters), the size and the checksum that are set here, as far
         as storage tells them; an Upload is complete with all of its parts, whichever
         are named. A repeat that names other parts than the call that completed the
-        Upload is refused, unless one of the two names none.
+        Upload is refused, unless one of the two names none; of a part that is named
+        with a checksum, the entity tag does not count for that.
         """
 
     def __init__(

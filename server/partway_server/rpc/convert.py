@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import quote
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -24,6 +24,9 @@ STREAM_BATCH = 56
 other calls do not wait for one (see bench/README.md)."""
 
 MAX_MISSING_RUNS = 1000
+
+_LAST_SECOND = 253_402_300_799
+"""Of the year 9999."""
 
 
 class _Parts(Protocol):
@@ -95,6 +98,20 @@ def expected(request: pb.CompleteRequest) -> list[ExpectedPart]:
 def state_filter(state: "upload_pb2.UploadState.ValueType") -> State | None:
     """The state to list, or None for any."""
     return next((s for s, value in _STATES.items() if value == state), None)
+
+
+def bound(
+    request: pb.ListUploadsRequest, field: Literal["created_from", "created_before"]
+) -> datetime | None:
+    """A bound of creation times, or None: the first whole second that is not before it.
+
+    Uploads are made at whole seconds, so that the same are on either side of it.
+    """
+    if not request.HasField(field):
+        return None
+    moment: Timestamp = getattr(request, field)
+    seconds = moment.seconds + (1 if moment.nanos else 0)
+    return datetime.fromtimestamp(min(max(seconds, 0), _LAST_SECOND), UTC)
 
 
 def upload(upload: Upload, upload_id: str) -> upload_pb2.Upload:

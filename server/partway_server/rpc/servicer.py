@@ -166,6 +166,9 @@ class UploadServicer(rpc.UploadServiceServicer):
             caller,
             state=convert.state_filter(request.state),
             fingerprint=request.fingerprint,
+            policy=request.policy,
+            created_from=convert.bound(request, "created_from"),
+            created_before=convert.bound(request, "created_before"),
             before=convert.cursor(request.page_token),
             limit=request.page_size or 50,
         )

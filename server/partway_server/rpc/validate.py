@@ -7,6 +7,7 @@ most 50: what is checked here needs nothing but the request.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
@@ -27,6 +28,7 @@ _METADATA_KEY = re.compile(r"(?!partway-)[a-z0-9-]{1,64}")
 _METADATA_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
 _PART_TOKEN = re.compile(r"[1-9][0-9]{0,3}|10000")
 _UPLOAD_TOKEN = re.compile(r"[0-9]{1,10}-[0-9a-f]{32}")
 
@@ -177,10 +179,20 @@ def _list_uploads(request: pb.ListUploadsRequest) -> Iterator[Violation]:
     if request.state not in upload_pb2.UploadState.values():
         yield Violation("state", "one of the values of UploadState")
     yield from _fingerprint(request.fingerprint)
+    if request.policy and not _POLICY.fullmatch(request.policy):
+        yield Violation("policy", "1 to 64 of a-z, 0-9, _, -, or empty")
+    for field in ("created_from", "created_before"):
+        if request.HasField(field) and not _is_time(getattr(request, field)):
+            yield Violation(field, "a time from the year 1 to the year 9999")
     if not 0 <= request.page_size <= MAX_PAGE_UPLOADS:
         yield Violation("page_size", f"0 to {MAX_PAGE_UPLOADS}")
     if request.page_token and not _UPLOAD_TOKEN.fullmatch(request.page_token):
         yield Violation("page_token", "a next_page_token of ListUploads, or empty")
+
+
+def _is_time(moment: Timestamp) -> bool:
+    """https://protobuf.dev/reference/protobuf/google.protobuf/#timestamp."""
+    return _YEAR_1 <= moment.seconds < _YEAR_10000 and 0 <= moment.nanos < 1_000_000_000
 
 
 def _upload_id(upload_id: str) -> Iterator[Violation]:

@@ -116,10 +116,16 @@ class Sessions(Protocol):
         fingerprint: str,
         before: Cursor | None,
         limit: int,
+        policy: str = "",
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
     ) -> tuple[Sequence[Upload], Cursor | None]:
         """A page of the caller's Uploads, newest first, and where the next begins (None: no more).
 
-        A page may be shorter than `limit`, even empty, and still not be the last.
+        `state` is one as callers are told it (`Upload.told_state`). An Upload is made at a whole
+        second: those from `created_from` on are meant, and those before `created_before`. What is
+        None or empty selects nothing. A page may be shorter than `limit`, even empty, and still
+        not be the last.
         """
         ...
 

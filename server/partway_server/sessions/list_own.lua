@@ -2,20 +2,28 @@
 -- {{position, row}, ...}}. Positions whose row is gone leave the index. Rows are found through
 -- the index: they share its hash tag, so its slot.
 -- KEYS: own
--- ARGV: now, beginning of the rows' keys, upper bound of the position, rows wanted, most to look
---       at, state ('' for any), fingerprint ('' for any)
+-- ARGV: now, beginning of the rows' keys, lower and upper bound of the position, rows wanted, most
+--       to look at, state as callers are told it ('' for any), fingerprint ('' for any), policy
+--       ('' for any; a row of an older version names none, and passes)
 
 local TIME_DIGITS = 10
 
-local wanted, most = tonumber(ARGV[4]), tonumber(ARGV[5])
+local function fits(wanted, found)
+  return wanted == '' or wanted == found
+end
+
+local wanted, most = tonumber(ARGV[5]), tonumber(ARGV[6])
 local found = {}
-local positions = redis.call('ZREVRANGEBYLEX', KEYS[1], ARGV[3], '-', 'LIMIT', 0, most)
+local positions = redis.call('ZREVRANGEBYLEX', KEYS[1], ARGV[4], ARGV[3], 'LIMIT', 0, most)
 for _, position in ipairs(positions) do
   local row = ARGV[2] .. string.sub(position, TIME_DIGITS + 1)
-  local state, fingerprint = unpack(redis.call('HMGET', row, 'state', 'fingerprint'))
+  local state, reason, fingerprint, policy =
+    unpack(redis.call('HMGET', row, 'state', 'reason', 'fingerprint', 'policy'))
+  local told = (state == 'aborting' and reason ~= '') and 'aborted' or state
   if not state then
     redis.call('ZREM', KEYS[1], position)
-  elseif (ARGV[6] == '' or ARGV[6] == state) and (ARGV[7] == '' or ARGV[7] == fingerprint) then
+  elseif fits(ARGV[7], told) and fits(ARGV[8], fingerprint)
+    and fits(ARGV[9], policy or ARGV[9]) then
     found[#found + 1] = {position, redis.call('HGETALL', row)}
     if #found == wanted then
       return {position, found}

@@ -110,13 +110,19 @@ class MemorySessions:
         fingerprint: str,
         before: Cursor | None,
         limit: int,
+        policy: str = "",
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
     ) -> tuple[Sequence[Upload], Cursor | None]:
         found = [
             row
             for row in self._rows.values()
             if row.grant.caller == caller
-            and (state is None or row.state is state)
+            and (state is None or row.told_state is state)
             and (not fingerprint or row.fingerprint == fingerprint)
+            and (not policy or row.grant.policy == policy)
+            and (created_from is None or row.grant.create_time >= created_from)
+            and (created_before is None or row.grant.create_time < created_before)
             and (before is None or _place(row) < (before.create_time, before.sid))
         ]
         found.sort(key=_place, reverse=True)

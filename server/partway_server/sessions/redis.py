@@ -234,16 +234,20 @@ class RedisSessions:
         fingerprint: str,
         before: Cursor | None,
         limit: int,
+        policy: str = "",
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
     ) -> tuple[Sequence[Upload], Cursor | None]:
-        bound = f"({rows.position(before.create_time, before.sid)}" if before else "+"
+        lowest, highest = rows.bounds(before, created_from, created_before)
         # Sids are random: a shard holds about one in 64 of a page, hardly ever eight more.
         wanted = limit // rows.SHARDS + 8
 
         def ask(shard: int) -> Command:
-            args = (rows.row_prefix(shard), bound, wanted, _SCAN, state or "", fingerprint)
-            return self._command("list_own", (rows.own_key(shard, caller),), *args)
+            args = (rows.row_prefix(shard), lowest, highest, wanted, _SCAN)
+            chosen = (state or "", fingerprint, policy)
+            return self._command("list_own", (rows.own_key(shard, caller),), *args, *chosen)
 
-        return _page(await self._each_shard(ask), limit)
+        return _page(await self._each_shard(ask), limit, policy)
 
     async def check(self) -> None:
         try:
@@ -333,11 +337,13 @@ def _upload(row: Sequence[bytes]) -> Upload:
     return rows.upload_from(rows.unflat(row))
 
 
-def _page(answers: Sequence[Any], limit: int) -> tuple[list[Upload], Cursor | None]:
+def _page(answers: Sequence[Any], limit: int, policy: str) -> tuple[list[Upload], Cursor | None]:
     """The newest of what the shards found, and where the next page begins.
 
     A shard that was not read to its end says nothing about what is older than where it stopped:
     what the others found beyond that point is left for the next page.
+
+    Rows of an older version do not say their policy, so that scripts let them pass.
     """
     horizon = max(stopped for stopped, _ in answers)
     found = [entry for _, entries in answers for entry in entries if entry[0] >= horizon]
@@ -345,4 +351,5 @@ def _page(answers: Sequence[Any], limit: int) -> tuple[list[Upload], Cursor | No
     if len(found) > limit:
         horizon = found[limit - 1][0]
     cursor = rows.cursor_at(horizon.decode()) if horizon else None
-    return [_upload(row) for _, row in found[:limit]], cursor
+    page = [_upload(row) for _, row in found[:limit]]
+    return [upload for upload in page if policy in ("", upload.grant.policy)], cursor

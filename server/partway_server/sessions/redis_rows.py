@@ -8,7 +8,12 @@ NN is one of 64 shards, chosen by the sid's last byte: the first ones order the 
 second, and neighbours on a page should be in different shards. It is the hash tag, so that all a
 script touches is in one slot. Names are percent-encoded. Members of `own` all score 0 and begin
 with the creation time in hex, so that a page begins exactly where the last one ended, however many
-share a second.
+share a second, and that a span of time is a range of the index.
+
+What bounds `own`: a position goes in with its row, in one script, and out with it when a janitor
+forgets the Upload. Where no janitor came and the row ended by its time to live, the next listing
+that passes takes the position out; and the whole index ends with the last row that it was made
+for.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,6 +77,7 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
     packed = msgpack.packb(_told(stored)) if stored else b""
     return {
         "grant": upload.grant.pack(),
+        "policy": upload.grant.policy,
         "state": upload.state,
         "epoch": upload.epoch,
         "reason": upload.abort_reason or "",
@@ -107,6 +113,19 @@ def upload_from(row: Mapping[bytes, bytes]) -> Upload:
 def position(create_time: datetime, sid: str) -> str:
     """The member of `own`: sorts as (create_time, sid) does."""
     return f"{int(create_time.timestamp()):0{_TIME_DIGITS}x}{sid}"
+
+
+def bounds(
+    before: Cursor | None, created_from: datetime | None, created_before: datetime | None
+) -> tuple[str, str]:
+    """The lowest and the highest position of a page, as ZREVRANGEBYLEX takes them."""
+    ends = [position(created_before, "")] if created_before else []
+    if before:
+        ends.append(position(before.create_time, before.sid))
+    return (
+        f"[{position(created_from, '')}" if created_from else "-",
+        f"({min(ends)}" if ends else "+",
+    )
 
 
 def cursor_at(place: str) -> Cursor:
