@@ -290,7 +290,7 @@ def _ending() -> Any:
 
 def _url(given: str | None) -> str:
     settings, problems = Settings.examine(os.environ, {"redis_url": given})
-    wrong = [problem for problem in problems if variable("redis_url") in problem]
-    if wrong:
-        raise Misused("\npartway-server: ".join(wrong))
+    for problem in problems:
+        if variable("redis_url") in problem:
+            raise Misused(problem)
     return settings.redis_url

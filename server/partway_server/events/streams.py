@@ -48,7 +48,7 @@ def after(ends: Mapping[int, str]) -> Places:
 class Streams:
     """Everything here raises SessionsUnavailable if Redis does not answer."""
 
-    def __init__(self, servers: Servers, *, patience: float = 10.0) -> None:
+    def __init__(self, servers: Servers, *, patience: float = 2.5) -> None:
         self._calls = Calls(servers=servers, patience=patience)
 
     async def read(
