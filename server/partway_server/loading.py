@@ -77,7 +77,7 @@ class Loader:
             # Completed or gone: only the proof below tells which.
             pass
         if stored := await self._settler.proven(grant):
-            return Upload(grant, State.COMPLETED, object=stored, metadata=stored.metadata)
+            return Upload(grant, State.COMPLETED, object=stored)
         expired = grant.expire_time <= self._clock.now()
         reason = AbortReason.EXPIRED if expired else AbortReason.LOST
         return Upload(grant, State.ABORTED, abort_reason=reason)

@@ -232,7 +232,7 @@ class Upload:
     `epoch` tells the claims apart, and grows from each to the next. `request_digest` tells a
     repeated Initialize from a reused request_id; `manifest`, a packed Manifest, does the same for
     what a Complete names. `metadata` is the caller's, where the grant does not have it: None if
-    nobody knows it any more.
+    the row that had it was lost.
     """
 
     grant: Grant
@@ -285,8 +285,7 @@ class Upload:
         return self._finished(State.ACTIVE, manifest=b"", abort_reason=None)
 
     def completed(self, stored: StoredObject) -> Self:
-        known = stored.metadata if self.metadata is None else self.metadata
-        return self._finished(State.COMPLETED, object=stored, abort_reason=None, metadata=known)
+        return self._finished(State.COMPLETED, object=stored, abort_reason=None)
 
     def aborted(self, reason: AbortReason) -> Self:
         return self._finished(State.ABORTED, abort_reason=reason)

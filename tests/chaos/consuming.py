@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import json
-import os
 import random
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +44,7 @@ class Consuming:
         self._folder, self._url = folder, url
         self._file = folder / "heard.jsonl"
         self._child: Child | None = None
-        self.kills = 0
+        self._alone = asyncio.Lock()
 
     def harms(self) -> Sequence[Harm]:
         return [Harm("consumer killed", 8, self._kill)]
@@ -68,6 +66,7 @@ class Consuming:
                     await asyncio.sleep(0.1)
 
     def stop(self) -> None:
+        """By SIGKILL."""
         if self._child is not None:
             self._child.stop()
 
@@ -98,12 +97,10 @@ class Consuming:
         return True
 
     async def _kill(self, chance: random.Random) -> None:
-        assert self._child is not None
-        os.kill(self._child.pid, signal.SIGKILL)
-        self._child.stop()
-        self.kills += 1
-        await asyncio.sleep(chance.uniform(0, 1))
-        self.start()
+        async with self._alone:
+            self.stop()
+            await asyncio.sleep(chance.uniform(0, 1))
+            self.start()
 
 
 def _heard(told: dict[str, str | float]) -> Heard:

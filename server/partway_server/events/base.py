@@ -102,8 +102,10 @@ class Telling:
 def _data(upload: Upload) -> dict[str, Any]:
     """Nothing in it lets anybody do anything: no upload_id, no URL that is signed."""
     grant, stored = upload.grant, upload.object
-    # A single PUT has its metadata in the grant until it is sent.
+    # A single PUT has its metadata in the grant. Where the row with it was lost, storage knows.
     metadata = grant.metadata if grant.single else upload.metadata
+    if metadata is None and stored is not None:
+        metadata = stored.metadata
     return {
         "upload": upload.sid,
         "tenant": grant.caller.tenant,
