@@ -37,6 +37,8 @@ TYPES = (INITIALIZED, COMPLETED, ABORTED, EXPIRED, FAILED)
 RETOLD = timedelta(days=1)
 """How long past an Upload's deadline a row that is rebuilt still tells what it shows."""
 
+_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 _ENDS = {AbortReason.REQUESTED: ABORTED, AbortReason.EXPIRED: EXPIRED}
 
 
@@ -95,8 +97,7 @@ class Telling:
             "datacontenttype": "application/json",
             "data": _data(upload),
         }
-        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-        return Event(str(event["id"]), kind, upload.sid, text)
+        return Event(str(event["id"]), kind, upload.sid, _written(event))
 
 
 def _data(upload: Upload) -> dict[str, Any]:
