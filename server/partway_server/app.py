@@ -19,6 +19,7 @@ from pathlib import Path
 from partway_server.clock import Clock, SystemClock
 from partway_server.coordinator import Coordinator
 from partway_server.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
+from partway_server.events.base import Telling
 from partway_server.findings import Report
 from partway_server.janitor import BATCH, Janitor
 from partway_server.loading import Loader
@@ -263,7 +264,11 @@ async def _stores(
 
 def _sessions(settings: Settings, clock: Clock | None) -> Sessions:
     try:
-        return RedisSessions(connect(settings.redis_url), clock=clock)
+        return RedisSessions(
+            connect(settings.redis_url),
+            clock=clock,
+            telling=Telling(settings.event_source, timedelta(seconds=settings.event_keep_seconds)),
+        )
     except ValueError as error:
         # Its text may hold a piece of the URL, and so of the password.
         raise StartError("PARTWAY_REDIS_URL is not a URL that Redis clients understand") from error

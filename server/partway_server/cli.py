@@ -15,6 +15,7 @@ import uvloop
 
 from partway_server import __version__
 from partway_server.children import ChildError
+from partway_server.events_command import events
 from partway_server.logs import configure_logging
 from partway_server.objects.capabilities import KNOWN
 from partway_server.setting_values import is_address
@@ -202,6 +203,9 @@ def sweep(dry_run: bool, as_json: bool, **given: Any) -> None:
         _fail(1, str(error))
     if not done:
         _fail(1, "not all of it could be done: see the lines that say failed")
+
+
+main.add_command(events)
 
 
 @main.command("settings")

@@ -215,6 +215,7 @@ class Opener:
             epoch=epoch_at(now),
             fingerprint=wanted.fingerprint,
             request_digest=wanted.digest(),
+            metadata=None if single else wanted.metadata,
         )
 
     def _chosen(self, wanted: Wanted) -> Checksum:

@@ -12,6 +12,7 @@ HIDDEN = "***"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+_URI_REFERENCE = re.compile(r"([A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 _REDIS_SCHEMES = re.compile(r"rediss?(\+sentinel|\+cluster)?|unix")
 _HOST = r"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
 _HARMLESS_REDIS_URL = re.compile(
@@ -66,6 +67,11 @@ def is_origin(url: str) -> bool:
         return False
     rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username
     return bare and parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
+
+
+def is_uri_reference(text: str) -> bool:
+    """Whether it has only what RFC 3986 lets stand in a URI, or a part of one, and something."""
+    return _URI_REFERENCE.fullmatch(text) is not None
 
 
 def is_redis_url(url: str) -> bool:

@@ -16,6 +16,7 @@ from partway_server.setting_values import (
     is_origin,
     is_redis_url,
     is_sealing_key,
+    is_uri_reference,
     parsed,
     sealing_keys,
     text,
@@ -131,6 +132,14 @@ class Settings:
         7200.0,
         "How long past its deadline an upload is left in storage that Redis does not know.",
         bounds=(0, 604800),
+    )
+    event_source: str = _setting(
+        "/partway", "What events say that they come from, as a URI or the path of one."
+    )
+    event_keep_seconds: float = _setting(
+        604800.0,
+        "How long events stay in Redis at least, and so how long a consumer may be away.",
+        bounds=(60, 31536000),
     )
     drain_seconds: float = _setting(
         5.0,
@@ -258,6 +267,8 @@ def _problems(settings: Settings, backends: Collection[str]) -> Iterator[str]:
     yield from _bad_addresses(settings)
     yield from _bad_credentials(settings)
     yield from _bad_numbers(settings)
+    if not is_uri_reference(settings.event_source):
+        yield f"{_named('event_source')}: {settings.event_source!r} is not a URI or the path of one"
     if backends and settings.backend not in backends:
         known = ", ".join(sorted(backends))
         yield f"{_named('backend')}: {settings.backend!r} is not known; known are {known}"

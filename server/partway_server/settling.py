@@ -65,7 +65,7 @@ def proof(grant: Grant, head: Head | None) -> StoredObject | None:
         return None
     if head.checksum and grant.whole_checksum not in (b"", head.checksum):
         return None
-    return StoredObject(head.size_bytes, head.etag, head.version_id, head.checksum)
+    return StoredObject(head.size_bytes, head.etag, head.version_id, head.checksum, head.metadata)
 
 
 class Settler:

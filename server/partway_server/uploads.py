@@ -191,12 +191,14 @@ class StoredObject:
     """The finished object, as storage says. `etag` is opaque and has no quotes.
 
     `checksum` is that of the whole object, by the Upload's algorithm; b"" if storage tells none.
+    `metadata` is the caller's, None where storage was not asked just now; it makes no difference.
     """
 
     size_bytes: int
     etag: str
     version_id: str = ""
     checksum: bytes = b""
+    metadata: Mapping[str, str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,8 @@ class Upload:
 
     `epoch` tells the claims apart, and grows from each to the next. `request_digest` tells a
     repeated Initialize from a reused request_id; `manifest`, a packed Manifest, does the same for
-    what a Complete names.
+    what a Complete names. `metadata` is the caller's, where the grant does not have it: None if
+    the row that had it was lost.
     """
 
     grant: Grant
@@ -241,6 +244,7 @@ class Upload:
     fingerprint: str = ""
     request_digest: bytes = b""
     manifest: bytes = b""
+    metadata: Mapping[str, str] | None = None
 
     @property
     def sid(self) -> str:

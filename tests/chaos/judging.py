@@ -50,6 +50,8 @@ class Kind(StrEnum):
     FALSE = "false_answers"
     ORPHAN = "orphans"
     UNFINISHED = "unfinished"
+    EVENT_LOST = "events_lost"
+    EVENT_FALSE = "events_false"
     RESURRECTED = "late_objects_redis_forgot"
     PROBE = "start_probes_left"
 

@@ -21,8 +21,10 @@ from partway_server.embedded import S3
 from partway_server.sealing import Sealer
 
 from tests.chaos.audit import Auditor, Holdings
+from tests.chaos.consuming import Consuming, Heard
 from tests.chaos.fleet import Fleet
 from tests.chaos.harms import Harm, Store, Strike, schedule
+from tests.chaos.hearing import judge_events
 from tests.chaos.judging import Violation, judge
 from tests.chaos.ledger import COMPLETED, NEVER, Ledger
 from tests.chaos.load import Load, a_load
@@ -70,6 +72,7 @@ class Outcome:
     strikes: Mapping[str, int]
     keys_left: int
     seconds: float
+    heard: Sequence[Heard]
 
 
 class Run:
@@ -85,6 +88,7 @@ class Run:
         self.fleet = Fleet(
             count=wishes.services, folder=folder, environ=self._environ, seed=wishes.seed
         )
+        self._consuming = Consuming(folder, store.url)
         self._strikes: dict[str, int] = {}
         self._phase = "load"
 
@@ -92,6 +96,7 @@ class Run:
         """All five phases. Whatever ends it, no service is left."""
         self._policies.write_text(_toml(POLICIES), "utf-8")
         await self._store.start()
+        self._consuming.start()
         watcher = asyncio.create_task(self._tell())
         try:
             keys_left = await self._phases()
@@ -99,13 +104,23 @@ class Run:
             watcher.cancel()
             await asyncio.wait({watcher})
             await self.fleet.stop()
+            self._consuming.stop()
             await self._store.stop()
         self._enter("audit")
         holdings = await self._auditor.holdings()
+        heard = self._consuming.heard()
         violations = judge(self.ledger, holdings)
+        violations += judge_events(self.ledger, holdings, heard)
         seconds = time.monotonic() - self.ledger.began
         return Outcome(
-            self.ledger, holdings, self.fleet, violations, self._strikes, keys_left, seconds
+            self.ledger,
+            holdings,
+            self.fleet,
+            violations,
+            self._strikes,
+            keys_left,
+            seconds,
+            heard,
         )
 
     async def _phases(self) -> int:
@@ -125,12 +140,13 @@ class Run:
             await self._load(load)
             keys_left = await self._later()
             await self._ask_what_is_complete(load)
+        await self._consuming.settle()
         return keys_left
 
     async def _load(self, load: Load) -> None:
         self.fleet.start(armed=True)
         end = time.monotonic() + self._wishes.seconds
-        harms = [*self.fleet.harms(), *self._store.harms()]
+        harms = [*self.fleet.harms(), *self._store.harms(), *self._consuming.harms()]
         strikes = schedule(self._wishes.seed, harms, self._wishes.seconds)
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run(self._wishes.lanes, lambda: time.monotonic() > end))
@@ -151,7 +167,8 @@ class Run:
         for stage, base in enumerate((_PAST_TOMBSTONES, _PAST_TOMBSTONES, _PAST_ROWS)):
             ahead = base + stage * _STEP
             self.fleet.start(armed=True, ahead=ahead)
-            strikes = schedule(f"{self._wishes.seed}/later/{stage}", self.fleet.harms(), seconds)
+            harms = [*self.fleet.harms(), *self._consuming.harms()]
+            strikes = schedule(f"{self._wishes.seed}/later/{stage}", harms, seconds)
             await asyncio.gather(self._strike(strikes), asyncio.sleep(seconds))
             await self.fleet.stop()
         self._enter("rest")

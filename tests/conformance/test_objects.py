@@ -426,6 +426,7 @@ async def test_one_put_makes_the_object_with_all_it_should_say(store: Store) -> 
     assert reply.status == 200
     head = await store.objects.head(grant)
     assert head == Head(len(BODY), reply.etag, grant.write_token)
+    assert head.metadata == {"origin": "scanner 4"}
     found = await store.read(grant)
     assert (found.content_type, found.disposition) == ("image/png", "attachment")
     assert found.metadata == {"origin": "scanner 4"}

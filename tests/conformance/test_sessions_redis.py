@@ -16,7 +16,7 @@ from partway_server.clock import SystemClock
 from partway_server.errors import SessionsUnavailable
 from partway_server.plan import MIB, Plan
 from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_rows import own_key, row_key
+from partway_server.sessions.redis_rows import events_key, own_key, row_key, shard_of
 from partway_server.sessions.redis_servers import SLOTS, Servers, Span, connect
 from partway_server.uploads import AbortReason, State, StoredObject, Upload
 from redis.asyncio import Redis
@@ -100,7 +100,8 @@ class TestKeys:
         self, sessions: RedisSessions, redis: Redis, clock: FakeClock
     ) -> None:
         await everything(sessions, clock)
-        assert await redis.keys("*") == []
+        # What was told of it stays.
+        assert await redis.keys("*") == [events_key(shard_of(an_upload().sid)).encode()]
 
     async def test_uploads_are_spread_over_the_shards(
         self, sessions: RedisSessions, redis: Redis
@@ -484,7 +485,7 @@ class TestCheck:
     ) -> None:
         least = (
             "evalsha script|load hgetall zrange ping info time exists hget hmget hset hincrby del"
-            " zadd zrem zrangebyscore zrevrangebylex pexpire"
+            " zadd zrem zrangebyscore zrevrangebylex pexpire xadd"
         )
         await redis.acl_setuser(
             "least",

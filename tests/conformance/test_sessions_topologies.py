@@ -236,7 +236,7 @@ class TestCluster:
 
 LEAST = (
     "evalsha script|load hgetall zrange ping info time exists hget hmget hset hincrby del"
-    " zadd zrem zrangebyscore zrevrangebylex pexpire"
+    " zadd zrem zrangebyscore zrevrangebylex pexpire xadd"
 )
 
 

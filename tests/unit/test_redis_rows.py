@@ -7,11 +7,12 @@ from partway_server.uploads import State, StoredObject, Upload
 from tests.support.uploads import an_upload
 
 
-def read_back(upload: Upload, **changes: bytes) -> Upload:
+def read_back(upload: Upload, *, without: str = "", **changes: bytes) -> Upload:
     written = {
         name.encode(): value if isinstance(value, bytes) else str(value).encode()
         for name, value in {**rows.fields(upload), "lease_until": "", **changes}.items()
     }
+    written.pop(without.encode(), None)
     return rows.upload_from(written)
 
 
@@ -31,3 +32,14 @@ def test_a_manifest_from_before_there_was_a_whole_checksum_names_parts_alone() -
     row = read_back(an_upload(State.COMPLETING, manifest=b"p" * 32))
     assert row.manifest == b"p" * 32
     assert row.whole_checksum == b""
+
+
+def test_metadata_is_read_back_where_it_is_known() -> None:
+    for metadata in ({"camera": "7"}, {}, None):
+        upload = an_upload(metadata=metadata)
+        assert read_back(upload) == upload
+
+
+def test_a_row_from_before_there_were_events_has_no_metadata() -> None:
+    upload = an_upload(metadata={"camera": "7"})
+    assert read_back(upload, without="metadata").metadata is None

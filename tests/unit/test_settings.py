@@ -103,6 +103,8 @@ def test_truth_has_several_spellings(text: str, value: bool) -> None:
         ({"max_concurrent_calls": "0"}, "PARTWAY_MAX_CONCURRENT_CALLS"),
         ({"grace_seconds": "-1"}, "PARTWAY_GRACE_SECONDS"),
         ({"grace_seconds": "inf"}, "PARTWAY_GRACE_SECONDS"),
+        ({"event_source": "my service"}, "PARTWAY_EVENT_SOURCE"),
+        ({"event_keep_seconds": "0"}, "PARTWAY_EVENT_KEEP_SECONDS"),
         ({"reflection": "maybe"}, "PARTWAY_REFLECTION"),
         ({"log_level": "loud"}, "PARTWAY_LOG_LEVEL"),
         ({"identity": "jwt"}, "PARTWAY_IDENTITY"),

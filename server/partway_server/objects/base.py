@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -31,6 +31,7 @@ class Head:
     """An object as storage holds it. `etag` has no quotes; `write_token` is "" if it has none.
 
     `checksum` is that of the whole object by the Upload's algorithm, where storage tells it.
+    `metadata` is the caller's, without what the service adds; it tells no two objects apart.
     """
 
     size_bytes: int
@@ -38,6 +39,7 @@ class Head:
     write_token: str
     version_id: str = ""
     checksum: bytes = b""
+    metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def md5_in(etag: str) -> bytes:

@@ -285,6 +285,7 @@ class S3Objects:
             write_token=reply["Metadata"].get(WRITE_TOKEN, ""),
             version_id=reply.get("VersionId", ""),
             checksum=_checksum(grant, reply),
+            metadata={k: v for k, v in reply["Metadata"].items() if k != WRITE_TOKEN},
         )
 
     async def tells_md5(self, grant: Grant) -> bool:

@@ -35,7 +35,8 @@ class Sessions(Protocol):
     ) -> tuple[Upload, bool]:
         """Store `upload` if there is no row with its sid, leased if its state is a leased one.
 
-        Returns the row that is there now, and whether it is the one given.
+        Returns the row that is there now, and whether it is the one given. In the same step its
+        event is told, as `events.base.Telling` decides.
         """
         ...
 
@@ -82,7 +83,10 @@ class Sessions(Protocol):
         ...
 
     async def finish(self, upload: Upload, due: datetime) -> bool:
-        """Store the outcome of the claim `upload.epoch`: all but fingerprint and request_digest.
+        """Store the outcome of the claim `upload.epoch`: all but what only an insert stores.
+
+        That is fingerprint, request_digest and metadata. In the same step its event is told, unless
+        it was the last that the row told.
 
         False, and nothing changed, if another claim came since, or if FINISHES does not lead from
         the row's state to the outcome's. A lease that ran out does not matter while nobody else

@@ -1,10 +1,12 @@
 -- Stores the outcome of a claim. Returns 1 if that claim was the last, and may end so.
--- KEYS: row, due, own
--- ARGV: now, mark, sid, epoch, due, keep, states it may be finished from, then the fields and
---       values of the outcome
+-- KEYS: row, due, own, events
+-- ARGV: now, mark, sid, epoch, due, keep, states it may be finished from, how long events are kept,
+--       the event's id, type, upload and text ('' for none), then the fields and values of the
+--       outcome
 
 local now = time_ms(ARGV[1])
-local state, epoch, mark = unpack(redis.call('HMGET', KEYS[1], 'state', 'epoch', 'mark'))
+local state, epoch, mark, told =
+  unpack(redis.call('HMGET', KEYS[1], 'state', 'epoch', 'mark', 'told'))
 if mark == ARGV[2] then
   return 1
 end
@@ -12,7 +14,11 @@ if epoch ~= ARGV[4] or not listed(ARGV[7], state) then
   return 0
 end
 
-redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', '', unpack(ARGV, 8))
+if ARGV[10] ~= told then
+  tell(KEYS[4], ARGV[8], unpack(ARGV, 9, 12))
+end
+redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', '', 'told', ARGV[10],
+  unpack(ARGV, 13))
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
 keep_until(KEYS[1], KEYS[3], ARGV[5], now, ARGV[6])
 return 1

@@ -1,6 +1,7 @@
 -- Stores a row if there is none. Returns {1 if it was stored, the row}.
--- KEYS: row, due, own
--- ARGV: now, mark, sid, position, due, keep, lease ('' for none), then the row's fields and values
+-- KEYS: row, due, own, events
+-- ARGV: now, mark, sid, position, due, keep, lease ('' for none), told, how long events are kept, the
+--       event's id, type, upload and text ('' for none), then the row's fields and values
 
 local now = time_ms(ARGV[1])
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -9,7 +10,9 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
 end
 
 local lease_until = ARGV[7] ~= '' and now + ARGV[7] or ''
-redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', lease_until, unpack(ARGV, 8))
+tell(KEYS[4], ARGV[9], unpack(ARGV, 10, 13))
+redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', lease_until, 'told', ARGV[8],
+  unpack(ARGV, 14))
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
 redis.call('ZADD', KEYS[3], 0, ARGV[4])
 keep_until(KEYS[1], KEYS[3], ARGV[5], now, ARGV[6])

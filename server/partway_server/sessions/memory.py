@@ -8,17 +8,24 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from partway_server.clock import Clock
+from partway_server.events.base import Event, Telling, type_of
 from partway_server.sessions.base import AFTER_LEASE, Cursor
 from partway_server.uploads import CLAIMS, FINISHES, LEASED, Caller, State, Upload
 
 
 class MemorySessions:
-    """Keeps every row until it is removed; all of them are lost with the process."""
+    """Keeps every row until it is removed; all of them are lost with the process.
 
-    def __init__(self, clock: Clock) -> None:
+    `events` are all that were told, the oldest first.
+    """
+
+    def __init__(self, clock: Clock, *, telling: Telling | None = None) -> None:
         self._clock = clock
+        self._telling = telling or Telling()
         self._rows: dict[str, Upload] = {}
         self._due: dict[str, datetime] = {}
+        self._told: dict[str, str] = {}
+        self.events: list[Event] = []
 
     async def insert(
         self, upload: Upload, due: datetime, lease: timedelta | None = None
@@ -30,6 +37,7 @@ class MemorySessions:
             until = self._clock.now() + lease
         row = replace(upload, lease_until=until)
         self._store(row, due)
+        self._tell(upload, self._telling.inserted(upload, self._clock.now()))
         return row, True
 
     async def get(self, sid: str) -> Upload | None:
@@ -80,8 +88,12 @@ class MemorySessions:
             lease_until=None,
             fingerprint=row.fingerprint,
             request_digest=row.request_digest,
+            metadata=row.metadata,
         )
         self._store(outcome, due)
+        event = self._telling.finished(upload, self._clock.now())
+        if self._told.get(upload.sid) != type_of(upload):
+            self._tell(upload, event)
         return True
 
     async def remove(self, sid: str, epoch: int) -> bool:
@@ -90,6 +102,7 @@ class MemorySessions:
             return False
         self._rows.pop(sid, None)
         self._due.pop(sid, None)
+        self._told.pop(sid, None)
         return True
 
     async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
@@ -134,6 +147,11 @@ class MemorySessions:
 
     async def aclose(self) -> None:
         """There are no connections."""
+
+    def _tell(self, upload: Upload, event: Event | None) -> None:
+        self._told[upload.sid] = type_of(upload)
+        if event is not None:
+            self.events.append(event)
 
     def _store(self, row: Upload, due: datetime) -> None:
         self._rows[row.sid] = row

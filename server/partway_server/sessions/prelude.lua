@@ -19,6 +19,15 @@ local function ahead(lease_until, now)
   return (tonumber(lease_until) or 0) > now
 end
 
+-- Appends an event, if there is one, and lets go of those that are older than `keep` ms. Before any
+-- write: if it fails, nothing has changed. Entries have the server's time, whatever the caller's is.
+local function tell(stream, keep, id, type, upload, event)
+  if id ~= '' then
+    redis.call('XADD', stream, 'MINID', '~', math.max(time_ms('') - keep, 0), '*',
+      'id', id, 'type', type, 'upload', upload, 'event', event)
+  end
+end
+
 -- Housekeeping: row and index go `keep` ms after `due`, if no janitor came. The time to live is
 -- relative, so that it holds with a caller's time as well; the index lives as long as any row.
 local function keep_until(row, own, due, now, keep)

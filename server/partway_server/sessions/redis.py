@@ -32,8 +32,9 @@ from redis import exceptions
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import MasterNotFoundError
 
-from partway_server.clock import Clock
+from partway_server.clock import Clock, SystemClock
 from partway_server.errors import SessionsUnavailable
+from partway_server.events.base import Telling, type_of
 from partway_server.sessions import redis_rows as rows
 from partway_server.sessions.base import AFTER_LEASE, Cursor
 from partway_server.sessions.redis_calls import Calls, Command
@@ -79,9 +80,11 @@ class RedisSessions:
         clock: Clock | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         patience: float = 2.5,
+        telling: Telling | None = None,
     ) -> None:
         self._servers = servers
         self._clock = clock
+        self._telling = telling or Telling()
         self._random_bytes = random_bytes
         # By shard: the start of the server that answered last, and since when we know it.
         self._incarnations: dict[int, tuple[bytes, int]] = {}
@@ -92,15 +95,20 @@ class RedisSessions:
         self, upload: Upload, due: datetime, lease: timedelta | None = None
     ) -> tuple[Upload, bool]:
         held = lease if upload.state in LEASED else None
+        event = self._telling.inserted(upload, self._moment())
         stored, row = await self._run(
             "insert",
-            rows.keys_of(upload.grant),
+            rows.change_keys(upload.grant),
             self._mark(),
             upload.sid,
             rows.position(upload.grant.create_time, upload.sid),
             rows.moment_ms(due),
             rows.span_ms(rows.KEEP),
             "" if held is None else rows.span_ms(held),
+            # What is not told again counts as told.
+            type_of(upload),
+            rows.span_ms(self._telling.keep),
+            *rows.told(event),
             *rows.flat(rows.fields(upload)),
         )
         return _upload(row), bool(stored)
@@ -159,17 +167,19 @@ class RedisSessions:
 
     async def finish(self, upload: Upload, due: datetime) -> bool:
         outcome = rows.fields(upload)
-        for kept in ("epoch", "fingerprint", "digest"):
+        for kept in ("epoch", "fingerprint", "digest", "metadata"):
             del outcome[kept]
         finished = await self._run(
             "finish",
-            rows.keys_of(upload.grant),
+            rows.change_keys(upload.grant),
             self._mark(),
             upload.sid,
             upload.epoch,
             rows.moment_ms(due),
             rows.span_ms(rows.KEEP),
             rows.words(state for state, outcomes in FINISHES.items() if upload.state in outcomes),
+            rows.span_ms(self._telling.keep),
+            *rows.told(self._telling.finished(upload, self._moment())),
             *rows.flat(outcome),
         )
         return bool(finished)
@@ -291,6 +301,10 @@ class RedisSessions:
 
     def _mark(self) -> bytes:
         return self._random_bytes(8)
+
+    def _moment(self) -> datetime:
+        """When an event is told."""
+        return (self._clock or SystemClock()).now()
 
     def _now(self) -> int | str:
         return "" if self._clock is None else rows.moment_ms(self._clock.now())

@@ -26,6 +26,8 @@ _TRY = """
 redis.call('HSET', KEYS[1], 'probe', ARGV[1])
 local kept = redis.call('HGET', KEYS[1], 'probe')
 redis.call('DEL', KEYS[1])
+redis.call('XADD', KEYS[1], 'MINID', '~', 0, '*', 'probe', ARGV[1])
+redis.call('DEL', KEYS[1])
 local time = redis.call('TIME')
 return {kept, time[1], time[2]}
 """

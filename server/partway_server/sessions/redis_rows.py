@@ -3,6 +3,7 @@
     partway:{NN}:upload:<sid>             hash: the row, its fields as in `fields`
     partway:{NN}:due                      sorted set: sids by the time they are due, in ms
     partway:{NN}:own:<tenant>:<subject>   sorted set: a caller's sids by creation
+    partway:{NN}:events                   stream: what was told, fields as in EVENT_FIELDS
 
 NN is one of 64 shards, chosen by the sid's last byte: the first ones order the Uploads of one
 second, and neighbours on a page should be in different shards. It is the hash tag, so that all a
@@ -22,6 +23,7 @@ from urllib.parse import quote
 
 import msgpack
 
+from partway_server.events.base import Event
 from partway_server.sessions.base import Cursor
 from partway_server.uploads import AbortReason, Caller, Grant, State, StoredObject, Upload
 
@@ -29,6 +31,9 @@ SHARDS = 64
 
 KEEP = timedelta(days=30)
 """How long past its due time a row stays if no janitor comes. Decides nothing."""
+
+EVENT_FIELDS = ("id", "type", "upload", "event")
+"""The fields of an entry in a stream, in the order of `told`."""
 
 _TIME_DIGITS = 10
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -52,6 +57,10 @@ def shard_of(sid: str) -> int:
     return _shard(sid)
 
 
+def events_key(shard: int) -> str:
+    return _key(shard, "events")
+
+
 def sight(upload: Upload) -> tuple[bytes, int, str]:
     """What tells a row that has not changed: the write token, the epoch, the state."""
     return bytes.fromhex(upload.grant.write_token), upload.epoch, upload.state
@@ -66,15 +75,20 @@ def keys_of(grant: Grant) -> tuple[str, str, str]:
     return *claim_keys(grant.sid), own_key(_shard(grant.sid), grant.caller)
 
 
+def change_keys(grant: Grant) -> tuple[str, str, str, str]:
+    """The keys of a change that is told: row, due, own, events."""
+    return *keys_of(grant), events_key(_shard(grant.sid))
+
+
 def claim_keys(sid: str) -> tuple[str, str]:
     """The keys that a claim changes: row, due."""
     return row_key(sid), due_key(_shard(sid))
 
 
 def fields(upload: Upload) -> dict[str, str | bytes | int]:
-    """A row but for lease_until and mark, which scripts write. Empty stands for None."""
+    """A row but for lease_until, mark and told, which scripts write. Empty stands for None."""
     stored = upload.object
-    packed = msgpack.packb(_told(stored)) if stored else b""
+    packed = msgpack.packb(_stored(stored)) if stored else b""
     return {
         "grant": upload.grant.pack(),
         "policy": upload.grant.policy,
@@ -85,10 +99,16 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
         "fingerprint": upload.fingerprint,
         "digest": upload.request_digest,
         "manifest": upload.manifest,
+        "metadata": b"" if upload.metadata is None else msgpack.packb(dict(upload.metadata)),
     }
 
 
-def _told(stored: StoredObject) -> tuple[int | str | bytes, ...]:
+def told(event: Event | None) -> tuple[str, str, str, str]:
+    """The values of EVENT_FIELDS, as scripts take them. Empty stands for none."""
+    return (event.id, event.type, event.sid, event.text) if event else ("", "", "", "")
+
+
+def _stored(stored: StoredObject) -> tuple[int | str | bytes, ...]:
     # Without a checksum as before there was one, for the processes of an older version.
     added = (stored.checksum,) if stored.checksum else ()
     return stored.size_bytes, stored.etag, stored.version_id, *added
@@ -97,6 +117,8 @@ def _told(stored: StoredObject) -> tuple[int | str | bytes, ...]:
 def upload_from(row: Mapping[bytes, bytes]) -> Upload:
     """The Upload in a row as HGETALL answers it."""
     lease_until, reason, stored = row[b"lease_until"], row[b"reason"], row[b"object"]
+    # A row from before there were events has none.
+    metadata = row.get(b"metadata")
     return Upload(
         grant=Grant.unpack(row[b"grant"]),
         state=State(row[b"state"].decode()),
@@ -107,6 +129,7 @@ def upload_from(row: Mapping[bytes, bytes]) -> Upload:
         fingerprint=row[b"fingerprint"].decode(),
         request_digest=row[b"digest"],
         manifest=row[b"manifest"],
+        metadata=msgpack.unpackb(metadata) if metadata else None,
     )
 
 

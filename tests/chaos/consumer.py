@@ -1,0 +1,75 @@
+"""A consumer of the events, as docs/events.md has it: a process that writes down what it got.
+
+Run by its path, with the URL of Redis and the file to append to. It dies at any time; another one
+takes over what it was given and did not acknowledge.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from partway_server.sessions.redis_rows import SHARDS, events_key
+from redis import Redis, exceptions
+
+GROUP = "audit"
+STREAMS = tuple(events_key(shard) for shard in range(SHARDS))
+
+_BLOCK_MS = 200
+_IDLE_MS = 500
+_TAKE_OVER_SECONDS = 1.0
+_AGAIN_SECONDS = 0.05
+
+
+class Consumer:
+    """One of the group, under a name of its own."""
+
+    def __init__(self, redis: Any, file: Path) -> None:
+        self._redis, self._name = redis, f"consumer-{os.getpid()}"
+        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._looked = 0.0
+
+    def run(self) -> None:
+        """Until killed. Redis may be away, and may come back without the groups."""
+        while True:
+            try:
+                self._make_groups()
+                while True:
+                    self._take_over()
+                    wanted = dict.fromkeys(STREAMS, ">")
+                    got = self._redis.xreadgroup(
+                        GROUP, self._name, wanted, count=5, block=_BLOCK_MS
+                    )
+                    for stream, entries in got:
+                        self._process(stream, entries)
+            except (exceptions.RedisError, OSError):
+                time.sleep(_AGAIN_SECONDS)
+
+    def _make_groups(self) -> None:
+        for stream in STREAMS:
+            try:
+                self._redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
+            except exceptions.ResponseError as error:
+                if not str(error).startswith("BUSYGROUP"):
+                    raise
+
+    def _take_over(self) -> None:
+        if time.monotonic() < self._looked + _TAKE_OVER_SECONDS:
+            return
+        self._looked = time.monotonic()
+        for stream in STREAMS:
+            _, entries, *_ = self._redis.xautoclaim(stream, GROUP, self._name, _IDLE_MS, count=100)
+            self._process(stream, entries)
+
+    def _process(self, stream: str, entries: Any) -> None:
+        for place, fields in entries:
+            told = {"at": time.monotonic(), "place": place, **fields}
+            os.write(self._file, json.dumps(told).encode() + b"\n")
+            self._redis.xack(stream, GROUP, place)
+
+
+if __name__ == "__main__":
+    url, name = sys.argv[1:]
+    Consumer(Redis.from_url(url, decode_responses=True, socket_timeout=5), Path(name)).run()

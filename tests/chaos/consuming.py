@@ -1,0 +1,128 @@
+"""The consumer of a run: killed like the services, and what it wrote down."""
+
+import asyncio
+import contextlib
+import json
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis.asyncio
+from partway_server.children import Child
+from redis import exceptions
+
+from tests.chaos import consumer
+from tests.chaos.harms import Harm
+
+_SETTLE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event as a consumer processed it, `at` by the time of the ledger.
+
+    `place` is where it stood in the stream of its upload: that orders them, for what a dead
+    consumer left is processed late.
+    """
+
+    at: float
+    place: tuple[int, int]
+    id: str
+    type: str
+    sid: str
+    key: str
+    etag: str
+    size_bytes: int
+
+
+class Consuming:
+    """A consumer at a time, until `stop`."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder, self._url = folder, url
+        self._file = folder / "heard.jsonl"
+        self._child: Child | None = None
+        self._alone = asyncio.Lock()
+
+    def harms(self) -> Sequence[Harm]:
+        return [Harm("consumer killed", 8, self._kill)]
+
+    def start(self) -> None:
+        # However early it is killed, there is a file.
+        self._file.touch()
+        program = [sys.executable, consumer.__file__, self._url, str(self._file)]
+        self._child = Child("consumer", program, log=self._folder / "consumer.log", patience=0)
+
+    async def settle(self) -> None:
+        """Wait until the group has processed all there is. Fails after half a minute."""
+        async with redis.asyncio.Redis.from_url(self._url, decode_responses=True) as client:
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                # Polling: it is a process of its own, and says nothing.
+                while not await self._settled(client):
+                    assert self._child is not None
+                    self._child.check()
+                    await asyncio.sleep(0.1)
+
+    def stop(self) -> None:
+        """By SIGKILL."""
+        if self._child is not None:
+            self._child.stop()
+
+    def heard(self) -> list[Heard]:
+        """All that was processed, in that order. A line that was cut short was not."""
+        found = []
+        for line in self._file.read_text("utf-8").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                found.append(_heard(json.loads(line)))
+        return found
+
+    async def _settled(self, client: redis.asyncio.Redis) -> bool:
+        for stream in consumer.STREAMS:
+            try:
+                about = await client.xinfo_stream(stream)
+                groups = await client.xinfo_groups(stream)
+            except exceptions.ResponseError:
+                # It was flushed, and the consumer is about to make it.
+                return False
+            ours = [group for group in groups if group["name"] == consumer.GROUP]
+            last = (about["last-entry"] or ("0-0",))[0]
+            if (
+                not ours
+                or ours[0]["pending"]
+                or _place(ours[0]["last-delivered-id"]) < _place(last)
+            ):
+                return False
+        return True
+
+    async def _kill(self, chance: random.Random) -> None:
+        async with self._alone:
+            self.stop()
+            await asyncio.sleep(chance.uniform(0, 1))
+            self.start()
+
+
+def _heard(told: dict[str, str | float]) -> Heard:
+    event = json.loads(str(told["event"]))
+    data = event["data"]
+    assert (event["id"], event["type"], event["subject"]) == (
+        told["id"],
+        told["type"],
+        told["upload"],
+    )
+    return Heard(
+        at=float(told["at"]),
+        place=_place(str(told["place"])),
+        id=event["id"],
+        type=event["type"],
+        sid=event["subject"],
+        key=data["key"],
+        etag=data["etag"],
+        size_bytes=data["size_bytes"],
+    )
+
+
+def _place(text: str) -> tuple[int, int]:
+    milliseconds, _, number = text.partition("-")
+    return int(milliseconds), int(number)

@@ -1,0 +1,87 @@
+"""What must be true of the events that a consumer processed.
+
+The promise of docs/events.md: an outcome that was acknowledged is told. Where Redis lost the event
+before anybody read it, it is told when the upload is next asked for; so each is asked for once, by
+Status, between the harm and this.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from partway_server.events.base import COMPLETED, INITIALIZED
+
+from tests.chaos import ledger as told
+from tests.chaos.audit import Holdings
+from tests.chaos.consuming import Heard
+from tests.chaos.judging import Kind, Violation
+from tests.chaos.ledger import Ledger, Story
+
+Firsts = Mapping[str, Heard]
+"""By type, where an upload's event stood first."""
+
+
+def judge_events(ledger: Ledger, holdings: Holdings, heard: Sequence[Heard]) -> list[Violation]:
+    """All violations of the promise."""
+    stories = {story.key: story for story in ledger.stories if story.key}
+    by_key: dict[str, dict[str, Heard]] = defaultdict(dict)
+    for event in sorted(heard, key=lambda event: event.place):
+        by_key[event.key].setdefault(event.type, event)
+    found = [
+        *_of_ids(heard),
+        *(
+            (Kind.EVENT_LOST, words, story.key)
+            for story in stories.values()
+            for words in _missing(ledger, story, by_key.get(story.key, {}))
+        ),
+        *(
+            (Kind.EVENT_FALSE, words, key)
+            for key, firsts in by_key.items()
+            for words in (
+                *_untrue(holdings, key, firsts),
+                *_order(ledger, stories.get(key), firsts),
+            )
+        ),
+    ]
+    return [Violation(kind, words, stories.get(key)) for kind, words, key in found]
+
+
+def _of_ids(heard: Sequence[Heard]) -> Iterator[tuple[Kind, str, str]]:
+    ids: dict[tuple[str, str], str] = {}
+    changes: dict[str, tuple[str, str]] = {}
+    for event in heard:
+        change = event.key, event.type
+        if ids.setdefault(change, event.id) != event.id:
+            yield Kind.EVENT_FALSE, f"two {event.type} have different ids", event.key
+        if changes.setdefault(event.id, change) != change:
+            yield Kind.EVENT_FALSE, f"an id of {event.type} is another change's, too", event.key
+
+
+def _missing(ledger: Ledger, story: Story, firsts: Firsts) -> Iterator[str]:
+    ends = firsts.keys() - {INITIALIZED}
+    if story.said(told.COMPLETED):
+        if COMPLETED not in firsts:
+            yield "it was said to be COMPLETED, and no event told so"
+    elif story.said(told.ABORTED) and not ends:
+        yield "it was said to be ABORTED, and no event told so"
+    first = min((event.at for event in firsts.values()), default=told.NEVER)
+    if ends and INITIALIZED not in firsts and not ledger.forgot(story.began, first):
+        yield "its end was told, and its beginning was not"
+
+
+def _untrue(holdings: Holdings, key: str, firsts: Firsts) -> Iterator[str]:
+    if (done := firsts.get(COMPLETED)) is None:
+        return
+    if (found := holdings.objects.get(key)) is None:
+        yield f"{COMPLETED} was told, and there is no object at {key}"
+    elif (found.etag, found.size_bytes) != (done.etag, done.size_bytes):
+        yield f"{COMPLETED} told of another object than there is at {key}"
+
+
+def _order(ledger: Ledger, story: Story | None, firsts: Firsts) -> Iterator[str]:
+    began, done = firsts.get(INITIALIZED), firsts.get(COMPLETED)
+    ends = [event for kind, event in firsts.items() if kind != INITIALIZED]
+    forgot = story is None or ledger.forgot(story.began, max(event.at for event in firsts.values()))
+    if began and any(end.place < began.place for end in ends) and not forgot:
+        yield f"an end was told before {INITIALIZED}"
+    if done and any(done.place < end.place for end in ends):
+        yield f"another end was told after {COMPLETED}"
