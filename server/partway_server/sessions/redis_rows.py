@@ -3,6 +3,11 @@
     partway:{NN}:upload:<sid>             hash: the row, its fields as in `fields`
     partway:{NN}:due                      sorted set: sids by the time they are due, in ms
     partway:{NN}:own:<tenant>:<subject>   sorted set: a caller's sids by creation
+    partway:{NN}:events                   stream: what happened to Uploads
+    partway:{NN}:dead:<webhook>           stream: events whose delivery was given up
+    partway:{NN}:lease:<webhook>          hash: which process delivers the shard's events
+    partway:{NN}:tries:<webhook>          hash: failed deliveries by the event's id in the stream
+    partway:{00}:workers:<webhook>        sorted set: processes that deliver, by when they count out
 
 NN is one of 64 shards, chosen by the sid's last byte: the first ones order the Uploads of one
 second, and neighbours on a page should be in different shards. It is the hash tag, so that all a
@@ -45,6 +50,19 @@ def due_key(shard: int) -> str:
 def shard_of(sid: str) -> int:
     """The shard that a row is in."""
     return _shard(sid)
+
+
+def events_key(shard: int) -> str:
+    return _key(shard, "events")
+
+
+def dead_key(shard: int, webhook: str) -> str:
+    return _key(shard, "dead", webhook)
+
+
+def webhook_key(shard: int, kind: str, webhook: str) -> str:
+    """What is remembered of a webhook in a shard: `kind` is lease, tries or workers."""
+    return _key(shard, kind, webhook)
 
 
 def sight(upload: Upload) -> tuple[bytes, int, str]:

@@ -1,0 +1,1 @@
+"""What happened to Uploads, told to whoever processes them."""
