@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import itertools
 import json
+import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 from partway_server.events.courier import Courier
 from partway_server.events.delivery_store import DeliveryStore
 from partway_server.events.dispatcher import Dispatcher
@@ -30,22 +32,31 @@ class Got:
     id: str
     body: bytes
     headers: Mapping[str, str]
+    path: str
 
 
 @dataclass(slots=True)
 class Endpoint:
-    """Receives webhooks. `answer` makes the response to each; without one it is 204."""
+    """Receives webhooks. `answer` makes the response to each, by default 204, or all `handle`."""
 
     url: str = ""
     answer: Callable[[Got], web.Response | int] = lambda got: 204
+    handle: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
     got: list[Got] = field(default_factory=list)
 
     @property
     def ids(self) -> list[str]:
         return [each.id for each in self.got]
 
-    async def receive(self, request: web.Request) -> web.Response:
-        got = Got(request.headers["webhook-id"], await request.read(), dict(request.headers))
+    async def receive(self, request: web.Request) -> web.StreamResponse:
+        if self.handle:
+            return await self.handle(request)
+        got = Got(
+            request.headers["webhook-id"],
+            await request.read(),
+            dict(request.headers),
+            request.raw_path,
+        )
         self.got.append(got)
         answer = self.answer(got)
         return answer if isinstance(answer, web.Response) else web.Response(status=answer)
@@ -57,7 +68,8 @@ async def an_endpoint(tls: ssl.SSLContext | None = None) -> AsyncIterator[Endpoi
     endpoint = Endpoint()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", endpoint.receive)
-    runner = web.AppRunner(app)
+    # A handler that never ends is cut off with its connection.
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
@@ -67,6 +79,26 @@ async def an_endpoint(tls: ssl.SSLContext | None = None) -> AsyncIterator[Endpoi
         yield endpoint
     finally:
         await runner.cleanup()
+
+
+class Names(AbstractResolver):
+    """Answers each question with the next of these."""
+
+    def __init__(self, *answers: tuple[str, ...]) -> None:
+        self._answers = list(answers)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0
+            )
+            for address in self._answers.pop(0)
+        ]
+
+    async def close(self) -> None:
+        pass
 
 
 def a_webhook(url: str, *, name: str = "orders", **rules: Any) -> Webhook:
@@ -128,7 +160,7 @@ class Office:
     """What one process does for webhooks, by a clock of the test."""
 
     def __init__(
-        self, redis_url: str, *webhooks: Webhook, clock: FakeClock, owner: str = "one"
+        self, redis_url: str, *webhooks: Webhook, clock: FakeClock, owner: str = "one", **more: Any
     ) -> None:
         self.tasks = Begun()
         self.store = DeliveryStore(connect(redis_url), owner=owner, clock=clock)
@@ -145,6 +177,7 @@ class Office:
                 chance=lambda: 0.0,
                 new_mark=lambda: next(marks),
                 began=clock.now(),
+                **more,
             )
             for webhook, sender in zip(webhooks, self._senders, strict=True)
         ]

@@ -69,6 +69,7 @@ class Courier:
         chance: Callable[[], float],
         new_mark: Callable[[], str],
         began: datetime,
+        most_pending: int = MOST_PENDING,
     ) -> None:
         self._webhook = webhook
         self._store = store
@@ -79,6 +80,7 @@ class Courier:
         self._chance = chance
         self._new_mark = new_mark
         self._since = began - BEFORE
+        self._most_pending = most_pending
         self._lines: dict[int, Line] = {}
         # Shards whose stream had our group once: if it has none, Redis has lost it.
         self._known: set[int] = set()
@@ -100,7 +102,7 @@ class Courier:
     async def refill(self, shards: Iterable[int]) -> None:
         """Take what is new in these shards, where they are ours."""
         lines = self._lines.items()
-        behind = {s for s, line in lines if line.more and len(line) < MOST_PENDING}
+        behind = {s for s, line in lines if line.more and len(line) < self._most_pending}
         await self._refill(behind | (self._lines.keys() & set(shards)))
 
     def start(self) -> None:
@@ -137,7 +139,11 @@ class Courier:
             wanted[shard] = (*known, None if shard in self._known else self._since)
         asked_ms = moment_ms(self._clock.now())
         found = await self._store.take(
-            self._webhook.name, wanted, new_mark=self._new_mark(), lease=LEASE, most=MOST_PENDING
+            self._webhook.name,
+            wanted,
+            new_mark=self._new_mark(),
+            lease=LEASE,
+            most=self._most_pending,
         )
         for shard, taken in found.items():
             if taken is None:

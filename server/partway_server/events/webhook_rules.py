@@ -57,7 +57,7 @@ class Webhook:
             raise ValueError("secret_env is empty")
         if odd := sorted(name for name in self.types if not _TYPE.fullmatch(name)):
             raise ValueError(f"types: {odd[0]!r} is none; one is upload.completed")
-        for rule, least, most in (("timeout_seconds", 1, 60), ("give_up_seconds", 0, 30 * 86400)):
+        for rule, least, most in (("timeout_seconds", 0.1, 60), ("give_up_seconds", 0, 30 * 86400)):
             # Said this way round, so that nan is refused.
             if not least <= getattr(self, rule) <= most:
                 raise ValueError(f"{rule} is not between {least} and {most}")
