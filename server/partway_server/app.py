@@ -230,6 +230,7 @@ async def _dispatcher(
 ) -> AsyncIterator[Dispatcher]:
     """What delivers to webhooks. Use it around the tasks' end: then its shards are given back."""
     time_of_day = clock or SystemClock()
+    lease = timedelta(seconds=settings.lease_seconds)
     async with contextlib.AsyncExitStack() as opened:
         store = DeliveryStore(
             connect(settings.redis_url, max_connections=16), owner=secrets.token_hex(8), clock=clock
@@ -250,9 +251,10 @@ async def _dispatcher(
                     chance=random.random,
                     new_mark=lambda: secrets.token_hex(8),
                     began=time_of_day.now(),
+                    lease=lease,
                 )
             )
-        dispatcher = Dispatcher(couriers=couriers, store=store, clock=time_of_day)
+        dispatcher = Dispatcher(couriers=couriers, store=store, clock=time_of_day, lease=lease)
         opened.push_async_callback(dispatcher.leave)
         yield dispatcher
 

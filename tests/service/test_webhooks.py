@@ -1,6 +1,7 @@
 """Events reach webhooks: from a real Redis to a real endpoint, by a clock of the test."""
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from redis.asyncio import Redis
 from standardwebhooks import Webhook as Verifier
 
 from tests.support.clock import FakeClock
+from tests.support.redis_cluster import OUR_SLOTS, Cluster
 from tests.support.webhooks import (
     SECRET,
     Endpoint,
@@ -251,6 +253,33 @@ class TestFailures:
         await one.turn()
         assert endpoint.ids == ["event-0", "event-3"]
 
+    async def test_a_failure_is_logged_without_url_secret_or_signature(
+        self,
+        redis: Redis,
+        endpoint: Endpoint,
+        office: OpenOffice,
+        clock: FakeClock,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("DEBUG")
+        endpoint.url += "?token=hunter2"
+        endpoint.answer = failing(1)
+        one = await office()
+        await tell(redis, 1)
+        await one.turn()
+        clock.advance(5)
+        await one.turn()
+        ours = [r for r in caplog.records if r.name.startswith("partway_server")]
+        assert [record.getMessage() for record in ours] == [
+            "webhook orders: event event-1: HTTP 500; again in 5 s",
+            "webhook orders: event event-1 is delivered",
+        ]
+        # The endpoint's own server logs what it is asked.
+        told = "".join(r.getMessage() for r in caplog.records if r.name != "aiohttp.access")
+        secrets = ["hunter2", base64.b64encode(SECRET).decode(), repr(SECRET)]
+        secrets += [got.headers["webhook-signature"] for got in endpoint.got]
+        assert not [secret for secret in secrets if secret in told]
+
 
 class TestDeadLetters:
     async def give_up(self, one: Office, clock: FakeClock) -> None:
@@ -451,6 +480,26 @@ class TestLosses:
         await one.turn()
         assert len(set(endpoint.ids)) == 15
         assert await pending(redis) == 0
+
+
+class TestCluster:
+    async def test_each_shard_is_delivered_and_retried(
+        self, cluster: Cluster, endpoint: Endpoint, clock: FakeClock
+    ) -> None:
+        cluster.flush()
+        endpoint.answer = failing(10)
+        async with Office(cluster.url, a_webhook(endpoint.url), clock=clock) as one:
+            await one.turn()
+            told = []
+            for number in range(64):
+                event = an_event(number, upload=f"{number:02x}")
+                cluster.node(cluster.owner(OUR_SLOTS[number])).xadd(events_key(number), event)
+                told.append(event["id"])
+            await one.turn()
+            clock.advance(5)
+            await one.turn()
+        assert sorted(set(endpoint.ids)) == sorted(told)
+        assert len(endpoint.got) == 74
 
 
 async def redis_dump(redis: Redis, key: str) -> bytes:

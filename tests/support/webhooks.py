@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Self
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from partway_server.sessions.redis_servers import connect
 from tests.support.clock import FakeClock
 
 SECRET = bytes(range(32))
+LEASE = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +179,12 @@ class Office:
                 chance=lambda: 0.0,
                 new_mark=lambda: next(marks),
                 began=clock.now(),
+                lease=LEASE,
                 **more,
             )
             for webhook, sender in zip(webhooks, self._senders, strict=True)
         ]
-        self.dispatcher = Dispatcher(couriers=couriers, store=self.store, clock=clock)
+        self.dispatcher = Dispatcher(couriers=couriers, store=self.store, clock=clock, lease=LEASE)
 
     async def __aenter__(self) -> Self:
         return self

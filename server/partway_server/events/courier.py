@@ -33,9 +33,6 @@ from partway_server.events.webhook_rules import Webhook
 from partway_server.sessions.redis_rows import SHARDS, moment_ms, span_ms
 from partway_server.tasks import Tasks
 
-LEASE = timedelta(seconds=20)
-"""How long a shard stays with a process that is gone."""
-
 MOST_AT_ONCE = 16
 """Deliveries of one webhook that one process has under way."""
 
@@ -55,7 +52,9 @@ logger = logging.getLogger(__name__)
 
 
 class Courier:
-    """Delivers for one webhook. `began` is when this process did."""
+    """Delivers for one webhook. `began` is when this process did; `lease` is how long a shard stays
+    with a process that is gone.
+    """
 
     def __init__(
         self,
@@ -69,6 +68,7 @@ class Courier:
         chance: Callable[[], float],
         new_mark: Callable[[], str],
         began: datetime,
+        lease: timedelta,
         most_pending: int = MOST_PENDING,
     ) -> None:
         self._webhook = webhook
@@ -80,6 +80,7 @@ class Courier:
         self._chance = chance
         self._new_mark = new_mark
         self._since = began - BEFORE
+        self._lease = lease
         self._most_pending = most_pending
         self._lines: dict[int, Line] = {}
         # Shards whose stream had our group once: if it has none, Redis has lost it.
@@ -90,7 +91,7 @@ class Courier:
 
     async def round(self) -> None:
         """Find out which shards are ours by now, give back the others, and renew the leases."""
-        owners = await self._store.join(self._webhook.name, LEASE)
+        owners = await self._store.join(self._webhook.name, self._lease)
         wanted = share(owners, self._store.owner, SHARDS)
         await self._give_back(wanted)
         await self._refill(wanted | set(self._lines))
@@ -142,14 +143,14 @@ class Courier:
             self._webhook.name,
             wanted,
             new_mark=self._new_mark(),
-            lease=LEASE,
+            lease=self._lease,
             most=self._most_pending,
         )
         for shard, taken in found.items():
             if taken is None:
                 self._lines.pop(shard, None)
             else:
-                await self._merge(shard, taken, asked_ms + span_ms(LEASE))
+                await self._merge(shard, taken, asked_ms + span_ms(self._lease))
 
     async def _merge(self, shard: int, taken: Taken, held_until_ms: int) -> None:
         line = self._lines.get(shard)

@@ -18,7 +18,7 @@ from partway_server.events.delivery_store import DeliveryStore
 POLL_SECONDS = 0.5
 
 ROUND = timedelta(seconds=5)
-"""How often leases are renewed: several times before they run out."""
+"""How often leases are renewed, or more often, to have several goes before they run out."""
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +26,13 @@ logger = logging.getLogger(__name__)
 class Dispatcher:
     """Runs the couriers of all webhooks."""
 
-    def __init__(self, *, couriers: Sequence[Courier], store: DeliveryStore, clock: Clock) -> None:
+    def __init__(
+        self, *, couriers: Sequence[Courier], store: DeliveryStore, clock: Clock, lease: timedelta
+    ) -> None:
         self._couriers = couriers
         self._store = store
         self._clock = clock
+        self._round = min(ROUND, lease / 4)
         self._next_round: datetime | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -60,7 +63,7 @@ class Dispatcher:
         if self._next_round is None or now >= self._next_round:
             for courier in self._couriers:
                 await courier.round()
-            self._next_round = now + ROUND
+            self._next_round = now + self._round
         news = await self._store.news(self._seen())
         for courier in self._couriers:
             await courier.refill(news)

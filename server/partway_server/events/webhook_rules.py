@@ -73,6 +73,15 @@ def load_webhooks(path: Path, environ: Mapping[str, str]) -> list[Webhook]:
     Raises ValueError, in words that hold neither URL nor secret, or OSError if the file cannot be
     read.
     """
+    return [_webhook(name, rules, environ) for name, rules in _tables(path).items()]
+
+
+def webhook_names(path: Path) -> list[str]:
+    """Their names alone, without a look at the secrets. Raises as `load_webhooks` does."""
+    return list(_tables(path))
+
+
+def _tables(path: Path) -> Mapping[str, Any]:
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -83,7 +92,7 @@ def load_webhooks(path: Path, environ: Mapping[str, str]) -> list[Webhook]:
     named = tables.get("webhook")
     if not isinstance(named, dict) or not named:
         raise ValueError("no webhook is in it; begin one with [webhook.NAME]")
-    return [_webhook(name, rules, environ) for name, rules in named.items()]
+    return named
 
 
 def _webhook(name: str, rules: Any, environ: Mapping[str, str]) -> Webhook:
