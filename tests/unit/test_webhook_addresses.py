@@ -70,6 +70,17 @@ async def test_a_name_that_is_bound_anew_to_loopback_is_not_called() -> None:
         )
 
 
+async def test_a_name_is_refused_before_any_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "partway_server.events.webhook.public_socket", lambda place: socket.socket(*place[:3])
+    )
+    async with an_endpoint() as endpoint:
+        url = endpoint.url.replace("127.0.0.1", "hooks.example")
+        webhook = a_webhook(url, allow_private=False)
+        assert await send(webhook, Names(("127.0.0.1",))) == "forbidden address"
+        assert endpoint.got == []
+
+
 class Credulous(PublicResolver):
     """Lets everything pass, as a gap in what is known of addresses would."""
 

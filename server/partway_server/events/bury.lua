@@ -2,8 +2,9 @@
 -- KEYS: events, tries, dead
 -- ARGV: now, group, place, how long dead letters are kept, attempts, why
 
--- Whoever finds it pending writes the letter, so that it is written once.
-if #redis.call('XPENDING', KEYS[1], ARGV[2], ARGV[3], ARGV[3], 1) == 0 then
+-- Whoever finds it pending writes the letter, so that it is written once. An error says that there
+-- is no such group: Redis lost all.
+if #redis.pcall('XPENDING', KEYS[1], ARGV[2], ARGV[3], ARGV[3], 1) == 0 then
   return 0
 end
 local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]

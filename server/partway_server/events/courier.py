@@ -104,6 +104,7 @@ class Courier:
         """Take what is new in these shards, where they are ours."""
         lines = self._lines.items()
         behind = {s for s, line in lines if line.more and len(line) < self._most_pending}
+        behind |= {s for s, line in lines if not line.mark}
         await self._refill(behind | (self._lines.keys() & set(shards)))
 
     def start(self) -> None:
@@ -136,8 +137,9 @@ class Courier:
         wanted: dict[int, tuple[str, str, datetime | None]] = {}
         for shard in shards:
             line = self._lines.get(shard)
-            known = (line.mark, line.after) if line else ("", "0-0")
+            known = ("", "0-0") if line is None else (line.mark, line.after)
             wanted[shard] = (*known, None if shard in self._known else self._since)
+        finished = {shard: line.finished for shard, line in self._lines.items()}
         asked_ms = moment_ms(self._clock.now())
         found = await self._store.take(
             self._webhook.name,
@@ -150,28 +152,35 @@ class Courier:
             if taken is None:
                 self._lines.pop(shard, None)
             else:
-                await self._merge(shard, taken, asked_ms + span_ms(self._lease))
+                line = self._lines.get(shard)
+                if line is None or line.mark != taken.mark:
+                    line = self._lines[shard] = Line(taken.mark)
+                line.held_until_ms = asked_ms + span_ms(self._lease)
+                unwanted = self._merge(line, taken)
+                # What was under way when it was asked may have been settled before or after.
+                quiet = not line.under_way and line.finished == finished.get(shard, 0)
+                if quiet and taken.pending != len(line) + len(unwanted):
+                    # Redis went back to an older copy: all is read again, before anything is sent.
+                    line.mark, line.held_until_ms = "", 0
+                if taken.last:
+                    self._known.add(shard)
+                await self._store.settle(self._webhook.name, shard, unwanted)
 
-    async def _merge(self, shard: int, taken: Taken, held_until_ms: int) -> None:
-        line = self._lines.get(shard)
-        if line is None or line.mark != taken.mark:
-            line = self._lines[shard] = Line(taken.mark)
-        line.held_until_ms, line.last, line.more = held_until_ms, taken.last or "0-0", taken.more
-        if taken.last:
-            self._known.add(shard)
-        unwanted = [entry.place for entry in taken.entries if not self._wants(entry)]
+    def _merge(self, line: Line, taken: Taken) -> list[str]:
+        """Put what was taken into the line; the places of what is not wanted."""
+        line.last, line.more = taken.last or "0-0", taken.more
+        unwanted = []
         for entry in taken.entries:
             line.after = entry.place
             if self._wants(entry):
                 line.add(entry)
-        if not line.under_way and taken.pending != len(line) + len(unwanted):
-            # Redis went back to an older copy: what it says is pending is to be read again.
-            line.mark = ""
-        await self._store.settle(self._webhook.name, shard, unwanted)
+            else:
+                unwanted.append(entry.place)
+        return unwanted
 
     def _wants(self, entry: Entry) -> bool:
         if not entry.event_id:
-            logger.warning("webhook %s: an event was dropped from its stream", self._webhook.name)
+            logger.warning("webhook %s: an event was dropped", self._webhook.name)
             return False
         return entry.only in ("", self._webhook.name) and self._webhook.wants(entry.type)
 
@@ -194,13 +203,16 @@ class Courier:
             return Answer(410, "HTTP 410 of late")
         try:
             body = await self._store.body(shard, entry.place)
+            if body is None:
+                logger.warning("webhook %s: an event was dropped", self._webhook.name)
+                return Answer(200)
+            if self._webhook.tenants and _tenant(body) not in self._webhook.tenants:
+                return Answer(200)
         except SessionsUnavailable as error:
             return Answer(0, str(error))
-        if body is None:
-            logger.warning("webhook %s: event %s was dropped", self._webhook.name, entry.event_id)
-            return Answer(200)
-        if self._webhook.tenants and _tenant(body) not in self._webhook.tenants:
-            return Answer(200)
+        except Exception:
+            logger.exception("event %s cannot be read", entry.event_id)
+            return Answer(0, "the event cannot be read")
         return await self._sender.send(entry.event_id, body)
 
     def _judge(self, entry: Entry, answer: Answer) -> Tries | None:

@@ -105,8 +105,9 @@ def share(owners: Iterable[str], me: str, shards: int) -> set[int]:
 class Line:
     """What waits for one webhook in one shard: for each Upload in order, one at a time.
 
-    `mark` is that of the lease, which is good until `held_until_ms`; `after` is the last entry that
-    was taken, and `last` the last of the stream, of which with `more` not all was read.
+    `mark` is that of the lease, which is good until `held_until_ms`; "" if all is to be read again.
+    `after` is the last entry that was taken, and `last` the last of the stream, of which with
+    `more` not all was read. `under_way` are being sent, and `finished` counts what was done.
     """
 
     def __init__(self, mark: str) -> None:
@@ -114,7 +115,7 @@ class Line:
         self.after = self.last = "0-0"
         self.more = False
         self.held_until_ms = 0
-        self.under_way = 0
+        self.under_way = self.finished = 0
         self._waiting: dict[str, deque[Entry]] = {}
         self._heads: list[tuple[int, int, Entry]] = []
         self._numbers = count()
@@ -142,6 +143,7 @@ class Line:
     def done(self, entry: Entry) -> None:
         """It was delivered or given up: the next of its Upload may go."""
         self.under_way -= 1
+        self.finished += 1
         self._size -= 1
         line = self._waiting[entry.upload]
         line.popleft()
