@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from aiohttp import web
 from partway_server.sessions.redis_rows import dead_key, events_key, webhook_key
 from redis.asyncio import Redis
 from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
 
 from tests.support.clock import FakeClock
 from tests.support.redis_cluster import OUR_SLOTS, Cluster
@@ -28,6 +31,8 @@ from tests.support.webhooks import (
 )
 
 pytestmark = pytest.mark.redis
+
+DOCUMENT = (Path(__file__).parents[2] / "docs/webhooks.md").read_text()
 
 OTHER_SECRET = bytes(range(32, 64))
 DAY = 24 * 3600
@@ -96,6 +101,22 @@ class TestDelivery:
         for secret in (SECRET, OTHER_SECRET):
             assert Verifier(secret).verify(got.body, dict(got.headers))["id"] == got.id == "event-1"
         assert await pending(redis) == 0
+
+    async def test_the_receiver_in_the_documents_takes_it_once(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice, capsys: Any
+    ) -> None:
+        code: dict[str, Any] = {}
+        exec(re.findall(r"```python\n(.*?)```", DOCUMENT, re.S)[0], code)
+        one = await office()
+        await tell(redis, 1)
+        await one.turn()
+        [got], seen = endpoint.got, set[str]()
+        secret = "whsec_" + base64.b64encode(SECRET).decode()
+        for _ in range(2):
+            assert code["receive"](secret, got.headers, got.body, seen) == 204
+        assert capsys.readouterr().out == "upload.completed acme/film.mp4\n"
+        with pytest.raises(WebhookVerificationError):
+            code["receive"](secret, got.headers, got.body + b" ", seen)
 
     async def test_each_shard_is_looked_at(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice

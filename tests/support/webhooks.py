@@ -127,7 +127,7 @@ def an_event(
         "type": kind,
         "source": "/partway",
         "subject": upload,
-        "data": {"upload": upload, "tenant": tenant, "name": "Übergröße.mp4"},
+        "data": {"upload": upload, "tenant": tenant, "key": f"{tenant}/film.mp4", "name": "Ü"},
     }
     text = json.dumps(event, ensure_ascii=False)
     return {"id": f"event-{number}", "type": kind, "upload": upload, "event": text}

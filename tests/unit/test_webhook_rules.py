@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import re
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from partway_server import app
-from partway_server.events.webhook_rules import load_webhooks
+from partway_server.events.webhook_rules import Webhook, load_webhooks
 from partway_server.settings import Settings
 
 KEY = bytes(range(24))
@@ -29,6 +31,18 @@ def test_a_webhook_needs_no_more_than_a_url_and_a_secret(tmp_path: Path) -> None
     assert (webhook.name, webhook.url, webhook.secrets) == ("orders", URL, (KEY,))
     assert webhook.wants("upload.completed") and not webhook.tenants
     assert not webhook.allow_http and not webhook.allow_private
+
+
+def test_the_file_in_the_documents_can_be_used(tmp_path: Path) -> None:
+    document = (Path(__file__).parents[2] / "docs/webhooks.md").read_text()
+    [toml] = re.findall(r"```toml\n(.*?)```", document, re.S)
+    file = tmp_path / "webhooks.toml"
+    file.write_text(toml)
+    [webhook] = load_webhooks(file, {"ORDERS_SECRET": ENVIRON["SECRET"]})
+    named = {f.name for f in fields(Webhook)} - {"name", "secrets"} | {"secret_env"}
+    assert all(re.search(rf"^{name} = ", toml, re.M) for name in named)
+    written = replace(webhook, types=frozenset(), tenants=frozenset())
+    assert written == Webhook(webhook.name, webhook.url, webhook.secrets)
 
 
 def test_every_rule_is_taken(tmp_path: Path) -> None:
