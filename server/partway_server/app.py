@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
+import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +22,11 @@ from partway_server.clock import Clock, SystemClock
 from partway_server.coordinator import Coordinator
 from partway_server.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
 from partway_server.events.base import Telling
+from partway_server.events.courier import Courier
+from partway_server.events.delivery_store import DeliveryStore
+from partway_server.events.dispatcher import Dispatcher
+from partway_server.events.webhook import HttpSender
+from partway_server.events.webhook_rules import Webhook, load_webhooks
 from partway_server.findings import Report
 from partway_server.janitor import BATCH, Janitor
 from partway_server.loading import Loader
@@ -171,7 +178,9 @@ async def run(
     Raises StartError.
     """
     policies = _policies(settings)
-    async with _stores(settings, clock) as (sessions, objects):
+    webhooks = _webhooks(settings)
+    async with contextlib.AsyncExitStack() as opened:
+        sessions, objects = await opened.enter_async_context(_stores(settings, clock))
         await _check_sessions(sessions)
         await _check_buckets(objects, policies)
         if over is not None:
@@ -183,6 +192,9 @@ async def run(
             objects=objects,
             clock=clock or SystemClock(),
             share_port=share_port,
+        )
+        dispatcher = await opened.enter_async_context(
+            _dispatcher(settings, webhooks, tasks=service.tasks, clock=clock)
         )
         try:
             port = service.server.bind(settings.address)
@@ -198,6 +210,7 @@ async def run(
         tidying = [
             asyncio.create_task(service.janitor.run(settings.janitor_seconds, stop)),
             asyncio.create_task(service.sweeper.run(settings.sweep_seconds, stop)),
+            *([asyncio.create_task(dispatcher.run(stop))] if webhooks else []),
         ]
         try:
             await stop.wait()
@@ -210,6 +223,41 @@ async def run(
             await asyncio.wait(tidying)
             await finish(service, settings.grace_seconds)
     logger.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _dispatcher(
+    settings: Settings, webhooks: Sequence[Webhook], *, tasks: Tasks, clock: Clock | None
+) -> AsyncIterator[Dispatcher]:
+    """What delivers to webhooks. Use it around the tasks' end: then its shards are given back."""
+    time_of_day = clock or SystemClock()
+    lease = timedelta(seconds=settings.lease_seconds)
+    async with contextlib.AsyncExitStack() as opened:
+        store = DeliveryStore(
+            connect(settings.redis_url, max_connections=16), owner=secrets.token_hex(8), clock=clock
+        )
+        opened.push_async_callback(store.aclose)
+        couriers = []
+        for webhook in webhooks:
+            sender = HttpSender(webhook, clock=time_of_day)
+            opened.push_async_callback(sender.aclose)
+            couriers.append(
+                Courier(
+                    webhook,
+                    store=store,
+                    sender=sender,
+                    tasks=tasks,
+                    clock=time_of_day,
+                    sleep=asyncio.sleep,
+                    chance=random.random,
+                    new_mark=lambda: secrets.token_hex(8),
+                    began=time_of_day.now(),
+                    lease=lease,
+                )
+            )
+        dispatcher = Dispatcher(couriers=couriers, store=store, clock=time_of_day, lease=lease)
+        opened.push_async_callback(dispatcher.leave)
+        yield dispatcher
 
 
 async def finish(
@@ -327,3 +375,12 @@ def _policies(settings: Settings) -> Mapping[str, Policy]:
     if not policies:
         raise StartError("PARTWAY_POLICY_FILE has no policy in it; begin one with [default]")
     return policies
+
+
+def _webhooks(settings: Settings) -> Sequence[Webhook]:
+    if not settings.webhook_file:
+        return ()
+    try:
+        return load_webhooks(Path(settings.webhook_file), os.environ)
+    except (OSError, ValueError) as error:
+        raise StartError(f"PARTWAY_WEBHOOK_FILE cannot be used: {error}") from error

@@ -26,6 +26,7 @@ from partway_server.settings import (
     flag,
     variable,
 )
+from partway_server.webhooks_command import dead, send_test
 from partway_server.workers import supervise
 
 Command = Callable[..., None]
@@ -206,6 +207,8 @@ def sweep(dry_run: bool, as_json: bool, **given: Any) -> None:
 
 
 main.add_command(events)
+events.add_command(dead)
+events.add_command(send_test)
 
 
 @main.command("settings")

@@ -84,6 +84,11 @@ class Settings:
     policy_file: str = _setting(
         "", "A TOML file, one table for each policy.", unset="one policy, default"
     )
+    webhook_file: str = _setting(
+        "",
+        "A TOML file, a table [webhook.NAME] for each endpoint.",
+        unset="no webhooks",
+    )
     redis_url: str = _setting(
         "",
         "Redis 7.0 or newer, or Valkey: redis://HOST:PORT/DB, rediss:// for TLS, or unix://PATH;"

@@ -24,11 +24,15 @@ Places = dict[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event where it stands: its place is (milliseconds, number), by the clock of Redis."""
+    """An event where it stands: its place is (milliseconds, number), by the clock of Redis.
+
+    One that is `again` is there a second time, for one webhook that had given it up.
+    """
 
     place: tuple[int, int]
     shard: int
     event: Event
+    again: bool = False
 
     @property
     def time(self) -> datetime:
@@ -77,7 +81,8 @@ class Streams:
             horizon = min(reached.values(), default=(1 << 64, 0))
             held.sort(key=_order)
             for entry in (ready := [entry for entry in held if entry.place <= horizon]):
-                yield entry
+                if not entry.again:
+                    yield entry
             held = held[len(ready) :]
 
     async def ends(self) -> Places:
@@ -93,7 +98,7 @@ class Streams:
         commands = [_newest(shard, ends[shard], count) for shard in _SHARDS]
         answers = zip(_SHARDS, await self._calls.run_all(commands), strict=True)
         found = (entry for shard, answer in answers for entry in _entries(shard, answer))
-        return sorted(found, key=_order)[-count:]
+        return sorted((entry for entry in found if not entry.again), key=_order)[-count:]
 
     async def append(self, event: Event, shard: int) -> None:
         """Put an event at the end of a shard's stream, whether it is there already or not."""
@@ -128,5 +133,6 @@ def _entries(shard: int, answer: Any) -> list[Entry]:
         # A mapping in redis-py's own parsing, a list of words as Redis has it.
         named = fields if isinstance(fields, dict) else rows.unflat(fields)
         event = Event(*(named[name.encode()].decode() for name in rows.EVENT_FIELDS))
-        found.append(Entry((int(milliseconds), int(number)), shard, event))
+        again = b"webhook" in named
+        found.append(Entry((int(milliseconds), int(number)), shard, event, again))
     return found

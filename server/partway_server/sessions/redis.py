@@ -20,12 +20,9 @@ and info, and those that the scripts use; behind Sentinels role, and in a Cluste
 asking. A user of a Sentinel needs sentinel|get-master-addr-by-name.
 """
 
-import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib.resources import files
 from typing import Any
 
 from redis import exceptions
@@ -37,7 +34,7 @@ from partway_server.errors import SessionsUnavailable
 from partway_server.events.base import Telling, type_of
 from partway_server.sessions import redis_rows as rows
 from partway_server.sessions.base import AFTER_LEASE, Cursor
-from partway_server.sessions.redis_calls import Calls, Command
+from partway_server.sessions.redis_calls import Calls, Command, script
 from partway_server.sessions.redis_servers import SLOTS, Servers
 from partway_server.uploads import CLAIMS, FINISHES, LEASED, Caller, State, Upload
 
@@ -57,14 +54,6 @@ _MODES = {
     "sentinel": "is a Sentinel: write redis+sentinel://HOST:PORT,HOST:PORT/SERVICE",
 }
 """What a server says it is, where one Redis is expected, and what to do about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A Lua script, and the name that Redis has for it."""
-
-    source: str
-    sha: str
 
 
 class RedisSessions:
@@ -89,7 +78,9 @@ class RedisSessions:
         # By shard: the start of the server that answered last, and since when we know it.
         self._incarnations: dict[int, tuple[bytes, int]] = {}
         self._calls = Calls(servers=servers, patience=patience)
-        self._scripts = {verb: _script(verb) for verb in _VERBS}
+        self._scripts = {
+            verb: script("sessions/prelude.lua", f"sessions/{verb}.lua") for verb in _VERBS
+        }
 
     async def insert(
         self, upload: Upload, due: datetime, lease: timedelta | None = None
@@ -320,13 +311,6 @@ class RedisSessions:
     async def _each_shard(self, ask: Callable[[int], Command]) -> list[Any]:
         """The answers of all shards to what `ask` asks them, shard by shard."""
         return await self._calls.run_all([ask(shard) for shard in range(rows.SHARDS)])
-
-
-def _script(verb: str) -> Script:
-    scripts = files("partway_server.sessions")
-    parts = (scripts.joinpath(f"{name}.lua").read_text("utf-8") for name in ("prelude", verb))
-    source = "\n".join(parts)
-    return Script(source, hashlib.sha1(source.encode()).hexdigest())
 
 
 def _head(shard: int) -> Command:

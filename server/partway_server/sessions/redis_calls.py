@@ -6,9 +6,11 @@ over, and only then the store is unavailable. Repeating is safe: see `redis.py`.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.resources import files
 from itertools import count
 from typing import Any, TypeVar
 
@@ -64,6 +66,21 @@ class Command:
     words: Sequence[str | bytes | int]
     script: str = ""
     whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script, and the name that Redis has for it."""
+
+    source: str
+    sha: str
+
+
+def script(*paths: str) -> Script:
+    """The script that these files make up, one after the other: paths inside `partway_server`."""
+    package = files("partway_server")
+    source = "\n".join(package.joinpath(path).read_text("utf-8") for path in paths)
+    return Script(source, hashlib.sha1(source.encode()).hexdigest())
 
 
 class Calls:

@@ -4,6 +4,10 @@
     partway:{NN}:due                      sorted set: sids by the time they are due, in ms
     partway:{NN}:own:<tenant>:<subject>   sorted set: a caller's sids by creation
     partway:{NN}:events                   stream: what was told, fields as in EVENT_FIELDS
+    partway:{NN}:dead:<webhook>           stream: events whose delivery was given up
+    partway:{NN}:lease:<webhook>          hash: which process delivers the shard's events
+    partway:{NN}:tries:<webhook>          hash: failed deliveries by the event's id in the stream
+    partway:{00}:workers:<webhook>        sorted set: processes that deliver, by when they count out
 
 NN is one of 64 shards, chosen by the sid's last byte: the first ones order the Uploads of one
 second, and neighbours on a page should be in different shards. It is the hash tag, so that all a
@@ -59,6 +63,15 @@ def shard_of(sid: str) -> int:
 
 def events_key(shard: int) -> str:
     return _key(shard, "events")
+
+
+def dead_key(shard: int, webhook: str) -> str:
+    return _key(shard, "dead", webhook)
+
+
+def webhook_key(shard: int, kind: str, webhook: str) -> str:
+    """What is remembered of a webhook in a shard: `kind` is lease, tries or workers."""
+    return _key(shard, kind, webhook)
 
 
 def sight(upload: Upload) -> tuple[bytes, int, str]:

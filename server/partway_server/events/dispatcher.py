@@ -1,0 +1,87 @@
+"""Delivers events to webhooks. Every process runs one, and they share the shards.
+
+While nothing happens, one read every half second tells whether any stream has more than was seen,
+for all webhooks at once; only then, and every few seconds for the leases, is anything else asked.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from partway_server.clock import Clock
+from partway_server.errors import SessionsUnavailable
+from partway_server.events.courier import Courier
+from partway_server.events.deliveries import position
+from partway_server.events.delivery_store import DeliveryStore
+
+POLL_SECONDS = 0.5
+
+ROUND = timedelta(seconds=5)
+"""How often leases are renewed, or more often, to have several goes before they run out."""
+
+logger = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Runs the couriers of all webhooks."""
+
+    def __init__(
+        self, *, couriers: Sequence[Courier], store: DeliveryStore, clock: Clock, lease: timedelta
+    ) -> None:
+        self._couriers = couriers
+        self._store = store
+        self._clock = clock
+        self._round = min(ROUND, lease / 4)
+        self._next_round: datetime | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop` is set; what is under way then goes on as detached tasks.
+
+        Use `leave` when those are done too.
+        """
+        reached = True
+        while not stop.is_set():
+            try:
+                await self.step()
+                reached = True
+            except SessionsUnavailable:
+                if reached:
+                    logger.warning("webhooks wait: the session store does not answer")
+                reached = False
+            except Exception:
+                logger.exception("a step of the webhooks failed; it is tried again")
+            try:
+                await asyncio.wait_for(stop.wait(), POLL_SECONDS)
+            except TimeoutError:
+                continue
+        await self.leave()
+
+    async def step(self) -> None:
+        """Look once, and begin what may be sent. Raises SessionsUnavailable."""
+        now = self._clock.now()
+        if self._next_round is None or now >= self._next_round:
+            for courier in self._couriers:
+                await courier.round()
+            self._next_round = now + self._round
+        news = await self._store.news(self._seen())
+        for courier in self._couriers:
+            await courier.refill(news)
+            courier.start()
+
+    async def leave(self) -> None:
+        """Begin no more deliveries, and give the shards back that have none under way."""
+        for courier in self._couriers:
+            courier.stop()
+            try:
+                await courier.leave()
+            except SessionsUnavailable:
+                logger.info("shards could not be given back; their leases run out by themselves")
+
+    def _seen(self) -> dict[int, str]:
+        """For each shard that is ours the first of what the couriers have seen last."""
+        seen: dict[int, str] = {}
+        for courier in self._couriers:
+            for shard, place in courier.seen().items():
+                seen[shard] = min(seen.get(shard, place), place, key=position)
+        return seen

@@ -1,0 +1,124 @@
+"""A service with webhooks is killed between the endpoint's answer and its writing that down."""
+
+import asyncio
+import base64
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from partway_server.embedded import S3
+from partway_server.sessions.redis_rows import events_key
+from redis.asyncio import Redis
+from standardwebhooks import Webhook as Verifier
+
+from tests.support.processes import Service, until
+from tests.support.webhooks import SECRET, Endpoint, an_endpoint, tell
+
+pytestmark = [pytest.mark.redis, pytest.mark.s3]
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[Endpoint]:
+    async with an_endpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url, decode_responses=True) as client:
+        await client.flushall()
+        yield client
+
+
+Serve = Callable[[], Service]
+
+
+@pytest.fixture
+def serve(
+    tmp_path: Path,
+    s3: S3,
+    redis_url: str,
+    endpoint: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Serve]:
+    """Runs a service with a webhook to the endpoint, and a token in its URL."""
+    file = tmp_path / "webhooks.toml"
+    file.write_text(
+        f'[webhook.orders]\nurl = "{endpoint.url}?token=hunter2"\nsecret_env = "SECRET"\n'
+        "allow_http = true\nallow_private = true\n"
+    )
+    monkeypatch.setenv("SECRET", "whsec_" + base64.b64encode(SECRET).decode())
+    with contextlib.ExitStack() as running:
+
+        def serve() -> Service:
+            # A short lease, for a killed process has its shards until then.
+            settings = {"webhook_file": file, "lease_seconds": 3, "grace_seconds": 10}
+            service = running.enter_context(Service(tmp_path, s3, redis_url, **settings))
+            service.start()
+            return service
+
+        yield serve
+
+
+async def pending(redis: Redis) -> int:
+    return int((await redis.xpending(events_key(0), "webhook:orders"))["pending"])
+
+
+async def test_a_kill_between_the_post_and_its_settling_repeats_the_event_and_loses_none(
+    endpoint: Endpoint, redis: Redis, serve: Serve
+) -> None:
+    service = await asyncio.to_thread(serve)
+
+    def killed(got: object) -> int:
+        service.kill()
+        endpoint.answer = lambda got: 204
+        return 204
+
+    endpoint.answer = killed
+    ids = [await tell(redis, number) for number in range(3)]
+    await until(lambda: len(endpoint.got) == 1)
+    second = await asyncio.to_thread(serve)
+    await until(lambda: len(endpoint.got) == 4)
+    # Ends when what follows the last answer is done: so what is pending then was never settled.
+    second.server.stop()
+    assert await pending(redis) == 0
+    assert endpoint.ids == [ids[0], *ids]
+    assert endpoint.got[0].body == endpoint.got[1].body
+    for got in endpoint.got:
+        assert Verifier(SECRET).verify(got.body, dict(got.headers))["id"] == got.id
+    logged = service.logged() + second.logged()
+    assert "webhook orders: event " in logged
+    secrets = ["hunter2", base64.b64encode(SECRET).decode()]
+    secrets += [got.headers["webhook-signature"] for got in endpoint.got]
+    assert not [secret for secret in secrets if secret in logged]
+
+
+async def test_a_delivery_under_way_at_sigterm_is_finished_and_the_shards_are_given_back(
+    endpoint: Endpoint, redis: Redis, serve: Serve
+) -> None:
+    service = await asyncio.to_thread(serve)
+    arrived, answer = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: web.Request) -> web.StreamResponse:
+        arrived.set()
+        await answer.wait()
+        return web.Response(status=204)
+
+    endpoint.handle = wait
+    await tell(redis, 1)
+    await tell(redis, 2)
+    await asyncio.wait_for(arrived.wait(), 20)
+    service.server.process.send_signal(signal.SIGTERM)
+    await until(lambda: "draining" in service.logged())
+    endpoint.handle = None
+    answer.set()
+    assert await asyncio.to_thread(service.server.process.wait, 20) == 0
+    assert await pending(redis) == 1
+    assert await redis.keys("*lease*") == []
+
+    # So another needs to wait for no lease.
+    await asyncio.to_thread(serve)
+    await until(lambda: endpoint.ids == ["event-2"], 2.5)

@@ -1,0 +1,200 @@
+"""Webhooks from both ends: an endpoint that a test steers, and a process's worth of dispatcher."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Self
+
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+from partway_server.events.courier import Courier
+from partway_server.events.delivery_store import DeliveryStore
+from partway_server.events.dispatcher import Dispatcher
+from partway_server.events.webhook import HttpSender
+from partway_server.events.webhook_rules import Webhook
+from partway_server.sessions.redis_rows import events_key, shard_of
+from partway_server.sessions.redis_servers import connect
+
+from tests.support.clock import FakeClock
+
+SECRET = bytes(range(32))
+LEASE = timedelta(seconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """A request as the endpoint got it."""
+
+    id: str
+    body: bytes
+    headers: Mapping[str, str]
+    path: str
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """Receives webhooks. `answer` makes the response to each, by default 204, or all `handle`."""
+
+    url: str = ""
+    answer: Callable[[Got], web.Response | int] = lambda got: 204
+    handle: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+    got: list[Got] = field(default_factory=list)
+
+    @property
+    def ids(self) -> list[str]:
+        return [each.id for each in self.got]
+
+    async def receive(self, request: web.Request) -> web.StreamResponse:
+        if self.handle:
+            return await self.handle(request)
+        got = Got(
+            request.headers["webhook-id"],
+            await request.read(),
+            dict(request.headers),
+            request.raw_path,
+        )
+        self.got.append(got)
+        answer = self.answer(got)
+        return answer if isinstance(answer, web.Response) else web.Response(status=answer)
+
+
+@contextlib.asynccontextmanager
+async def an_endpoint(tls: ssl.SSLContext | None = None) -> AsyncIterator[Endpoint]:
+    """An endpoint on loopback."""
+    endpoint = Endpoint()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", endpoint.receive)
+    # A handler that never ends is cut off with its connection.
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+        await site.start()
+        _, port = runner.addresses[0]
+        endpoint.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}/hook"
+        yield endpoint
+    finally:
+        await runner.cleanup()
+
+
+class Names(AbstractResolver):
+    """Answers each question with the next of these."""
+
+    def __init__(self, *answers: tuple[str, ...]) -> None:
+        self._answers = list(answers)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0
+            )
+            for address in self._answers.pop(0)
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+def a_webhook(url: str, *, name: str = "orders", **rules: Any) -> Webhook:
+    """A webhook to loopback."""
+    return Webhook(
+        **{
+            "name": name,
+            "url": url,
+            "secrets": (SECRET,),
+            "allow_http": True,
+            "allow_private": True,
+            **rules,
+        }
+    )
+
+
+def an_event(
+    number: object, *, upload: str = "00", kind: str = "upload.completed", tenant: str = "acme"
+) -> dict[str, str]:
+    """The fields of an entry in the stream."""
+    event = {
+        "specversion": "1.0",
+        "id": f"event-{number}",
+        "type": kind,
+        "source": "/partway",
+        "subject": upload,
+        "data": {"upload": upload, "tenant": tenant, "key": f"{tenant}/film.mp4", "name": "Ü"},
+    }
+    text = json.dumps(event, ensure_ascii=False)
+    return {"id": f"event-{number}", "type": kind, "upload": upload, "event": text}
+
+
+async def tell(redis: Any, number: object, **changes: str) -> str:
+    """Append an event to the stream of its Upload; its id."""
+    entry = an_event(number, **changes)
+    await redis.xadd(events_key(shard_of(entry["upload"])), entry)
+    return entry["id"]
+
+
+class Begun:
+    """Detached tasks, as `Tasks` has them, that a test can wait for."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        return task
+
+    async def done(self) -> None:
+        """All are done, and those that they began. Raises what one of them did."""
+        async with asyncio.timeout(20):
+            while self._running:
+                await asyncio.gather(self._running.pop())
+
+
+class Office:
+    """What one process does for webhooks, by a clock of the test."""
+
+    def __init__(
+        self, redis_url: str, *webhooks: Webhook, clock: FakeClock, owner: str = "one", **more: Any
+    ) -> None:
+        self.tasks = Begun()
+        self.store = DeliveryStore(connect(redis_url), owner=owner, clock=clock)
+        marks = (f"{owner}-{number}" for number in itertools.count())
+        self._senders = [HttpSender(webhook, clock=clock) for webhook in webhooks]
+        couriers = [
+            Courier(
+                webhook,
+                store=self.store,
+                sender=sender,
+                tasks=self.tasks,  # type: ignore[arg-type]
+                clock=clock,
+                sleep=asyncio.sleep,
+                chance=lambda: 0.0,
+                new_mark=lambda: next(marks),
+                began=clock.now(),
+                lease=LEASE,
+                **more,
+            )
+            for webhook, sender in zip(webhooks, self._senders, strict=True)
+        ]
+        self.dispatcher = Dispatcher(couriers=couriers, store=self.store, clock=clock, lease=LEASE)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for sender in self._senders:
+            await sender.aclose()
+        await self.store.aclose()
+
+    async def turn(self) -> None:
+        """A step, and all that comes of it."""
+        await self.dispatcher.step()
+        await self.tasks.done()
