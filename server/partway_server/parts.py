@@ -92,6 +92,12 @@ def check_checksums(
         raise refusal("checksums", f"{algorithm} is {algorithm.size_bytes} bytes long")
 
 
+def check_sent(plan: Plan) -> None:
+    """Refuse parts from callers where it is storage that copies them. Raises InvalidRequest."""
+    if plan.cuts:
+        raise refusal("upload_id", "it is composed: storage copies its parts, nobody sends them")
+
+
 def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
     wrong = [
         Violation(f"parts[{i}].part_number", f"the upload has the parts 1 to {plan.part_count}")

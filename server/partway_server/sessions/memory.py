@@ -69,6 +69,13 @@ class MemorySessions:
         self._store(replace(row, lease_until=until), until + AFTER_LEASE)
         return True
 
+    async def put_off(self, sid: str, epoch: int, due: datetime) -> bool:
+        row = self._rows.get(sid)
+        if row is None or row.epoch != epoch:
+            return False
+        self._store(row, due)
+        return True
+
     async def finish(self, upload: Upload, due: datetime) -> bool:
         row = self._rows.get(upload.sid)
         if row is None or row.epoch != upload.epoch:
@@ -80,6 +87,8 @@ class MemorySessions:
             lease_until=None,
             fingerprint=row.fingerprint,
             request_digest=row.request_digest,
+            sources=upload.sources or row.sources,
+            delete_sources=upload.delete_sources if upload.sources else row.delete_sources,
         )
         self._store(outcome, due)
         return True

@@ -12,13 +12,22 @@ share a second.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import msgpack
 
 from partway_server.sessions.base import Cursor
-from partway_server.uploads import AbortReason, Caller, Grant, State, StoredObject, Upload
+from partway_server.uploads import (
+    AbortReason,
+    Caller,
+    Grant,
+    Source,
+    State,
+    StoredObject,
+    Upload,
+)
 
 SHARDS = 64
 
@@ -79,7 +88,14 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
         "fingerprint": upload.fingerprint,
         "digest": upload.request_digest,
         "manifest": upload.manifest,
+        # Only a composed Upload has any, and rows from before there were such are as they are.
+        **({"sources": _packed_sources(upload)} if upload.sources else {}),
     }
+
+
+def _packed_sources(upload: Upload) -> bytes:
+    packed: bytes = msgpack.packb((upload.delete_sources, [astuple(s) for s in upload.sources]))
+    return packed
 
 
 def _told(stored: StoredObject) -> tuple[int | str | bytes, ...]:
@@ -91,6 +107,7 @@ def _told(stored: StoredObject) -> tuple[int | str | bytes, ...]:
 def upload_from(row: Mapping[bytes, bytes]) -> Upload:
     """The Upload in a row as HGETALL answers it."""
     lease_until, reason, stored = row[b"lease_until"], row[b"reason"], row[b"object"]
+    delete, sources = msgpack.unpackb(row[b"sources"]) if b"sources" in row else (False, ())
     return Upload(
         grant=Grant.unpack(row[b"grant"]),
         state=State(row[b"state"].decode()),
@@ -101,6 +118,8 @@ def upload_from(row: Mapping[bytes, bytes]) -> Upload:
         fingerprint=row[b"fingerprint"].decode(),
         request_digest=row[b"digest"],
         manifest=row[b"manifest"],
+        sources=tuple(Source(*source) for source in sources),
+        delete_sources=delete,
     )
 
 
