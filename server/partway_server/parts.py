@@ -34,9 +34,8 @@ class ExpectedPart:
 
 def as_planned(plan: Plan, stored: Sequence[StoredPart]) -> list[StoredPart]:
     """The stored parts that have the number and the size that the plan says."""
-    return [
-        p for p in stored if p.number <= plan.part_count and p.size_bytes == plan.size(p.number)
-    ]
+    count = plan.part_count
+    return [p for p in stored if p.number <= count and p.size_bytes == plan.size(p.number)]
 
 
 def check_parts(

@@ -2,7 +2,7 @@
 
 import msgpack
 from partway_server.sessions import redis_rows as rows
-from partway_server.uploads import State, StoredObject, Upload
+from partway_server.uploads import Source, State, StoredObject, Upload
 
 from tests.support.uploads import an_upload
 
@@ -31,3 +31,10 @@ def test_a_manifest_from_before_there_was_a_whole_checksum_names_parts_alone() -
     row = read_back(an_upload(State.COMPLETING, manifest=b"p" * 32))
     assert row.manifest == b"p" * 32
     assert row.whole_checksum == b""
+
+
+def test_sources_are_read_back_and_a_row_without_any_is_as_it_was() -> None:
+    assert "sources" not in rows.fields(an_upload())
+    source = Source("bucket", "a/key", 7, "etag", "token")
+    upload = an_upload(sources=(source, source), delete_sources=True)
+    assert read_back(upload) == upload
