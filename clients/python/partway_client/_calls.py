@@ -102,6 +102,11 @@ class Calls:
         answer = await self._ask(self._connection.stub.Complete, request, COMPLETE_SECONDS)
         return upload_from_proto(answer.upload)
 
+    async def compose(self, request: service_pb.ComposeRequest) -> UploadInfo:
+        """The Upload: COMPLETED, or as it stands while storage copies. With a request_id."""
+        answer = await self._ask(self._connection.stub.Compose, request, COMPLETE_SECONDS)
+        return upload_from_proto(answer.upload)
+
     async def abort(self, upload_id: str) -> UploadInfo:
         """The Upload, aborted."""
         request = service_pb.AbortRequest(upload_id=upload_id)

@@ -60,6 +60,7 @@ def upload_from_proto(upload: pb.Upload, progress: pb.Progress | None = None) ->
         expire_time=upload.expire_time.ToDatetime(UTC),
         abort_reason=_abort_reason(upload.abort_reason),
         fingerprint=upload.fingerprint,
+        source_count=upload.source_count,
         progress=None if progress is None else _progress(progress),
     )
 

@@ -24,6 +24,7 @@ _LINE_SECONDS = 5.0
 _WORDS = {
     Phase.SPOOLING: "copying the stream to disk first",
     Phase.STARTING: "starting",
+    Phase.COPYING: "storage is copying",
     Phase.COMPLETING: "completing",
 }
 
