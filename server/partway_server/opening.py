@@ -301,5 +301,5 @@ def _same_request(row: Upload, upload: Upload) -> bool:
 
 
 def _told(grant: Grant) -> tuple[object, ...]:
-    made_of = grant.plan, grant.composition
-    return grant.policy, made_of, grant.single, grant.content_type, grant.checksum
+    cut = grant.plan, grant.single, grant.composition
+    return grant.policy, *cut, grant.content_type, grant.checksum
