@@ -41,6 +41,11 @@ async def test_it_waits_until_the_object_is_complete(
     assert [source.upload_id for source in request.sources] == sources
     assert request.delete_sources and request.metadata["origin"] == "camera"
     assert len(request.request_id) == 36
+    # Short, so that what comes after the call shows how it moves.
+    deadlines = [
+        d for d, (rpc, _) in zip(service.deadlines, service.calls, strict=True) if rpc == "Compose"
+    ]
+    assert max(deadlines) < 15
     copying = [p.bytes_done for p in shown if p.phase is Phase.COPYING]
     assert copying == [0, 3000]
     assert (shown[-1].phase, shown[-1].bytes_done) == (Phase.DONE, 6000)

@@ -31,6 +31,9 @@ CALL_SECONDS = 30.0
 COMPLETE_SECONDS = 60.0
 """Longer than storage mostly takes to join the parts, so that COMPLETING is the exception."""
 
+COMPOSE_SECONDS = 10.0
+"""Short, so that progress shows: the work goes on without the call."""
+
 
 class StreamCut(Exception):
     """A stream ended without its last message."""
@@ -104,7 +107,7 @@ class Calls:
 
     async def compose(self, request: service_pb.ComposeRequest) -> UploadInfo:
         """The Upload: COMPLETED, or as it stands while storage copies. With a request_id."""
-        answer = await self._ask(self._connection.stub.Compose, request, COMPLETE_SECONDS)
+        answer = await self._ask(self._connection.stub.Compose, request, COMPOSE_SECONDS)
         return upload_from_proto(answer.upload)
 
     async def abort(self, upload_id: str) -> UploadInfo:
