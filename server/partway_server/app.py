@@ -19,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from partway_server.clock import Clock, SystemClock
+from partway_server.composing import Composer
 from partway_server.coordinator import Coordinator
 from partway_server.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
 from partway_server.events.base import Telling
@@ -116,12 +117,26 @@ def build(
         clock=clock,
         lease=lease,
     )
+    composer = Composer(
+        backend=BACKEND,
+        sealer=sealer,
+        sessions=sessions,
+        objects=objects,
+        opener=opener,
+        loader=loader,
+        settler=settler,
+        tasks=tasks,
+        clock=clock,
+        sleep=sleep,
+        lease=lease,
+    )
     coordinator = Coordinator(
         policies=policies,
         sealer=sealer,
         sessions=sessions,
         objects=objects,
         opener=opener,
+        composer=composer,
         loader=loader,
         settler=settler,
         tasks=tasks,
@@ -145,6 +160,7 @@ def build(
     janitor = Janitor(
         sessions=sessions,
         settler=settler,
+        composer=composer,
         tasks=tasks,
         clock=clock,
         lease=lease,

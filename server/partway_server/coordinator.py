@@ -19,6 +19,7 @@ from itertools import islice
 
 from partway_server import errors
 from partway_server.clock import Clock
+from partway_server.composing import Composer, Composition
 from partway_server.errors import UploadNotActive
 from partway_server.loading import Loader
 from partway_server.objects.base import MultipartNotFound, Objects, Presigner, StoredPart
@@ -29,6 +30,7 @@ from partway_server.parts import (
     check_checksums,
     check_expected,
     check_ranges,
+    check_sent,
     check_whole,
     manifest_of,
     refusal,
@@ -97,6 +99,7 @@ class Coordinator:
         sessions: Sessions,
         objects: Objects,
         opener: Opener,
+        composer: Composer,
         loader: Loader,
         settler: Settler,
         tasks: Tasks,
@@ -109,6 +112,7 @@ class Coordinator:
         self._sessions = sessions
         self._objects = objects
         self._opener = opener
+        self._composer = composer
         self._loader = loader
         self._settler = settler
         self._tasks = tasks
@@ -139,6 +143,7 @@ class Coordinator:
         grant, now = upload.grant, self._clock.now()
         policy = self._policies.get(grant.policy)
         checksums = selection.checksums or {}
+        check_sent(grant.plan)
         if selection.ranges:
             check_ranges(selection.ranges, grant.plan)
             ranges = selection.ranges
@@ -192,6 +197,21 @@ class Coordinator:
         if _otherwise(upload, manifest):
             raise errors.CompletedOtherwise(upload.sid)
         return upload
+
+    async def compose(self, caller: Caller, asked: Composition, wait: timedelta) -> Upload:
+        """Make one object of others; returns it as it stands if `wait` was too short for it.
+
+        Raises InvalidRequest, RequestIdReused, UploadNotFound, SourceUnusable, SourcesNotJoinable,
+        UploadBusy, and what `complete` raises.
+        """
+        until = self._clock.now() + wait
+        upload = await self._composer.open(caller, asked)
+        if upload.state not in (State.ACTIVE, State.COMPLETING):
+            return await self._latest(upload)
+        work = self._composer.work(upload)
+        remaining = (until - self._clock.now()).total_seconds()
+        done, _ = await asyncio.wait({work}, timeout=max(remaining, 0))
+        return work.result() if done else await self._loader.row(upload.grant)
 
     async def abort(self, caller: Caller, upload_id: str) -> Upload:
         """Discard the parts. Raises UploadNotFound, UploadNotActive, UploadBusy."""

@@ -19,6 +19,7 @@ class Action(StrEnum):
 
     LEAVE = "leave"
     ABORT = "abort"
+    COMPOSE = "compose"
     COMPLETE = "complete"
     OPEN = "open"
     BURY = "bury"

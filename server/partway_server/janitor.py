@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from partway_server import errors
 from partway_server.clock import Clock
+from partway_server.composing import Composer
 from partway_server.findings import Action, Finding, Kind, Report, unheard
 from partway_server.opening import OPENING_LEASES
 from partway_server.sessions.base import Sessions
@@ -54,6 +55,8 @@ def next_step(upload: Upload, now: datetime, lease: timedelta) -> tuple[Action, 
         case State.ACTIVE:
             if expired:
                 return Action.ABORT, "its deadline is past"
+            if upload.composing:
+                return Action.COMPOSE, "the copying of its parts was left in the middle"
             return Action.LEAVE, "its deadline is still to come"
 
 
@@ -65,11 +68,13 @@ class Janitor:
         *,
         sessions: Sessions,
         settler: Settler,
+        composer: Composer,
         tasks: Tasks,
         clock: Clock,
         lease: timedelta,
     ) -> None:
         self._sessions = sessions
+        self._composer = composer
         self._settler = settler
         self._tasks = tasks
         self._clock = clock
@@ -158,6 +163,8 @@ class Janitor:
             case Action.ABORT:
                 expired = upload.grant.expire_time <= self._clock.now()
                 await self._abort(upload, AbortReason.EXPIRED if expired else AbortReason.REQUESTED)
+            case Action.COMPOSE:
+                await asyncio.shield(self._composer.work(upload))
             case Action.LEAVE:
                 pass
 

@@ -94,7 +94,8 @@ class Loader:
         if claimed is None or not granted:
             raise errors.UploadBusy(row.sid)
         active = claimed.activated(grant.multipart_id)
-        if not await self._sessions.finish(active, grant.expire_time):
+        due = active.look_again(self._clock.now(), self._lease)
+        if not await self._sessions.finish(active, due):
             raise errors.UploadBusy(row.sid)
         shown = await self._as_storage_shows(grant)
         if shown.state is State.ACTIVE:

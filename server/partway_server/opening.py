@@ -18,7 +18,7 @@ from partway_server.clock import Clock
 from partway_server.errors import InvalidRequest, Violation
 from partway_server.marks import Marks
 from partway_server.objects.base import Objects
-from partway_server.plan import Plan, make_plan
+from partway_server.plan import Plan, make_composed_plan, make_plan
 from partway_server.policy import Policy
 from partway_server.sessions.base import Sessions
 from partway_server.uploads import (
@@ -26,6 +26,7 @@ from partway_server.uploads import (
     Caller,
     Checksum,
     Grant,
+    Source,
     State,
     Upload,
     epoch_at,
@@ -37,7 +38,8 @@ class Wanted:
     """What Initialize asks for. Sizes are in bytes.
 
     `checksum` is None for the best that storage can do. `whole_checksum` is the CRC64NVME of the
-    file, if it is known; with another algorithm it is not used.
+    file, if it is known; with another algorithm it is not used. With `sources`, it is what Compose
+    asks for; then `composition` is the digest of that request.
     """
 
     policy: str
@@ -50,9 +52,14 @@ class Wanted:
     fingerprint: str
     request_id: str
     whole_checksum: bytes = b""
+    sources: tuple[Source, ...] = ()
+    delete_sources: bool = False
+    composition: bytes = b""
 
     def digest(self) -> bytes:
         """Tells a repeated request from another one with the same request_id."""
+        if self.sources:
+            return self.composition
         fields = (
             self.policy,
             self.file_name,
@@ -71,6 +78,10 @@ class Wanted:
 OPENING_LEASES = 4
 """How many leases after its Initialize an Upload that was never opened is left to its caller, who
 may come back for it with the same request_id."""
+
+
+COMPOSITION_BYTES = 16
+"""How much of the digest of a Compose its id holds."""
 
 
 class Turn(Enum):
@@ -131,6 +142,10 @@ class Opener:
             raise errors.UploadBusy(row.sid)
         return claimed, Turn.REOPEN
 
+    async def known(self, caller: Caller, request_id: str) -> Upload | None:
+        """The Upload that a request with this request_id made before, if any is remembered."""
+        return await self._sessions.get(self._sid(caller, request_id)) if request_id else None
+
     async def open(self, upload: Upload, turn: Turn, metadata: Mapping[str, str]) -> Upload:
         """Take a claimed INITIATING Upload to ACTIVE. Raises UploadBusy, TryAgain."""
         try:
@@ -139,7 +154,8 @@ class Opener:
             await self._sessions.renew(upload.sid, upload.epoch, timedelta())
             raise
         active = upload.activated(multipart_id)
-        if not await self._sessions.finish(active, upload.grant.expire_time):
+        due = active.look_again(self._clock.now(), self._lease)
+        if not await self._sessions.finish(active, due):
             raise errors.UploadBusy(upload.sid)
         return active
 
@@ -175,9 +191,10 @@ class Opener:
         # An empty part is not portable, so an empty file is one PUT everywhere. Otherwise a PUT
         # that storage would let be replayed over the finished object, or make it public, is not
         # handed out: parts are neither.
-        single = wanted.size_bytes == 0 or (
-            capabilities.safe_puts
-            and wanted.size_bytes <= min(most, wanted.part_size_bytes or most)
+        small = wanted.size_bytes <= min(most, wanted.part_size_bytes or most)
+        # Storage copies into parts only.
+        single = not wanted.sources and (
+            wanted.size_bytes == 0 or (capabilities.safe_puts and small)
         )
         if single:
             plan = Plan(wanted.size_bytes, max(plan.part_size_bytes, wanted.size_bytes))
@@ -207,6 +224,7 @@ class Opener:
             expire_time=expire_time,
             metadata=wanted.metadata if single else {},
             whole_checksum=wanted.whole_checksum if checksum is Checksum.CRC64NVME else b"",
+            composition=wanted.composition[:COMPOSITION_BYTES],
         )
         return Upload(
             grant,
@@ -216,6 +234,8 @@ class Opener:
             fingerprint=wanted.fingerprint,
             request_digest=wanted.digest(),
             metadata=None if single else wanted.metadata,
+            sources=wanted.sources,
+            delete_sources=wanted.delete_sources,
         )
 
     def _chosen(self, wanted: Wanted) -> Checksum:
@@ -225,13 +245,15 @@ class Opener:
         return next((c for c in BEST_FIRST if can.finds_changes(c)), Checksum.NONE)
 
     def _check_wanted(self, policy: Policy, wanted: Wanted) -> Plan:
-        """The plan. Raises InvalidRequest naming every field that the policy does not allow."""
+        """The plan. Raises InvalidRequest naming every field that the policy does not allow.
+
+        And SourcesNotJoinable.
+        """
         wrong: list[Violation] = []
         capabilities = self._objects.capabilities_of(self._backend)
         if wanted.size_bytes > policy.max_size_bytes:
-            wrong.append(
-                Violation("size_bytes", f"the policy allows {policy.max_size_bytes} bytes")
-            )
+            field = "sources" if wanted.sources else "size_bytes"
+            wrong.append(Violation(field, f"the policy allows {policy.max_size_bytes} bytes"))
         if not policy.allows_type(wanted.content_type):
             allowed = ", ".join(policy.content_types)
             wrong.append(Violation("content_type", f"the policy allows {allowed}"))
@@ -239,6 +261,13 @@ class Opener:
         if checksum is not Checksum.NONE and not capabilities.finds_changes(checksum):
             allowed = ", ".join(c for c in BEST_FIRST if capabilities.finds_changes(c)) or "none"
             wrong.append(Violation("checksum_algorithm", f"storage can verify {allowed}"))
+        if wanted.sources and not wrong:
+            return make_composed_plan(
+                [source.size_bytes for source in wanted.sources],
+                capabilities.limits,
+                part_minimum=capabilities.part_minimum,
+                equal_parts=capabilities.equal_parts,
+            )
         if not wrong:
             size = wanted.part_size_bytes or policy.part_size_bytes
             try:
@@ -255,6 +284,13 @@ class Opener:
         return hashlib.sha256(b"partway sid\0" + named).digest()[:16].hex()
 
 
+def same_composition(row: Upload, composition: bytes) -> bool:
+    """Whether the Compose with this digest made `row`, so far as the row tells."""
+    if row.request_digest:
+        return row.request_digest == composition
+    return row.grant.composition == composition[:COMPOSITION_BYTES]
+
+
 def _same_request(row: Upload, upload: Upload) -> bool:
     """Whether `upload` is asked for by a repeat of the request that made `row`.
 
@@ -266,4 +302,5 @@ def _same_request(row: Upload, upload: Upload) -> bool:
 
 
 def _told(grant: Grant) -> tuple[object, ...]:
-    return grant.policy, grant.plan, grant.single, grant.content_type, grant.checksum
+    cut = grant.plan, grant.single, grant.composition
+    return grant.policy, *cut, grant.content_type, grant.checksum

@@ -34,9 +34,8 @@ class ExpectedPart:
 
 def as_planned(plan: Plan, stored: Sequence[StoredPart]) -> list[StoredPart]:
     """The stored parts that have the number and the size that the plan says."""
-    return [
-        p for p in stored if p.number <= plan.part_count and p.size_bytes == plan.size(p.number)
-    ]
+    count = plan.part_count
+    return [p for p in stored if p.number <= count and p.size_bytes == plan.size(p.number)]
 
 
 def check_parts(
@@ -90,6 +89,12 @@ def check_checksums(
         raise refusal("checksums", f"the parts {_words(other)} are not selected")
     if any(len(value) != algorithm.size_bytes for value in checksums.values()):
         raise refusal("checksums", f"{algorithm} is {algorithm.size_bytes} bytes long")
+
+
+def check_sent(plan: Plan) -> None:
+    """Refuse parts from callers where it is storage that copies them. Raises InvalidRequest."""
+    if plan.cuts:
+        raise refusal("upload_id", "it is composed: storage copies its parts, nobody sends them")
 
 
 def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:

@@ -37,7 +37,15 @@ from partway_server.objects.base import (
 )
 from partway_server.parts import ExpectedPart, check_parts, contradicted, with_whole
 from partway_server.sessions.base import Sessions
-from partway_server.uploads import AbortReason, Checksum, Grant, State, StoredObject, Upload
+from partway_server.uploads import (
+    AbortReason,
+    Checksum,
+    Grant,
+    Source,
+    State,
+    StoredObject,
+    Upload,
+)
 
 COMPLETED_ROW = timedelta(days=7)
 """How long a completed Upload is remembered."""
@@ -66,6 +74,11 @@ def proof(grant: Grant, head: Head | None) -> StoredObject | None:
     if head.checksum and grant.whole_checksum not in (b"", head.checksum):
         return None
     return StoredObject(head.size_bytes, head.etag, head.version_id, head.checksum, head.metadata)
+
+
+def is_source(source: Source, head: Head) -> bool:
+    """Whether the object at the key of a source is still that very one."""
+    return (head.etag, head.write_token) == (source.etag, source.write_token)
 
 
 class Settler:
@@ -114,7 +127,7 @@ class Settler:
                 # Complete long ago, if the row was put back from a copy, and perhaps opened anew.
                 looked = missing or upload.grant.single
                 if looked and (found := await self.proven(upload.grant)):
-                    outcome = await self._finish(upload.completed(found))
+                    outcome = await self._made(upload, found)
                     if missing:
                         return outcome
                     raise errors.CompletedOtherwise(upload.sid) from None
@@ -150,7 +163,7 @@ class Settler:
             upload.sid, State.COMPLETING, self._lease, seen=upload
         )
         if row is not None and granted:
-            return await self._finish(row.completed(stored))
+            return await self._made(row, stored)
         return replace(
             upload, state=State.COMPLETED, object=stored, abort_reason=None, lease_until=None
         )
@@ -165,11 +178,11 @@ class Settler:
             # object may share its bytes with them, and an abort would drop them: so it reads in
             # SeaweedFS (weed/s3api/filer_multipart.go).
             if not upload.grant.single and (stored := await self.proven(upload.grant)):
-                return await self._finish(upload.completed(stored))
+                return await self._made(upload, stored)
             await self._discard(upload.grant)
             head = await self._objects.head(upload.grant)
             if stored := proof(upload.grant, head):
-                return await self._finish(upload.completed(stored))
+                return await self._made(upload, stored)
             await self._remove_ours(upload.grant, head)
             # One that was aborted before keeps its reason.
             return await self._finish(upload.aborted(upload.abort_reason or reason))
@@ -206,7 +219,8 @@ class Settler:
                 await self._sessions.remove(upload.sid, upload.epoch)
                 return None
             active = upload.activated(await self._in_use(upload.grant, found))
-            if not await self._sessions.finish(active, upload.grant.expire_time):
+            due = active.look_again(self._clock.now(), self._lease)
+            if not await self._sessions.finish(active, due):
                 raise errors.UploadBusy(upload.sid)
             return active
 
@@ -229,7 +243,8 @@ class Settler:
             return COMPLETED_ROW
         if upload.state is State.ABORTED:
             return self._tombstone
-        return max(upload.grant.expire_time - self._clock.now(), timedelta())
+        now = self._clock.now()
+        return max(upload.look_again(now, self._lease) - now, timedelta())
 
     async def _check(
         self,
@@ -283,7 +298,7 @@ class Settler:
             except CompleteUnknown:
                 logger.info("upload %s: storage did not say whether it completed", upload.sid)
             if stored := await self.proven(upload.grant):
-                return await self._finish(upload.completed(stored))
+                return await self._made(upload, stored)
             try:
                 await self._objects.list_parts(grant, limit=1)
             except MultipartNotFound:
@@ -307,10 +322,10 @@ class Settler:
     async def _lost_key(self, upload: Upload, rival: KeyTaken | KeyContested) -> Upload:
         """Somebody has the key. It may be ourselves, by an earlier request whose reply was lost."""
         if stored := await self.proven(upload.grant):
-            return await self._finish(upload.completed(stored))
+            return await self._made(upload, stored)
         await self._discard(upload.grant)
         if stored := await self.proven(upload.grant):
-            return await self._finish(upload.completed(stored))
+            return await self._made(upload, stored)
         if isinstance(rival, KeyContested):
             await self._finish(upload.aborted(AbortReason.CONFLICT))
             raise errors.UploadConflict(upload.sid)
@@ -324,7 +339,7 @@ class Settler:
         """
         for pause in (*_SETTLE_STEPS, None) if in_flight else (None,):
             if stored := await self.proven(upload.grant):
-                return await self._finish(upload.completed(stored))
+                return await self._made(upload, stored)
             if pause is not None:
                 await self._sleep(pause)
         await self._finish(upload.aborted(AbortReason.LOST))
@@ -342,6 +357,28 @@ class Settler:
                 if await self._objects.list_parts(grant.with_multipart(multipart_id), limit=1):
                     return multipart_id
         return found[0]
+
+    async def _made(self, upload: Upload, stored: StoredObject) -> Upload:
+        """Record that the object is proven.
+
+        What is to go with it goes first, under the same claim: whoever takes over from a worker
+        that died half way does it again.
+        """
+        if upload.delete_sources:
+            await self._delete_sources(upload)
+        return await self._finish(upload.completed(stored))
+
+    async def _delete_sources(self, upload: Upload) -> None:
+        # The same object may be named twice.
+        for source in {(s.bucket, s.key): s for s in upload.sources}.values():
+            grant = source.grant(upload.grant)
+            try:
+                head = await self._objects.head(grant)
+                if head is not None and is_source(source, head):
+                    await self._objects.delete(grant, head)
+            except errors.StorageRefused as refusal:
+                # No reason to withhold the object that was made: the source stays.
+                logger.warning("upload %s: a source is not removed: %s", upload.sid, refusal)
 
     async def _finish(self, outcome: Upload) -> Upload:
         """Record what storage showed. Storage stands, even where the row does not."""

@@ -17,6 +17,7 @@ from partway_server.settings import Settings
 DONE = {
     Action.LEAVE: "left",
     Action.ABORT: "aborted",
+    Action.COMPOSE: "composed",
     Action.COMPLETE: "completed",
     Action.OPEN: "kept",
     Action.BURY: "buried",

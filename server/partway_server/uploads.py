@@ -12,7 +12,7 @@ table, and nothing else, atomically:
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
@@ -98,7 +98,9 @@ class Grant:
 
     `single` Uploads are one PUT of the whole object; they have no multipart_id, and carry the
     `metadata` that storage has not been told yet. Times are whole seconds. `whole_checksum` is
-    that of the whole object, if the caller knew it at Initialize.
+    that of the whole object, if the caller knew it at Initialize. `composition` is of composed
+    Uploads alone, whose plan has cuts: it tells what they are composed of, so that a repeat of the
+    request can be held against it when there is no row any more.
     """
 
     sid: str
@@ -117,11 +119,14 @@ class Grant:
     multipart_id: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     whole_checksum: bytes = b""
+    composition: bytes = b""
 
     def pack(self) -> bytes:
         """A compact form, for sealing and for session rows."""
         # Only where it is set: an id that was made before there was such a field stays the same.
-        added = (self.whole_checksum,) if self.whole_checksum else ()
+        added: tuple[object, ...] = (self.whole_checksum,) if self.whole_checksum else ()
+        if self.plan.cuts:
+            added = self.whole_checksum, self.plan.cuts, self.composition
         packed: bytes = msgpack.packb(
             (
                 bytes.fromhex(self.sid),
@@ -160,7 +165,10 @@ class Grant:
         fields: list[Any] = msgpack.unpackb(packed)
         sid, tenant, subject, policy, backend, bucket, key, single, size, part_size = fields[:10]
         content_type, checksum, token, created, expires, multipart_id, metadata = fields[10:17]
-        (whole_checksum,) = fields[17:] or (b"",)
+        if len(fields) not in (17, 18, 20):
+            raise ValueError(f"a grant has no {len(fields)} fields")
+        later: list[Any] = [b"", (), b""]
+        whole_checksum, cuts, composition = fields[17:] + later[len(fields) - 17 :]
         return cls(
             sid=sid.hex(),
             caller=Caller(tenant, subject),
@@ -169,7 +177,7 @@ class Grant:
             bucket=bucket,
             key=key,
             single=single,
-            plan=Plan(size, part_size),
+            plan=Plan(size, part_size, tuple(cuts)),
             content_type=content_type,
             checksum=Checksum(checksum),
             write_token=token.hex(),
@@ -178,6 +186,30 @@ class Grant:
             multipart_id=multipart_id,
             metadata=metadata,
             whole_checksum=whole_checksum,
+            composition=composition,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An object that a composed Upload is copied from, as storage proved it. `etag`: no quotes."""
+
+    bucket: str
+    key: str
+    size_bytes: int
+    etag: str
+    write_token: str
+
+    def grant(self, composed: Grant) -> Grant:
+        """As much of the grant that made the source as storage goes by, from the composed one's."""
+        return replace(
+            composed,
+            bucket=self.bucket,
+            key=self.key,
+            plan=Plan(self.size_bytes, max(self.size_bytes, 1)),
+            write_token=self.write_token,
+            multipart_id="",
+            composition=b"",
         )
 
 
@@ -232,7 +264,8 @@ class Upload:
     `epoch` tells the claims apart, and grows from each to the next. `request_digest` tells a
     repeated Initialize from a reused request_id; `manifest`, a packed Manifest, does the same for
     what a Complete names. `metadata` is the caller's, where the grant does not have it: None if
-    the row that had it was lost.
+    the row that had it was lost. `sources` are what a composed Upload is copied from, and
+    `delete_sources` says to remove them once it is complete; a row that was rebuilt knows neither.
     """
 
     grant: Grant
@@ -245,6 +278,8 @@ class Upload:
     request_digest: bytes = b""
     manifest: bytes = b""
     metadata: Mapping[str, str] | None = None
+    sources: tuple[Source, ...] = ()
+    delete_sources: bool = False
 
     @property
     def sid(self) -> str:
@@ -265,6 +300,20 @@ class Upload:
         if self.state is State.ABORTING and self.abort_reason is not None:
             return State.ABORTED
         return self.state
+
+    @property
+    def composing(self) -> bool:
+        """Whether parts are to be copied, and the row says from where."""
+        return self.state is State.ACTIVE and bool(self.sources)
+
+    def look_again(self, now: datetime, patience: timedelta) -> datetime:
+        """When a janitor is to look at the Upload if it is ACTIVE.
+
+        At its deadline; but what is composed is work, and whoever does it says again and again
+        that it goes on, so that it is taken up where it was left.
+        """
+        end = self.grant.expire_time
+        return min(end, now + patience) if self.composing else end
 
     def leased(self, now: datetime) -> bool:
         """Whether a worker holds the Upload now."""

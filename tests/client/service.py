@@ -77,6 +77,7 @@ def not_active(state: "pb.UploadState.ValueType", abort_reason: str = "") -> Fai
 class Service(service_grpc.UploadServiceServicer):
     """Uploads by id. `failures` are used up, one for each call of the RPC.
 
+    `copied` are the sizes of the sources of composed ones: each answer has one more of them there.
     `polls` is how many answers say COMPLETING before one says COMPLETED. `checksum_algorithm` is
     that of new Uploads, whatever was asked for. `etags` are those that it lists: "plain", "md5", or
     "hex", which look like MD5s and are none. Where it is `telling`, it lists checksums, too.
@@ -95,6 +96,7 @@ class Service(service_grpc.UploadServiceServicer):
         self.deadlines: list[float] = []
         self.failures: dict[str, deque[Failure]] = defaultdict(deque)
         self.polls = 0
+        self.copied: dict[str, list[int]] = {}
         self.checksum_algorithm = pb.CHECKSUM_ALGORITHM_UNSPECIFIED
         self.etags = "plain"
         self.telling = False
@@ -198,6 +200,16 @@ class Service(service_grpc.UploadServiceServicer):
         upload.state = pb.UPLOAD_STATE_ABORTED
         upload.abort_reason = pb.ABORT_REASON_REQUESTED
         return service_pb.AbortResponse(upload=upload)
+
+    async def Compose(self, request: Any, context: Any) -> Any:
+        await self._met("Compose", request, context)
+        known = self.by_request.get(request.request_id)
+        if known is None:
+            for source in request.sources:
+                await self._find(source, context)
+        upload = self.uploads[known] if known else self._composed(request)
+        self._step(upload)
+        return service_pb.ComposeResponse(upload=upload)
 
     async def ListParts(self, request: Any, context: Any) -> Any:
         await self._met("ListParts", request, context)
@@ -325,6 +337,21 @@ class Service(service_grpc.UploadServiceServicer):
             self.by_request[request.request_id] = upload_id
         return upload
 
+    def _composed(self, request: Any) -> pb.Upload:
+        sizes = [self.uploads[source.upload_id].size_bytes for source in request.sources]
+        upload = self._new(
+            service_pb.InitializeRequest(
+                file_name=request.file_name,
+                size_bytes=sum(sizes),
+                part_size_bytes=max(sizes),
+                content_type=request.content_type,
+                request_id=request.request_id,
+            )
+        )
+        upload.part_count = upload.source_count = len(sizes)
+        self.copied[upload.id] = sizes
+        return upload
+
     def _size(self, upload: pb.Upload, number: int) -> int:
         last = number == upload.part_count
         return upload.last_part_size_bytes if last else upload.part_size_bytes
@@ -346,6 +373,12 @@ class Service(service_grpc.UploadServiceServicer):
             yield part
 
     def _step(self, upload: pb.Upload) -> None:
+        if upload.state == pb.UPLOAD_STATE_ACTIVE and (sizes := self.copied.get(upload.id)):
+            held = self.held(upload)
+            held[len(held) + 1] = sizes[len(held)]
+            if len(held) == len(sizes):
+                upload.state = pb.UPLOAD_STATE_COMPLETING
+            return
         if upload.state != pb.UPLOAD_STATE_COMPLETING:
             return
         if self.polls > 0:

@@ -17,6 +17,8 @@ from tests.support.redis_cluster import Cluster
 from tests.support.redis_sentinel import Sentinels
 from tests.support.stores import (
     BEGINNINGS,
+    COPIES,
+    COPY_CONDITIONS,
     MANY_PARTS,
     MOTO,
     RCLONE,
@@ -39,6 +41,7 @@ S3_STORES: Mapping[str, tuple[str, Capabilities, Mapping[str, str]]] = {
             SIGNED_HEADERS: _UNSIGNED,
             MANY_PARTS: "moto takes about ten seconds for a thousand",
             BEGINNINGS: "moto tells the same day in 2010 of each",
+            COPY_CONDITIONS: "moto looks at none, and answers 500 where there is nothing to copy",
         },
     ),
     "seaweedfs": (
@@ -46,9 +49,9 @@ S3_STORES: Mapping[str, tuple[str, Capabilities, Mapping[str, str]]] = {
         KNOWN["seaweedfs"],
         {RESENDS: "SeaweedFS lists both, with times in whole seconds"},
     ),
-    "rclone": ("rclone", RCLONE, {}),
+    "rclone": ("rclone", RCLONE, {COPIES: "rclone makes an empty part of it"}),
     "localstack": ("localstack", KNOWN["localstack"], {}),
-    "ceph": ("ceph", KNOWN["ceph"], {}),
+    "ceph": ("ceph", KNOWN["ceph"], {COPY_CONDITIONS: "Ceph RGW 16.2.15 looks at none"}),
 }
 """By name: the fixture that starts it, its record, and the claims that it does not make."""
 

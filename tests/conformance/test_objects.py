@@ -28,12 +28,13 @@ from partway_server.objects.base import (
     KeyContested,
     KeyTaken,
     MultipartNotFound,
+    SourceChanged,
     StoredPart,
 )
 from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.s3 import S3Objects
 from partway_server.plan import MIB, Plan
-from partway_server.uploads import Checksum, Grant
+from partway_server.uploads import Checksum, Grant, Source
 
 from tests.support.rclone import start_rclone
 from tests.support.storage import (
@@ -49,6 +50,8 @@ from tests.support.stores import (
     BODY,
     BYTES,
     CONNECTIONS,
+    COPIES,
+    COPY_CONDITIONS,
     MANY_PARTS,
     RCLONE,
     RESENDS,
@@ -63,6 +66,8 @@ from tests.support.stores import (
 
 # An S3 client takes a quarter of a second to make: the tests share a store, and its loop.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SOURCE = Source("bucket", "a key", 7, "etag", "token")
 
 CHECK_VALUES = {
     # The check values of the catalogue of CRCs, https://reveng.sourceforge.io/crc-catalogue/all.htm
@@ -412,6 +417,68 @@ async def test_more_than_a_page_of_them_is_told_even_if_they_go_on_the_way(store
 
 async def test_a_key_without_unfinished_uploads_has_none(store: Store) -> None:
     assert await store.objects.list_multiparts(store.grant()) == []
+
+
+# Parts that are copied
+
+
+async def a_source(store: Store, body: bytes) -> Source:
+    """An object to copy from."""
+    store.claims(COPIES)
+    grant = await store.stored(store.grant(body, name="söurce-1_a.bin"), body)
+    head = await store.objects.head(grant)
+    assert head is not None
+    return Source(grant.bucket, grant.key, len(body), head.etag, head.write_token)
+
+
+async def test_parts_are_copied_from_other_objects(store: Store) -> None:
+    large = await a_source(store, bytes(range(256)) * 4096 * 6)
+    small = await a_source(store, b"a tail")
+    grant = await store.opened(store.grant())
+    copy, size = store.objects.copy_part, 5 * MIB + 1
+    await copy(grant, 2, large, 3, size)
+    await copy(grant, 3, small, 0, 6)
+    await copy(grant, 1, large, 0, large.size_bytes)
+    parts = await store.objects.list_parts(grant)
+    assert [(p.number, p.size_bytes) for p in parts] == [(1, 6 * MIB), (2, size), (3, 6)]
+
+    await store.objects.complete(grant, parts)
+
+    head = await store.objects.head(grant)
+    assert head is not None
+    assert (head.size_bytes, head.write_token) == (6 * MIB + size + 6, grant.write_token)
+    if BYTES not in store.lacks:
+        whole = bytes(range(256)) * 4096 * 6
+        assert (await store.read(grant)).body == whole + whole[3 : 3 + size] + b"a tail"
+
+
+async def test_a_part_is_copied_again(store: Store) -> None:
+    source = await a_source(store, b"a tail")
+    grant = await store.opened(store.grant())
+    for _ in range(2):
+        await store.objects.copy_part(grant, 1, source, 0, 6)
+    assert numbers(await store.objects.list_parts(grant)) == [1]
+    await store.objects.complete(grant, await store.objects.list_parts(grant))
+
+
+async def test_nothing_is_copied_from_what_is_not_there_or_another(store: Store) -> None:
+    source = await a_source(store, b"a tail")
+    store.claims(COPY_CONDITIONS)
+    grant = await store.opened(store.grant())
+    with pytest.raises(SourceChanged):
+        await store.objects.copy_part(grant, 1, replace(source, key="none"), 0, 6)
+    with pytest.raises(SourceChanged):
+        await store.objects.copy_part(grant, 1, replace(source, etag="0" * 32), 0, 6)
+    assert await store.objects.list_parts(grant) == []
+
+
+async def test_nothing_is_copied_into_an_upload_that_is_over(store: Store) -> None:
+    source = await a_source(store, b"a tail")
+    store.claims(COPY_CONDITIONS)
+    grant = await store.opened(store.grant())
+    await store.objects.abort(grant)
+    with pytest.raises(MultipartNotFound):
+        await store.objects.copy_part(grant, 1, source, 0, 6)
 
 
 # Single PUTs
@@ -906,6 +973,47 @@ async def test_complete_takes_a_result_for_a_result(etag: str) -> None:
     async with canned_s3(answer("200 OK", COMPLETED.format(etag))) as server:
         async with aclosing(await open_s3(canned(server.endpoint))) as objects:
             await objects.complete(some_grant(), A_PART)
+
+
+COPIED = "<CopyPartResult><ETag>{}</ETag></CopyPartResult>"
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (error_answer("412 Precondition Failed", "PreconditionFailed"), SourceChanged),
+        (error_answer("404 Not Found", "NoSuchKey"), SourceChanged),
+        (error_answer("416 Requested Range Not Satisfiable", "InvalidRange"), SourceChanged),
+        (error_answer("404 Not Found", "NoSuchUpload"), MultipartNotFound),
+        (error_answer("404 Not Found", "NoSuchBucket"), StorageRefused),
+        (error_answer("403 Forbidden", "AccessDenied"), StorageRefused),
+        (error_answer("503 Slow Down", "SlowDown"), StorageUnavailable),
+        (error_answer("200 OK", "InternalError"), StorageUnavailable),
+        (error_answer("200 OK", "SlowDown"), StorageUnavailable),
+        (answer("200 OK", COPIED)[:-20], StorageUnavailable),
+        (b"", StorageUnavailable),
+    ],
+)
+async def test_a_copy_that_is_not_answered_for_is_no_copy(
+    reply: bytes, outcome: type[Exception]
+) -> None:
+    # Twice: the HTTP client repeats a PUT of which it heard nothing, which a copy can bear.
+    async with canned_s3(reply, reply) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as objects:
+            with pytest.raises(outcome):
+                await objects.copy_part(some_grant(), 1, SOURCE, 0, 7)
+
+
+@pytest.mark.parametrize(("begin", "size", "told"), [(0, 7, False), (0, 6, True), (1, 6, True)])
+async def test_a_whole_object_is_copied_without_a_range(begin: int, size: int, told: bool) -> None:
+    async with canned_s3(answer("200 OK", COPIED.format("e"))) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as objects:
+            await objects.copy_part(some_grant(), 1, SOURCE, begin, size)
+        [head] = server.requests
+    assert 'x-amz-copy-source-if-match: "etag"' in head
+    assert "x-amz-copy-source: bucket/a%20key" in head
+    asked = f"x-amz-copy-source-range: bytes={begin}-{begin + size - 1}\r\n" in head
+    assert asked is told
 
 
 FINE = answer("200 OK")

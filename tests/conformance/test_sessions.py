@@ -15,6 +15,7 @@ from partway_server.uploads import (
     LEASED,
     AbortReason,
     Caller,
+    Source,
     State,
     StoredObject,
     Upload,
@@ -311,6 +312,50 @@ class TestRenew:
         assert await sessions.take_due(10, LEASE) == []
         clock.advance(1)
         assert await sessions.take_due(10, LEASE) == [row.sid]
+
+
+class TestPutOff:
+    async def test_moves_the_due_time_both_ways(self, sessions: Sessions, clock: FakeClock) -> None:
+        row, _ = await sessions.insert(an_upload(epoch=3), LATER)
+        assert await sessions.put_off(row.sid, 3, START)
+        assert await sessions.peek_due(1) == [row.sid]
+        assert await sessions.put_off(row.sid, 3, START + timedelta(seconds=1))
+        assert await sessions.peek_due(1) == []
+        clock.advance(1)
+        assert await sessions.peek_due(1) == [row.sid]
+        assert await sessions.get(row.sid) == row
+
+    async def test_a_row_that_is_gone_or_was_claimed_since_is_left_alone(
+        self, sessions: Sessions
+    ) -> None:
+        row, _ = await sessions.insert(an_upload(epoch=3), LATER)
+        assert not await sessions.put_off(row.sid, 2, START)
+        assert not await sessions.put_off(sid_of("nothing"), 0, START)
+        assert await sessions.peek_due(1) == []
+
+
+class TestSources:
+    SOURCE = Source("bucket", "acme/a key", 1 << 40, "0123abcd-64", "token")
+
+    async def test_are_kept_through_claims_and_outcomes(self, sessions: Sessions) -> None:
+        upload = an_upload(sources=(self.SOURCE,) * 2, delete_sources=True)
+        assert await sessions.insert(upload, LATER) == (upload, True)
+        claimed, _ = await sessions.claim(upload.sid, State.COMPLETING, LEASE)
+        assert claimed is not None and claimed.sources == upload.sources
+        unaware = replace(claimed.reopened(), sources=(), delete_sources=False)
+        assert await sessions.finish(unaware, LATER)
+        row = await sessions.get(upload.sid)
+        assert row is not None and (row.sources, row.delete_sources) == (upload.sources, True)
+
+    async def test_come_with_an_outcome_that_has_some(self, sessions: Sessions) -> None:
+        upload = an_upload()
+        await sessions.insert(upload, LATER)
+        claimed, _ = await sessions.claim(upload.sid, State.COMPLETING, LEASE)
+        assert claimed is not None
+        known = replace(claimed.reopened(), sources=(self.SOURCE,))
+        assert await sessions.finish(known, LATER)
+        row = await sessions.get(upload.sid)
+        assert row is not None and row.sources == (self.SOURCE,)
 
 
 class TestFinish:

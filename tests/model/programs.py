@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from partway_server import settling
+from partway_server.composing import Composer
 from partway_server.coordinator import Coordinator
 from partway_server.errors import UploadError, UploadNotActive
 from partway_server.janitor import Janitor
@@ -184,9 +185,9 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         lease=LEASE,
     )
     loader = Loader(**stores, backend="default", sealer=SEALER, settler=settler, lease=LEASE)
-    coordinator = Coordinator(
+    composer = Composer(
         **stores,
-        policies=policies,
+        backend="default",
         sealer=SEALER,
         opener=opener,
         loader=loader,
@@ -195,7 +196,26 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         sleep=replies.sleep,
         lease=LEASE,
     )
-    janitor = Janitor(sessions=sessions, settler=settler, tasks=tasks, clock=replies, lease=LEASE)
+    coordinator = Coordinator(
+        **stores,
+        policies=policies,
+        sealer=SEALER,
+        opener=opener,
+        composer=composer,
+        loader=loader,
+        settler=settler,
+        tasks=tasks,
+        sleep=replies.sleep,
+        lease=LEASE,
+    )
+    janitor = Janitor(
+        sessions=sessions,
+        settler=settler,
+        composer=composer,
+        tasks=tasks,
+        clock=replies,
+        lease=LEASE,
+    )
     sweeper = Sweeper(**stores, policies=policies, marks=MARKS, random_bytes=bytes, grace=GRACE)
     return Service(coordinator, janitor, sweeper)
 

@@ -484,6 +484,7 @@ async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixtu
     janitor = Janitor(
         sessions=sessions,
         settler=unused,
+        composer=unused,
         tasks=Tasks(),
         clock=unused,
         lease=LEASE,

@@ -15,7 +15,7 @@ import yarl
 from partway_server.objects.base import Head, Objects, Presigner, StoredPart, Unfinished
 from partway_server.objects.capabilities import Capabilities
 from partway_server.objects.memory import MemoryObjects, PutRefused
-from partway_server.uploads import Grant
+from partway_server.uploads import Grant, Source
 
 T = TypeVar("T")
 
@@ -135,6 +135,11 @@ class FaultyObjects:
         self, grant: Grant, after: int = 0, limit: int | None = None
     ) -> Sequence[StoredPart]:
         return await self._call("list_parts", self._objects.list_parts, grant, after, limit)
+
+    async def copy_part(
+        self, grant: Grant, number: int, source: Source, begin: int, size: int
+    ) -> None:
+        await self._call("copy_part", self._objects.copy_part, grant, number, source, begin, size)
 
     async def complete(
         self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""

@@ -34,6 +34,8 @@ RESENDS = "tells which of two sendings in one second came last"
 MANY_PARTS = "takes a thousand parts in a second or two"
 BEGINNINGS = "tells when an upload began"
 CONNECTIONS = "is reached by a connection"
+COPIES = "copies objects into parts"
+COPY_CONDITIONS = "copies only the object that is meant"
 
 MOTO = Capabilities(
     source="measured on moto 5.2.5",

@@ -5,8 +5,20 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from partway_server.errors import SourcesNotJoinable
 from partway_server.objects.capabilities import KNOWN
-from partway_server.plan import GIB, MAX_PARTS, MIB, PartLimits, Plan, make_plan, runs, unroll
+from partway_server.plan import (
+    COPY_BYTES,
+    GIB,
+    MAX_PARTS,
+    MIB,
+    PartLimits,
+    Plan,
+    make_composed_plan,
+    make_plan,
+    runs,
+    unroll,
+)
 
 TB = 10**12
 AWS = PartLimits()
@@ -97,3 +109,102 @@ def test_runs_say_the_same_numbers_and_no_two_touch(numbers: set[int]) -> None:
     assert list(unroll(found)) == sorted(numbers)
     assert all(first <= last for first, last in found)
     assert all(second[0] > first[1] + 1 for first, second in pairwise(found))
+
+
+# Composed of sources
+
+cuts = st.lists(
+    st.one_of(
+        st.integers(0, 6 * GIB),
+        st.sampled_from([0, 1, 5 * MIB - 1, 5 * MIB, COPY_BYTES, COPY_BYTES + 1, 40 * GIB]),
+    ),
+    min_size=1,
+    max_size=32,
+)
+
+
+@given(cuts, limits, st.booleans())
+@example([1, 0], AWS, True)
+def test_every_byte_of_every_source_is_in_exactly_one_part(
+    sizes: list[int], allowed: PartLimits, minimum: bool
+) -> None:
+    try:
+        plan = make_composed_plan(sizes, allowed, part_minimum=minimum)
+    except SourcesNotJoinable as error:
+        assert 0 <= error.source < len(sizes)
+        assert not sum(sizes) or minimum or sum(sizes) > allowed.max_object_bytes
+        return
+    copied, end = dict.fromkeys(range(len(sizes)), 0), 0
+    for number in plan.numbers():
+        piece = plan.slice(number)
+        assert (piece.begin, piece.offset) == (copied[piece.source], end)
+        assert 1 <= piece.size <= plan.part_size_bytes <= allowed.max_part_bytes
+        copied[piece.source] += piece.size
+        end += piece.size
+    assert list(copied.values()) == sizes
+    assert end == plan.size_bytes
+    assert 1 <= plan.part_count <= MAX_PARTS
+    parts = [plan.size(number) for number in plan.numbers()]
+    assert (max(parts), parts[-1]) == (plan.part_size_bytes, plan.last_part_size_bytes)
+    assert plan.offset(len(parts)) == sum(sizes) - parts[-1]
+    assert not minimum or all(part >= allowed.min_part_bytes for part in parts[:-1])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "parts"),
+    [
+        ([1], [1]),
+        ([5 * MIB, 1], [5 * MIB, 1]),
+        ([0, 5 * MIB, 0, 1, 0], [5 * MIB, 1]),
+        ([COPY_BYTES], [COPY_BYTES]),
+        ([COPY_BYTES + 1, 5 * MIB], [COPY_BYTES // 2 + 1, COPY_BYTES // 2, 5 * MIB]),
+    ],
+)
+def test_composed_plans_that_can_be_checked_by_hand(sizes: list[int], parts: list[int]) -> None:
+    plan = make_composed_plan(sizes, AWS)
+    assert [plan.size(number) for number in plan.numbers()] == parts
+
+
+def test_parts_grow_where_ten_thousand_would_not_do() -> None:
+    plan = make_composed_plan([48 * TB, 5 * MIB], AWS)
+    assert 9_900 < plan.part_count <= MAX_PARTS
+    assert plan.part_size_bytes <= AWS.max_part_bytes
+
+
+@pytest.mark.parametrize(
+    ("sizes", "source"),
+    [
+        ([0, 0], 0),
+        ([5 * MIB, 5 * MIB - 1, 1], 1),
+        ([5 * MIB - 1, 0, 1], 0),
+        ([40 * TB, 10 * TB, 10 * TB], 2),
+    ],
+)
+def test_the_source_in_the_way_is_named(sizes: list[int], source: int) -> None:
+    with pytest.raises(SourcesNotJoinable) as refused:
+        make_composed_plan(sizes, AWS)
+    assert refused.value.source == source
+
+
+@pytest.mark.parametrize(
+    ("sizes", "source"),
+    [
+        ([8 * MIB, 8 * MIB, 7 * MIB], None),
+        ([8 * MIB, 8 * MIB, 9 * MIB], 2),
+        ([8 * MIB, 7 * MIB, 8 * MIB], 1),
+        ([2 * COPY_BYTES + 1], None),
+        ([2 * COPY_BYTES, COPY_BYTES, 5 * MIB], None),
+    ],
+)
+def test_parts_are_equal_where_storage_asks_it(sizes: list[int], source: int | None) -> None:
+    try:
+        make_composed_plan(sizes, AWS, equal_parts=True)
+        refused = None
+    except SourcesNotJoinable as error:
+        refused = error.source
+    assert refused == source
+
+
+def test_a_part_that_is_none_is_a_slice_of_nothing() -> None:
+    with pytest.raises(ValueError, match="no part 3"):
+        make_composed_plan([5 * MIB, 1], AWS).slice(3)

@@ -2,7 +2,7 @@
 
 import msgpack
 from partway_server.sessions import redis_rows as rows
-from partway_server.uploads import State, StoredObject, Upload
+from partway_server.uploads import Source, State, StoredObject, Upload
 
 from tests.support.uploads import an_upload
 
@@ -43,3 +43,10 @@ def test_metadata_is_read_back_where_it_is_known() -> None:
 def test_a_row_from_before_there_were_events_has_no_metadata() -> None:
     upload = an_upload(metadata={"camera": "7"})
     assert read_back(upload, without="metadata").metadata is None
+
+
+def test_sources_are_read_back_and_a_row_without_any_is_as_it_was() -> None:
+    assert "sources" not in rows.fields(an_upload())
+    source = Source("bucket", "a/key", 7, "etag", "token")
+    upload = an_upload(sources=(source, source), delete_sources=True)
+    assert read_back(upload) == upload

@@ -7,6 +7,7 @@ from itertools import product
 
 import msgpack
 import pytest
+from partway_server.plan import Plan
 from partway_server.uploads import (
     CLAIMS,
     FINISHES,
@@ -15,6 +16,7 @@ from partway_server.uploads import (
     Checksum,
     Grant,
     Manifest,
+    Source,
     State,
     StoredObject,
     Upload,
@@ -134,6 +136,8 @@ def test_a_grant_survives_being_packed() -> None:
         assert Grant.unpack(grant.pack()) == grant
         grant = replace(grant, whole_checksum=b"12345678")
         assert Grant.unpack(grant.pack()) == grant
+        grant = replace(grant, plan=Plan(9, 5, (5, 0, 4)), composition=b"c" * 16)
+        assert Grant.unpack(grant.pack()) == grant
 
 
 @pytest.mark.parametrize("packed", [b"", b"\x90", b"\xc1", b"x" * 100])
@@ -195,3 +199,12 @@ def test_the_whole_checksum_is_that_of_initialize_or_of_the_complete_at_work() -
 )
 def test_checksums_are_as_long_as_their_algorithm_says(checksum: Checksum, size: int) -> None:
     assert checksum.size_bytes == size
+
+
+def test_what_is_composed_is_looked_at_again_soon_and_no_later_than_its_deadline() -> None:
+    source = Source("bucket", "key", 7, "etag", "token")
+    sent, composed = an_upload(), an_upload(sources=(source,))
+    end, minute = sent.grant.expire_time, timedelta(minutes=1)
+    assert sent.look_again(START, minute) == end
+    assert composed.look_again(START, minute) == START + minute
+    assert composed.look_again(end, minute) == end

@@ -58,16 +58,16 @@ def test_all_that_is_wrong_is_named() -> None:
     assert fields_of(validate.initialize, request) == [
         "policy",
         "file_name",
-        "size_bytes",
         "content_type",
         "metadata",
         "metadata",
+        "fingerprint",
+        "request_id",
+        "size_bytes",
         "part_size_bytes",
         "checksum_algorithm",
         "checksum",
         "checksum",
-        "fingerprint",
-        "request_id",
         "presign_parts",
     ]
 

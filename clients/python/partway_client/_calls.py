@@ -41,6 +41,8 @@ COMPLETE_SECONDS = 60.0
 REPORT_SECONDS = 10.0
 _MOST_UPLOADS = 200
 _OVER = (State.COMPLETED, State.ABORTED)
+COMPOSE_SECONDS = 10.0
+"""Short, so that progress shows: the work goes on without the call."""
 
 
 class StreamCut(Exception):
@@ -117,6 +119,11 @@ class Calls:
             checksum=whole,
         )
         answer = await self._ask(self._connection.stub.Complete, request, COMPLETE_SECONDS)
+        return upload_from_proto(answer.upload)
+
+    async def compose(self, request: service_pb.ComposeRequest) -> UploadInfo:
+        """The Upload: COMPLETED, or as it stands while storage copies. With a request_id."""
+        answer = await self._ask(self._connection.stub.Compose, request, COMPOSE_SECONDS)
         return upload_from_proto(answer.upload)
 
     async def abort(self, upload_id: str) -> UploadInfo:

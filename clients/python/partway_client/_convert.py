@@ -72,9 +72,9 @@ def upload_from_proto(
         expire_time=upload.expire_time.ToDatetime(UTC),
         abort_reason=_abort_reason(upload.abort_reason),
         fingerprint=upload.fingerprint,
+        source_count=upload.source_count,
         progress=None if progress is None else _progress(progress),
         reported=None if reported is None else _progress(reported),
-        source_count=upload.source_count,
     )
 
 

@@ -25,6 +25,7 @@ _WORDS = {
     Phase.SPOOLING: "copying the stream to disk first",
     Phase.STARTING: "starting",
     Phase.VERIFYING: "verifying what storage holds",
+    Phase.COPYING: "storage is copying",
     Phase.COMPLETING: "completing",
 }
 

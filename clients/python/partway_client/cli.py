@@ -1,4 +1,4 @@
-"""The command line: `partway upload`, and what asks about uploads.
+"""The command line: `partway upload`, `partway compose`, and what asks about uploads.
 
 What was asked for goes to standard output, everything else to standard error. Exit codes: 0, all
 is well; 1, something failed; 2, the command was not understood; 130, stopped by Ctrl-C.
@@ -118,6 +118,44 @@ def upload(
     stopped = "the same command goes on where this one was"
     if not _run(service, work, stopped if _STDIN not in files else "nothing of a stream is kept"):
         sys.exit(1)
+
+
+@main.command()
+@click.argument("sources", nargs=-1, required=True, metavar="UPLOAD_ID...")
+@click.option("--name", required=True, help="The name of the new file for the service.")
+@click.option("--policy", default="", help="The rules to compose under.  [default: default]")
+@click.option("--content-type", help="The media type; by default, guessed from the name.")
+@click.option(
+    "--metadata",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=parse_pairs,
+    help="What storage keeps with the object; may be repeated.",
+)
+@click.option("--delete-sources", is_flag=True, help="Remove them once the new object is there.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@service_options
+def compose(
+    service: Service, sources: Sequence[str], name: str, as_json: bool, **wish: Any
+) -> None:
+    """Make one object of completed uploads, in order, and print where it is.
+
+    \b
+    Storage copies; nothing is sent from here:
+      partway compose --name whole.mp4 FIRST_ID SECOND_ID
+    """
+
+    async def work(client: UploadClient) -> UploadInfo:
+        with make_display(name, Console(stderr=True)) as display:
+            return await client.compose(sources, name=name, on_progress=display.show, **wish)
+
+    made = _run(service, work, "the service goes on; see partway list")
+    objects = "1 object" if len(sources) == 1 else f"{len(sources)} objects"
+    click.echo(f"{name}: {decimal(made.size_bytes)} of {objects}", err=True)
+    if as_json:
+        _say_json(made)
+    else:
+        click.echo(made.uri)
 
 
 @main.command()

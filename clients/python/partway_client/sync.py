@@ -81,6 +81,7 @@ class SyncUploadClient:
             self._loop.stop()
 
     upload_file = _blocking(UploadClient.upload_file)
+    compose = _blocking(UploadClient.compose)
     status = _blocking(UploadClient.status)
     parts = _blocking(UploadClient.parts)
     abort = _blocking(UploadClient.abort)

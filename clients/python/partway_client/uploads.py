@@ -61,7 +61,8 @@ class UploadInfo:
     is ABORTED. `checksum_algorithm` is that of the parts; `checksum` is that of the whole object by
     it, in base64, once COMPLETED and where storage tells it. `progress` is what storage holds, if
     that was asked for; `reported` is what callers said they sent, where it is told. `source_count`
-    is how many objects it is composed of, or 0.
+    is how many objects it is composed of, 0 if its parts are sent; the parts of a composed one
+    follow its sources, and `part_size_bytes` is that of the largest.
     """
 
     upload_id: str = field(repr=False)
@@ -87,11 +88,11 @@ class UploadInfo:
     source_count: int = 0
 
     def part_offset(self, part_number: int) -> int:
-        """Where the part begins in the object, in bytes. Parts are numbered from 1."""
+        """Where a part that is sent begins in the object, in bytes. Parts are numbered from 1."""
         return (part_number - 1) * self.part_size_bytes
 
     def part_size(self, part_number: int) -> int:
-        """How long the part is, in bytes; all but the last are equal."""
+        """How long a part that is sent is, in bytes; all but the last are equal."""
         if part_number < self.part_count:
             return self.part_size_bytes
         return self.size_bytes - self.part_offset(part_number)
@@ -133,6 +134,7 @@ class Phase(StrEnum):
     STARTING = "starting"
     VERIFYING = "verifying"
     SENDING = "sending"
+    COPYING = "copying"
     COMPLETING = "completing"
     DONE = "done"
 

@@ -161,7 +161,7 @@ class UploadServiceServicer(object):
 
         Errors:
 
-        * `INVALID_ARGUMENT`: A field is not allowed.
+        * `INVALID_ARGUMENT`: A field is not allowed, or the Upload is composed.
         * `NOT_FOUND`: There is no such Upload.
         * `FAILED_PRECONDITION`: The Upload is not active.
         """
@@ -175,8 +175,8 @@ class UploadServiceServicer(object):
 
         Errors:
 
-        * `INVALID_ARGUMENT`: A field is not allowed, or the request selects more
-        than 1,000 parts.
+        * `INVALID_ARGUMENT`: A field is not allowed, the request selects more than
+        1,000 parts, or the Upload is composed.
         * `NOT_FOUND`: There is no such Upload.
         * `FAILED_PRECONDITION`: The Upload is not active.
         """
@@ -323,7 +323,9 @@ class UploadServiceServicer(object):
 
         The sources are completed Uploads of the caller's tenant, of the same backend
         as the policy's. What it makes is an Upload like any other, whose parts
-        storage copies: ask Status, Watch it, Abort it. If the copying takes longer
+        storage copies: ask Status, Watch it, Abort it; nobody sends its parts. Each is
+        copied only while its source has the entity tag that it was found with, and
+        Complete checks the sizes; the parts carry no checksum. If the copying takes longer
         than the call, it answers ACTIVE or COMPLETING and the work goes on. With a
         request_id, a repeat returns the first Upload, and takes the work up if it
         was left.
@@ -333,8 +335,9 @@ class UploadServiceServicer(object):
         * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used with
         other values.
         * `NOT_FOUND`: There is no such source.
-        * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed, or
-        storage cannot join sources of these sizes.
+        * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed,
+        storage cannot join sources of these sizes, or the Upload was aborted
+        meanwhile.
         * `ABORTED`: Another call with the same request_id is at work.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

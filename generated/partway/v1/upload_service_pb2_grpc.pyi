@@ -56,7 +56,7 @@ class UploadServiceStub:
 
     Errors:
 
-    * `INVALID_ARGUMENT`: A field is not allowed.
+    * `INVALID_ARGUMENT`: A field is not allowed, or the Upload is composed.
     * `NOT_FOUND`: There is no such Upload.
     * `FAILED_PRECONDITION`: The Upload is not active.
     """
@@ -66,8 +66,8 @@ class UploadServiceStub:
 
     Errors:
 
-    * `INVALID_ARGUMENT`: A field is not allowed, or the request selects more
-      than 1,000 parts.
+    * `INVALID_ARGUMENT`: A field is not allowed, the request selects more than
+      1,000 parts, or the Upload is composed.
     * `NOT_FOUND`: There is no such Upload.
     * `FAILED_PRECONDITION`: The Upload is not active.
     """
@@ -182,7 +182,9 @@ class UploadServiceStub:
 
     The sources are completed Uploads of the caller's tenant, of the same backend
     as the policy's. What it makes is an Upload like any other, whose parts
-    storage copies: ask Status, Watch it, Abort it. If the copying takes longer
+    storage copies: ask Status, Watch it, Abort it; nobody sends its parts. Each is
+    copied only while its source has the entity tag that it was found with, and
+    Complete checks the sizes; the parts carry no checksum. If the copying takes longer
     than the call, it answers ACTIVE or COMPLETING and the work goes on. With a
     request_id, a repeat returns the first Upload, and takes the work up if it
     was left.
@@ -192,8 +194,9 @@ class UploadServiceStub:
     * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used with
       other values.
     * `NOT_FOUND`: There is no such source.
-    * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed, or
-      storage cannot join sources of these sizes.
+    * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed,
+      storage cannot join sources of these sizes, or the Upload was aborted
+      meanwhile.
     * `ABORTED`: Another call with the same request_id is at work.
     """
     ListUploads: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ListUploadsRequest, _upload_service_pb2.ListUploadsResponse]
@@ -260,7 +263,7 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
 
-        * `INVALID_ARGUMENT`: A field is not allowed.
+        * `INVALID_ARGUMENT`: A field is not allowed, or the Upload is composed.
         * `NOT_FOUND`: There is no such Upload.
         * `FAILED_PRECONDITION`: The Upload is not active.
         """
@@ -276,8 +279,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
 
-        * `INVALID_ARGUMENT`: A field is not allowed, or the request selects more
-          than 1,000 parts.
+        * `INVALID_ARGUMENT`: A field is not allowed, the request selects more than
+          1,000 parts, or the Upload is composed.
         * `NOT_FOUND`: There is no such Upload.
         * `FAILED_PRECONDITION`: The Upload is not active.
         """
@@ -440,7 +443,9 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The sources are completed Uploads of the caller's tenant, of the same backend
         as the policy's. What it makes is an Upload like any other, whose parts
-        storage copies: ask Status, Watch it, Abort it. If the copying takes longer
+        storage copies: ask Status, Watch it, Abort it; nobody sends its parts. Each is
+        copied only while its source has the entity tag that it was found with, and
+        Complete checks the sizes; the parts carry no checksum. If the copying takes longer
         than the call, it answers ACTIVE or COMPLETING and the work goes on. With a
         request_id, a repeat returns the first Upload, and takes the work up if it
         was left.
@@ -450,8 +455,9 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used with
           other values.
         * `NOT_FOUND`: There is no such source.
-        * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed, or
-          storage cannot join sources of these sizes.
+        * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed,
+          storage cannot join sources of these sizes, or the Upload was aborted
+          meanwhile.
         * `ABORTED`: Another call with the same request_id is at work.
         """
 

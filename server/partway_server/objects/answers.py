@@ -10,6 +10,8 @@ from partway_server.objects.base import (
     CompleteUnknown,
     KeyContested,
     KeyTaken,
+    MultipartNotFound,
+    SourceChanged,
 )
 
 BUCKET_PROBLEMS = {
@@ -64,6 +66,19 @@ def call_error(operation: str, status: int, code: str) -> StorageUnavailable | S
     if status == 429 or (status >= 500 and status != 501) or code in _TRANSIENT_CODES:
         return StorageUnavailable()
     return StorageRefused(operation, code)
+
+
+def copy_error(status: int, code: str) -> Exception:
+    """What an error answer to UploadPartCopy has come to.
+
+    An error in the body of a 200 must come here as a 500. A 416 is an object that has become
+    shorter.
+    """
+    if status == 404 and code == "NoSuchUpload":
+        return MultipartNotFound()
+    if status in (412, 416) or is_absent(status, code):
+        return SourceChanged()
+    return call_error("UploadPartCopy", status, code)
 
 
 def complete_error(status: int, code: str) -> Exception:

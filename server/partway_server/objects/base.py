@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from partway_server.objects.capabilities import Capabilities
-from partway_server.uploads import Grant
+from partway_server.uploads import Grant, Source
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
@@ -75,6 +75,10 @@ class PresignedPart(NamedTuple):
 
 class MultipartNotFound(Exception):
     """Storage knows no such multipart upload: it was completed, aborted, or never was."""
+
+
+class SourceChanged(Exception):
+    """The object to copy from is not there any more, or is another one."""
 
 
 class CompleteRefused(Exception):
@@ -147,6 +151,16 @@ class Objects(Protocol):
         """The stored parts by number, from `after` (excluded), at most `limit` (None: all).
 
         Raises MultipartNotFound.
+        """
+        ...
+
+    async def copy_part(
+        self, grant: Grant, number: int, source: Source, begin: int, size: int
+    ) -> None:
+        """Have storage make a part from `size` bytes of another object, from byte `begin` on.
+
+        Only if that object has the ETag of `source`. Safe to repeat. Raises MultipartNotFound,
+        SourceChanged. `list_parts` tells what came of it.
         """
         ...
 

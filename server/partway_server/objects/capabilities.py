@@ -24,17 +24,17 @@ class Capabilities:
     without a try. `listed_resends`: ListParts tells every sending of a part, not only the
     last. `exact_key_listing_only`: ListMultipartUploads answers only for a whole key.
     `unsigned_headers`: a PUT of an object by URL may have x-amz-* headers that were not signed, an
-    ACL that makes it public among them.
+    ACL that makes it public among them. `equal_parts`: all parts but the last must have one size,
+    as every plan of parts that are sent has it. `part_minimum`: Complete refuses a part below 5 MiB
+    before the last.
 
-    The rest is for the record, and no service reads it. `equal_parts`: all parts but the last must
-    have one size, as every plan has it. `idempotent_complete`: a repeated Complete succeeds, unless
-    its own object now fails the condition. `lifecycle` and `cors_api`: S3's own calls for
-    AbortIncompleteMultipartUpload and for CORS rules work. `metadata`: an object's is kept as long
-    as the object. `part_resends`: a part may be sent again with other bytes. `part_minimum`,
-    `part_order`, `part_gaps` and `part_numbers`: Complete refuses a part below 5 MiB before the
-    last, refuses parts in another order than that of their numbers, takes numbers that do not
-    follow on one another; a part beyond number 10,000 is refused. `refusals_spare`: an upload of
-    which a part or a Complete was refused goes on.
+    The rest is for the record, and no service reads it. `idempotent_complete`: a repeated Complete
+    succeeds, unless its own object now fails the condition. `lifecycle` and `cors_api`: S3's own
+    calls for AbortIncompleteMultipartUpload and for CORS rules work. `metadata`: an object's is
+    kept as long as the object. `part_resends`: a part may be sent again with other bytes.
+    `part_order`, `part_gaps` and `part_numbers`: Complete refuses parts in another order than that
+    of their numbers, takes numbers that do not follow on one another; a part beyond number 10,000
+    is refused. `refusals_spare`: an upload of which a part or a Complete was refused goes on.
     """
 
     source: str

@@ -29,6 +29,7 @@ from partway_server.objects.base import (
     MultipartNotFound,
     PresignedPart,
     Presigner,
+    SourceChanged,
     StoredPart,
     Unfinished,
     md5_in,
@@ -43,7 +44,7 @@ from partway_server.objects.presigning import (
     put_headers,
 )
 from partway_server.plan import MAX_PARTS
-from partway_server.uploads import Checksum, Grant
+from partway_server.uploads import Checksum, Grant, Source
 
 MEMORY = Capabilities(
     source="objects/memory.py",
@@ -154,6 +155,19 @@ class MemoryObjects:
     def _md5(self, grant: Grant, etag: str) -> bytes:
         wanted = grant.checksum is Checksum.MD5 and self.capabilities.md5_etags
         return md5_in(etag) if wanted else b""
+
+    async def copy_part(
+        self, grant: Grant, number: int, source: Source, begin: int, size: int
+    ) -> None:
+        present = self.objects.get((source.bucket, source.key))
+        multipart = self._find(grant)
+        if multipart is None:
+            raise MultipartNotFound
+        whole = present is not None and begin + size <= present.head.size_bytes
+        if present is None or not whole or present.head.etag != source.etag:
+            raise SourceChanged
+        copied = hashlib.md5(f"{source.etag} {begin} {size}".encode()).hexdigest()
+        multipart.parts[number] = StoredPart(number, size, copied)
 
     async def complete(
         self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""

@@ -13,7 +13,7 @@ from typing import Any, Self
 from botocore.exceptions import ClientError
 
 from partway_server.errors import StorageRefused
-from partway_server.objects.answers import complete_error
+from partway_server.objects.answers import complete_error, copy_error
 from partway_server.objects.base import (
     CompleteUnknown,
     Head,
@@ -42,7 +42,7 @@ from partway_server.objects.s3_clients import (
     translated,
 )
 from partway_server.signing import Addressing, Endpoint
-from partway_server.uploads import Checksum, Grant
+from partway_server.uploads import Checksum, Grant, Source
 
 _PAGE = 1000
 
@@ -230,6 +230,28 @@ class S3Objects:
                 if says_absent(exc):
                     raise MultipartNotFound from exc
                 raise
+
+    async def copy_part(
+        self, grant: Grant, number: int, source: Source, begin: int, size: int
+    ) -> None:
+        # A range is not taken of an object of 5 MB or less
+        # (https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html).
+        part_of_it = {"CopySourceRange": f"bytes={begin}-{begin + size - 1}"}
+        with translated("UploadPartCopy"):
+            try:
+                async with asyncio.timeout(self._clients.complete_seconds):
+                    await self._clients.joining.upload_part_copy(
+                        Bucket=grant.bucket,
+                        Key=grant.key,
+                        UploadId=grant.multipart_id,
+                        PartNumber=number,
+                        CopySource={"Bucket": source.bucket, "Key": source.key},
+                        CopySourceIfMatch=f'"{source.etag}"',
+                        **(part_of_it if size < source.size_bytes else {}),
+                    )
+            except ClientError as exc:
+                # The SDK makes an error in the body of a 200 a 500.
+                raise copy_error(status_in(exc), code_in(exc)) from exc
 
     async def complete(
         self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""

@@ -3,7 +3,8 @@
 Three clients with different tempers. `control` retries, and is for calls that may be sent twice.
 `once` sends once, for CreateMultipartUpload and DeleteObject, where a blind second request could
 leave an orphan, or remove too much. `joining` sends once, too, and waits for minutes: it is for
-CompleteMultipartUpload alone, and has its own connections, so that slow ones keep nobody waiting.
+CompleteMultipartUpload and UploadPartCopy, and has its own connections, so that slow ones keep
+nobody waiting.
 """
 
 from collections.abc import Iterator

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
+from partway_server.composing import Composition
 from partway_server.coordinator import Presigned, Progress, Selection
 from partway_server.objects.base import StoredPart
 from partway_server.opening import Wanted
@@ -61,6 +62,20 @@ def wanted(request: pb.InitializeRequest) -> Wanted:
         fingerprint=request.fingerprint,
         request_id=request.request_id,
         whole_checksum=request.checksum,
+    )
+
+
+def composition(request: pb.ComposeRequest) -> Composition:
+    """What a ComposeRequest asks for, with the defaults filled in."""
+    return Composition(
+        policy=request.policy or "default",
+        file_name=request.file_name,
+        content_type=request.content_type or "application/octet-stream",
+        metadata=dict(request.metadata),
+        upload_ids=[source.upload_id for source in request.sources],
+        delete_sources=request.delete_sources,
+        fingerprint=request.fingerprint,
+        request_id=request.request_id,
     )
 
 
@@ -131,6 +146,7 @@ def upload(upload: Upload, upload_id: str) -> upload_pb2.Upload:
         create_time=timestamp(grant.create_time),
         expire_time=timestamp(grant.expire_time),
         fingerprint=upload.fingerprint,
+        source_count=len(plan.cuts),
     )
     if upload.abort_reason is not None:
         message.abort_reason = _REASONS[upload.abort_reason]

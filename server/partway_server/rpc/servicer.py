@@ -101,10 +101,12 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
         caller = self._caller(context)
         validate.complete(request)
-        # The answer COMPLETING is to come before the time is up, with room for one more look.
-        wait = timedelta(seconds=0.8 * budget_seconds(context, self._timeout_seconds))
         upload = await self._coordinator.complete(
-            caller, request.upload_id, convert.expected(request), wait, request.checksum
+            caller,
+            request.upload_id,
+            convert.expected(request),
+            self._wait(context),
+            request.checksum,
         )
         return pb.CompleteResponse(upload=self._message(upload))
 
@@ -155,7 +157,12 @@ class UploadServicer(rpc.UploadServiceServicer):
         raise NotImplementedError
 
     async def Compose(self, request: pb.ComposeRequest, context: Context) -> pb.ComposeResponse:
-        raise NotImplementedError
+        caller = self._caller(context)
+        validate.compose(request)
+        upload = await self._coordinator.compose(
+            caller, convert.composition(request), self._wait(context)
+        )
+        return pb.ComposeResponse(upload=self._message(upload))
 
     async def ListUploads(
         self, request: pb.ListUploadsRequest, context: Context
@@ -175,6 +182,10 @@ class UploadServicer(rpc.UploadServiceServicer):
         return pb.ListUploadsResponse(
             uploads=map(self._message, uploads), next_page_token=convert.page_token(following)
         )
+
+    def _wait(self, context: Context) -> timedelta:
+        """How long a call may wait for storage, with room for one more look before its end."""
+        return timedelta(seconds=0.8 * budget_seconds(context, self._timeout_seconds))
 
     def _caller(self, context: Context) -> Caller:
         return self._identity.caller(context.invocation_metadata() or ())

@@ -18,6 +18,7 @@ from partway_server.sealing import MAX_ID_CHARS
 
 MAX_BATCH_PARTS = 1000
 MAX_PAGE_UPLOADS = 200
+MAX_SOURCES = 32
 
 _MAX_RANGES = 1000
 _WITH_WHOLE = (upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME, upload_pb2.CHECKSUM_ALGORITHM_BEST)
@@ -63,6 +64,11 @@ def status(request: pb.StatusRequest) -> None:
     _refuse_if(_status(request))
 
 
+def compose(request: pb.ComposeRequest) -> None:
+    """Check a ComposeRequest."""
+    _refuse_if(_compose(request))
+
+
 def list_uploads(request: pb.ListUploadsRequest) -> None:
     """Check a ListUploadsRequest."""
     _refuse_if(_list_uploads(request))
@@ -75,17 +81,9 @@ def _refuse_if(violations: Iterator[Violation]) -> None:
 
 
 def _initialize(request: pb.InitializeRequest) -> Iterator[Violation]:
-    if request.policy and not _POLICY.fullmatch(request.policy):
-        yield Violation("policy", "1 to 64 of a-z, 0-9, _, -")
-    if len(request.file_name) > 1024:
-        yield Violation("file_name", "at most 1,024 characters")
+    yield from _named(request)
     if request.size_bytes < 0:
         yield Violation("size_bytes", "0 or more")
-    if request.content_type and not (
-        len(request.content_type) <= 255 and _MEDIA_TYPE.fullmatch(request.content_type)
-    ):
-        yield Violation("content_type", "type/subtype, at most 255 ASCII characters")
-    yield from _metadata(request.metadata)
     if not 0 <= request.part_size_bytes <= 5 * GIB:
         yield Violation("part_size_bytes", f"0 to {5 * GIB}")
     if request.checksum_algorithm not in upload_pb2.ChecksumAlgorithm.values():
@@ -93,11 +91,32 @@ def _initialize(request: pb.InitializeRequest) -> Iterator[Violation]:
     if request.checksum and request.checksum_algorithm not in _WITH_WHOLE:
         yield Violation("checksum", "only with the algorithms CRC64NVME and BEST")
     yield from _whole(request.checksum)
+    if not 0 <= request.presign_parts <= MAX_BATCH_PARTS:
+        yield Violation("presign_parts", f"0 to {MAX_BATCH_PARTS}")
+
+
+def _compose(request: pb.ComposeRequest) -> Iterator[Violation]:
+    yield from _named(request)
+    if not 1 <= len(request.sources) <= MAX_SOURCES:
+        yield Violation("sources", f"1 to {MAX_SOURCES}")
+    for i, source in enumerate(request.sources):
+        yield from _upload_id(source.upload_id, f"sources[{i}].upload_id")
+
+
+def _named(request: pb.InitializeRequest | pb.ComposeRequest) -> Iterator[Violation]:
+    """What is said of any object that is to be made."""
+    if request.policy and not _POLICY.fullmatch(request.policy):
+        yield Violation("policy", "1 to 64 of a-z, 0-9, _, -")
+    if len(request.file_name) > 1024:
+        yield Violation("file_name", "at most 1,024 characters")
+    if request.content_type and not (
+        len(request.content_type) <= 255 and _MEDIA_TYPE.fullmatch(request.content_type)
+    ):
+        yield Violation("content_type", "type/subtype, at most 255 ASCII characters")
+    yield from _metadata(request.metadata)
     yield from _fingerprint(request.fingerprint)
     if request.request_id and not _UUID.fullmatch(request.request_id):
         yield Violation("request_id", "a UUID in its 36-character form, or empty")
-    if not 0 <= request.presign_parts <= MAX_BATCH_PARTS:
-        yield Violation("presign_parts", f"0 to {MAX_BATCH_PARTS}")
 
 
 def _metadata(metadata: Mapping[str, str]) -> Iterator[Violation]:
@@ -195,9 +214,9 @@ def _is_time(moment: Timestamp) -> bool:
     return _YEAR_1 <= moment.seconds < _YEAR_10000 and 0 <= moment.nanos < 1_000_000_000
 
 
-def _upload_id(upload_id: str) -> Iterator[Violation]:
+def _upload_id(upload_id: str, field: str = "upload_id") -> Iterator[Violation]:
     if not 1 <= len(upload_id) <= MAX_ID_CHARS:
-        yield Violation("upload_id", f"1 to {MAX_ID_CHARS:,} characters")
+        yield Violation(field, f"1 to {MAX_ID_CHARS:,} characters")
 
 
 def _fingerprint(fingerprint: str) -> Iterator[Violation]:

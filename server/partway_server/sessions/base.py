@@ -82,11 +82,20 @@ class Sessions(Protocol):
         """
         ...
 
+    async def put_off(self, sid: str, epoch: int, due: datetime) -> bool:
+        """Move the due time of an Upload, for whoever works on it under no claim.
+
+        False, and nothing changed, if there is no row, or a claim came since `epoch`.
+        """
+        ...
+
     async def finish(self, upload: Upload, due: datetime) -> bool:
         """Store the outcome of the claim `upload.epoch`: all but what only an insert stores.
 
         That is fingerprint, request_digest and metadata. In the same step its event is told, unless
         it was the last that the row told.
+
+        Sources are stored where the outcome has some; otherwise those of the row stay.
 
         False, and nothing changed, if another claim came since, or if FINISHES does not lead from
         the row's state to the outcome's. A lease that ran out does not matter while nobody else

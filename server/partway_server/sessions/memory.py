@@ -77,6 +77,13 @@ class MemorySessions:
         self._store(replace(row, lease_until=until), until + AFTER_LEASE)
         return True
 
+    async def put_off(self, sid: str, epoch: int, due: datetime) -> bool:
+        row = self._rows.get(sid)
+        if row is None or row.epoch != epoch:
+            return False
+        self._store(row, due)
+        return True
+
     async def finish(self, upload: Upload, due: datetime) -> bool:
         row = self._rows.get(upload.sid)
         if row is None or row.epoch != upload.epoch:
@@ -89,6 +96,8 @@ class MemorySessions:
             fingerprint=row.fingerprint,
             request_digest=row.request_digest,
             metadata=row.metadata,
+            sources=upload.sources or row.sources,
+            delete_sources=upload.delete_sources if upload.sources else row.delete_sources,
         )
         self._store(outcome, due)
         event = self._telling.finished(upload, self._clock.now())

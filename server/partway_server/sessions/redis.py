@@ -41,7 +41,17 @@ from partway_server.uploads import CLAIMS, FINISHES, LEASED, Caller, State, Uplo
 _SCAN = 100
 """The most rows of a shard that one page looks at."""
 
-_VERBS = ("insert", "claim", "renew", "finish", "remove", "take_due", "list_own", "incarnation")
+_VERBS = (
+    "insert",
+    "claim",
+    "renew",
+    "put_off",
+    "finish",
+    "remove",
+    "take_due",
+    "list_own",
+    "incarnation",
+)
 
 _SKEW_MS = 5_000
 """How much the clocks of two servers, or of one and ours, may differ."""
@@ -155,6 +165,10 @@ class RedisSessions:
             rows.words(LEASED),
         )
         return bool(renewed)
+
+    async def put_off(self, sid: str, epoch: int, due: datetime) -> bool:
+        keys = rows.claim_keys(sid)
+        return bool(await self._run("put_off", keys, sid, epoch, rows.moment_ms(due)))
 
     async def finish(self, upload: Upload, due: datetime) -> bool:
         outcome = rows.fields(upload)

@@ -22,6 +22,7 @@ for.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -29,7 +30,15 @@ import msgpack
 
 from partway_server.events.base import Event
 from partway_server.sessions.base import Cursor
-from partway_server.uploads import AbortReason, Caller, Grant, State, StoredObject, Upload
+from partway_server.uploads import (
+    AbortReason,
+    Caller,
+    Grant,
+    Source,
+    State,
+    StoredObject,
+    Upload,
+)
 
 SHARDS = 64
 
@@ -113,12 +122,19 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
         "digest": upload.request_digest,
         "manifest": upload.manifest,
         "metadata": b"" if upload.metadata is None else msgpack.packb(dict(upload.metadata)),
+        # Only a composed Upload has any, and rows from before there were such are as they are.
+        **({"sources": _packed_sources(upload)} if upload.sources else {}),
     }
 
 
 def told(event: Event | None) -> tuple[str, str, str, str]:
     """The values of EVENT_FIELDS, as scripts take them. Empty stands for none."""
     return (event.id, event.type, event.sid, event.text) if event else ("", "", "", "")
+
+
+def _packed_sources(upload: Upload) -> bytes:
+    packed: bytes = msgpack.packb((upload.delete_sources, [astuple(s) for s in upload.sources]))
+    return packed
 
 
 def _stored(stored: StoredObject) -> tuple[int | str | bytes, ...]:
@@ -132,6 +148,7 @@ def upload_from(row: Mapping[bytes, bytes]) -> Upload:
     lease_until, reason, stored = row[b"lease_until"], row[b"reason"], row[b"object"]
     # A row from before there were events has none.
     metadata = row.get(b"metadata")
+    delete, sources = msgpack.unpackb(row[b"sources"]) if b"sources" in row else (False, ())
     return Upload(
         grant=Grant.unpack(row[b"grant"]),
         state=State(row[b"state"].decode()),
@@ -143,6 +160,8 @@ def upload_from(row: Mapping[bytes, bytes]) -> Upload:
         request_digest=row[b"digest"],
         manifest=row[b"manifest"],
         metadata=msgpack.unpackb(metadata) if metadata else None,
+        sources=tuple(Source(*source) for source in sources),
+        delete_sources=delete,
     )
 
 
