@@ -218,6 +218,18 @@ class Manifest:
         return cls(packed[:digest], packed[digest:])
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The parts that callers say they sent, each as long as planned: no more than their word.
+
+    `parts` is a bitmap, as long as it must be: part n is bit n - 1, from the lowest bit of the
+    first byte. `size_bytes` is the size of those parts together.
+    """
+
+    parts: bytes = b""
+    size_bytes: int = 0
+
+
 def epoch_at(now: datetime) -> int:
     """The least epoch of a claim at this time."""
     return int(now.timestamp() * 1000)
@@ -229,7 +241,7 @@ class Upload:
 
     `epoch` tells the claims apart, and grows from each to the next. `request_digest` tells a
     repeated Initialize from a reused request_id; `manifest`, a packed Manifest, does the same for
-    what a Complete names.
+    what a Complete names. `reported` is for callers to look at; nothing is decided by it.
     """
 
     grant: Grant
@@ -241,6 +253,7 @@ class Upload:
     fingerprint: str = ""
     request_digest: bytes = b""
     manifest: bytes = b""
+    reported: Reported = Reported()
 
     @property
     def sid(self) -> str:
@@ -281,10 +294,12 @@ class Upload:
         return self._finished(State.ACTIVE, manifest=b"", abort_reason=None)
 
     def completed(self, stored: StoredObject) -> Self:
-        return self._finished(State.COMPLETED, object=stored, abort_reason=None)
+        return self._finished(
+            State.COMPLETED, object=stored, abort_reason=None, reported=Reported()
+        )
 
     def aborted(self, reason: AbortReason) -> Self:
-        return self._finished(State.ABORTED, abort_reason=reason)
+        return self._finished(State.ABORTED, abort_reason=reason, reported=Reported())
 
     def _finished(self, state: State, **changes: Any) -> Self:
         if state not in FINISHES.get(self.state, ()):

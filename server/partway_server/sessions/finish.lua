@@ -15,4 +15,5 @@ end
 redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', '', unpack(ARGV, 8))
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
 keep_until(KEYS[1], KEYS[3], ARGV[5], now, ARGV[6])
+tell(ARGV[3])
 return 1

@@ -19,6 +19,12 @@ local function ahead(lease_until, now)
   return (tonumber(lease_until) or 0) > now
 end
 
+-- Says on the channel of changes that a row changed. Whether anybody hears it, or a user without the
+-- right to it may say it, is nothing to the change: who waits for it looks again by and by.
+local function tell(sid)
+  redis.pcall('PUBLISH', 'partway:changes', sid)
+end
+
 -- Housekeeping: row and index go `keep` ms after `due`, if no janitor came. The time to live is
 -- relative, so that it holds with a caller's time as well; the index lives as long as any row.
 local function keep_until(row, own, due, now, keep)

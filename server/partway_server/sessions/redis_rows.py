@@ -18,9 +18,20 @@ from urllib.parse import quote
 import msgpack
 
 from partway_server.sessions.base import Cursor
-from partway_server.uploads import AbortReason, Caller, Grant, State, StoredObject, Upload
+from partway_server.uploads import (
+    AbortReason,
+    Caller,
+    Grant,
+    Reported,
+    State,
+    StoredObject,
+    Upload,
+)
 
 SHARDS = 64
+
+CHANGES = "partway:changes"
+"""The channel on which scripts tell the sids of rows that they changed. Named in `prelude.lua`."""
 
 KEEP = timedelta(days=30)
 """How long past its due time a row stays if no janitor comes. Decides nothing."""
@@ -79,6 +90,8 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
         "fingerprint": upload.fingerprint,
         "digest": upload.request_digest,
         "manifest": upload.manifest,
+        "parts": upload.reported.parts,
+        "parts_bytes": upload.reported.size_bytes,
     }
 
 
@@ -101,6 +114,8 @@ def upload_from(row: Mapping[bytes, bytes]) -> Upload:
         fingerprint=row[b"fingerprint"].decode(),
         request_digest=row[b"digest"],
         manifest=row[b"manifest"],
+        # Rows of an older version have none.
+        reported=Reported(row.get(b"parts", b""), int(row.get(b"parts_bytes", 0))),
     )
 
 
@@ -128,7 +143,7 @@ def words(states: Iterable[State]) -> str:
     return f" {' '.join(states)} "
 
 
-def flat(pairs: Mapping[str, str | bytes | int]) -> Iterable[str | bytes | int]:
+def flat(pairs: Mapping[str, str | bytes | int] | Mapping[int, int]) -> Iterable[str | bytes | int]:
     return (item for pair in pairs.items() for item in pair)
 
 
