@@ -137,7 +137,7 @@ def build(
         ),
         reflect=settings.reflection,
         share_port=share_port,
-        max_streams=settings.max_concurrent_calls + settings.max_watchers,
+        max_calls=settings.max_concurrent_calls + settings.max_watchers,
     )
     janitor = Janitor(
         sessions=sessions,

@@ -29,8 +29,15 @@ _OPTIONS = (
 )
 
 
+_SPARE_STREAMS = 1024
+"""For calls that are being turned away, or are over and not yet forgotten by gRPC."""
+
+
 class RpcServer:
-    """A grpc.aio server with one UploadServicer, not yet listening."""
+    """A grpc.aio server with one UploadServicer, not yet listening.
+
+    `max_calls` is how many calls are let in at most, watches among them.
+    """
 
     def __init__(
         self,
@@ -40,16 +47,16 @@ class RpcServer:
         admission: Admission,
         reflect: bool,
         share_port: bool,
-        max_streams: int,
+        max_calls: int,
     ) -> None:
         # Workers share the port, and the kernel spreads connections over them. A service alone
         # does not, or a second one would take half of its calls unnoticed.
         options = (
             *_OPTIONS,
             ("grpc.so_reuseport", int(share_port)),
-            # As many as are let in of all. With fewer, the watches of one caller or gateway could
-            # fill its connection, and its next call would wait in it with nobody to turn it away.
-            ("grpc.max_concurrent_streams", max_streams),
+            # More than are let in of all. With fewer, the watches of one caller or gateway could
+            # fill its connection, and its next call would wait there with nobody to turn it away.
+            ("grpc.max_concurrent_streams", max_calls + _SPARE_STREAMS),
         )
         self._servicer = servicer
         self._server = grpc.aio.server(interceptors=(boundary, admission), options=options)
