@@ -1,7 +1,7 @@
 """What callers report of the parts they sent: held against the plan, and told as progress. Pure."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -27,24 +27,29 @@ class Progress:
 
 def judge(parts: Sequence[ExpectedPart], grant: Grant) -> list[InvalidRequest | None]:
     """For each part, what is wrong with it, or None if it is as planned."""
-    violations = (list(_violations(f"parts[{i}]", p, grant)) for i, p in enumerate(parts))
-    return [InvalidRequest(found) if found else None for found in violations]
+    faults: list[InvalidRequest | None] = []
+    for index, part in enumerate(parts):
+        wrong = _wrong(part, grant)
+        found = [Violation(f"parts[{index}].{field}", why) for field, why in wrong.items()]
+        faults.append(InvalidRequest(found) if found else None)
+    return faults
 
 
-def _violations(field: str, part: ExpectedPart, grant: Grant) -> Iterator[Violation]:
+def _wrong(part: ExpectedPart, grant: Grant) -> dict[str, str]:
+    """By field, in words for the caller."""
     plan, algorithm = grant.plan, grant.checksum
+    wrong = {}
     if not 1 <= part.number <= plan.part_count:
-        text = f"the upload has the parts 1 to {plan.part_count}"
-        yield Violation(f"{field}.part_number", text)
+        wrong["part_number"] = f"the upload has the parts 1 to {plan.part_count}"
     elif part.size_bytes != plan.size(part.number):
-        yield Violation(f"{field}.size_bytes", f"{plan.size(part.number)} bytes are planned")
+        wrong["size_bytes"] = f"{plan.size(part.number)} bytes are planned"
     if len(part.etag) > MAX_ETAG_CHARS:
-        yield Violation(f"{field}.etag", f"at most {MAX_ETAG_CHARS} characters")
+        wrong["etag"] = f"at most {MAX_ETAG_CHARS} characters"
     if part.checksum and algorithm is Checksum.NONE:
-        yield Violation(f"{field}.checksum", "the upload has no checksum_algorithm")
-    elif len(part.checksum) not in (0, algorithm.size_bytes):
-        text = f"{algorithm} is {algorithm.size_bytes} bytes long"
-        yield Violation(f"{field}.checksum", text)
+        wrong["checksum"] = "the upload has no checksum_algorithm"
+    elif part.checksum and len(part.checksum) != algorithm.size_bytes:
+        wrong["checksum"] = f"{algorithm} is {algorithm.size_bytes} bytes long"
+    return wrong
 
 
 def reported_progress(upload: Upload) -> Progress | None:

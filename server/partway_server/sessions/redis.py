@@ -30,6 +30,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 from redis import exceptions
@@ -186,14 +187,13 @@ class RedisSessions:
 
     async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
         token, *_ = rows.sight(upload)
-        sizes = {number: upload.grant.plan.size(number) for number in numbers}
         row = await self._run(
             "report",
             (rows.row_key(upload.sid),),
             upload.sid,
             token,
             State.ACTIVE,
-            *rows.flat(sizes),
+            *chain.from_iterable(rows.spans(upload.grant.plan, numbers)),
         )
         return _upload(row) if row else None
 

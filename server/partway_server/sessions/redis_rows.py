@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import msgpack
 
+from partway_server.plan import Plan
 from partway_server.sessions.base import Cursor
 from partway_server.uploads import (
     AbortReason,
@@ -143,8 +144,20 @@ def words(states: Iterable[State]) -> str:
     return f" {' '.join(states)} "
 
 
-def flat(pairs: Mapping[str, str | bytes | int] | Mapping[int, int]) -> Iterable[str | bytes | int]:
+def flat(pairs: Mapping[str, str | bytes | int]) -> Iterable[str | bytes | int]:
     return (item for pair in pairs.items() for item in pair)
+
+
+def spans(plan: Plan, numbers: Iterable[int]) -> list[tuple[int, int, int]]:
+    """Parts as scripts take them: runs of one size, as (first, last, size of each)."""
+    found: list[tuple[int, int, int]] = []
+    for number in sorted(numbers):
+        size = plan.size(number)
+        if found and found[-1][1:] == (number - 1, size):
+            found[-1] = (found[-1][0], number, size)
+        else:
+            found.append((number, number, size))
+    return found
 
 
 def unflat(items: Sequence[bytes]) -> dict[bytes, bytes]:

@@ -1,7 +1,7 @@
 -- Counts parts as sent, each once. Returns the row, {} if there is none or it is another Upload's.
 -- KEYS: row
--- ARGV: now, sid, write token, the state in which parts are counted, then the number and the size
---       of each part
+-- ARGV: now, sid, write token, the state in which parts are counted, then runs of parts: the first,
+--       the last, the size of each
 
 local grant, state, parts, total =
   unpack(redis.call('HMGET', KEYS[1], 'grant', 'state', 'parts', 'parts_bytes'))
@@ -15,15 +15,17 @@ if state == ARGV[4] then
   local held = {string.byte(parts or '', 1, -1)}
   local changed = false
   total = tonumber(total) or 0
-  for i = 5, #ARGV, 2 do
-    local place, bit = math.floor((ARGV[i] - 1) / 8) + 1, 2 ^ ((ARGV[i] - 1) % 8)
-    for gap = #held + 1, place do
+  for i = 5, #ARGV, 3 do
+    for gap = #held + 1, math.ceil(ARGV[i + 1] / 8) do
       held[gap] = 0
     end
-    if math.floor(held[place] / bit) % 2 == 0 then
-      held[place] = held[place] + bit
-      total = total + ARGV[i + 1]
-      changed = true
+    for number = ARGV[i], ARGV[i + 1] do
+      local place, bit = math.ceil(number / 8), 2 ^ ((number - 1) % 8)
+      if math.floor(held[place] / bit) % 2 == 0 then
+        held[place] = held[place] + bit
+        total = total + ARGV[i + 2]
+        changed = true
+      end
     end
   end
   if changed then
