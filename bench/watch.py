@@ -20,7 +20,7 @@ from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
 
 from bench.presign import processor, spread
-from bench.progress import PART_BYTES, Stub, initialize, status
+from bench.progress import PART_BYTES, Stub, acquaint, initialize, status
 from bench.stream import cpu_seconds, rss_bytes, service
 
 WATCHERS = 1000
@@ -126,6 +126,7 @@ async def main() -> None:
     for name, uploads in (("of one Upload", 1), ("of one Upload each", WATCHERS)):
         async with service() as (pid, ready), grpc.aio.insecure_channel(ready["grpc"]) as channel:
             stub = rpc.UploadServiceStub(channel)
+            await acquaint(stub)
             opened = [await initialize(stub, 100 * PART_BYTES) for _ in range(uploads)]
             ids = [response.upload.id for response in opened] * (WATCHERS // uploads)
             found[name] = await of(ids, stub, pid, ready["grpc"])
