@@ -106,14 +106,16 @@ class TestReport:
         assert await sessions.report(upload, [1]) == claimed
         assert await sessions.get(upload.sid) == claimed
 
+    @pytest.mark.parametrize("end", [State.COMPLETED, State.ABORTED])
     async def test_is_forgotten_when_the_upload_is_over(
-        self, sessions: Sessions, upload: Upload
+        self, sessions: Sessions, upload: Upload, end: State
     ) -> None:
         await sessions.insert(upload, LATER)
         await sessions.report(upload, [1])
         claimed, _ = await sessions.claim(upload.sid, State.COMPLETING, LEASE)
         assert claimed is not None
-        await sessions.finish(claimed.completed(STORED), LATER)
+        completed, aborted = claimed.completed(STORED), claimed.aborted(AbortReason.CONFLICT)
+        await sessions.finish(completed if end is State.COMPLETED else aborted, LATER)
         row = await sessions.get(upload.sid)
         assert row is not None and row.reported == Reported()
 

@@ -53,7 +53,7 @@ async def at_once(seconds: float) -> None:
 def a_watching(
     sessions: MemorySessions,
     sleep: Callable[[float], Awaitable[None]] = at_once,
-    poll_seconds: float = 60,
+    poll_seconds: float = 10,
 ) -> Watching:
     return Watching(sessions=sessions, sleep=sleep, poll_seconds=poll_seconds)
 
