@@ -142,7 +142,7 @@ async def row_bytes(stub: Stub, redis_url: str) -> dict[str, int]:
 
 def report(figures: dict[str, dict[str, list[float]]], row: dict[str, int]) -> None:
     print(f"{ROUNDS} rounds of {CALLS} calls of each kind: median (least to most)")
-    print(f"  {'':26}{'ms':>22}{'CPU of the service, ms':>26}{'to an upload':>22}{'to Status':>20}")
+    print(f"  {'':26}{'ms':>22}{'CPU of the service, ms':>26}{'to an upload':>22}{'to Status':>24}")
     ratios: dict[str, dict[str, dict[str, float]]] = {}
     for name, found in figures.items():
         ratios[name] = {
@@ -156,7 +156,7 @@ def report(figures: dict[str, dict[str, list[float]]], row: dict[str, int]) -> N
             words(spread(found["cpu_ms"], 2)),
             *(words(ratios[name][peer]) for peer in (UPLOAD, STATUS)),
         )
-        print(f"  {name:26}{cells[0]:>22}{cells[1]:>26}{cells[2]:>22}{cells[3]:>20}")
+        print(f"  {name:26}{cells[0]:>22}{cells[1]:>26}{cells[2]:>22}{cells[3]:>24}")
     print(f"  row of {PARTS:,} parts in Redis, bytes: {row}, aim: under 4,096")
     print(
         json.dumps(
