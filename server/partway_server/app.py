@@ -1,9 +1,9 @@
 """The composition root: the only place that constructs. Starts, drains, stops.
 
-The order at the end matters. First the health service says NOT_SERVING, and load balancers get
-`drain_seconds` to see it. Then no more calls are taken. Those in progress and, after them, the
-detached tasks, which may be in the middle of a Complete, share `grace_seconds`. Only then do the
-connections to storage and Redis go.
+The order at the end matters. First the health service says NOT_SERVING, watches end, and load
+balancers get `drain_seconds` to see it. Then no more calls are taken. Those in progress and, after
+them, the detached tasks, which may be in the middle of a Complete, share `grace_seconds`. Only then
+do the connections to storage and Redis go.
 """
 
 import asyncio
@@ -49,6 +49,7 @@ from partway_server.settings import Settings
 from partway_server.settling import LONGEST_PUT, Settler, Sleep
 from partway_server.sweeping import Sweeper
 from partway_server.tasks import Tasks
+from partway_server.watching import Watching
 
 BACKEND = "default"
 """The name of the one backend in upload_ids."""
@@ -139,6 +140,7 @@ def build(
         composer=composer,
         loader=loader,
         settler=settler,
+        watching=Watching(sessions=sessions, sleep=sleep),
         tasks=tasks,
         clock=clock,
         sleep=sleep,
@@ -153,9 +155,12 @@ def build(
     server = RpcServer(
         servicer=servicer,
         boundary=Boundary(timeout_seconds=settings.call_timeout_seconds, random_bytes=random_bytes),
-        admission=Admission(max_calls=settings.max_concurrent_calls),
+        admission=Admission(
+            max_calls=settings.max_concurrent_calls, max_watchers=settings.max_watchers
+        ),
         reflect=settings.reflection,
         share_port=share_port,
+        max_calls=settings.max_concurrent_calls + settings.max_watchers,
     )
     janitor = Janitor(
         sessions=sessions,

@@ -248,6 +248,9 @@ class Composer:
         for number in left:
             async with self._copies:
                 await self._copy(upload, number)
+            # What is shown of it is not worth an end of the copying.
+            with contextlib.suppress(errors.SessionsUnavailable):
+                await self._sessions.report(upload, [number])
 
     async def _copy(self, upload: Upload, number: int) -> None:
         piece = upload.grant.plan.slice(number)

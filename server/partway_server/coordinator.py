@@ -12,7 +12,8 @@ waits for such work and runs out of time answers COMPLETING, and the work goes o
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -20,7 +21,7 @@ from itertools import islice
 from partway_server import errors
 from partway_server.clock import Clock
 from partway_server.composing import Composer, Composition
-from partway_server.errors import UploadNotActive
+from partway_server.errors import InvalidRequest, UploadNotActive
 from partway_server.loading import Loader
 from partway_server.objects.base import MultipartNotFound, Objects, Presigner, StoredPart
 from partway_server.opening import Opener, Turn, Wanted
@@ -37,11 +38,13 @@ from partway_server.parts import (
 )
 from partway_server.plan import Plan, runs, unroll
 from partway_server.policy import Policy
+from partway_server.reports import Progress, judge
 from partway_server.sealing import Sealer
 from partway_server.sessions.base import Cursor, Sessions
 from partway_server.settling import Settler, Sleep
 from partway_server.tasks import Tasks
 from partway_server.uploads import AbortReason, Caller, Manifest, State, Upload
+from partway_server.watching import Watching
 
 _POLL_SECONDS = 0.25
 
@@ -79,15 +82,6 @@ class Presigned:
         return unroll(self.ranges)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What storage holds: parts and bytes as planned, and the missing runs."""
-
-    parts_stored: int
-    bytes_stored: int
-    missing: Sequence[tuple[int, int]]
-
-
 class Coordinator:
     """Everything that callers can do."""
 
@@ -102,6 +96,7 @@ class Coordinator:
         composer: Composer,
         loader: Loader,
         settler: Settler,
+        watching: Watching,
         tasks: Tasks,
         clock: Clock,
         sleep: Sleep,
@@ -115,6 +110,7 @@ class Coordinator:
         self._composer = composer
         self._loader = loader
         self._settler = settler
+        self._watching = watching
         self._tasks = tasks
         self._clock = clock
         self._sleep = sleep
@@ -264,6 +260,43 @@ class Coordinator:
         numbers = {part.number for part in held}
         missing = runs(n for n in plan.numbers() if n not in numbers)
         return upload, Progress(len(held), sum(p.size_bytes for p in held), missing)
+
+    async def report(
+        self, caller: Caller, upload_id: str, parts: Sequence[ExpectedPart]
+    ) -> tuple[list[InvalidRequest | None], Upload]:
+        """Count the parts that are as planned as sent: for each, what is wrong with it, or None.
+
+        Raises UploadNotFound, UploadNotActive, UploadBusy.
+        """
+        upload = self._active(await self._loader.load(caller, upload_id))
+        faults = judge(parts, upload.grant)
+        good = {part.number for part, fault in zip(parts, faults, strict=True) if fault is None}
+        if good:
+            row = await self._sessions.report(upload, good)
+            if row is None:
+                # It was lost since, or taken by another Upload: the next call finds out which.
+                raise errors.UploadBusy(upload.sid)
+            upload = self._active(row)
+        return faults, upload
+
+    async def watch(self, caller: Caller, upload_id: str) -> AsyncGenerator[Upload, None]:
+        """The Upload as it is now, then after each change, until it is COMPLETED or ABORTED.
+
+        Raises UploadNotFound, and Stopping once `stop_watching` was called.
+        """
+        grant = self._loader.grant(caller, upload_id)
+
+        async def look(sure: bool) -> Upload:
+            upload = await self._loader.row(grant)
+            return await self._latest(upload) if sure else upload
+
+        async with aclosing(self._watching.watch(grant, look)) as seen:
+            async for upload in seen:
+                yield upload
+
+    def stop_watching(self) -> None:
+        """End all watches: the service is about to stop."""
+        self._watching.stop()
 
     async def list_uploads(
         self,

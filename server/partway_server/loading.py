@@ -37,10 +37,14 @@ class Loader:
 
     async def load(self, caller: Caller, upload_id: str) -> Upload:
         """The Upload that the caller's id opens. Raises UploadNotFound, UploadBusy."""
+        return await self.row(self.grant(caller, upload_id))
+
+    def grant(self, caller: Caller, upload_id: str) -> Grant:
+        """What the caller's id says. Raises UploadNotFound."""
         grant = self._sealer.open(upload_id)
         if grant.caller != caller or grant.backend != self._backend:
             raise errors.UploadNotFound
-        return await self.row(grant)
+        return grant
 
     async def row(self, grant: Grant) -> Upload:
         """The Upload of a grant that was handed out, as its row says, or as storage does."""

@@ -112,6 +112,9 @@ class Settings:
     max_concurrent_calls: int = _setting(
         512, "How many calls a process works on; more are turned away at once.", bounds=(1, 65536)
     )
+    max_watchers: int = _setting(
+        10_000, "How many Watch streams a process keeps, beside those calls.", bounds=(1, 65536)
+    )
     call_timeout_seconds: float = _setting(
         30.0,
         "How long a unary call may take, and a stream until its first message, whatever deadline"

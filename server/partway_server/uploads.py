@@ -252,6 +252,18 @@ class Manifest:
         return cls(packed[:digest], packed[digest:])
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The parts that callers say they sent, each as long as planned: no more than their word.
+
+    `parts` is a bitmap, as long as it must be: part n is bit n - 1, from the lowest bit of the
+    first byte. `size_bytes` is the size of those parts together.
+    """
+
+    parts: bytes = b""
+    size_bytes: int = 0
+
+
 def epoch_at(now: datetime) -> int:
     """The least epoch of a claim at this time."""
     return int(now.timestamp() * 1000)
@@ -266,6 +278,7 @@ class Upload:
     what a Complete names. `metadata` is the caller's, where the grant does not have it: None if
     the row that had it was lost. `sources` are what a composed Upload is copied from, and
     `delete_sources` says to remove them once it is complete; a row that was rebuilt knows neither.
+    `reported` is for callers to look at; nothing is decided by it.
     """
 
     grant: Grant
@@ -280,6 +293,7 @@ class Upload:
     metadata: Mapping[str, str] | None = None
     sources: tuple[Source, ...] = ()
     delete_sources: bool = False
+    reported: Reported = Reported()
 
     @property
     def sid(self) -> str:
@@ -334,10 +348,12 @@ class Upload:
         return self._finished(State.ACTIVE, manifest=b"", abort_reason=None)
 
     def completed(self, stored: StoredObject) -> Self:
-        return self._finished(State.COMPLETED, object=stored, abort_reason=None)
+        return self._finished(
+            State.COMPLETED, object=stored, abort_reason=None, reported=Reported()
+        )
 
     def aborted(self, reason: AbortReason) -> Self:
-        return self._finished(State.ABORTED, abort_reason=reason)
+        return self._finished(State.ABORTED, abort_reason=reason, reported=Reported())
 
     def _finished(self, state: State, **changes: Any) -> Self:
         if state not in FINISHES.get(self.state, ()):

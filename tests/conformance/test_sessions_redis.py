@@ -65,7 +65,9 @@ async def everything(sessions: RedisSessions, clock: FakeClock) -> None:
     """Run every script, by every way through it that writes."""
     opening, _ = await sessions.insert(an_upload(State.INITIATING), START, LEASE)
     await sessions.insert(an_upload(State.INITIATING), START, LEASE)
-    await sessions.finish(opening.activated("2~abc"), LATER)
+    active = opening.activated("2~abc")
+    await sessions.finish(active, LATER)
+    await sessions.report(active, [1, 2])
     claimed, _ = await sessions.claim(opening.sid, State.COMPLETING, LEASE, b"parts")
     assert claimed is not None
     await sessions.claim(opening.sid, State.COMPLETING, LEASE)
@@ -209,6 +211,26 @@ class TestWhatIsStored:
         )
         await sessions.finish(row.completed(STORED), LATER)
         assert await redis.memory_usage(row_key(upload.sid), samples=0) < 4096
+
+    async def test_the_row_of_ten_thousand_parts_is_small_when_all_are_reported(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        upload = an_upload(plan=Plan(10_000 * 64 * MIB, 64 * MIB), fingerprint="f" * 128)
+        await sessions.insert(upload, LATER)
+        row = await sessions.report(upload, range(1, 10_001))
+        assert row is not None and row.reported.size_bytes == 10_000 * 64 * MIB
+        assert await redis.memory_usage(row_key(upload.sid), samples=0) < 4096
+        assert len(await redis.keys("partway:*")) == 3
+
+    async def test_the_row_of_an_older_version_has_nothing_reported(
+        self, sessions: RedisSessions, redis: Redis
+    ) -> None:
+        upload = an_upload()
+        await sessions.insert(upload, LATER)
+        await redis.hdel(row_key(upload.sid), "parts", "parts_bytes")
+        assert await sessions.get(upload.sid) == upload
+        row = await sessions.report(upload, [9])
+        assert row is not None and row.reported.parts == b"\0\1"
 
     async def test_nothing_looks_like_a_secret_or_a_url(
         self, sessions: RedisSessions, redis: Redis
@@ -407,13 +429,16 @@ class TestTroubleWithTheServer:
 
 
 class Telling:
-    """A server that answers PING, and INFO as it was told to."""
+    """A server that answers PING and PUBLISH, and INFO as it was told to."""
 
     def __init__(self, **info: str) -> None:
         self._info = info
 
     async def ping(self) -> bool:
         return True
+
+    async def publish(self, channel: str, message: str) -> int:
+        return 0
 
     async def info(self, section: str) -> dict[str, str]:
         return self._info
@@ -470,6 +495,21 @@ class TestCheck:
         await sessions.aclose()
         assert "hunter2" not in str(caught.value)
 
+    async def test_refuses_a_user_without_the_channel_whose_changes_go_on_all_the_same(
+        self, redis: Redis, redis_url: str, clock: FakeClock
+    ) -> None:
+        await redis.acl_setuser(
+            "mute", enabled=True, nopass=True, keys=["partway:*"], commands=["+@all"]
+        )
+        url = redis_url.replace("redis://", "redis://mute:x@", 1)
+        async with contextlib.aclosing(RedisSessions(connect(url), clock=clock)) as sessions:
+            try:
+                with pytest.raises(ValueError, match="may not run .* a channel"):
+                    await sessions.check()
+                await everything(sessions, clock)
+            finally:
+                await redis.acl_deluser("mute")
+
     async def test_refuses_a_user_who_may_not_ask(self, redis: Redis, redis_url: str) -> None:
         await redis.acl_setuser("mute", enabled=True, nopass=True, commands=["+ping"])
         sessions = RedisSessions(connect(redis_url.replace("redis://", "redis://mute:x@", 1)))
@@ -484,14 +524,15 @@ class TestCheck:
         self, redis: Redis, redis_url: str, clock: FakeClock
     ) -> None:
         least = (
-            "evalsha script|load hgetall zrange ping info time exists hget hmget hset hincrby del"
-            " zadd zrem zrangebyscore zrevrangebylex pexpire xadd"
+            "evalsha script|load hgetall zrange subscribe publish ping info time exists hget hmget"
+            " hset hincrby del zadd zrem zrangebyscore zrevrangebylex pexpire xadd"
         )
         await redis.acl_setuser(
             "least",
             enabled=True,
             nopass=True,
             keys=["partway:*"],
+            channels=["partway:changes"],
             commands=[f"+{command}" for command in least.split()],
         )
         url = redis_url.replace("redis://", "redis://least:x@", 1)

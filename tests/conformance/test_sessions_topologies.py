@@ -12,10 +12,11 @@ import pytest
 from partway_server.clock import SystemClock
 from partway_server.errors import SessionsUnavailable
 from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_rows import due_key, own_key, row_key
+from partway_server.sessions.redis_rows import CHANGES, due_key, own_key, row_key
 from partway_server.sessions.redis_servers import SLOTS, connect
 from partway_server.uploads import State, StoredObject, Upload
 
+from tests.support.hearing import heard, told
 from tests.support.processes import until
 from tests.support.redis_cluster import OUR_SLOTS, Cluster
 from tests.support.redis_sentinel import SERVICE, Sentinels
@@ -235,8 +236,8 @@ class TestCluster:
 
 
 LEAST = (
-    "evalsha script|load hgetall zrange ping info time exists hget hmget hset hincrby del"
-    " zadd zrem zrangebyscore zrevrangebylex pexpire xadd"
+    "evalsha script|load hgetall zrange subscribe publish ping info time exists hget hmget hset"
+    " hincrby del zadd zrem zrangebyscore zrevrangebylex pexpire xadd"
 )
 
 
@@ -246,7 +247,12 @@ def a_user_with_the_least_rights(servers: Sequence[Any], *more: str) -> Iterator
     commands = [f"+{command}" for command in (*LEAST.split(), *more)]
     for server in servers:
         server.acl_setuser(
-            "least", enabled=True, nopass=True, keys=["partway:*"], commands=commands
+            "least",
+            enabled=True,
+            nopass=True,
+            keys=["partway:*"],
+            channels=["partway:changes"],
+            commands=commands,
         )
     try:
         yield
@@ -261,7 +267,14 @@ async def live(sessions: RedisSessions, upload: Upload) -> None:
     await sessions.insert(upload, now())
     claimed, _ = await sessions.claim(upload.sid, State.COMPLETING, LEASE)
     assert claimed is not None
-    assert await sessions.renew(upload.sid, claimed.epoch, LEASE)
+    with sessions.changes(upload.sid) as wake:
+        await heard(wake)
+        assert await sessions.renew(upload.sid, claimed.epoch, LEASE)
+        assert await sessions.finish(claimed.reopened(), now())
+        await told(wake)
+    assert await sessions.report(upload, [1]) is not None
+    claimed, _ = await sessions.claim(upload.sid, State.COMPLETING, LEASE)
+    assert claimed is not None
     assert await sessions.finish(claimed.completed(STORED), now())
     assert await sessions.take_due(10, LEASE) == [upload.sid]
     assert [row.sid for row in await listed(sessions)] == [upload.sid]
@@ -295,6 +308,47 @@ class TestLeastRights:
                 cluster.end_move(SLOT, to)
                 cluster.flush()
                 await live(restricted, upload)
+
+
+class TestChanges:
+    """Heard again by whoever waits, without anything that they do."""
+
+    async def test_are_heard_after_the_master_behind_sentinels_is_another(
+        self, sentinels: Sentinels
+    ) -> None:
+        async with a_store(sentinels.url) as sessions, a_store(sentinels.url) as others:
+            with sessions.changes(an_upload().sid) as wake:
+                await heard(wake)
+                await asyncio.to_thread(sentinels.kill_master)
+                sentinels.revive()
+                await asyncio.to_thread(sentinels.settle)
+                await heard(wake)
+                await others.insert(an_upload(), now())
+                await told(wake)
+                row = await others.get(an_upload().sid)
+                assert row is not None and await others.remove(row.sid, row.epoch)
+
+    async def test_are_heard_of_every_shard_of_a_cluster_after_the_node_that_told_them_is_gone(
+        self, cluster: Cluster, sessions: RedisSessions
+    ) -> None:
+        uploads = [of_shard(shard, 1) for shard in (0, SHARD, 40)]
+        with sessions.changes(*(upload.sid for upload in uploads)) as wake:
+            await heard(wake)
+            for upload in uploads:
+                await sessions.insert(upload, now())
+                await told(wake)
+            [there] = [
+                port
+                for port in cluster.masters()
+                if dict(cluster.node(port).pubsub_numsub(CHANGES)) == {CHANGES.encode(): 1}
+            ]
+            await asyncio.to_thread(cluster.kill_master, there)
+            cluster.revive()
+            await heard(wake)
+            await asyncio.to_thread(cluster.settle)
+            for upload in uploads:
+                await sessions.report(upload, [1])
+                await told(wake)
 
 
 class TestASlotOnItsWay:

@@ -33,6 +33,7 @@ from partway_server.settling import Settler
 from partway_server.sweeping import Sweeper
 from partway_server.tasks import Tasks
 from partway_server.uploads import Caller, Checksum, Grant, State
+from partway_server.watching import Watching
 
 from tests.model.numbered import Numbered
 
@@ -192,6 +193,7 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         opener=opener,
         loader=loader,
         settler=settler,
+        watching=Watching(sessions=sessions, sleep=replies.sleep),
         tasks=tasks,
         sleep=replies.sleep,
         lease=LEASE,

@@ -20,15 +20,21 @@ ABOUT_AN_UPLOAD: Mapping[str, Callable[[str], Message]] = {
     "Abort": lambda upload_id: pb.AbortRequest(upload_id=upload_id),
     "ListParts": lambda upload_id: pb.ListPartsRequest(upload_id=upload_id),
     "Status": lambda upload_id: pb.StatusRequest(upload_id=upload_id, view=pb.STATUS_VIEW_PROGRESS),
+    "ReportParts": lambda upload_id: pb.ReportPartsRequest(
+        upload_id=upload_id, parts=[upload_pb2.Part(part_number=1)]
+    ),
 }
-"""The RPCs that take an upload_id, each with its plainest request."""
+"""The RPCs that take an upload_id and end by themselves, each with its plainest request."""
 
 ALL: Mapping[str, Message] = {
     "Initialize": pb.InitializeRequest(size_bytes=1),
     "ListUploads": pb.ListUploadsRequest(),
     **{name: request("x") for name, request in ABOUT_AN_UPLOAD.items()},
 }
-"""Every RPC, each with a request that has nothing wrong with its fields."""
+"""Every RPC that ends by itself, each with a request that has nothing wrong with its fields."""
+
+WATCHED: Mapping[str, Message] = {**ALL, "Watch": pb.WatchRequest(upload_id="x")}
+"""Those, and the one that goes on for as long as there may be more to tell."""
 
 
 async def call(

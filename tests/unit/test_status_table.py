@@ -75,7 +75,13 @@ def test_what_may_be_tried_again_says_when(error: errors.UploadError) -> None:
 def test_only_what_can_be_repeated_as_it_is_is_unavailable(error: errors.UploadError) -> None:
     """Clients repeat UNAVAILABLE of themselves: only what is sure to do no harm may be it."""
     unavailable = status_of(error).code == code_pb2.UNAVAILABLE
-    harmless = (errors.SessionsUnavailable, errors.StorageUnavailable, errors.TimedOut)
+    harmless = (
+        errors.SessionsUnavailable,
+        errors.StorageUnavailable,
+        errors.TimedOut,
+        # Only a Watch ends so.
+        errors.Stopping,
+    )
     assert unavailable == isinstance(error, harmless)
 
 

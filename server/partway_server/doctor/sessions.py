@@ -78,9 +78,9 @@ def _scripts(facts: RedisFacts) -> Finding:
     if facts.script.startswith("READONLY") or "-READONLY" in facts.script:
         return bad(SCRIPTS, "it is a replica", "Have PARTWAY_REDIS_URL name the primary.")
     mend = (
-        "Allow the Redis user the keys partway:* and the commands evalsha, script|load, hgetall,"
-        " zrange and those of scripts: ACL SETUSER name ~partway:* +@read +@write +@scripting"
-        " +ping +info."
+        "Allow the Redis user the keys partway:*, the channel partway:changes and the commands"
+        " evalsha, script|load, hgetall, zrange, subscribe and those of scripts: ACL SETUSER name"
+        " ~partway:* &partway:changes +@read +@write +@scripting +@pubsub +ping +info."
     )
     return bad(SCRIPTS, f"no script can run: {facts.script}", mend)
 

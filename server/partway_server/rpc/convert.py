@@ -11,11 +11,14 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.composing import Composition
-from partway_server.coordinator import Presigned, Progress, Selection
+from partway_server.coordinator import Presigned, Selection
+from partway_server.errors import InvalidRequest
 from partway_server.objects.base import StoredPart
 from partway_server.opening import Wanted
 from partway_server.parts import ExpectedPart
 from partway_server.policy import Policy
+from partway_server.reports import MAX_MISSING_RUNS, Progress, reported_progress
+from partway_server.rpc.status import status_of
 from partway_server.rpc.validate import MAX_BATCH_PARTS
 from partway_server.sessions.base import Cursor
 from partway_server.uploads import AbortReason, Checksum, State, Upload
@@ -23,8 +26,6 @@ from partway_server.uploads import AbortReason, Checksum, State, Upload
 STREAM_BATCH = 56
 """Parts in one message of the stream: large enough that messages cost little, small enough that
 other calls do not wait for one (see bench/README.md)."""
-
-MAX_MISSING_RUNS = 1000
 
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999."""
@@ -102,8 +103,8 @@ def first_parts(upload: Upload, count: int) -> Selection:
     )
 
 
-def expected(request: pb.CompleteRequest) -> list[ExpectedPart]:
-    """What a CompleteRequest says was sent."""
+def expected(request: pb.CompleteRequest | pb.ReportPartsRequest) -> list[ExpectedPart]:
+    """What a request says was sent."""
     return [
         ExpectedPart(p.part_number, p.size_bytes, p.etag.strip('"'), p.checksum)
         for p in request.parts
@@ -242,12 +243,28 @@ def part(stored: StoredPart) -> upload_pb2.Part:
 
 
 def progress(progress: Progress) -> upload_pb2.Progress:
-    """What storage holds of an Upload."""
+    """How much of an Upload there is."""
     return upload_pb2.Progress(
         parts_stored=progress.parts_stored,
         bytes_stored=progress.bytes_stored,
         missing=_runs(progress.missing[:MAX_MISSING_RUNS]),
     )
+
+
+def reported(upload: Upload) -> upload_pb2.Progress | None:
+    """What callers reported of an Upload that is not over."""
+    found = reported_progress(upload)
+    return progress(found) if found else None
+
+
+def part_results(
+    parts: Sequence[upload_pb2.Part], faults: Sequence[InvalidRequest | None]
+) -> list[pb.PartResult]:
+    """What became of each part; without a status where it was counted, which is OK."""
+    return [
+        pb.PartResult(part_number=p.part_number, status=status_of(fault) if fault else None)
+        for p, fault in zip(parts, faults, strict=True)
+    ]
 
 
 def _runs(runs: Sequence[tuple[int, int]]) -> list[upload_pb2.PartRange]:

@@ -3,7 +3,9 @@
 1. `Boundary` is outermost, so that nothing raised anywhere below reaches a caller as it is:
    grpc.aio sends the text of any exception that nobody stops. It also decodes requests, since a
    request that cannot be decoded would otherwise be UNKNOWN.
-2. `Admission` comes next: a call that is turned away costs no more than its decoding.
+2. `Admission` comes next: a call that is turned away costs no more than its decoding. Watches have
+   room of their own: they last, and cost next to nothing meanwhile, so that as many as there are
+   calls to be worked on would be too few, and they would leave none for those.
 """
 
 import asyncio
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler = Any
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
+
+_WATCH = "/Watch"
 
 
 def budget_seconds(context: Context, cap_seconds: float) -> float:
@@ -113,12 +117,12 @@ class Boundary(grpc.aio.ServerInterceptor):
 class Admission(grpc.aio.ServerInterceptor):
     """Turns calls away while as many are in progress as the service takes.
 
-    Health and reflection are always let in.
+    Watches are counted apart from all others. Health and reflection are always let in.
     """
 
-    def __init__(self, *, max_calls: int) -> None:
-        self._max_calls = max_calls
-        self._calls = 0
+    def __init__(self, *, max_calls: int, max_watchers: int) -> None:
+        self._calls = _Room(max_calls)
+        self._watchers = _Room(max_watchers)
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -128,7 +132,7 @@ class Admission(grpc.aio.ServerInterceptor):
             return handler
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(handler.unary_stream),
+                self._stream(handler.unary_stream, self._room(handler_call_details)),
                 handler.request_deserializer,
                 handler.response_serializer,
             )
@@ -140,30 +144,42 @@ class Admission(grpc.aio.ServerInterceptor):
 
     def _unary(self, behaviour: Any) -> Any:
         async def call(request: Any, context: Context) -> Any:
-            self._enter()
+            self._calls.enter()
             try:
                 return await behaviour(request, context)
             finally:
-                self._calls -= 1
+                self._calls.leave()
 
         return call
 
-    def _stream(self, behaviour: Any) -> Any:
+    def _stream(self, behaviour: Any, room: "_Room") -> Any:
         def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            self._enter()
-            context.add_done_callback(self._leave)  # type: ignore[arg-type]
+            room.enter()
+            context.add_done_callback(room.leave)  # type: ignore[arg-type]
             responses: AsyncIterator[Any] = behaviour(request, context)
             return responses
 
         return call
 
-    def _leave(self, context: Any) -> None:
-        self._calls -= 1
+    def _room(self, call: grpc.HandlerCallDetails) -> "_Room":
+        return self._watchers if call.method.endswith(_WATCH) else self._calls
 
-    def _enter(self) -> None:
-        if self._calls >= self._max_calls:
+
+class _Room:
+    """For so many at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._inside = 0
+
+    def enter(self) -> None:
+        """Raises Overloaded."""
+        if self._inside >= self._most:
             raise errors.Overloaded
-        self._calls += 1
+        self._inside += 1
+
+    def leave(self, _context: Any = None) -> None:
+        self._inside -= 1
 
 
 def _ours(call: grpc.HandlerCallDetails) -> bool:

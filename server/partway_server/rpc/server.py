@@ -19,7 +19,6 @@ SWITCH_SECONDS = 0.0005
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 16 * 1024),
-    ("grpc.max_concurrent_streams", 256),
     # Callers behind a load balancer move to new replicas when connections end of age.
     ("grpc.max_connection_age_ms", 15 * 60 * 1000),
     ("grpc.max_connection_age_grace_ms", 60 * 1000),
@@ -30,8 +29,15 @@ _OPTIONS = (
 )
 
 
+_SPARE_STREAMS = 1024
+"""For calls that are being turned away, or are over and not yet forgotten by gRPC."""
+
+
 class RpcServer:
-    """A grpc.aio server with one UploadServicer, not yet listening."""
+    """A grpc.aio server with one UploadServicer, not yet listening.
+
+    `max_calls` is how many calls are let in at most, watches among them.
+    """
 
     def __init__(
         self,
@@ -41,10 +47,18 @@ class RpcServer:
         admission: Admission,
         reflect: bool,
         share_port: bool,
+        max_calls: int,
     ) -> None:
         # Workers share the port, and the kernel spreads connections over them. A service alone
         # does not, or a second one would take half of its calls unnoticed.
-        options = (*_OPTIONS, ("grpc.so_reuseport", int(share_port)))
+        options = (
+            *_OPTIONS,
+            ("grpc.so_reuseport", int(share_port)),
+            # More than are let in of all. With fewer, the watches of one caller or gateway could
+            # fill its connection, and its next call would wait there with nobody to turn it away.
+            ("grpc.max_concurrent_streams", max_calls + _SPARE_STREAMS),
+        )
+        self._servicer = servicer
         self._server = grpc.aio.server(interceptors=(boundary, admission), options=options)
         self._health = health.aio.HealthServicer()
         upload_service_pb2_grpc.add_UploadServiceServicer_to_server(servicer, self._server)
@@ -67,9 +81,12 @@ class RpcServer:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def leave(self) -> None:
-        """Say NOT_SERVING from now on, so that load balancers look elsewhere."""
+        """Say NOT_SERVING from now on, so that load balancers look elsewhere, and end watches."""
         await self._health.enter_graceful_shutdown()
+        self._servicer.leave()
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls, and end those in progress after `grace_seconds`."""
+        # Where it did not leave before: they would last through all of the grace.
+        self._servicer.leave()
         await self._server.stop(grace_seconds)

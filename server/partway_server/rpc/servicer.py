@@ -141,20 +141,41 @@ class UploadServicer(rpc.UploadServiceServicer):
         return pb.StatusResponse(
             upload=self._message(upload),
             progress=convert.progress(progress) if progress else None,
+            reported=convert.reported(upload),
         )
 
     async def ReportParts(
         self, request: pb.ReportPartsRequest, context: Context
     ) -> pb.ReportPartsResponse:
-        raise NotImplementedError
+        caller = self._caller(context)
+        validate.report_parts(request)
+        faults, upload = await self._coordinator.report(
+            caller, request.upload_id, convert.expected(request)
+        )
+        return pb.ReportPartsResponse(
+            results=convert.part_results(request.parts, faults), reported=convert.reported(upload)
+        )
 
     async def UploadPart(
         self, request_iterator: AsyncIterator[pb.UploadPartRequest], context: Context
     ) -> pb.UploadPartResponse:
         raise NotImplementedError
 
-    def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
-        raise NotImplementedError
+    async def Watch(
+        self, request: pb.WatchRequest, context: Context
+    ) -> AsyncIterator[pb.WatchResponse]:
+        caller = self._caller(context)
+        validate.watch(request)
+        watch = self._coordinator.watch(caller, request.upload_id)
+        async with contextlib.aclosing(watch) as uploads:
+            async for upload in uploads:
+                yield pb.WatchResponse(
+                    upload=self._message(upload), reported=convert.reported(upload)
+                )
+
+    def leave(self) -> None:
+        """End what would otherwise last as long as its caller likes."""
+        self._coordinator.stop_watching()
 
     async def Compose(self, request: pb.ComposeRequest, context: Context) -> pb.ComposeResponse:
         caller = self._caller(context)

@@ -69,6 +69,16 @@ def compose(request: pb.ComposeRequest) -> None:
     _refuse_if(_compose(request))
 
 
+def report_parts(request: pb.ReportPartsRequest) -> None:
+    """Check a ReportPartsRequest, but for its parts, each of which has a result of its own."""
+    _refuse_if(_report_parts(request))
+
+
+def watch(request: pb.WatchRequest) -> None:
+    """Check a WatchRequest."""
+    _refuse_if(_upload_id(request.upload_id))
+
+
 def list_uploads(request: pb.ListUploadsRequest) -> None:
     """Check a ListUploadsRequest."""
     _refuse_if(_list_uploads(request))
@@ -192,6 +202,12 @@ def _status(request: pb.StatusRequest) -> Iterator[Violation]:
     yield from _upload_id(request.upload_id)
     if request.view not in pb.StatusView.values():
         yield Violation("view", "one of the values of StatusView")
+
+
+def _report_parts(request: pb.ReportPartsRequest) -> Iterator[Violation]:
+    yield from _upload_id(request.upload_id)
+    if not 1 <= len(request.parts) <= MAX_BATCH_PARTS:
+        yield Violation("parts", f"1 to {MAX_BATCH_PARTS:,}")
 
 
 def _list_uploads(request: pb.ListUploadsRequest) -> Iterator[Violation]:

@@ -4,11 +4,13 @@ A store holds one row per Upload and enforces the table in `uploads.py` atomical
 nothing else. Everything in it can be rebuilt from an upload_id and storage.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from partway_server.sessions.wakes import Wake
 from partway_server.uploads import Caller, State, Upload
 
 AFTER_LEASE = timedelta(seconds=5)
@@ -100,6 +102,24 @@ class Sessions(Protocol):
         False, and nothing changed, if another claim came since, or if FINISHES does not lead from
         the row's state to the outcome's. A lease that ran out does not matter while nobody else
         has claimed.
+        """
+        ...
+
+    async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
+        """Count these parts of the plan as sent, each once however often it is reported.
+
+        Only while the row is that Upload's, by its write token, and ACTIVE. Returns the row that
+        is there now (None: there is none, or another Upload's). It is reported in the row itself,
+        and so forgotten with it.
+        """
+        ...
+
+    def changes(self, *sids: str) -> AbstractContextManager[Wake]:
+        """A Wake that is told of each change of these rows while the context lasts.
+
+        Of all that another process does to them as well, but for `renew`. It is told that changes
+        may have been missed when the store begins to hear them, at first or anew. No more than a
+        wish to be quick may rest on it: a change of which nobody is told is possible.
         """
         ...
 

@@ -29,4 +29,5 @@ if ARGV[7] ~= '' then
   redis.call('HSET', KEYS[1], 'manifest', string.sub(ARGV[7], 2))
 end
 redis.call('ZADD', KEYS[2], lease_until + ARGV[6], ARGV[3])
+wake(ARGV[3])
 return {1, redis.call('HGETALL', KEYS[1])}

@@ -21,4 +21,5 @@ redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', '', 'told', ARGV[10]
   unpack(ARGV, 13))
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
 keep_until(KEYS[1], KEYS[3], ARGV[5], now, ARGV[6])
+wake(ARGV[3])
 return 1

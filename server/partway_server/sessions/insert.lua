@@ -16,4 +16,5 @@ redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', lease_until, 'told',
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
 redis.call('ZADD', KEYS[3], 0, ARGV[4])
 keep_until(KEYS[1], KEYS[3], ARGV[5], now, ARGV[6])
+wake(ARGV[3])
 return {1, redis.call('HGETALL', KEYS[1])}

@@ -3,14 +3,16 @@
 No method awaits anything, so each is one atomic step of the event loop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from partway_server.clock import Clock
 from partway_server.events.base import Event, Telling, type_of
 from partway_server.sessions.base import AFTER_LEASE, Cursor
-from partway_server.uploads import CLAIMS, FINISHES, LEASED, Caller, State, Upload
+from partway_server.sessions.wakes import Wake, Wakes
+from partway_server.uploads import CLAIMS, FINISHES, LEASED, Caller, Reported, State, Upload
 
 
 class MemorySessions:
@@ -26,6 +28,7 @@ class MemorySessions:
         self._due: dict[str, datetime] = {}
         self._told: dict[str, str] = {}
         self.events: list[Event] = []
+        self._wakes = Wakes()
 
     async def insert(
         self, upload: Upload, due: datetime, lease: timedelta | None = None
@@ -38,6 +41,7 @@ class MemorySessions:
         row = replace(upload, lease_until=until)
         self._store(row, due)
         self._tell(upload, self._telling.inserted(upload, self._clock.now()))
+        self._wakes.tell(row.sid)
         return row, True
 
     async def get(self, sid: str) -> Upload | None:
@@ -67,6 +71,7 @@ class MemorySessions:
         kept = row.manifest if manifest is None else manifest
         row = replace(row.claimed(target, now, until), manifest=kept)
         self._store(row, until + AFTER_LEASE)
+        self._wakes.tell(sid)
         return row, True
 
     async def renew(self, sid: str, epoch: int, lease: timedelta) -> bool:
@@ -103,7 +108,21 @@ class MemorySessions:
         event = self._telling.finished(upload, self._clock.now())
         if self._told.get(upload.sid) != type_of(upload):
             self._tell(upload, event)
+        self._wakes.tell(outcome.sid)
         return True
+
+    async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
+        row = self._rows.get(upload.sid)
+        if row is None or row.grant.write_token != upload.grant.write_token:
+            return None
+        reported = _with(row, numbers)
+        if row.state is State.ACTIVE and reported != row.reported:
+            row = self._rows[row.sid] = replace(row, reported=reported)
+            self._wakes.tell(row.sid)
+        return row
+
+    def changes(self, *sids: str) -> AbstractContextManager[Wake]:
+        return self._wakes.of(*sids)
 
     async def remove(self, sid: str, epoch: int) -> bool:
         row = self._rows.get(sid)
@@ -112,6 +131,7 @@ class MemorySessions:
         self._rows.pop(sid, None)
         self._due.pop(sid, None)
         self._told.pop(sid, None)
+        self._wakes.tell(sid)
         return True
 
     async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
@@ -165,6 +185,16 @@ class MemorySessions:
     def _store(self, row: Upload, due: datetime) -> None:
         self._rows[row.sid] = row
         self._due[row.sid] = due
+
+
+def _with(row: Upload, numbers: Collection[int]) -> Reported:
+    """What is reported of a row, with these parts."""
+    parts, size = int.from_bytes(row.reported.parts, "little"), row.reported.size_bytes
+    for number in numbers:
+        if not parts >> (number - 1) & 1:
+            parts |= 1 << (number - 1)
+            size += row.grant.plan.size(number)
+    return Reported(parts.to_bytes(-(-parts.bit_length() // 8), "little"), size)
 
 
 def _place(row: Upload) -> tuple[datetime, str]:

@@ -28,6 +28,12 @@ local function tell(stream, keep, id, type, upload, event)
   end
 end
 
+-- Says on the channel of changes that a row changed. Whether anybody hears it, or a user without the
+-- right to it may say it, is nothing to the change: who waits for it looks again by and by.
+local function wake(sid)
+  redis.pcall('PUBLISH', 'partway:changes', sid)
+end
+
 -- Housekeeping: row and index go `keep` ms after `due`, if no janitor came. The time to live is
 -- relative, so that it holds with a caller's time as well; the index lives as long as any row.
 local function keep_until(row, own, due, now, keep)

@@ -15,14 +15,19 @@ lost was the last, may an epoch come twice; and then storage decides as well. Fo
 WAIT follows a claim: it would cost each of them another round trip to a replica, fail where there
 is none, and still be no proof, as its documentation says (https://redis.io/docs/latest/commands/wait/).
 
-A Redis user needs the keys `partway:*` and the commands evalsha, script|load, hgetall, zrange, ping
-and info, and those that the scripts use; behind Sentinels role, and in a Cluster cluster|slots and
-asking. A user of a Sentinel needs sentinel|get-master-addr-by-name.
+What scripts change, they tell on one channel (see `redis_changes.py`). Nothing rests on that.
+
+A Redis user needs the keys `partway:*`, the channel `partway:changes`, and the commands evalsha,
+script|load, hgetall, zrange, subscribe, publish, ping and info, and those that the scripts use;
+behind Sentinels role, and in a Cluster cluster|slots and asking. A user of a Sentinel needs
+sentinel|get-master-addr-by-name.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from redis import exceptions
@@ -35,22 +40,17 @@ from partway_server.events.base import Telling, type_of
 from partway_server.sessions import redis_rows as rows
 from partway_server.sessions.base import AFTER_LEASE, Cursor
 from partway_server.sessions.redis_calls import Calls, Command, script
+from partway_server.sessions.redis_changes import RedisChanges
 from partway_server.sessions.redis_servers import SLOTS, Servers
+from partway_server.sessions.wakes import Wake
 from partway_server.uploads import CLAIMS, FINISHES, LEASED, Caller, State, Upload
 
 _SCAN = 100
 """The most rows of a shard that one page looks at."""
 
 _VERBS = (
-    "insert",
-    "claim",
-    "renew",
-    "put_off",
-    "finish",
-    "remove",
-    "take_due",
-    "list_own",
-    "incarnation",
+    *("insert", "claim", "renew", "put_off", "finish", "report", "remove"),
+    *("take_due", "list_own", "incarnation"),
 )
 
 _SKEW_MS = 5_000
@@ -88,6 +88,7 @@ class RedisSessions:
         # By shard: the start of the server that answered last, and since when we know it.
         self._incarnations: dict[int, tuple[bytes, int]] = {}
         self._calls = Calls(servers=servers, patience=patience)
+        self._changes = RedisChanges(servers=servers)
         self._scripts = {
             verb: script("sessions/prelude.lua", f"sessions/{verb}.lua") for verb in _VERBS
         }
@@ -188,6 +189,21 @@ class RedisSessions:
             *rows.flat(outcome),
         )
         return bool(finished)
+
+    async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
+        token, *_ = rows.sight(upload)
+        row = await self._run(
+            "report",
+            (rows.row_key(upload.sid),),
+            upload.sid,
+            token,
+            State.ACTIVE,
+            *chain.from_iterable(rows.spans(upload.grant.plan, numbers)),
+        )
+        return _upload(row) if row else None
+
+    def changes(self, *sids: str) -> AbstractContextManager[Wake]:
+        return self._changes.of(*sids)
 
     async def remove(self, sid: str, epoch: int) -> bool:
         # The row names its caller, and so the index it is in. That never changes, so that there
@@ -300,8 +316,11 @@ class RedisSessions:
                 f"Redis may evict rows (maxmemory-policy {policy}):"
                 " set maxmemory-policy to noeviction, or give Partway a Redis of its own with it"
             )
+        # Scripts go on without the right to it, and watches would be slow with nobody knowing why.
+        await self._calls.ask(lambda: server.publish(rows.CHANGES, ""))
 
     async def aclose(self) -> None:
+        await self._changes.aclose()
         await self._servers.aclose()
 
     def _mark(self) -> bytes:

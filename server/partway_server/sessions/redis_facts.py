@@ -22,14 +22,15 @@ _PINGS = 50
 _PATIENCE_SECONDS = 5
 _T = TypeVar("_T")
 
-_TRY = """
+_TRY = f"""
+redis.call('PUBLISH', '{rows.CHANGES}', '')
 redis.call('HSET', KEYS[1], 'probe', ARGV[1])
 local kept = redis.call('HGET', KEYS[1], 'probe')
 redis.call('DEL', KEYS[1])
 redis.call('XADD', KEYS[1], 'MINID', '~', 0, '*', 'probe', ARGV[1])
 redis.call('DEL', KEYS[1])
 local time = redis.call('TIME')
-return {kept, time[1], time[2]}
+return {{kept, time[1], time[2]}}
 """
 
 

@@ -29,11 +29,13 @@ from urllib.parse import quote
 import msgpack
 
 from partway_server.events.base import Event
+from partway_server.plan import Plan
 from partway_server.sessions.base import Cursor
 from partway_server.uploads import (
     AbortReason,
     Caller,
     Grant,
+    Reported,
     Source,
     State,
     StoredObject,
@@ -41,6 +43,9 @@ from partway_server.uploads import (
 )
 
 SHARDS = 64
+
+CHANGES = "partway:changes"
+"""The channel on which scripts tell the sids of rows that they changed. Named in `prelude.lua`."""
 
 KEEP = timedelta(days=30)
 """How long past its due time a row stays if no janitor comes. Decides nothing."""
@@ -124,6 +129,8 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
         "metadata": b"" if upload.metadata is None else msgpack.packb(dict(upload.metadata)),
         # Only a composed Upload has any, and rows from before there were such are as they are.
         **({"sources": _packed_sources(upload)} if upload.sources else {}),
+        "parts": upload.reported.parts,
+        "parts_bytes": upload.reported.size_bytes,
     }
 
 
@@ -162,6 +169,8 @@ def upload_from(row: Mapping[bytes, bytes]) -> Upload:
         metadata=msgpack.unpackb(metadata) if metadata else None,
         sources=tuple(Source(*source) for source in sources),
         delete_sources=delete,
+        # Rows of an older version have none.
+        reported=Reported(row.get(b"parts", b""), int(row.get(b"parts_bytes", 0))),
     )
 
 
@@ -204,6 +213,18 @@ def words(states: Iterable[State]) -> str:
 
 def flat(pairs: Mapping[str, str | bytes | int]) -> Iterable[str | bytes | int]:
     return (item for pair in pairs.items() for item in pair)
+
+
+def spans(plan: Plan, numbers: Iterable[int]) -> list[tuple[int, int, int]]:
+    """Parts as scripts take them: runs of one size, as (first, last, size of each)."""
+    found: list[tuple[int, int, int]] = []
+    for number in sorted(numbers):
+        size = plan.size(number)
+        if found and found[-1][1:] == (number - 1, size):
+            found[-1] = (found[-1][0], number, size)
+        else:
+            found.append((number, number, size))
+    return found
 
 
 def unflat(items: Sequence[bytes]) -> dict[bytes, bytes]:

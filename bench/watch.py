@@ -1,0 +1,149 @@
+"""1,000 watchers on one process: memory, CPU while idle, how soon the last one hears of a change.
+
+Run it as `python -m bench.watch`. The service runs in a process of its own (`partway-server dev`,
+over real Redis and real storage), the watchers in another, all on one connection. First all watch
+one Upload, and then each an Upload of its own, one of which changes. At the end the service is told
+to stop. The last line is one JSON object.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import grpc
+from partway.v1 import upload_pb2
+from partway.v1 import upload_service_pb2 as pb
+from partway.v1 import upload_service_pb2_grpc as rpc
+
+from bench.presign import processor, spread
+from bench.progress import PART_BYTES, Stub, acquaint, initialize, status
+from bench.stream import cpu_seconds, rss_bytes, service
+
+WATCHERS = 1000
+CHANGES = 9
+IDLE_SECONDS = 30.0
+"""Two looks of each watcher."""
+
+
+class Watchers:
+    """The process of the watchers, as its parent has it. It tells the time of each last message."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def heard(self) -> float:
+        """When the last watcher had its next message, by a clock that all processes share."""
+        assert self.process.stdout is not None
+        return float(await self.process.stdout.readline())
+
+
+async def start(address: str, ids: list[str]) -> Watchers:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.watch", "--watchers", address),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(ids).encode())
+    process.stdin.write_eof()
+    return Watchers(process)
+
+
+async def watchers(address: str) -> None:
+    """Watch all; tell when each message of each has come, and when all have ended."""
+    ids = json.load(sys.stdin)
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = rpc.UploadServiceStub(channel)
+        streams = [stub.Watch(pb.WatchRequest(upload_id=upload_id)) for upload_id in ids]
+        heard = [0] * len(streams)
+        # Of one Upload all hear a change; of one each, only the first.
+        all_hear = len(set(ids)) == 1
+
+        def tell() -> None:
+            print(time.monotonic(), flush=True)
+
+        async def read(index: int, stream: Any) -> None:
+            try:
+                while await stream.read() is not grpc.aio.EOF:
+                    heard[index] += 1
+                    if heard[index] == 1 or all_hear:
+                        if min(heard) == heard[index]:
+                            tell()
+                    else:
+                        tell()
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.UNAVAILABLE
+
+        await asyncio.gather(*(read(i, stream) for i, stream in enumerate(streams)))
+        tell()
+
+
+async def one_change(stub: Stub, upload_id: str, number: int, watching: Watchers) -> float:
+    """Milliseconds from the call that changes something to the last message about it."""
+    part = upload_pb2.Part(part_number=number, size_bytes=PART_BYTES)
+    began = time.monotonic()
+    await stub.ReportParts(pb.ReportPartsRequest(upload_id=upload_id, parts=[part]))
+    took = (await watching.heard() - began) * 1000
+    # A watch tells at most four things a second.
+    await asyncio.sleep(0.5)
+    return took
+
+
+async def of(ids: list[str], stub: Stub, pid: int, address: str) -> dict[str, Any]:
+    """What these watchers cost, and how soon they hear. The service is told to stop at the end."""
+    alone = [await status(stub, ids[0]) * 1000 for _ in range(200)]
+    before = rss_bytes(pid)
+    began = time.monotonic()
+    watching = await start(address, ids)
+    found: dict[str, Any] = {"all_open_s": round(await watching.heard() - began, 2)}
+    found["rss_mib"] = round((rss_bytes(pid) - before) / 2**20, 1)
+    await asyncio.sleep(2)
+    busy, began = cpu_seconds(pid), time.monotonic()
+    await asyncio.sleep(IDLE_SECONDS)
+    found["idle_cpu_percent"] = round(
+        (cpu_seconds(pid) - busy) / (time.monotonic() - began) * 100, 2
+    )
+    among = [await status(stub, ids[0]) * 1000 for _ in range(200)]
+    found["status_among_to_alone"] = round(sorted(among)[100] / sorted(alone)[100], 2)
+    busy = cpu_seconds(pid)
+    took = [await one_change(stub, ids[0], n, watching) for n in range(1, CHANGES + 1)]
+    found["change_ms"] = spread(took)
+    found["change_cpu_ms"] = round((cpu_seconds(pid) - busy) / CHANGES * 1000, 1)
+    began = time.monotonic()
+    os.kill(pid, signal.SIGTERM)
+    found["all_ended_ms"] = round((await watching.heard() - began) * 1000, 1)
+    await watching.process.wait()
+    return found
+
+
+async def main() -> None:
+    print(f"{processor()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}")
+    found = {}
+    for name, uploads in (("of one Upload", 1), ("of one Upload each", WATCHERS)):
+        async with service() as (pid, ready), grpc.aio.insecure_channel(ready["grpc"]) as channel:
+            stub = rpc.UploadServiceStub(channel)
+            await acquaint(stub)
+            opened = [await initialize(stub, 100 * PART_BYTES) for _ in range(uploads)]
+            ids = [response.upload.id for response in opened] * (WATCHERS // uploads)
+            found[name] = await of(ids, stub, pid, ready["grpc"])
+        print(f"{WATCHERS:,} watchers {name}")
+        for key, value in found[name].items():
+            print(f"  {key.replace('_', ' '):26}{value}")
+    print(
+        json.dumps(
+            {
+                "bench": "watch",
+                "machine": f"{processor()}, {os.cpu_count()} cores",
+                "watchers": WATCHERS,
+                **found,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(watchers(*sys.argv[2:]) if sys.argv[1:2] == ["--watchers"] else main())
