@@ -69,7 +69,10 @@ def proof(grant: Grant, head: Head | None) -> StoredObject | None:
 
 
 class Settler:
-    """Carries out what a claim was taken for. Each method ends the claim, or gives it up."""
+    """Carries out what a claim was taken for. Each method ends the claim, or gives it up.
+
+    `tombstone` tells how long an aborted Upload is remembered: until no URL of it is in use.
+    """
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class Settler:
         clock: Clock,
         sleep: Sleep,
         lease: timedelta,
-        tombstone: timedelta,
+        tombstone: Callable[[], timedelta],
     ) -> None:
         self._sessions = sessions
         self._objects = objects
@@ -228,7 +231,7 @@ class Settler:
         if upload.state is State.COMPLETED:
             return COMPLETED_ROW
         if upload.state is State.ABORTED:
-            return self._tombstone
+            return self._tombstone()
         return max(upload.grant.expire_time - self._clock.now(), timedelta())
 
     async def _check(

@@ -98,7 +98,9 @@ class Grant:
 
     `single` Uploads are one PUT of the whole object; they have no multipart_id, and carry the
     `metadata` that storage has not been told yet. Times are whole seconds. `whole_checksum` is
-    that of the whole object, if the caller knew it at Initialize.
+    that of the whole object, if the caller knew it at Initialize. `headers` are what the policy
+    said then of the object, by the headers of S3, for as long as storage has not been told: so a
+    policy that changes changes no Upload under way.
     """
 
     sid: str
@@ -117,11 +119,14 @@ class Grant:
     multipart_id: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     whole_checksum: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def pack(self) -> bytes:
         """A compact form, for sealing and for session rows."""
-        # Only where it is set: an id that was made before there was such a field stays the same.
-        added = (self.whole_checksum,) if self.whole_checksum else ()
+        # Only where they are set: an id that was made before there was such a field stays the same.
+        added: tuple[object, ...] = (self.whole_checksum,) if self.whole_checksum else ()
+        if self.headers:
+            added = (self.whole_checksum, dict(self.headers))
         packed: bytes = msgpack.packb(
             (
                 bytes.fromhex(self.sid),
@@ -152,7 +157,7 @@ class Grant:
         return self.single or bool(self.multipart_id)
 
     def with_multipart(self, multipart_id: str) -> Self:
-        return replace(self, multipart_id=multipart_id)
+        return replace(self, multipart_id=multipart_id, headers={})
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
@@ -160,7 +165,7 @@ class Grant:
         fields: list[Any] = msgpack.unpackb(packed)
         sid, tenant, subject, policy, backend, bucket, key, single, size, part_size = fields[:10]
         content_type, checksum, token, created, expires, multipart_id, metadata = fields[10:17]
-        (whole_checksum,) = fields[17:] or (b"",)
+        added = fields[17:]
         return cls(
             sid=sid.hex(),
             caller=Caller(tenant, subject),
@@ -177,7 +182,8 @@ class Grant:
             expire_time=datetime.fromtimestamp(expires, UTC),
             multipart_id=multipart_id,
             metadata=metadata,
-            whole_checksum=whole_checksum,
+            whole_checksum=added[0] if added else b"",
+            headers=added[1] if added[1:] else {},
         )
 
 

@@ -174,16 +174,15 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
     policies = {"default": Policy("default", "uploads", single_put_max_bytes=SIZE if single else 0)}
     stores: dict[str, Any] = {"sessions": sessions, "objects": objects, "clock": replies}
     tasks = Tasks()
-    settler = Settler(**stores, sleep=replies.sleep, lease=LEASE, tombstone=TOMBSTONE)
+    settler = Settler(**stores, sleep=replies.sleep, lease=LEASE, tombstone=lambda: TOMBSTONE)
     opener = Opener(
         **stores,
-        backend="default",
         policies=policies,
         marks=MARKS,
         random_bytes=lambda size: bytes([verb.argument]) * size,
         lease=LEASE,
     )
-    loader = Loader(**stores, backend="default", sealer=SEALER, settler=settler, lease=LEASE)
+    loader = Loader(**stores, sealer=SEALER, settler=settler, lease=LEASE)
     coordinator = Coordinator(
         **stores,
         policies=policies,

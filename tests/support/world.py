@@ -15,6 +15,7 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
 from partway_server import app
+from partway_server.live import LivePolicies
 from partway_server.plan import MIB
 from partway_server.policy import Policy
 from partway_server.sealing import Sealer
@@ -155,7 +156,7 @@ async def a_world(
             sealing_keys=base64.b64encode(SEALING_KEY).decode(),
             **settings,
         ),
-        policies={p.name: p for p in (Policy("default", bucket), *policies)},
+        policies=LivePolicies({p.name: p for p in (Policy("default", bucket), *policies)}),
         sessions=sessions,
         objects=objects,
         clock=clock,

@@ -32,8 +32,9 @@ _VERSION_REMOVAL = ("DeleteObjectVersion", "ListBucketVersions")
 
 
 class StorageExamination:
-    """Everything about one bucket. `longest` is the longest life of an upload in it.
+    """Everything about one bucket, called `where` in what is found.
 
+    The settings describe its backend. `longest` is the longest life of an upload in it.
     What is found is told to `say`, one by one.
     """
 
@@ -42,6 +43,7 @@ class StorageExamination:
         *,
         settings: Settings,
         bucket: str,
+        where: str,
         longest: timedelta,
         wire: Wire,
         token: str,
@@ -53,6 +55,7 @@ class StorageExamination:
     ) -> None:
         self._settings = settings
         self._bucket = bucket
+        self._where = where
         self._longest = longest
         self._wire = wire
         self._trail = Trail(wire, bucket, token)
@@ -74,7 +77,7 @@ class StorageExamination:
 
     def _say(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
-            self._tell(replace(finding, bucket=self._bucket))
+            self._tell(replace(finding, bucket=self._where))
 
     async def _try(self, what: str, probe: Awaitable[_T]) -> _T | None:
         """What the probe finds; None, with a finding, if it fails: the others are to go on."""
