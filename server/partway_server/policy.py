@@ -228,7 +228,7 @@ def _limit_problems(policy: Policy) -> Iterator[Problem]:
     for rule in _SIZES:
         if getattr(policy, rule) < 0:
             yield rule, "is negative"
-    if policy.min_size_bytes > policy.max_size_bytes:
+    if policy.min_size_bytes > policy.max_size_bytes >= 0:
         yield "min_size_bytes", "is more than max_size_bytes; no file can be both"
     least, most = policy.min_part_size_bytes, policy.max_part_size_bytes
     if not least <= policy.part_size_bytes <= most:
