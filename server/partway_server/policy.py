@@ -33,6 +33,9 @@ MAX_TAGS = 10
 """The most tags of an object
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html)."""
 
+MAX_TAGS_BYTES = 1000
+"""They stand in the upload_id of a single PUT, which is to stay one that requests may carry."""
+
 DISPOSITION = "attachment"
 """So that no browser renders an uploaded file on the store's own origin."""
 
@@ -302,6 +305,8 @@ def _object_problems(policy: Policy) -> Iterator[Problem]:
         )
     if len(policy.tags) > MAX_TAGS:
         yield "tags", f"are more than {MAX_TAGS}, the most that an object can have"
+    if len(urlencode(policy.tags, quote_via=quote)) > MAX_TAGS_BYTES:
+        yield "tags", f"are more than {MAX_TAGS_BYTES} bytes as a header; shorten them"
     for key, value in policy.tags.items():
         if not (0 < len(key) <= 128 and len(value) <= 256):
             yield "tags", f"{key!r}: a key is 1 to 128 characters, a value at most 256"

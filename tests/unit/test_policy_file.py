@@ -9,6 +9,8 @@ from partway_server.policy_file import PolicyFileError, Rules, read_rules
 from partway_server.uploads import Checksum
 
 DEFAULT = Backend("default", kind="aws")
+LONG_TAGS = "\n".join(f"b{n} = '{'é' * 40}'" for n in range(5))
+MANY_TAGS = "\n".join(f"t{n} = ''" for n in range(11))
 
 
 def read(text: str, *, default: Backend = DEFAULT) -> Rules:
@@ -142,6 +144,12 @@ tags = { team = "film" }
         ),
         ("[policy.a.tags]\n'a\\b' = 'x'", 1, "policy.a.tags: 'a\\\\b': letters, digits"),
         ("[policy.a.tags]\n'aws:x' = 'x'", 1, "policy.a.tags: 'aws:x': letters, digits"),
+        (
+            f"[policy.a.tags]\na = '{'x' * 200}'\n{LONG_TAGS}",
+            1,
+            "policy.a.tags: are more than 1000",
+        ),
+        (f"[policy.a.tags]\n{MANY_TAGS}", 1, "policy.a.tags: are more than 10, the most"),
         ("[policy.a]\ntenants = []", 2, "policy.a.tenants: is empty"),
         ("[policy.a]\nbackend = 'b'", 2, "policy.a.backend: there is no [backend.b]; there are d"),
         ("[policy.a]\n[backend.default]", 2, "backend.default: is what the PARTWAY_S3_ settings"),
