@@ -21,7 +21,7 @@ from tests.support.world import PART, World, a_world
 
 pytestmark = pytest.mark.s3
 
-TAGS = {"team": "film & photo", "place": "a/b é"}
+TAGS = {"team": "film = photo + sound", "place": "a/b é"}
 DISPOSITION = "inline; filename*=UTF-8''film.mp4"
 
 
