@@ -115,12 +115,13 @@ async def _storage(
             if not wanted.only:
                 end = await credentials_end(wire)
                 say(lifetimes(settings, policies, end, clock.now()))
-            for bucket, longest in _buckets(policies):
+            for bucket, longest, headers in _buckets(policies):
                 examination = StorageExamination(
                     settings=settings,
                     bucket=bucket,
                     where=bucket if backend.name == DEFAULT else f"{backend.name}/{bucket}",
                     longest=longest,
+                    headers=headers,
                     wire=wire,
                     token=random_hex(16),
                     clock=clock,
@@ -135,11 +136,14 @@ async def _storage(
         say(bad(access.REGION, f"storage cannot be used: {exc}", f"See {where}."))
 
 
-def _buckets(policies: Mapping[str, Policy]) -> Iterator[tuple[str, timedelta]]:
-    """Each bucket, and the longest life of an upload in it."""
+def _buckets(policies: Mapping[str, Policy]) -> Iterator[tuple[str, timedelta, Sequence[str]]]:
+    """Each bucket, the longest life of an upload in it, and what headers policies add there."""
     for bucket in sorted({policy.bucket for policy in policies.values()}):
-        lives = [p.upload_seconds for p in policies.values() if p.bucket == bucket]
-        yield bucket, timedelta(seconds=max(lives))
+        here = [policy for policy in policies.values() if policy.bucket == bucket]
+        headers = sorted({name for policy in here for name in policy.headers})
+        # That one is sent anyway.
+        added = [name for name in headers if name != "content-disposition"]
+        yield bucket, timedelta(seconds=max(p.upload_seconds for p in here)), added
 
 
 async def _redis(settings: Settings, clock: Clock) -> Sequence[Finding]:
