@@ -165,7 +165,8 @@ class Grant:
         fields: list[Any] = msgpack.unpackb(packed)
         sid, tenant, subject, policy, backend, bucket, key, single, size, part_size = fields[:10]
         content_type, checksum, token, created, expires, multipart_id, metadata = fields[10:17]
-        added = fields[17:]
+        absent: tuple[Any, ...] = (b"", {})
+        whole_checksum, headers = (*fields[17:], *absent[len(fields) - 17 :])
         return cls(
             sid=sid.hex(),
             caller=Caller(tenant, subject),
@@ -182,8 +183,8 @@ class Grant:
             expire_time=datetime.fromtimestamp(expires, UTC),
             multipart_id=multipart_id,
             metadata=metadata,
-            whole_checksum=added[0] if added else b"",
-            headers=added[1] if added[1:] else {},
+            whole_checksum=whole_checksum,
+            headers=headers,
         )
 
 
