@@ -74,14 +74,19 @@ def second(s3: S3, archive: Bucket) -> str:
 
 @asynccontextmanager
 async def running(
-    tmp_path: Path, s3: S3, redis_url: str, file: Path, **settings: object
+    tmp_path: Path, s3: S3, redis_url: str, file: Path, early: bool = False, **settings: object
 ) -> AsyncIterator[tuple[Service, UploadServiceStub]]:
     secrets = {"ARCHIVE_ACCESS_KEY": s3.access_key, "ARCHIVE_SECRET_KEY": s3.secret_key}
     with pytest.MonkeyPatch.context() as environment:
         for name, value in secrets.items():
             environment.setenv(name, value)
         with Service(tmp_path, s3, redis_url, policy_file=file, **settings) as service:
-            await asyncio.to_thread(service.start)
+            starting = asyncio.create_task(asyncio.to_thread(service.start))
+            if early:
+                # As soon as there are workers, which then listen for nothing yet.
+                await until(lambda: service.started and bool(service.server.children()))
+                service.server.process.send_signal(signal.SIGHUP)
+            await starting
             async with grpc.aio.insecure_channel(service.address) as channel:
                 yield service, UploadServiceStub(channel)
 
@@ -175,7 +180,8 @@ async def test_a_file_with_a_fault_changes_nothing_and_is_told(
 async def test_every_worker_reads_it_and_none_dies(
     tmp_path: Path, s3: S3, redis_url: str, file: Path, second: str
 ) -> None:
-    async with running(tmp_path, s3, redis_url, file, workers=2) as (service, _):
+    """Nor of a signal that comes while they start."""
+    async with running(tmp_path, s3, redis_url, file, early=True, workers=2) as (service, _):
         await until(lambda: service.logged().count("serving on") == 2)
         workers = service.server.children()
         write(file, second)
