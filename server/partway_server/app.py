@@ -13,15 +13,17 @@ import os
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from partway_server.buckets import bucket_problems, places
 from partway_server.clock import Clock, SystemClock
 from partway_server.composing import Composer
+from partway_server.configured import open_backend, read_policy_file
 from partway_server.coordinator import Coordinator
-from partway_server.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
+from partway_server.errors import SessionsUnavailable
 from partway_server.events.base import Telling
 from partway_server.events.courier import Courier
 from partway_server.events.delivery_store import DeliveryStore
@@ -30,13 +32,14 @@ from partway_server.events.webhook import HttpSender
 from partway_server.events.webhook_rules import Webhook, load_webhooks
 from partway_server.findings import Report
 from partway_server.janitor import BATCH, Janitor
+from partway_server.live import LivePolicies
 from partway_server.loading import Loader
 from partway_server.marks import Marks
 from partway_server.objects.base import Objects
-from partway_server.objects.capabilities import KNOWN
-from partway_server.objects.s3 import S3Objects
+from partway_server.objects.routed import RoutedObjects
 from partway_server.opening import Opener
-from partway_server.policy import Policy, load_policies
+from partway_server.policy_file import PolicyFileError, Rules
+from partway_server.reloading import Reloader, Unusable
 from partway_server.rpc.identity import Identity
 from partway_server.rpc.interceptors import Admission, Boundary
 from partway_server.rpc.server import RpcServer
@@ -51,9 +54,6 @@ from partway_server.sweeping import Sweeper
 from partway_server.tasks import Tasks
 from partway_server.watching import Watching
 
-BACKEND = "default"
-"""The name of the one backend in upload_ids."""
-
 Over = Callable[[Sessions, Objects], tuple[Sessions, Objects]]
 """Puts something around the two open stores, such as what counts their calls."""
 
@@ -61,7 +61,7 @@ logger = logging.getLogger(__name__)
 
 
 class StartError(Exception):
-    """The service cannot start, for the reason in its text: one line, for an operator."""
+    """The service cannot start, for the reasons in its text: a line each, for an operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Service:
 def build(
     settings: Settings,
     *,
-    policies: Mapping[str, Policy],
+    policies: LivePolicies,
     sessions: Sessions,
     objects: Objects,
     clock: Clock,
@@ -88,7 +88,6 @@ def build(
     """Put the service together over its two stores."""
     tasks = Tasks()
     lease = timedelta(seconds=settings.lease_seconds)
-    longest_url = timedelta(seconds=max(p.max_url_seconds for p in policies.values()))
     sealer = Sealer(settings.sealing_key_bytes())
     marks = Marks(settings.sealing_key_bytes())
     settler = Settler(
@@ -97,10 +96,9 @@ def build(
         clock=clock,
         sleep=sleep,
         lease=lease,
-        tombstone=longest_url + LONGEST_PUT,
+        tombstone=lambda: policies.longest_url() + LONGEST_PUT,
     )
     opener = Opener(
-        backend=BACKEND,
         policies=policies,
         marks=marks,
         sessions=sessions,
@@ -110,7 +108,6 @@ def build(
         lease=lease,
     )
     loader = Loader(
-        backend=BACKEND,
         sealer=sealer,
         sessions=sessions,
         objects=objects,
@@ -119,7 +116,6 @@ def build(
         lease=lease,
     )
     composer = Composer(
-        backend=BACKEND,
         sealer=sealer,
         sessions=sessions,
         objects=objects,
@@ -186,6 +182,7 @@ async def run(
     settings: Settings,
     *,
     stop: asyncio.Event,
+    reload: asyncio.Event | None = None,
     started: Callable[[int], None] | None = None,
     share_port: bool = False,
     over: Over | None = None,
@@ -193,19 +190,30 @@ async def run(
 ) -> None:
     """Serve until `stop` is set, then drain; `started` is told the port.
 
+    Whenever `reload` is set, the policy file is read anew.
     With `share_port`, other processes may listen on the same one. `over` is put around the stores
     once they were checked. A `clock` stands in for the machine's and for that of Redis.
 
     Raises StartError.
     """
-    policies = _policies(settings)
+    rules = _rules(settings)
     webhooks = _webhooks(settings)
+    policies = LivePolicies(rules.policies)
     async with contextlib.AsyncExitStack() as opened:
-        sessions, objects = await opened.enter_async_context(_stores(settings, clock))
+        sessions, routed = await opened.enter_async_context(_stores(settings, rules, clock))
         await _check_sessions(sessions)
-        await _check_buckets(objects, policies)
+        if problems := await bucket_problems(routed, [*places(rules.policies.values())]):
+            raise StartError("\n".join(problems))
+        objects: Objects = routed
         if over is not None:
             sessions, objects = over(sessions, objects)
+        reloader = Reloader(
+            rules=rules,
+            read=lambda: read_policy_file(settings),
+            open_backend=lambda backend: open_backend(backend, settings),
+            policies=policies,
+            objects=routed,
+        )
         service = build(
             settings,
             policies=policies,
@@ -228,7 +236,8 @@ async def run(
         logger.info("serving on %s:%d", settings.host, port)
         if started is not None:
             started(port)
-        tidying = [
+        beside = [
+            asyncio.create_task(reloader.run(reload or asyncio.Event())),
             asyncio.create_task(service.janitor.run(settings.janitor_seconds, stop)),
             asyncio.create_task(service.sweeper.run(settings.sweep_seconds, stop)),
             *([asyncio.create_task(dispatcher.run(stop))] if webhooks else []),
@@ -239,9 +248,9 @@ async def run(
             await service.server.leave()
             await asyncio.sleep(settings.drain_seconds)
         finally:
-            for task in tidying:
+            for task in beside:
                 task.cancel()
-            await asyncio.wait(tidying)
+            await asyncio.wait(beside)
             await finish(service, settings.grace_seconds)
     logger.info("stopped")
 
@@ -296,11 +305,15 @@ async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
     With `dry_run` nothing is changed, and buckets are not probed. Raises StartError, or
     SessionsUnavailable when Redis goes away in the middle.
     """
-    policies = _policies(settings)
-    async with _stores(settings) as (sessions, objects):
+    rules = _rules(settings)
+    async with _stores(settings, rules) as (sessions, objects):
         await _check_sessions(sessions)
         service = build(
-            settings, policies=policies, sessions=sessions, objects=objects, clock=SystemClock()
+            settings,
+            policies=LivePolicies(rules.policies),
+            sessions=sessions,
+            objects=objects,
+            clock=SystemClock(),
         )
         try:
             await tidy(service, report=report, dry_run=dry_run)
@@ -320,15 +333,22 @@ async def tidy(service: Service, *, report: Report, dry_run: bool) -> None:
 
 @contextlib.asynccontextmanager
 async def _stores(
-    settings: Settings, clock: Clock | None = None
-) -> AsyncIterator[tuple[Sessions, Objects]]:
+    settings: Settings, rules: Rules, clock: Clock | None = None
+) -> AsyncIterator[tuple[Sessions, RoutedObjects]]:
     """Both stores, open."""
     async with contextlib.AsyncExitStack() as opened:
         sessions = _sessions(settings, clock)
         opened.push_async_callback(sessions.aclose)
-        objects = await _objects(settings)
-        opened.push_async_callback(objects.aclose)
-        yield sessions, objects
+        backends: dict[str, Objects] = {}
+        routed = RoutedObjects(backends)
+        opened.push_async_callback(routed.aclose)
+        for name, backend in rules.backends.items():
+            try:
+                backends[name] = await open_backend(backend, settings)
+            except Unusable as error:
+                raise StartError(str(error)) from error
+            routed.replace(backends)
+        yield sessions, routed
 
 
 def _sessions(settings: Settings, clock: Clock | None) -> Sessions:
@@ -343,23 +363,6 @@ def _sessions(settings: Settings, clock: Clock | None) -> Sessions:
         raise StartError("PARTWAY_REDIS_URL is not a URL that Redis clients understand") from error
 
 
-async def _objects(settings: Settings) -> Objects:
-    try:
-        return await S3Objects.open(
-            name=BACKEND,
-            endpoint_url=settings.s3_endpoint or None,
-            public_endpoint_url=settings.s3_public_endpoint or None,
-            region=settings.s3_region,
-            addressing="path" if settings.s3_addressing == "path" else "virtual",
-            access_key=settings.s3_access_key or None,
-            secret_key=settings.s3_secret_key or None,
-            session_token=settings.s3_session_token or None,
-            capabilities=KNOWN[settings.backend],
-        )
-    except ValueError as error:
-        raise StartError(f"storage cannot be used: {error}; check PARTWAY_S3_REGION") from error
-
-
 async def _check_sessions(sessions: Sessions) -> None:
     try:
         await sessions.check()
@@ -369,33 +372,12 @@ async def _check_sessions(sessions: Sessions) -> None:
         raise StartError("Redis does not answer; check PARTWAY_REDIS_URL") from error
 
 
-async def _check_buckets(objects: Objects, policies: Mapping[str, Policy]) -> None:
-    for bucket in sorted({policy.bucket for policy in policies.values()}):
-        try:
-            await objects.check(BACKEND, bucket)
-        except ValueError as error:
-            raise StartError(
-                f"{error}; look at PARTWAY_BUCKET, the PARTWAY_S3_ settings and the credentials"
-            ) from error
-        except StorageUnavailable as error:
-            raise StartError("storage does not answer; check PARTWAY_S3_ENDPOINT") from error
-        except StorageRefused as error:
-            raise StartError(
-                f"storage refuses the bucket {bucket!r} ({error.storage_code});"
-                " check PARTWAY_BUCKET, the credentials and what they may do"
-            ) from error
-
-
-def _policies(settings: Settings) -> Mapping[str, Policy]:
-    if not settings.policy_file:
-        return {"default": Policy("default", settings.bucket)}
+def _rules(settings: Settings) -> Rules:
     try:
-        policies = load_policies(Path(settings.policy_file), settings.bucket)
-    except (OSError, ValueError) as error:
-        raise StartError(f"PARTWAY_POLICY_FILE cannot be used: {error}") from error
-    if not policies:
-        raise StartError("PARTWAY_POLICY_FILE has no policy in it; begin one with [default]")
-    return policies
+        return read_policy_file(settings)
+    except PolicyFileError as error:
+        lines = (f"PARTWAY_POLICY_FILE: {line}" for line in error.lines)
+        raise StartError("\n".join(lines)) from error
 
 
 def _webhooks(settings: Settings) -> Sequence[Webhook]:

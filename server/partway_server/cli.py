@@ -84,6 +84,9 @@ def _flags(command: Command) -> Command:
 def serve(worker: bool, **given: Any) -> None:
     """Run the service until SIGTERM or Ctrl-C; a second one ends it at once.
 
+    SIGHUP has the policy file read anew: if it has no fault it is in force at once, and no call is
+    dropped; if it has, the log says so and what was stays in force.
+
     Every flag is an environment variable too, and flags win. Secrets have only the variable:
     PARTWAY_S3_SECRET_KEY, PARTWAY_S3_SESSION_TOKEN, PARTWAY_SEALING_KEYS.
 
@@ -112,13 +115,13 @@ def _serve(settings: Settings, *, share_port: bool) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_signal(settings, share_port=share_port))
     except app.StartError as error:
-        _fail(1, str(error))
+        _fail(1, *str(error).splitlines())
 
 
 async def _until_signal(settings: Settings, *, share_port: bool) -> None:
     from partway_server import app
 
-    stop = asyncio.Event()
+    stop, reload = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
         if stop.is_set():
@@ -127,7 +130,9 @@ async def _until_signal(settings: Settings, *, share_port: bool) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
-    await app.run(settings, stop=stop, share_port=share_port)
+    # Before the policy file is read for the first time: so no signal comes too early to count.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
+    await app.run(settings, stop=stop, reload=reload, share_port=share_port)
 
 
 @main.command()
@@ -201,7 +206,7 @@ def sweep(dry_run: bool, as_json: bool, **given: Any) -> None:
     try:
         done = sweep_command.run(settings, dry_run=dry_run, as_json=as_json)
     except app.StartError as error:
-        _fail(1, str(error))
+        _fail(1, *str(error).splitlines())
     if not done:
         _fail(1, "not all of it could be done: see the lines that say failed")
 
@@ -209,6 +214,37 @@ def sweep(dry_run: bool, as_json: bool, **given: Any) -> None:
 main.add_command(events)
 events.add_command(dead)
 events.add_command(send_test)
+
+
+@main.group()
+def policy() -> None:
+    """Look at policy files."""
+
+
+@policy.command("check")
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="As a JSON object.")
+def check_policies(file: str, as_json: bool) -> None:
+    """Say what each policy of FILE comes to, with an example key, or all that is wrong with it.
+
+    Each problem is a line on standard error that begins with FILE:LINE. The exit code is 1 then.
+    Nothing but the file is looked at, and PARTWAY_BUCKET and the PARTWAY_S3_ settings if there are
+    any: no network, no secrets.
+
+    \b
+    Before a running service is told to read it:
+      partway-server policy check policies.toml && kill -HUP $(pidof partway-server)
+
+    \b
+    In a script, where its objects would go:
+      partway-server policy check policies.toml --json | jq '.policies[].example_key'
+    """
+    settings, _ = Settings.examine(os.environ, backends=KNOWN)
+    # Imported late: the AWS SDK takes its time.
+    from partway_server.policy_command import check
+
+    if not check(file, settings, as_json=as_json):
+        sys.exit(1)
 
 
 @main.command("settings")
@@ -270,7 +306,7 @@ def dev(**options: Any) -> None:
     except SettingsError as error:
         _fail(2, *error.problems)
     except (ChildError, StartError) as error:
-        _fail(1, str(error))
+        _fail(1, *str(error).splitlines())
 
 
 @main.command()

@@ -88,7 +88,6 @@ class Composer:
     def __init__(
         self,
         *,
-        backend: str,
         sealer: Sealer,
         sessions: Sessions,
         objects: Objects,
@@ -100,7 +99,6 @@ class Composer:
         sleep: Sleep,
         lease: timedelta,
     ) -> None:
-        self._backend = backend
         self._sealer = sealer
         self._sessions = sessions
         self._objects = objects
@@ -129,7 +127,8 @@ class Composer:
             # Its sources may be gone by now, as they should be if that was asked for.
             lost = row.state is State.ACTIVE and not row.sources
             return await self._with_sources(row, asked, grants) if lost else row
-        wanted = await self._wanted(asked, grants, digest)
+        policy = self._opener.policy(caller, asked.policy)
+        wanted = await self._wanted(asked, grants, digest, policy.backend)
         upload, turn = await self._opener.claim(caller, wanted)
         if turn is Turn.LEAVE:
             return upload
@@ -154,8 +153,10 @@ class Composer:
             raise errors.UploadNotFound
         return grant
 
-    async def _wanted(self, asked: Composition, grants: Sequence[Grant], digest: bytes) -> Wanted:
-        sources = await self._proven(grants)
+    async def _wanted(
+        self, asked: Composition, grants: Sequence[Grant], digest: bytes, backend: str
+    ) -> Wanted:
+        sources = await self._proven(grants, backend)
         return Wanted(
             policy=asked.policy,
             file_name=asked.file_name,
@@ -172,10 +173,10 @@ class Composer:
             composition=digest,
         )
 
-    async def _proven(self, grants: Sequence[Grant]) -> tuple[Source, ...]:
+    async def _proven(self, grants: Sequence[Grant], backend: str) -> tuple[Source, ...]:
         """The sources as storage shows them. Raises SourceUnusable, SourcesNotJoinable."""
         for place, grant in enumerate(grants):
-            if grant.backend != self._backend:
+            if grant.backend != backend:
                 raise errors.SourcesNotJoinable(place, "it is on another backend")
         heads = await asyncio.gather(*map(self._objects.head, grants))
         sources: list[Source] = []
@@ -197,7 +198,7 @@ class Composer:
 
         They stay in any case: that they were to go was lost with the row.
         """
-        sources = await self._proven(grants)
+        sources = await self._proven(grants, row.grant.backend)
         claimed, granted = await self._claim(row, State.COMPLETING)
         if claimed is None or not granted:
             raise errors.UploadBusy(row.sid)

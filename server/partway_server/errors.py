@@ -143,10 +143,11 @@ class SessionsUnavailable(TryAgain):
 
 
 class StorageUnavailable(TryAgain):
-    """Storage does not answer."""
+    """Storage does not answer, or the `backend` that an Upload is in is none that is known here."""
 
-    def __init__(self) -> None:
-        super().__init__("storage does not answer")
+    def __init__(self, backend: str = "") -> None:
+        unknown = f"the backend {backend!r} of the upload is not configured here"
+        super().__init__(unknown if backend else "storage does not answer")
 
 
 class TimedOut(TryAgain):

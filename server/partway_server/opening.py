@@ -6,8 +6,8 @@ also carries a mark, by which it can be told for ours without the row.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 
@@ -18,6 +18,7 @@ from partway_server.clock import Clock
 from partway_server.errors import InvalidRequest, Violation
 from partway_server.marks import Marks
 from partway_server.objects.base import Objects
+from partway_server.objects.capabilities import Capabilities
 from partway_server.plan import Plan, make_composed_plan, make_plan
 from partway_server.policy import Policy
 from partway_server.sessions.base import Sessions
@@ -98,7 +99,6 @@ class Opener:
     def __init__(
         self,
         *,
-        backend: str,
         policies: Mapping[str, Policy],
         marks: Marks,
         sessions: Sessions,
@@ -107,7 +107,6 @@ class Opener:
         random_bytes: Callable[[int], bytes],
         lease: timedelta,
     ) -> None:
-        self._backend = backend
         self._policies = policies
         self._marks = marks
         self._sessions = sessions
@@ -115,6 +114,14 @@ class Opener:
         self._clock = clock
         self._random_bytes = random_bytes
         self._lease = lease
+
+    def policy(self, caller: Caller, name: str) -> Policy:
+        """The policy of that name. Raises InvalidRequest if the caller may use none."""
+        policy = self._policies.get(name)
+        # Of a policy that is not theirs, other tenants are not told that there is one.
+        if policy is None or not policy.admits(caller):
+            raise InvalidRequest([Violation("policy", "there is no such policy")])
+        return policy
 
     async def claim(self, caller: Caller, wanted: Wanted) -> tuple[Upload, Turn]:
         """The Upload for this request, claimed INITIATING if `open` is to follow.
@@ -180,13 +187,12 @@ class Opener:
         return await self._objects.create(grant, metadata)
 
     def _new_upload(self, caller: Caller, wanted: Wanted) -> Upload:
-        policy = self._policies.get(wanted.policy)
-        if policy is None:
-            raise InvalidRequest([Violation("policy", "there is no such policy")])
-        plan = self._check_wanted(policy, wanted)
+        policy = self.policy(caller, wanted.policy)
+        allowed = _algorithms(policy, self._objects.capabilities_of(policy.backend))
+        plan = self._check_wanted(policy, wanted, allowed)
         now = self._clock.now().replace(microsecond=0)
         sid, write_token = self._sid(caller, wanted.request_id), self._random_bytes(16).hex()
-        capabilities = self._objects.capabilities_of(self._backend)
+        capabilities = self._objects.capabilities_of(policy.backend)
         most = min(policy.single_put_max_bytes, capabilities.limits.max_part_bytes)
         # An empty part is not portable, so an empty file is one PUT everywhere. Otherwise a PUT
         # that storage would let be replayed over the finished object, or make it public, is not
@@ -204,17 +210,17 @@ class Opener:
             write_token=write_token,
             expire_time=expire_time,
             bucket=policy.bucket,
-            key=policy.key(caller, sid, wanted.file_name, now),
+            key=policy.key(caller, sid, wanted.file_name, now, wanted.metadata),
         )
-        checksum = self._chosen(wanted)
+        checksum = _chosen(wanted, allowed)
         grant = Grant(
             sid=sid,
             caller=caller,
             policy=policy.name,
-            backend=self._backend,
+            backend=policy.backend,
             bucket=policy.bucket,
             # If Redis forgets the Upload, its sid may come again. Its key may not.
-            key=policy.key(caller, marked, wanted.file_name, now),
+            key=policy.key(caller, marked, wanted.file_name, now, wanted.metadata),
             single=single,
             plan=plan,
             content_type=wanted.content_type,
@@ -224,6 +230,7 @@ class Opener:
             expire_time=expire_time,
             metadata=wanted.metadata if single else {},
             whole_checksum=wanted.whole_checksum if checksum is Checksum.CRC64NVME else b"",
+            headers=policy.headers,
             composition=wanted.composition[:COMPOSITION_BYTES],
         )
         return Upload(
@@ -238,43 +245,44 @@ class Opener:
             delete_sources=wanted.delete_sources,
         )
 
-    def _chosen(self, wanted: Wanted) -> Checksum:
-        if wanted.checksum is not None:
-            return wanted.checksum
-        can = self._objects.capabilities_of(self._backend)
-        return next((c for c in BEST_FIRST if can.finds_changes(c)), Checksum.NONE)
-
-    def _check_wanted(self, policy: Policy, wanted: Wanted) -> Plan:
+    def _check_wanted(self, policy: Policy, wanted: Wanted, allowed: Sequence[Checksum]) -> Plan:
         """The plan. Raises InvalidRequest naming every field that the policy does not allow.
 
         And SourcesNotJoinable.
         """
-        wrong: list[Violation] = []
-        capabilities = self._objects.capabilities_of(self._backend)
-        if wanted.size_bytes > policy.max_size_bytes:
-            field = "sources" if wanted.sources else "size_bytes"
-            wrong.append(Violation(field, f"the policy allows {policy.max_size_bytes} bytes"))
-        if not policy.allows_type(wanted.content_type):
-            allowed = ", ".join(policy.content_types)
-            wrong.append(Violation("content_type", f"the policy allows {allowed}"))
-        checksum = self._chosen(wanted)
-        if checksum is not Checksum.NONE and not capabilities.finds_changes(checksum):
-            allowed = ", ".join(c for c in BEST_FIRST if capabilities.finds_changes(c)) or "none"
-            wrong.append(Violation("checksum_algorithm", f"storage can verify {allowed}"))
-        if wanted.sources and not wrong:
-            return make_composed_plan(
-                [source.size_bytes for source in wanted.sources],
-                capabilities.limits,
-                part_minimum=capabilities.part_minimum,
-                equal_parts=capabilities.equal_parts,
+        wrong = list(
+            policy.violations(
+                wanted.file_name, wanted.size_bytes, wanted.content_type, wanted.metadata
             )
+        )
+        if wanted.sources:
+            return self._check_composed(policy, wanted, wrong)
+        checksum = _chosen(wanted, allowed)
+        if checksum not in allowed and (checksum is not Checksum.NONE or policy.checksums):
+            able = ", ".join(allowed) or "none"
+            what = "the policy allows" if policy.checksums else "storage can verify"
+            wrong.append(Violation("checksum_algorithm", f"{what} {able}"))
         if not wrong:
             size = wanted.part_size_bytes or policy.part_size_bytes
+            limits = self._objects.capabilities_of(policy.backend).limits
             try:
-                return make_plan(wanted.size_bytes, size, capabilities.limits)
+                return make_plan(wanted.size_bytes, size, policy.part_limits(limits))
             except ValueError as too_large:
                 wrong.append(Violation("size_bytes", str(too_large)))
         raise InvalidRequest(wrong)
+
+    def _check_composed(self, policy: Policy, wanted: Wanted, wrong: Sequence[Violation]) -> Plan:
+        # Its size is that of its sources, and nobody sends a part that could carry a checksum.
+        named = {"size_bytes": "sources"}
+        if wrong:
+            raise InvalidRequest([replace(v, field=named.get(v.field, v.field)) for v in wrong])
+        capabilities = self._objects.capabilities_of(policy.backend)
+        return make_composed_plan(
+            [source.size_bytes for source in wanted.sources],
+            capabilities.limits,
+            part_minimum=capabilities.part_minimum,
+            equal_parts=capabilities.equal_parts,
+        )
 
     def _sid(self, caller: Caller, request_id: str) -> str:
         """The same for a repeated request, so that the repeat meets the first one's row."""
@@ -289,6 +297,25 @@ def same_composition(row: Upload, composition: bytes) -> bool:
     if row.request_digest:
         return row.request_digest == composition
     return row.grant.composition == composition[:COMPOSITION_BYTES]
+
+
+def _algorithms(policy: Policy, can: Capabilities) -> Sequence[Checksum]:
+    """What a caller may choose from, the best first: what the policy allows and storage verifies.
+
+    Of what is encrypted an entity tag may be no MD5
+    (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html), and the probe that would
+    tell is not encrypted as the policy wants it: so there MD5 is not offered.
+    """
+    allowed = policy.checksums or BEST_FIRST
+    if policy.encryption:
+        allowed = tuple(each for each in allowed if each is not Checksum.MD5)
+    return [each for each in BEST_FIRST if each in allowed and can.finds_changes(each)]
+
+
+def _chosen(wanted: Wanted, allowed: Sequence[Checksum]) -> Checksum:
+    if wanted.checksum is not None:
+        return wanted.checksum
+    return next(iter(allowed), Checksum.NONE)
 
 
 def _same_request(row: Upload, upload: Upload) -> bool:

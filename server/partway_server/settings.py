@@ -82,7 +82,9 @@ class Settings:
     )
     bucket: str = _setting("", "The bucket for objects, where a policy names no other.")
     policy_file: str = _setting(
-        "", "A TOML file, one table for each policy.", unset="one policy, default"
+        "",
+        "A TOML file of policies and backends; SIGHUP has it read anew.",
+        unset="one policy, default",
     )
     webhook_file: str = _setting(
         "",

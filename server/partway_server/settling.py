@@ -82,7 +82,10 @@ def is_source(source: Source, head: Head) -> bool:
 
 
 class Settler:
-    """Carries out what a claim was taken for. Each method ends the claim, or gives it up."""
+    """Carries out what a claim was taken for. Each method ends the claim, or gives it up.
+
+    `tombstone` tells how long an aborted Upload is remembered: until no URL of it is in use.
+    """
 
     def __init__(
         self,
@@ -92,7 +95,7 @@ class Settler:
         clock: Clock,
         sleep: Sleep,
         lease: timedelta,
-        tombstone: timedelta,
+        tombstone: Callable[[], timedelta],
     ) -> None:
         self._sessions = sessions
         self._objects = objects
@@ -242,7 +245,7 @@ class Settler:
         if upload.state is State.COMPLETED:
             return COMPLETED_ROW
         if upload.state is State.ABORTED:
-            return self._tombstone
+            return self._tombstone()
         now = self._clock.now()
         return max(upload.look_again(now, self._lease) - now, timedelta())
 

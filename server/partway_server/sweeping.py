@@ -110,7 +110,7 @@ class Sweeper:
         random_bytes: Callable[[int], bytes],
         grace: timedelta,
     ) -> None:
-        self._places = places_of(policies.values())
+        self._policies = policies
         self._marks = marks
         self._sessions = sessions
         self._objects = objects
@@ -137,11 +137,13 @@ class Sweeper:
         Each is reported, and so is a place that cannot be listed. Raises SessionsUnavailable: a row
         that cannot be read is not one that is missing.
         """
-        for place in self._places:
-            if self._objects.capabilities_of(place.backend).exact_key_listing_only:
-                report(_unlisted(place, "this storage lists unfinished uploads of one key only"))
-                continue
+        # The policies may change on the way; what is new is looked at the next time.
+        for place in places_of(self._policies.values()):
             try:
+                if self._objects.capabilities_of(place.backend).exact_key_listing_only:
+                    words = "this storage lists unfinished uploads of one key only"
+                    report(_unlisted(place, words))
+                    continue
                 found = self._objects.unfinished(place.backend, place.bucket, place.prefix)
                 async for listed in found:
                     report(await self._deal_with(place, listed, dry_run=dry_run))

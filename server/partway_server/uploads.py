@@ -98,9 +98,11 @@ class Grant:
 
     `single` Uploads are one PUT of the whole object; they have no multipart_id, and carry the
     `metadata` that storage has not been told yet. Times are whole seconds. `whole_checksum` is
-    that of the whole object, if the caller knew it at Initialize. `composition` is of composed
-    Uploads alone, whose plan has cuts: it tells what they are composed of, so that a repeat of the
-    request can be held against it when there is no row any more.
+    that of the whole object, if the caller knew it at Initialize. `headers` are what the policy
+    said then of the object, by the headers of S3, for as long as storage has not been told: so a
+    policy that changes changes no Upload under way. `composition` is of composed Uploads alone,
+    whose plan has cuts: it tells what they are composed of, so that a repeat of the request can be
+    held against it when there is no row any more.
     """
 
     sid: str
@@ -119,14 +121,20 @@ class Grant:
     multipart_id: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     whole_checksum: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
     composition: bytes = b""
 
     def pack(self) -> bytes:
         """A compact form, for sealing and for session rows."""
-        # Only where it is set: an id that was made before there was such a field stays the same.
-        added: tuple[object, ...] = (self.whole_checksum,) if self.whole_checksum else ()
-        if self.plan.cuts:
-            added = self.whole_checksum, self.plan.cuts, self.composition
+        # Only as far as they are set: an id from before there was such a field stays the same.
+        added: list[object] = [
+            self.whole_checksum,
+            dict(self.headers),
+            self.plan.cuts,
+            self.composition,
+        ]
+        while added and not added[-1]:
+            added.pop()
         packed: bytes = msgpack.packb(
             (
                 bytes.fromhex(self.sid),
@@ -157,7 +165,7 @@ class Grant:
         return self.single or bool(self.multipart_id)
 
     def with_multipart(self, multipart_id: str) -> Self:
-        return replace(self, multipart_id=multipart_id)
+        return replace(self, multipart_id=multipart_id, headers={})
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
@@ -165,10 +173,11 @@ class Grant:
         fields: list[Any] = msgpack.unpackb(packed)
         sid, tenant, subject, policy, backend, bucket, key, single, size, part_size = fields[:10]
         content_type, checksum, token, created, expires, multipart_id, metadata = fields[10:17]
-        if len(fields) not in (17, 18, 20):
+        if len(fields) > 21:
             raise ValueError(f"a grant has no {len(fields)} fields")
-        later: list[Any] = [b"", (), b""]
-        whole_checksum, cuts, composition = fields[17:] + later[len(fields) - 17 :]
+        absent: tuple[Any, ...] = (b"", {}, (), b"")
+        later = (*fields[17:], *absent[len(fields) - 17 :])
+        whole_checksum, headers, cuts, composition = later
         return cls(
             sid=sid.hex(),
             caller=Caller(tenant, subject),
@@ -186,6 +195,7 @@ class Grant:
             multipart_id=multipart_id,
             metadata=metadata,
             whole_checksum=whole_checksum,
+            headers=headers,
             composition=composition,
         )
 

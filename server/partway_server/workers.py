@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import FrameType
 
@@ -37,7 +37,21 @@ def supervise(settings: Settings, environ: Mapping[str, str]) -> None:
     workers = _Workers({**environ, **environment(replace(settings, workers=1))})
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, workers.on_signal)
+    signal.signal(signal.SIGHUP, workers.on_reload)
     workers.run(settings.workers)
+
+
+def _in_worker() -> Callable[[], None]:
+    """What a process runs before its program."""
+    die = die_with_parent(signal.SIGTERM)
+
+    def prepare() -> None:
+        if die is not None:
+            die()
+        # Until it listens for it: it has not read its policies then, and is not to die of it.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    return prepare
 
 
 class _Workers:
@@ -45,6 +59,7 @@ class _Workers:
         self._environ = environ
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stopping = False
+        self._reload = False
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """The first signal only leaves a note: a process may be starting at this moment."""
@@ -53,6 +68,10 @@ class _Workers:
                 process.kill()
             os._exit(130)
         self._stopping = True
+
+    def on_reload(self, number: int, frame: FrameType | None) -> None:
+        """Have all processes read the policy file anew. One that starts now reads it anyway."""
+        self._reload = True
 
     def run(self, count: int) -> None:
         """Keep `count` processes running until a signal, then wait for their end."""
@@ -63,6 +82,11 @@ class _Workers:
                 starts.pop(0)
                 self._processes.append(self._start())
             time.sleep(_POLL_SECONDS)
+            if self._reload:
+                # Taken back first: what comes meanwhile counts anew.
+                self._reload = False
+                for process in self._processes:
+                    process.send_signal(signal.SIGHUP)
             codes = self._bury()
             if any(code > 0 for code in codes) and time.monotonic() < begun + _START_SECONDS:
                 # It has said why on its own, and another try would only say it again.
@@ -84,7 +108,7 @@ class _Workers:
             stdin=subprocess.DEVNULL,
             # A terminal's Ctrl-C is for the parent, which passes it on once.
             process_group=0,
-            preexec_fn=die_with_parent(signal.SIGTERM),
+            preexec_fn=_in_worker(),
         )
 
     def _bury(self) -> list[int]:

@@ -38,7 +38,7 @@ from tests.support.wired import COMPLETE, keys_in, relay_to
 
 AT_ONCE = 16
 SIZE_BYTES = 100
-POLICIES = "[default]\nsingle_put_max_bytes = 0\n"
+POLICIES = "[policy.default]\nsingle_put_max_bytes = 0\n"
 """The smallest file is a multipart upload, of one part."""
 
 WAYS = (Fault(end=End.CLOSE), Fault(end=End.RESET), Fault(reply_bytes=20))

@@ -116,6 +116,7 @@ def sessions(request: pytest.FixtureRequest) -> Sessions:
     loop_scope="module",
     params=[
         "memory",
+        "routed",
         "moto",
         pytest.param("seaweedfs", marks=pytest.mark.s3),
         pytest.param("rclone", marks=pytest.mark.s3),
@@ -125,8 +126,8 @@ def sessions(request: pytest.FixtureRequest) -> Sessions:
 )
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     """A storage that is shared by the tests of a module, so each takes a key of its own."""
-    if request.param == "memory":
-        yield memory_store()
+    if request.param in ("memory", "routed"):
+        yield memory_store(routed=request.param == "routed")
         return
     fixture, record, lacks = S3_STORES[request.param]
     async with s3_store(request.getfixturevalue(fixture), record, lacks) as opened:

@@ -499,6 +499,37 @@ async def test_one_put_makes_the_object_with_all_it_should_say(store: Store) -> 
     assert found.metadata == {"origin": "scanner 4"}
 
 
+TOLD = {
+    "storage_class": {"x-amz-storage-class": "STANDARD_IA"},
+    "encryption": {"x-amz-server-side-encryption": "AES256"},
+    "tags": {"x-amz-tagging": "team=video&place=a%20b"},
+}
+
+
+@pytest.mark.parametrize("single", [True, False])
+async def test_what_is_told_of_an_object_is_kept_if_the_record_says_so(
+    store: Store, single: bool
+) -> None:
+    headers = {"cache-control": "private, max-age=60", "content-disposition": "inline"}
+    for rule in store.can.keeps:
+        headers |= TOLD[rule]
+    grant = store.grant(single=single, headers=headers)
+    if single:
+        assert (await store.send(grant)).status == 200
+    else:
+        await store.stored(grant)
+    found = await store.read(grant)
+    assert found.disposition == "inline"
+    told = dict(found.headers)
+    if (tagging := headers.pop("x-amz-tagging", None)) and "x-amz-tagging-count" in told:
+        # How many is all that an answer tells of them.
+        assert int(told["x-amz-tagging-count"]) == tagging.count("=")
+    del headers["content-disposition"]
+    if not store.can.metadata:
+        del headers["cache-control"]
+    assert headers.items() <= told.items()
+
+
 async def test_a_single_put_is_listed_as_part_one(store: Store) -> None:
     grant = store.grant(single=True)
     reply = await store.send(grant)

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 from partway.v1 import upload_service_pb2
+from partway_server.backends import Backend
 from partway_server.cli import main as server_command
-from partway_server.policy import load_policies
+from partway_server.policy import Policy
+from partway_server.policy_file import OF_BACKEND, RULES, Rules, read_rules
 from partway_server.settings import Settings, default_text, variable
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+POLICIES = (ROOT / "docs/policies.md").read_text()
 
 
 def test_the_readme_has_every_setting_as_it_is() -> None:
@@ -41,14 +44,25 @@ def test_the_readme_names_every_command_of_the_server() -> None:
         assert f"partway-server {name}" in README
 
 
-def test_the_policy_in_the_readme_is_the_default(tmp_path: Path) -> None:
+def _read(toml: str, kind: str = "generic") -> Rules:
+    default = Backend("default", kind=kind)
+    return read_rules("policies.toml", toml.encode(), bucket="uploads", default=default)
+
+
+def test_the_policies_in_the_readme_can_be_used() -> None:
     (toml,) = re.findall(r"```toml\n(.*?)```", README, re.S)
-    file = tmp_path / "policies.toml"
-    file.write_text(toml)
-    written = load_policies(file, "uploads")["default"]
-    file.write_text("[default]\n")
-    assert written == load_policies(file, "uploads")["default"]
-    assert all(re.search(rf"^{f.name} = ", toml, re.M) for f in fields(written) if f.name != "name")
+    assert _read(toml).policies["default"] == Policy("default", "uploads")
+
+
+def test_the_reference_of_policies_names_every_rule_and_its_example_can_be_used() -> None:
+    usual, whole = re.findall(r"```toml\n(.*?)```", POLICIES, re.S)
+    assert _read(usual).policies["default"] == Policy("default", "uploads")
+    for rule in RULES:
+        # Behind a "#" stands what is not set.
+        assert re.search(rf"^(# )?{rule} = ", usual, re.M), rule
+    assert _read(usual.replace("\n# ", "\n"), kind="aws").policies["default"].tags
+    assert _read(whole).backends.keys() == {"default", "archive"}
+    assert not [rule for rule in (*RULES, *OF_BACKEND) if f"`{rule}`" not in POLICIES]
 
 
 def test_the_client_in_the_readme_compiles() -> None:

@@ -176,24 +176,21 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
     policies = {"default": Policy("default", "uploads", single_put_max_bytes=SIZE if single else 0)}
     stores: dict[str, Any] = {"sessions": sessions, "objects": objects, "clock": replies}
     tasks = Tasks()
-    settler = Settler(**stores, sleep=replies.sleep, lease=LEASE, tombstone=TOMBSTONE)
+    settler = Settler(**stores, sleep=replies.sleep, lease=LEASE, tombstone=lambda: TOMBSTONE)
     opener = Opener(
         **stores,
-        backend="default",
         policies=policies,
         marks=MARKS,
         random_bytes=lambda size: bytes([verb.argument]) * size,
         lease=LEASE,
     )
-    loader = Loader(**stores, backend="default", sealer=SEALER, settler=settler, lease=LEASE)
+    loader = Loader(**stores, sealer=SEALER, settler=settler, lease=LEASE)
     composer = Composer(
         **stores,
-        backend="default",
         sealer=SEALER,
         opener=opener,
         loader=loader,
         settler=settler,
-        watching=Watching(sessions=sessions, sleep=replies.sleep),
         tasks=tasks,
         sleep=replies.sleep,
         lease=LEASE,
@@ -206,6 +203,7 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         composer=composer,
         loader=loader,
         settler=settler,
+        watching=Watching(sessions=sessions, sleep=replies.sleep),
         tasks=tasks,
         sleep=replies.sleep,
         lease=LEASE,

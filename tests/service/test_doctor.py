@@ -99,6 +99,34 @@ class TestWithStores:
         assert found["storage.record"]["status"] == "ok"
         assert found["storage.clean"]["status"] == "ok"
 
+    def test_every_backend_is_examined_with_its_own_credentials(
+        self, s3: S3, redis_url: str, bucket: Bucket, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "policies.toml"
+        file.write_text(
+            f"""
+            [backend.far]
+            kind = "seaweedfs"
+            endpoint = "{s3.endpoint}"
+            access_key_env = "FAR_ACCESS_KEY"
+            secret_key_env = "FAR_SECRET_KEY"
+            [policy.far]
+            backend = "far"
+            bucket = "{bucket.name}"
+            """
+        )
+        # The default backend has no policy, so nobody asks whether it can be reached.
+        settings = {"policy_file": file, "s3_endpoint": "http://127.0.0.1:1"}
+        environ = {**CLEAN, **service_environ(s3, redis_url, **settings)}
+        environ |= {"FAR_ACCESS_KEY": s3.access_key, "FAR_SECRET_KEY": s3.secret_key}
+        asked = ["doctor", "--json", "--only", "storage"]
+        printed = json.loads(CliRunner(env=environ).invoke(main, asked).stdout)
+        assert {each["bucket"] for each in printed["findings"]} == {f"far/{bucket.name}"}
+        assert printed["counts"]["bad"] == 0
+        environ["FAR_SECRET_KEY"] = "wrong"
+        printed = json.loads(CliRunner(env=environ).invoke(main, asked).stdout)
+        assert "storage.credentials" in bad({each["name"]: each for each in printed["findings"]})
+
     @pytest.mark.parametrize(
         ("settings", "name"),
         [

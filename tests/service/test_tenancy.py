@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -121,11 +120,6 @@ async def test_the_other_spelling_of_base64_is_no_id(world: World) -> None:
 async def test_an_id_of_another_key_opens_nothing(world: World) -> None:
     grant = world.grant(await an_upload(world))
     await refused_alike(world, Sealer([OTHER_KEY]).seal(grant))
-
-
-async def test_an_id_of_another_backend_opens_nothing(world: World) -> None:
-    grant = world.grant(await an_upload(world))
-    await refused_alike(world, Sealer([SEALING_KEY]).seal(replace(grant, backend="other")))
 
 
 async def test_an_id_of_an_old_key_still_opens_after_rotation(clock: FakeClock) -> None:

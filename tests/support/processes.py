@@ -144,6 +144,11 @@ class Service:
                 pass
 
     @property
+    def started(self) -> bool:
+        """Whether there has been a process."""
+        return bool(self._runs)
+
+    @property
     def server(self) -> Server:
         """The present process, or the last."""
         return self._runs[-1]

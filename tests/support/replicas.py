@@ -17,6 +17,7 @@ import redis
 from partway.v1 import upload_service_pb2_grpc as rpc
 from partway_server import app
 from partway_server.children import Child, free_port
+from partway_server.live import LivePolicies
 from partway_server.objects.base import Objects, Presigner
 from partway_server.policy import Policy
 from partway_server.sessions.base import Sessions
@@ -139,7 +140,7 @@ class Replica:
         life = Life()
         service = app.build(
             Settings(identity="metadata", sealing_keys=base64.b64encode(SEALING_KEY).decode()),
-            policies={policy.name: policy},
+            policies=LivePolicies({policy.name: policy}),
             sessions=Mortal(sessions, life),
             objects=Mortal(PresentUrls(objects), life),
             clock=clock,

@@ -19,8 +19,9 @@ import pytest
 import yarl
 from partway_server.embedded import S3
 from partway_server.objects.base import Objects, PresignedPart
-from partway_server.objects.capabilities import KNOWN, Capabilities
+from partway_server.objects.capabilities import KEPT, KNOWN, Capabilities
 from partway_server.objects.memory import MemoryObjects
+from partway_server.objects.routed import RoutedObjects
 from partway_server.objects.s3 import S3Objects
 from partway_server.plan import MIB, Plan
 from partway_server.uploads import Caller, Checksum, Grant
@@ -44,6 +45,7 @@ MOTO = Capabilities(
     conditional_delete=True,
     idempotent_complete=True,
     md5_etags=True,
+    keeps=KEPT,
     # It joins parts in the order of the request.
     part_order=False,
 )
@@ -73,6 +75,7 @@ class Found:
     content_type: str
     disposition: str
     metadata: Mapping[str, str]
+    headers: Mapping[str, str]
     body: bytes | None = None
 
 
@@ -142,19 +145,22 @@ class Store:
         return grant
 
 
-def memory_store() -> Store:
+def memory_store(*, routed: bool = False) -> Store:
+    """With `routed`, it is one of two, and what comes to the other is lost."""
     memory = MemoryObjects(buckets=["partway"])
+    backends = {"other": MemoryObjects(buckets=[]), "test": memory}
 
     async def read(grant: Grant) -> Found:
         stored = memory.objects[grant.bucket, grant.key]
-        return Found(stored.content_type, stored.disposition, stored.metadata)
+        return Found(stored.content_type, stored.disposition, stored.metadata, stored.headers)
 
     lacks = {
         SIGNATURES: "a memory:// URL is not signed and never ends",
         BYTES: "it keeps no bytes",
         CONNECTIONS: "it has no address",
     }
-    return Store(memory, "partway", put_into(memory), read, lacks)
+    objects = RoutedObjects(backends) if routed else memory
+    return Store(objects, "partway", put_into(memory), read, lacks)
 
 
 @asynccontextmanager
@@ -178,7 +184,8 @@ async def s3_store(
                     if name.lower().startswith(prefix) and not name.lower().endswith("-token")
                 }
                 kind, disposition = headers["Content-Type"], headers["Content-Disposition"]
-                return Found(kind, disposition, metadata, await reply.read())
+                told = {name.lower(): value for name, value in headers.items()}
+                return Found(kind, disposition, metadata, told, await reply.read())
 
         yield Store(objects, s3.bucket, put_by(http), read, lacks)
 

@@ -15,6 +15,7 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
 from partway_server import app
+from partway_server.live import LivePolicies
 from partway_server.plan import MIB
 from partway_server.policy import Policy
 from partway_server.sealing import Sealer
@@ -57,6 +58,7 @@ class World:
     service: app.Service
     stub: rpc.UploadServiceStub
     port: int
+    policies: LivePolicies
 
     async def initialize(self, size: int = 2 * PART + 7, **fields: Any) -> upload_pb2.Upload:
         """Open an Upload: by default three parts, the last of 7 bytes."""
@@ -149,13 +151,14 @@ async def a_world(
     **settings: Any,
 ) -> AsyncIterator[World]:
     """Start a service over these stores. `settings` are fields of Settings."""
+    live = LivePolicies({p.name: p for p in (Policy("default", bucket), *policies)})
     service = app.build(
         Settings(
             identity="metadata",
             sealing_keys=base64.b64encode(SEALING_KEY).decode(),
             **settings,
         ),
-        policies={p.name: p for p in (Policy("default", bucket), *policies)},
+        policies=live,
         sessions=sessions,
         objects=objects,
         clock=clock,
@@ -166,7 +169,7 @@ async def a_world(
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = rpc.UploadServiceStub(channel)
-            yield World(clock, sessions, objects, put, service, stub, port)
+            yield World(clock, sessions, objects, put, service, stub, port, live)
     finally:
         await service.server.stop(0)
         await service.tasks.drain(5)

@@ -60,6 +60,13 @@ def test_a_page_can_upload_if_the_first_rule_that_matches_lets_it(
     assert rules.cors_problem(found, origin) == problem
 
 
+def test_the_headers_that_policies_add_must_be_allowed_too() -> None:
+    found = [{**PUT, "AllowedHeaders": [*rules.BROWSER_HEADERS]}]
+    problem = rules.cors_problem(found, "*", ["x-amz-tagging"])
+    assert problem == "the header x-amz-tagging is not allowed"
+    assert rules.cors_problem(rules.with_cors(found, "*"), "*", ["x-amz-tagging"]) == ""
+
+
 @pytest.mark.parametrize("origin", ["*", "https://app.other"])
 @pytest.mark.parametrize("found", [[], [GET], [{**PUT, "ExposeHeaders": ["x-other"]}], [PUT]])
 def test_what_is_set_is_good_and_leaves_the_other_rules(

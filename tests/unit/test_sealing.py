@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from partway_server.errors import UploadNotFound
 from partway_server.plan import Plan
+from partway_server.policy import Policy
 from partway_server.sealing import KEY_BYTES, MAX_ID_CHARS, Sealer
 from partway_server.uploads import Caller, Checksum, Grant
 
@@ -141,6 +142,15 @@ def test_an_id_stays_short() -> None:
     assert len(SEALER.seal(grant)) < 700
 
 
+def test_the_headers_of_an_object_are_in_the_id_of_a_single_put_and_in_no_other() -> None:
+    headers = {"cache-control": "no-store", "x-amz-tagging": "a=b"}
+    grant = replace(an_upload().grant, single=True, multipart_id="", headers=headers)
+    assert SEALER.open(SEALER.seal(grant)) == grant
+    whole = replace(grant, whole_checksum=bytes(8))
+    assert SEALER.open(SEALER.seal(whole)) == whole
+    assert whole.with_multipart("m").headers == {}
+
+
 def test_the_longest_id_is_one_that_requests_may_carry() -> None:
     grant = replace(
         an_upload().grant,
@@ -150,9 +160,19 @@ def test_the_longest_id_is_one_that_requests_may_carry() -> None:
         bucket="b" * 63,
         key="k" * 1024,
         content_type="c" * 255,
-        multipart_id="m" * 1024,
         single=True,
+        multipart_id="",
         metadata={f"{n:064}": "" for n in range(32)},
+        headers=Policy(
+            "longest",
+            "b",
+            content_disposition="d" * 255,
+            cache_control="c" * 255,
+            storage_class="S" * 64,
+            encryption="aws:kms",
+            kms_key_id="k" * 255,
+            tags={"t" * 128: "v" * 256, "u" * 128: "v" * 256, "w" * 120: "v" * 100},
+        ).headers,
     )
     assert len(SEALER.seal(grant)) <= MAX_ID_CHARS
 

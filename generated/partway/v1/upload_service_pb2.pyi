@@ -88,11 +88,14 @@ class InitializeRequest(_message.Message):
     file_name: _builtins.str
     """The name of the file, at most 1,024 characters of any kind.
 
-    It decides no path: a safe form of it may become the last segment of the
-    object's key, as the policy says.
+    It decides no path: a safe form of it may become a segment of the object's
+    key, as the policy says. The policy may allow only some extensions, and these
+    only with the content types that belong to them.
     """
     size_bytes: _builtins.int
-    """The size of the file, in bytes: 0 to the policy's limit."""
+    """The size of the file, in bytes: 0, or the least that the policy allows, to
+    the policy's limit.
+    """
     content_type: _builtins.str
     """The media type that storage keeps with the object, as `type/subtype` with
     parameters if any, at most 255 ASCII characters.
@@ -103,13 +106,14 @@ class InitializeRequest(_message.Message):
     """The part size wanted, in bytes: 0 to 5,368,709,120.
 
     If zero, the policy chooses. The service rounds it up to a whole MiB, to
-    the smallest that storage takes, and so that 10,000 parts are enough.
+    the smallest that storage takes, and so that 10,000 parts are enough, and
+    keeps it within the policy's bounds.
     """
     checksum_algorithm: _upload_pb2.ChecksumAlgorithm.ValueType
     """The checksum that each part will carry.
 
     With BEST the service chooses, and the Upload says what. Any other is refused
-    if storage cannot verify it.
+    if storage cannot verify it or the policy does not allow it.
     """
     fingerprint: _builtins.str
     """The caller's own name for this file, for finding the Upload again with
@@ -141,7 +145,7 @@ class InitializeRequest(_message.Message):
 
         At most 32 entries and 2,048 bytes in all. Keys are 1 to 64 of `a-z`, `0-9`,
         `-`, and do not begin with "partway-"; values are printable ASCII and do not
-        begin or end with a space.
+        begin or end with a space. The policy may require some.
         """
 
     def __init__(

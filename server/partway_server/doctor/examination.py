@@ -5,7 +5,7 @@ removed. A check whose need is not there is skipped, and one that fails is a fin
 happens, the others go on, and what was made is removed.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -32,8 +32,10 @@ _VERSION_REMOVAL = ("DeleteObjectVersion", "ListBucketVersions")
 
 
 class StorageExamination:
-    """Everything about one bucket. `longest` is the longest life of an upload in it.
+    """Everything about one bucket, called `where` in what is found.
 
+    The settings describe its backend. `longest` is the longest life of an upload in it, and
+    `headers` are those that policies add to a PUT.
     What is found is told to `say`, one by one.
     """
 
@@ -42,7 +44,9 @@ class StorageExamination:
         *,
         settings: Settings,
         bucket: str,
+        where: str,
         longest: timedelta,
+        headers: Sequence[str],
         wire: Wire,
         token: str,
         clock: Clock,
@@ -53,7 +57,9 @@ class StorageExamination:
     ) -> None:
         self._settings = settings
         self._bucket = bucket
+        self._where = where
         self._longest = longest
+        self._headers = tuple(headers)
         self._wire = wire
         self._trail = Trail(wire, bucket, token)
         self._behaviour = Behaviour(wire, self._trail, clock)
@@ -74,7 +80,7 @@ class StorageExamination:
 
     def _say(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
-            self._tell(replace(finding, bucket=self._bucket))
+            self._tell(replace(finding, bucket=self._where))
 
     async def _try(self, what: str, probe: Awaitable[_T]) -> _T | None:
         """What the probe finds; None, with a finding, if it fails: the others are to go on."""
@@ -168,7 +174,9 @@ class StorageExamination:
         endpoint = bool(self._settings.s3_endpoint)
         self._say(
             [
-                rules.cors(facts, self._bucket, self._origin, endpoint=endpoint),
+                rules.cors(
+                    facts, self._bucket, self._origin, endpoint=endpoint, also=self._headers
+                ),
                 rules.lifecycle(facts, self._bucket, self._longest, endpoint=endpoint),
                 rules.versioning(facts),
             ]
@@ -178,7 +186,7 @@ class StorageExamination:
     async def _mend(self, facts: BucketFacts) -> BucketFacts:
         """Set what can be set, and look again: a store may say yes and do nothing."""
         cors, lifecycle = facts.cors_rules, facts.lifecycle_rules
-        if cors is not None and rules.cors_problem(cors, self._origin):
+        if cors is not None and rules.cors_problem(cors, self._origin, self._headers):
             wanted = rules.with_cors(cors, self._origin)
             answer = await set_cors(self._wire, self._bucket, wanted)
             self._say([rules.fixed("cors", "PutBucketCORS", answer, self._bucket)])
@@ -192,7 +200,7 @@ class StorageExamination:
 
     async def _browser(self, facts: BucketFacts) -> None:
         origin = rules.page_origin(facts.cors_rules or (), self._origin)
-        headers = list(rules.BROWSER_HEADERS)
+        headers = [*rules.BROWSER_HEADERS, *self._headers]
         browser = await self._try("preflight", self._behaviour.browser(origin, headers))
         self._say([behaviour.preflight(browser)] if browser else ())
 

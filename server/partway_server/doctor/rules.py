@@ -42,16 +42,17 @@ Rule = Mapping[str, Any]
 Rules = Sequence[Rule]
 
 
-def cors_problem(rules: Rules, origin: str) -> str:
+def cors_problem(rules: Rules, origin: str, also: Sequence[str] = ()) -> str:
     """Why a page at `origin` could not upload, "" if it could.
 
-    `*` asks of no origin in particular: that there is one. S3 goes by the first rule that matches.
+    `also` are the headers that policies add to those of every upload. `*` asks of no origin in
+    particular: that there is one. S3 goes by the first rule that matches.
     """
     for rule in rules:
         if "PUT" not in rule.get("AllowedMethods", ()) or not _allows_origin(rule, origin):
             continue
         allowed = [each.lower() for each in rule.get("AllowedHeaders", ())]
-        for header in BROWSER_HEADERS:
+        for header in (*BROWSER_HEADERS, *also):
             if not any(fnmatchcase(header, each) for each in allowed):
                 return f"the header {header} is not allowed"
         if "etag" not in (each.lower() for each in rule.get("ExposeHeaders", ())):
@@ -94,7 +95,9 @@ def with_cors(rules: Rules, origin: str) -> list[Rule]:
     return [ours, *others]
 
 
-def cors(facts: BucketFacts, bucket: str, origin: str, *, endpoint: bool) -> Finding:
+def cors(
+    facts: BucketFacts, bucket: str, origin: str, *, endpoint: bool, also: Sequence[str] = ()
+) -> Finding:
     """`endpoint`: storage is not AWS, so that the command needs to be told where it is."""
     rules = facts.cors_rules
     if facts.cors.forbidden:
@@ -102,7 +105,7 @@ def cors(facts: BucketFacts, bucket: str, origin: str, *, endpoint: bool) -> Fin
     if rules is None:
         mend = "Set it where this storage wants it set; storage.cors.preflight tells whether it is."
         return warn(CORS, f"the rules cannot be read: {facts.cors}", mend)
-    if problem := cors_problem(rules, origin):
+    if problem := cors_problem(rules, origin, also):
         wanted = json.dumps({"CORSRules": with_cors(rules, origin)})
         command = _command("put-bucket-cors", bucket, "cors-configuration", wanted, endpoint)
         open_to_all = f" (then {_OPEN})" if origin == ANY else ""

@@ -1,11 +1,13 @@
 """The whole run: settings, every bucket, Redis."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 
+from partway_server.backends import DEFAULT, Backend, secrets_of
 from partway_server.clock import Clock
+from partway_server.configured import read_policy_file
 from partway_server.doctor import access
 from partway_server.doctor.configuration import configuration, lifetimes, no_policies
 from partway_server.doctor.examination import Progress, StorageExamination
@@ -14,7 +16,8 @@ from partway_server.doctor.sessions import REACHABLE
 from partway_server.doctor.sessions import redis as judge_redis
 from partway_server.objects.s3_probes.access import credentials_end
 from partway_server.objects.s3_probes.wire import open_wire
-from partway_server.policy import Policy, load_policies
+from partway_server.policy import Policy
+from partway_server.policy_file import PolicyFileError, Rules
 from partway_server.sessions.redis_facts import examine
 from partway_server.sessions.redis_servers import connect
 from partway_server.settings import Settings
@@ -43,34 +46,54 @@ async def examine_all(
     say: Say,
 ) -> None:
     """Everything, in order. Leaves nothing in storage or Redis, cancelled or not."""
-    policies, problem = _policies(settings)
+    rules, problem = _rules(settings)
     if not wanted.only:
-        for finding in configuration(settings, policies, problem):
+        for finding in configuration(settings, rules.policies, problem):
             say(finding)
     elif problem:
         say(no_policies(problem))
     if wanted.only != REDIS:
-        await _storage(settings, policies, wanted, clock, random_hex, progress, say)
+        for backend in rules.backends.values():
+            policies = {n: p for n, p in rules.policies.items() if p.backend == backend.name}
+            if policies:
+                await _storage(
+                    settings, backend, policies, wanted, clock, random_hex, progress, say
+                )
     if wanted.only != STORAGE:
         progress("Redis")
         for finding in await _redis(settings, clock):
             say(finding)
 
 
-def _policies(settings: Settings) -> tuple[Mapping[str, Policy], str]:
-    """The policies, or what is wrong and, to go on with, the one that there is without a file."""
-    default = {"default": Policy("default", settings.bucket)}
-    if not settings.policy_file:
-        return default, ""
+def _rules(settings: Settings) -> tuple[Rules, str]:
+    """What is in force, or what is wrong and, to go on with, what there is without a file."""
     try:
-        policies = load_policies(Path(settings.policy_file), settings.bucket)
-    except (OSError, ValueError) as exc:
-        return default, str(exc)
-    return (policies, "") if policies else (default, "there is none in the file")
+        return read_policy_file(settings), ""
+    except PolicyFileError as exc:
+        return read_policy_file(replace(settings, policy_file="")), "; ".join(exc.lines)
+
+
+def _seen_from(backend: Backend, settings: Settings) -> Settings:
+    """The settings as they would be if `backend` were the default. Raises BackendError."""
+    if backend.name == DEFAULT:
+        return settings
+    secrets = secrets_of(backend, settings, os.environ)
+    return replace(
+        settings,
+        backend=backend.known_as,
+        s3_endpoint=backend.endpoint,
+        s3_public_endpoint=backend.public_endpoint,
+        s3_region=backend.region,
+        s3_addressing="path" if backend.in_path else "virtual",
+        s3_access_key=secrets.access_key or "",
+        s3_secret_key=secrets.secret_key or "",
+        s3_session_token=secrets.session_token or "",
+    )
 
 
 async def _storage(
-    settings: Settings,
+    given: Settings,
+    backend: Backend,
     policies: Mapping[str, Policy],
     wanted: Wanted,
     clock: Clock,
@@ -79,6 +102,7 @@ async def _storage(
     say: Say,
 ) -> None:
     try:
+        settings = _seen_from(backend, given)
         async with open_wire(
             region=settings.s3_region,
             endpoint_url=settings.s3_endpoint or None,
@@ -91,11 +115,13 @@ async def _storage(
             if not wanted.only:
                 end = await credentials_end(wire)
                 say(lifetimes(settings, policies, end, clock.now()))
-            for bucket, longest in _buckets(policies):
+            for bucket, longest, headers in _buckets(policies):
                 examination = StorageExamination(
                     settings=settings,
                     bucket=bucket,
+                    where=bucket if backend.name == DEFAULT else f"{backend.name}/{bucket}",
                     longest=longest,
+                    headers=headers,
                     wire=wire,
                     token=random_hex(16),
                     clock=clock,
@@ -106,14 +132,18 @@ async def _storage(
                 )
                 await examination.run()
     except ValueError as exc:
-        say(bad(access.REGION, f"storage cannot be used: {exc}", "See PARTWAY_S3_REGION."))
+        where = "PARTWAY_S3_REGION" if backend.name == DEFAULT else f"[backend.{backend.name}]"
+        say(bad(access.REGION, f"storage cannot be used: {exc}", f"See {where}."))
 
 
-def _buckets(policies: Mapping[str, Policy]) -> Iterator[tuple[str, timedelta]]:
-    """Each bucket, and the longest life of an upload in it."""
+def _buckets(policies: Mapping[str, Policy]) -> Iterator[tuple[str, timedelta, Sequence[str]]]:
+    """Each bucket, the longest life of an upload in it, and what headers policies add there."""
     for bucket in sorted({policy.bucket for policy in policies.values()}):
-        lives = [p.upload_seconds for p in policies.values() if p.bucket == bucket]
-        yield bucket, timedelta(seconds=max(lives))
+        here = [policy for policy in policies.values() if policy.bucket == bucket]
+        headers = sorted({name for policy in here for name in policy.headers})
+        # That one is sent anyway.
+        added = [name for name in headers if name != "content-disposition"]
+        yield bucket, timedelta(seconds=max(p.upload_seconds for p in here)), added
 
 
 async def _redis(settings: Settings, clock: Clock) -> Sequence[Finding]:

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from partway_server.plan import GIB, MIB, PartLimits
 from partway_server.uploads import Checksum
 
+KEPT = frozenset({"storage_class", "encryption", "tags"})
+"""The rules of a policy that an object can only follow where storage knows them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -23,6 +26,7 @@ class Capabilities:
     single PUT, is its MD5, but for some kinds of encryption; so it is never believed to be one
     without a try. `listed_resends`: ListParts tells every sending of a part, not only the
     last. `exact_key_listing_only`: ListMultipartUploads answers only for a whole key.
+    `keeps`: of KEPT, what an object is given when it is made, by PUT or by CreateMultipartUpload.
     `unsigned_headers`: a PUT of an object by URL may have x-amz-* headers that were not signed, an
     ACL that makes it public among them. `equal_parts`: all parts but the last must have one size,
     as every plan of parts that are sent has it. `part_minimum`: Complete refuses a part below 5 MiB
@@ -50,6 +54,7 @@ class Capabilities:
     whole_checksum: bool = False
     md5_etags: bool = False
     listed_resends: bool = False
+    keeps: frozenset[str] = frozenset()
     unsigned_headers: bool = False
     lifecycle: bool = False
     cors_api: bool = False
@@ -93,6 +98,7 @@ KNOWN: Mapping[str, Capabilities] = {
         md5_etags=True,
         lifecycle=True,
         cors_api=True,
+        keeps=KEPT,
     ),
     "r2": Capabilities(
         source="https://developers.cloudflare.com/r2/platform/limits/,"
@@ -110,6 +116,8 @@ KNOWN: Mapping[str, Capabilities] = {
         checksums=frozenset({Checksum.CRC64NVME}) | _MD5,
         lifecycle=True,
         cors_api=True,
+        # Its page of API calls: the class on PutObject and CreateMultipartUpload, but no tags.
+        keeps=frozenset({"storage_class"}),
     ),
     "storj": Capabilities(
         source="https://storj.dev/dcs/api/s3/s3-compatibility",
@@ -129,6 +137,8 @@ KNOWN: Mapping[str, Capabilities] = {
         listed_resends=True,
         lifecycle=True,
         cors_api=True,
+        # Encryption is answered 500 unless it was set up with keys.
+        keeps=frozenset({"storage_class", "tags"}),
     ),
     "minio": Capabilities(
         source="https://docs.min.io/enterprise/aistor-object-store/developers/s3-api-compatibility;"

@@ -34,12 +34,12 @@ from partway_server.objects.base import (
     Unfinished,
     md5_in,
 )
-from partway_server.objects.capabilities import Capabilities
+from partway_server.objects.capabilities import KEPT, Capabilities
 from partway_server.objects.memory_checksums import CHECKSUMS, CRC64NVME
 from partway_server.objects.presigning import (
-    DISPOSITION,
     WRITE_TOKEN,
     checksum_header,
+    object_headers,
     part_headers,
     put_headers,
 )
@@ -56,7 +56,18 @@ MEMORY = Capabilities(
     listed_checksums=True,
     whole_checksum=True,
     md5_etags=True,
+    keeps=KEPT,
 )
+
+
+_TOLD = (
+    "cache-control",
+    "x-amz-storage-class",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-tagging",
+)
+"""The headers of a PUT that are kept with the object, beside its type and its disposition."""
 
 
 class PutRefused(Exception):
@@ -69,13 +80,17 @@ class PutRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MemoryObject:
-    """A finished object. `multipart_id` says what it was joined from, "" for a single PUT."""
+    """A finished object. `multipart_id` says what it was joined from, "" for a single PUT.
+
+    `headers` are what else was told of it.
+    """
 
     head: Head
     content_type: str
     disposition: str
     metadata: Mapping[str, str]
     multipart_id: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +205,7 @@ class MemoryObjects:
             raise KeyTaken
         del self._multiparts[grant.multipart_id]
         opened = multipart.grant
+        told = object_headers(opened)
         digests = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts))
         self.objects[grant.bucket, grant.key] = MemoryObject(
             Head(
@@ -199,10 +215,11 @@ class MemoryObjects:
                 checksum=whole,
                 metadata=multipart.metadata,
             ),
-            opened.content_type,
-            DISPOSITION,
+            told.pop("content-type"),
+            told.pop("content-disposition"),
             multipart.metadata,
             grant.multipart_id,
+            told,
         )
 
     def _whole_checksum(self, multipart: _Multipart, numbers: Sequence[int]) -> bytes:
@@ -337,6 +354,7 @@ class MemoryObjects:
             signed["content-type"],
             signed["content-disposition"],
             metadata,
+            headers={name: signed[name] for name in _TOLD if name in signed},
         )
 
     def _find(self, grant: Grant) -> _Multipart | None:

@@ -5,14 +5,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from partway_server.objects.base import PresignedPart
+from partway_server.policy import DISPOSITION
 from partway_server.signing import PartSigner, Signer
 from partway_server.uploads import Checksum, Grant
 
 WRITE_TOKEN = "partway-token"
 """The metadata key of the write token."""
 
-DISPOSITION = "attachment"
-"""So that no browser renders an uploaded file on the store's own origin."""
+
+def object_headers(grant: Grant) -> dict[str, str]:
+    """What storage is told of the object, by whoever makes it, apart from its metadata."""
+    return {
+        "content-type": grant.content_type,
+        "content-disposition": DISPOSITION,
+        **grant.headers,
+    }
 
 
 def part_headers(grant: Grant, number: int, checksum: bytes | None) -> dict[str, str]:
@@ -31,8 +38,7 @@ def checksum_header(algorithm: Checksum) -> str:
 def put_headers(grant: Grant, checksum: bytes | None, *, conditional: bool) -> dict[str, str]:
     """The headers of the one PUT of a whole object: here storage learns what create tells else."""
     headers = part_headers(grant, 1, checksum)
-    headers["content-type"] = grant.content_type
-    headers["content-disposition"] = DISPOSITION
+    headers |= object_headers(grant)
     headers |= {f"x-amz-meta-{name}": value for name, value in grant.metadata.items()}
     headers[f"x-amz-meta-{WRITE_TOKEN}"] = grant.write_token
     if conditional:

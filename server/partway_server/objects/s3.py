@@ -25,10 +25,10 @@ from partway_server.objects.base import (
 )
 from partway_server.objects.capabilities import Capabilities
 from partway_server.objects.presigning import (
-    DISPOSITION,
     WRITE_TOKEN,
     PartPresigner,
     SinglePresigner,
+    object_headers,
 )
 from partway_server.objects.s3_check import check_bucket, check_metadata, probe_md5
 from partway_server.objects.s3_clients import (
@@ -48,6 +48,18 @@ _PAGE = 1000
 
 _WITHOUT_FIELD = (Checksum.NONE, Checksum.MD5)
 """S3 has no field for these in Create, Complete and HEAD, nor needs one."""
+
+
+_ARGUMENTS = {
+    "content-type": "ContentType",
+    "content-disposition": "ContentDisposition",
+    "cache-control": "CacheControl",
+    "x-amz-storage-class": "StorageClass",
+    "x-amz-server-side-encryption": "ServerSideEncryption",
+    "x-amz-server-side-encryption-aws-kms-key-id": "SSEKMSKeyId",
+    "x-amz-tagging": "Tagging",
+}
+"""What the SDK calls the headers of an object."""
 
 
 class S3Objects:
@@ -113,8 +125,7 @@ class S3Objects:
                 reply = await self._clients.once.create_multipart_upload(
                     Bucket=grant.bucket,
                     Key=grant.key,
-                    ContentType=grant.content_type,
-                    ContentDisposition=DISPOSITION,
+                    **{_ARGUMENTS[name]: value for name, value in object_headers(grant).items()},
                     Metadata={**metadata, WRITE_TOKEN: grant.write_token},
                     **named,
                 )

@@ -41,9 +41,12 @@ class UploadServicer(rpc.UploadServiceServicer):
     ) -> pb.InitializeResponse:
         caller = self._caller(context)
         validate.initialize(request)
-        upload = await self._coordinator.initialize(caller, convert.wanted(request))
+        wanted = convert.wanted(request)
+        # Ahead of the call, and in one breath with its own look: it may be gone by its end.
+        policy = self._policies.get(wanted.policy)
+        upload = await self._coordinator.initialize(caller, wanted)
         response = pb.InitializeResponse(
-            upload=self._message(upload), limits=convert.limits(self._policies[upload.grant.policy])
+            upload=self._message(upload), limits=convert.limits(policy) if policy else None
         )
         if request.presign_parts and upload.state is State.ACTIVE and _signable(upload.grant):
             selection = convert.first_parts(upload, request.presign_parts)

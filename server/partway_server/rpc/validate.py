@@ -12,6 +12,7 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.errors import InvalidRequest, Violation
+from partway_server.keys import valid_metadata_key
 from partway_server.plan import GIB, MAX_PARTS
 from partway_server.policy import MAX_URL_SECONDS, MIN_URL_SECONDS
 from partway_server.sealing import MAX_ID_CHARS
@@ -25,7 +26,6 @@ _WITH_WHOLE = (upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME, upload_pb2.CHECKSUM_ALGO
 _MAX_VIOLATIONS = 50
 _POLICY = re.compile(r"[a-z0-9_-]{1,64}")
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+( *;[\x20-\x7e]*)?", re.ASCII)
-_METADATA_KEY = re.compile(r"(?!partway-)[a-z0-9-]{1,64}")
 _METADATA_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -134,7 +134,7 @@ def _metadata(metadata: Mapping[str, str]) -> Iterator[Violation]:
         yield Violation("metadata", "at most 32 entries")
     if sum(len(k.encode()) + len(v.encode()) for k, v in metadata.items()) > 2048:
         yield Violation("metadata", "at most 2,048 bytes in all")
-    if not all(_METADATA_KEY.fullmatch(key) for key in metadata):
+    if not all(map(valid_metadata_key, metadata)):
         yield Violation("metadata", "keys are 1 to 64 of a-z, 0-9, -, not beginning with partway-")
     if not all(_METADATA_VALUE.fullmatch(value) for value in metadata.values()):
         yield Violation("metadata", "values are printable ASCII, with no space at either end")

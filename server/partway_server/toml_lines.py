@@ -1,0 +1,80 @@
+"""On which line of a TOML file each table and each key stands: `tomllib` keeps no positions.
+
+It reads what `tomllib` has read before without complaint, and so knows of TOML
+(https://toml.io/en/v1.0.0) only what it needs to find the ends of keys and of values. What stands
+inside a value, such as the keys of an inline table, has the line of the key before it.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+
+Path = tuple[str, ...]
+
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_HEADER = re.compile(r"\[{1,2}")
+_KEY = re.compile(r"""[ \t]*(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)[ \t]*""")
+_OF_VALUE = re.compile(
+    # Up to two quotes more may stand right before those that end a string of several lines.
+    r'"""(?:[^\\]|\\.)*?"{3,5}(?!")'
+    r"|'''.*?'{3,5}(?!')"
+    r'|"(?:[^"\\]|\\.)*"'
+    r"|'[^']*'"
+    r"|\#[^\n]*"
+    r"|.",
+    re.DOTALL,
+)
+
+
+def lines_of(text: str) -> Mapping[Path, int]:
+    """The line, from 1, where each table and each key is first named, by their full names."""
+    found: dict[Path, int] = {}
+    table: Path = ()
+    at = _after(_BLANK, text, 0)
+    while at < len(text):
+        header = _HEADER.match(text, at)
+        path, after = _path(text, header.end() if header else at)
+        full = path if header else (*table, *path)
+        for depth in range(1, len(full) + 1):
+            found.setdefault(full[:depth], text.count("\n", 0, at) + 1)
+        if header:
+            table = full
+            after += len(header[0])
+        else:
+            after = _end_of_value(text, after + len("="))
+        at = _after(_BLANK, text, after)
+    return found
+
+
+def line_of(lines: Mapping[Path, int], path: Path) -> int:
+    """The line of what is named, or else of the nearest around it; 1 if there is none."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path, 1)
+
+
+def _path(text: str, at: int) -> tuple[Path, int]:
+    """A key with its dots, and where it ends."""
+    names: list[str] = []
+    while key := _KEY.match(text, at):
+        name = key[0].strip()
+        names.append(tomllib.loads(f"name = {name}")["name"] if name[0] in "\"'" else name)
+        at = key.end()
+        if text[at] != ".":
+            break
+        at += 1
+    return tuple(names), at
+
+
+def _end_of_value(text: str, at: int) -> int:
+    """Where the line ends on which the value does: a newline inside brackets ends none."""
+    depth = 0
+    while (piece := _OF_VALUE.match(text, at)) and (depth or piece[0] != "\n"):
+        depth += (piece[0] in "[{") - (piece[0] in "]}")
+        at = piece.end()
+    return at
+
+
+def _after(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at

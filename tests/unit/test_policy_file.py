@@ -1,0 +1,230 @@
+"""A policy file is read whole, and all that is wrong with it is told at once, line by line."""
+
+import pytest
+from partway_server.backends import Backend
+from partway_server.objects.capabilities import KNOWN
+from partway_server.plan import GIB, MIB
+from partway_server.policy import Policy
+from partway_server.policy_file import PolicyFileError, Rules, read_rules
+from partway_server.uploads import Checksum
+
+DEFAULT = Backend("default", kind="aws")
+LONG_TAGS = "\n".join(f"b{n} = '{'é' * 40}'" for n in range(5))
+MANY_TAGS = "\n".join(f"t{n} = ''" for n in range(11))
+
+
+def read(text: str, *, default: Backend = DEFAULT) -> Rules:
+    return read_rules("p.toml", text.encode(), bucket="mine", default=default)
+
+
+def problems(text: str, *, default: Backend = DEFAULT) -> list[str]:
+    with pytest.raises(PolicyFileError) as raised:
+        read(text, default=default)
+    return raised.value.lines
+
+
+def test_policies_and_backends_are_read_with_all_their_rules() -> None:
+    rules = read(
+        """
+[backend.archive]
+kind = "seaweedfs"
+endpoint = "http://127.0.0.1:8333"
+access_key_env = "ARCHIVE_KEY"
+secret_key_env = "ARCHIVE_SECRET"
+
+[policy.default]
+
+[policy.films]
+backend = "archive"
+bucket = "films"
+min_size_bytes = 1
+max_size_bytes = "5 GiB"
+part_size_bytes = "64MiB"
+extensions = ["MP4", "mov"]
+checksum = "crc64nvme"
+tags = { team = "film" }
+""".replace('"MP4"', '"mp4"')
+    )
+    assert rules.policies == {
+        "default": Policy("default", "mine"),
+        "films": Policy(
+            "films",
+            "films",
+            backend="archive",
+            min_size_bytes=1,
+            max_size_bytes=5 * GIB,
+            part_size_bytes=64 * MIB,
+            extensions={"mp4": ("video/mp4",), "mov": ("video/quicktime",)},
+            checksums=(Checksum.CRC64NVME,),
+            tags={"team": "film"},
+        ),
+    }
+    archive = Backend(
+        "archive",
+        kind="seaweedfs",
+        endpoint="http://127.0.0.1:8333",
+        access_key_env="ARCHIVE_KEY",
+        secret_key_env="ARCHIVE_SECRET",
+    )
+    assert rules.backends == {"default": DEFAULT, "archive": archive}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "begins"),
+    [
+        ("[policy.a", 1, "is no TOML: Expected"),
+        ("[policy.a]\nbucket = 'x'\nbucket = 'y'", 3, "is no TOML: Cannot overwrite"),
+        ("[policy.a]\nbucket = '''x", 2, "is no TOML"),
+        ("", 1, "has no policy in it"),
+        ("# a\n\n[backend.x]\n", 1, "has no policy in it"),
+        ("[policy.a]\n[videos]\nbucket = 'x'", 2, "videos: is not read: name it [policy.videos]"),
+        ("loose = 1\n[policy.a]", 1, "loose: stands in no table"),
+        ("policy = 1", 1, "policy: is no table of tables"),
+        ("[policy]\nbucket = 'x'", 2, "policy.bucket: is no table"),
+        ("[[policy.a]]", 1, "policy.a: is no table"),
+        ("[policy.A]", 1, "policy.A: 'A' is no name of a policy"),
+        ("[policy.'a b']", 1, "policy.\"a b\": 'a b' is no name of a policy"),
+        ("[policy.a]\n\ncolour = 1", 3, "policy.a.colour: there is no such rule"),
+        ("[policy.a]\nname = 'b'", 2, "policy.a.name: there is no such rule"),
+        ("[policy.a]\nmax_size = 1", 2, "policy.a.max_size: there is no such rule; is max_size"),
+        ("policy.a.bucket = ''", 1, "policy.a.bucket: is empty"),
+        ("[policy.a]\nbucket = 1", 2, "policy.a.bucket: is a number, not a string"),
+        ("[policy.a]\nmax_size_bytes = '1'", 2, "policy.a.max_size_bytes: '1' is no size"),
+        ("[policy.a]\nmax_size_bytes = '1GB'", 2, "policy.a.max_size_bytes: '1GB' is no size"),
+        ("[policy.a]\nmax_size_bytes = true", 2, "policy.a.max_size_bytes: is true or false"),
+        ("[policy.a]\nmax_size_bytes = 1.5", 2, "policy.a.max_size_bytes: is a fraction"),
+        ("[policy.a]\nmax_size_bytes = -1", 2, "policy.a.max_size_bytes: is negative"),
+        ("[policy.a]\nurl_seconds = '5'", 2, "policy.a.url_seconds: is a string, not a whole"),
+        ("[policy.a]\nurl_seconds = 5", 2, "policy.a.url_seconds: is not between 120"),
+        ("[policy.a]\nvia_service = 1", 2, "policy.a.via_service: is a number, not true"),
+        ("[policy.a]\ncontent_types = '*'", 2, "policy.a.content_types: is a string"),
+        ("[policy.a]\ncontent_types = [\n'*',\n1]", 2, "policy.a.content_types: is a list of"),
+        ("[policy.a]\ncontent_types = []", 2, "policy.a.content_types: is empty"),
+        ("[policy.a]\nkey_template = '{sid}'", 2, "policy.a.key_template: needs {tenant}"),
+        (
+            "[policy.a]\nkey_template = '{tenant}/{date}/{sid}/{metadata.album}'",
+            2,
+            "policy.a.key_template: has {metadata.album}; list the key in key_metadata",
+        ),
+        ("[policy.a]\nkey_metadata = ['A']", 2, "policy.a.key_metadata: 'A' can be no key"),
+        ("[policy.a]\nrequired_metadata = ['']", 2, "policy.a.required_metadata: '' can be"),
+        ("[policy.a]\nextensions = ['jpg', 'foo1']", 2, "policy.a.extensions: what 'foo1' is"),
+        ("[policy.a]\nextensions = ['.jpg']", 2, "policy.a.extensions: '.jpg' is none"),
+        ("[policy.a]\nextensions = { jpg = 1 }", 2, "policy.a.extensions: is a number"),
+        (
+            "[policy.a]\ncontent_types = ['video/*']\nextensions = ['jpg']",
+            3,
+            "policy.a.extensions: 'jpg' is image/jpeg or image/jpg, which content_types do not",
+        ),
+        ("[policy.a]\nchecksum = 'crc32'", 2, "policy.a.checksum: 'crc32' is not known"),
+        ("[policy.a]\nchecksum = 'none'", 2, "policy.a.checksum: 'none' is not known"),
+        ("[policy.a]\nchecksum = []", 2, "policy.a.checksum: is empty"),
+        ("[policy.a]\nmin_size_bytes = '6TiB'", 2, "policy.a.min_size_bytes: is more than max"),
+        (
+            "[policy.a]\nmax_part_size_bytes = '1MiB'",
+            2,
+            "policy.a.max_part_size_bytes: 10000 parts of 1048576 do not hold",
+        ),
+        (
+            "[policy.a]\nmax_size_bytes = '1GiB'\npart_size_bytes = '1MiB'\n"
+            "max_part_size_bytes = '1MiB'",
+            4,
+            "policy.a.max_part_size_bytes: the backend 'default' (aws) takes no part below",
+        ),
+        ("[policy.a]\nmin_part_size_bytes = '32MiB'", 1, "policy.a.part_size_bytes: 16777216 is"),
+        ("[policy.a]\ncontent_disposition = ''", 2, "policy.a.content_disposition: is no value"),
+        ('[policy.a]\ncache_control = "a\\nb"', 2, "policy.a.cache_control: is no value"),
+        ("[policy.a]\nstorage_class = 'cold'", 2, "policy.a.storage_class: is no storage class"),
+        ("[policy.a]\nencryption = 'rot13'", 2, "policy.a.encryption: 'rot13' is neither"),
+        ("[policy.a]\nkms_key_id = 'k'", 2, "policy.a.kms_key_id: is used with encryption"),
+        (
+            "[policy.a]\nencryption = 'AES256'\nchecksum = ['sha256', 'md5']",
+            3,
+            "policy.a.checksum: md5 does not go with encryption",
+        ),
+        ("[policy.a.tags]\n'a\\b' = 'x'", 1, "policy.a.tags: 'a\\\\b': letters, digits"),
+        ("[policy.a.tags]\n'aws:x' = 'x'", 1, "policy.a.tags: 'aws:x': letters, digits"),
+        (
+            f"[policy.a.tags]\na = '{'x' * 200}'\n{LONG_TAGS}",
+            1,
+            "policy.a.tags: are more than 1000",
+        ),
+        (f"[policy.a.tags]\n{MANY_TAGS}", 1, "policy.a.tags: are more than 10, the most"),
+        ("[policy.a]\ntenants = []", 2, "policy.a.tenants: is empty"),
+        ("[policy.a]\nbackend = 'b'", 2, "policy.a.backend: there is no [backend.b]; there are d"),
+        ("[policy.a]\n[backend.default]", 2, "backend.default: is what the PARTWAY_S3_ settings"),
+        ("[policy.a]\n[backend.B]", 2, "backend.B: is no name of a backend"),
+        ("[policy.a]\n[backend.b]\nkind = 'x'", 3, "backend.b.kind: 'x' is not known; known are"),
+        ("[policy.a]\n[backend.b]\nendpoint = 'x'", 3, "backend.b.endpoint: 'x' is not http://"),
+        ("[policy.a]\n[backend.b]\nregion = ''", 3, "backend.b.region: is empty"),
+        ("[policy.a]\n[backend.b]\naddressing = 'x'", 3, "backend.b.addressing: 'x' is neither"),
+        ("[policy.a]\n[backend.b]\nsecret_key = 'x'", 3, "backend.b.secret_key: there is no such"),
+        ("[policy.a]\n[backend.b]\naccess_key_env = 'x'", 2, "backend.b.secret_key_env: is not"),
+        ("[policy.a]\n[backend.b]\nsecret_key_env = 'x'", 2, "backend.b.access_key_env: is not"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(text: str, line: int, begins: str) -> None:
+    told = problems(text)
+    assert any(each.startswith(f"p.toml:{line}: {begins}") for each in told), told
+
+
+def test_a_policy_elsewhere_must_name_its_bucket() -> None:
+    text = "[backend.b]\n[policy.a]\nbackend = 'b'\n"
+    [told] = problems(text)
+    assert told.startswith("p.toml:2: policy.a.bucket: is not set")
+    assert read(text + "bucket = 'x'").policies["a"].bucket == "x"
+
+
+def test_all_faults_are_told_in_the_order_of_their_lines() -> None:
+    told = problems(
+        """[policy.a]
+colour = 1
+max_size_bytes = "much"
+[policy.b]
+backend = "c"
+bucket = "x"
+url_seconds = 1
+[backend.c]
+kind = "nothing"
+[old]
+"""
+    )
+    assert [each.split(": ")[0:2] for each in told] == [
+        ["p.toml:2", "policy.a.colour"],
+        ["p.toml:3", "policy.a.max_size_bytes"],
+        ["p.toml:7", "policy.b.url_seconds"],
+        ["p.toml:9", "backend.c.kind"],
+        ["p.toml:10", "old"],
+    ]
+
+
+def test_a_file_that_is_no_text_is_told_so() -> None:
+    with pytest.raises(PolicyFileError, match="p.toml:2: is not UTF-8"):
+        read_rules("p.toml", b"[policy.a]\n\xff", bucket="b", default=DEFAULT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "value"),
+    [
+        ("minio", "tags", "{ a = 'b' }"),
+        ("seaweedfs", "encryption", "'AES256'"),
+        ("r2", "tags", "{ a = 'b' }"),
+        ("generic", "storage_class", "'COLD'"),
+        ("storj", "checksum", "'crc64nvme'"),
+    ],
+)
+def test_what_storage_would_drop_in_silence_is_refused(kind: str, rule: str, value: str) -> None:
+    [told] = problems(f"[policy.a]\n{rule} = {value}", default=Backend("default", kind=kind))
+    assert told.startswith(f"p.toml:2: policy.a.{rule}: the backend 'default' ({kind}) ")
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_what_is_usual_fits_every_backend(kind: str) -> None:
+    assert read("[policy.default]", default=Backend("default", kind=kind))
+
+
+def test_a_backend_is_what_its_endpoint_says_unless_it_is_said() -> None:
+    assert (Backend("b").known_as, Backend("b").in_path) == ("aws", False)
+    local = Backend("b", endpoint="http://127.0.0.1:1")
+    assert (local.known_as, local.in_path) == ("generic", True)
+    assert not Backend("b", endpoint="http://h", addressing="virtual").in_path
