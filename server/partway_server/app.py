@@ -26,6 +26,7 @@ from partway_server.marks import Marks
 from partway_server.objects.base import Objects
 from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.s3 import S3Objects
+from partway_server.observe import Metrics, serving
 from partway_server.opening import Opener
 from partway_server.policy import Policy, load_policies
 from partway_server.rpc.identity import Identity
@@ -62,6 +63,7 @@ class Service:
     janitor: Janitor
     sweeper: Sweeper
     tasks: Tasks
+    metrics: Metrics
 
 
 def build(
@@ -76,7 +78,7 @@ def build(
     share_port: bool = False,
 ) -> Service:
     """Put the service together over its two stores."""
-    tasks = Tasks()
+    tasks, metrics = Tasks(), Metrics()
     lease = timedelta(seconds=settings.lease_seconds)
     longest_url = timedelta(seconds=max(p.max_url_seconds for p in policies.values()))
     sealer = Sealer(settings.sealing_key_bytes())
@@ -120,6 +122,7 @@ def build(
         clock=clock,
         sleep=sleep,
         lease=lease,
+        metrics=metrics,
     )
     servicer = UploadServicer(
         coordinator=coordinator,
@@ -130,7 +133,9 @@ def build(
     server = RpcServer(
         servicer=servicer,
         boundary=Boundary(timeout_seconds=settings.call_timeout_seconds, random_bytes=random_bytes),
-        admission=Admission(max_calls=settings.max_concurrent_calls),
+        admission=Admission(
+            max_calls=settings.max_concurrent_calls, max_client_streams=settings.max_via_service
+        ),
         reflect=settings.reflection,
         share_port=share_port,
     )
@@ -150,7 +155,7 @@ def build(
         random_bytes=random_bytes,
         grace=timedelta(seconds=settings.sweep_grace_seconds),
     )
-    return Service(server, janitor, sweeper, tasks)
+    return Service(server, janitor, sweeper, tasks, metrics)
 
 
 async def run(
@@ -183,32 +188,63 @@ async def run(
             clock=clock or SystemClock(),
             share_port=share_port,
         )
-        try:
-            port = service.server.bind(settings.address)
-        except RuntimeError as error:
-            raise StartError(
-                f"cannot listen on {settings.address}: it is taken or not ours;"
-                " choose another with PARTWAY_ADDRESS or --address"
-            ) from error
-        await service.server.start()
-        logger.info("serving on %s:%d", settings.host, port)
-        if started is not None:
-            started(port)
-        tidying = [
-            asyncio.create_task(service.janitor.run(settings.janitor_seconds, stop)),
-            asyncio.create_task(service.sweeper.run(settings.sweep_seconds, stop)),
-        ]
-        try:
-            await stop.wait()
-            logger.info("draining")
-            await service.server.leave()
-            await asyncio.sleep(settings.drain_seconds)
-        finally:
-            for task in tidying:
-                task.cancel()
-            await asyncio.wait(tidying)
-            await finish(service, settings.grace_seconds)
+        async with _metrics_served(settings, service.metrics):
+            await _until(stop, service, settings, started)
     logger.info("stopped")
+
+
+async def _until(
+    stop: asyncio.Event,
+    service: Service,
+    settings: Settings,
+    started: Callable[[int], None] | None,
+) -> None:
+    """Serve until `stop` is set, then drain."""
+    try:
+        port = service.server.bind(settings.address)
+    except RuntimeError as error:
+        raise StartError(
+            f"cannot listen on {settings.address}: it is taken or not ours;"
+            " choose another with PARTWAY_ADDRESS or --address"
+        ) from error
+    await service.server.start()
+    logger.info("serving on %s:%d", settings.host, port)
+    if started is not None:
+        started(port)
+    tidying = [
+        asyncio.create_task(service.janitor.run(settings.janitor_seconds, stop)),
+        asyncio.create_task(service.sweeper.run(settings.sweep_seconds, stop)),
+    ]
+    try:
+        await stop.wait()
+        logger.info("draining")
+        await service.server.leave()
+        await asyncio.sleep(settings.drain_seconds)
+    finally:
+        for task in tidying:
+            task.cancel()
+        await asyncio.wait(tidying)
+        await finish(service, settings.grace_seconds)
+
+
+@contextlib.asynccontextmanager
+async def _metrics_served(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
+    """Serve the metrics in the block, to its very end, if the settings say where."""
+    if not settings.metrics_address:
+        yield
+        return
+    async with contextlib.AsyncExitStack() as served:
+        try:
+            port = await served.enter_async_context(
+                serving(metrics, settings.metrics_host, settings.metrics_port())
+            )
+        except OSError as error:
+            raise StartError(
+                f"cannot listen on {settings.metrics_address}: it is taken or not ours;"
+                " choose another with PARTWAY_METRICS_ADDRESS or --metrics-address"
+            ) from error
+        logger.info("metrics on %s:%d", settings.metrics_host, port)
+        yield
 
 
 async def finish(
@@ -314,7 +350,8 @@ async def _check_buckets(objects: Objects, policies: Mapping[str, Policy]) -> No
 
 def _policies(settings: Settings) -> Mapping[str, Policy]:
     if not settings.policy_file:
-        return {"default": Policy("default", settings.bucket)}
+        only = Policy("default", settings.bucket, via_service=settings.via_service)
+        return {only.name: only}
     try:
         policies = load_policies(Path(settings.policy_file), settings.bucket)
     except (OSError, ValueError) as error:

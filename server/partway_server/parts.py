@@ -92,6 +92,11 @@ def check_checksums(
         raise refusal("checksums", f"{algorithm} is {algorithm.size_bytes} bytes long")
 
 
+def check_number(number: int, plan: Plan) -> None:
+    if not 1 <= number <= plan.part_count:
+        raise refusal("header.part_number", f"the upload has the parts 1 to {plan.part_count}")
+
+
 def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
     wrong = [
         Violation(f"parts[{i}].part_number", f"the upload has the parts 1 to {plan.part_count}")

@@ -52,6 +52,7 @@ class Policy:
     upload_seconds: int = 6 * 24 * 3600
     url_seconds: int = 900
     max_url_seconds: int = 3600
+    via_service: bool = False
 
     def __post_init__(self) -> None:
         if not _POLICY_NAME.fullmatch(self.name):

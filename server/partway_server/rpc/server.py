@@ -7,7 +7,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from partway.v1 import upload_service_pb2, upload_service_pb2_grpc
 
-from partway_server.rpc.interceptors import Admission, Boundary
+from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS, Admission, Boundary
 from partway_server.rpc.servicer import UploadServicer
 
 SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_name
@@ -22,7 +22,8 @@ _OPTIONS = (
     ("grpc.max_concurrent_streams", 256),
     # Callers behind a load balancer move to new replicas when connections end of age.
     ("grpc.max_connection_age_ms", 15 * 60 * 1000),
-    ("grpc.max_connection_age_grace_ms", 60 * 1000),
+    # A part that passes through may take as long as this, and ends where it began.
+    ("grpc.max_connection_age_grace_ms", CLIENT_STREAM_SECONDS * 1000),
     ("grpc.keepalive_time_ms", 60 * 1000),
     ("grpc.keepalive_timeout_ms", 20 * 1000),
     ("grpc.http2.min_ping_interval_without_data_ms", 20 * 1000),
