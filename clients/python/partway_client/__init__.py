@@ -12,6 +12,7 @@ from partway_client.errors import (
     InvalidRequest,
     ObjectExists,
     Overloaded,
+    PartChanged,
     PartsMismatch,
     PartsMissing,
     PartsRefused,
@@ -25,6 +26,7 @@ from partway_client.errors import (
     StillCompleting,
     StorageRefused,
     StorageUnavailable,
+    StorageUnreachable,
     TimedOut,
     TransferFailed,
     UndecodableRequest,
@@ -33,6 +35,7 @@ from partway_client.errors import (
     UploadConflict,
     UploadNotActive,
     UploadNotFound,
+    ViaServiceOff,
 )
 from partway_client.sync import SyncUploadClient
 from partway_client.uploads import (
@@ -40,6 +43,7 @@ from partway_client.uploads import (
     PartInfo,
     Phase,
     Progress,
+    Route,
     State,
     StoredProgress,
     Uploaded,
@@ -58,6 +62,7 @@ __all__ = [
     "InvalidRequest",
     "ObjectExists",
     "Overloaded",
+    "PartChanged",
     "PartInfo",
     "PartsMismatch",
     "PartsMissing",
@@ -66,6 +71,7 @@ __all__ = [
     "Phase",
     "Progress",
     "RequestIdReused",
+    "Route",
     "ServiceError",
     "ServiceUnreachable",
     "SessionsUnavailable",
@@ -75,6 +81,7 @@ __all__ = [
     "StillCompleting",
     "StorageRefused",
     "StorageUnavailable",
+    "StorageUnreachable",
     "StoredProgress",
     "SyncUploadClient",
     "TimedOut",
@@ -88,4 +95,5 @@ __all__ = [
     "UploadNotActive",
     "UploadNotFound",
     "Uploaded",
+    "ViaServiceOff",
 ]

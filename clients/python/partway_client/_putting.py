@@ -37,11 +37,15 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a try ended: an HTTP status with storage's own code, or none and why. Holds no URL."""
+    """How a try ended: an HTTP status with storage's own code, or none and why. Holds no URL.
+
+    `reached` is false if this is surely not storage's word: what is in the way is the network.
+    """
 
     status: int | None
     code: str = ""
     problem: str = ""
+    reached: bool = True
 
     def __str__(self) -> str:
         if self.status is None:
@@ -49,9 +53,26 @@ class Answer:
         return f"it answers {self.status} {self.code}".rstrip()
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a try came to, whichever way the part went, and the error if that is the end of it.
+
+    `not_reached` says why storage was not reached, "" if it was.
+    """
+
+    verdict: Verdict
+    error: PartwayError | None = None
+    not_reached: str = ""
+
+
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _AGAIN_CODES = frozenset({"RequestTimeout", "IncompleteBody", "SlowDown"})
 """Said with 400 by some. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
+_PROXY_STATUSES = frozenset({407, 511})
+"""Proxy Authentication Required and Network Authentication Required: no storage says that
+(RFC 9110, section 15.5.8; RFC 6585, section 6)."""
+_PAGE_STATUSES = frozenset({403, 451, 502, 503, 504})
+"""What proxies answer in place of storage, with a page for people; S3 answers in XML."""
 _EXPIRED_CODES = frozenset({"ExpiredToken", "RequestExpired", "TokenRefreshRequired"})
 
 
@@ -110,10 +131,11 @@ class Putter:
                 body.alive = lambda: limit.reschedule(loop.time() + self._stall_seconds)
                 answer = await self._exchange(part, body)
         except TimeoutError:
-            pass  # What `answer` says already.
+            if not body.begun:
+                answer = Answer(None, problem="no connection came about", reached=False)
         except (aiohttp.ClientError, OSError) as exc:
             # The text of these may hold the URL, so we find our own words.
-            answer = Answer(None, problem=_problem(exc))
+            answer = Answer(None, problem=_problem(exc), reached=body.begun)
         if answer.status is None or not 200 <= answer.status < 300:
             body.take_back()
         if body.failure is not None:
@@ -132,7 +154,8 @@ class Putter:
             proxy=_proxy(part.url),
         ) as response:
             text = await response.content.read(_ERROR_BYTES)
-            return Answer(response.status, "" if response.ok else _code(text))
+            code = "" if response.ok else _code(text)
+            return Answer(response.status, code, reached=not _of_a_proxy(response, code))
 
 
 class _Body(aiohttp.Payload):
@@ -149,6 +172,7 @@ class _Body(aiohttp.Payload):
         self._offset = part.offset_bytes
         self._meter = meter
         self._counted = 0
+        self.begun = False
         self.alive: Callable[[], None] = lambda: None
         self.failure: PartwayError | None = None
 
@@ -157,6 +181,7 @@ class _Body(aiohttp.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         self.take_back()
+        self.begun = True
         at, end = self._offset, self._offset + (self._size or 0)
         while at < end:
             piece = self._read(at, min(PIECE_BYTES, end - at))
@@ -186,6 +211,12 @@ class _Body(aiohttp.Payload):
             raise
 
 
+def _of_a_proxy(response: aiohttp.ClientResponse, code: str) -> bool:
+    """Whether somebody on the way answers, not storage."""
+    page = response.content_type == "text/html" and not code
+    return response.status in _PROXY_STATUSES or (page and response.status in _PAGE_STATUSES)
+
+
 def _code(text: bytes) -> str:
     """Storage's own word for an error, out of its XML; "" if there is none."""
     found = re.search(rb"<Code>([A-Za-z0-9]{1,64})</Code>", text)
@@ -203,6 +234,8 @@ def _problem(exc: Exception) -> str:
     if isinstance(exc, aiohttp.ClientConnectorError):
         reason = exc.os_error.strerror or type(exc.os_error).__name__
         return f"no connection to {exc.host}:{exc.port} ({reason})"
+    if isinstance(exc, aiohttp.ClientHttpProxyError):
+        return f"the proxy answers {exc.status}"
     if isinstance(exc, OSError) and exc.errno:
         return f"the connection broke ({os.strerror(exc.errno)})"
     return f"the connection broke ({type(exc).__name__})"
