@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
+import aiohttp
 import anycrc
 import grpc
 import pytest
@@ -34,6 +36,8 @@ from tests.support.wired import PUT, relay_to
 from tests.support.world import ALICE, BOB, PART, World, a_world, content, failure
 
 CHUNK = 256 * 1024
+
+POLICIES = ("open", "multipart")
 
 SUMS = {
     "CRC64NVME": lambda body: anycrc.Model("CRC64-NVME").calc(body).to_bytes(8, "big"),
@@ -64,21 +68,12 @@ class Real:
     relay: Relay
     bucket: Bucket
 
-    async def listed(self, upload: upload_pb2.Upload) -> list[int]:
-        """The parts that storage lists, or the only one if the object is there."""
-        return [part.number for part in await self.world.objects.list_parts(grant(self, upload))]
-
-
-def grant(real: Real, upload: upload_pb2.Upload) -> Any:
-    return real.world.grant(upload)
-
 
 @contextlib.asynccontextmanager
 async def over_storage(
-    clock: FakeClock, s3: S3, endpoint: str, **options: Any
+    clock: FakeClock, s3: S3, endpoint: str, put_seconds: float = 30
 ) -> AsyncIterator[World]:
     """A service that reaches real storage at `endpoint`."""
-    settings = {k: options.pop(k) for k in ("put_seconds",) if k in options}
     objects = await S3Objects.open(
         name="default",
         capabilities=KNOWN["seaweedfs"],
@@ -87,9 +82,8 @@ async def over_storage(
         public_endpoint_url=s3.endpoint,
         access_key=s3.access_key,
         secret_key=s3.secret_key,
-        **settings,
+        put_seconds=put_seconds,
     )
-    import aiohttp
 
     async with (
         contextlib.aclosing(objects),
@@ -101,7 +95,6 @@ async def over_storage(
             put=put_by(http),
             bucket=s3.bucket,
             policies=policies(s3.bucket),
-            **options,
         ) as world,
     ):
         yield world
@@ -194,15 +187,12 @@ async def test_the_object_has_the_bytes_that_passed(real: Real) -> None:
     assert real.bucket.sha256(done.object.key) == whole
 
 
-@pytest.mark.parametrize("policy", ["open", "multipart"])
-@pytest.mark.parametrize("size", [0, 1, 1000])
-async def test_a_small_file_passes(world: World, policy: str, size: int) -> None:
-    upload = await world.initialize(
-        size, policy=policy, content_type="image/png", metadata={"camera": "old"}
-    )
-    await pass_part(world, upload, 1, content(1, size))
-    done = await world.complete(upload)
-    assert (done.state, done.object.size_bytes) == (upload_pb2.UPLOAD_STATE_COMPLETED, size)
+async def test_a_small_file_passes(world: World) -> None:
+    for policy, size in product(POLICIES, (0, 1, 1000)):
+        upload = await world.initialize(size, policy=policy)
+        await pass_part(world, upload, 1, content(1, size))
+        done = await world.complete(upload)
+        assert (done.state, done.object.size_bytes) == (upload_pb2.UPLOAD_STATE_COMPLETED, size)
 
 
 @pytest.mark.s3
@@ -216,21 +206,17 @@ async def test_what_was_promised_of_a_single_put_is_sent_with_it(real: Real) -> 
     assert head["Metadata"]["camera"] == "old"
 
 
-@pytest.mark.parametrize("policy", ["open", "multipart"])
-@pytest.mark.parametrize("algorithm", SUMS)
-async def test_a_checksum_is_held_against_what_passes(
-    world: World, algorithm: str, policy: str
-) -> None:
-    named = upload_pb2.ChecksumAlgorithm.Value(f"CHECKSUM_ALGORITHM_{algorithm}")
-    upload = await world.initialize(CHUNK + 9, policy=policy, checksum_algorithm=named)
+async def test_a_checksum_is_held_against_what_passes(world: World) -> None:
     body = content(1, CHUNK + 9)
-    wrong = pass_part(world, upload, 1, body[:-1] + b"!", SUMS[algorithm](body))
-    failed = await failure(wrong)
-    assert (failed.code, failed.reason) == ("ABORTED", "PART_CHANGED")
-    assert await held_parts(world, upload) == []
-    part = await pass_part(world, upload, 1, body, SUMS[algorithm](body))
-    assert part.checksum in (b"", SUMS[algorithm](body))
-    await world.complete(upload)
+    for policy, (algorithm, compute) in product(POLICIES, SUMS.items()):
+        named = upload_pb2.ChecksumAlgorithm.Value(f"CHECKSUM_ALGORITHM_{algorithm}")
+        upload = await world.initialize(len(body), policy=policy, checksum_algorithm=named)
+        failed = await failure(pass_part(world, upload, 1, body[:-1] + b"!", compute(body)))
+        assert (failed.code, failed.reason) == ("ABORTED", "PART_CHANGED")
+        assert await held_parts(world, upload) == []
+        part = await pass_part(world, upload, 1, body, compute(body))
+        assert part.checksum in (b"", compute(body))
+        await world.complete(upload)
 
 
 @pytest.mark.promise("UploadPart", "ABORTED")
@@ -246,7 +232,7 @@ async def test_bytes_that_changed_on_the_way_are_to_be_sent_again(world: World) 
 
 
 async def test_a_part_may_be_sent_again(world: World) -> None:
-    for policy in ("open", "multipart"):
+    for policy in POLICIES:
         upload = await world.initialize(9, policy=policy)
         first = await pass_part(world, upload, 1, b"123456789")
         assert await pass_part(world, upload, 1, b"123456789") == first
@@ -257,17 +243,16 @@ async def test_a_part_may_be_sent_again(world: World) -> None:
 
 
 @pytest.mark.promise("UploadPart", "INVALID_ARGUMENT")
-@pytest.mark.parametrize("policy", ["open", "multipart"])
-@pytest.mark.parametrize(("planned", "sent"), [(9, 8), (9, 10), (0, 1), (CHUNK * 3, CHUNK * 2)])
-async def test_more_or_fewer_bytes_than_the_part_has_are_not_stored(
-    world: World, policy: str, planned: int, sent: int
-) -> None:
-    upload = await world.initialize(planned, policy=policy)
-    failed = await failure(pass_part(world, upload, 1, content(1, sent)))
-    assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
-    assert await held_parts(world, upload) == []
-    await pass_part(world, upload, 1, content(1, planned))
-    await world.complete(upload)
+async def test_more_or_fewer_bytes_than_the_part_has_are_not_stored(world: World) -> None:
+    whole = 3 * CHUNK
+    lengths = [(9, 8), (9, 10), (0, 1), (whole, 2 * CHUNK), (whole, whole - 1), (whole, whole + 1)]
+    for policy, (planned, sent) in product(POLICIES, lengths):
+        upload = await world.initialize(planned, policy=policy)
+        failed = await failure(pass_part(world, upload, 1, content(1, sent)))
+        assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+        assert await held_parts(world, upload) == []
+        await pass_part(world, upload, 1, content(1, planned))
+        await world.complete(upload)
 
 
 @pytest.mark.parametrize(
@@ -344,10 +329,10 @@ async def test_nothing_passes_for_an_upload_that_is_over(world: World) -> None:
     await world.abort(upload)
     failed = await failure(pass_part(world, upload, 1, content(1, PART)))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "UPLOAD_NOT_ACTIVE")
-    assert failed.metadata["state"] == "UPLOAD_STATE_ABORTED" or failed.metadata["state"]
+    assert failed.metadata["state"] == "UPLOAD_STATE_ABORTED"
 
 
-@pytest.mark.parametrize("policy", ["open", "multipart"])
+@pytest.mark.parametrize("policy", POLICIES)
 async def test_an_abort_in_the_middle_is_told(world: World, policy: str) -> None:
     upload = await world.initialize(3 * CHUNK, policy=policy)
     call = world.stub.UploadPart(metadata=ALICE)
@@ -372,31 +357,28 @@ async def until_passing(world: World) -> None:
 # ---- storage in trouble
 
 
+TROUBLES = [
+    Fault(request_bytes=PART // 2, end=End.RESET),
+    Fault(request_bytes=PART // 2, end=End.CLOSE),
+    Fault(request_bytes=PART // 2, answer=error_answer("503 Slow Down", "SlowDown")),
+    Fault(request_bytes=10, answer=error_answer("500 Error", "InternalError"), end=End.CLOSE),
+    LOST["reset"],
+]
+
+
 @pytest.mark.s3
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Fault(request_bytes=PART // 2, end=End.RESET),
-        Fault(request_bytes=PART // 2, end=End.CLOSE),
-        Fault(request_bytes=PART // 2, answer=error_answer("503 Slow Down", "SlowDown")),
-        Fault(request_bytes=10, answer=error_answer("500 Error", "InternalError"), end=End.CLOSE),
-        LOST["reset"],
-    ],
-    ids=["reset", "closed", "slow down", "error", "lost"],
-)
-async def test_storage_in_trouble_is_a_reason_to_send_the_part_again(
-    real: Real, fault: Fault
-) -> None:
-    for size, policy in ((PART, "multipart"), (PART, "open")):
-        upload = await real.world.initialize(size, policy=policy)
+async def test_storage_in_trouble_is_a_reason_to_send_the_part_again(real: Real) -> None:
+    body = content(1, PART)
+    for policy, fault in product(POLICIES, TROUBLES):
+        upload = await real.world.initialize(PART, policy=policy)
         real.relay.on(PUT, fault)
-        failed = await failure(pass_part(real.world, upload, 1, content(1, size)))
+        failed = await failure(pass_part(real.world, upload, 1, body))
         assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
         real.relay.spare()
-        part = await pass_part(real.world, upload, 1, content(1, size))
-        assert part.etag == hashlib.md5(content(1, size)).hexdigest()
+        part = await pass_part(real.world, upload, 1, body)
+        assert part.etag == hashlib.md5(body).hexdigest()
         done = await real.world.complete(upload)
-        assert real.bucket.sha256(done.object.key) == hashlib.sha256(content(1, size)).hexdigest()
+        assert real.bucket.sha256(done.object.key) == hashlib.sha256(body).hexdigest()
 
 
 @pytest.mark.s3
@@ -431,18 +413,21 @@ async def test_slow_storage_slows_the_caller_down(clock: FakeClock, s3: S3) -> N
                     yield pb.UploadPartRequest(chunk=bytes(CHUNK))
                     sent += CHUNK
 
-            failed = await failure(world.stub.UploadPart(counted(), metadata=ALICE))
-            assert failed.reason == "STORAGE_UNAVAILABLE"
+            with pytest.raises(grpc.aio.AioRpcError):
+                # Its status is lost if it comes while something is written:
+                # https://github.com/grpc/grpc/issues/36066.
+                await world.stub.UploadPart(counted(), metadata=ALICE)
+            ended = 'partway_via_service_parts_total{outcome="StorageUnavailable",policy="open"}'
+            assert metric(world, ended) == 1
             # Two sockets and the windows of gRPC hold the rest of what went out.
             assert sent < size / 3
-            passed = metric(world, 'partway_via_service_bytes_total{policy="open"}')
-            assert passed < size / 4
+            assert metric(world, 'partway_via_service_bytes_total{policy="open"}') < size / 4
 
 
 # ---- the caller's end
 
 
-@pytest.mark.parametrize("policy", ["open", "multipart"])
+@pytest.mark.parametrize("policy", POLICIES)
 async def test_a_caller_that_goes_away_leaves_nothing(world: World, policy: str) -> None:
     upload = await world.initialize(PART, policy=policy)
     call = world.stub.UploadPart(metadata=ALICE)
