@@ -93,10 +93,13 @@ bench-stream: $(READY) ## Time PresignParts of 10,000 parts, alone and 100 at on
 bench-put: $(READY) ## Compare the client's upload of 1 GiB with boto3's.
 	@$(BIN)/python -m bench.put
 
+bench-via: $(READY) ## Compare an upload of 512 MiB through the service with direct ones.
+	@$(BIN)/python -m bench.via_service
+
 image: ## Build the container image.
 	docker build -t partway-server .
 
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test test-stores test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put image clean
+.PHONY: help setup demo test test-stores test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put bench-via image clean

@@ -112,7 +112,7 @@ class Settings:
     )
     max_via_service: int = _setting(
         64,
-        "How many parts may pass through a process at a time, at a few MiB of memory each.",
+        "How many parts may pass through a process at a time, at up to 8 MiB of memory each.",
         bounds=(1, 65536),
     )
     call_timeout_seconds: float = _setting(

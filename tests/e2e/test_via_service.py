@@ -50,3 +50,5 @@ async def test_a_service_that_is_killed_in_the_middle_of_a_part_loses_nothing(
     with look_into(s3) as bucket:
         assert bucket.sha256(ran.only["key"]) == film.sha256
     assert f"metrics on {metrics}" in service.logged()
+    # All of it at DEBUG.
+    assert "X-Amz" not in service.logged()

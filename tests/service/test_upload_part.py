@@ -420,8 +420,8 @@ async def test_slow_storage_slows_the_caller_down(clock: FakeClock, s3: S3) -> N
             ended = 'partway_via_service_parts_total{outcome="StorageUnavailable",policy="open"}'
             assert metric(world, ended) == 1
             # Two sockets and the windows of gRPC hold the rest of what went out.
-            assert sent < size / 3
-            assert metric(world, 'partway_via_service_bytes_total{policy="open"}') < size / 4
+            assert sent < size / 4
+            assert metric(world, 'partway_via_service_bytes_total{policy="open"}') < size / 6
 
 
 # ---- the caller's end

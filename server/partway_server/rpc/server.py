@@ -14,12 +14,18 @@ SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_n
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
+AHEAD_BYTES = 1024 * 1024
+
 SWITCH_SECONDS = 0.0005
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.max_concurrent_streams", 256),
+    # How far ahead of us a caller may send. By default gRPC finds that out by itself, and lets a
+    # part that waits for slow storage pile up: 30 MiB for each, as measured.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", AHEAD_BYTES),
     # Callers behind a load balancer move to new replicas when connections end of age.
     ("grpc.max_connection_age_ms", 15 * 60 * 1000),
     # A part that passes through may take as long as this, and ends where it began.
