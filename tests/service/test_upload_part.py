@@ -15,6 +15,7 @@ import grpc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
+from partway_client._statuses import ToldStatus
 from partway_server import app
 from partway_server.embedded import S3
 from partway_server.objects.base import KeyContested
@@ -132,7 +133,13 @@ def chunks(body: bytes, size: int = CHUNK) -> Iterator[pb.UploadPartRequest]:
 
 
 async def ask(world: World, messages: Iterable[pb.UploadPartRequest], caller: Any = ALICE) -> Any:
-    return await world.stub.UploadPart(iter(messages), metadata=caller)
+    call = world.stub.UploadPart(iter(messages), metadata=caller)
+    told = ToldStatus(call)
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        # Where the answer comes while something is written, grpc.aio has none but its own.
+        raise await told.failure() or error from None
 
 
 async def pass_part(
