@@ -101,10 +101,13 @@ bench-progress: $(READY) ## Time ReportParts and Watch beside a whole upload.
 bench-watch: $(READY) ## Let 1,000 watch one process.
 	@$(BIN)/python -m bench.watch
 
+bench-via: $(READY) ## Compare an upload of 512 MiB through the service with direct ones.
+	@$(BIN)/python -m bench.via_service
+
 image: ## Build the container image.
 	docker build -t partway-server .
 
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test test-stores test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put bench-progress bench-watch image clean
+.PHONY: help setup demo test test-stores test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image clean

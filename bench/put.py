@@ -79,6 +79,7 @@ class Uploads:
 
     def __init__(self, file: Path, folder: Path) -> None:
         self._file, self._folder = file, folder
+        self._bytes = file.stat().st_size
         # Bytecode in a folder of ours: as if all was installed, whatever the environment says.
         self._env = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
         self._env.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -108,9 +109,9 @@ class Uploads:
         if client != CEILING:
             self._remove(took["key"], target)
         return Run(
-            speed=FILE_BYTES / 1e6 / took["seconds"],
-            cpu=took["cpu"] * GIB / FILE_BYTES,
-            cpu_whole=(usage.ru_utime + usage.ru_stime) * GIB / FILE_BYTES,
+            speed=self._bytes / 1e6 / took["seconds"],
+            cpu=took["cpu"] * GIB / self._bytes,
+            cpu_whole=(usage.ru_utime + usage.ru_stime) * GIB / self._bytes,
             rss=took["rss"] / MIB,
         )
 
@@ -118,8 +119,8 @@ class Uploads:
         storage, bucket = connect(target.s3), target.s3["bucket"]
         with contextlib.closing(storage):
             size = storage.head_object(Bucket=bucket, Key=key)["ContentLength"]
-            if size != FILE_BYTES:
-                raise SystemExit(f"storage holds {size} bytes of {FILE_BYTES}")
+            if size != self._bytes:
+                raise SystemExit(f"storage holds {size} bytes of {self._bytes}")
             storage.delete_object(Bucket=bucket, Key=key)
 
 
@@ -239,9 +240,9 @@ def shown(figures: Mapping[str, float], digits: int) -> str:
     return f"{figures['median']:.{digits}f} ({least}-{most})"
 
 
-def write_random(file: Path) -> None:
+def write_random(file: Path, size_bytes: int = FILE_BYTES) -> None:
     with file.open("wb") as out:
-        for _ in range(FILE_BYTES // MIB):
+        for _ in range(size_bytes // MIB):
             out.write(os.urandom(MIB))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 Took = tuple[str, float, float]
 
 
-def partway_with(checksum: str) -> Callable[[dict[str, Any]], Took]:
+def partway_with(checksum: str, route: str = "direct") -> Callable[[dict[str, Any]], Took]:
     def upload(job: dict[str, Any]) -> Took:
         import asyncio
 
@@ -31,6 +31,7 @@ def partway_with(checksum: str) -> Callable[[dict[str, Any]], Took]:
                     part_size=job["part_bytes"],
                     concurrency=job["concurrency"],
                     checksum=checksum,
+                    route=route,
                 )
                 return uploaded.key, time.perf_counter() - began, time.process_time() - cpu
 
@@ -100,6 +101,7 @@ OFF = {
 CLIENTS: dict[str, Callable[[dict[str, Any]], Took]] = {
     "partway": partway_with("best"),
     "partway, checksum none": partway_with("none"),
+    "partway, via service": partway_with("best", "service"),
     "boto3, checksums off": boto3_with(**OFF),
     # Over plain HTTP it still hashes each part for its signature, unless told not to.
     "boto3, nothing hashed": boto3_with(**OFF, s3={"payload_signing_enabled": False}),

@@ -13,10 +13,11 @@ import os
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from partway_server.buckets import bucket_problems, places
 from partway_server.clock import Clock, SystemClock
@@ -37,6 +38,7 @@ from partway_server.loading import Loader
 from partway_server.marks import Marks
 from partway_server.objects.base import Objects
 from partway_server.objects.routed import RoutedObjects
+from partway_server.observe import Metrics, serving
 from partway_server.opening import Opener
 from partway_server.policy_file import PolicyFileError, Rules
 from partway_server.reloading import Reloader, Unusable
@@ -72,6 +74,7 @@ class Service:
     janitor: Janitor
     sweeper: Sweeper
     tasks: Tasks
+    metrics: Metrics
 
 
 def build(
@@ -86,7 +89,7 @@ def build(
     share_port: bool = False,
 ) -> Service:
     """Put the service together over its two stores."""
-    tasks = Tasks()
+    tasks, metrics = Tasks(), Metrics()
     lease = timedelta(seconds=settings.lease_seconds)
     sealer = Sealer(settings.sealing_key_bytes())
     marks = Marks(settings.sealing_key_bytes())
@@ -141,6 +144,7 @@ def build(
         clock=clock,
         sleep=sleep,
         lease=lease,
+        metrics=metrics,
     )
     servicer = UploadServicer(
         coordinator=coordinator,
@@ -152,7 +156,9 @@ def build(
         servicer=servicer,
         boundary=Boundary(timeout_seconds=settings.call_timeout_seconds, random_bytes=random_bytes),
         admission=Admission(
-            max_calls=settings.max_concurrent_calls, max_watchers=settings.max_watchers
+            max_calls=settings.max_concurrent_calls,
+            max_watchers=settings.max_watchers,
+            max_client_streams=settings.max_via_service,
         ),
         reflect=settings.reflection,
         share_port=share_port,
@@ -175,7 +181,7 @@ def build(
         random_bytes=random_bytes,
         grace=timedelta(seconds=settings.sweep_grace_seconds),
     )
-    return Service(server, janitor, sweeper, tasks)
+    return Service(server, janitor, sweeper, tasks, metrics)
 
 
 async def run(
@@ -225,34 +231,58 @@ async def run(
         dispatcher = await opened.enter_async_context(
             _dispatcher(settings, webhooks, tasks=service.tasks, clock=clock)
         )
-        try:
-            port = service.server.bind(settings.address)
-        except RuntimeError as error:
-            raise StartError(
-                f"cannot listen on {settings.address}: it is taken or not ours;"
-                " choose another with PARTWAY_ADDRESS or --address"
-            ) from error
-        await service.server.start()
-        logger.info("serving on %s:%d", settings.host, port)
+        beside = [
+            reloader.run(reload or asyncio.Event()),
+            service.janitor.run(settings.janitor_seconds, stop),
+            service.sweeper.run(settings.sweep_seconds, stop),
+        ]
+        if webhooks:
+            beside.append(dispatcher.run(stop))
+        async with _metrics_served(settings, service.metrics):
+            await _until(stop, service, settings, beside, started)
+    logger.info("stopped")
+
+
+async def _until(
+    stop: asyncio.Event,
+    service: Service,
+    settings: Settings,
+    beside: Sequence[Coroutine[Any, Any, None]],
+    started: Callable[[int], None] | None,
+) -> None:
+    """Serve until `stop` is set, with what runs `beside` it, then drain."""
+    running: list[asyncio.Task[None]] = []
+    try:
+        port = await _listening(service, settings)
         if started is not None:
             started(port)
-        beside = [
-            asyncio.create_task(reloader.run(reload or asyncio.Event())),
-            asyncio.create_task(service.janitor.run(settings.janitor_seconds, stop)),
-            asyncio.create_task(service.sweeper.run(settings.sweep_seconds, stop)),
-            *([asyncio.create_task(dispatcher.run(stop))] if webhooks else []),
-        ]
-        try:
-            await stop.wait()
-            logger.info("draining")
-            await service.server.leave()
-            await asyncio.sleep(settings.drain_seconds)
-        finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.wait(beside)
-            await finish(service, settings.grace_seconds)
-    logger.info("stopped")
+        running += map(asyncio.create_task, beside)
+        await stop.wait()
+        logger.info("draining")
+        await service.server.leave()
+        await asyncio.sleep(settings.drain_seconds)
+    finally:
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        else:
+            for each in beside:
+                each.close()
+        await finish(service, settings.grace_seconds)
+
+
+async def _listening(service: Service, settings: Settings) -> int:
+    try:
+        port = service.server.bind(settings.address)
+    except RuntimeError as error:
+        raise StartError(
+            f"cannot listen on {settings.address}: it is taken or not ours;"
+            " choose another with PARTWAY_ADDRESS or --address"
+        ) from error
+    await service.server.start()
+    logger.info("serving on %s:%d", settings.host, port)
+    return port
 
 
 @contextlib.asynccontextmanager
@@ -288,6 +318,26 @@ async def _dispatcher(
         dispatcher = Dispatcher(couriers=couriers, store=store, clock=time_of_day, lease=lease)
         opened.push_async_callback(dispatcher.leave)
         yield dispatcher
+
+
+@contextlib.asynccontextmanager
+async def _metrics_served(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
+    """Serve the metrics in the block, to its very end, if the settings say where."""
+    if not settings.metrics_address:
+        yield
+        return
+    async with contextlib.AsyncExitStack() as served:
+        try:
+            port = await served.enter_async_context(
+                serving(metrics, settings.metrics_host, settings.metrics_port())
+            )
+        except OSError as error:
+            raise StartError(
+                f"cannot listen on {settings.metrics_address}: it is taken or not ours;"
+                " choose another with PARTWAY_METRICS_ADDRESS or --metrics-address"
+            ) from error
+        logger.info("metrics on %s:%d", settings.metrics_host, port)
+        yield
 
 
 async def finish(

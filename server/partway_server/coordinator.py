@@ -12,30 +12,41 @@ waits for such work and runs out of time answers COMPLETING, and the work goes o
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import NoReturn
 
 from partway_server import errors
 from partway_server.clock import Clock
 from partway_server.composing import Composer, Composition
 from partway_server.errors import InvalidRequest, UploadNotActive
 from partway_server.loading import Loader
-from partway_server.objects.base import MultipartNotFound, Objects, Presigner, StoredPart
+from partway_server.objects.base import (
+    KeyContested,
+    KeyTaken,
+    MultipartNotFound,
+    Objects,
+    Presigner,
+    StoredPart,
+)
+from partway_server.observe import Metrics
 from partway_server.opening import Opener, Turn, Wanted
 from partway_server.parts import (
     ExpectedPart,
     as_planned,
     check_checksums,
     check_expected,
+    check_number,
     check_ranges,
     check_sent,
     check_whole,
     manifest_of,
     refusal,
 )
+from partway_server.passing import checked
 from partway_server.plan import Plan, runs, unroll
 from partway_server.policy import Policy
 from partway_server.reports import Progress, judge
@@ -101,6 +112,7 @@ class Coordinator:
         clock: Clock,
         sleep: Sleep,
         lease: timedelta,
+        metrics: Metrics,
     ) -> None:
         self._policies = policies
         self._sealer = sealer
@@ -115,6 +127,7 @@ class Coordinator:
         self._clock = clock
         self._sleep = sleep
         self._lease = lease
+        self._metrics = metrics
 
     def upload_id(self, upload: Upload) -> str:
         """The id that callers hold."""
@@ -155,6 +168,40 @@ class Coordinator:
             raise refusal("url_lifetime", f"the policy allows {most} seconds")
         signer = await self._objects.presigner(grant, lifetime, now)
         return Presigned(grant.plan, ranges, checksums, signer)
+
+    async def upload_part(
+        self,
+        caller: Caller,
+        upload_id: str,
+        number: int,
+        checksum: bytes,
+        chunks: AsyncIterator[bytes],
+    ) -> StoredPart:
+        """Pass a part on to storage as its bytes come; whatever fails, storage keeps none of it.
+
+        Nothing is read of `chunks` before the Upload and its policy allow it. Raises
+        InvalidRequest, UploadNotFound, UploadNotActive, ViaServiceOff, PartChanged, UploadBusy, and
+        what `chunks` raise.
+        """
+        upload = self._active(await self._loader.load(caller, upload_id))
+        grant = upload.grant
+        policy = self._policies.get(grant.policy)
+        if policy is None or not policy.via_service:
+            raise errors.ViaServiceOff(upload.sid, grant.policy)
+        check_sent(grant.plan)
+        check_number(number, grant.plan)
+        check_checksums(grant.checksum, [number], {number: checksum} if checksum else {})
+        with self._metrics.part_via_service(policy.name):
+            body = checked(
+                chunks,
+                grant=grant,
+                number=number,
+                checksum=checksum,
+                passed=lambda size: self._metrics.passed_via_service(policy.name, size),
+            )
+            stored = await self._pass_on(upload, number, body, checksum)
+            await self._passed(upload, number)
+        return stored
 
     async def complete(
         self,
@@ -354,16 +401,47 @@ class Coordinator:
         try:
             return await self._objects.list_parts(upload.grant, after, limit)
         except MultipartNotFound:
-            row, granted = await self._claim(upload, State.COMPLETING)
-            if row is not None and granted:
-                row = await self._tasks.finish(self._settler.settle(row))
-            else:
-                # It was settled, or is being settled, by another call.
-                row = await self._loader.row(upload.grant)
-            if row.state is State.ACTIVE:
-                # It was not lost after all: storage contradicts itself.
-                raise errors.StorageUnavailable from None
-            raise UploadNotActive(row.sid, row.state, row.abort_reason or "") from None
+            await self._lost(upload)
+
+    async def _lost(self, upload: Upload) -> NoReturn:
+        """Say what became of an ACTIVE Upload that storage does not know."""
+        row, granted = await self._claim(upload, State.COMPLETING)
+        if row is not None and granted:
+            row = await self._tasks.finish(self._settler.settle(row))
+        else:
+            # It was settled, or is being settled, by another call.
+            row = await self._loader.row(upload.grant)
+        if row.state is State.ACTIVE:
+            # It was not lost after all: storage contradicts itself.
+            raise errors.StorageUnavailable from None
+        raise UploadNotActive(row.sid, row.state, row.abort_reason or "") from None
+
+    async def _pass_on(
+        self, upload: Upload, number: int, body: AsyncIterator[bytes], checksum: bytes
+    ) -> StoredPart:
+        grant = upload.grant
+        try:
+            return await self._objects.put_part(grant, number, body, checksum, self._clock.now())
+        except MultipartNotFound:
+            await self._lost(upload)
+        except KeyContested:
+            raise errors.UploadBusy(upload.sid) from None
+        except KeyTaken:
+            # Mostly by ourselves: an earlier try, whose answer was lost.
+            if ours := as_planned(grant.plan, await self._stored(upload)):
+                return ours[0]
+            raise errors.StorageRefused("PutObject", "PreconditionFailed") from None
+
+    async def _passed(self, upload: Upload, number: int) -> None:
+        """Count a part that storage took as reported.
+
+        An abort may have overtaken it, of which a single PUT hears nothing from storage.
+        """
+        row = await self._sessions.report(upload, [number])
+        if row is None:
+            row = await self._loader.row(upload.grant)
+        if row.state in (State.ABORTING, State.ABORTED):
+            raise UploadNotActive(row.sid, row.state, row.abort_reason or "")
 
     async def _claim_completion(
         self, upload: Upload, expected: Sequence[ExpectedPart], manifest: Manifest

@@ -97,6 +97,11 @@ def check_sent(plan: Plan) -> None:
         raise refusal("upload_id", "it is composed: storage copies its parts, nobody sends them")
 
 
+def check_number(number: int, plan: Plan) -> None:
+    if not 1 <= number <= plan.part_count:
+        raise refusal("header.part_number", f"the upload has the parts 1 to {plan.part_count}")
+
+
 def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
     wrong = [
         Violation(f"parts[{i}].part_number", f"the upload has the parts 1 to {plan.part_count}")

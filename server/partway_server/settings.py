@@ -91,6 +91,10 @@ class Settings:
         "A TOML file, a table [webhook.NAME] for each endpoint.",
         unset="no webhooks",
     )
+    via_service: bool = _setting(
+        False,
+        "Whether parts may pass through the service, where no policy file says it for each policy.",
+    )
     redis_url: str = _setting(
         "",
         "Redis 7.0 or newer, or Valkey: redis://HOST:PORT/DB, rediss:// for TLS, or unix://PATH;"
@@ -117,10 +121,15 @@ class Settings:
     max_watchers: int = _setting(
         10_000, "How many Watch streams a process keeps, beside those calls.", bounds=(1, 65536)
     )
+    max_via_service: int = _setting(
+        64,
+        "How many parts may pass through a process at a time, at up to 8 MiB of memory each.",
+        bounds=(1, 65536),
+    )
     call_timeout_seconds: float = _setting(
         30.0,
-        "How long a unary call may take, and a stream until its first message, whatever deadline"
-        " the caller sets.",
+        "How long a unary call may take, a stream until its first message, and the next bytes of a"
+        " part that passes through, whatever deadline the caller sets.",
         bounds=(1, 600),
     )
     # A command to Redis may take 2.5 s with its retries, and a lease must outlast it.
@@ -160,6 +169,12 @@ class Settings:
         20.0,
         "How long calls in progress, and work that outlives its call, may run on at the end.",
         bounds=(0, 3600),
+    )
+    metrics_address: str = _setting(
+        "",
+        "Where /metrics is for Prometheus, as host:port; of several workers, each next one has the"
+        " next port.",
+        unset="nowhere",
     )
     log_level: str = _setting(
         "info", "How much is logged.", choices=("debug", "info", "warning", "error")
@@ -225,6 +240,16 @@ class Settings:
     def port(self) -> int:
         """The port of `address`; 0 lets the system choose."""
         return int(self.address.rpartition(":")[2])
+
+    @property
+    def metrics_host(self) -> str:
+        """The host of `metrics_address`, an IPv6 address without its brackets; "" for none."""
+        return self.metrics_address.rpartition(":")[0].strip("[]")
+
+    def metrics_port(self, worker: int = 0) -> int:
+        """Where that worker, from 0, has its metrics; 0 lets the system choose."""
+        first = int(self.metrics_address.rpartition(":")[2] or 0)
+        return first + worker if first else 0
 
     def sealing_key_bytes(self) -> list[bytes]:
         """The sealing keys, decoded."""
@@ -300,6 +325,10 @@ def _bad_addresses(settings: Settings) -> Iterator[str]:
         yield f"{_named('address')}: {settings.address!r} is not host:port"
     elif settings.port == 0 and settings.workers > 1:
         yield f"{_named('address')}: several workers need a port to share, not 0"
+    if settings.metrics_address and not is_address(settings.metrics_address):
+        yield f"{_named('metrics_address')}: {settings.metrics_address!r} is not host:port"
+    elif settings.metrics_port(settings.workers - 1) > 65535:
+        yield f"{_named('metrics_address')}: there are not as many ports as workers after it"
     for name in ("s3_endpoint", "s3_public_endpoint"):
         if (url := getattr(settings, name)) and not is_origin(url):
             yield f"{_named(name)}: {url!r} is not http://HOST or https://HOST, with a port or not"

@@ -33,12 +33,11 @@ def supervise(settings: Settings, environ: Mapping[str, str]) -> None:
     """
     if not port_is_free(settings.host, settings.port):
         raise SettingsError([f"{settings.address} is taken by another program"])
-    # By environment, not by arguments, which are there for all to see.
-    workers = _Workers({**environ, **environment(replace(settings, workers=1))})
+    workers = _Workers(settings, environ)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, workers.on_signal)
     signal.signal(signal.SIGHUP, workers.on_reload)
-    workers.run(settings.workers)
+    workers.run()
 
 
 def _in_worker() -> Callable[[], None]:
@@ -55,16 +54,17 @@ def _in_worker() -> Callable[[], None]:
 
 
 class _Workers:
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
         self._environ = environ
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._stopping = False
         self._reload = False
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """The first signal only leaves a note: a process may be starting at this moment."""
         if self._stopping:
-            for process in self._processes:
+            for process in self._processes.values():
                 process.kill()
             os._exit(130)
         self._stopping = True
@@ -73,48 +73,57 @@ class _Workers:
         """Have all processes read the policy file anew. One that starts now reads it anyway."""
         self._reload = True
 
-    def run(self, count: int) -> None:
-        """Keep `count` processes running until a signal, then wait for their end."""
+    def run(self) -> None:
+        """Keep the processes running until a signal, then wait for their end."""
         begun = time.monotonic()
-        starts = [begun] * count
+        starts = [(begun, worker) for worker in range(self._settings.workers)]
         while not self._stopping:
-            while starts and starts[0] <= time.monotonic():
-                starts.pop(0)
-                self._processes.append(self._start())
+            while starts and starts[0][0] <= time.monotonic():
+                _, worker = starts.pop(0)
+                self._processes[worker] = self._start(worker)
             time.sleep(_POLL_SECONDS)
             if self._reload:
                 # Taken back first: what comes meanwhile counts anew.
                 self._reload = False
-                for process in self._processes:
+                for process in self._processes.values():
                     process.send_signal(signal.SIGHUP)
             codes = self._bury()
-            if any(code > 0 for code in codes) and time.monotonic() < begun + _START_SECONDS:
+            if (
+                any(code > 0 for code in codes.values())
+                and time.monotonic() < begun + _START_SECONDS
+            ):
                 # It has said why on its own, and another try would only say it again.
                 self._end()
                 sys.exit(1)
-            starts += [time.monotonic() + _PAUSE_SECONDS] * len(codes)
+            starts += [(time.monotonic() + _PAUSE_SECONDS, worker) for worker in codes]
         self._end()
 
     def _end(self) -> None:
-        for process in self._processes:
+        for process in self._processes.values():
             process.terminate()
-        for process in self._processes:
+        for process in self._processes.values():
             process.wait()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, worker: int) -> subprocess.Popen[bytes]:
+        settings = replace(self._settings, workers=1)
+        if settings.metrics_address:
+            # Nobody can ask for the metrics of one of several on a shared port.
+            place = settings.metrics_address.rpartition(":")[0]
+            settings = replace(settings, metrics_address=f"{place}:{settings.metrics_port(worker)}")
         return subprocess.Popen(
             _COMMAND,
-            env=self._environ,
+            # By environment, not by arguments, which are there for all to see.
+            env={**self._environ, **environment(settings)},
             stdin=subprocess.DEVNULL,
             # A terminal's Ctrl-C is for the parent, which passes it on once.
             process_group=0,
             preexec_fn=_in_worker(),
         )
 
-    def _bury(self) -> list[int]:
-        """Forget the processes that have ended; their exit codes, negative for a signal."""
-        ended = [p for p in self._processes if p.poll() is not None]
-        for process in ended:
+    def _bury(self) -> dict[int, int]:
+        """Forget the workers that have ended; their exit codes, negative for a signal."""
+        ended = {w: p for w, p in self._processes.items() if p.poll() is not None}
+        for worker, process in ended.items():
             logger.error("worker %d ended with code %d", process.pid, process.returncode)
-            self._processes.remove(process)
-        return [p.returncode for p in ended]
+            del self._processes[worker]
+        return {worker: process.returncode for worker, process in ended.items()}

@@ -46,6 +46,7 @@ class Ask:
 async def by_library(ask: Ask, clients: Sequence[UploadClient]) -> None:
     """Upload with `partway_client`, again and again if it fails, always by the same client."""
     client = ask.planned.chance.choice(clients)
+    route = ask.planned.chance.choice(("auto", "service"))
     cuts = _CUTS if ask.planned.kind == "library-cut" else 0
     deadline = time.monotonic() + ask.patience
     while time.monotonic() < deadline:
@@ -56,6 +57,7 @@ async def by_library(ask: Ask, clients: Sequence[UploadClient]) -> None:
                 policy=ask.planned.policy,
                 part_size=ask.planned.part_size_bytes,
                 concurrency=2,
+                route=route,
             )
         )
         if cuts and await _cut(upload, ask.planned.chance.uniform(0, 0.25)):

@@ -257,5 +257,9 @@ class Run:
 def _toml(policies: Mapping[str, Mapping[str, int]]) -> str:
     lines = []
     for name, rules in policies.items():
-        lines += [f"[policy.{name}]", *(f"{rule} = {value}" for rule, value in rules.items())]
+        lines += [
+            f"[policy.{name}]",
+            "via_service = true",
+            *(f"{rule} = {value}" for rule, value in rules.items()),
+        ]
     return "\n".join([*lines, ""])

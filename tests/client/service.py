@@ -83,7 +83,8 @@ class Service(service_grpc.UploadServiceServicer):
     "hex", which look like MD5s and are none. Where it is `telling`, it lists checksums, too.
 
     `reported` are the numbers by Upload. A stream of Watch is cut after its first message as often
-    as `cut_watches` says.
+    as `cut_watches` says. `via_service`: parts may pass; `offered` is what Initialize says of it,
+    if that is something else. `stuck`: no part ever ends.
     """
 
     def __init__(self, storage: Storage, part_size: int = 64 * KIB) -> None:
@@ -97,6 +98,9 @@ class Service(service_grpc.UploadServiceServicer):
         self.failures: dict[str, deque[Failure]] = defaultdict(deque)
         self.polls = 0
         self.copied: dict[str, list[int]] = {}
+        self.via_service = False
+        self.offered: bool | None = None
+        self.stuck = False
         self.checksum_algorithm = pb.CHECKSUM_ALGORITHM_UNSPECIFIED
         self.etags = "plain"
         self.telling = False
@@ -152,7 +156,9 @@ class Service(service_grpc.UploadServiceServicer):
         if self.checksum_algorithm and not (request.checksum and upload.part_count == 1):
             numbers = range(0)
         parts = list(self._presigned(upload, iter(numbers)))
-        return service_pb.InitializeResponse(upload=upload, parts=parts)
+        offered = self.via_service if self.offered is None else self.offered
+        limits = service_pb.Limits(via_service=offered)
+        return service_pb.InitializeResponse(upload=upload, parts=parts, limits=limits)
 
     async def PresignParts(self, request: Any, context: Any) -> AsyncIterator[Any]:
         await self._met("PresignParts", request, context)
@@ -166,6 +172,23 @@ class Service(service_grpc.UploadServiceServicer):
                 return
             parts = list(self._presigned(upload, iter(batch)))
             yield service_pb.PresignPartsResponse(parts=parts, remaining_count=remaining)
+
+    async def UploadPart(self, requests: AsyncIterator[Any], context: Any) -> Any:
+        header = (await anext(aiter(requests))).header
+        await self._met("UploadPart", header, context)
+        if self.stuck:
+            await asyncio.Event().wait()
+        if not self.via_service:
+            await self._refuse(context, Failure("FAILED_PRECONDITION", "VIA_SERVICE_OFF"))
+        upload = await self._active(header, context)
+        body = b"".join([request.chunk async for request in requests])
+        number = header.part_number
+        assert len(body) == self._size(upload, number)
+        self.storage.content[upload.id, number] = body
+        self.held(upload)[number] = len(body)
+        self.storage.on_stored(upload.id, number)
+        part = pb.Part(part_number=number, size_bytes=len(body), etag="e")
+        return service_pb.UploadPartResponse(part=part)
 
     async def Complete(self, request: Any, context: Any) -> Any:
         await self._met("Complete", request, context)

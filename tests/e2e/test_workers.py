@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from partway_server.children import free_port
-from partway_server.embedded import S3
+from partway_server.embedded import S3, answers
 
 from tests.support.processes import Service, gone, service_environ, until
 
@@ -28,9 +28,12 @@ ESTABLISHED = "01"
 async def test_two_processes_answer_on_one_port_and_end_together(
     tmp_path: Path, s3: S3, redis_url: str
 ) -> None:
-    with Service(tmp_path, s3, redis_url, workers=2) as service:
+    metrics = free_port(1)
+    settings = {"workers": 2, "metrics_address": f"127.0.0.1:{metrics}"}
+    with Service(tmp_path, s3, redis_url, **settings) as service:
         await asyncio.to_thread(service.start)
         await until(lambda: service.logged().count("serving on") == 2)
+        assert all(answers(port, "/metrics") == 200 for port in (metrics, metrics + 1))
         workers = service.server.children()
         port = int(service.address.rpartition(":")[2])
         connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]

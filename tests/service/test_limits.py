@@ -263,7 +263,7 @@ async def test_text_that_is_no_utf_8_is_an_invalid_argument(world: World, name: 
 
 
 @in_memory
-@pytest.mark.parametrize("method", ["UploadPart", "Nope", "", "initialize"])
+@pytest.mark.parametrize("method", ["DownloadPart", "Nope", "", "initialize"])
 async def test_an_unknown_method_is_unimplemented(world: World, method: str) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{world.port}") as channel:
         for service in ("partway.v1.UploadService", "partway.v2.UploadService", "x"):

@@ -9,6 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from partway.v1 import upload_pb2
 from partway_server import app
+from partway_server.observe import Metrics
 
 from tests.support.clock import FakeClock
 from tests.support.storage import Gate
@@ -139,7 +140,8 @@ async def test_calls_and_detached_work_share_one_grace(calls_take: float, left: 
     tasks: Any = Stopping(clock, 0)
     janitor: Any = None
     sweeper: Any = None
-    await app.finish(app.Service(server, janitor, sweeper, tasks), 20, lambda: clock[0])
+    service = app.Service(server, janitor, sweeper, tasks, Metrics())
+    await app.finish(service, 20, lambda: clock[0])
     assert (server.given, tasks.given) == ([20], [left])
 
 

@@ -161,6 +161,13 @@ class FaultyObjects:
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
         return await self._call("presigner", self._objects.presigner, grant, lifetime, now)
 
+    async def put_part(
+        self, grant: Grant, number: int, body: AsyncIterator[bytes], checksum: bytes, now: datetime
+    ) -> StoredPart:
+        return await self._call(
+            "put_part", self._objects.put_part, grant, number, body, checksum, now
+        )
+
     async def check(self, backend: str, bucket: str) -> None:
         await self._call("check", self._objects.check, backend, bucket)
 

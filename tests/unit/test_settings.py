@@ -101,6 +101,9 @@ def test_truth_has_several_spellings(text: str, value: bool) -> None:
         ({"call_timeout_seconds": "3600"}, "PARTWAY_CALL_TIMEOUT_SECONDS"),
         ({"drain_seconds": "601"}, "PARTWAY_DRAIN_SECONDS"),
         ({"max_concurrent_calls": "0"}, "PARTWAY_MAX_CONCURRENT_CALLS"),
+        ({"max_via_service": "0"}, "PARTWAY_MAX_VIA_SERVICE"),
+        ({"metrics_address": "9090"}, "PARTWAY_METRICS_ADDRESS"),
+        ({"metrics_address": "host:65535", "workers": "2"}, "PARTWAY_METRICS_ADDRESS"),
         ({"grace_seconds": "-1"}, "PARTWAY_GRACE_SECONDS"),
         ({"grace_seconds": "inf"}, "PARTWAY_GRACE_SECONDS"),
         ({"event_source": "my service"}, "PARTWAY_EVENT_SOURCE"),
@@ -156,6 +159,17 @@ def test_a_backend_is_told_by_whether_there_is_an_endpoint() -> None:
 def test_an_address_is_a_host_and_a_port(address: str, host: str, port: int) -> None:
     settings = Settings.load({**REQUIRED, "PARTWAY_ADDRESS": address})
     assert (settings.host, settings.port) == (host, port)
+
+
+def test_each_worker_has_a_metrics_port_of_its_own() -> None:
+    settings = Settings(metrics_address="[::1]:9090")
+    assert (settings.metrics_host, settings.metrics_port(0), settings.metrics_port(3)) == (
+        "::1",
+        9090,
+        9093,
+    )
+    assert Settings(metrics_address="127.0.0.1:0").metrics_port(3) == 0
+    assert Settings().metrics_port(3) == 0
 
 
 def test_sealing_keys_are_several_and_may_hold_line_breaks() -> None:

@@ -12,6 +12,7 @@ from partway_client.errors import (
     InvalidRequest,
     ObjectExists,
     Overloaded,
+    PartChanged,
     PartsMismatch,
     PartsMissing,
     PartsRefused,
@@ -27,6 +28,7 @@ from partway_client.errors import (
     StillCompleting,
     StorageRefused,
     StorageUnavailable,
+    StorageUnreachable,
     TimedOut,
     TransferFailed,
     UndecodableRequest,
@@ -35,6 +37,7 @@ from partway_client.errors import (
     UploadConflict,
     UploadNotActive,
     UploadNotFound,
+    ViaServiceOff,
 )
 from partway_client.sync import SyncUploadClient
 from partway_client.uploads import (
@@ -42,6 +45,7 @@ from partway_client.uploads import (
     PartInfo,
     Phase,
     Progress,
+    Route,
     State,
     StoredProgress,
     Uploaded,
@@ -60,6 +64,7 @@ __all__ = [
     "InvalidRequest",
     "ObjectExists",
     "Overloaded",
+    "PartChanged",
     "PartInfo",
     "PartsMismatch",
     "PartsMissing",
@@ -68,6 +73,7 @@ __all__ = [
     "Phase",
     "Progress",
     "RequestIdReused",
+    "Route",
     "ServiceError",
     "ServiceUnreachable",
     "SessionsUnavailable",
@@ -79,6 +85,7 @@ __all__ = [
     "StillCompleting",
     "StorageRefused",
     "StorageUnavailable",
+    "StorageUnreachable",
     "StoredProgress",
     "SyncUploadClient",
     "TimedOut",
@@ -92,4 +99,5 @@ __all__ = [
     "UploadNotActive",
     "UploadNotFound",
     "Uploaded",
+    "ViaServiceOff",
 ]

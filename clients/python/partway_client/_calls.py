@@ -4,9 +4,18 @@ This is the one place that repeats calls; gRPC's own retries are off. All RPCs a
 so a call whose answer was lost is repeated like one that was refused.
 """
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -23,7 +32,7 @@ from partway_client._convert import (
     upload_from_proto,
 )
 from partway_client._pace import Pace
-from partway_client._statuses import error_of
+from partway_client._statuses import ToldStatus, error_of
 from partway_client.errors import CallFailed, PartwayError, ServiceError, ServiceUnreachable
 from partway_client.uploads import PartInfo, State, UploadInfo
 
@@ -72,10 +81,13 @@ class Calls:
 
     async def initialize(
         self, request: service_pb.InitializeRequest
-    ) -> tuple[UploadInfo, Sequence[pb.PresignedPart]]:
-        """The Upload and its first URLs. The request carries a request_id."""
+    ) -> tuple[UploadInfo, Sequence[pb.PresignedPart], bool]:
+        """The Upload, its first URLs, and whether parts may go through the service.
+
+        The request carries a request_id.
+        """
         answer = await self._ask(self._connection.stub.Initialize, request)
-        return upload_from_proto(answer.upload), answer.parts
+        return upload_from_proto(answer.upload), answer.parts, answer.limits.via_service
 
     async def presign(
         self,
@@ -96,6 +108,33 @@ class Calls:
             ],
         )
         return await self._repeat(lambda: self._read_stream(request))
+
+    async def upload_part(
+        self, messages: AsyncIterator[service_pb.UploadPartRequest]
+    ) -> tuple[PartwayError, bool] | None:
+        """Try once to send a part; None, or what failed and whether another try may help.
+
+        Has no deadline: a part may take hours. What `messages` raise comes out.
+        """
+        self.rpcs += 1
+        call = self._connection.stub.UploadPart(metadata=self._connection.metadata)
+        told = ToldStatus(call)
+        try:
+            async for message in messages:
+                await call.write(message)
+            await call.done_writing()
+            await call
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            failure = await told.failure()
+            if failure is None:
+                return _cut(self._connection.server), True
+            error, retried = error_of(failure, self._connection.server)
+            self._connection.reached |= isinstance(error, ServiceError)
+            return error, retried
+        finally:
+            call.cancel()
+        self._connection.reached = True
+        return None
 
     async def complete(
         self,

@@ -25,7 +25,8 @@ class Meter:
         self._phase = Phase.STARTING
         self._bytes_done = self._bytes_total = self._bytes_resumed = 0
         self._parts_done = self._parts_total = 0
-        self.bytes_sent = self.parts_sent = self.parts_resumed = self.parts_retried = 0
+        self.bytes_sent = self.bytes_via_service = 0
+        self.parts_sent = self.parts_resumed = self.parts_retried = 0
 
     def spooled(self, count: int, total: int) -> None:
         """`count` bytes of a stream are on disk; there will be `total` (0: nobody knows)."""
@@ -53,10 +54,11 @@ class Meter:
         self._parts_done += 1
         self._tell_sometimes()
 
-    def moved(self, size_bytes: int) -> None:
+    def moved(self, size_bytes: int, *, via_service: bool = False) -> None:
         """So many bytes of a part went out."""
         self._bytes_done += size_bytes
         self.bytes_sent += size_bytes
+        self.bytes_via_service += size_bytes if via_service else 0
         self._tell_sometimes()
 
     def taken_back(self, size_bytes: int) -> None:

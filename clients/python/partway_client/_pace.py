@@ -17,10 +17,11 @@ class Pace:
     """Where time and chance come from, and the figures that hang on them.
 
     `random` gives floats from 0 to 1. A connection on which nothing moves for `stall_seconds` is
-    given up. A part is given up after `part_tries` failed tries in a row during which no part was
-    finished; a call after `call_tries`, or `first_call_tries` if the service never answered yet.
-    With the waits between them, parts and calls outlast an outage of two minutes. What was sent is
-    reported every `report_seconds` at most.
+    given up, and one that does not come about within `connect_seconds`. A part is given up after
+    `part_tries` failed tries in a row during which no part was finished; a call after `call_tries`,
+    or `first_call_tries` if the service never answered yet. With the waits between them, parts and
+    calls outlast an outage of two minutes. What was sent is reported every `report_seconds` at
+    most.
     """
 
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
@@ -28,6 +29,7 @@ class Pace:
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = _now
     stall_seconds: float = 60.0
+    connect_seconds: float = 20.0
     part_tries: int = 20
     call_tries: int = 24
     first_call_tries: int = 4

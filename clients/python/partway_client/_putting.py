@@ -41,13 +41,15 @@ class Verdict(Enum):
 class Answer:
     """How a try ended: an HTTP status with storage's own code, or none and why. Holds no URL.
 
-    `etag` is the entity tag of a part that arrived, without quotes, if storage told it.
+    `etag` is the entity tag of a part that arrived, without quotes, if storage told it. `reached`
+    is false if this is surely not storage's word: what is in the way is the network.
     """
 
     status: int | None
     code: str = ""
     problem: str = ""
     etag: str = ""
+    reached: bool = True
 
     def __str__(self) -> str:
         if self.status is None:
@@ -55,9 +57,27 @@ class Answer:
         return f"it answers {self.status} {self.code}".rstrip()
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a try came to, whichever way the part went, and the error if that is the end of it.
+
+    `not_reached` says why storage was not reached, "" if it was; `etag` is as in Answer.
+    """
+
+    verdict: Verdict
+    error: PartwayError | None = None
+    not_reached: str = ""
+    etag: str = ""
+
+
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _AGAIN_CODES = frozenset({"RequestTimeout", "IncompleteBody", "SlowDown"})
 """Said with 400 by some. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
+_PROXY_STATUSES = frozenset({407, 511})
+"""Proxy Authentication Required and Network Authentication Required: no storage says that
+(RFC 9110, section 15.5.8; RFC 6585, section 6)."""
+_PAGE_STATUSES = frozenset({403, 451, 502, 503, 504})
+"""What proxies answer in place of storage, with a page for people; S3 answers in XML."""
 _EXPIRED_CODES = frozenset({"ExpiredToken", "RequestExpired", "TokenRefreshRequired"})
 
 
@@ -116,10 +136,11 @@ class Putter:
                 body.alive = lambda: limit.reschedule(loop.time() + self._stall_seconds)
                 answer = await self._exchange(part, body)
         except TimeoutError:
-            pass  # What `answer` says already.
+            if not body.begun:
+                answer = Answer(None, problem="no connection came about", reached=False)
         except (aiohttp.ClientError, OSError) as exc:
             # The text of these may hold the URL, so we find our own words.
-            answer = Answer(None, problem=_problem(exc))
+            answer = Answer(None, problem=_problem(exc), reached=body.begun)
         if answer.status is None or not 200 <= answer.status < 300:
             body.take_back()
         if body.failure is not None:
@@ -138,9 +159,10 @@ class Putter:
             proxy=_proxy(part.url),
         ) as response:
             text = await response.content.read(_ERROR_BYTES)
-            if not response.ok:
-                return Answer(response.status, _code(text))
-            return Answer(response.status, etag=_etag(response.headers.get("ETag", "")))
+            if response.ok:
+                return Answer(response.status, etag=_etag(response.headers.get("ETag", "")))
+            code = _code(text)
+            return Answer(response.status, code, reached=not _of_a_proxy(response, code))
 
 
 class _Body(aiohttp.Payload):
@@ -157,6 +179,7 @@ class _Body(aiohttp.Payload):
         self._offset = part.offset_bytes
         self._meter = meter
         self._counted = 0
+        self.begun = False
         self.alive: Callable[[], None] = lambda: None
         self.failure: PartwayError | None = None
 
@@ -165,6 +188,7 @@ class _Body(aiohttp.Payload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         self.take_back()
+        self.begun = True
         at, end = self._offset, self._offset + (self._size or 0)
         while at < end:
             piece = self._read(at, min(PIECE_BYTES, end - at))
@@ -199,6 +223,12 @@ def _etag(told: str) -> str:
     return etag if len(etag) <= _MOST_ETAG_CHARS else ""
 
 
+def _of_a_proxy(response: aiohttp.ClientResponse, code: str) -> bool:
+    """Whether somebody on the way answers, not storage."""
+    page = response.content_type == "text/html" and not code
+    return response.status in _PROXY_STATUSES or (page and response.status in _PAGE_STATUSES)
+
+
 def _code(text: bytes) -> str:
     """Storage's own word for an error, out of its XML; "" if there is none."""
     found = re.search(rb"<Code>([A-Za-z0-9]{1,64})</Code>", text)
@@ -216,6 +246,8 @@ def _problem(exc: Exception) -> str:
     if isinstance(exc, aiohttp.ClientConnectorError):
         reason = exc.os_error.strerror or type(exc.os_error).__name__
         return f"no connection to {exc.host}:{exc.port} ({reason})"
+    if isinstance(exc, aiohttp.ClientHttpProxyError):
+        return f"the proxy answers {exc.status}"
     if isinstance(exc, OSError) and exc.errno:
         return f"the connection broke ({os.strerror(exc.errno)})"
     return f"the connection broke ({type(exc).__name__})"

@@ -1,6 +1,9 @@
 """gRPC statuses into exceptions, and which of them are worth another try."""
 
+import asyncio
 import re
+from collections.abc import Coroutine
+from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2
@@ -16,6 +19,8 @@ from partway_client.errors import (
 
 DOMAIN = "partway.v1"
 
+_TELL_SECONDS = 1.0
+
 _PARTS = re.compile(r"parts/(\d{1,5})-(\d{1,5})")
 
 _RETRIED_CODES = frozenset(
@@ -29,6 +34,43 @@ _RETRIED_CODES = frozenset(
     }
 )
 _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+
+
+class ToldStatus:
+    """How a client stream ended, as the other side told it.
+
+    grpc.aio overwrites the status of a call that ends while something is being written to it with
+    one of its own, or sets that first (https://github.com/grpc/grpc/issues/36066). Callbacks are
+    called at once whenever a status is set, so the one that is not its own is kept here.
+    """
+
+    def __init__(self, call: grpc.aio.StreamUnaryCall[Any, Any]) -> None:
+        self._told: asyncio.Future[grpc.aio.AioRpcError] = asyncio.Future()
+        call.add_done_callback(self._keep)
+
+    async def failure(self) -> grpc.aio.AioRpcError | None:
+        """The status of a call that failed; None if nothing but grpc.aio's own comes soon."""
+        await asyncio.wait({self._told}, timeout=_TELL_SECONDS)
+        return self._told.result() if self._told.done() else None
+
+    def _keep(self, call: Any) -> None:
+        code, details = _at_hand(call.code()), _at_hand(call.details())
+        own = (code, details) == (grpc.StatusCode.INTERNAL, "Internal error from Core")
+        if not own and not self._told.done():
+            trailing = _at_hand(call.trailing_metadata())
+            found = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details)
+            self._told.set_result(found)
+
+
+def _at_hand(answer: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine returns that need not wait; None if it would."""
+    try:
+        answer.send(None)
+    except StopIteration as ended:
+        return ended.value
+    finally:
+        answer.close()
+    return None
 
 
 def error_of(failure: grpc.aio.AioRpcError, server: str) -> tuple[PartwayError, bool]:

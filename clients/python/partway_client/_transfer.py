@@ -6,10 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from partway_client._checksums import Sums
 from partway_client._meter import Meter
 from partway_client._pace import Pace
-from partway_client._putting import Answer, Putter, Verdict, judge
+from partway_client._putting import Outcome, Putter, Verdict, judge
 from partway_client._source import Source
 from partway_client._urls import Urls
-from partway_client.errors import PartwayError, TransferFailed
+from partway_client._via_service import Passer
+from partway_client._way import Way
+from partway_client.errors import (
+    CallFailed,
+    PartwayError,
+    StorageUnreachable,
+    TransferFailed,
+    ViaServiceOff,
+)
 
 
 class UploadGone(PartwayError):
@@ -17,7 +25,7 @@ class UploadGone(PartwayError):
 
 
 class Transfer:
-    """Sends parts with `workers` PUTs at a time.
+    """Sends `workers` parts at a time, by `way`.
 
     `single`: the Upload has one part, and may be one PUT of the whole object. `on_sent` is told
     the number and the entity tag of each part that arrived.
@@ -30,6 +38,8 @@ class Transfer:
         sums: Sums,
         urls: Urls,
         putter: Putter,
+        passer: Passer,
+        way: Way,
         meter: Meter,
         pace: Pace,
         workers: int,
@@ -40,6 +50,8 @@ class Transfer:
         self._sums = sums
         self._urls = urls
         self._putter = putter
+        self._passer = passer
+        self._way = way
         self._meter = meter
         self._pace = pace
         self._workers = workers
@@ -51,7 +63,7 @@ class Transfer:
         """Send the parts, lowest first.
 
         Raises FileChanged, FileUnreadable, TransferFailed, UploadGone, or what the service
-        answers when it is asked for URLs. What was in flight is cancelled then.
+        answers when it is asked for URLs, or is sent parts. What was in flight is cancelled then.
         """
         self._urls.want(numbers)
         todo = iter(numbers)
@@ -71,38 +83,68 @@ class Transfer:
     async def _work(self, todo: Iterator[int]) -> None:
         # All workers share one iterator: who is free takes the next part.
         for number in todo:
-            answer = await self._send(number)
+            outcome = await self._send(number)
             self._finished += 1
             self._urls.done(number)
             self._meter.part_sent()
-            self._on_sent(number, answer.etag)
+            self._on_sent(number, outcome.etag)
 
-    async def _send(self, number: int) -> Answer:
-        tries, finished = 0, self._finished
+    async def _send(self, number: int) -> Outcome:
+        tries, not_reached, finished = 0, 0, self._finished
         while True:
             self._source.check()
-            part = await self._urls.take(number)
-            answer = await self._putter.put(part)
+            outcome = await self._try(number)
             self._source.check()
-            verdict = judge(answer, single=self._single)
-            if verdict is Verdict.DONE:
-                return answer
+            if outcome.verdict is Verdict.DONE:
+                return outcome
             if finished != self._finished:
                 # Others get through, so this is no reason to give up.
                 tries, finished = 0, self._finished
             tries += 1
             self._meter.parts_retried += 1
-            self._give_up(verdict, answer, tries)
-            if verdict is Verdict.DAMAGED:
+            not_reached = not_reached + 1 if outcome.not_reached else 0
+            if not_reached:
+                self._way.not_reached(outcome.not_reached, not_reached)
+                if self._way.via_service:
+                    # Another way: what was tried before counts no more.
+                    tries = not_reached = 0
+                    continue
+            self._give_up(outcome, tries)
+            if outcome.verdict is Verdict.DAMAGED:
                 # On its way, or in the file since it was signed for: that would not help again.
                 await self._sums.check([number])
             # A connection that breaks again and again may be a refusal that we never get to read.
-            if verdict is Verdict.PRESIGN or tries > 1:
+            if outcome.verdict is Verdict.PRESIGN or tries > 1:
                 self._urls.refused(number)
             await self._pace.back_off(tries, base=0.5, cap=20.0)
 
-    def _give_up(self, verdict: Verdict, answer: Answer, tries: int) -> None:
-        if verdict is Verdict.GONE:
+    async def _try(self, number: int) -> Outcome:
+        if self._way.via_service:
+            return await self._passer.send(number)
+        answer = await self._putter.put(await self._urls.take(number))
+        verdict = judge(answer, single=self._single)
+        if verdict is Verdict.DONE:
+            self._way.reached()
+            return Outcome(verdict, etag=answer.etag)
+        error = TransferFailed(str(answer), status=answer.status, code=answer.code)
+        return Outcome(verdict, error, "" if answer.reached else str(answer))
+
+    def _give_up(self, outcome: Outcome, tries: int) -> None:
+        if outcome.verdict is Verdict.GONE:
             raise UploadGone
-        if verdict is Verdict.REFUSED or tries >= self._pace.part_tries:
-            raise TransferFailed(str(answer), status=answer.status, code=answer.code)
+        if outcome.not_reached and self._way.may_turn:
+            # One more such try, and the part goes through the service.
+            return
+        refused = outcome.verdict is Verdict.REFUSED
+        if outcome.error is None or not (refused or tries >= self._pace.part_tries):
+            return
+        if outcome.not_reached and self._way.closed:
+            raise StorageUnreachable(outcome.not_reached)
+        if self._way.problem and _passes_none(outcome.error):
+            raise StorageUnreachable(self._way.problem)
+        raise outcome.error
+
+
+def _passes_none(error: PartwayError) -> bool:
+    """Whether the service lets no parts through, or is too old to know how."""
+    return isinstance(error, ViaServiceOff | CallFailed)

@@ -33,7 +33,9 @@ from partway_client._source import Source
 from partway_client._transfer import Transfer, UploadGone
 from partway_client._urls import Urls
 from partway_client._verifying import Verifier
-from partway_client.uploads import Checksum, PartInfo, Phase, State, UploadInfo
+from partway_client._via_service import Passer
+from partway_client._way import Way
+from partway_client.uploads import Checksum, PartInfo, Phase, Route, State, UploadInfo
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,7 @@ class Wish:
     fingerprint: str
     checksum: Checksum
     resume: bool
+    route: Route = Route.AUTO
 
     @property
     def window(self) -> int:
@@ -122,6 +125,7 @@ class Uploading:
         self._whole = b""
         self._etags: dict[int, str] = {}
         self._searched = False
+        self._offered: bool | None = None
 
     async def run(self) -> UploadInfo:
         """The Upload, completed. Raises PartwayError."""
@@ -199,11 +203,11 @@ class Uploading:
             part_size_bytes=wish.part_size,
             fingerprint=wish.fingerprint,
             request_id=self._entry.request_id,
-            presign_parts=wish.window,
+            presign_parts=0 if wish.route is Route.SERVICE else wish.window,
             checksum_algorithm=checksum_to_proto(wish.checksum),
             checksum=self._whole,
         )
-        upload, self._first_urls = await self._calls.initialize(request)
+        upload, self._first_urls, self._offered = await self._calls.initialize(request)
         self._entry.upload_id = upload.upload_id
         self._entry.save()
         return upload
@@ -274,11 +278,21 @@ class Uploading:
             meter=self._meter,
             stall_seconds=self._pace.stall_seconds,
         )
+        passer = Passer(
+            calls=self._calls,
+            upload=upload,
+            source=self._source,
+            sums=sums,
+            meter=self._meter,
+            pace=self._pace,
+        )
         return Transfer(
             source=self._source,
             sums=sums,
             urls=urls,
             putter=putter,
+            passer=passer,
+            way=Way(route=self._wish.route, offered=self._offered),
             meter=self._meter,
             pace=self._pace,
             workers=self._wish.workers(upload.part_size_bytes),

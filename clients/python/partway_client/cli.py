@@ -32,7 +32,7 @@ from partway_client._options import (
 from partway_client._progress import Followed, in_words, make_display
 from partway_client.client import UploadClient
 from partway_client.errors import FileUnreadable, PartwayError, ServiceError
-from partway_client.uploads import Checksum, PartInfo, State, Uploaded, UploadInfo
+from partway_client.uploads import Checksum, PartInfo, Route, State, Uploaded, UploadInfo
 
 T = TypeVar("T")
 
@@ -83,6 +83,15 @@ def main() -> None:
     help="What storage keeps with the object; may be repeated.",
 )
 @click.option("--name", default="", help="The file's name for the service.")
+@click.option(
+    "--direct-only", is_flag=True, help="Send straight to storage, and never through the service."
+)
+@click.option(
+    "--via-service",
+    is_flag=True,
+    help="Send through the service, if it allows that; without this, only if storage cannot be"
+    " reached from here.",
+)
 @click.option("--no-resume", is_flag=True, help="Begin anew, whatever was sent before.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each file.")
 @service_options
@@ -93,6 +102,8 @@ def upload(
     content_type: str | None,
     no_resume: bool,
     as_json: bool,
+    direct_only: bool,
+    via_service: bool,
     **wish: Any,
 ) -> None:
     """Upload files, and print where each went. FILE may be - for standard input.
@@ -109,7 +120,11 @@ def upload(
     """
     if name and len(files) > 1:
         raise click.UsageError("--name is for one file")
-    job = _Job(as_json, dict(wish, content_type=content_type, resume=not no_resume, name=name))
+    if direct_only and via_service:
+        raise click.UsageError("--direct-only and --via-service exclude each other")
+    route = Route.DIRECT if direct_only else Route.SERVICE if via_service else Route.AUTO
+    wish |= {"content_type": content_type, "resume": not no_resume, "name": name, "route": route}
+    job = _Job(as_json, wish)
 
     async def work(client: UploadClient) -> bool:
         # One after the other: each already uses as many connections as it may.
@@ -300,6 +315,8 @@ class _Job:
             words += f", {decimal(int(rate))}/s"
         if uploaded.parts_resumed:
             words += f"; {uploaded.parts_resumed} of {uploaded.parts} parts were there already"
+        if uploaded.bytes_via_service:
+            words += f"; {decimal(uploaded.bytes_via_service)} went through the service"
         click.echo(f"{os.path.basename(shown)}: {words}", err=True)
         if self.as_json:
             _say_json(uploaded, file=shown)

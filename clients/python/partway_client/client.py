@@ -28,7 +28,7 @@ from partway_client._source import Source
 from partway_client._spool import Opener, spool
 from partway_client._uploading import Uploading, Wish
 from partway_client.errors import SizeMismatch
-from partway_client.uploads import Checksum, PartInfo, Phase, State, Uploaded, UploadInfo
+from partway_client.uploads import Checksum, PartInfo, Phase, Route, State, Uploaded, UploadInfo
 
 GIB = 1024**3
 
@@ -88,7 +88,7 @@ class UploadClient:
             stub=UploadServiceStub(self._channel),
             metadata=tuple(self._metadata.items()),
         )
-        self._session = _session(self._pace.stall_seconds)
+        self._session = _session(self._pace.connect_seconds)
         return self
 
     async def __aexit__(
@@ -116,6 +116,7 @@ class UploadClient:
         concurrency: int = 8,
         max_in_flight_bytes: int = 2 * GIB,
         checksum: str = Checksum.BEST,
+        route: str = Route.AUTO,
         resume: bool = True,
         on_progress: OnProgress | None = None,
     ) -> Uploaded:
@@ -136,16 +137,20 @@ class UploadClient:
         where it can. With "none", a byte that changes on its way goes unnoticed, unless TCP or TLS
         finds it.
 
+        `route` is one of Route: with "auto", parts go straight to storage or, if that cannot be
+        reached from here and the service allows it, through the service; which is said in a
+        warning, and in `bytes_via_service`.
+
         `on_progress` is called in the event loop at every change of phase, and at most ten times a
         second between; it must return quickly.
 
         Raises PartwayError: a ServiceError with the service's reason, or TransferFailed,
-        FileChanged, FileUnreadable, FileBusy, SizeMismatch, SpoolFailed, UploadAborted,
-        StillCompleting, ServiceUnreachable.
+        StorageUnreachable, FileChanged, FileUnreadable, FileBusy, SizeMismatch, SpoolFailed,
+        UploadAborted, StillCompleting, ServiceUnreachable.
         """
         if concurrency < 1 or max_in_flight_bytes < 1 or part_size < 0:
             raise ValueError("concurrency and max_in_flight_bytes are at least 1, part_size 0")
-        algorithm = Checksum(checksum)
+        algorithm, way = Checksum(checksum), Route(route)
         started = self._pace.monotonic()
         meter = Meter(on_progress=on_progress, monotonic=self._pace.monotonic)
         calls = self._calls()
@@ -161,6 +166,7 @@ class UploadClient:
                 fingerprint=await _fingerprint_of(source, *asked),
                 checksum=algorithm,
                 resume=resume,
+                route=way,
             )
             with contextlib.closing(self._entry(self._key(source, *asked), resume)) as entry:
                 uploading = Uploading(
@@ -322,6 +328,7 @@ def _uploaded(upload: UploadInfo, meter: Meter, rpcs: int, seconds: float) -> Up
         rpcs=rpcs,
         seconds=seconds,
         bytes_sent=meter.bytes_sent,
+        bytes_via_service=meter.bytes_via_service,
     )
 
 

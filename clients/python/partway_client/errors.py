@@ -223,6 +223,18 @@ class TransferFailed(PartwayError):
         self.status, self.code = status, code
 
 
+class StorageUnreachable(TransferFailed):
+    """Storage cannot be reached from here, and the service passes no parts on."""
+
+    def __init__(self, problem: str) -> None:
+        PartwayError.__init__(
+            self,
+            f"storage cannot be reached from here ({problem}), and the service does not pass parts"
+            " on: ask its operator to set via_service",
+        )
+        self.status, self.code = None, ""
+
+
 class FileChanged(PartwayError):
     """The file changed while it was sent. `stored`: storage already made an object of it."""
 

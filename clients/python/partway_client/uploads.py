@@ -31,6 +31,18 @@ class Checksum(StrEnum):
     NONE = "none"
 
 
+class Route(StrEnum):
+    """Which way parts go to storage.
+
+    AUTO, the default, is straight there and, where storage cannot be reached and the service
+    allows it, through the service. DIRECT and SERVICE are one way only.
+    """
+
+    AUTO = "auto"
+    DIRECT = "direct"
+    SERVICE = "service"
+
+
 @dataclass(frozen=True, slots=True)
 class StoredProgress:
     """How much of an Upload there is, as storage lists it or as callers reported it.
@@ -104,8 +116,8 @@ class Uploaded:
 
     `parts` is how many the object has: `parts_sent` were sent now, `parts_resumed` were in storage
     before. `parts_retried` counts the tries that failed, `rpcs` the calls to the service, and
-    `bytes_sent` all bytes put on the wire, those of failed tries too. Checksums are as in
-    UploadInfo.
+    `bytes_sent` all bytes put on the wire, those of failed tries too; `bytes_via_service` is how
+    many of those went through the service. Checksums are as in UploadInfo.
     """
 
     upload_id: str = field(repr=False)
@@ -125,6 +137,7 @@ class Uploaded:
     rpcs: int
     seconds: float
     bytes_sent: int
+    bytes_via_service: int = 0
 
 
 class Phase(StrEnum):

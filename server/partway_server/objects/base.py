@@ -199,6 +199,19 @@ class Objects(Protocol):
         """A signer for the Upload's parts. Its URLs end with the credential, if that is sooner."""
         ...
 
+    async def put_part(
+        self, grant: Grant, number: int, body: AsyncIterator[bytes], checksum: bytes, now: datetime
+    ) -> StoredPart:
+        """Send a part that comes piece by piece, the next piece asked for when one is taken.
+
+        `body` gives exactly the bytes of the plan, which have `checksum` if the Upload has an
+        algorithm, or it raises before its last piece: then storage keeps nothing, and so it is if
+        the call is cancelled. The only part of a single PUT is the object.
+
+        Raises what `body` raises, MultipartNotFound, PartChanged, KeyTaken, KeyContested.
+        """
+        ...
+
     async def check(self, backend: str, bucket: str) -> None:
         """Raises ValueError, in words, if the bucket cannot be used with our credentials.
 

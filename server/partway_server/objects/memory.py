@@ -21,6 +21,7 @@ from itertools import count, pairwise
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from partway_server.clock import Clock, SystemClock
+from partway_server.errors import PartChanged
 from partway_server.objects.base import (
     CompleteRefused,
     CompleteUnknown,
@@ -279,6 +280,18 @@ class MemoryObjects:
         expire_time = now.replace(microsecond=0) + lifetime
         return _MemoryPresigner(grant, expire_time, conditional=self.capabilities.conditional_put)
 
+    async def put_part(
+        self, grant: Grant, number: int, body: AsyncIterator[bytes], checksum: bytes, now: datetime
+    ) -> StoredPart:
+        presigner = await self.presigner(grant, timedelta(), now)
+        [part] = presigner.sign([number], {number: checksum} if checksum else {})
+        content = b"".join([piece async for piece in body])
+        try:
+            etag = self.put(part.url, content, part.headers)
+        except PutRefused as refused:
+            raise _put_error(grant, number, refused) from None
+        return StoredPart(number, len(content), etag, checksum)
+
     async def check(self, backend: str, bucket: str) -> None:
         if self._buckets is not None and bucket not in self._buckets:
             raise ValueError(f"bucket {bucket!r}: there is no such bucket")
@@ -386,6 +399,12 @@ class _MemoryPresigner:
                 headers = part_headers(grant, number, checksum)
                 query = {"partNumber": str(number), "uploadId": grant.multipart_id, **headers}
             yield PresignedPart(number, f"{place}?{urlencode(query)}", headers)
+
+
+def _put_error(grant: Grant, number: int, refused: PutRefused) -> Exception:
+    if refused.code == "BadDigest":
+        return PartChanged(grant.sid, number)
+    return KeyTaken() if grant.single else MultipartNotFound()
 
 
 def _same(stored: StoredPart, named: StoredPart) -> bool:

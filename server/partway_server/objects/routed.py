@@ -81,6 +81,11 @@ class RoutedObjects:
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
         return await self.at(grant.backend).presigner(grant, lifetime, now)
 
+    async def put_part(
+        self, grant: Grant, number: int, body: AsyncIterator[bytes], checksum: bytes, now: datetime
+    ) -> StoredPart:
+        return await self.at(grant.backend).put_part(grant, number, body, checksum, now)
+
     async def check(self, backend: str, bucket: str) -> None:
         await self.at(backend).check(backend, bucket)
 

@@ -28,6 +28,7 @@ from partway_server.objects.presigning import (
     WRITE_TOKEN,
     PartPresigner,
     SinglePresigner,
+    checksum_header,
     object_headers,
 )
 from partway_server.objects.s3_check import check_bucket, check_metadata, probe_md5
@@ -41,10 +42,15 @@ from partway_server.objects.s3_clients import (
     status_in,
     translated,
 )
+from partway_server.objects.s3_put import PUT_SECONDS, Putter
 from partway_server.signing import Addressing, Endpoint
 from partway_server.uploads import Checksum, Grant, Source
 
 _PAGE = 1000
+
+_PUT_LIFETIME = timedelta(minutes=15)
+"""A URL that we use at once: what a request may be late by
+(https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, RequestTimeTooSkewed)."""
 
 _WITHOUT_FIELD = (Checksum.NONE, Checksum.MD5)
 """S3 has no field for these in Create, Complete and HEAD, nor needs one."""
@@ -66,12 +72,21 @@ class S3Objects:
     """One S3 endpoint with its credentials. Begins with `open` and ends with `aclose`."""
 
     def __init__(
-        self, *, name: str, capabilities: Capabilities, clients: Clients, signer: CurrentSigner
+        self,
+        *,
+        name: str,
+        capabilities: Capabilities,
+        clients: Clients,
+        putter: Putter,
+        signer: CurrentSigner,
+        own_signer: CurrentSigner,
     ) -> None:
         self.capabilities = capabilities
         self._name = name
         self._clients = clients
+        self._putter = putter
         self._signer = signer
+        self._own_signer = own_signer
 
     @classmethod
     async def open(
@@ -88,13 +103,15 @@ class S3Objects:
         session_token: str | None = None,
         call_seconds: float = CALL_SECONDS,
         complete_seconds: float = COMPLETE_SECONDS,
+        put_seconds: float = PUT_SECONDS,
     ) -> Self:
         """Connect lazily to `endpoint_url`, or to AWS where it is None.
 
         `public_endpoint_url` is the one that goes into URLs, where clients reach storage at
         another address than the service does. Without keys, the SDK looks for credentials where
-        it always does, and renews those that end. Storage that is silent for `call_seconds`, or for
-        `complete_seconds` where it joins parts, does not answer. Raises ValueError.
+        it always does, and renews those that end. Storage that is silent for `call_seconds`, for
+        `complete_seconds` where it joins parts, or for `put_seconds` in the middle of a part, does
+        not answer. Raises ValueError.
         """
         if (access_key is None) != (secret_key is None):
             raise ValueError(f"backend {name!r}: give both an access key and a secret key, or none")
@@ -108,9 +125,19 @@ class S3Objects:
             call_seconds=call_seconds,
             complete_seconds=complete_seconds,
         )
-        public_url = public_endpoint_url or clients.control.meta.endpoint_url
-        signer = CurrentSigner(clients.session, Endpoint(public_url, region, addressing))
-        return cls(name=name, capabilities=capabilities, clients=clients, signer=signer)
+        own_url = clients.control.meta.endpoint_url
+        own, public = (
+            CurrentSigner(clients.session, Endpoint(url, region, addressing))
+            for url in (own_url, public_endpoint_url or own_url)
+        )
+        return cls(
+            name=name,
+            capabilities=capabilities,
+            clients=clients,
+            putter=Putter(ca_bundle=clients.ca_bundle, put_seconds=put_seconds),
+            signer=public,
+            own_signer=own,
+        )
 
     def __repr__(self) -> str:
         return f"<S3Objects {self._name!r}>"
@@ -344,8 +371,27 @@ class S3Objects:
                     raise
 
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
+        return await self._presigner(self._signer, grant, lifetime, now)
+
+    async def put_part(
+        self, grant: Grant, number: int, body: AsyncIterator[bytes], checksum: bytes, now: datetime
+    ) -> StoredPart:
+        # By URL as callers send parts, so that storage holds us to the same headers; but at the
+        # address where we reach it.
+        presigner = await self._presigner(self._own_signer, grant, _PUT_LIFETIME, now)
+        [part] = presigner.sign([number], {number: checksum} if checksum else {})
+        told = await self._putter.put(grant, part, body)
+        etag = told.get("etag", "").strip('"')
+        found = self._md5(grant, etag) or base64.b64decode(
+            told.get(checksum_header(grant.checksum), "")
+        )
+        return StoredPart(number, grant.plan.size(number), etag, found)
+
+    async def _presigner(
+        self, source: CurrentSigner, grant: Grant, lifetime: timedelta, now: datetime
+    ) -> Presigner:
         now = now.replace(microsecond=0)  # X-Amz-Date has whole seconds, and lifetimes begin there
-        signer, credentials_end = await self._signer.get()
+        signer, credentials_end = await source.get()
         ends = [now + lifetime, *([credentials_end] if credentials_end else [])]
         seconds = int((min(ends) - now).total_seconds())
         if seconds < 1:
@@ -367,6 +413,7 @@ class S3Objects:
             raise ValueError(f"backend {self._name!r}, {exc}") from exc
 
     async def aclose(self) -> None:
+        await self._putter.aclose()
         await self._clients.aclose()
 
 

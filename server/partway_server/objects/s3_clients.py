@@ -85,17 +85,24 @@ class Clients:
                 complete_seconds=complete_seconds,
             )
 
+    @property
+    def ca_bundle(self) -> str | None:
+        """The file of authorities that AWS_CA_BUNDLE or a profile names; None: the usual ones."""
+        # aioboto3 has no public name for the session beneath.
+        named: str | None = self.session._session.get_config_variable("ca_bundle")
+        return named
+
     async def aclose(self) -> None:
         """Let go of connections."""
         await self.resources.aclose()
 
 
 class CurrentSigner:
-    """Signs for `public` with the credentials that the SDK has at the moment."""
+    """Signs for `endpoint` with the credentials that the SDK has at the moment."""
 
-    def __init__(self, session: Any, public: Endpoint) -> None:
+    def __init__(self, session: Any, endpoint: Endpoint) -> None:
         self._session = session
-        self._public = public
+        self._endpoint = endpoint
         self._signer: tuple[Credentials, Signer] | None = None
 
     async def get(self) -> tuple[Signer, datetime | None]:
@@ -110,7 +117,7 @@ class CurrentSigner:
         credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
         if self._signer is None or self._signer[0] != credentials:
             # One signer for as long as they last: it keeps the day's signing key.
-            self._signer = credentials, Signer(credentials, self._public)
+            self._signer = credentials, Signer(credentials, self._endpoint)
         return self._signer[1], end
 
 

@@ -171,7 +171,7 @@ def _object(upload: Upload) -> upload_pb2.Object:
 
 def limits(policy: Policy) -> pb.Limits:
     """What the policy allows from here on."""
-    message = pb.Limits(max_batch_parts=MAX_BATCH_PARTS)
+    message = pb.Limits(max_batch_parts=MAX_BATCH_PARTS, via_service=policy.via_service)
     message.max_url_lifetime.FromSeconds(policy.max_url_seconds)
     return message
 

@@ -38,6 +38,11 @@ def budget_seconds(context: Context, cap_seconds: float) -> float:
     return min(remaining * 0.9, remaining - 0.02, cap_seconds)
 
 
+CLIENT_STREAM_SECONDS = 3 * 3600
+"""The most that a client stream may take: a part of 5 GiB at 500 kB/s. Shorter than a transfer to
+storage may outlive its Upload."""
+
+
 class Boundary(grpc.aio.ServerInterceptor):
     """Decodes requests, keeps calls within their time, and turns errors into statuses."""
 
@@ -54,6 +59,11 @@ class Boundary(grpc.aio.ServerInterceptor):
             return handler
         method, decode = handler_call_details.method, handler.request_deserializer
         # Without a deserializer of its own, gRPC hands the bytes over as they came.
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(
+                self._client_stream(method, decode, handler.stream_unary),
+                response_serializer=handler.response_serializer,
+            )
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(method, decode, handler.unary_stream),
@@ -97,6 +107,29 @@ class Boundary(grpc.aio.ServerInterceptor):
 
         return call
 
+    def _client_stream(self, method: str, decode: Any, behaviour: Any) -> Any:
+        async def call(raw: AsyncIterator[bytes], context: Context) -> Any:
+            begun = time.monotonic()
+            try:
+                async with asyncio.timeout(budget_seconds(context, CLIENT_STREAM_SECONDS)):
+                    response = await behaviour(self._messages(decode, raw), context)
+            except Exception as error:
+                await self._fail(method, begun, context, error)
+            _log(method, begun, "OK")
+            return response
+
+        return call
+
+    async def _messages(self, decode: Any, raw: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        """Each message decoded when it is asked for. Raises TimeoutError if none comes in time."""
+        while True:
+            async with asyncio.timeout(self._timeout_seconds):
+                waiting: list[Any] = [await anext(raw, None)]
+            if waiting[0] is None:
+                return
+            # Popped, so that no variable keeps it while storage takes its time.
+            yield _decoded(decode, waiting.pop())
+
     async def _fail(self, method: str, begun: float, context: Context, error: Exception) -> None:
         """End the call with the status of `error`. Always raises."""
         if isinstance(error, grpc.aio.AbortError):
@@ -117,12 +150,14 @@ class Boundary(grpc.aio.ServerInterceptor):
 class Admission(grpc.aio.ServerInterceptor):
     """Turns calls away while as many are in progress as the service takes.
 
-    Watches are counted apart from all others. Health and reflection are always let in.
+    Watches are counted apart from all others. Client streams have a lower bound of their own beside
+    that of all calls: each may hold a few MiB, for hours. Health and reflection are always let in.
     """
 
-    def __init__(self, *, max_calls: int, max_watchers: int) -> None:
+    def __init__(self, *, max_calls: int, max_watchers: int, max_client_streams: int) -> None:
         self._calls = _Room(max_calls)
         self._watchers = _Room(max_watchers)
+        self._client_streams = _Room(max_client_streams)
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -130,6 +165,12 @@ class Admission(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or not _ours(handler_call_details):
             return handler
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(
+                self._client_stream(handler.stream_unary),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(handler.unary_stream, self._room(handler_call_details)),
@@ -149,6 +190,18 @@ class Admission(grpc.aio.ServerInterceptor):
                 return await behaviour(request, context)
             finally:
                 self._calls.leave()
+
+        return call
+
+    def _client_stream(self, behaviour: Any) -> Any:
+        admitted = self._unary(behaviour)
+
+        async def call(requests: Any, context: Context) -> Any:
+            self._client_streams.enter()
+            try:
+                return await admitted(requests, context)
+            finally:
+                self._client_streams.leave()
 
         return call
 

@@ -7,21 +7,28 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from partway.v1 import upload_service_pb2, upload_service_pb2_grpc
 
-from partway_server.rpc.interceptors import Admission, Boundary
+from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS, Admission, Boundary
 from partway_server.rpc.servicer import UploadServicer
 
 SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_name
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
+AHEAD_BYTES = 1024 * 1024
+
 SWITCH_SECONDS = 0.0005
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 16 * 1024),
+    # How far ahead of us a caller may send. By default gRPC finds that out by itself, and lets a
+    # part that waits for slow storage pile up: 30 MiB for each, as measured.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", AHEAD_BYTES),
     # Callers behind a load balancer move to new replicas when connections end of age.
     ("grpc.max_connection_age_ms", 15 * 60 * 1000),
-    ("grpc.max_connection_age_grace_ms", 60 * 1000),
+    # A part that passes through may take as long as this, and ends where it began.
+    ("grpc.max_connection_age_grace_ms", CLIENT_STREAM_SECONDS * 1000),
     ("grpc.keepalive_time_ms", 60 * 1000),
     ("grpc.keepalive_timeout_ms", 20 * 1000),
     ("grpc.http2.min_ping_interval_without_data_ms", 20 * 1000),

@@ -162,7 +162,16 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def UploadPart(
         self, request_iterator: AsyncIterator[pb.UploadPartRequest], context: Context
     ) -> pb.UploadPartResponse:
-        raise NotImplementedError
+        caller = self._caller(context)
+        messages = aiter(request_iterator)
+        first = await anext(messages, None)
+        validate.part_header(first)
+        assert first is not None
+        header = first.header
+        stored = await self._coordinator.upload_part(
+            caller, header.upload_id, header.part_number, header.checksum, _chunks(messages)
+        )
+        return pb.UploadPartResponse(part=convert.part(stored))
 
     async def Watch(
         self, request: pb.WatchRequest, context: Context
@@ -216,6 +225,12 @@ class UploadServicer(rpc.UploadServiceServicer):
 
     def _message(self, upload: Upload) -> upload_pb2.Upload:
         return convert.upload(upload, self._coordinator.upload_id(upload))
+
+
+async def _chunks(messages: AsyncIterator[pb.UploadPartRequest]) -> AsyncIterator[bytes]:
+    async for message in messages:
+        validate.chunk(message)
+        yield message.chunk
 
 
 def _signable(grant: Grant) -> bool:

@@ -20,6 +20,7 @@ from partway_server.sealing import MAX_ID_CHARS
 MAX_BATCH_PARTS = 1000
 MAX_PAGE_UPLOADS = 200
 MAX_SOURCES = 32
+MAX_CHUNK_BYTES = 1024 * 1024
 
 _MAX_RANGES = 1000
 _WITH_WHOLE = (upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME, upload_pb2.CHECKSUM_ALGORITHM_BEST)
@@ -57,6 +58,18 @@ def abort(request: pb.AbortRequest) -> None:
 def list_parts(request: pb.ListPartsRequest) -> None:
     """Check a ListPartsRequest."""
     _refuse_if(_list_parts(request))
+
+
+def part_header(message: pb.UploadPartRequest | None) -> None:
+    """Check the first message of an UploadPart; None if there was none."""
+    _refuse_if(_part_header(message))
+
+
+def chunk(message: pb.UploadPartRequest) -> None:
+    """Check every other message of an UploadPart."""
+    if message.WhichOneof("payload") != "chunk" or not 1 <= len(message.chunk) <= MAX_CHUNK_BYTES:
+        limit = f"every message after the header has a chunk of 1 to {MAX_CHUNK_BYTES:,} bytes"
+        raise InvalidRequest([Violation("chunk", limit)])
 
 
 def status(request: pb.StatusRequest) -> None:
@@ -196,6 +209,17 @@ def _list_parts(request: pb.ListPartsRequest) -> Iterator[Violation]:
         yield Violation("page_size", f"0 to {MAX_BATCH_PARTS}")
     if request.page_token and not _PART_TOKEN.fullmatch(request.page_token):
         yield Violation("page_token", "a next_page_token of ListParts, or empty")
+
+
+def _part_header(message: pb.UploadPartRequest | None) -> Iterator[Violation]:
+    if message is None or message.WhichOneof("payload") != "header":
+        yield Violation("header", "the first message has it")
+        return
+    yield from _upload_id(message.header.upload_id)
+    if not 1 <= message.header.part_number <= MAX_PARTS:
+        yield Violation("header.part_number", f"1 to {MAX_PARTS:,}")
+    if len(message.header.checksum) not in (0, 4, 8, 16, 32):
+        yield Violation("header.checksum", "4, 8, 16 or 32 bytes, or none")
 
 
 def _status(request: pb.StatusRequest) -> Iterator[Violation]:

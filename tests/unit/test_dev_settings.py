@@ -1,0 +1,15 @@
+"""What the embedded stack decides for whoever tries it, and leaves to the environment."""
+
+from pathlib import Path
+
+import pytest
+from partway_server.dev import _settings
+
+
+@pytest.mark.parametrize(("given", "allowed"), [("", True), ("true", True), ("false", False)])
+def test_parts_may_pass_unless_the_environment_says_no(
+    tmp_path: Path, given: str, allowed: bool
+) -> None:
+    environ = {"PARTWAY_VIA_SERVICE": given} if given else {}
+    settings = _settings(environ, tmp_path, 50051, reflection=True, json_logs=False)
+    assert settings.via_service is allowed
