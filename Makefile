@@ -26,7 +26,7 @@ $(READY): requirements/dev.txt pyproject.toml generated/pyproject.toml clients/p
 
 setup: $(READY) ## Install everything into .venv.
 
-demo: $(READY) ## Upload 256 MiB, kill the client half way, resume, compare.
+demo: $(READY) ## Upload 256 MiB, kill the client half way, resume, watch, compare.
 	@$(BIN)/python examples/demo.py
 
 test: $(READY) ## Run all tests, against the memory twins, a real Redis and a real S3 server.

@@ -1,8 +1,9 @@
-"""The main job, seen from outside: upload, kill the client half way, resume, compare.
+"""The main job, seen from outside: upload, kill the client half way, resume, watch, compare.
 
 Starts the embedded stack as a process, puts a counting relay between client and service, and runs
-the real `partway` command. The object is read back with boto3. Exits 1 if anything is not as it
-should be, and leaves nothing behind.
+the real `partway` command; another one watches the upload, and `partway-server events` says what
+was told of it. The object is read back with boto3. Exits 1 if anything is not as it should be, and
+leaves nothing behind.
 """
 
 import asyncio
@@ -106,9 +107,12 @@ async def upload(
     stored = await uploader.kill_midway(storage)
     spent = time.monotonic() - begun
     say(f"Killed: storage holds {stored} of {FILE_BYTES // PART_BYTES} parts. Now the same again:")
+    watching = await watch(ready["grpc"])
     begun = time.monotonic()
     result = await uploader.finish()
     spent += time.monotonic() - begun
+    seen = await watched(watching)
+    event = await completed_event(ready["redis"])
     say("Reading it back with boto3")
     expect(await asyncio.to_thread(storage.digest, result["key"]) == digest, "SHA-256")
     again = stored + result["parts_sent"] - result["parts"]
@@ -116,11 +120,15 @@ async def upload(
     expect(result["parts_resumed"] == stored, "the parts that were resumed")
     expect(again == 0, "parts sent again")
     expect(passed < FILE_BYTES / 100, "bytes through the service")
+    expect(event["data"]["key"] == result["key"], "the event of the completed upload")
+    shares = [100 * each["reported"]["bytes_stored"] // FILE_BYTES for each in seen[:-1]]
     rows = {
         "sha256": f"{digest[:16]}... the same",
         "time": f"{spent:.1f} s, {FILE_BYTES / 1e6 / spent:.0f} MB/s, both runs together",
         "parts": f"{result['parts']}, of them {stored} before the kill",
         "sent again": str(again),
+        "watched": f"{len(seen)} messages: {', '.join(f'{n}%' for n in shares)}, completed",
+        "event": f"{event['type']} {event['id'][:8]}... of {event['data']['uri'][:40]}...",
         "RPCs": ", ".join(f"{count} {name}" for name, count in sorted(calls.by_name.items())),
         "through the service": f"{passed:,} bytes ({relay.sent:,} in, {relay.received:,} out)",
         "size of the file": f"{FILE_BYTES:,} bytes, {FILE_BYTES // passed:,} times as many",
@@ -128,6 +136,41 @@ async def upload(
     say("")
     for name, value in rows.items():
         say(f"  {name:>20}  {value}")
+
+
+async def watch(server: str) -> asyncio.subprocess.Process:
+    """Follow the one upload that is under way with the real `partway watch`."""
+    [upload] = await lines("partway", "list", "--state", "active", "--json", "--server", server)
+    return await asyncio.create_subprocess_exec(
+        *(str(COMMANDS / "partway"), "watch", upload["upload_id"], "--json", "--server", server),
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def watched(process: asyncio.subprocess.Process) -> list[dict[str, Any]]:
+    """What it saw, once the upload has ended."""
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    expect(process.returncode == 0, "the watch of the upload")
+    seen = [json.loads(line) for line in output.splitlines()]
+    expect(seen[-1]["state"] == "completed", "the end of the watch")
+    return seen
+
+
+async def completed_event(redis_url: str) -> dict[str, Any]:
+    """The one event that says that the upload was completed, as any consumer finds it."""
+    told = ("--type", "upload.completed", "--since", "1h", "--json")
+    [event] = await lines("partway-server", "events", "tail", "--redis-url", redis_url, *told)
+    return event
+
+
+async def lines(command: str, *arguments: str) -> list[dict[str, Any]]:
+    """The JSON lines that a command prints."""
+    process = await asyncio.create_subprocess_exec(
+        str(COMMANDS / command), *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    expect(process.returncode == 0, f"{command} {arguments[0]}")
+    return [json.loads(line) for line in output.splitlines()]
 
 
 @dataclass
