@@ -26,6 +26,7 @@ from partway_server.janitor import Janitor
 from partway_server.loading import Loader
 from partway_server.marks import Marks
 from partway_server.objects.capabilities import Capabilities
+from partway_server.observe import Metrics
 from partway_server.opening import Opener, Wanted
 from partway_server.policy import Policy
 from partway_server.sealing import Sealer
@@ -204,6 +205,7 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         loader=loader,
         settler=settler,
         watching=Watching(sessions=sessions, sleep=replies.sleep),
+        metrics=METRICS,
         tasks=tasks,
         sleep=replies.sleep,
         lease=LEASE,
@@ -220,6 +222,7 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
     return Service(coordinator, janitor, sweeper)
 
 
+METRICS = Metrics()
 WANTED = Wanted(
     policy="default",
     file_name="film.mp4",

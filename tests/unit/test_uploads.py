@@ -152,7 +152,7 @@ def test_a_packed_grant_with_more_or_fewer_fields_does_not_unpack() -> None:
     with pytest.raises(ValueError):
         Grant.unpack(b"\xdc\x00\x10" + packed[3:])
     with pytest.raises(ValueError):
-        Grant.unpack(b"\xdc\x00\x14" + packed[3:] + b"\xc4\x00\x80\x01")
+        Grant.unpack(b"\xdc\x00\x16" + packed[3:] + b"\xc4\x00\x80\x90\xc4\x00\x01")
 
 
 def test_a_grant_from_before_there_was_a_whole_checksum_opens_and_stays_as_it_is() -> None:
