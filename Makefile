@@ -33,7 +33,10 @@ test: $(READY) ## Run all tests, against the memory twins, a real Redis and a re
 	PARTWAY_TEST_BACKENDS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 test-stores: $(READY) $(LOCALSTACK)/.ready ## Run the suites of storage against LocalStack, and Ceph of Debian.
-	PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_STORES=localstack,ceph $(BIN)/python -m pytest -m "localstack or ceph" \
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-localstack test-ceph
+
+test-localstack test-ceph: test-%: $(READY) $(LOCALSTACK)/.ready
+	PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_STORES=$* $(BIN)/python -m pytest -m $* \
 	  tests/conformance tests/service/test_complete.py tests/service/test_abort.py tests/service/test_rebuild.py
 
 $(LOCALSTACK)/.ready: requirements/localstack.txt
@@ -110,4 +113,4 @@ image: ## Build the container image.
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test test-stores test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image clean
+.PHONY: help setup demo test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image clean
