@@ -5,9 +5,10 @@ import contextlib
 import json
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis.asyncio
 from partway_server.children import Child
@@ -60,7 +61,7 @@ class Consuming:
         async with redis.asyncio.Redis.from_url(self._url, decode_responses=True) as client:
             async with asyncio.timeout(_SETTLE_SECONDS):
                 # Polling: it is a process of its own, and says nothing.
-                while not await self._settled(client):
+                while not await settled(client, consumer.GROUP):
                     assert self._child is not None
                     self._child.check()
                     await asyncio.sleep(0.1)
@@ -78,24 +79,6 @@ class Consuming:
                 found.append(_heard(json.loads(line)))
         return found
 
-    async def _settled(self, client: redis.asyncio.Redis) -> bool:
-        for stream in consumer.STREAMS:
-            try:
-                about = await client.xinfo_stream(stream)
-                groups = await client.xinfo_groups(stream)
-            except exceptions.ResponseError:
-                # It was flushed, and the consumer is about to make it.
-                return False
-            ours = [group for group in groups if group["name"] == consumer.GROUP]
-            last = (about["last-entry"] or ("0-0",))[0]
-            if (
-                not ours
-                or ours[0]["pending"]
-                or _place(ours[0]["last-delivered-id"]) < _place(last)
-            ):
-                return False
-        return True
-
     async def _kill(self, chance: random.Random) -> None:
         async with self._alone:
             self.stop()
@@ -103,17 +86,38 @@ class Consuming:
             self.start()
 
 
+async def settled(client: redis.asyncio.Redis, group: str) -> bool:
+    """Whether the group has processed all that is in the streams."""
+    for stream in consumer.STREAMS:
+        try:
+            about = await client.xinfo_stream(stream)
+            groups = await client.xinfo_groups(stream)
+        except exceptions.ResponseError:
+            # It was flushed, and the consumer is about to make it.
+            return False
+        ours = [each for each in groups if each["name"] == group]
+        last = (about["last-entry"] or ("0-0",))[0]
+        if not ours or ours[0]["pending"] or _place(ours[0]["last-delivered-id"]) < _place(last):
+            return False
+    return True
+
+
 def _heard(told: dict[str, str | float]) -> Heard:
     event = json.loads(str(told["event"]))
-    data = event["data"]
     assert (event["id"], event["type"], event["subject"]) == (
         told["id"],
         told["type"],
         told["upload"],
     )
+    return heard_of(event, float(told["at"]), _place(str(told["place"])))
+
+
+def heard_of(event: Mapping[str, Any], at: float, place: tuple[int, int]) -> Heard:
+    """The CloudEvent as it was heard."""
+    data = event["data"]
     return Heard(
-        at=float(told["at"]),
-        place=_place(str(told["place"])),
+        at=at,
+        place=place,
         id=event["id"],
         type=event["type"],
         sid=event["subject"],

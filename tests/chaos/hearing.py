@@ -45,6 +45,34 @@ def judge_events(ledger: Ledger, holdings: Holdings, heard: Sequence[Heard]) -> 
     return [Violation(kind, words, stories.get(key)) for kind, words, key in found]
 
 
+def judge_deliveries(
+    ledger: Ledger, stories: Sequence[Story], delivered: Sequence[Heard], heard: Sequence[Heard]
+) -> list[Violation]:
+    """All violations of the promise by a webhook, to which all was delivered once these had ended.
+
+    The order of `delivered` is that of arrival. `heard` is what a consumer of the streams got: an
+    id is the same for both.
+    """
+    firsts: dict[str, dict[str, Heard]] = defaultdict(dict)
+    for event in delivered:
+        firsts[event.key].setdefault(event.type, event)
+    found = [
+        Violation(Kind.EVENT_LOST, f"by webhook: {words}", story)
+        for story in stories
+        for words in _missing(ledger, story, firsts.get(story.key, {}))
+    ]
+    by_key = {story.key: story for story in stories}
+    found += [
+        Violation(Kind.EVENT_FALSE, f"by webhook: {words}", by_key.get(key))
+        for key, told in firsts.items()
+        for words in _order(ledger, by_key.get(key), told)
+    ]
+    of_ids = _of_ids([*heard, *delivered])
+    return found + [
+        Violation(kind, f"by webhook: {words}", by_key.get(key)) for kind, words, key in of_ids
+    ]
+
+
 def _of_ids(heard: Sequence[Heard]) -> Iterator[tuple[Kind, str, str]]:
     ids: dict[tuple[str, str], str] = {}
     changes: dict[str, tuple[str, str]] = {}

@@ -50,6 +50,7 @@ def figures(outcome: Outcome, *, seed: str, seconds: float) -> dict[str, Any]:
         "redis_kills": sum(n for name, n in strikes.items() if name in _REDIS_KILLS),
         "events": len(outcome.heard),
         "events_twice": len(outcome.heard) - len({event.id for event in outcome.heard}),
+        "delivered": len(outcome.delivered),
         "consumer_kills": strikes.get("consumer killed", 0),
         "flushes": strikes.get("redis flushed", 0),
         "strikes": dict(strikes),

@@ -24,11 +24,12 @@ from tests.chaos.audit import Auditor, Holdings
 from tests.chaos.consuming import Consuming, Heard
 from tests.chaos.fleet import Fleet
 from tests.chaos.harms import Harm, Store, Strike, schedule
-from tests.chaos.hearing import judge_events
-from tests.chaos.judging import Violation, judge
-from tests.chaos.ledger import COMPLETED, NEVER, Ledger
+from tests.chaos.hearing import judge_deliveries, judge_events
+from tests.chaos.judging import Kind, Violation, judge
+from tests.chaos.ledger import COMPLETED, NEVER, Ledger, Story
 from tests.chaos.load import Load, a_load
 from tests.chaos.plans import POLICIES
+from tests.chaos.receiving import Receiving
 from tests.support.processes import service_environ
 
 PERIOD_SECONDS = 1
@@ -73,6 +74,7 @@ class Outcome:
     keys_left: int
     seconds: float
     heard: Sequence[Heard]
+    delivered: Sequence[Heard]
 
 
 class Run:
@@ -89,6 +91,8 @@ class Run:
             count=wishes.services, folder=folder, environ=self._environ, seed=wishes.seed
         )
         self._consuming = Consuming(folder, store.url)
+        self._receiving = Receiving(folder, store.url, random.Random(f"{wishes.seed}/webhook"))
+        self._delivered: Sequence[Story] = ()
         self._strikes: dict[str, int] = {}
         self._phase = "load"
 
@@ -99,7 +103,8 @@ class Run:
         self._consuming.start()
         watcher = asyncio.create_task(self._tell())
         try:
-            keys_left = await self._phases()
+            async with self._receiving:
+                keys_left = await self._phases()
         finally:
             watcher.cancel()
             await asyncio.wait({watcher})
@@ -111,6 +116,9 @@ class Run:
         heard = self._consuming.heard()
         violations = judge(self.ledger, holdings)
         violations += judge_events(self.ledger, holdings, heard)
+        delivered = self._receiving.heard
+        violations += judge_deliveries(self.ledger, self._delivered, delivered, heard)
+        violations += [Violation(Kind.EVENT_FALSE, words, None) for words in self._receiving.wrong]
         seconds = time.monotonic() - self.ledger.began
         return Outcome(
             self.ledger,
@@ -121,6 +129,7 @@ class Run:
             keys_left,
             seconds,
             heard,
+            delivered,
         )
 
     async def _phases(self) -> int:
@@ -155,6 +164,8 @@ class Run:
         await self.fleet.stop()
         self.fleet.start(armed=False)
         await load.ask_again(_ASKERS, self.ledger.stories)
+        await self._receiving.settle()
+        self._delivered = [story for story in self.ledger.stories if story.key]
         await self.fleet.stop()
 
     async def _later(self) -> int:
@@ -222,7 +233,7 @@ class Run:
             self.ledger.forgets.append((window[0], time.monotonic()))
 
     def _environ(self, address: str) -> Mapping[str, str]:
-        return service_environ(
+        environ = service_environ(
             self._s3,
             self._store.url,
             address=address,
@@ -234,6 +245,7 @@ class Run:
             grace_seconds=3,
             log_level="info",
         )
+        return {**environ, **self._receiving.environ}
 
     def _enter(self, phase: str) -> None:
         self._phase = phase

@@ -51,6 +51,8 @@ def serve(orders: Orders) -> None:
     os.dup2(log, 2)
     # Ctrl-C is for the harness, which ends all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The service reads the secrets of webhooks there.
+    os.environ.update(orders.environ)
     settings = Settings.load(orders.environ, backends=KNOWN)
     configure_logging(level=settings.log_level, as_json=False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

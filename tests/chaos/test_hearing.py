@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.audit import Found, Holdings
 from tests.chaos.consuming import Heard
-from tests.chaos.hearing import judge_events
+from tests.chaos.hearing import judge_deliveries, judge_events
 from tests.chaos.judging import Kind
 from tests.chaos.ledger import Answer, Ledger, Sending, Story
 
@@ -76,3 +76,19 @@ def test_a_loss_of_redis_excuses_no_more_than_a_beginning() -> None:
     assert judged("COMPLETED", [heard(DONE, 2)], THERE, (1.0, 1.5)) == []
     assert judged("COMPLETED", [heard(OPENED, 1)], THERE, (1.0, 1.5)) == [Kind.EVENT_LOST]
     assert judged("COMPLETED", [], GONE, (1.0, 1.5)) == [Kind.EVENT_LOST]
+
+
+def delivered(state: str, *events: Heard) -> list[Kind]:
+    story = Story(1, "plain", "u000001.bin", 4, "", 0.0, key=KEY)
+    story.answers = [Answer(3.0, 3.1, "Complete", state, key=KEY)]
+    ledger = Ledger(0.0, [story])
+    told = [heard(OPENED, 1), heard(DONE, 2)]
+    return [each.kind for each in judge_deliveries(ledger, [story], events, told)]
+
+
+def test_a_webhook_is_held_to_the_same() -> None:
+    first, last = heard(OPENED, 1), heard(DONE, 2)
+    assert delivered("COMPLETED", first, last, last) == []
+    assert delivered("COMPLETED", first) == [Kind.EVENT_LOST]
+    assert delivered("COMPLETED", heard(OPENED, 2), heard(DONE, 1)) == [Kind.EVENT_FALSE]
+    assert delivered("COMPLETED", first, heard(DONE, 2, id="x")) == [Kind.EVENT_FALSE]
