@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from partway.v1 import upload_pb2
@@ -182,6 +183,25 @@ async def test_an_upload_goes_on_without_its_policy(clock: FakeClock) -> None:
         assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
         failed = await failure(world.initialize(policy="week"))
         assert failed.code == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("after", ["gone", "stricter"])
+async def test_a_repeat_returns_the_first_upload_whatever_is_allowed_by_then(
+    clock: FakeClock, after: str
+) -> None:
+    before = Policy("p", "uploads")
+    now = {"default": Policy("default", "uploads")}
+    if after == "stricter":
+        now["p"] = replace(before, max_size_bytes=PART)
+    async with a_memory_world(clock, policies=[before]) as world:
+        asked = {"policy": "p", "request_id": str(uuid4())}
+        upload = await world.initialize(**asked)
+        world.policies.replace(now)
+        assert await world.initialize(**asked) == upload
+        # Another request is one of now, also under the name of the first.
+        for other in ({"request_id": str(uuid4())}, {"content_type": "a/b"}):
+            failed = await failure(world.initialize(**{**asked, **other}))
+            assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
 
 
 async def test_a_tombstone_outlasts_the_urls_of_policies_that_are_gone(clock: FakeClock) -> None:
