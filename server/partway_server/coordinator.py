@@ -59,7 +59,7 @@ from partway_server.watching import Watching
 
 _POLL_SECONDS = 0.25
 
-_ORPHAN_URL_SECONDS = 900
+ORPHAN_URL_SECONDS = 900
 """How long URLs work at most where the Upload's policy is no longer configured."""
 
 
@@ -162,7 +162,7 @@ class Coordinator:
             missing = (n for n in grant.plan.numbers() if n not in held)
             ranges = runs(islice(missing, selection.limit))
         check_checksums(grant.checksum, unroll(ranges), checksums)
-        most = policy.max_url_seconds if policy else _ORPHAN_URL_SECONDS
+        most = policy.max_url_seconds if policy else ORPHAN_URL_SECONDS
         lifetime = selection.lifetime or timedelta(seconds=policy.url_seconds if policy else most)
         if lifetime.total_seconds() > most:
             raise refusal("url_lifetime", f"the policy allows {most} seconds")
