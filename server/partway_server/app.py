@@ -23,7 +23,7 @@ from partway_server.buckets import bucket_problems, places
 from partway_server.clock import Clock, SystemClock
 from partway_server.composing import Composer
 from partway_server.configured import open_backend, read_policy_file
-from partway_server.coordinator import Coordinator
+from partway_server.coordinator import ORPHAN_URL_SECONDS, Coordinator
 from partway_server.errors import SessionsUnavailable
 from partway_server.events.base import Telling
 from partway_server.events.courier import Courier
@@ -91,6 +91,7 @@ def build(
     """Put the service together over its two stores."""
     tasks, metrics = Tasks(), Metrics()
     lease = timedelta(seconds=settings.lease_seconds)
+    orphan_url = timedelta(seconds=ORPHAN_URL_SECONDS)
     sealer = Sealer(settings.sealing_key_bytes())
     marks = Marks(settings.sealing_key_bytes())
     settler = Settler(
@@ -99,7 +100,7 @@ def build(
         clock=clock,
         sleep=sleep,
         lease=lease,
-        tombstone=lambda: policies.longest_url() + LONGEST_PUT,
+        tombstone=lambda: max(policies.longest_url(), orphan_url) + LONGEST_PUT,
     )
     opener = Opener(
         policies=policies,

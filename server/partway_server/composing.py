@@ -129,6 +129,8 @@ class Composer:
             return await self._with_sources(row, asked, grants) if lost else row
         policy = self._opener.policy(caller, asked.policy)
         wanted = await self._wanted(asked, grants, digest, policy.backend)
+        # It is opened by the policy of now, which may have been read anew meanwhile.
+        _check_backend(grants, self._opener.policy(caller, asked.policy).backend)
         upload, turn = await self._opener.claim(caller, wanted)
         if turn is Turn.LEAVE:
             return upload
@@ -175,9 +177,7 @@ class Composer:
 
     async def _proven(self, grants: Sequence[Grant], backend: str) -> tuple[Source, ...]:
         """The sources as storage shows them. Raises SourceUnusable, SourcesNotJoinable."""
-        for place, grant in enumerate(grants):
-            if grant.backend != backend:
-                raise errors.SourcesNotJoinable(place, "it is on another backend")
+        _check_backend(grants, backend)
         heads = await asyncio.gather(*map(self._objects.head, grants))
         sources: list[Source] = []
         for place, (grant, head) in enumerate(zip(grants, heads, strict=True)):
@@ -315,3 +315,10 @@ class Composer:
 
     def _due(self, upload: Upload) -> datetime:
         return upload.look_again(self._clock.now(), self._lease)
+
+
+def _check_backend(grants: Sequence[Grant], backend: str) -> None:
+    """Refuse sources that storage cannot copy to this backend. Raises SourcesNotJoinable."""
+    for place, grant in enumerate(grants):
+        if grant.backend != backend:
+            raise errors.SourcesNotJoinable(place, "it is on another backend")

@@ -59,7 +59,7 @@ from partway_server.watching import Watching
 
 _POLL_SECONDS = 0.25
 
-_ORPHAN_URL_SECONDS = 900
+ORPHAN_URL_SECONDS = 900
 """How long URLs work at most where the Upload's policy is no longer configured."""
 
 
@@ -162,7 +162,7 @@ class Coordinator:
             missing = (n for n in grant.plan.numbers() if n not in held)
             ranges = runs(islice(missing, selection.limit))
         check_checksums(grant.checksum, unroll(ranges), checksums)
-        most = policy.max_url_seconds if policy else _ORPHAN_URL_SECONDS
+        most = policy.max_url_seconds if policy else ORPHAN_URL_SECONDS
         lifetime = selection.lifetime or timedelta(seconds=policy.url_seconds if policy else most)
         if lifetime.total_seconds() > most:
             raise refusal("url_lifetime", f"the policy allows {most} seconds")
@@ -414,7 +414,7 @@ class Coordinator:
         if row.state is State.ACTIVE:
             # It was not lost after all: storage contradicts itself.
             raise errors.StorageUnavailable from None
-        raise UploadNotActive(row.sid, row.state, row.abort_reason or "") from None
+        raise UploadNotActive(row.sid, row.told_state, row.abort_reason or "") from None
 
     async def _pass_on(
         self, upload: Upload, number: int, body: AsyncIterator[bytes], checksum: bytes
@@ -441,7 +441,7 @@ class Coordinator:
         if row is None:
             row = await self._loader.row(upload.grant)
         if row.state in (State.ABORTING, State.ABORTED):
-            raise UploadNotActive(row.sid, row.state, row.abort_reason or "")
+            raise UploadNotActive(row.sid, row.told_state, row.abort_reason or "")
 
     async def _claim_completion(
         self, upload: Upload, expected: Sequence[ExpectedPart], manifest: Manifest

@@ -148,6 +148,10 @@ class Janitor:
         report(_finding(upload, action, reason, done=done, error=failed))
 
     async def _act(self, upload: Upload, action: Action) -> None:
+        if action is not Action.LEAVE:
+            # Ahead of a claim: one that is given up is due again in seconds, and with nothing to
+            # wait for, all that is in such a backend would go round without an end.
+            self._settler.check_backend(upload)
         match action:
             case Action.FORGET:
                 await self._settler.discard_strays(upload.grant)

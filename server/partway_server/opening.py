@@ -128,7 +128,14 @@ class Opener:
 
         Raises InvalidRequest, RequestIdReused, UploadBusy.
         """
-        upload = self._new_upload(caller, wanted)
+        try:
+            upload = self._new_upload(caller, wanted)
+        except InvalidRequest:
+            # A repeat is answered as the first was, though the rules may be others by now.
+            row = await self.known(caller, wanted.request_id)
+            if row is None or not row.grant.opened or row.request_digest != wanted.digest():
+                raise
+            return row, Turn.LEAVE
         due = self._clock.now() + OPENING_LEASES * self._lease
         if upload.state is State.ACTIVE:
             due = upload.grant.expire_time

@@ -209,6 +209,10 @@ class Settler:
         can = self._objects.capabilities_of(upload.grant.backend)
         return bool(upload.whole_checksum) and can.whole_checksum
 
+    def check_backend(self, upload: Upload) -> None:
+        """Raises StorageUnavailable if the Upload is in a backend that is not configured here."""
+        self._objects.capabilities_of(upload.grant.backend)
+
     async def take_up(self, upload: Upload) -> Upload | None:
         """Open an Upload, claimed INITIATING, with what was created for it; None if nothing was.
 

@@ -187,8 +187,7 @@ class Service(service_grpc.UploadServiceServicer):
         self.storage.content[upload.id, number] = body
         self.held(upload)[number] = len(body)
         self.storage.on_stored(upload.id, number)
-        part = pb.Part(part_number=number, size_bytes=len(body), etag="e")
-        return service_pb.UploadPartResponse(part=part)
+        return service_pb.UploadPartResponse(part=self._part(upload, number))
 
     async def Complete(self, request: Any, context: Any) -> Any:
         await self._met("Complete", request, context)

@@ -73,6 +73,17 @@ async def test_parts_go_through_the_service_where_storage_cannot_be_reached(
     assert "storage cannot be reached from here (no connection to 127.0.0.1:1" in caplog.text
 
 
+async def test_complete_names_the_entity_tags_of_parts_that_passed(
+    client: UploadClient, service: Service, movie: Path
+) -> None:
+    service.via_service, service.etags = True, "md5"
+    service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
+    await client.upload_file(movie, route="service")
+    [request] = service.requests("Complete")
+    upload = service.only()
+    assert [p.etag for p in request.parts] == [service._part(upload, n).etag for n in range(1, 11)]
+
+
 @pytest.mark.parametrize(
     "fault",
     [page(403), page(502), page(503), page(504), answering(407), answering(511)],

@@ -118,6 +118,8 @@ async def test_the_janitor_keeps_what_is_in_a_backend_that_is_gone(
     assert f"upload {sid}: the backend 'far' of the upload is not configured here" in caplog.text
     row = await two.world.sessions.get(sid)
     assert row is not None
+    clock.advance(60)
+    assert await two.world.service.janitor.sweep() == []
     two.routed.replace({"default": two.near, "far": two.far})
     clock.advance(3600)
     assert await two.world.service.janitor.sweep() == [sid]

@@ -240,6 +240,22 @@ async def test_a_source_on_another_backend_is_refused(world: World) -> None:
 
 
 @in_memory
+async def test_a_policy_that_moves_to_another_backend_meanwhile_opens_nothing(
+    world: World,
+) -> None:
+    own = await source(world)
+
+    async def move() -> None:
+        world.policies.replace({"default": Policy("default", "uploads", backend="elsewhere")})
+
+    creates = world.objects.calls.count("create")
+    world.objects.before("head", move)
+    failed = await failure(compose(world, own))
+    assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "SOURCES_NOT_JOINABLE")
+    assert world.objects.calls.count("create") == creates
+
+
+@in_memory
 @pytest.mark.promise("Compose", "FAILED_PRECONDITION")
 async def test_a_source_that_is_not_completed_is_refused(world: World) -> None:
     own, active = await source(world), await world.initialize()

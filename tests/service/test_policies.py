@@ -1,7 +1,9 @@
 """What a policy allows, as callers of Initialize meet it: each rule and the field it names."""
 
 from dataclasses import replace
+from datetime import UTC
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from partway.v1 import upload_pb2
@@ -182,6 +184,45 @@ async def test_an_upload_goes_on_without_its_policy(clock: FakeClock) -> None:
         assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
         failed = await failure(world.initialize(policy="week"))
         assert failed.code == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("after", ["gone", "stricter"])
+async def test_a_repeat_returns_the_first_upload_whatever_is_allowed_by_then(
+    clock: FakeClock, after: str
+) -> None:
+    before = Policy("p", "uploads")
+    now = {"default": Policy("default", "uploads")}
+    if after == "stricter":
+        now["p"] = replace(before, max_size_bytes=PART)
+    async with a_memory_world(clock, policies=[before]) as world:
+        asked = {"policy": "p", "request_id": str(uuid4())}
+        upload = await world.initialize(**asked)
+        world.policies.replace(now)
+        assert await world.initialize(**asked) == upload
+        # Another request is one of now, also under the name of the first.
+        for other in ({"request_id": str(uuid4())}, {"content_type": "a/b"}):
+            failed = await failure(world.initialize(**{**asked, **other}))
+            assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+
+
+async def test_a_tombstone_outlasts_the_urls_of_uploads_without_a_policy(
+    clock: FakeClock,
+) -> None:
+    """They work for a quarter of an hour, whatever is configured."""
+    short = Policy("default", "uploads", url_seconds=120, max_url_seconds=120)
+    storage = MemoryObjects()
+    async with a_memory_world(
+        clock, storage=storage, policies=[short, replace(short, name="p")]
+    ) as world:
+        upload = await world.initialize(policy="p")
+        world.policies.replace({"default": short})
+        [first, *_] = await world.presigned(upload)
+        lifetime = first.expire_time.ToDatetime(UTC) - clock.now()
+        await world.abort(upload)
+        clock.advance(lifetime.total_seconds() + 12 * 3600 - 1)
+        assert await world.service.janitor.sweep() == []
+        clock.advance(1)
+        assert await world.service.janitor.sweep() == [world.grant(upload).sid]
 
 
 async def test_a_tombstone_outlasts_the_urls_of_policies_that_are_gone(clock: FakeClock) -> None:

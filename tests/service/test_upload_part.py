@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -24,13 +24,14 @@ from partway_server.objects.memory import MemoryObjects
 from partway_server.objects.s3 import S3Objects
 from partway_server.policy import Policy
 from partway_server.sessions.memory import MemorySessions
+from partway_server.uploads import State
 from prometheus_client import generate_latest
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
 from tests.support.processes import until
 from tests.support.relay import LOST, End, Fault, Relay
-from tests.support.storage import FaultyObjects, error_answer, failing, put_by, put_into
+from tests.support.storage import FaultyObjects, Gate, error_answer, failing, put_by, put_into
 from tests.support.twins import a_memory_world
 from tests.support.valve import Valve
 from tests.support.wired import PUT, relay_to
@@ -354,6 +355,26 @@ async def test_an_abort_in_the_middle_is_told(world: World, policy: str) -> None
     failed = await failure(call)
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "UPLOAD_NOT_ACTIVE")
     assert await world.state(upload) == "ABORTED"
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_an_abort_that_was_answered_is_told_as_such_while_it_is_buried(
+    twin: World, policy: str
+) -> None:
+    upload = await twin.initialize(9, policy=policy)
+    gate = Gate()
+    twin.objects.before("put_part", gate)
+    passing = asyncio.create_task(failure(pass_part(twin, upload, 1, b"123456789")))
+    await gate.reached.wait()
+    await twin.abort(upload)
+    sid = twin.grant(upload).sid
+    assert (await twin.sessions.claim(sid, State.ABORTING, timedelta(seconds=30)))[1]
+    gate.open()
+    failed = await passing
+    assert (failed.reason, failed.metadata["state"]) == (
+        "UPLOAD_NOT_ACTIVE",
+        "UPLOAD_STATE_ABORTED",
+    )
 
 
 async def until_passing(world: World) -> None:

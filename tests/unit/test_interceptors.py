@@ -104,6 +104,14 @@ async def test_a_store_that_is_down_is_a_warning_with_the_type_of_its_cause(
     assert "hunter2" not in caplog.text
 
 
+async def test_a_backend_that_is_not_configured_is_a_warning_with_its_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    [(level, text)] = await lines_about(StorageUnavailable("archive"), caplog)
+    assert level == "WARNING"
+    assert text.endswith(" the backend 'archive' of the upload is not configured here")
+
+
 async def test_a_refusal_of_storage_is_a_warning_with_its_operation_and_code(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

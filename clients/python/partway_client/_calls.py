@@ -111,8 +111,8 @@ class Calls:
 
     async def upload_part(
         self, messages: AsyncIterator[service_pb.UploadPartRequest]
-    ) -> tuple[PartwayError, bool] | None:
-        """Try once to send a part; None, or what failed and whether another try may help.
+    ) -> str | tuple[PartwayError, bool]:
+        """Try once to send a part; its entity tag, or what failed and if another try may help.
 
         Has no deadline: a part may take hours. What `messages` raise comes out.
         """
@@ -123,7 +123,7 @@ class Calls:
             async for message in messages:
                 await call.write(message)
             await call.done_writing()
-            await call
+            answer = await call
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             failure = await told.failure()
             if failure is None:
@@ -134,7 +134,8 @@ class Calls:
         finally:
             call.cancel()
         self._connection.reached = True
-        return None
+        etag: str = answer.part.etag
+        return etag
 
     async def complete(
         self,

@@ -160,7 +160,7 @@ class Putter:
         ) as response:
             text = await response.content.read(_ERROR_BYTES)
             if response.ok:
-                return Answer(response.status, etag=_etag(response.headers.get("ETag", "")))
+                return Answer(response.status, etag=etag_in(response.headers.get("ETag", "")))
             code = _code(text)
             return Answer(response.status, code, reached=not _of_a_proxy(response, code))
 
@@ -218,7 +218,8 @@ class _Body(aiohttp.Payload):
             raise
 
 
-def _etag(told: str) -> str:
+def etag_in(told: str) -> str:
+    """The entity tag that was told, without quotes; "" if there is none that Complete takes."""
     etag = told.removeprefix("W/").strip('"')
     return etag if len(etag) <= _MOST_ETAG_CHARS else ""
 

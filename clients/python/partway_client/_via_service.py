@@ -9,7 +9,7 @@ from partway_client._calls import Calls
 from partway_client._checksums import Sums
 from partway_client._meter import Meter
 from partway_client._pace import Pace
-from partway_client._putting import Outcome, Verdict
+from partway_client._putting import Outcome, Verdict, etag_in
 from partway_client._source import Source
 from partway_client.errors import FileUnreadable, PartChanged, ServiceUnreachable
 from partway_client.uploads import UploadInfo
@@ -51,16 +51,16 @@ class Passer:
                     limit.reschedule(loop.time() + self._stall_seconds)
                     self._meter.moved(size_bytes, via_service=True)
 
-                failed = await self._calls.upload_part(self._messages(number, checksum, taken))
+                answer = await self._calls.upload_part(self._messages(number, checksum, taken))
         except TimeoutError:
             problem = f"nothing moved to the service for {self._stall_seconds:g} seconds"
-            failed = ServiceUnreachable(problem), True
+            answer = ServiceUnreachable(problem), True
         except OSError as exc:
             raise FileUnreadable(f"cannot read {self._source.name}: {exc.strerror}") from None
-        if failed is None:
-            return Outcome(Verdict.DONE)
+        if isinstance(answer, str):
+            return Outcome(Verdict.DONE, etag=etag_in(answer))
         self._meter.taken_back(counted)
-        error, repeated = failed
+        error, repeated = answer
         if isinstance(error, PartChanged):
             return Outcome(Verdict.DAMAGED, error)
         return Outcome(Verdict.AGAIN if repeated else Verdict.REFUSED, error)

@@ -93,7 +93,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `google.rpc.RetryInfo`. Code: `UNAVAILABLE`.
     """
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 16
-    """Storage does not answer. Nothing is lost; try again after the time in
+    """Storage does not answer, or the backend that the Upload is in is not
+    configured at the moment. Nothing is lost; try again after the time in
     `google.rpc.RetryInfo`. Code: `UNAVAILABLE`.
     """
     ERROR_REASON_TIMED_OUT: _ErrorReason.ValueType  # 17
@@ -119,8 +120,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PART_CHANGED: _ErrorReason.ValueType  # 22
     """The bytes of a part, sent through the service, are not those of its checksum:
-    they changed on the way. Send the part again. Code: `ABORTED`. Metadata:
-    `upload`, `part_number`.
+    they changed on the way. Send the part again after the time in
+    `google.rpc.RetryInfo`. Code: `ABORTED`. Metadata: `upload`, `part_number`.
     """
     ERROR_REASON_SOURCE_UNUSABLE: _ErrorReason.ValueType  # 23
     """A source of a Compose is no completed Upload, or its object is gone or is
@@ -213,7 +214,8 @@ ERROR_REASON_SESSIONS_UNAVAILABLE: ErrorReason.ValueType  # 15
 `google.rpc.RetryInfo`. Code: `UNAVAILABLE`.
 """
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 16
-"""Storage does not answer. Nothing is lost; try again after the time in
+"""Storage does not answer, or the backend that the Upload is in is not
+configured at the moment. Nothing is lost; try again after the time in
 `google.rpc.RetryInfo`. Code: `UNAVAILABLE`.
 """
 ERROR_REASON_TIMED_OUT: ErrorReason.ValueType  # 17
@@ -239,8 +241,8 @@ storage. Code: `FAILED_PRECONDITION`. Metadata: `upload`, `policy`.
 """
 ERROR_REASON_PART_CHANGED: ErrorReason.ValueType  # 22
 """The bytes of a part, sent through the service, are not those of its checksum:
-they changed on the way. Send the part again. Code: `ABORTED`. Metadata:
-`upload`, `part_number`.
+they changed on the way. Send the part again after the time in
+`google.rpc.RetryInfo`. Code: `ABORTED`. Metadata: `upload`, `part_number`.
 """
 ERROR_REASON_SOURCE_UNUSABLE: ErrorReason.ValueType  # 23
 """A source of a Compose is no completed Upload, or its object is gone or is

@@ -157,8 +157,9 @@ Global___ChecksumAlgorithm: _TypeAlias = ChecksumAlgorithm  # noqa: Y015
 class Upload(_message.Message):
     """An Upload is one object being assembled in storage.
 
-    The bytes never pass through the service: callers send each part straight to
-    storage with a presigned URL, then ask the service to complete the Upload.
+    Callers send each part straight to storage with a presigned URL, then ask the
+    service to complete the Upload. The bytes pass through the service only by
+    UploadPart, where the policy allows it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -204,7 +205,7 @@ class Upload(_message.Message):
     abort_reason: Global___AbortReason.ValueType
     """Why the Upload was aborted, if it was."""
     fingerprint: _builtins.str
-    """The caller's own name for the file, as given to Initialize.
+    """The caller's own name for the file, as given to Initialize or Compose.
 
     Not kept if the session store is lost.
     """

@@ -186,7 +186,9 @@ class InitializeResponse(_message.Message):
 
     @_builtins.property
     def limits(self) -> Global___Limits:
-        """What the policy allows from here on."""
+        """What the policy allows from here on. Absent if the call is a repeat and there
+        is no such policy any more.
+        """
 
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_upload_pb2.PresignedPart]:
@@ -639,8 +641,9 @@ class StatusResponse(_message.Message):
 
     @_builtins.property
     def reported(self) -> _upload_pb2.Progress:
-        """What callers reported of it by ReportParts, or sent by UploadPart, if the
-        Upload is not completed or aborted. Costs no call to storage.
+        """What callers reported of it by ReportParts or sent by UploadPart, or what
+        Compose has had storage copy, if the Upload is not completed or aborted. Costs
+        no call to storage.
         """
 
     def __init__(
@@ -694,7 +697,7 @@ class WatchResponse(_message.Message):
 
     @_builtins.property
     def reported(self) -> _upload_pb2.Progress:
-        """What callers reported of it, as in StatusResponse."""
+        """What was reported of it, as in StatusResponse."""
 
     def __init__(
         self,
@@ -999,7 +1002,9 @@ class ComposeResponse(_message.Message):
     UPLOAD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def upload(self) -> _upload_pb2.Upload:
-        """The Upload: COMPLETED, or ACTIVE or COMPLETING if storage is still at it."""
+        """The Upload: COMPLETED, or ACTIVE or COMPLETING if storage is still at it; or,
+        if the call is a repeat, as it stands now.
+        """
 
     def __init__(
         self,

@@ -40,8 +40,8 @@ class UploadServiceStub(object):
     * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
     time in `google.rpc.RetryInfo`.
-    * `UNAVAILABLE`: Redis or storage does not answer. Nothing is lost: repeat the
-    call after the time in `google.rpc.RetryInfo`.
+    * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
+    lost: repeat the call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
     """
@@ -129,8 +129,8 @@ class UploadServiceServicer(object):
     * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
     time in `google.rpc.RetryInfo`.
-    * `UNAVAILABLE`: Redis or storage does not answer. Nothing is lost: repeat the
-    call after the time in `google.rpc.RetryInfo`.
+    * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
+    lost: repeat the call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
     """
@@ -443,8 +443,8 @@ class UploadService(object):
     * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
     time in `google.rpc.RetryInfo`.
-    * `UNAVAILABLE`: Redis or storage does not answer. Nothing is lost: repeat the
-    call after the time in `google.rpc.RetryInfo`.
+    * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
+    lost: repeat the call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
     """

@@ -27,8 +27,8 @@ class UploadServiceStub:
     * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
       time in `google.rpc.RetryInfo`.
-    * `UNAVAILABLE`: Redis or storage does not answer. Nothing is lost: repeat the
-      call after the time in `google.rpc.RetryInfo`.
+    * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
+      lost: repeat the call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
     """
@@ -224,8 +224,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
       time in `google.rpc.RetryInfo`.
-    * `UNAVAILABLE`: Redis or storage does not answer. Nothing is lost: repeat the
-      call after the time in `google.rpc.RetryInfo`.
+    * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
+      lost: repeat the call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
     """

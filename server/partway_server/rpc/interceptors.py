@@ -255,7 +255,8 @@ def _trouble(error: errors.UploadError) -> str:
     if isinstance(error, errors.StorageRefused):
         return f"{error.operation} {error.storage_code}"
     if isinstance(error, errors.StorageUnavailable | errors.SessionsUnavailable):
-        return type(error.__cause__).__name__ if error.__cause__ else "no cause"
+        # Without a cause it is our own finding, such as a backend that is not configured.
+        return type(error.__cause__).__name__ if error.__cause__ else str(error)
     return ""
 
 

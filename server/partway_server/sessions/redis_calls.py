@@ -128,7 +128,7 @@ class Calls:
         pauses = ExponentialWithJitterBackoff(base=_FIRST_SECONDS, cap=_MOST_SECONDS)
         for tries in count(1):
             try:
-                return await _tried(attempt())
+                return await tried(attempt())
             except (exceptions.RedisError, OSError) as exc:
                 pause = pauses.compute(tries)
                 if not _passes(exc) or now() + pause >= end:
@@ -182,7 +182,7 @@ class Calls:
         return answers
 
 
-async def _tried(work: Awaitable[T]) -> T:
+async def tried(work: Awaitable[T]) -> T:
     """What `work` comes to, in errors of redis-py, unless this task was cancelled meanwhile.
 
     redis-py sends through asyncio.wait_for, which before Python 3.12 forgets that it was cancelled

@@ -15,6 +15,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 
+from partway_server.sessions.redis_calls import tried
 from partway_server.sessions.redis_rows import CHANGES
 from partway_server.sessions.redis_servers import Servers
 from partway_server.sessions.wakes import Wake, Wakes
@@ -50,7 +51,7 @@ class RedisChanges:
         for turn in count():
             server: Redis | None = None
             try:
-                masters = await self._servers.masters()
+                masters = await tried(self._servers.masters())
                 # Another one each time: one alone may be the one that is gone.
                 server = masters[turn % len(masters)]
                 await self._hear(server)
@@ -64,15 +65,15 @@ class RedisChanges:
     async def _hear(self, server: Redis) -> None:
         """Wake whom the server tells of. Raises once it is gone."""
         async with server.pubsub() as channel:
-            await channel.subscribe(CHANGES)
+            await tried(channel.subscribe(CHANGES))
             asked = False
             while True:
-                message = await channel.get_message(timeout=_SILENCE_SECONDS)
+                message = await tried(channel.get_message(timeout=_SILENCE_SECONDS))
                 if message is None and asked:
                     raise exceptions.ConnectionError("the server says nothing")
                 asked = message is None
                 if message is None:
-                    await channel.ping()
+                    await tried(channel.ping())
                 elif message["type"] == "subscribe":
                     self._failures = 0
                     self._wakes.tell_all()

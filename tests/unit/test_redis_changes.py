@@ -1,0 +1,58 @@
+"""One subscription for a process: it lives through whatever becomes of its connection."""
+
+import asyncio
+from collections import deque
+from typing import Any, Self
+
+from partway_server.sessions.redis_changes import RedisChanges
+from partway_server.sessions.redis_servers import SLOTS, Servers, Span
+
+from tests.support.hearing import heard
+
+
+class Channel:
+    """A subscription that is told `answers`, one after the other, and then nothing any more.
+
+    An exception is raised.
+    """
+
+    def __init__(self, answers: deque[Any]) -> None:
+        self._answers = answers
+
+    def pubsub(self) -> Self:
+        return self
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        pass
+
+    async def subscribe(self, name: str) -> None:
+        pass
+
+    async def ping(self) -> None:
+        pass
+
+    async def get_message(self, **options: Any) -> Any:
+        if not self._answers:
+            await asyncio.Event().wait()
+        answer = self._answers.popleft()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def anywhere() -> list[Span]:
+    return [Span(0, SLOTS - 1, ("", 0))]
+
+
+async def test_a_connection_that_ended_under_uvloop_is_made_anew() -> None:
+    ended = RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
+    begun = {"type": "subscribe", "data": 1}
+    channel: Any = Channel(deque([begun, ended, begun]))
+    changes = RedisChanges(servers=Servers(find=anywhere, client=lambda _: channel))
+    with changes.of("0" * 32) as wake:
+        await heard(wake)
+        await heard(wake)
+    await changes.aclose()
