@@ -414,7 +414,7 @@ class Coordinator:
         if row.state is State.ACTIVE:
             # It was not lost after all: storage contradicts itself.
             raise errors.StorageUnavailable from None
-        raise UploadNotActive(row.sid, row.state, row.abort_reason or "") from None
+        raise UploadNotActive(row.sid, row.told_state, row.abort_reason or "") from None
 
     async def _pass_on(
         self, upload: Upload, number: int, body: AsyncIterator[bytes], checksum: bytes
@@ -441,7 +441,7 @@ class Coordinator:
         if row is None:
             row = await self._loader.row(upload.grant)
         if row.state in (State.ABORTING, State.ABORTED):
-            raise UploadNotActive(row.sid, row.state, row.abort_reason or "")
+            raise UploadNotActive(row.sid, row.told_state, row.abort_reason or "")
 
     async def _claim_completion(
         self, upload: Upload, expected: Sequence[ExpectedPart], manifest: Manifest
