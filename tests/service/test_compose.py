@@ -450,6 +450,27 @@ async def test_abort_stops_the_copying(clock: FakeClock) -> None:
 
 
 @in_memory
+async def test_an_abort_that_wins_against_the_joining_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, gate, claim = await source(world), Gate(), world.sessions.claim
+    aborting: list[asyncio.Task[upload_pb2.Upload]] = []
+    world.objects.before("abort", gate)
+
+    async def abort_first(sid: str, *others: Any, **named: Any) -> Any:
+        monkeypatch.undo()
+        aborting.append(asyncio.create_task(world.abort(await composed(world))))
+        await gate.reached.wait()
+        return await claim(sid, *others, **named)
+
+    monkeypatch.setattr(world.sessions, "claim", abort_first)
+    failed = await failure(compose(world, first))
+    assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "UPLOAD_NOT_ACTIVE")
+    gate.open()
+    assert (await aborting[0]).state == ABORTED
+
+
+@in_memory
 async def test_an_upload_past_its_deadline_is_not_copied_on(world: World) -> None:
     first = await source(world)
     world.objects.before("copy_part", failing(StorageRefused("UploadPartCopy", "AccessDenied")))
