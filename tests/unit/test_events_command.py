@@ -70,3 +70,11 @@ def test_what_makes_no_sense_is_refused(cli: CliRunner, wrong: list[str]) -> Non
 def test_a_time_has_several_spellings(text: str, moment: datetime) -> None:
     [since] = [option for option in tail.params if option.name == "since"]
     assert since.process_value(Context(tail), text) == moment
+
+
+@pytest.mark.parametrize(
+    "text", ["999999d", "99999999999d", "0001-01-01", "0001-01-01T00:00:00+14:00", "9" * 30 + "h"]
+)
+def test_a_time_before_all_events_is_the_first(text: str) -> None:
+    [since] = [param for param in tail.params if param.name == "since"]
+    assert since.process_value(Context(tail), text) == datetime(1970, 1, 1, tzinfo=UTC)
