@@ -288,7 +288,7 @@ def _ending() -> Any:
     try:
         yield
     except SessionsUnavailable as error:
-        raise Refused("Redis does not answer; check PARTWAY_REDIS_URL") from error
+        raise Refused("Redis does not answer or let us in; check PARTWAY_REDIS_URL") from error
     except KeyboardInterrupt:
         sys.exit(0)
 
