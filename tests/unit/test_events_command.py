@@ -34,7 +34,8 @@ def test_without_the_url_of_redis_it_asks_for_it(cli: CliRunner, command: list[s
 def test_where_redis_does_not_answer_it_says_so_and_fails(cli: CliRunner) -> None:
     absent = cli.invoke(main, ["events", "tail", "--redis-url", NOWHERE])
     assert absent.exit_code == 1
-    assert absent.stderr == "partway-server: Redis does not answer or let us in; check PARTWAY_REDIS_URL\n"
+    words = "partway-server: Redis does not answer or let us in; check PARTWAY_REDIS_URL\n"
+    assert absent.stderr == words
 
 
 def test_a_url_with_a_password_is_not_repeated(cli: CliRunner) -> None:
