@@ -419,7 +419,7 @@ async def _check_sessions(sessions: Sessions) -> None:
     except ValueError as error:
         raise StartError(str(error)) from error
     except SessionsUnavailable as error:
-        raise StartError("Redis does not answer or let us in; check PARTWAY_REDIS_URL") from error
+        raise StartError("Redis does not answer; check PARTWAY_REDIS_URL") from error
 
 
 def _rules(settings: Settings) -> Rules:
