@@ -221,7 +221,8 @@ class Composer:
             return row
         claimed, granted = await self._claim(row, State.COMPLETING)
         if claimed is None or not granted:
-            return await self._loader.row(upload.grant)
+            # Somebody was faster; if that was an Abort, no Compose answers with what it left.
+            return await self._unfinished(upload)
         return await self._settler.complete(claimed, resumed=row.state is State.COMPLETING)
 
     async def _copy_missing(self, upload: Upload) -> None:
@@ -275,7 +276,7 @@ class Composer:
             return row
         claimed, granted = await self._claim(row, State.ABORTING)
         if claimed is None or not granted:
-            return await self._loader.row(upload.grant)
+            return await self._unfinished(upload)
         outcome = await self._settler.abort(claimed, AbortReason.SOURCE_CHANGED)
         if outcome.state is State.COMPLETED:
             return outcome

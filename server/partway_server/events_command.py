@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.5
 _SHOWN = 10
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_AGO = re.compile(rf"([0-9]+)([{''.join(_UNITS)}])")
+_FIRST = datetime.fromtimestamp(0, UTC)
+_AGO = re.compile(rf"([0-9]{{1,30}})([{''.join(_UNITS)}])")
 _SID = re.compile(r"[0-9a-f]{32}")
 
 Command = Callable[..., None]
@@ -47,14 +48,18 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> da
     """A time: so long ago, or as RFC 3339 has it; without a zone, in UTC."""
     if value is None:
         return None
-    if ago := _AGO.fullmatch(value):
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago := _AGO.fullmatch(value):
+            # What is older than all events means all of them, and Redis has no times before 1970.
+            past = timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+            return max(_FIRST, datetime.now(UTC) - past)
         moment = datetime.fromisoformat(value)
+    except OverflowError:
+        return _FIRST
     except ValueError:
         words = f"{value!r} is neither like 15m nor like 2026-03-01T12:00:00Z"
         raise click.BadParameter(words, ctx, param) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(_FIRST, moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _sid(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
@@ -283,7 +288,7 @@ def _ending() -> Any:
     try:
         yield
     except SessionsUnavailable as error:
-        raise Refused("Redis does not answer; check PARTWAY_REDIS_URL") from error
+        raise Refused("Redis does not answer or let us in; check PARTWAY_REDIS_URL") from error
     except KeyboardInterrupt:
         sys.exit(0)
 

@@ -4,6 +4,7 @@ Reading it tells all that is wrong at once, each with its line, and needs nothin
 """
 
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -101,13 +102,18 @@ def read_rules(file: str, content: bytes, *, bucket: str, default: Backend) -> R
     `bucket` stands in where a policy of the `default` backend names none.
     """
     try:
-        text = content.decode("utf-8")
+        # Some editors begin a file with a byte order mark.
+        text = content.decode("utf-8-sig")
         tables = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise PolicyFileError(file, [FileProblem(line, "", "is not UTF-8; save it so")]) from error
     except tomllib.TOMLDecodeError as error:
         raise PolicyFileError(file, [_syntax(error, content)]) from error
+    except (ValueError, RecursionError) as error:
+        # Of Python, which reads no number of thousands of digits, and does not nest for ever.
+        words = "has a number that is too long, or brackets that are too deep"
+        raise PolicyFileError(file, [FileProblem(0, "", words)]) from error
     return _Reading(file, text, tables).rules(bucket, default)
 
 
@@ -230,7 +236,11 @@ class _Reading:
             self._add((*path, rule), f"{kind} {words}")
 
     def _add(self, path: Path, words: str) -> None:
-        what = ".".join(name if _BARE.fullmatch(name) else f'"{name}"' for name in path)
+        # A name in quotes may hold anything: here it is on one line, and harmless to a terminal.
+        what = ".".join(
+            name if _BARE.fullmatch(name) else json.dumps(name, ensure_ascii=not name.isprintable())
+            for name in path
+        )
         self._problems.append(FileProblem(line_of(self._lines, path), what, words))
 
 

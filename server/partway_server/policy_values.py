@@ -8,7 +8,7 @@ from partway_server.plan import GIB, MIB
 from partway_server.policy import known_types
 from partway_server.uploads import Checksum
 
-_SIZE = re.compile(r"([0-9]+) ?(KiB|MiB|GiB|TiB)")
+_SIZE = re.compile(r"([0-9]{1,30}) ?(KiB|MiB|GiB|TiB)")
 _UNITS = {"KiB": 1024, "MiB": MIB, "GiB": GIB, "TiB": 1024 * GIB}
 
 Read = Callable[[Any], Any]
@@ -77,7 +77,12 @@ def extensions(value: Any) -> Mapping[str, tuple[str, ...]]:
 
 
 def _kind(value: Any) -> str:
-    kinds = {str: "a string", bool: "true or false", int: "a number", float: "a fraction"}
-    return kinds.get(
-        type(value), "a table" if isinstance(value, dict) else "a list of other things"
-    )
+    kinds = {
+        str: "a string",
+        bool: "true or false",
+        int: "a number",
+        float: "a fraction",
+        list: "a list of other things",
+        dict: "a table of other things",
+    }
+    return kinds.get(type(value), "a date or time")

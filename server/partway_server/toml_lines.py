@@ -31,12 +31,15 @@ def lines_of(text: str) -> Mapping[Path, int]:
     found: dict[Path, int] = {}
     table: Path = ()
     at = _after(_BLANK, text, 0)
+    line, counted = 1, 0
     while at < len(text):
+        line += text.count("\n", counted, at)
+        counted = at
         header = _HEADER.match(text, at)
         path, after = _path(text, header.end() if header else at)
         full = path if header else (*table, *path)
         for depth in range(1, len(full) + 1):
-            found.setdefault(full[:depth], text.count("\n", 0, at) + 1)
+            found.setdefault(full[:depth], line)
         if header:
             table = full
             after += len(header[0])

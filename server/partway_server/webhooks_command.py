@@ -140,7 +140,7 @@ def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         # Its text may hold a piece of the URL, and so of the password.
         _fail(2, "PARTWAY_REDIS_URL is not a URL that Redis clients understand")
     except SessionsUnavailable:
-        _fail(1, "Redis does not answer; check PARTWAY_REDIS_URL")
+        _fail(1, "Redis does not answer or let us in; check PARTWAY_REDIS_URL")
 
 
 def _fail(code: int, *lines: str) -> NoReturn:

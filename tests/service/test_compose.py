@@ -303,6 +303,7 @@ async def test_a_small_source_before_the_last_is_refused(
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "SOURCES_NOT_JOINABLE")
     place = next(str(n) for n, size in enumerate(sizes) if size < PART)
     assert failed.metadata["source"] == place
+    assert failed.message.startswith(f"source {place} cannot be joined: storage takes at least")
     assert str(PART) in failed.metadata["problem"]
     assert world.objects.calls.count("create") == creates
 
@@ -463,6 +464,27 @@ async def test_abort_stops_the_copying(clock: FakeClock) -> None:
         )
         assert await exists(world, large)
         assert await world.objects.list_multiparts(world.grant(made)) == []
+
+
+@in_memory
+async def test_an_abort_that_wins_against_the_joining_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, gate, claim = await source(world), Gate(), world.sessions.claim
+    aborting: list[asyncio.Task[upload_pb2.Upload]] = []
+    world.objects.before("abort", gate)
+
+    async def abort_first(sid: str, *others: Any, **named: Any) -> Any:
+        monkeypatch.undo()
+        aborting.append(asyncio.create_task(world.abort(await composed(world))))
+        await gate.reached.wait()
+        return await claim(sid, *others, **named)
+
+    monkeypatch.setattr(world.sessions, "claim", abort_first)
+    failed = await failure(compose(world, first))
+    assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "UPLOAD_NOT_ACTIVE")
+    gate.open()
+    assert (await aborting[0]).state == ABORTED
 
 
 @in_memory

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -142,4 +143,30 @@ async def test_no_answer_in_time_is_a_failure() -> None:
 async def test_what_goes_wrong_is_told_without_the_url() -> None:
     async with a_sender(a_webhook(f"http://127.0.0.1:{free_port()}/hunter2")) as sender:
         answer = await sender.send("event-1", BODY)
-    assert (answer.status, answer.why) == (0, "ClientConnectorError")
+    assert (answer.status, answer.why) == (0, "no connection")
+
+
+class Nobody(Names):
+    """Knows no name."""
+
+    async def resolve(self, *_: Any, **__: Any) -> list[ResolveResult]:
+        raise OSError
+
+
+async def test_a_host_that_nobody_knows_is_told_as_that() -> None:
+    webhook = a_webhook("http://hooks.example/hunter2")
+    async with a_sender(webhook, names=Nobody()) as sender:
+        assert await sender.send("event-1", BODY) == Answer(0, "host name not found")
+
+
+async def test_a_connection_that_breaks_is_told_as_that() -> None:
+    async with an_endpoint() as endpoint:
+
+        async def broken(request: web.Request) -> web.StreamResponse:
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
+
+        endpoint.handle = broken
+        async with a_sender(a_webhook(endpoint.url)) as sender:
+            assert await sender.send("event-1", BODY) == Answer(0, "the connection broke")

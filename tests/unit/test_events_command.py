@@ -34,7 +34,8 @@ def test_without_the_url_of_redis_it_asks_for_it(cli: CliRunner, command: list[s
 def test_where_redis_does_not_answer_it_says_so_and_fails(cli: CliRunner) -> None:
     absent = cli.invoke(main, ["events", "tail", "--redis-url", NOWHERE])
     assert absent.exit_code == 1
-    assert absent.stderr == "partway-server: Redis does not answer; check PARTWAY_REDIS_URL\n"
+    words = "partway-server: Redis does not answer or let us in; check PARTWAY_REDIS_URL\n"
+    assert absent.stderr == words
 
 
 def test_a_url_with_a_password_is_not_repeated(cli: CliRunner) -> None:
@@ -70,3 +71,11 @@ def test_what_makes_no_sense_is_refused(cli: CliRunner, wrong: list[str]) -> Non
 def test_a_time_has_several_spellings(text: str, moment: datetime) -> None:
     [since] = [option for option in tail.params if option.name == "since"]
     assert since.process_value(Context(tail), text) == moment
+
+
+@pytest.mark.parametrize(
+    "text", ["999999d", "99999999999d", "0001-01-01", "0001-01-01T00:00:00+14:00", "9" * 30 + "h"]
+)
+def test_a_time_before_all_events_is_the_first(text: str) -> None:
+    [since] = [param for param in tail.params if param.name == "since"]
+    assert since.process_value(Context(tail), text) == datetime(1970, 1, 1, tzinfo=UTC)

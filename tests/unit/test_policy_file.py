@@ -228,3 +228,33 @@ def test_a_backend_is_what_its_endpoint_says_unless_it_is_said() -> None:
     local = Backend("b", endpoint="http://127.0.0.1:1")
     assert (local.known_as, local.in_path) == ("generic", True)
     assert not Backend("b", endpoint="http://h", addressing="virtual").in_path
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000 + "]" * 100_000])
+def test_what_python_cannot_hold_is_a_fault_of_the_file(value: str) -> None:
+    [line] = problems(f"[policy.a]\nmin_size_bytes = {value}")
+    assert line.startswith("p.toml: has a number that is too long, or brackets that are too deep")
+
+
+def test_a_size_of_thousands_of_digits_is_no_size() -> None:
+    [line] = problems(f'[policy.a]\nmin_size_bytes = "{"9" * 5000}GiB"')
+    assert "is no size" in line
+
+
+def test_a_byte_order_mark_is_no_fault() -> None:
+    assert read("\ufeff[policy.a]\n").policies == {"a": Policy("a", "mine")}
+
+
+def test_a_name_cannot_write_lines_or_steer_a_terminal() -> None:
+    assert problems('[policy.a]\n"\\u001b[2J\\n" = 1\n"é" = 1') == [
+        r'p.toml:2: policy.a."\u001b[2J\n": there is no such rule',
+        'p.toml:3: policy.a."é": there is no such rule',
+    ]
+
+
+def test_a_value_of_another_kind_is_named_as_what_it_is() -> None:
+    assert problems("[policy.a]\nurl_seconds = 2026-01-01\ntags = { a = 1 }") == [
+        "p.toml:2: policy.a.url_seconds: is a date or time, not a whole number",
+        "p.toml:3: policy.a.tags: is a table of other things, not a table of strings;"
+        ' write it as { key = "..." }',
+    ]

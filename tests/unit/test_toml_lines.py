@@ -119,3 +119,9 @@ def _paths(tables: dict[str, Any]) -> list[Path]:
         if isinstance(value, dict):
             found += [(name, *path) for path in _paths(value)]
     return found
+
+
+def test_a_file_of_many_lines_is_read_once() -> None:
+    """Not once for each of its keys: that would take a minute, and the test's time."""
+    text = "".join(f"key{n} = {n}\n" for n in range(100_000))
+    assert lines_of(text)[("key99999",)] == 100_000

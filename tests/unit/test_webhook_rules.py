@@ -127,6 +127,8 @@ def test_a_url_that_may_not_be_is_refused(tmp_path: Path, url: str, said: str) -
         ("[webhook.orders]\nsecret_env = 'SECRET'", "url is missing"),
         ("[webhook.orders]\nurl = 'https://hooks.example'", "secret_env is missing"),
         (f"[webhook.orders]\nurl = '{URL}", "it is not TOML"),
+        ("[webhook.orders]\nurl = " + "[" * 100_000, "its brackets are too deep"),
+        ("\ufeff[webhook.orders]", "url is missing"),
         ("[webhook.'A B']\nurl='https://hooks.example'\nsecret_env='SECRET'", "a name is 1 to 64"),
     ],
 )

@@ -81,9 +81,7 @@ class HttpSender:
             return Answer(0, "TLS failed")
         except Exception as error:
             # Whatever it is, the event is tried again. Its text may hold the URL.
-            cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-            forbidden = isinstance(cause, Forbidden)
-            return Answer(0, "forbidden address" if forbidden else type(error).__name__)
+            return Answer(0, _why(error))
 
     async def aclose(self) -> None:
         await self._http.close()
@@ -104,6 +102,21 @@ class HttpSender:
         why = "" if 200 <= status < 300 else f"HTTP {status}"
         wait = retry_after(headers.get("retry-after", ""), self._clock.now())
         return Answer(status, why, wait // timedelta(milliseconds=1))
+
+
+def _why(error: Exception) -> str:
+    """What an operator is told of a request that got no answer."""
+    match error:
+        case Forbidden() | aiohttp.ClientConnectorError(os_error=Forbidden()):
+            return "address not of the public internet, and allow_private is not set"
+        case aiohttp.ClientConnectorDNSError():
+            return "host name not found"
+        case aiohttp.ClientConnectorError():
+            return "no connection"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+            return "the connection broke"
+        case _:
+            return type(error).__name__
 
 
 def retry_after(value: str, now: datetime) -> timedelta:

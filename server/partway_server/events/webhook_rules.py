@@ -83,10 +83,12 @@ def webhook_names(path: Path) -> list[str]:
 
 def _tables(path: Path) -> Mapping[str, Any]:
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        tables = tomllib.loads(path.read_text("utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         # It says where, and never quotes more than a character.
         raise ValueError(f"it is not TOML: {error}") from None
+    except RecursionError:
+        raise ValueError("its brackets are too deep") from None
     if set(tables) - {"webhook"}:
         raise ValueError("a table is not of the form [webhook.NAME]")
     named = tables.get("webhook")
