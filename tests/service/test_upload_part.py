@@ -325,6 +325,7 @@ async def test_nothing_passes_that_the_policy_does_not_let_through(twin: World) 
     failed = await failure(call)
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "VIA_SERVICE_OFF")
     assert failed.metadata["policy"] == "default"
+    assert "ask the operator to set via_service" in failed.message
     assert twin.objects.calls == []
 
 
