@@ -37,6 +37,7 @@ from partway_server.opening import Opener, Turn, Wanted
 from partway_server.parts import (
     ExpectedPart,
     as_planned,
+    check_checksum,
     check_checksums,
     check_expected,
     check_number,
@@ -190,7 +191,7 @@ class Coordinator:
             raise errors.ViaServiceOff(upload.sid, grant.policy)
         check_sent(grant.plan)
         check_number(number, grant.plan)
-        check_checksums(grant.checksum, [number], {number: checksum} if checksum else {})
+        check_checksum(grant.checksum, checksum)
         with self._metrics.part_via_service(policy.name):
             body = checked(
                 chunks,

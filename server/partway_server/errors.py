@@ -168,7 +168,10 @@ class ViaServiceOff(UploadError):
     """The policy of the Upload lets no parts through the service."""
 
     def __init__(self, sid: str, policy: str) -> None:
-        super().__init__(f"the policy {policy!r} lets no parts through the service")
+        super().__init__(
+            f"the policy {policy!r} lets no parts through the service: send them straight to"
+            " storage, or ask the operator to set via_service"
+        )
         self.sid, self.policy = sid, policy
 
 

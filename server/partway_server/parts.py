@@ -97,6 +97,17 @@ def check_sent(plan: Plan) -> None:
         raise refusal("upload_id", "it is composed: storage copies its parts, nobody sends them")
 
 
+def check_checksum(algorithm: Checksum, checksum: bytes) -> None:
+    """Refuse what cannot be the checksum of a part that is sent. Raises InvalidRequest."""
+    if algorithm is Checksum.NONE:
+        if checksum:
+            raise refusal("header.checksum", "the upload has no checksum_algorithm")
+    elif len(checksum) != algorithm.size_bytes:
+        given = f"{len(checksum)} were sent" if checksum else "none was sent"
+        wanted = f"the {algorithm} of the part, {algorithm.size_bytes} bytes"
+        raise refusal("header.checksum", f"{wanted}; {given}")
+
+
 def check_number(number: int, plan: Plan) -> None:
     if not 1 <= number <= plan.part_count:
         raise refusal("header.part_number", f"the upload has the parts 1 to {plan.part_count}")

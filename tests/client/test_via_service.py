@@ -150,7 +150,11 @@ async def test_where_the_service_passes_nothing_on_that_is_said(
 
 
 async def test_a_resumed_upload_asks_the_service_by_trying(
-    client: UploadClient, service: Service, storage: Storage, movie: Path
+    client: UploadClient,
+    service: Service,
+    storage: Storage,
+    movie: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     storage.base = CLOSED
     with pytest.raises(StorageUnreachable):
@@ -159,6 +163,9 @@ async def test_a_resumed_upload_asks_the_service_by_trying(
     with pytest.raises(StorageUnreachable):
         await client.upload_file(movie)
     assert service.count("UploadPart") > 0
+    # Nothing is promised that is then taken back.
+    assert "): trying the way through the service" in caplog.text
+    assert "the parts go through the service" not in caplog.text
     service.via_service = True
     uploaded = await client.upload_file(movie)
     assert service.count("Initialize") == 1
@@ -166,7 +173,11 @@ async def test_a_resumed_upload_asks_the_service_by_trying(
 
 
 async def test_direct_is_direct_only(
-    client: UploadClient, service: Service, storage: Storage, movie: Path
+    client: UploadClient,
+    service: Service,
+    storage: Storage,
+    movie: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     service.via_service = True
     storage.base = CLOSED
@@ -174,6 +185,12 @@ async def test_direct_is_direct_only(
         await client.upload_file(movie, route="direct")
     assert not isinstance(raised.value, StorageUnreachable)
     assert service.count("UploadPart") == 0
+    # It takes minutes, and says so once, whichever part meets it first.
+    assert turned(caplog) == 1
+    assert (
+        "no connection to 127.0.0.1:1: Connection refused): trying again for some minutes"
+        in caplog.text
+    )
 
 
 async def test_by_the_service_alone_no_url_is_asked_for(

@@ -293,13 +293,18 @@ async def test_a_part_that_the_upload_has_not_is_refused(twin: World, number: in
     assert violation.field == "header.part_number"
 
 
-@pytest.mark.parametrize("checksum", [b"", b"12345678"])
-async def test_a_part_needs_the_checksum_that_its_upload_has(twin: World, checksum: bytes) -> None:
-    upload = await twin.initialize(
-        PART, policy="open", checksum_algorithm=upload_pb2.CHECKSUM_ALGORITHM_CRC32C
-    )
+@pytest.mark.parametrize(
+    ("algorithm", "checksum"), [("CRC32C", b""), ("CRC32C", b"12345678"), ("UNSPECIFIED", b"1234")]
+)
+async def test_a_part_needs_the_checksum_that_its_upload_has(
+    twin: World, algorithm: str, checksum: bytes
+) -> None:
+    number = upload_pb2.ChecksumAlgorithm.Value(f"CHECKSUM_ALGORITHM_{algorithm}")
+    upload = await twin.initialize(PART, policy="open", checksum_algorithm=number)
     failed = await failure(pass_part(twin, upload, 1, content(1, PART), checksum))
     assert failed.reason == "INVALID_REQUEST"
+    [violation] = failed.details["BadRequest"].field_violations
+    assert violation.field == "header.checksum"
 
 
 @pytest.mark.promise("UploadPart", "NOT_FOUND")
@@ -321,6 +326,7 @@ async def test_nothing_passes_that_the_policy_does_not_let_through(twin: World) 
     failed = await failure(call)
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "VIA_SERVICE_OFF")
     assert failed.metadata["policy"] == "default"
+    assert "ask the operator to set via_service" in failed.message
     assert twin.objects.calls == []
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import ssl
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -245,13 +246,21 @@ def _problem(exc: Exception) -> str:
     if isinstance(exc, aiohttp.ClientConnectorCertificateError):
         return f"the certificate of {exc.host} is not trusted"
     if isinstance(exc, aiohttp.ClientConnectorError):
-        reason = exc.os_error.strerror or type(exc.os_error).__name__
-        return f"no connection to {exc.host}:{exc.port} ({reason})"
+        return f"no connection to {exc.host}:{exc.port}: {_reason(exc.os_error)}"
     if isinstance(exc, aiohttp.ClientHttpProxyError):
         return f"the proxy answers {exc.status}"
     if isinstance(exc, OSError) and exc.errno:
         return f"the connection broke ({os.strerror(exc.errno)})"
     return f"the connection broke ({type(exc).__name__})"
+
+
+def _reason(error: OSError) -> str:
+    number = error.errno or 0
+    if number > 0 and not isinstance(error, ssl.SSLError):
+        # asyncio's own text repeats the address.
+        return os.strerror(number)
+    # Of DNS and TLS, whose numbers are of another kind.
+    return error.strerror or type(error).__name__
 
 
 def _proxy(url: str) -> str | None:

@@ -21,6 +21,7 @@ class Way:
         self._route = route
         self._offered = offered
         self._reached = False
+        self._trouble_told = False
         self.via_service = route is Route.SERVICE
         self.problem = ""
 
@@ -42,9 +43,18 @@ class Way:
     def not_reached(self, problem: str, tries: int) -> None:
         """A part did not reach storage, for the `tries`-th time in a row."""
         self.problem = problem
-        if self.may_turn and tries >= _TRIES:
+        if tries < _TRIES:
+            return
+        if self.may_turn:
             self.via_service = True
+            # A resumed Upload does not say whether the service passes parts on.
+            words = "the parts go" if self._offered else "trying the way"
             logger.warning(
-                "storage cannot be reached from here (%s): the parts go through the service",
-                problem,
+                "storage cannot be reached from here (%s): %s through the service", problem, words
+            )
+        elif not self.via_service and not self._trouble_told:
+            # Once, or minutes would go by without a word.
+            self._trouble_told = True
+            logger.warning(
+                "storage cannot be reached from here (%s): trying again for some minutes", problem
             )
