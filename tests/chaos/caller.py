@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
+from partway_client._statuses import ToldStatus
 
 from tests.chaos.ledger import ABORTED, COMPLETED, Answer, Sending, Story
 from tests.support.storage import Put, put_by
@@ -127,17 +128,19 @@ class Caller:
         story.sendings.append(sending)
         body = data[part.offset_bytes : part.offset_bytes + part.size_bytes]
         header = pb.UploadPartHeader(upload_id=upload_id, part_number=part.part_number)
-        request, answer = _stream(header, body), None
         stub = self.stubs[part.part_number % len(self.stubs)]
+        call = stub.UploadPart(_stream(header, body), timeout=PUT_SECONDS)
+        told = ToldStatus(call)
         try:
-            await stub.UploadPart(request, timeout=PUT_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            answer = _of_error(error, "UploadPart", sending.began)
-            story.answers.append(answer)
-        if answer is not None and _passing(answer):
-            # As of a PUT without an answer: its bytes may be in storage, or on their way.
+            await call
+        except grpc.aio.AioRpcError:
+            if (failure := await told.failure()) is not None:
+                story.answers.append(_of_error(failure, "UploadPart", sending.began))
+            if failure is not None and not _passing(story.answers[-1]):
+                sending.status, sending.ended = 404, time.monotonic()
+            # Else as of a PUT without an answer: its bytes may be in storage, or on their way.
             return sending
-        sending.status, sending.ended = 404 if answer else 200, time.monotonic()
+        sending.status, sending.ended = 200, time.monotonic()
         return sending
 
 
