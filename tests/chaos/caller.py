@@ -121,15 +121,19 @@ class Caller:
         return sending
 
     async def upload_part(
-        self, story: Story, part: upload_pb2.PresignedPart, data: bytes, upload_id: str
+        self,
+        story: Story,
+        part: upload_pb2.PresignedPart,
+        data: bytes,
+        upload_id: str,
+        chance: random.Random,
     ) -> Sending:
         """As `put`, but through any of the services."""
         sending = Sending(part.part_number, True, time.monotonic(), by_service=True)
         story.sendings.append(sending)
         body = data[part.offset_bytes : part.offset_bytes + part.size_bytes]
         header = pb.UploadPartHeader(upload_id=upload_id, part_number=part.part_number)
-        stub = self.stubs[part.part_number % len(self.stubs)]
-        call = stub.UploadPart(_stream(header, body), timeout=PUT_SECONDS)
+        call = chance.choice(self.stubs).UploadPart(_stream(header, body), timeout=PUT_SECONDS)
         told = ToldStatus(call)
         try:
             await call

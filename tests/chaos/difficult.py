@@ -103,6 +103,11 @@ class Errand:
     async def put(self, part: Part, *, right: bool = True) -> Sending:
         return await self.caller.put(self.story, part, self.data, right=right)
 
+    async def upload_part(self, part: Part) -> Sending:
+        return await self.caller.upload_part(
+            self.story, part, self.data, self.upload_id, self.chance
+        )
+
     async def complete(self, parts: Sequence[upload_pb2.Part] = ()) -> Any:
         request = pb.CompleteRequest(upload_id=self.upload_id, parts=parts)
         return (await self._ask("Complete", request))[1]
@@ -141,7 +146,7 @@ class Errand:
 
     async def _send_once(self, part: Part) -> Sending:
         if self.planned.kind == "via-service" and self.chance.random() < 0.7:
-            return await self.caller.upload_part(self.story, part, self.data, self.upload_id)
+            return await self.upload_part(part)
         return await self.put(part)
 
     def _know(self, upload: upload_pb2.Upload) -> None:
@@ -287,7 +292,7 @@ async def via_service(errand: Errand) -> None:
     await errand.send(parts)
     await errand.status(progress=True)
     await errand.finish()
-    await errand.caller.upload_part(errand.story, parts[0], errand.data, errand.upload_id)
+    await errand.upload_part(parts[0])
     await errand.status()
 
 
