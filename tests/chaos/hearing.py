@@ -69,7 +69,7 @@ def _missing(ledger: Ledger, story: Story, firsts: Firsts) -> Iterator[str]:
 
 
 def _removed_and_forgotten(ledger: Ledger, story: Story) -> bool:
-    """Nobody asks again for what Compose removed, so that Redis may lose its event for good."""
+    """Nobody asks again for what Compose removed: Redis may lose its event or end for good."""
     lost = any(story.began <= last < told.NEVER for _, last in ledger.forgets)
     return story.removable < told.NEVER and lost
 
@@ -90,5 +90,8 @@ def _order(ledger: Ledger, story: Story | None, firsts: Firsts) -> Iterator[str]
     forgot = story is None or ledger.forgot(story.began, max(event.at for event in firsts.values()))
     if began and any(end.place < began.place for end in ends) and not forgot:
         yield f"an end was told before {INITIALIZED}"
+    if story is not None and _removed_and_forgotten(ledger, story):
+        # A row that came back from before the end finds no object.
+        return
     if done and any(done.place < end.place for end in ends):
         yield f"another end was told after {COMPLETED}"
