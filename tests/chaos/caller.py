@@ -1,9 +1,9 @@
-"""Calls of any of the services, each written down; and PUTs, and looks into storage."""
+"""Calls of any of the services, each written down; and parts, sent by PUT or by UploadPart."""
 
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +15,14 @@ from grpc_status import rpc_status
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
+from partway_client._statuses import ToldStatus
 
-from tests.chaos.ledger import Answer, Sending, Story
+from tests.chaos.ledger import ABORTED, COMPLETED, Answer, Sending, Story
 from tests.support.storage import Put, put_by
 
 CALL_SECONDS = 12.0
 PUT_SECONDS = 30.0
+_CHUNK_BYTES = 1024 * 1024
 
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -61,7 +63,7 @@ class Caller:
         """As `once`, but until an answer that is not a passing one. Raises OutOfPatience."""
         deadline = time.monotonic() + self.patience
         for tries in range(10_000):
-            if verb == "Complete":
+            if verb in ("Complete", "Compose"):
                 story.completes.append(time.monotonic())
             if verb == "Abort":
                 story.aborts.append(time.monotonic())
@@ -72,6 +74,33 @@ class Caller:
                 raise OutOfPatience(f"{verb}: {answer.state} {answer.reason} {answer.code}".strip())
             await asyncio.sleep(min(0.05 * 1.6**tries, 1.0) * (0.5 + chance.random()))
         raise AssertionError("more tries than seconds")
+
+    async def watch(self, story: Story, request: pb.WatchRequest, chance: random.Random) -> None:
+        """Watch until the end, anew whenever it is cut. Raises OutOfPatience."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            answer = await self._watch_once(story, request, chance)
+            if not _passing(answer):
+                return
+            if time.monotonic() > deadline:
+                raise OutOfPatience(f"Watch: {answer.reason} {answer.code}".strip())
+            await asyncio.sleep(0.2 * (0.5 + chance.random()))
+
+    async def _watch_once(
+        self, story: Story, request: pb.WatchRequest, chance: random.Random
+    ) -> Answer:
+        began, last = time.monotonic(), Answer(0.0, 0.0, "Watch")
+        try:
+            async for message in chance.choice(self.stubs).Watch(request, timeout=CALL_SECONDS):
+                last = _of_response(message, "Watch", began)
+                story.answers.append(last)
+        except grpc.aio.AioRpcError as error:
+            last = _of_error(error, "Watch", began)
+            story.answers.append(last)
+            return last
+        if last.state not in (COMPLETED, ABORTED):
+            story.wrong.append("a Watch ended with OK before the upload did")
+        return last
 
     async def put(
         self, story: Story, part: upload_pb2.PresignedPart, data: bytes, *, right: bool = True
@@ -89,6 +118,33 @@ class Caller:
             # Its end was not seen, and the story says so.
             return sending
         sending.status, sending.ended = reply.status, time.monotonic()
+        return sending
+
+    async def upload_part(
+        self,
+        story: Story,
+        part: upload_pb2.PresignedPart,
+        data: bytes,
+        upload_id: str,
+        chance: random.Random,
+    ) -> Sending:
+        """As `put`, but through any of the services."""
+        sending = Sending(part.part_number, True, time.monotonic(), by_service=True)
+        story.sendings.append(sending)
+        body = data[part.offset_bytes : part.offset_bytes + part.size_bytes]
+        header = pb.UploadPartHeader(upload_id=upload_id, part_number=part.part_number)
+        call = chance.choice(self.stubs).UploadPart(_stream(header, body), timeout=PUT_SECONDS)
+        told = ToldStatus(call)
+        try:
+            await call
+        except grpc.aio.AioRpcError:
+            if (failure := await told.failure()) is not None:
+                story.answers.append(_of_error(failure, "UploadPart", sending.began))
+            if failure is not None and not _passing(story.answers[-1]):
+                sending.status, sending.ended = 404, time.monotonic()
+            # Else as of a PUT without an answer: its bytes may be in storage, or on their way.
+            return sending
+        sending.status, sending.ended = 200, time.monotonic()
         return sending
 
 
@@ -116,13 +172,24 @@ def _passing(answer: Answer) -> bool:
         )
     if answer.code:
         return answer.code in _PASSING_CODES
-    return answer.verb in ("Complete", "Abort") and answer.state in ("COMPLETING", "ABORTING")
+    if answer.verb == "Compose" and answer.state == "ACTIVE":
+        return True
+    passing_verb = answer.verb in ("Complete", "Abort", "Compose")
+    return passing_verb and answer.state in ("COMPLETING", "ABORTING")
+
+
+def _stream(header: pb.UploadPartHeader, body: bytes) -> Iterator[pb.UploadPartRequest]:
+    yield pb.UploadPartRequest(header=header)
+    for at in range(0, len(body), _CHUNK_BYTES):
+        yield pb.UploadPartRequest(chunk=body[at : at + _CHUNK_BYTES])
 
 
 def _of_response(response: Any, verb: str, began: float) -> Answer:
-    ended = time.monotonic()
+    ended, reported = time.monotonic(), -1
+    if hasattr(response, "reported") and response.HasField("reported"):
+        reported = response.reported.parts_stored
     if not hasattr(response, "upload"):
-        return Answer(began, ended, verb)
+        return Answer(began, ended, verb, reported=reported)
     upload = response.upload
     progress = getattr(response, "progress", None)
     told = isinstance(response, pb.StatusResponse) and response.HasField("progress")
@@ -136,6 +203,7 @@ def _of_response(response: Any, verb: str, began: float) -> Answer:
         key=upload.object.key,
         abort_reason="" if reason == "UNSPECIFIED" else reason,
         parts_stored=progress.parts_stored if told and progress is not None else -1,
+        reported=reported,
     )
 
 

@@ -18,10 +18,11 @@ from tests.chaos.stores import OneRedis
 from tests.support.bucket import look_into
 
 _ABOUT = """\
-Upload through several real service processes over one real Redis (Valkey) and one real S3 server
-(SeaweedFS), while services are killed at random and at named failpoints, a consumer of the events
-is killed, and Redis is killed, loses its last second, and is emptied. Then let a clock run ahead,
-let the janitors clear up, and have other programs (rclone, boto3) read what is in storage.
+Upload, watch and compose through several real service processes over one real Redis (Valkey) and
+one real S3 server (SeaweedFS), while services are killed at random and at named failpoints, a
+consumer of the events is killed, and Redis is killed, loses its last second, and is emptied. Then
+let a clock run ahead, let the janitors clear up, and have other programs (rclone, boto3) read what
+is in storage.
 
 Exit code 0: nothing acknowledged was lost, no byte is wrong, no answer was false, no event is
 missing or untrue, nothing is left over, and every caller got through. 1: something of this is not

@@ -17,7 +17,7 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
 from tests.chaos.caller import Caller, OutOfPatience
-from tests.chaos.ledger import ABORTED, Look, Sending, Story
+from tests.chaos.ledger import ABORTED, COMPLETED, Look, Sending, Story
 from tests.chaos.plans import Planned
 
 Part = upload_pb2.PresignedPart
@@ -27,7 +27,10 @@ _SECOND = 1.1
 
 @dataclass(slots=True)
 class Errand:
-    """One upload by raw calls. `grant_of` opens an upload_id; `exists` asks storage itself."""
+    """One upload by raw calls. `grant_of` opens an upload_id; `exists` asks storage itself.
+
+    `sources` are the errands of the uploads that it is to be composed of.
+    """
 
     caller: Caller
     story: Story
@@ -36,6 +39,7 @@ class Errand:
     grant_of: Callable[[str], Any]
     exists: Callable[[str], Awaitable[bool]]
     upload_id: str = ""
+    sources: "Sequence[Errand]" = ()
 
     @property
     def chance(self) -> random.Random:
@@ -75,16 +79,34 @@ class Errand:
         return list(response.parts) if response is not None else []
 
     async def send(self, parts: Sequence[Part]) -> None:
-        """Send each part until storage has said something final of it."""
+        """Send each part until storage has said something final of it; report what it took."""
         for part in parts:
             for _ in range(20):
-                sending = await self.put(part)
+                sending = await self._send_once(part)
                 if sending.status in (200, 404, 412):
                     break
                 await asyncio.sleep(0.2)
+            if sending.status == 200:
+                await self.report(part)
+
+    async def report(self, part: Part) -> None:
+        sent = upload_pb2.Part(part_number=part.part_number, size_bytes=part.size_bytes)
+        request = pb.ReportPartsRequest(upload_id=self.upload_id, parts=[sent])
+        response, _ = await self._ask("ReportParts", request)
+        if response is None:
+            return
+        if response.results[0].status.code:
+            self.story.wrong.append(f"a report was refused: {response.results[0].status.message}")
+        else:
+            self.story.reports.setdefault(part.part_number, time.monotonic())
 
     async def put(self, part: Part, *, right: bool = True) -> Sending:
         return await self.caller.put(self.story, part, self.data, right=right)
+
+    async def upload_part(self, part: Part) -> Sending:
+        return await self.caller.upload_part(
+            self.story, part, self.data, self.upload_id, self.chance
+        )
 
     async def complete(self, parts: Sequence[upload_pb2.Part] = ()) -> Any:
         request = pb.CompleteRequest(upload_id=self.upload_id, parts=parts)
@@ -97,6 +119,16 @@ class Errand:
         view = pb.STATUS_VIEW_PROGRESS if progress else pb.STATUS_VIEW_UNSPECIFIED
         request = pb.StatusRequest(upload_id=self.upload_id, view=view)
         return (await self._ask("Status", request))[1]
+
+    async def watch(self) -> None:
+        """Until its end. Raises OutOfPatience."""
+        request = pb.WatchRequest(upload_id=self.upload_id)
+        await self.caller.watch(self.story, request, self.chance)
+
+    async def compose(self, request: pb.ComposeRequest) -> None:
+        response, _ = await self._ask("Compose", request)
+        if response is not None:
+            self._know(response.upload)
 
     async def finish(self) -> None:
         """Complete; send again what turns out to be missing, as any caller would."""
@@ -111,6 +143,11 @@ class Errand:
         if self.story.said(ABORTED) and not self.story.in_flight(self.story.aborts[0]):
             at = time.monotonic()
             self.story.looks.append(Look(at, await self.exists(self.story.key)))
+
+    async def _send_once(self, part: Part) -> Sending:
+        if self.planned.kind == "via-service" and self.chance.random() < 0.7:
+            return await self.upload_part(part)
+        return await self.put(part)
 
     def _know(self, upload: upload_pb2.Upload) -> None:
         grant, story = self.grant_of(upload.id), self.story
@@ -249,6 +286,57 @@ async def abandoned(errand: Errand) -> None:
     errand.story.abandoned = True
 
 
+async def via_service(errand: Errand) -> None:
+    """Send some parts through the service and some by PUT, again once it is over."""
+    parts = await errand.initialize()
+    await errand.send(parts)
+    await errand.status(progress=True)
+    await errand.finish()
+    await errand.upload_part(parts[0])
+    await errand.status()
+
+
+async def watched(errand: Errand) -> None:
+    """Watch from two sides, from the first part to the end, which is sometimes an Abort."""
+    parts = await errand.initialize()
+    watches = [asyncio.create_task(errand.watch()) for _ in range(2)]
+    try:
+        await errand.send(parts)
+        await asyncio.sleep(errand.chance.uniform(0, 0.5))
+        calls: list[Awaitable[Any]] = [errand.finish()]
+        calls += [errand.abort()] if errand.chance.random() < 0.4 else []
+        await asyncio.gather(*calls)
+        await asyncio.gather(*watches)
+    finally:
+        for watch in watches:
+            watch.cancel()
+    await errand.watch()
+    await errand.status()
+
+
+async def compose(errand: Errand) -> None:
+    """Upload what it is made of, and compose it: twice at once, and once more; then Abort."""
+    await asyncio.gather(*(plain(source) for source in errand.sources))
+    if not all(source.story.said(COMPLETED) for source in errand.sources):
+        return
+    request = pb.ComposeRequest(
+        policy=errand.planned.policy,
+        file_name=errand.planned.name,
+        sources=[pb.ComposeSource(upload_id=source.upload_id) for source in errand.sources],
+        delete_sources=errand.planned.delete_sources,
+        request_id=str(uuid.UUID(int=errand.chance.getrandbits(128), version=4)),
+    )
+    if errand.planned.delete_sources:
+        for source in errand.sources:
+            source.story.removable = time.monotonic()
+    await asyncio.gather(*(errand.compose(request) for _ in range(errand.chance.randint(1, 2))))
+    await errand.compose(request)
+    if errand.upload_id:
+        await errand.abort()
+        await errand.watch()
+        await errand.status(progress=True)
+
+
 async def _awaited(call: Awaitable[Any]) -> Any:
     return await call
 
@@ -267,6 +355,9 @@ DIFFICULT: Mapping[str, Callable[[Errand], Awaitable[None]]] = {
         manifest,
         resent,
         abandoned,
+        via_service,
+        watched,
+        compose,
     )
 }
 """By the name of the kind."""

@@ -4,7 +4,8 @@
 
 Two service processes over a real SeaweedFS, many clients at once, and under them first a master
 with two replicas and three Sentinels, then a Cluster of three masters. Prints a table and, as its
-last line, JSON. Exits with 1 if anything that was acknowledged is lost or wrong.
+last line, JSON. Exits with 1 if anything that was acknowledged is lost or wrong, or told by no
+event.
 """
 
 import argparse
@@ -31,7 +32,9 @@ from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from partway_client import PartwayError, State, UploadClient
 from partway_server.embedded import S3, start_seaweedfs
+from partway_server.events.base import COMPLETED
 
+from tests.chaos import retelling
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import Service, until
 from tests.support.redis_cluster import OUR_SLOTS, Cluster, start_cluster
@@ -64,6 +67,11 @@ class Ledger:
     """Keys."""
     failed: list[str] = field(default_factory=list)
     false: list[str] = field(default_factory=list)
+    ids: dict[str, str] = field(default_factory=dict)
+    """The upload_ids of those that ended over the present Redis, by key."""
+    told: set[str] = field(default_factory=set)
+    """The keys whose completion an event told."""
+    untold: list[str] = field(default_factory=list)
     failovers: list[float] = field(default_factory=list)
     """How long it took until Redis had another master, in seconds."""
     outages: list[float] = field(default_factory=list)
@@ -123,12 +131,21 @@ class Load:
                     self._ledger.outages += [waited] if waited > OUTAGE_SECONDS else []
                 await asyncio.sleep(0.02)
 
+    async def ask_again(self, address: str) -> None:
+        """Ask for each that ended, so that what a failover lost of it is told again."""
+        async with grpc.aio.insecure_channel(address) as channel:
+            stub = UploadServiceStub(channel)
+            for upload_id in self._ledger.ids.values():
+                request = pb.StatusRequest(upload_id=upload_id)
+                await self._insist(lambda request=request: stub.Status(request))
+
     async def _upload(self, client: UploadClient, stub: UploadServiceStub, number: int) -> None:
         data = self._chance.randbytes(self._chance.randrange(1, 3 * PART))
         path = self._folder / f"{number}.bin"
         await asyncio.to_thread(path.write_bytes, data)
         done = await client.upload_file(path, part_size=PART, concurrency=2, resume=False)
         self._ledger.completed[done.key] = hashlib.sha256(data).hexdigest()
+        self._ledger.ids[done.key] = done.upload_id
         # A failover may have put Redis back to before that, and Status is to notice.
         for progress in (False, True):
             found = await client.status(done.upload_id, progress=progress)
@@ -155,6 +172,7 @@ class Load:
         upload_id = opened.upload.id
         await self._insist(lambda: stub.Abort(pb.AbortRequest(upload_id=upload_id)))
         self._ledger.aborted.add(key)
+        self._ledger.ids[key] = upload_id
         about = pb.StatusRequest(upload_id=upload_id, view=pb.STATUS_VIEW_PROGRESS)
         found = await self._insist(lambda: stub.Status(about))
         if found.upload.state != upload_pb2.UPLOAD_STATE_ABORTED:
@@ -194,7 +212,9 @@ async def under_load(
     with contextlib.ExitStack() as running:
         addresses = []
         for _ in range(2):
-            service = Service(folder, s3, url, bucket=bucket.name, lease_seconds=3)
+            service = Service(
+                folder, s3, url, bucket=bucket.name, lease_seconds=3, janitor_seconds=1
+            )
             running.enter_context(service).start()
             addresses.append(service.address)
         load = Load(ledger=ledger, addresses=addresses, folder=folder, chance=chance)
@@ -207,6 +227,12 @@ async def under_load(
                 yield
             finally:
                 load.stop.set()
+        await load.ask_again(addresses[0])
+        ends = {key: key in ledger.completed for key in ledger.ids}
+        told, untold = await retelling.untold(url, ends)
+        ledger.told |= {key for key, types in told.items() if COMPLETED in types}
+        ledger.untold += untold
+        ledger.ids.clear()
 
 
 async def bring_about(trouble: Trouble, times: int, ledger: Ledger) -> None:
@@ -267,6 +293,7 @@ def audited(ledger: Ledger, bucket: Bucket) -> dict[str, Any]:
             lost += 1
     listed = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name)
     there = {found["Key"] for page in listed for found in page.get("Contents", [])}
+    ledger.untold += [f"{key}: told as completed, and not there" for key in ledger.told - there]
     ledger.false += [f"{key}: there after ABORTED" for key in ledger.aborted & there]
     outages = sorted(round(1000 * seconds) for seconds in ledger.outages) or [0]
     return {
@@ -279,6 +306,7 @@ def audited(ledger: Ledger, bucket: Bucket) -> dict[str, Any]:
         "acknowledged_lost": lost,
         "corrupted": corrupted,
         "false_answers": len(ledger.false),
+        "events_wrong": len(ledger.untold),
         "failover_ms_longest": round(1000 * max(ledger.failovers, default=0)),
         "unavailable_ms_p99": outages[int(0.99 * (len(outages) - 1))],
         "unavailable_ms_longest": outages[-1],
@@ -286,11 +314,11 @@ def audited(ledger: Ledger, bucket: Bucket) -> dict[str, Any]:
 
 
 def report(told: dict[str, Any], ledger: Ledger, arguments: argparse.Namespace) -> int:
-    for line in (*ledger.failed, *ledger.false):
+    for line in (*ledger.failed, *ledger.false, *ledger.untold):
         print(f"WRONG: {line}")
     for name, value in (*ledger.troubles.items(), *told.items()):
         print(f"{name:24} {value:>8}")
-    wrong = ("failed", "acknowledged_lost", "corrupted", "false_answers")
+    wrong = ("failed", "acknowledged_lost", "corrupted", "false_answers", "events_wrong")
     print(json.dumps({**told, "seed": arguments.seed}))
     return 1 if any(told[name] for name in wrong) or not told["uploads"] else 0
 

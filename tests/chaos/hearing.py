@@ -2,7 +2,7 @@
 
 The promise of docs/events.md: an outcome that was acknowledged is told. Where Redis lost the event
 before anybody read it, it is told when the upload is next asked for; so each is asked for once, by
-Status, between the harm and this.
+Status, between the harm and this, but for those that Compose removed.
 """
 
 from collections import defaultdict
@@ -37,7 +37,7 @@ def judge_events(ledger: Ledger, holdings: Holdings, heard: Sequence[Heard]) -> 
             (Kind.EVENT_FALSE, words, key)
             for key, firsts in by_key.items()
             for words in (
-                *_untrue(holdings, key, firsts),
+                *_untrue(holdings, key, stories.get(key), firsts),
                 *_order(ledger, stories.get(key), firsts),
             )
         ),
@@ -87,7 +87,7 @@ def _of_ids(heard: Sequence[Heard]) -> Iterator[tuple[Kind, str, str]]:
 def _missing(ledger: Ledger, story: Story, firsts: Firsts) -> Iterator[str]:
     ends = firsts.keys() - {INITIALIZED}
     if story.said(told.COMPLETED):
-        if COMPLETED not in firsts:
+        if COMPLETED not in firsts and not _removed_and_forgotten(ledger, story):
             yield "it was said to be COMPLETED, and no event told so"
     elif story.said(told.ABORTED) and not ends:
         yield "it was said to be ABORTED, and no event told so"
@@ -96,11 +96,18 @@ def _missing(ledger: Ledger, story: Story, firsts: Firsts) -> Iterator[str]:
         yield "its end was told, and its beginning was not"
 
 
-def _untrue(holdings: Holdings, key: str, firsts: Firsts) -> Iterator[str]:
+def _removed_and_forgotten(ledger: Ledger, story: Story) -> bool:
+    """Nobody asks again for what Compose removed: Redis may lose its event or end for good."""
+    lost = any(story.began <= last < told.NEVER for _, last in ledger.forgets)
+    return story.removable < told.NEVER and lost
+
+
+def _untrue(holdings: Holdings, key: str, story: Story | None, firsts: Firsts) -> Iterator[str]:
     if (done := firsts.get(COMPLETED)) is None:
         return
     if (found := holdings.objects.get(key)) is None:
-        yield f"{COMPLETED} was told, and there is no object at {key}"
+        if story is None or story.removable == told.NEVER:
+            yield f"{COMPLETED} was told, and there is no object at {key}"
     elif (found.etag, found.size_bytes) != (done.etag, done.size_bytes):
         yield f"{COMPLETED} told of another object than there is at {key}"
 
@@ -111,5 +118,8 @@ def _order(ledger: Ledger, story: Story | None, firsts: Firsts) -> Iterator[str]
     forgot = story is None or ledger.forgot(story.began, max(event.at for event in firsts.values()))
     if began and any(end.place < began.place for end in ends) and not forgot:
         yield f"an end was told before {INITIALIZED}"
+    if story is not None and _removed_and_forgotten(ledger, story):
+        # A row that came back from before the end finds no object.
+        return
     if done and any(done.place < end.place for end in ends):
         yield f"another end was told after {COMPLETED}"

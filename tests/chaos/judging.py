@@ -3,17 +3,20 @@
 Storage is the truth. What was answered is held against what storage holds at the end, against
 what it held at that moment, and against what was answered before.
 
-Two things are excused, and counted apart: an object that arrived after an acknowledged abort, where
-Redis had forgotten the abort; and the empty object of a service that was killed while it tried
-storage out, before it served.
+Three things are excused, and counted apart: an object that arrived after an acknowledged abort,
+where Redis had forgotten the abort; a composed object that its caller was not told of, where Redis
+had forgotten the request; and the empty object of a service that was killed while it tried storage
+out, before it served.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from partway_server.objects.s3_check import PROBE_PREFIX
 
+from tests.chaos import composed
 from tests.chaos.audit import Found, Holdings
 from tests.chaos.ledger import (
     ABORTED,
@@ -35,6 +38,9 @@ _WRONG_ALWAYS = {
     "INVALID_REQUEST": "nothing is wrong with the request",
     "REQUEST_ID_REUSED": "the request is the same",
     "STORAGE_REFUSED": "storage refuses nothing",
+    "VIA_SERVICE_OFF": "every policy lets parts through the service",
+    "PART_CHANGED": "the bytes are those of the plan",
+    "SOURCES_NOT_JOINABLE": "every source but the last is large enough",
     "CallFailed": "no Partway service answers so",
 }
 _ODD_CODES = ("UNKNOWN", "INTERNAL", "UNIMPLEMENTED", "DATA_LOSS", "OUT_OF_RANGE")
@@ -43,7 +49,7 @@ _SLACK = 0.5
 
 
 class Kind(StrEnum):
-    """What is wrong; the last two are excused."""
+    """What is wrong; the last three are excused."""
 
     LOST = "acknowledged_lost"
     CORRUPTED = "corrupted"
@@ -54,9 +60,10 @@ class Kind(StrEnum):
     EVENT_FALSE = "events_false"
     RESURRECTED = "late_objects_redis_forgot"
     PROBE = "start_probes_left"
+    UNTOLD = "composed_redis_forgot"
 
 
-EXCUSED = (Kind.RESURRECTED, Kind.PROBE)
+EXCUSED = (Kind.RESURRECTED, Kind.PROBE, Kind.UNTOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +78,15 @@ class Violation:
 def judge(ledger: Ledger, holdings: Holdings) -> list[Violation]:
     """All violations of a run."""
     violations = []
+    sums = _sums(holdings)
     for story in ledger.stories:
         found = holdings.objects.get(story.key)
         violations += [
             Violation(kind, words, story) for kind, words in _of_story(ledger, story, found)
+        ]
+        violations += [Violation(Kind.LOST, words, story) for words in composed.lost(story, sums)]
+        violations += [
+            Violation(Kind.ORPHAN, words, story) for words in composed.left(ledger, story, sums)
         ]
     return violations + _of_strangers(ledger, holdings)
 
@@ -82,7 +94,7 @@ def judge(ledger: Ledger, holdings: Holdings) -> list[Violation]:
 def _of_strangers(ledger: Ledger, holdings: Holdings) -> list[Violation]:
     """What is in storage and belongs to no upload that anybody knows."""
     by_name = {story.name: story for story in ledger.stories}
-    known = {story.key for story in ledger.stories}
+    known, sums = {story.key for story in ledger.stories}, _sums(holdings)
     violations = []
     for key in holdings.unfinished:
         story = by_name.get(key.rpartition("/")[2])
@@ -90,8 +102,14 @@ def _of_strangers(ledger: Ledger, holdings: Holdings) -> list[Violation]:
     for key in holdings.objects.keys() - known:
         story = by_name.get(key.rpartition("/")[2])
         kind = Kind.PROBE if key.startswith(PROBE_PREFIX) else Kind.ORPHAN
+        if story is not None and composed.untold(ledger, story, key, sums):
+            kind = Kind.UNTOLD
         violations.append(Violation(kind, f"an object that nobody knows at {key}", story))
     return violations
+
+
+def _sums(holdings: Holdings) -> Mapping[str, str]:
+    return {key: found.sha256 for key, found in holdings.objects.items()}
 
 
 def _of_story(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tuple[Kind, str]]:
@@ -104,6 +122,10 @@ def _of_story(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tup
         *_reasons(story),
         *_backwards(ledger, story),
         *_progress(story),
+        *_reported(ledger, story),
+        *_watches(story),
+        *story.wrong,
+        *composed.unusable(ledger, story),
         *_keys(ledger, story),
     ):
         yield Kind.FALSE, words
@@ -114,7 +136,8 @@ def _of_story(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tup
 def _object(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tuple[Kind, str]]:
     completed, aborted = story.said(COMPLETED), story.said(ABORTED)
     if found is None:
-        if completed:
+        # What is composed of it says whether it may be gone.
+        if completed and story.removable == NEVER:
             yield Kind.LOST, "it was said to be COMPLETED, and there is no object"
         return
     if found.sha256 != story.sha256:
@@ -177,10 +200,10 @@ def _reasons(story: Story) -> Iterator[str]:
 def _backwards(ledger: Ledger, story: Story) -> Iterator[str]:
     """What was final and is not any more, though Redis did not forget.
 
-    Status may have looked into storage, and so told of an object before the Complete or the Abort
-    did that was under way.
+    Status and Watch may have looked into storage, and so told of an object before the Complete or
+    the Abort did that was under way.
     """
-    recorded = [a for a in story.said(COMPLETED) if a.verb != "Status"]
+    recorded = [a for a in story.said(COMPLETED) if a.verb not in ("Status", "Watch")]
     for last in (*recorded[:1], *story.said(ABORTED)[:1]):
         if last.state == ABORTED and _late(story):
             continue
@@ -193,14 +216,40 @@ def _backwards(ledger: Ledger, story: Story) -> Iterator[str]:
 
 def _progress(story: Story) -> Iterator[str]:
     for answer in story.answers:
-        if answer.parts_stored < 0 or any(at < answer.ended for at in story.aborts):
+        if (
+            answer.parts_stored < 0
+            or story.sources
+            or any(at < answer.ended for at in story.aborts)
+        ):
             continue
         begun = {s.part for s in story.sendings if s.began < answer.ended}
         if not len(story.sent_parts(answer.began)) <= answer.parts_stored <= len(begun):
             yield f"progress said {answer.parts_stored} parts"
 
 
+def _reported(ledger: Ledger, story: Story) -> Iterator[str]:
+    """Reports are forgotten only with Redis, and at the end."""
+    for answer in story.answers:
+        if answer.reported < 0 or story.sources or not story.sent_by_raw_calls:
+            continue
+        most = len({s.part for s in story.sendings if s.began < answer.ended})
+        reports = [at for at in story.reports.values() if at < answer.began]
+        forgot = bool(reports) and ledger.forgot(story.began, answer.ended)
+        if not (0 if forgot else len(reports)) <= answer.reported <= most:
+            yield f"{answer.verb} told of {answer.reported} reported parts"
+
+
+def _watches(story: Story) -> Iterator[str]:
+    """Within one Watch; what is told across calls is judged with all the others."""
+    told = [answer for answer in story.answers if answer.verb == "Watch"]
+    for before, answer in pairwise(sorted(told, key=lambda a: (a.began, a.ended))):
+        if before.began == answer.began and before.state in (COMPLETED, ABORTED) and answer.state:
+            yield f"a Watch told {answer.state} after {before.state}"
+
+
 def _keys(ledger: Ledger, story: Story) -> Iterator[str]:
-    told: Sequence[Answer] = [a for a in story.answers if a.verb == "Initialize" and a.key]
+    told: Sequence[Answer] = [
+        a for a in story.answers if a.verb in ("Initialize", "Compose") and a.key
+    ]
     if len({a.key for a in told}) > 1 and not ledger.forgot(story.began, told[-1].ended):
-        yield "a repeated Initialize opened another Upload"
+        yield f"a repeated {told[-1].verb} opened another Upload"

@@ -20,7 +20,8 @@ class Answer:
     """What a service said to a call. No id and no URL is in it.
 
     `state` is the Upload's, if the answer tells it, `reason` that of an error, `code` its gRPC
-    status. `parts_stored` is -1 where no progress was told. `key` tells two Uploads apart.
+    status. `parts_stored` is -1 where no progress was told, `reported` where no reports were. `key`
+    tells two Uploads apart. The messages of one Watch all `began` when it did.
     """
 
     began: float
@@ -33,17 +34,22 @@ class Answer:
     code: str = ""
     abort_reason: str = ""
     parts_stored: int = -1
+    reported: int = -1
 
 
 @dataclass(slots=True)
 class Sending:
-    """A PUT of a part: `right` if its bytes are those of the file. `status` 0: no answer."""
+    """A part that is sent: `right` if its bytes are those of the file. `status` 0: no answer.
+
+    By UploadPart if `by_service`, else by PUT; the status is that of HTTP either way.
+    """
 
     part: int
     right: bool
     began: float
     ended: float = NEVER
     status: int = 0
+    by_service: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,12 @@ class Look:
 
 @dataclass(slots=True)
 class Story:
-    """Everything about one upload. `name` is in its key, and no other upload has it."""
+    """Everything about one upload. `name` is in its key, and no other upload has it.
+
+    `sources` are what it is composed of. `removable` is from when on one of those may be gone: the
+    first Compose that was to remove it. `reports` are the parts whose report was acknowledged, with
+    the time. `wrong` is what was seen at once to be against the contract.
+    """
 
     number: int
     kind: str
@@ -76,6 +87,11 @@ class Story:
     aborts: list[float] = field(default_factory=list)
     abandoned: bool = False
     unfinished: str = ""
+    sources: "Sequence[Story]" = ()
+    delete_sources: bool = False
+    removable: float = NEVER
+    reports: dict[int, float] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
 
     @property
     def sent_by_raw_calls(self) -> bool:
@@ -135,8 +151,9 @@ def _of_answer(answer: Answer) -> str:
     for name in ("reason", "code", "abort_reason", "etag"):
         if value := getattr(answer, name):
             told += f" {name}={value}"
-    if answer.parts_stored >= 0:
-        told += f" parts_stored={answer.parts_stored}"
+    for name in ("parts_stored", "reported"):
+        if (count := getattr(answer, name)) >= 0:
+            told += f" {name}={count}"
     return f"{told} (after {answer.ended - answer.began:.3f} s)"
 
 
@@ -145,4 +162,5 @@ def _of_sending(sending: Sending) -> str:
         "no end seen" if sending.ended == NEVER else f"after {sending.ended - sending.began:.3f} s"
     )
     bytes_sent = "right" if sending.right else "wrong"
-    return f"PUT part {sending.part}, {bytes_sent} bytes: {sending.status} ({took})"
+    way = "UploadPart" if sending.by_service else "PUT"
+    return f"{way} part {sending.part}, {bytes_sent} bytes: {sending.status} ({took})"

@@ -15,7 +15,7 @@ from partway_client._pace import Pace
 
 from tests.chaos.caller import Caller, OutOfPatience, a_caller
 from tests.chaos.difficult import DIFFICULT, Errand
-from tests.chaos.ledger import Ledger, Story
+from tests.chaos.ledger import NEVER, Ledger, Story
 from tests.chaos.plans import Planned, planned
 from tests.chaos.polite import Ask, by_command, by_library
 from tests.support.processes import Partway
@@ -66,20 +66,33 @@ class Load:
             await self._upload(planned(self.seed, number))
 
     async def _upload(self, plan: Planned) -> None:
-        data = plan.chance.randbytes(plan.size_bytes)
-        digest = hashlib.sha256(data).hexdigest()
-        story = Story(plan.number, plan.kind, plan.name, len(data), digest, time.monotonic())
-        self.ledger.stories.append(story)
+        errand = self._errand(plan)
         try:
             if plan.kind in DIFFICULT:
-                errand = Errand(self.caller, story, plan, data, self.grant_of, self.exists)
                 await DIFFICULT[plan.kind](errand)
-                if errand.upload_id:
-                    self.ids[plan.number] = errand.upload_id
+                self._remember(errand)
             else:
-                await self._politely(story, plan, data)
+                await self._politely(errand.story, plan, errand.data)
         except OutOfPatience as error:
-            story.unfinished = f"no answer that decides in time; the last was {error}"
+            errand.story.unfinished = f"no answer that decides in time; the last was {error}"
+
+    def _errand(self, plan: Planned) -> Errand:
+        """With its story begun, and those of its sources."""
+        sources = [self._errand(source) for source in plan.sources]
+        data = b"".join(source.data for source in sources) or plan.chance.randbytes(plan.size_bytes)
+        digest = hashlib.sha256(data).hexdigest()
+        story = Story(plan.number, plan.kind, plan.name, len(data), digest, time.monotonic())
+        story.sources = [source.story for source in sources]
+        story.delete_sources = plan.delete_sources
+        self.ledger.stories.append(story)
+        caller, grant_of = self.caller, self.grant_of
+        return Errand(caller, story, plan, data, grant_of, self.exists, sources=sources)
+
+    def _remember(self, errand: Errand) -> None:
+        """Its id, and those of its sources, unless they were to be removed."""
+        for each in (errand, *errand.sources):
+            if each.upload_id and each.story.removable == NEVER:
+                self.ids[each.planned.number] = each.upload_id
 
     async def _politely(self, story: Story, plan: Planned, data: bytes) -> None:
         file = self.folder / plan.name

@@ -32,10 +32,15 @@ KINDS: Mapping[str, int] = {
     "manifest": 4,
     "resent": 5,
     "abandoned": 8,
+    "via-service": 8,
+    "watched": 10,
+    "compose": 8,
 }
-"""The kinds of uploads, each so many in 120; what they do stands where they are carried out."""
+"""The kinds of uploads, each so many in 146; what they do stands where they are carried out."""
 
 _ALWAYS_PIECES = ("resent",)
+_SOURCES_FROM = 1_000_000
+"""The uploads of the lanes are numbered from 0, sources from here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,8 @@ class Planned:
     size_bytes: int
     part_size_bytes: int
     chance: random.Random
+    sources: "tuple[Planned, ...]" = ()
+    delete_sources: bool = False
 
     @property
     def name(self) -> str:
@@ -58,6 +65,8 @@ def planned(seed: str, number: int) -> Planned:
     """The same for the same seed and number."""
     chance = random.Random(f"{seed}/upload/{number}")
     kind = chance.choices(list(KINDS), weights=list(KINDS.values()))[0]
+    if kind == "compose":
+        return _composition(number, chance)
     shape = chance.random()
     if shape < 0.45 and kind not in _ALWAYS_PIECES:
         policy, size = "default", chance.choice((0, 1, chance.randrange(2, 300_000)))
@@ -69,3 +78,23 @@ def planned(seed: str, number: int) -> Planned:
     if kind == "abandoned":
         policy = {"default": "brief", "pieces": "brief-pieces"}[policy]
     return Planned(number, kind, policy, size, PART, chance)
+
+
+def _composition(number: int, chance: random.Random) -> Planned:
+    """Some files in one, all but the last of them at least as large as a part has to be."""
+    count, first = chance.choice((1, 2, 2, 3)), _SOURCES_FROM + 10 * number
+    sizes = [PART + chance.randrange(200_000) for _ in range(count - 1)]
+    sizes.append(chance.randrange(1, 300_000))
+    sources = tuple(
+        Planned(
+            first + place,
+            "source",
+            chance.choice(("default", "pieces")),
+            size,
+            PART,
+            random.Random(chance.getrandbits(64)),
+        )
+        for place, size in enumerate(sizes)
+    )
+    size, delete = sum(sizes), chance.random() < 0.5
+    return Planned(number, "compose", "pieces", size, PART, chance, sources, delete)

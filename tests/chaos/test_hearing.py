@@ -6,7 +6,7 @@ from tests.chaos.audit import Found, Holdings
 from tests.chaos.consuming import Heard
 from tests.chaos.hearing import judge_deliveries, judge_events
 from tests.chaos.judging import Kind
-from tests.chaos.ledger import Answer, Ledger, Sending, Story
+from tests.chaos.ledger import NEVER, Answer, Ledger, Sending, Story
 
 KEY = "default/2026/01/01/sid-token/u000001.bin"
 THERE = Holdings({KEY: Found(4, "e", "")})
@@ -20,9 +20,13 @@ def heard(kind: str, place: int, *, id: str = "", etag: str = "e", key: str = KE
 
 
 def judged(
-    state: str, events: list[Heard], holdings: Holdings, *forgets: tuple[float, float]
+    state: str,
+    events: list[Heard],
+    holdings: Holdings,
+    *forgets: tuple[float, float],
+    removable: float = NEVER,
 ) -> list[Kind]:
-    story = Story(1, "plain", "u000001.bin", 4, "", 0.0, key=KEY)
+    story = Story(1, "plain", "u000001.bin", 4, "", 0.0, key=KEY, removable=removable)
     story.answers = [Answer(3.0, 3.1, "Complete", state, key=KEY)]
     story.sendings = [Sending(1, True, 1.0, 2.0, 200)]
     ledger = Ledger(0.0, [story], list(forgets))
@@ -92,3 +96,12 @@ def test_a_webhook_is_held_to_the_same() -> None:
     assert delivered("COMPLETED", first) == [Kind.EVENT_LOST]
     assert delivered("COMPLETED", heard(OPENED, 2), heard(DONE, 1)) == [Kind.EVENT_FALSE]
     assert delivered("COMPLETED", first, heard(DONE, 2, id="x")) == [Kind.EVENT_FALSE]
+
+
+def test_what_compose_removed_may_be_gone_and_its_end_only_if_redis_lost_it() -> None:
+    told, later = [heard(OPENED, 1), heard(DONE, 2)], heard("upload.failed", 4)
+    assert judged("COMPLETED", told, GONE, removable=3.0) == []
+    assert judged("COMPLETED", told[:1], GONE, removable=3.0) == [Kind.EVENT_LOST]
+    assert judged("COMPLETED", told[:1], GONE, (2.0, 3.5), removable=3.0) == []
+    assert judged("COMPLETED", [*told, later], GONE, removable=3.0) == [Kind.EVENT_FALSE]
+    assert judged("COMPLETED", [*told, later], GONE, (2.0, 3.5), removable=3.0) == []

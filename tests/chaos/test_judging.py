@@ -4,6 +4,7 @@ import hashlib
 import math
 import random
 from collections.abc import Iterator
+from pathlib import PurePath
 
 import pytest
 from partway_server.embedded import S3
@@ -50,8 +51,24 @@ def found(body: bytes = BODY, etag: str = ETAG) -> Holdings:
 def kinds(
     story: Story, holdings: Holdings, forgets: tuple[tuple[float, float], ...] = ()
 ) -> list[Kind]:
-    ledger = Ledger(0.0, [story], list(forgets))
+    ledger = Ledger(0.0, [story, *story.sources], list(forgets))
     return [violation.kind for violation in judge(ledger, holdings)]
+
+
+def composed(*answers: Answer, deletes: bool = True) -> Story:
+    """A Compose with these answers, of one source that was complete before."""
+    source = a_story(said(1.0, "COMPLETED"), name="u2.bin", key="default/u2.bin")
+    source.removable = 2.5 if deletes else math.inf
+    story = a_story(*answers, sources=[source], delete_sources=deletes)
+    story.answers.append(Answer(3.0, 3.1, "Compose"))
+    return story
+
+
+def holding(*names: str) -> Holdings:
+    """What of a Compose there is."""
+    keys = {"composed": KEY, "source": "default/u2.bin", "again": f"another/{PurePath(KEY).name}"}
+    [whole] = found().objects.values()
+    return Holdings({keys[name]: whole for name in names})
 
 
 NOTHING = Holdings()
@@ -105,6 +122,42 @@ WRONG = {
         found(),
         Kind.ORPHAN,
     ),
+    "a source that is gone": (
+        composed(completed(), deletes=False),
+        holding("composed"),
+        Kind.LOST,
+    ),
+    "sources that are gone for nothing": (
+        composed(said(3.0, "ACTIVE", "Compose")),
+        NOTHING,
+        Kind.LOST,
+    ),
+    "a source that stays": (composed(completed()), holding("composed", "source"), Kind.ORPHAN),
+    "a source that is said to have changed": (
+        composed(said(3.0, "", "Compose", reason="SOURCE_UNUSABLE")),
+        holding("source"),
+        Kind.FALSE,
+    ),
+    "a second object of the same": (
+        composed(completed()),
+        holding("composed", "again"),
+        Kind.ORPHAN,
+    ),
+    "a Watch that goes on after the end": (
+        a_story(
+            Answer(3.0, 3.1, "Watch", "COMPLETED"),
+            Answer(3.0, 3.2, "Watch", "ACTIVE"),
+        ),
+        found(),
+        Kind.FALSE,
+    ),
+    "more reports than parts sent": (a_story(said(4.0, "ACTIVE", reported=2)), NOTHING, Kind.FALSE),
+    "a report that was forgotten": (
+        a_story(said(4.0, "ACTIVE", reported=0), reports={1: 3.0}),
+        NOTHING,
+        Kind.FALSE,
+    ),
+    "what was seen at once": (a_story(wrong=["a report was refused"]), NOTHING, Kind.FALSE),
     "parts that are left": (a_story(), Holdings(unfinished=(KEY,)), Kind.ORPHAN),
     "a caller without an answer": (a_story(unfinished="Complete"), NOTHING, Kind.UNFINISHED),
 }
@@ -121,6 +174,11 @@ RIGHT = {
     "expired": (a_story(aborted(reason="EXPIRED"), expires_at=2.0), NOTHING),
     "complete as soon as the bytes arrived": (a_story(single=True, completes=[]), found()),
     "complete although an abort had begun": (a_story(completed(), aborts=[2.9]), found()),
+    "composed, and the sources removed": (composed(completed()), holding("composed")),
+    "composed, and the sources kept": (
+        composed(completed(), deletes=False),
+        holding("composed", "source"),
+    ),
     "a late proof": (
         a_story(
             aborted(2.5),
@@ -146,6 +204,13 @@ def test_what_redis_forgot_is_excused_and_counted_apart() -> None:
     assert kinds(back, found(), ((5.0, 6.0),)) == []
     assert kinds(back, found(), ((0.0, 1.0),)) == [Kind.FALSE]
     assert kinds(a_story(completed()), NOTHING, ((5.0, 6.0),)) == [Kind.LOST]
+
+
+def test_a_compose_that_redis_forgot_is_excused() -> None:
+    forgot = ((2.0, 3.0),)
+    assert kinds(composed(completed()), holding("composed", "source"), forgot) == []
+    assert kinds(composed(completed()), holding("composed", "again"), forgot) == [Kind.UNTOLD]
+    assert kinds(composed(completed()), holding(), forgot) == [Kind.LOST, Kind.LOST]
 
 
 @pytest.fixture

@@ -1,0 +1,58 @@
+"""What must be true of a composed upload and of what it was composed of.
+
+Where the sources were to be removed, either all of them are there or what was composed of them is.
+Where they were not, they are held against storage as any upload. Redis may forget a Compose: then
+the sources stay, or a repeat opens another upload, and nobody is told of the first.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from tests.chaos.ledger import COMPLETED, Ledger, Story
+
+Sums = Mapping[str, str]
+"""The SHA-256 of each object, by its key."""
+
+
+def lost(story: Story, sums: Sums) -> Iterator[str]:
+    """Bytes that are nowhere any more."""
+    if any(source.key not in sums for source in story.sources if source.said(COMPLETED)):
+        if not any(_is_of(story, key) and sums[key] == story.sha256 for key in sums):
+            yield "a source is gone, and there is no object of all of them"
+
+
+def left(ledger: Ledger, story: Story, sums: Sums) -> Iterator[str]:
+    """What should have been removed."""
+    if story.delete_sources and story.said(COMPLETED) and not _forgot(ledger, story):
+        for source in story.sources:
+            if source.key in sums:
+                yield f"it was to be removed once composed: {source.key}"
+
+
+def untold(ledger: Ledger, story: Story, key: str, sums: Sums) -> bool:
+    """Whether that object is a whole one that Redis forgot to tell of."""
+    return (
+        bool(story.sources)
+        and _is_of(story, key)
+        and sums[key] == story.sha256
+        and _forgot(ledger, story)
+    )
+
+
+def unusable(ledger: Ledger, story: Story) -> Iterator[str]:
+    """Answers that say that a source is not what it was."""
+    if story.delete_sources and _forgot(ledger, story):
+        # An earlier request may have removed them.
+        return
+    for answer in story.answers:
+        if answer.reason == "SOURCE_UNUSABLE" or answer.abort_reason == "SOURCE_CHANGED":
+            yield f"{answer.verb} said that a source changed, and none did"
+
+
+def _forgot(ledger: Ledger, story: Story) -> bool:
+    """While it was composed; what is forgotten later makes no difference."""
+    ends = [answer.ended for answer in story.answers if answer.verb == "Compose"]
+    return ledger.forgot(story.began, max(ends, default=story.began))
+
+
+def _is_of(story: Story, key: str) -> bool:
+    return key.rpartition("/")[2] == story.name
