@@ -44,6 +44,7 @@ from partway_server.parts import (
     check_ranges,
     check_sent,
     check_whole,
+    contradicted,
     manifest_of,
     refusal,
 )
@@ -55,7 +56,7 @@ from partway_server.sealing import Sealer
 from partway_server.sessions.base import Cursor, Sessions
 from partway_server.settling import Settler, Sleep
 from partway_server.tasks import Tasks
-from partway_server.uploads import AbortReason, Caller, Manifest, State, Upload
+from partway_server.uploads import AbortReason, Caller, Checksum, Manifest, State, Upload
 from partway_server.watching import Watching
 
 _POLL_SECONDS = 0.25
@@ -430,8 +431,17 @@ class Coordinator:
         except KeyTaken:
             # Mostly by ourselves: an earlier try, whose answer was lost.
             if ours := as_planned(grant.plan, await self._stored(upload)):
-                return ours[0]
+                return await self._sent_before(upload, ours[0], checksum)
             raise errors.StorageRefused("PutObject", "PreconditionFailed") from None
+
+    async def _sent_before(self, upload: Upload, stored: StoredPart, checksum: bytes) -> StoredPart:
+        """The object of a single PUT that is there, if it is not known to have other bytes."""
+        named = ExpectedPart(stored.number, stored.size_bytes, "", checksum)
+        other = contradicted(stored, [named])
+        by_md5 = upload.grant.checksum is Checksum.MD5
+        if other and (not by_md5 or await self._objects.tells_md5(upload.grant)):
+            raise errors.CompletedOtherwise(upload.sid)
+        return stored
 
     async def _passed(self, upload: Upload, number: int) -> None:
         """Count a part that storage took as reported.

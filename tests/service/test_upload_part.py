@@ -247,6 +247,16 @@ async def test_a_part_may_be_sent_again(world: World) -> None:
         await world.complete(upload)
 
 
+async def test_a_small_file_is_not_sent_again_as_another(world: World) -> None:
+    named = upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME
+    upload = await world.initialize(9, policy="open", checksum_algorithm=named)
+    first, other = b"123456789", b"abcdefghi"
+    await pass_part(world, upload, 1, first, SUMS["CRC64NVME"](first))
+    failed = await failure(pass_part(world, upload, 1, other, SUMS["CRC64NVME"](other)))
+    assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "COMPLETED_OTHERWISE")
+    assert (await world.complete(upload)).object.checksum == SUMS["CRC64NVME"](first)
+
+
 # ---- what does not
 
 

@@ -148,8 +148,9 @@ class UploadServiceStub:
     * `INVALID_ARGUMENT`: A field is not allowed, or the chunks have another size
       than the part.
     * `NOT_FOUND`: There is no such Upload.
-    * `FAILED_PRECONDITION`: The Upload is not active, or its policy lets no
-      parts through the service.
+    * `FAILED_PRECONDITION`: The Upload is not active, its policy lets no parts
+      through the service, or it is one part and storage has it already, with
+      another checksum.
     * `ABORTED`: The bytes that arrived are not those of the checksum: send the
       part again.
     """
@@ -391,8 +392,9 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         * `INVALID_ARGUMENT`: A field is not allowed, or the chunks have another size
           than the part.
         * `NOT_FOUND`: There is no such Upload.
-        * `FAILED_PRECONDITION`: The Upload is not active, or its policy lets no
-          parts through the service.
+        * `FAILED_PRECONDITION`: The Upload is not active, its policy lets no parts
+          through the service, or it is one part and storage has it already, with
+          another checksum.
         * `ABORTED`: The bytes that arrived are not those of the checksum: send the
           part again.
         """
