@@ -3,6 +3,7 @@
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
+import os
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -81,9 +82,7 @@ class HttpSender:
             return Answer(0, "TLS failed")
         except Exception as error:
             # Whatever it is, the event is tried again. Its text may hold the URL.
-            cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-            forbidden = isinstance(cause, Forbidden)
-            return Answer(0, "forbidden address" if forbidden else type(error).__name__)
+            return Answer(0, _why(error))
 
     async def aclose(self) -> None:
         await self._http.close()
@@ -104,6 +103,21 @@ class HttpSender:
         why = "" if 200 <= status < 300 else f"HTTP {status}"
         wait = retry_after(headers.get("retry-after", ""), self._clock.now())
         return Answer(status, why, wait // timedelta(milliseconds=1))
+
+
+def _why(error: Exception) -> str:
+    """What went wrong, without its text."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, Forbidden):
+        return "forbidden address"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "its host is not found"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        number = error.os_error.errno
+        return f"no connection: {os.strerror(number)}" if number else "no connection"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it closed the connection without an answer"
+    return type(error).__name__
 
 
 def retry_after(value: str, now: datetime) -> timedelta:
