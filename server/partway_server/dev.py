@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _BUCKET = "partway"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP comes when the terminal is closed.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WATCH_SECONDS = 0.2
 _REST_SECONDS = 10.0
 _TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
@@ -64,7 +65,7 @@ def run(
     json_logs: bool,
     environ: Mapping[str, str],
 ) -> None:
-    """Run the stack until SIGINT or SIGTERM; nothing of it runs any more on return.
+    """Run the stack until SIGINT, SIGTERM or SIGHUP; nothing of it runs any more on return.
 
     Raises ChildError if a part of it cannot start or ends, SettingsError and StartError as the
     service does.

@@ -195,7 +195,7 @@ class SourcesNotJoinable(UploadError):
     """Storage cannot join the sources of a Compose; `source` is the first in the way, from 0."""
 
     def __init__(self, source: int, problem: str) -> None:
-        super().__init__(f"source {source} cannot be joined: {problem}")
+        super().__init__(f"storage cannot join the sources, at source {source}: {problem}")
         self.source, self.problem = source, problem
 
 

@@ -42,7 +42,7 @@ def assert_listens(address: str) -> None:
     socket.create_connection((host, int(port)), timeout=5).close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_all_of_it_in_under_five_seconds(tmp_path: Path, number: int) -> None:
     with dev(tmp_path, "--data-dir", str(tmp_path / "data")) as server:
         server.ready()

@@ -303,7 +303,9 @@ async def test_a_small_source_before_the_last_is_refused(
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "SOURCES_NOT_JOINABLE")
     place = next(str(n) for n, size in enumerate(sizes) if size < PART)
     assert failed.metadata["source"] == place
-    assert failed.message.startswith(f"source {place} cannot be joined: storage takes at least")
+    assert failed.message.startswith(
+        f"storage cannot join the sources, at source {place}: storage takes at least"
+    )
     assert str(PART) in failed.metadata["problem"]
     assert world.objects.calls.count("create") == creates
 

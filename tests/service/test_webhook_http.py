@@ -143,7 +143,7 @@ async def test_no_answer_in_time_is_a_failure() -> None:
 async def test_what_goes_wrong_is_told_without_the_url() -> None:
     async with a_sender(a_webhook(f"http://127.0.0.1:{free_port()}/hunter2")) as sender:
         answer = await sender.send("event-1", BODY)
-    assert (answer.status, answer.why) == (0, "no connection")
+    assert (answer.status, answer.why) == (0, "no connection: Connection refused")
 
 
 class Nobody(Names):

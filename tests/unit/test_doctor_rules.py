@@ -8,6 +8,7 @@ import pytest
 from partway_server.doctor import rules
 from partway_server.objects.facts import Answer, BucketFacts
 
+HERE = '"$PARTWAY_S3_ENDPOINT"'
 LIFE = timedelta(days=6)
 NOT_KEPT = Answer(200)
 PUT: dict[str, Any] = {
@@ -85,7 +86,7 @@ def test_what_a_rule_exposed_stays_exposed() -> None:
 
 
 def test_a_bucket_without_cors_comes_with_the_command_that_sets_it() -> None:
-    found = rules.cors(facts(), "uploads", "https://app.example", endpoint=True)
+    found = rules.cors(facts(), "uploads", "https://app.example", endpoint=HERE)
     assert found.status == "warn"
     _, command = found.mend.splitlines()
     assert command.startswith("aws s3api put-bucket-cors --bucket uploads --endpoint-url ")
@@ -93,12 +94,32 @@ def test_a_bucket_without_cors_comes_with_the_command_that_sets_it() -> None:
     assert rules.cors_problem(configuration["CORSRules"], "https://app.example") == ""
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "own", "word"),
+    [
+        ("", True, ""),
+        ("http://s3:9000", True, ' --endpoint-url "$PARTWAY_S3_ENDPOINT"'),
+        ("", False, ""),
+        ("http://archive:9000", False, " --endpoint-url http://archive:9000"),
+    ],
+)
+def test_a_command_is_for_the_storage_that_was_looked_at(
+    endpoint: str, own: bool, word: str
+) -> None:
+    told = rules.endpoint_word(endpoint, own=own)
+    for found in (
+        rules.cors(facts(), "films", "*", endpoint=told),
+        rules.lifecycle(facts(), "films", LIFE, endpoint=told),
+    ):
+        assert f" --bucket films{word} --c" in found.mend or f"films{word} --l" in found.mend
+
+
 def test_any_origin_is_said_to_be_any() -> None:
     sentence = "any web site may use a URL that it is given"
-    assert sentence in rules.cors(facts(), "uploads", "*", endpoint=False).mend
+    assert sentence in rules.cors(facts(), "uploads", "*", endpoint="").mend
     everyone = [{**PUT, "AllowedOrigins": ["*"]}]
-    assert sentence in rules.cors(facts(everyone), "uploads", "*", endpoint=False).found
-    assert sentence not in rules.cors(facts([PUT]), "uploads", "*", endpoint=False).found
+    assert sentence in rules.cors(facts(everyone), "uploads", "*", endpoint="").found
+    assert sentence not in rules.cors(facts([PUT]), "uploads", "*", endpoint="").found
 
 
 @pytest.mark.parametrize(
@@ -108,8 +129,8 @@ def test_rules_that_cannot_be_read_are_no_rules_that_are_missing(
     answer: Answer, status: str
 ) -> None:
     found = facts(answer, answer, answer)
-    assert rules.cors(found, "uploads", "*", endpoint=True).status == status
-    assert rules.lifecycle(found, "uploads", LIFE, endpoint=True).status == status
+    assert rules.cors(found, "uploads", "*", endpoint=HERE).status == status
+    assert rules.lifecycle(found, "uploads", LIFE, endpoint=HERE).status == status
     expected = "ok" if status == "warn" else "skipped"
     assert rules.versioning(found).status == expected
 
@@ -141,7 +162,7 @@ def test_the_answer_that_there_are_no_rules_is_an_empty_list() -> None:
 def test_incomplete_uploads_must_end_and_not_before_an_upload_does(
     found: list[dict[str, Any]], status: str
 ) -> None:
-    assert rules.lifecycle(facts(None, found), "uploads", LIFE, endpoint=True).status == status
+    assert rules.lifecycle(facts(None, found), "uploads", LIFE, endpoint=HERE).status == status
 
 
 @pytest.mark.parametrize(
@@ -151,7 +172,7 @@ def test_the_lifecycle_that_is_set_is_good_and_keeps_what_else_was_there(
     found: list[dict[str, Any]],
 ) -> None:
     merged = rules.with_lifecycle(found, rules.enough_days(LIFE))
-    assert rules.lifecycle(facts(None, merged), "uploads", LIFE, endpoint=True).status == "ok"
+    assert rules.lifecycle(facts(None, merged), "uploads", LIFE, endpoint=HERE).status == "ok"
     assert {rule["ID"] for rule in found} <= {rule["ID"] for rule in merged}
     assert rules.with_lifecycle(merged, rules.enough_days(LIFE)) == merged
 

@@ -122,3 +122,8 @@ def test_a_fault_of_ours_tells_nothing_but_its_reference() -> None:
         "ERROR_REASON_INTERNAL",
         {"reference": "0123456789abcdef"},
     )
+
+
+def test_a_caller_is_told_which_source_is_in_the_way() -> None:
+    status = status_of(errors.SourcesNotJoinable(2, "it is smaller than 5 MiB"))
+    assert "source 2" in status.message

@@ -198,7 +198,8 @@ class UploadClient:
 
         Storage copies: no byte passes through here. `sources` are 1 to 32 upload_ids of the
         caller's tenant; on most storage, all but the last object have at least 5 MiB. With
-        `delete_sources`, they are removed once the new object is proven. `request_id`, a UUID,
+        `delete_sources`, their objects are removed once the new one is proven; their Uploads stay
+        COMPLETED. `request_id`, a UUID,
         makes a repeat go on with the first call's Upload; without one, every call makes an object.
 
         `name`, `policy`, `content_type`, `metadata` and `on_progress` are as in `upload_file`. It
@@ -222,11 +223,18 @@ class UploadClient:
         return await Composing(calls=self._calls(), meter=meter, pace=self._pace).run(request)
 
     async def status(self, upload_id: str, *, progress: bool = False) -> UploadInfo:
-        """Where the Upload stands; with `progress`, also what storage holds of it now."""
+        """Where the Upload stands; with `progress`, also what storage holds of it now.
+
+        `reported` is what callers said they sent, in parts and bytes; None once it has ended.
+        Raises UploadNotFound, another ServiceError, ServiceUnreachable.
+        """
         return await self._calls().status(upload_id, progress=progress)
 
     async def parts(self, upload_id: str) -> list[PartInfo]:
-        """The parts that storage holds now, by number."""
+        """The parts that storage holds now, by number.
+
+        Raises UploadNotFound, UploadNotActive once it has ended, ServiceUnreachable.
+        """
         return await self._calls().list_parts(upload_id)
 
     async def abort(self, upload_id: str) -> UploadInfo:
@@ -237,7 +245,8 @@ class UploadClient:
         """The Upload at once, and again after each change, until it is COMPLETED or ABORTED.
 
         `reported` is what callers said they sent. A stream that is cut is opened again, and misses
-        nothing. Raises PartwayError once that no longer helps.
+        nothing. Not every change is told: each is the whole truth of its moment. Raises
+        UploadNotFound, another ServiceError, or ServiceUnreachable once that no longer helps.
         """
         async with contextlib.aclosing(self._calls().watch(upload_id)) as changes:
             async for upload in changes:

@@ -171,7 +171,8 @@ class StorageExamination:
     async def _rules(self, facts: BucketFacts) -> BucketFacts:
         if self._fix:
             facts = await self._try("fix", self._mend(facts)) or facts
-        endpoint = bool(self._settings.s3_endpoint)
+        own = self._where == self._bucket
+        endpoint = rules.endpoint_word(self._settings.s3_endpoint, own=own)
         self._say(
             [
                 rules.cors(

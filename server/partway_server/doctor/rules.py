@@ -96,9 +96,9 @@ def with_cors(rules: Rules, origin: str) -> list[Rule]:
 
 
 def cors(
-    facts: BucketFacts, bucket: str, origin: str, *, endpoint: bool, also: Sequence[str] = ()
+    facts: BucketFacts, bucket: str, origin: str, *, endpoint: str, also: Sequence[str] = ()
 ) -> Finding:
-    """`endpoint`: storage is not AWS, so that the command needs to be told where it is."""
+    """`endpoint`: where storage is, as a word for the shell; empty if it is AWS."""
     rules = facts.cors_rules
     if facts.cors.forbidden:
         return next(skipped((CORS,), "s3:GetBucketCORS"))
@@ -167,7 +167,7 @@ def _whole_bucket(rule: Rule) -> bool:
     return not _prefix(rule)
 
 
-def lifecycle(facts: BucketFacts, bucket: str, longest: timedelta, *, endpoint: bool) -> Finding:
+def lifecycle(facts: BucketFacts, bucket: str, longest: timedelta, *, endpoint: str) -> Finding:
     """`longest` is the longest life of an upload that a policy allows."""
     rules, days = facts.lifecycle_rules, enough_days(longest)
     if facts.lifecycle.forbidden:
@@ -231,9 +231,16 @@ def versioning(facts: BucketFacts) -> Finding:
     return ok(VERSIONING, "suspended" if facts.versions else "not kept")
 
 
-def _command(call: str, bucket: str, option: str, value: str, endpoint: bool) -> str:
+def endpoint_word(endpoint: str, *, own: bool) -> str:
+    """`endpoint` as a word for the shell; `own`: it is that of PARTWAY_S3_ENDPOINT."""
+    if not endpoint:
+        return ""
     # By the variable, so that the line can be pasted where the service is set up.
-    where = ' --endpoint-url "$PARTWAY_S3_ENDPOINT"' if endpoint else ""
+    return '"$PARTWAY_S3_ENDPOINT"' if own else shlex.quote(endpoint)
+
+
+def _command(call: str, bucket: str, option: str, value: str, endpoint: str) -> str:
+    where = f" --endpoint-url {endpoint}" if endpoint else ""
     return f"aws s3api {call} --bucket {bucket}{where} --{option} {shlex.quote(value)}"
 
 

@@ -3,6 +3,7 @@
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
+import os
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -105,14 +106,15 @@ class HttpSender:
 
 
 def _why(error: Exception) -> str:
-    """What an operator is told of a request that got no answer."""
+    """What an operator is told of a request that got no answer: nothing that may hold its URL."""
     match error:
         case Forbidden() | aiohttp.ClientConnectorError(os_error=Forbidden()):
             return "address not of the public internet, and allow_private is not set"
         case aiohttp.ClientConnectorDNSError():
             return "host name not found"
         case aiohttp.ClientConnectorError():
-            return "no connection"
+            number = error.os_error.errno
+            return f"no connection: {os.strerror(number)}" if number else "no connection"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
             return "the connection broke"
         case _:
