@@ -379,7 +379,8 @@ async def test_two_at_once_open_one_upload(world: World) -> None:
     failed = await failure(compose(world, first, request_id=request_id))
     assert (failed.code, failed.reason) == ("ABORTED", "UPLOAD_BUSY")
     gate.open()
-    assert await compose(world, first, request_id=request_id) == await one
+    made = await one
+    assert await compose(world, first, request_id=request_id) == made
 
 
 @in_memory
