@@ -33,7 +33,7 @@ class Pace:
     part_tries: int = 20
     call_tries: int = 24
     first_call_tries: int = 4
-    report_seconds: float = 1.0
+    report_seconds: float = 0.5
 
     async def back_off(self, tries: int, *, base: float, cap: float, at_least: float = 0.0) -> None:
         """Wait before the next try, after `tries` have failed: exponential, with equal jitter.

@@ -20,7 +20,7 @@ _LONGEST_SECONDS = 30.0
 
 
 class Reporter:
-    """Reports the parts of `upload`, at most about once a second or when 256 wait.
+    """Reports the parts of `upload`, at most about twice a second or when 256 wait.
 
     One call at a time, begun when a part is sent, so that an upload at rest makes none.
     """
