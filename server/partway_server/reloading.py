@@ -54,6 +54,7 @@ class Reloader:
             try:
                 await self.reload()
             except Exception:
+                # Whatever it is: a service that serves is not to end for a file.
                 logger.exception("policies: reading them anew failed; what was, stays in force")
 
     async def reload(self) -> bool:

@@ -84,6 +84,7 @@ class Caller:
                 return
             if time.monotonic() > deadline:
                 raise OutOfPatience(f"Watch: {answer.reason} {answer.code}".strip())
+            # As a caller does who is told to watch again.
             await asyncio.sleep(0.2 * (0.5 + chance.random()))
 
     async def _watch_once(

@@ -45,6 +45,7 @@ class Consumer:
                     for stream, entries in got:
                         self._process(stream, entries)
             except (exceptions.RedisError, OSError):
+                # Redis is away: a real process waits for it in real time.
                 time.sleep(_AGAIN_SECONDS)
 
     def _make_groups(self) -> None:

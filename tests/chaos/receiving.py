@@ -68,6 +68,7 @@ class Receiving:
         """Wait until all there is was delivered. Fails after a minute and a half."""
         async with redis.asyncio.Redis.from_url(self._url, decode_responses=True) as client:
             async with asyncio.timeout(_SETTLE_SECONDS):
+                # Polling: deliveries are in the hands of other processes.
                 while not await settled(client, f"webhook:{_NAME}"):  # noqa: ASYNC110 (processes that say nothing)
                     await asyncio.sleep(0.2)
 

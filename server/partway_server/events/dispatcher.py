@@ -50,6 +50,7 @@ class Dispatcher:
                     logger.warning("webhooks wait: the session store does not answer")
                 reached = False
             except Exception:
+                # Whatever it is: what was not settled is still pending, and comes again.
                 logger.exception("a step of the webhooks failed; it is tried again")
             try:
                 await asyncio.wait_for(stop.wait(), POLL_SECONDS)
