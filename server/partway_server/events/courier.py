@@ -211,7 +211,7 @@ class Courier:
         except SessionsUnavailable as error:
             return Answer(0, str(error))
         except Exception:
-            # It counts as a failed attempt, so that it ends as a dead letter for an operator to see.
+            # It counts as a failed attempt, and ends as a dead letter for an operator to see.
             logger.exception("event %s cannot be read", entry.event_id)
             return Answer(0, "the event cannot be read")
         return await self._sender.send(entry.event_id, body)
