@@ -85,14 +85,16 @@ def _run(wanted: argparse.Namespace, folder: Path) -> int:
 
         run, outcome = asyncio.run(whole())
     told = report.figures(outcome, seed=wishes.seed, seconds=wishes.seconds)
-    logs = run.fleet.logs
-    for line in report.stories(outcome.violations, outcome.ledger, logs):
-        _say(line)
     print(report.table(told, outcome))
     print(json.dumps(told), flush=True)
+    # Last, where the end of a log is all that anybody sees.
+    for line in report.stories(outcome.violations, outcome.ledger, run.fleet.logs):
+        _say(line)
     if not report.failed(told):
         return 0
     _say(f"the run began at {report.wall_clock(outcome.ledger)} by the clock of the logs")
+    for line in report.findings(outcome.violations):
+        _say(line)
     return 1
 
 

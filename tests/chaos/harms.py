@@ -5,20 +5,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-Act = Callable[[random.Random], Awaitable[None]]
+Act = Callable[[random.Random], Awaitable[float | None]]
+"""Returns since when Redis has forgotten what it was told, by `time.monotonic`; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """One way to do harm, which comes every so many seconds on average.
-
-    `forgets` says that afterwards Redis may have forgotten what it had acknowledged.
-    """
+    """One way to do harm, which comes every so many seconds on average."""
 
     name: str
     every_seconds: float
     act: Act
-    forgets: bool = False
 
 
 @dataclass(frozen=True, slots=True)

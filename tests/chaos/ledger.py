@@ -126,10 +126,7 @@ class Ledger:
     client_kills: int = 0
 
     def forgot(self, since: float, until: float) -> bool:
-        """Whether Redis may have forgotten what it was told by `since`, as seen by `until`.
-
-        It may lose the last second before it dies, so a little more is taken off.
-        """
+        """Whether Redis may have forgotten what it was told by `since`, as seen by `until`."""
         return any(first <= until and since <= last for first, last in self.forgets)
 
     def count(self, state: str) -> int:

@@ -88,13 +88,25 @@ def stories(violations: Sequence[Violation], ledger: Ledger, logs: Sequence[Path
 
     And for a composed object that nobody was told of, though it is excused: it is to be rare.
     """
-    counting = [v for v in violations if v.kind not in EXCUSED or v.kind is Kind.UNTOLD]
-    for violation in counting[:_STORIES]:
-        yield f"{violation.kind}: {violation.words}"
+    told = [v for v in violations if v.kind not in EXCUSED or v.kind is Kind.UNTOLD]
+    for violation in told[:_STORIES]:
+        yield _headline(violation)
         if violation.story is not None:
             yield from _of_story(violation, ledger, logs)
+
+
+def findings(violations: Sequence[Violation]) -> Iterator[str]:
+    """A line for each violation that counts."""
+    counting = [v for v in violations if v.kind not in EXCUSED]
+    yield from map(_headline, counting[:_STORIES])
     if len(counting) > _STORIES:
         yield f"and {len(counting) - _STORIES} more"
+
+
+def _headline(violation: Violation) -> str:
+    story = violation.story
+    whose = f" (upload {story.number}, {story.kind})" if story is not None else ""
+    return f"{violation.kind}: {violation.words}{whose}"
 
 
 def _of_story(violation: Violation, ledger: Ledger, logs: Sequence[Path]) -> Iterator[str]:

@@ -35,7 +35,6 @@ from tests.support.processes import service_environ
 PERIOD_SECONDS = 1
 LEASE_SECONDS = 3
 _SEALING_KEY = bytes(range(64))
-_LOST_BEFORE_SECONDS = 1.5
 _ASKERS = 16
 
 _PAST_TOMBSTONES = timedelta(hours=15)
@@ -223,14 +222,9 @@ class Run:
         began = time.monotonic()
         self._strikes[harm.name] = self._strikes.get(harm.name, 0) + 1
         self.ledger.strikes.append((began, harm.name))
-        window = [began - _LOST_BEFORE_SECONDS, NEVER]
-        forget = (window[0], window[1])
-        if harm.forgets:
-            self.ledger.forgets.append(forget)
-        await harm.act(chance)
-        if harm.forgets:
-            self.ledger.forgets.remove(forget)
-            self.ledger.forgets.append((window[0], time.monotonic()))
+        since = await harm.act(chance)
+        if since is not None:
+            self.ledger.forgets.append((since, time.monotonic()))
 
     def _environ(self, address: str) -> Mapping[str, str]:
         environ = service_environ(

@@ -46,10 +46,10 @@ class OneRedis:
     def harms(self) -> Sequence[Harm]:
         found = [
             Harm("redis killed", 20, self._kill),
-            Harm("redis lost a second", 30, self._lose, forgets=True),
+            Harm("redis lost a second", 30, self._lose),
         ]
         if self._flush_every:
-            found.append(Harm("redis flushed", self._flush_every, self._flush, forgets=True))
+            found.append(Harm("redis flushed", self._flush_every, self._flush))
         return found
 
     async def start(self) -> None:
@@ -87,16 +87,19 @@ class OneRedis:
             await asyncio.sleep(chance.uniform(0, 1.5))
             await self._start()
 
-    async def _lose(self, chance: random.Random) -> None:
+    async def _lose(self, chance: random.Random) -> float | None:
         """Its end, and that of the machine: what was not yet on the disk is gone."""
         async with self._alone:
             self._die()
-            self._forget(time.monotonic() - chance.uniform(0, _LOST_SECONDS))
+            since = self._forget(time.monotonic() - chance.uniform(0, _LOST_SECONDS))
             await self._start()
+        return since
 
-    async def _flush(self, chance: random.Random) -> None:
+    async def _flush(self, chance: random.Random) -> float:
         async with self._alone:
+            since = time.monotonic()
             await self._client.flushall()
+        return since
 
     def _die(self) -> None:
         assert self._child is not None
@@ -118,9 +121,12 @@ class OneRedis:
             while len(self._sizes) > 3 * _LOST_SECONDS / _SAMPLE_SECONDS:
                 self._sizes.popleft()
 
-    def _forget(self, since: float) -> None:
-        log = self._log()
-        before = [size for at, path, size in self._sizes if at <= since and path == log]
-        if before and before[-1] < log.stat().st_size:
-            os.truncate(log, before[-1])
+    def _forget(self, since: float) -> float | None:
+        """Cut off what was written since then, or a little before; returns since when exactly."""
+        log, cut = self._log(), None
+        before = [(at, size) for at, path, size in self._sizes if at <= since and path == log]
+        if before and before[-1][1] < log.stat().st_size:
+            cut, size = before[-1]
+            os.truncate(log, size)
         self._sizes.clear()
+        return cut

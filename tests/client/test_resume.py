@@ -71,6 +71,27 @@ async def test_a_finished_upload_is_forgotten(
     assert len(service.uploads) == 2
 
 
+async def test_an_upload_that_nobody_could_be_told_of_is_told_again(
+    client: UploadClient, service: Service, storage: Storage, state_dir: Path, movie: Path
+) -> None:
+    told: list[Uploaded] = []
+
+    def fail(uploaded: Uploaded) -> None:
+        told.append(uploaded)
+        raise OSError("the program that was to hear of it has gone")
+
+    with pytest.raises(OSError, match="has gone"):
+        await client.upload_file(movie, on_done=fail)
+    storage.puts.clear()
+    again = await client.upload_file(movie, on_done=told.append)
+
+    assert told[1] is again
+    assert (again.upload_id, again.etag) == (told[0].upload_id, told[0].etag)
+    assert storage.numbers_put() == []
+    assert len(service.uploads) == 1
+    assert names(state_dir) == []
+
+
 async def test_a_lost_answer_to_initialize_leads_to_the_same_upload(
     client: UploadClient, service: Service, slept: Slept, movie: Path
 ) -> None:

@@ -181,6 +181,9 @@ def start_valkey_at(port: int, folder: Path) -> Child:
         "dir": str(folder),
         "save": "",
         "appendonly": "yes",
+        # What it answers it has handed to the kernel, which outlives it. With "everysec" it may
+        # answer first, for as long as the disk is busy (flushAppendOnlyFile in its aof.c).
+        "appendfsync": "no",
         "maxmemory-policy": "noeviction",
     }
     words = (word for k, v in options.items() for word in (f"--{k}", v))

@@ -128,7 +128,10 @@ class Uploading:
         self._offered: bool | None = None
 
     async def run(self) -> UploadInfo:
-        """The Upload, completed. Raises PartwayError."""
+        """The Upload, completed. Raises PartwayError.
+
+        Its entry stays, for whoever tells of the Upload to remove after that.
+        """
         self._meter.enter(Phase.STARTING)
         try:
             try:
@@ -146,7 +149,6 @@ class Uploading:
         except _OVER_ERRORS:
             self._entry.remove()
             raise
-        self._entry.remove()
         self._meter.enter(Phase.DONE)
         return upload
 

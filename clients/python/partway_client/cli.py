@@ -300,12 +300,19 @@ class _Job:
         wish = dict(self.wish, name=shown) if file == _STDIN else self.wish
         try:
             source = _stdin() if file == _STDIN else file
-            with make_display(os.path.basename(shown), Console(stderr=True)) as display:
-                uploaded = await client.upload_file(source, on_progress=display.show, **wish)
+            with contextlib.ExitStack() as shows:
+                display = make_display(os.path.basename(shown), Console(stderr=True))
+                shows.enter_context(display)
+
+                def say(uploaded: Uploaded) -> None:
+                    shows.close()
+                    self._say(shown, uploaded)
+
+                # Said before it is forgotten: a run that is killed in between is told it again.
+                await client.upload_file(source, on_progress=display.show, on_done=say, **wish)
         except PartwayError as error:
             self._say_failure(shown, error)
             return False
-        self._say(shown, uploaded)
         return True
 
     def _say(self, shown: str, uploaded: Uploaded) -> None:

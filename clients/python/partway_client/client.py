@@ -5,7 +5,7 @@ import io
 import mimetypes
 import os
 import stat
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,8 @@ from partway_client.errors import SizeMismatch
 from partway_client.uploads import Checksum, PartInfo, Phase, Route, State, Uploaded, UploadInfo
 
 GIB = 1024**3
+
+OnDone = Callable[[Uploaded], object]
 
 _CHANNEL_OPTIONS = (
     # One place repeats calls, and it is `_calls.py`.
@@ -119,6 +121,7 @@ class UploadClient:
         route: str = Route.AUTO,
         resume: bool = True,
         on_progress: OnProgress | None = None,
+        on_done: OnDone | None = None,
     ) -> Uploaded:
         """Upload a file, or what is left to read of a binary stream, and return the object.
 
@@ -143,6 +146,10 @@ class UploadClient:
 
         `on_progress` is called in the event loop at every change of phase, and at most ten times a
         second between; it must return quickly.
+
+        `on_done` is called in the event loop with what is returned, before the upload is forgotten
+        here. A program that dies before it has told of the object, or whose `on_done` raises, is
+        given the same object when it uploads the file again, and not another one.
 
         Raises PartwayError: a ServiceError with the service's reason, or TransferFailed,
         StorageUnreachable, FileChanged, FileUnreadable, FileBusy, SizeMismatch, SpoolFailed,
@@ -179,7 +186,12 @@ class UploadClient:
                     pace=self._pace,
                 )
                 upload = await uploading.run()
-        return _uploaded(upload, meter, calls.rpcs, self._pace.monotonic() - started)
+                seconds = self._pace.monotonic() - started
+                uploaded = _uploaded(upload, meter, calls.rpcs, seconds)
+                if on_done is not None:
+                    on_done(uploaded)
+                entry.remove()
+        return uploaded
 
     async def compose(
         self,
