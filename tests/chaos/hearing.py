@@ -98,8 +98,7 @@ def _missing(ledger: Ledger, story: Story, firsts: Firsts) -> Iterator[str]:
 
 def _removed_and_forgotten(ledger: Ledger, story: Story) -> bool:
     """Nobody asks again for what Compose removed: Redis may lose its event or end for good."""
-    lost = any(story.began <= last < told.NEVER for _, last in ledger.forgets)
-    return story.removable < told.NEVER and lost
+    return story.removable < told.NEVER and ledger.harmed(story.began)
 
 
 def _untrue(holdings: Holdings, key: str, story: Story | None, firsts: Firsts) -> Iterator[str]:

@@ -149,7 +149,7 @@ def _object(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tuple
             yield Kind.FALSE, "there is an object, and nobody asked for it"
     elif not _late(story):
         yield Kind.FALSE, "it was said to be ABORTED, and the object is there"
-    elif ledger.forgot(story.began, NEVER):
+    elif ledger.harmed(story.began):
         yield Kind.RESURRECTED, "the object came after the abort, and Redis forgot the abort"
     else:
         yield Kind.ORPHAN, "the object came after the abort, and was not removed"

@@ -129,6 +129,10 @@ class Ledger:
         """Whether Redis may have forgotten what it was told by `since`, as seen by `until`."""
         return any(first <= until and since <= last for first, last in self.forgets)
 
+    def harmed(self, since: float) -> bool:
+        """Whether Redis forgot anything after `since` by harm, and not because rows have ended."""
+        return any(since <= last < NEVER for _, last in self.forgets)
+
     def count(self, state: str) -> int:
         return sum(any(a.state == state for a in story.answers) for story in self.stories)
 

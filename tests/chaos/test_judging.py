@@ -13,7 +13,7 @@ from tests.chaos.audit import Auditor, Found, Holdings
 from tests.chaos.failpoints import Armed, Failpoint, Moment, Watched, deal, every_failpoint
 from tests.chaos.harms import Harm, schedule
 from tests.chaos.judging import Kind, judge
-from tests.chaos.ledger import Answer, Ledger, Look, Sending, Story
+from tests.chaos.ledger import NEVER, Answer, Ledger, Look, Sending, Story
 from tests.chaos.plans import planned
 from tests.support.bucket import Bucket, look_into
 
@@ -201,6 +201,8 @@ def test_what_redis_forgot_is_excused_and_counted_apart() -> None:
     late = a_story(aborted(), aborts=[2.5], single=True, sendings=[Sending(1, True, 4.0, 5.0, 200)])
     back = a_story(completed(), said(9.0, "ACTIVE"))
     assert kinds(late, found(), ((5.0, 6.0),)) == [Kind.RESURRECTED]
+    # That rows end in their time forgets nothing before.
+    assert kinds(late, found(), ((50.0, NEVER),)) == [Kind.ORPHAN]
     assert kinds(back, found(), ((5.0, 6.0),)) == []
     assert kinds(back, found(), ((0.0, 1.0),)) == [Kind.FALSE]
     assert kinds(a_story(completed()), NOTHING, ((5.0, 6.0),)) == [Kind.LOST]
