@@ -208,6 +208,22 @@ class Composer:
         return active
 
     async def _compose(self, upload: Upload) -> Upload:
+        for pause in _PAUSES:
+            try:
+                return await self._copy_and_join(upload)
+            except (errors.PartsMissing, errors.PartsMismatch, errors.PartsRefused) as refusal:
+                # Another worker may be copying the same bytes. In SeaweedFS a part that is copied
+                # again is gone for a moment (weed/s3api/s3api_object_handlers_copy.go), and where
+                # entity tags are no digests it has another one after.
+                logger.info("upload %s: its parts are joined again: %s", upload.sid, refusal)
+            await self._sleep(pause)
+            upload = await self._unfinished(upload)
+        return await self._copy_and_join(upload)
+
+    async def _copy_and_join(self, upload: Upload) -> Upload:
+        """Raises PartsMissing, PartsMismatch, PartsRefused: then it is ACTIVE again."""
+        if upload.state is State.COMPLETED:
+            return upload
         if upload.state is State.ACTIVE:
             try:
                 async with self._put_off(upload):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.embedded import S3
 from partway_server.errors import StorageRefused, StorageUnavailable
+from partway_server.objects.base import CompleteRefused, StoredPart
 from partway_server.objects.memory import MEMORY, MemoryObjects
 from partway_server.plan import PartLimits
 from partway_server.policy import Policy
@@ -30,6 +32,7 @@ from tests.support.world import ALICE, BOB, EVE, PART, SEALING_KEY, World, conte
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
 COMPLETED = upload_pb2.UPLOAD_STATE_COMPLETED
+ACTIVE = upload_pb2.UPLOAD_STATE_ACTIVE
 ABORTED = upload_pb2.UPLOAD_STATE_ABORTED
 
 
@@ -449,6 +452,36 @@ async def test_a_copy_is_tried_again(world: World) -> None:
     first = await source(world)
     world.objects.before("copy_part", *[failing(StorageUnavailable())] * 3)
     assert (await compose(world, first)).state == COMPLETED
+
+
+@in_memory
+async def test_parts_that_another_worker_replaces_meanwhile_are_joined_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await source(world), await source(world, 10)
+    listings, list_parts = itertools.count(1), world.objects.list_parts
+
+    async def without_a_part(*args: Any, **options: Any) -> Sequence[StoredPart]:
+        listed = await list_parts(*args, **options)
+        # The second listing is that of the joining.
+        return listed[1:] if next(listings) == 2 else listed
+
+    monkeypatch.setattr(world.objects, "list_parts", without_a_part)
+    world.objects.before("complete", failing(CompleteRefused("InvalidPart")))
+
+    made = await compose(world, first, second)
+
+    assert made.state == COMPLETED
+    assert world.objects.calls.count("complete") == 2
+
+
+@in_memory
+async def test_parts_that_storage_refuses_for_good_are_told(world: World) -> None:
+    first = await source(world)
+    world.objects.before("complete", *[failing(CompleteRefused("EntityTooSmall"))] * 4)
+    failed = await failure(compose(world, first))
+    assert (failed.reason, failed.metadata["storage_code"]) == ("PARTS_REFUSED", "EntityTooSmall")
+    assert (await status(world, await composed(world))).upload.state == ACTIVE
 
 
 async def test_abort_stops_the_copying(clock: FakeClock) -> None:
