@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import random
 import signal
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +18,11 @@ from partway_server.children import free_port
 from tests.chaos.failpoints import Armed, Failpoint, deal, deal_missing, died_at
 from tests.chaos.harms import Harm
 from tests.chaos.service import Orders, serve
+from tests.support.processes import until
 
 _PRELOADED = ["tests.chaos.service", "aioboto3", "redis.asyncio", "grpc.aio"]
 _PAUSE_SECONDS = 0.1
+_START_SECONDS = 60.0
 _STOP_SECONDS = 15.0
 _LEASE_SECONDS = 3
 
@@ -93,6 +96,10 @@ class Fleet:
         self._cards_now = (self._missing if ahead else self._cards) if armed else None
         self._ahead, self._stopping = ahead, False
         self._keepers = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
+
+    async def serving(self) -> None:
+        """Wait until each can be called. Fails after a minute."""
+        await until(lambda: all(_listens(slot.port) for slot in self._slots), _START_SECONDS)
 
     async def stop(self) -> None:
         """End all: no process of the next start meets one with another time."""
@@ -168,6 +175,11 @@ class Fleet:
 
     def _log(self, slot: _Slot) -> Path:
         return self._folder / f"service-{slot.number}.log"
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def _ended(process: ForkServerProcess) -> None:

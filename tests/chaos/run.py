@@ -187,6 +187,8 @@ class Run:
             # What was ended in the last stage has begun a time of its own.
             ahead += _PAST_ROWS
             self.fleet.start(armed=False, ahead=ahead)
+            # The peace of a janitor that has not yet begun is none.
+            await self.fleet.serving()
             if await self._rested():
                 break
         return await self._store.keys()
