@@ -13,6 +13,7 @@ from partway.v1 import upload_pb2 as pb
 from partway.v1 import upload_service_pb2 as service_pb
 from partway_client import (
     CallFailed,
+    InternalFault,
     ServiceUnreachable,
     State,
     SyncUploadClient,
@@ -80,6 +81,15 @@ async def test_a_stream_that_is_cut_is_opened_again(
     assert slept.seconds == [0.25, 0.5, 1.0] + [0.25] * 30
 
 
+async def test_a_stream_that_a_gateway_resets_is_opened_again(
+    client: UploadClient, service: Service, slept: Slept, upload: pb.Upload
+) -> None:
+    reset = Failure("INTERNAL", message="Received RST_STREAM with error code 2")
+    service.fail("Watch", reset)
+    assert (await anext(client.watch(upload.id))).upload_id == upload.id
+    assert service.count("Watch") == 2
+
+
 async def test_a_service_that_is_gone_is_given_up_after_a_while(
     client: UploadClient, service: Service, upload: pb.Upload
 ) -> None:
@@ -96,6 +106,7 @@ async def test_a_service_that_is_gone_is_given_up_after_a_while(
     [
         (Failure("NOT_FOUND", "UPLOAD_NOT_FOUND"), UploadNotFound),
         (Failure("UNIMPLEMENTED"), CallFailed),
+        (Failure("INTERNAL", "INTERNAL"), InternalFault),
     ],
 )
 async def test_an_error_that_stays_is_raised(

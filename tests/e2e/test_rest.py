@@ -147,6 +147,26 @@ def test_completing_without_the_parts_tells_which_are_missing(curl: Curl) -> Non
     assert "1-4" in json.dumps(error["details"])
 
 
+@pytest.mark.parametrize("query", ["uploadId={}", "upload_id={}", "upload%49d={}", "&uploadId={}"])
+def test_no_query_names_another_upload_than_the_path(curl: Curl, query: str) -> None:
+    first, second = (curl("/v1/uploads", body={"sizeBytes": 1})[1]["upload"]["id"] for _ in "ab")
+    status, text = curl(f"/v1/uploads/{first}:abort?{query.format(second)}", body={})
+    assert (status, text) == (400, "An upload is named by the path alone.")
+    for upload in (first, second):
+        assert curl(f"/v1/uploads/{upload}")[1]["upload"]["state"] == "UPLOAD_STATE_ACTIVE"
+
+
+def test_a_query_may_have_escapes_in_its_values(curl: Curl) -> None:
+    query = "createdFrom=2026-01-01T00%3A00%3A00%2B02:00&fingerprint=upload%49d"
+    assert curl(f"/v1/uploads?{query}") == (200, {"uploads": [], "nextPageToken": ""})
+
+
+def test_headers_that_are_too_large_are_no_call_too_many(curl: Curl) -> None:
+    # 429 would be worth repeating. The first has the longest id in its path, too.
+    assert curl(f"/v1/uploads/{'a' * 8192}", "-H", f"x-token: {'a' * 5000}")[0] == 404
+    assert curl("/v1/uploads", "-H", f"x-token: {'a' * 30_000}")[0] == 431
+
+
 async def test_grpc_passes_through(stack: dict[str, Any]) -> None:
     async with grpc.aio.insecure_channel(stack["rest"].removeprefix("http://")) as channel:
         answer = await rpc.UploadServiceStub(channel).Initialize(

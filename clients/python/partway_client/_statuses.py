@@ -78,6 +78,9 @@ def error_of(failure: grpc.aio.AioRpcError, server: str) -> tuple[PartwayError, 
     info, retry_seconds, parts = _details(failure)
     text = failure.details() or failure.code().name.lower().replace("_", " ")
     retried = failure.code() in _RETRIED_CODES
+    # The service's own has a reason. Without one a stream was reset on its way, as gateways do when
+    # its time is up: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
+    retried |= failure.code() is grpc.StatusCode.INTERNAL and info is None
     known = BY_REASON.get(info.reason.removeprefix("ERROR_REASON_")) if info is not None else None
     if info is not None and known is not None:
         made = known(text, metadata=info.metadata, retry_seconds=retry_seconds, parts=parts)

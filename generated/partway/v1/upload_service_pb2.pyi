@@ -32,7 +32,9 @@ class _StatusViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StatusView
     STATUS_VIEW_UNSPECIFIED: _StatusView.ValueType  # 0
     """The Upload alone."""
     STATUS_VIEW_PROGRESS: _StatusView.ValueType  # 1
-    """The Upload, and its progress as storage lists it now."""
+    """The Upload, and its progress: as storage lists it now, or, once it is
+    completed, all of it, without a look at storage.
+    """
 
 class StatusView(_StatusView, metaclass=_StatusViewEnumTypeWrapper):
     """How much Status finds out."""
@@ -40,7 +42,9 @@ class StatusView(_StatusView, metaclass=_StatusViewEnumTypeWrapper):
 STATUS_VIEW_UNSPECIFIED: StatusView.ValueType  # 0
 """The Upload alone."""
 STATUS_VIEW_PROGRESS: StatusView.ValueType  # 1
-"""The Upload, and its progress as storage lists it now."""
+"""The Upload, and its progress: as storage lists it now, or, once it is
+completed, all of it, without a look at storage.
+"""
 Global___StatusView: _TypeAlias = StatusView  # noqa: Y015
 
 @_typing.final
@@ -635,8 +639,8 @@ class StatusResponse(_message.Message):
 
     @_builtins.property
     def progress(self) -> _upload_pb2.Progress:
-        """What storage holds of it, if the view asks for it and the Upload is active or
-        completed.
+        """What storage holds of it, or held when it was completed, if the view asks for it
+        and the Upload is active or completed.
         """
 
     @_builtins.property
@@ -785,8 +789,8 @@ class PartResult(_message.Message):
     """The number of the part."""
     @_builtins.property
     def status(self) -> _status_pb2.Status:
-        """OK, or why the part is not as planned: INVALID_ARGUMENT, with the same details
-        as an error of a call.
+        """Why the part is not as planned: INVALID_ARGUMENT, with the same details as an
+        error of a call. Absent if it was recorded.
         """
 
     def __init__(

@@ -31,9 +31,9 @@ class UploadServiceStub(object):
     A whole upload is: Initialize, PresignParts, send each part to its URL,
     Complete. Everything else resumes, observes or abandons one.
 
-    Every RPC is safe to repeat, Initialize if it has a request_id. Every error
-    carries a `google.rpc.ErrorInfo` with a reason from error_reason.proto. Any
-    RPC may also answer:
+    Every RPC is safe to repeat, Initialize if it has a request_id. Every error that
+    the service makes carries a `google.rpc.ErrorInfo` with a reason from
+    error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not say who makes it.
@@ -44,6 +44,9 @@ class UploadServiceStub(object):
     lost: repeat the call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
+
+    A message has at most 2 MiB, and the metadata of a call 16 KiB. Of more, gRPC
+    itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat that.
     """
 
     def __init__(self, channel):
@@ -120,9 +123,9 @@ class UploadServiceServicer(object):
     A whole upload is: Initialize, PresignParts, send each part to its URL,
     Complete. Everything else resumes, observes or abandons one.
 
-    Every RPC is safe to repeat, Initialize if it has a request_id. Every error
-    carries a `google.rpc.ErrorInfo` with a reason from error_reason.proto. Any
-    RPC may also answer:
+    Every RPC is safe to repeat, Initialize if it has a request_id. Every error that
+    the service makes carries a `google.rpc.ErrorInfo` with a reason from
+    error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not say who makes it.
@@ -133,6 +136,9 @@ class UploadServiceServicer(object):
     lost: repeat the call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
+
+    A message has at most 2 MiB, and the metadata of a call 16 KiB. Of more, gRPC
+    itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat that.
     """
 
     def Initialize(self, request, context):
@@ -435,9 +441,9 @@ class UploadService(object):
     A whole upload is: Initialize, PresignParts, send each part to its URL,
     Complete. Everything else resumes, observes or abandons one.
 
-    Every RPC is safe to repeat, Initialize if it has a request_id. Every error
-    carries a `google.rpc.ErrorInfo` with a reason from error_reason.proto. Any
-    RPC may also answer:
+    Every RPC is safe to repeat, Initialize if it has a request_id. Every error that
+    the service makes carries a `google.rpc.ErrorInfo` with a reason from
+    error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not say who makes it.
@@ -448,6 +454,9 @@ class UploadService(object):
     lost: repeat the call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
+
+    A message has at most 2 MiB, and the metadata of a call 16 KiB. Of more, gRPC
+    itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat that.
     """
 
     @staticmethod

@@ -18,9 +18,9 @@ class UploadServiceStub:
     A whole upload is: Initialize, PresignParts, send each part to its URL,
     Complete. Everything else resumes, observes or abandons one.
 
-    Every RPC is safe to repeat, Initialize if it has a request_id. Every error
-    carries a `google.rpc.ErrorInfo` with a reason from error_reason.proto. Any
-    RPC may also answer:
+    Every RPC is safe to repeat, Initialize if it has a request_id. Every error that
+    the service makes carries a `google.rpc.ErrorInfo` with a reason from
+    error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not say who makes it.
@@ -31,6 +31,9 @@ class UploadServiceStub:
       lost: repeat the call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
+
+    A message has at most 2 MiB, and the metadata of a call 16 KiB. Of more, gRPC
+    itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat that.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -216,9 +219,9 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     A whole upload is: Initialize, PresignParts, send each part to its URL,
     Complete. Everything else resumes, observes or abandons one.
 
-    Every RPC is safe to repeat, Initialize if it has a request_id. Every error
-    carries a `google.rpc.ErrorInfo` with a reason from error_reason.proto. Any
-    RPC may also answer:
+    Every RPC is safe to repeat, Initialize if it has a request_id. Every error that
+    the service makes carries a `google.rpc.ErrorInfo` with a reason from
+    error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not say who makes it.
@@ -229,6 +232,9 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
       lost: repeat the call after the time in `google.rpc.RetryInfo`.
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
+
+    A message has at most 2 MiB, and the metadata of a call 16 KiB. Of more, gRPC
+    itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat that.
     """
 
     @_abc_1.abstractmethod

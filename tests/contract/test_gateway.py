@@ -1,0 +1,48 @@
+"""How long the gateway lets calls last: what no test would want to wait for."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS
+
+HTTP = yaml.safe_load((Path(__file__).parents[2] / "deploy/envoy/envoy.yaml").read_text())[
+    "static_resources"
+]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+
+
+def route(path: str) -> dict[str, Any]:
+    """What Envoy does with a call: the first route whose match has the path."""
+    for found in HTTP["route_config"]["virtual_hosts"][0]["routes"]:
+        match = found["match"]
+        if "headers" not in match and (
+            match.get("path") == path
+            or path.startswith(match.get("prefix", "no prefix"))
+            or re.fullmatch(match.get("safe_regex", {"regex": ""})["regex"], path)
+        ):
+            return dict(found["route"])
+    raise LookupError(path)
+
+
+def seconds(duration: str) -> int:
+    return int(duration.removesuffix("s"))
+
+
+@pytest.mark.parametrize("path", ["/partway.v1.UploadService/Watch", "/v1/uploads/Ab-_9:watch"])
+def test_a_watch_may_be_silent_for_an_hour(path: str) -> None:
+    watch = route(path)
+    assert (watch["timeout"], watch.get("idle_timeout")) == ("3600s", "3600s")
+
+
+def test_a_part_through_the_service_may_take_as_long_as_the_service_lets_it() -> None:
+    part = route("/partway.v1.UploadService/UploadPart")
+    assert seconds(part["timeout"]) == CLIENT_STREAM_SECONDS
+
+
+@pytest.mark.parametrize(
+    "path", ["/partway.v1.UploadService/Complete", "/v1/uploads", "/v1/uploads/Ab:presignParts"]
+)
+def test_all_other_calls_have_a_minute(path: str) -> None:
+    assert route(path)["timeout"] == HTTP["stream_idle_timeout"] == "60s"
