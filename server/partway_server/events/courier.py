@@ -39,9 +39,10 @@ MOST_AT_ONCE = 16
 MOST_PENDING = 1000
 """Events of a shard that may be pending for a webhook; what comes later stays in the stream."""
 
-BEFORE = timedelta(seconds=10)
-"""How long before a process began its webhooks have events too, if they are new to Redis: no two
-clocks agree, and a Redis that lost all may have got events before this process came."""
+BEFORE = timedelta(minutes=10)
+"""How long before a process began its webhooks have events too, if they are new to Redis. A Redis
+that lost all may have got events since, and none of the processes from then lived to begin a group:
+longer than a deployment takes to restart one that crashes again and again."""
 
 GONE_FOR = timedelta(hours=1)
 """How long nothing is sent to an endpoint that said 410."""
