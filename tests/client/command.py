@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.client.service import Service
 
-_MAIN = "from partway_client.cli import main; main()"
+_MAIN = "from partway_client.__main__ import main; main()"
 
 
 @dataclass(frozen=True)
