@@ -97,6 +97,9 @@ def upload(
 ) -> None:
     """Upload files, and print where each went. FILE may be - for standard input.
 
+    A stream is first copied to TMPDIR, as long as 1 GiB of that disk stays free, or 5% of a small
+    one.
+
     \b
     Several files, eight parts at a time each:
       partway upload *.mp4

@@ -128,8 +128,9 @@ class UploadClient:
         An upload of a file at a path that was stopped goes on where it was when the same file is
         uploaded again, also from another process or another machine, if it is open still: found by
         a fingerprint, and each of its parts held against the file. Without `resume` it begins anew.
-        A stream is not resumed, and one that is
-        no regular file is first copied to TMPDIR; `size`, if given, is how many bytes it must have.
+        A stream is not resumed, and one that is no regular file is first copied to TMPDIR, as long
+        as 1 GiB of that disk stays free, or a twentieth of a small one; `size`, if given, is how
+        many bytes it must have.
 
         `name` is the file's name for the service, by default that of the path. `content_type` is
         guessed from it if None. `policy` is the service's "default" if empty. `part_size`, in
