@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import click
-from rich.console import Console
 from rich.filesize import decimal
 
-from partway_client._progress import make_display
+from partway_client._progress import showing
 from partway_client._saying import say_json
 from partway_client.client import UploadClient
 from partway_client.errors import FileUnreadable, PartwayError, ServiceError
@@ -34,15 +33,14 @@ class Job:
         try:
             source = _stdin() if file == STDIN else file
             with contextlib.ExitStack() as shows:
-                display = make_display(os.path.basename(shown), Console(stderr=True))
-                shows.enter_context(display)
+                show = shows.enter_context(showing(os.path.basename(shown)))
 
                 def say(uploaded: Uploaded) -> None:
                     shows.close()
                     self._say(shown, uploaded)
 
                 # Said before it is forgotten: a run that is killed in between is told it again.
-                await client.upload_file(source, on_progress=display.show, on_done=say, **wish)
+                await client.upload_file(source, on_progress=show, on_done=say, **wish)
         except PartwayError as error:
             self._say_failure(shown, error)
             return False

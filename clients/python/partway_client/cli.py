@@ -154,14 +154,11 @@ def compose(
     Storage copies; nothing is sent from here:
       partway compose --name whole.mp4 FIRST_ID SECOND_ID
     """
-
-    from rich.console import Console
-
-    from partway_client._progress import make_display
+    from partway_client._progress import showing
 
     async def work(client: "UploadClient") -> UploadInfo:
-        with make_display(name, Console(stderr=True)) as display:
-            return await client.compose(sources, name=name, on_progress=display.show, **wish)
+        with showing(name) as show:
+            return await client.compose(sources, name=name, on_progress=show, **wish)
 
     made = _run(service, work, "the service goes on; see partway list")
     objects = "1 object" if len(sources) == 1 else f"{len(sources)} objects"
