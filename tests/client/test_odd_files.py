@@ -1,0 +1,27 @@
+"""Files and outputs that are not as one expects, given to `partway`."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.client.command import Partway
+from tests.client.service import Service
+
+
+@pytest.fixture
+def partway(service: Service, state_dir: Path) -> Partway:
+    return Partway(service, state_dir)
+
+
+async def test_a_name_that_is_not_unicode_is_sent_with_what_is(
+    partway: Partway, service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    path.touch()
+
+    done = await partway.run("upload", "--json", path)
+
+    assert (done.code, service.requests("Initialize")[0].file_name) == (0, "caf?.txt")
+    assert json.loads(done.stdout)["file"] == str(path)
