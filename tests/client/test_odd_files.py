@@ -2,12 +2,15 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from partway_client import UploadClient
 
 from tests.client.command import Partway
 from tests.client.service import Service
+from tests.client.storage import Storage
 
 
 @pytest.fixture
@@ -25,3 +28,14 @@ async def test_a_name_that_is_not_unicode_is_sent_with_what_is(
 
     assert (done.code, service.requests("Initialize")[0].file_name) == (0, "caf?.txt")
     assert json.loads(done.stdout)["file"] == str(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+async def test_a_file_that_says_it_is_empty_and_is_not_is_sent_whole(
+    client: UploadClient, storage: Storage, tmp_path: Path
+) -> None:
+    told = Path("/proc/sys/kernel/ostype")
+
+    uploaded = await client.upload_file(told)
+
+    assert storage.bytes_of(uploaded.upload_id) == b"Linux\n"

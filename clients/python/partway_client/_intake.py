@@ -51,11 +51,19 @@ def _opener(file: str | os.PathLike[str] | BinaryIO) -> Opener:
 
 def _leads_to_stream(path: str | os.PathLike[str]) -> bool:
     try:
-        mode = os.stat(path).st_mode
+        found = os.stat(path)
+        if stat.S_ISREG(found.st_mode):
+            return not found.st_size and _has_bytes(path)
     except OSError:
         # Opening it says why.
         return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return not stat.S_ISDIR(found.st_mode)
+
+
+def _has_bytes(path: str | os.PathLike[str]) -> bool:
+    """Whether a file without a size has content all the same, as those below /proc."""
+    with open(path, "rb", buffering=0) as file:
+        return bool(file.read(1))
 
 
 def _is_plain_file(stream: BinaryIO) -> bool:
