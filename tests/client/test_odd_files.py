@@ -1,5 +1,6 @@
 """Files and outputs that are not as one expects, given to `partway`."""
 
+import errno
 import json
 import os
 import sys
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 from partway_client import UploadClient
 
-from tests.client.command import Partway
+from tests.client.command import Partway, ended
+from tests.client.files import names
 from tests.client.service import Service
 from tests.client.storage import Storage
 
@@ -39,3 +41,31 @@ async def test_a_file_that_says_it_is_empty_and_is_not_is_sent_whole(
     uploaded = await client.upload_file(told)
 
     assert storage.bytes_of(uploaded.upload_id) == b"Linux\n"
+
+
+async def test_an_output_that_cannot_be_written_is_one_line_and_the_object_is_told_again(
+    partway: Partway, movie: Path
+) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    failed = await ended(await partway.start("upload", movie, stdout=full))
+    os.close(full)
+    again = await partway.run("upload", "--json", movie)
+
+    assert failed.code == 1
+    why = os.strerror(errno.ENOSPC)
+    assert failed.stderr.splitlines()[-1] == f"Error: cannot write to standard output: {why}"
+    assert json.loads(again.stdout)["parts_resumed"] == 10
+
+
+async def test_whoever_reads_no_further_ends_it_without_a_word(
+    partway: Partway, movie: Path
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = await ended(await partway.start("upload", movie, stdout=writing))
+
+    os.close(writing)
+    assert done.code == 1
+    assert "movie.mp4: completing" in done.stderr.splitlines()[-2]
+    assert names(partway.state_dir) != []

@@ -4,7 +4,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-import click
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import (
@@ -18,6 +17,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
+from partway_client._saying import say
 from partway_client.uploads import Phase, Progress, State, UploadInfo
 
 _LINE_SECONDS = 5.0
@@ -53,7 +53,7 @@ def followed() -> Iterator[Callable[[UploadInfo], None]]:
         with _bars(console) as bars:
             yield Followed(bars).show
     else:
-        yield lambda upload: click.echo(in_words(upload))
+        yield lambda upload: say(in_words(upload))
 
 
 def _bars(console: Console, *more: ProgressColumn) -> RichProgress:

@@ -10,6 +10,17 @@ from rich.filesize import decimal
 from partway_client.uploads import PartInfo, Uploaded, UploadInfo
 
 
+def say(line: str) -> None:
+    """Print a line of what was asked for."""
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        # Whoever reads has enough, and click ends the process without a word.
+        raise
+    except OSError as exc:
+        raise click.ClickException(f"cannot write to standard output: {exc.strerror}") from None
+
+
 def in_line(upload: UploadInfo) -> str:
     """An Upload without its id, in one line."""
     because = f" ({upload.abort_reason})" if upload.abort_reason else ""
@@ -19,7 +30,7 @@ def in_line(upload: UploadInfo) -> str:
 
 def say_json(value: UploadInfo | PartInfo | Uploaded, **more: str) -> None:
     """Print all that is known, with `more`, as one JSON object on one line."""
-    click.echo(json.dumps({**more, **dataclasses.asdict(value)}, default=_plain))
+    say(json.dumps({**more, **dataclasses.asdict(value)}, default=_plain))
 
 
 def _plain(value: object) -> str:

@@ -11,7 +11,7 @@ import click
 from rich.filesize import decimal
 
 from partway_client._progress import showing
-from partway_client._saying import say_json
+from partway_client._saying import say, say_json
 from partway_client.client import UploadClient
 from partway_client.errors import FileUnreadable, PartwayError, ServiceError
 from partway_client.uploads import Uploaded
@@ -35,12 +35,12 @@ class Job:
             with contextlib.ExitStack() as shows:
                 show = shows.enter_context(showing(os.path.basename(shown)))
 
-                def say(uploaded: Uploaded) -> None:
+                def tell(uploaded: Uploaded) -> None:
                     shows.close()
                     self._say(shown, uploaded)
 
                 # Said before it is forgotten: a run that is killed in between is told it again.
-                await client.upload_file(source, on_progress=show, on_done=say, **wish)
+                await client.upload_file(source, on_progress=show, on_done=tell, **wish)
         except PartwayError as error:
             self._say_failure(shown, error)
             return False
@@ -59,14 +59,14 @@ class Job:
         if self.as_json:
             say_json(uploaded, file=shown)
         else:
-            click.echo(uploaded.uri)
+            say(uploaded.uri)
 
     def _say_failure(self, shown: str, error: PartwayError) -> None:
         click.echo(f"partway: {os.path.basename(shown)}: {error}", err=True)
         if self.as_json:
             reason = error.reason if isinstance(error, ServiceError) else ""
             told = {"error": type(error).__name__, "reason": reason, "message": str(error)}
-            click.echo(json.dumps({"file": shown, **told}))
+            say(json.dumps({"file": shown, **told}))
 
 
 def _stdin() -> BinaryIO:

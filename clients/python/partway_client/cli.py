@@ -20,7 +20,7 @@ from partway_client._options import (
     parse_time,
     service_options,
 )
-from partway_client._saying import in_line, say_json
+from partway_client._saying import in_line, say, say_json
 from partway_client.uploads import Checksum, Route, State, UploadInfo
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def compose(
     if as_json:
         say_json(made)
     else:
-        click.echo(made.uri)
+        say(made.uri)
 
 
 @main.command()
@@ -179,14 +179,14 @@ def status(service: Service, upload_id: str, as_json: bool) -> None:
     if as_json:
         say_json(found)
         return
-    click.echo(in_line(found))
+    say(in_line(found))
     if found.progress is not None and found.state is State.ACTIVE:
         stored = found.progress
-        click.echo(
+        say(
             f"{stored.parts_stored} of {found.part_count} parts are stored, "
             f"{decimal(stored.bytes_stored)} of {decimal(found.size_bytes)}"
         )
-        click.echo(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
+        say(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
 
 
 @main.command()
@@ -199,7 +199,7 @@ def parts(service: Service, upload_id: str, as_json: bool) -> None:
         if as_json:
             say_json(part)
         else:
-            click.echo(f"{part.part_number}\t{part.size_bytes}\t{part.etag}")
+            say(f"{part.part_number}\t{part.size_bytes}\t{part.etag}")
 
 
 @main.command()
@@ -212,7 +212,7 @@ def abort(service: Service, upload_id: str, as_json: bool) -> None:
     if as_json:
         say_json(found)
     else:
-        click.echo(in_line(found))
+        say(in_line(found))
 
 
 @main.command()
@@ -230,7 +230,7 @@ def watch(service: Service, upload_id: str, as_json: bool) -> None:
         service, lambda client: follow(client, upload_id, as_json=as_json), "the upload goes on"
     )
     if last is not None and not as_json:
-        click.echo(in_line(last))
+        say(in_line(last))
     if last is None or last.state is not State.COMPLETED:
         sys.exit(1)
 
@@ -270,7 +270,7 @@ def list_uploads(service: Service, state: str | None, as_json: bool, **chosen: A
         if as_json:
             say_json(one)
         else:
-            click.echo(f"{in_line(one)}\n  {one.upload_id}")
+            say(f"{in_line(one)}\n  {one.upload_id}")
 
 
 def _run(
