@@ -43,6 +43,13 @@ async def test_a_file_that_says_it_is_empty_and_is_not_is_sent_whole(
     assert storage.bytes_of(uploaded.upload_id) == b"Linux\n"
 
 
+async def test_standard_input_that_is_closed_is_told_so(partway: Partway) -> None:
+    done = await ended(await partway.start("upload", "-", before=lambda: os.close(0)))
+
+    assert done.stderr == "partway: stdin: cannot read standard input: it is closed\n"
+    assert done.code == 1
+
+
 async def test_an_output_that_cannot_be_written_is_one_line_and_the_object_is_told_again(
     partway: Partway, movie: Path
 ) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -70,6 +71,9 @@ class Job:
 
 
 def _stdin() -> BinaryIO:
+    if sys.stdin is None:
+        # Its descriptor may be that of something else by now.
+        raise FileUnreadable("cannot read standard input: it is closed")
     try:
         # Some programs leave their end of a pipe in non-blocking mode, which is ours too.
         os.set_blocking(0, True)
