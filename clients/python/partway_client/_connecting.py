@@ -1,5 +1,8 @@
 """The connections of a client: to the service by gRPC, and to storage by HTTP."""
 
+import re
+from collections.abc import Mapping
+
 import aiohttp
 import grpc
 
@@ -15,6 +18,23 @@ _CHANNEL_OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.primary_user_agent", "partway-client"),
 )
+
+
+_KEY = re.compile(r"[0-9a-z_.-]+")
+_VALUE = re.compile(r"[ -~]*")
+"""https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Custom-Metadata; of the keys for
+bytes, which end in -bin, we have none to send."""
+
+
+def checked_metadata(given: Mapping[str, str]) -> dict[str, str]:
+    """What can go with a call, keys in lower case. Raises ValueError, with no value in it."""
+    metadata = {key.lower(): value for key, value in given.items()}
+    for key, value in metadata.items():
+        if not _KEY.fullmatch(key) or key.endswith("-bin"):
+            raise ValueError(f"{key!r} is no key of call metadata: letters, digits, and _.-")
+        if not _VALUE.fullmatch(value):
+            raise ValueError(f"the call metadata {key!r} must be printable ASCII")
+    return metadata
 
 
 def open_channel(server: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:

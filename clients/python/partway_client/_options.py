@@ -89,6 +89,9 @@ def parse_pairs(
             raise click.BadParameter(f"{value!r} is not KEY=VALUE")
         if key in pairs:
             raise click.BadParameter(f"{key!r} is given twice")
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            # How Python shows the bytes of an argument that are not of its encoding.
+            raise click.BadParameter(f"{value!r} is not Unicode")
         pairs[key] = rest
     return pairs
 

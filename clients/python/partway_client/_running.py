@@ -25,10 +25,14 @@ def run(
     stopped: str = "",
 ) -> T:
     """What `work` returns. Ends the process, with a line that says why, if it fails."""
+    try:
+        client = _client(service)
+    except ValueError as error:
+        _fail(str(error), 2)
 
     async def connected() -> T:
         with _cancelled_by_ctrl_c():
-            async with _client(service) as client:
+            async with client:
                 return await work(client)
 
     try:

@@ -19,7 +19,7 @@ from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from partway_client import _fingerprint
 from partway_client._calls import Calls, Connection
 from partway_client._composing import Composing
-from partway_client._connecting import open_channel, open_session
+from partway_client._connecting import checked_metadata, open_channel, open_session
 from partway_client._intake import source_of
 from partway_client._journal import Entry, Journal, entry_key
 from partway_client._meter import Meter, OnProgress
@@ -41,9 +41,9 @@ class UploadClient:
     """A connection to one Partway service, as an async context manager.
 
     `server` is HOST:PORT. With `secure`, or with `credentials`, the service is called over TLS.
-    `call_metadata` goes with every call, such as `partway-tenant`. What is needed to resume
-    uploads is kept in `state_dir`; if None, where PARTWAY_STATE_DIR says or else in the user's own
-    state directory. `pace` is for tests.
+    `call_metadata`, printable ASCII, goes with every call, such as `partway-tenant`. What is needed
+    to resume uploads is kept in `state_dir`; if None, where PARTWAY_STATE_DIR says or else in the
+    user's own state directory. `pace` is for tests.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class UploadClient:
     ) -> None:
         self._server = server
         self._credentials = credentials or (grpc.ssl_channel_credentials() if secure else None)
-        self._metadata = {k.lower(): v for k, v in (call_metadata or {}).items()}
+        self._metadata = checked_metadata(call_metadata or {})
         self._pace = pace or Pace()
         self._journal = Journal(directory=_state_dir(state_dir), now=self._pace.now)
         self._channel: grpc.aio.Channel | None = None
