@@ -1,5 +1,16 @@
-"""Lets `python -m partway_server` stand for `partway-server`."""
+"""`partway-server`, which is `python -m partway_server` too."""
 
-from partway_server.cli import main
+from partway_server.interrupt import end_at_once
 
-main(prog_name="partway-server")
+
+def main() -> None:
+    """Run the command line."""
+    end_at_once()
+    # After that: it takes its time.
+    from partway_server.cli import main
+
+    main(prog_name="partway-server")
+
+
+if __name__ == "__main__":
+    main()

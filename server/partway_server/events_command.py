@@ -16,6 +16,7 @@ import click
 
 from partway_server.errors import SessionsUnavailable
 from partway_server.events.base import TYPES
+from partway_server.interrupt import raise_again
 from partway_server.settings import Settings, variable
 
 if TYPE_CHECKING:
@@ -286,6 +287,7 @@ async def _streams(url: str) -> AsyncIterator["Streams"]:
 def _ending() -> Any:
     """What may end a command in its middle, in words."""
     try:
+        raise_again()
         yield
     except SessionsUnavailable as error:
         raise Refused("Redis does not answer or let us in; check PARTWAY_REDIS_URL") from error

@@ -12,6 +12,7 @@ import uvloop
 from partway_server import app
 from partway_server.errors import UploadError
 from partway_server.findings import Action, Finding, Kind
+from partway_server.interrupt import raise_again
 from partway_server.settings import Settings
 
 DONE = {
@@ -109,6 +110,7 @@ def run(settings: Settings, *, dry_run: bool, as_json: bool) -> bool:
     teller = Teller(
         dry_run=dry_run, as_json=as_json, out=sys.stdout, err=sys.stderr, now=datetime.now(UTC)
     )
+    raise_again()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(app.sweep(settings, report=teller.report, dry_run=dry_run))

@@ -10,18 +10,19 @@ from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from partway_server.clock import SystemClock
 from partway_server.errors import SessionsUnavailable
 from partway_server.events.deliveries import Answer, Fate, fate, position
-from partway_server.events.delivery_store import DeliveryStore, Letter
-from partway_server.events.webhook import HttpSender
-from partway_server.events.webhook_rules import Webhook, load_webhooks, webhook_names
-from partway_server.sessions.redis_servers import connect
+from partway_server.interrupt import raise_again
 from partway_server.settings import Settings, variable
+
+if TYPE_CHECKING:
+    from partway_server.events.delivery_store import Letter
+    from partway_server.events.webhook_rules import Webhook
 
 T = TypeVar("T")
 
@@ -48,6 +49,9 @@ def dead(webhook: str | None, retry: str | None, retry_all: bool, as_json: bool)
       2026-03-01T12:00:07+00:00  orders  5b0c...  upload.completed  9f2c...  14 attempts: HTTP 500
       1 put back for delivery
     """
+    # Slow to import, here and below.
+    from partway_server.events.webhook_rules import webhook_names
+
     settings, problems = Settings.examine(os.environ)
     if wrong := [problem for problem in problems if variable("redis_url") in problem]:
         _fail(2, *wrong)
@@ -70,6 +74,8 @@ def send_test(name: str) -> None:
     Needs PARTWAY_WEBHOOK_FILE and the variables of its secrets. Exit code 0 if the endpoint answers
     2xx.
     """
+    from partway_server.events.webhook_rules import load_webhooks
+
     settings, _ = Settings.examine(os.environ)
     loaded = _read(lambda path: load_webhooks(path, os.environ), settings)
     named = {webhook.name: webhook for webhook in loaded}
@@ -82,9 +88,12 @@ def send_test(name: str) -> None:
 
 
 async def _dead(
-    redis_url: str, names: Sequence[str], wanted: Callable[[Letter], bool] | None
-) -> list[Letter]:
+    redis_url: str, names: Sequence[str], wanted: Callable[["Letter"], bool] | None
+) -> list["Letter"]:
     """The dead letters; with `wanted`, those that it wants and that were put back."""
+    from partway_server.events.delivery_store import DeliveryStore
+    from partway_server.sessions.redis_servers import connect
+
     async with aclosing(DeliveryStore(connect(redis_url, max_connections=4), owner="")) as store:
         found = [letter for name in names for letter in await store.letters(name)]
         if wanted is None:
@@ -92,7 +101,9 @@ async def _dead(
         return [letter for letter in found if wanted(letter) and await store.revive(letter)]
 
 
-async def _send(webhook: Webhook) -> Answer:
+async def _send(webhook: "Webhook") -> Answer:
+    from partway_server.events.webhook import HttpSender
+
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     event = {
         "specversion": "1.0",
@@ -105,20 +116,20 @@ async def _send(webhook: Webhook) -> Answer:
         return await sender.send(event["id"], json.dumps(event))
 
 
-def _line(letter: Letter) -> str:
+def _line(letter: "Letter") -> str:
     attempts = f"{letter.attempts} attempt{'s' if letter.attempts > 1 else ''}"
     what = f"{letter.id}  {letter.type}  {letter.upload}"
     return f"{_since(letter)}  {letter.webhook}  {what}  {attempts}: {letter.why}"
 
 
-def _json(letter: Letter) -> str:
+def _json(letter: "Letter") -> str:
     told: Mapping[str, Any] = asdict(letter)
     kept = {name: told[name] for name in ("webhook", "id", "type", "upload", "attempts", "why")}
     since = {"since": _since(letter), "event": json.loads(letter.text)}
     return json.dumps({**kept, **since}, ensure_ascii=False)
 
 
-def _since(letter: Letter) -> str:
+def _since(letter: "Letter") -> str:
     seconds = position(letter.place)[0] / 1000
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
@@ -134,6 +145,7 @@ def _read(read: Callable[[Path], T], settings: Settings) -> T:
 
 
 def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    raise_again()
     try:
         return asyncio.run(work())
     except ValueError:

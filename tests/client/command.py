@@ -3,12 +3,13 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.client.service import Service
 
-_MAIN = "from partway_client.cli import main; main()"
+_MAIN = "from partway_client.__main__ import main; main()"
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,20 @@ class Partway:
     main: str = _MAIN
 
     async def start(
-        self, *arguments: str | Path, stdin: int = asyncio.subprocess.DEVNULL
+        self,
+        *arguments: str | Path,
+        stdin: int = asyncio.subprocess.DEVNULL,
+        stdout: int = asyncio.subprocess.PIPE,
+        before: Callable[[], None] | None = None,
     ) -> asyncio.subprocess.Process:
+        """Start it. `before` runs in the new process, ahead of the command."""
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
             self.main,
             *arguments,
             stdin=stdin,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
             env=os.environ
             | {
@@ -45,6 +51,7 @@ class Partway:
                 "PARTWAY_STATE_DIR": str(self.state_dir),
                 "PYTHONWARNINGS": "error",
             },
+            preexec_fn=before,
         )
 
     async def run(
@@ -62,4 +69,4 @@ class Partway:
 async def ended(process: asyncio.subprocess.Process, content: bytes | None = None) -> Ended:
     stdout, stderr = await process.communicate(content)
     assert process.returncode is not None
-    return Ended(process.returncode, stdout.decode(), stderr.decode())
+    return Ended(process.returncode, (stdout or b"").decode(), stderr.decode())

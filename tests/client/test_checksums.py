@@ -19,7 +19,7 @@ from partway_client import (
 )
 from partway_client._calls import Calls
 from partway_client._checksums import COMPUTE, combined
-from partway_client._uploading import Wish
+from partway_client._wish import Wish
 from partway_server.objects.memory_checksums import CHECKSUMS
 
 from tests.client.files import content

@@ -197,6 +197,7 @@ async def test_options_reach_the_service(partway: Partway, service: Service, mov
         ["upload", "--part-size", "lots", "file"],
         ["upload", "--metadata", "nothing", "file"],
         ["upload", "--metadata", "a=1", "--metadata", "a=2", "file"],
+        ["upload", "--metadata", os.fsdecode(b"a=\xff"), "file"],
         ["upload", "--concurrency", "0", "file"],
         ["upload", "--name", "x", "one", "two"],
         ["list", "--state", "sleeping"],
@@ -207,6 +208,25 @@ def test_what_is_not_understood_ends_with_2(arguments: list[str]) -> None:
     done = CliRunner().invoke(main, arguments)
 
     assert (done.exit_code, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--tenant", "m\u00fcller"], "the call metadata 'partway-tenant' must be printable ASCII"),
+        (["--tenant", os.fsdecode(b"\xff")], "the call metadata 'partway-tenant' must be"),
+        (["--header", "Bad Key=1"], "'bad key' is no key of call metadata"),
+        (["--header", "trace-bin=1"], "'trace-bin' is no key of call metadata"),
+    ],
+)
+async def test_what_no_call_can_carry_is_one_line(
+    partway: Partway, service: Service, arguments: list[str], said: str
+) -> None:
+    done = await partway.run("list", *arguments)
+
+    assert (done.code, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert done.stderr.startswith(f"partway: {said}")
+    assert service.calls == []
 
 
 async def test_a_service_that_is_not_there_is_told_in_one_line(

@@ -7,6 +7,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,30 @@ async def other(service: Service, slept: Slept, tmp_path: Path) -> AsyncIterator
         yield client
 
 
+@dataclass(frozen=True)
+class Two:
+    """Two machines with the same file, as `film` and as `copy`, and one service for both."""
+
+    client: UploadClient
+    other: UploadClient
+    service: Service
+    storage: Storage
+    film: Path
+    copy: Path
+
+
+@pytest.fixture
+def two(
+    client: UploadClient,
+    other: UploadClient,
+    service: Service,
+    storage: Storage,
+    film: Path,
+    copy: Path,
+) -> Two:
+    return Two(client, other, service, storage, film, copy)
+
+
 def change(path: Path, part: int) -> None:
     """Another byte in that part of a large file, where no sample is taken."""
     sampled = [range(start, start + size) for start, size in samples(PARTS * MIB)]
@@ -90,166 +115,107 @@ async def stop_at(client: UploadClient, storage: Storage, film: Path, number: in
     storage.puts.clear()
 
 
-async def test_the_same_file_elsewhere_goes_on_with_the_same_upload(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-) -> None:
-    await stop_at(client, storage, film, 15)
+async def test_the_same_file_elsewhere_goes_on_with_the_same_upload(two: Two) -> None:
+    await stop_at(two.client, two.storage, two.film, 15)
     seen: list[Progress] = []
 
-    uploaded = await other.upload_file(copy, on_progress=seen.append)
+    uploaded = await two.other.upload_file(two.copy, on_progress=seen.append)
 
-    assert sorted(storage.numbers_put()) == [15, 16, 17, 18, 19, 20]
+    assert sorted(two.storage.numbers_put()) == [15, 16, 17, 18, 19, 20]
     assert (uploaded.parts_resumed, uploaded.parts_sent) == (14, 6)
-    assert storage.bytes_of(uploaded.upload_id) == content(film)
+    assert two.storage.bytes_of(uploaded.upload_id) == content(two.film)
     phases = list(dict.fromkeys(progress.phase for progress in seen))
     assert phases[:3] == [Phase.STARTING, Phase.VERIFYING, Phase.SENDING]
     sending = next(progress for progress in seen if progress.phase is Phase.SENDING)
-    assert sending.bytes_done == sending.bytes_resumed == 14 * service.part_size
+    assert sending.bytes_done == sending.bytes_resumed == 14 * two.service.part_size
 
 
 @large
 @pytest.mark.parametrize("telling", [False, True], ids=["by entity tag", "by checksum"])
-async def test_only_the_part_that_differs_is_sent_again(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-    telling: bool,
-) -> None:
-    service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
-    service.telling = telling
-    service.etags = "plain" if telling else "md5"
-    await stop_at(client, storage, film, 19)
-    change(copy, 5)
+async def test_only_the_part_that_differs_is_sent_again(two: Two, telling: bool) -> None:
+    two.service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
+    two.service.telling = telling
+    two.service.etags = "plain" if telling else "md5"
+    await stop_at(two.client, two.storage, two.film, 19)
+    change(two.copy, 5)
 
-    uploaded = await other.upload_file(copy)
+    uploaded = await two.other.upload_file(two.copy)
 
-    assert sorted(storage.numbers_put()) == [5, 19, 20]
-    assert storage.bytes_of(uploaded.upload_id) == content(copy)
+    assert sorted(two.storage.numbers_put()) == [5, 19, 20]
+    assert two.storage.bytes_of(uploaded.upload_id) == content(two.copy)
 
 
 @pytest.mark.parametrize("etags", ["plain", "hex"])
-async def test_what_cannot_be_compared_is_sent_again(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-    etags: str,
-) -> None:
-    service.etags = etags
-    await stop_at(client, storage, film, 15)
+async def test_what_cannot_be_compared_is_sent_again(two: Two, etags: str) -> None:
+    two.service.etags = etags
+    await stop_at(two.client, two.storage, two.film, 15)
 
-    uploaded = await other.upload_file(copy)
+    uploaded = await two.other.upload_file(two.copy)
 
     assert (uploaded.parts_resumed, uploaded.parts_sent) == (0, PARTS)
-    assert len(service.uploads) == 1
+    assert len(two.service.uploads) == 1
 
 
-async def test_a_killed_adopter_compares_again_when_it_goes_on(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-    tmp_path: Path,
-) -> None:
+async def test_a_killed_adopter_compares_again_when_it_goes_on(two: Two, tmp_path: Path) -> None:
     """It stopped before it sent what differed, which its own memory must not make good."""
-    service.etags = "plain"
-    await stop_at(client, storage, film, 15)
-    await stop_at(other, storage, copy, 3)
+    two.service.etags = "plain"
+    await stop_at(two.client, two.storage, two.film, 15)
+    await stop_at(two.other, two.storage, two.copy, 3)
     assert '"adopted": true' in content(only_entry(tmp_path / "other")).decode()
 
-    uploaded = await other.upload_file(copy)
+    uploaded = await two.other.upload_file(two.copy)
 
     assert (uploaded.parts_resumed, uploaded.parts_sent) == (0, PARTS)
 
 
 @large
-async def test_who_began_it_does_not_rely_on_a_part_that_another_has_sent(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-) -> None:
-    await stop_at(client, storage, film, 15)
-    change(copy, 5)
-    await stop_at(other, storage, copy, 15)
+async def test_who_began_it_does_not_rely_on_a_part_that_another_has_sent(two: Two) -> None:
+    await stop_at(two.client, two.storage, two.film, 15)
+    change(two.copy, 5)
+    await stop_at(two.other, two.storage, two.copy, 15)
 
-    uploaded = await client.upload_file(film)
+    uploaded = await two.client.upload_file(two.film)
 
-    assert sorted(storage.numbers_put()) == [5, 15, 16, 17, 18, 19, 20]
-    assert storage.bytes_of(uploaded.upload_id) == content(film)
-    assert len(service.uploads) == 1
+    assert sorted(two.storage.numbers_put()) == [5, 15, 16, 17, 18, 19, 20]
+    assert two.storage.bytes_of(uploaded.upload_id) == content(two.film)
+    assert len(two.service.uploads) == 1
 
 
-async def test_complete_names_the_entity_tags_of_what_was_sent_or_found(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-) -> None:
-    service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
-    await stop_at(client, storage, film, 15)
+async def test_complete_names_the_entity_tags_of_what_was_sent_or_found(two: Two) -> None:
+    two.service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
+    await stop_at(two.client, two.storage, two.film, 15)
 
-    await other.upload_file(copy)
+    await two.other.upload_file(two.copy)
 
-    [request] = service.requests("Complete")
-    upload = service.only()
+    [request] = two.service.requests("Complete")
+    upload = two.service.only()
     assert [p.etag for p in request.parts] == [
-        service._part(upload, n).etag for n in range(1, PARTS + 1)
+        two.service._part(upload, n).etag for n in range(1, PARTS + 1)
     ]
 
 
 @large
-async def test_another_file_that_was_completed_meanwhile_is_not_taken_for_ours(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-) -> None:
-    service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
-    await stop_at(client, storage, film, 15)
-    change(copy, 5)
-    theirs = await other.upload_file(copy)
+async def test_another_file_that_was_completed_meanwhile_is_not_taken_for_ours(two: Two) -> None:
+    two.service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
+    await stop_at(two.client, two.storage, two.film, 15)
+    change(two.copy, 5)
+    theirs = await two.other.upload_file(two.copy)
 
-    ours = await client.upload_file(film)
+    ours = await two.client.upload_file(two.film)
 
     assert ours.upload_id != theirs.upload_id
-    assert storage.bytes_of(ours.upload_id) == content(film)
+    assert two.storage.bytes_of(ours.upload_id) == content(two.film)
 
 
 @large
-async def test_who_loses_to_another_file_in_the_middle_is_told(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-) -> None:
-    service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
+async def test_who_loses_to_another_file_in_the_middle_is_told(two: Two) -> None:
+    two.service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
     gate = asyncio.Event()
-    storage.fail(20, waiting(gate))
-    ours = asyncio.create_task(client.upload_file(film, concurrency=1))
-    await until(lambda: 20 in storage.numbers_put())
-    change(copy, 5)
-    await other.upload_file(copy)
+    two.storage.fail(20, waiting(gate))
+    ours = asyncio.create_task(two.client.upload_file(two.film, concurrency=1))
+    await until(lambda: 20 in two.storage.numbers_put())
+    change(two.copy, 5)
+    await two.other.upload_file(two.copy)
 
     gate.set()
     with pytest.raises(CompletedOtherwise):
@@ -257,52 +223,38 @@ async def test_who_loses_to_another_file_in_the_middle_is_told(
 
 
 @large
-async def test_a_part_that_another_sent_after_us_is_sent_again(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-) -> None:
+async def test_a_part_that_another_sent_after_us_is_sent_again(two: Two) -> None:
     """Or the object would be a mixture, where storage tells no checksums."""
-    service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
+    two.service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
     gate = asyncio.Event()
-    storage.fail(20, waiting(gate), FATAL)
-    ours = asyncio.create_task(client.upload_file(film, concurrency=1))
-    await until(lambda: 20 in storage.numbers_put())
-    change(copy, 5)
+    two.storage.fail(20, waiting(gate), FATAL)
+    ours = asyncio.create_task(two.client.upload_file(two.film, concurrency=1))
+    await until(lambda: 20 in two.storage.numbers_put())
+    change(two.copy, 5)
     with pytest.raises(TransferFailed):
-        await other.upload_file(copy, concurrency=1)
+        await two.other.upload_file(two.copy, concurrency=1)
     gate.set()
 
     uploaded = await ours
 
-    assert storage.bytes_of(uploaded.upload_id) == content(film)
-    assert storage.numbers_put() == [*range(1, 21), 5, 20, 5]
+    assert two.storage.bytes_of(uploaded.upload_id) == content(two.film)
+    assert two.storage.numbers_put() == [*range(1, 21), 5, 20, 5]
 
 
-async def test_two_machines_at_once_both_end_well(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-) -> None:
+async def test_two_machines_at_once_both_end_well(two: Two) -> None:
     gate = asyncio.Event()
-    storage.fail(10, waiting(gate), waiting(gate))
-    first = asyncio.create_task(client.upload_file(film, concurrency=2))
-    await until(lambda: len(storage.puts) > 10)
-    second = asyncio.create_task(other.upload_file(copy, concurrency=2))
-    await until(lambda: storage.numbers_put().count(10) == 2)
+    two.storage.fail(10, waiting(gate), waiting(gate))
+    first = asyncio.create_task(two.client.upload_file(two.film, concurrency=2))
+    await until(lambda: len(two.storage.puts) > 10)
+    second = asyncio.create_task(two.other.upload_file(two.copy, concurrency=2))
+    await until(lambda: two.storage.numbers_put().count(10) == 2)
     gate.set()
 
-    one, two = await asyncio.gather(first, second)
+    ours, theirs = await asyncio.gather(first, second)
 
-    assert one.upload_id == two.upload_id == service.only().id
-    assert one.etag == two.etag
-    assert storage.bytes_of(one.upload_id) == content(film)
+    assert ours.upload_id == theirs.upload_id == two.service.only().id
+    assert ours.etag == theirs.etag
+    assert two.storage.bytes_of(ours.upload_id) == content(two.film)
 
 
 def completed(upload: pb.Upload) -> None:
@@ -327,57 +279,42 @@ def smaller(upload: pb.Upload) -> None:
 
 @pytest.mark.parametrize("become", [completed, ending, newer, composed, smaller])
 async def test_an_upload_that_cannot_take_the_parts_is_left_alone(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-    become: Callable[[pb.Upload], None],
+    two: Two, become: Callable[[pb.Upload], None]
 ) -> None:
-    await stop_at(client, storage, film, 15)
-    first = service.only()
+    await stop_at(two.client, two.storage, two.film, 15)
+    first = two.service.only()
     become(first)
 
-    uploaded = await other.upload_file(copy)
+    uploaded = await two.other.upload_file(two.copy)
 
     assert uploaded.upload_id != first.id
     assert uploaded.parts_sent == PARTS
 
 
-async def test_the_newest_that_can_is_taken(
-    client: UploadClient, other: UploadClient, service: Service, storage: Storage, film: Path
-) -> None:
+async def test_the_newest_that_can_is_taken(two: Two) -> None:
     for _ in range(5):
-        storage.fail(2, FATAL)
+        two.storage.fail(2, FATAL)
         with pytest.raises(TransferFailed):
-            await client.upload_file(film, concurrency=1, resume=False)
-    oldest, *_, second, newest = service.uploads.values()
+            await two.client.upload_file(two.film, concurrency=1, resume=False)
+    oldest, *_, second, newest = two.service.uploads.values()
     completed(newest)
 
-    assert (await other.upload_file(film)).upload_id == second.id
+    assert (await two.other.upload_file(two.film)).upload_id == second.id
 
     # Pages have two here. Far back, nobody looks.
-    for upload in service.uploads.values():
+    for upload in two.service.uploads.values():
         (ending if upload.id != oldest.id else lambda upload: None)(upload)
         upload.state = pb.UPLOAD_STATE_ACTIVE
-    assert (await other.upload_file(film)).upload_id != oldest.id
+    assert (await two.other.upload_file(two.film)).upload_id != oldest.id
 
 
-async def test_without_resume_none_is_looked_for(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-) -> None:
-    await stop_at(client, storage, film, 15)
+async def test_without_resume_none_is_looked_for(two: Two) -> None:
+    await stop_at(two.client, two.storage, two.film, 15)
 
-    uploaded = await other.upload_file(copy, resume=False)
+    uploaded = await two.other.upload_file(two.copy, resume=False)
 
-    assert (uploaded.parts_resumed, len(service.uploads)) == (0, 2)
-    assert service.count("ListUploads") == 1
+    assert (uploaded.parts_resumed, len(two.service.uploads)) == (0, 2)
+    assert two.service.count("ListUploads") == 1
 
 
 async def test_what_is_one_part_anyway_is_not_looked_for(
@@ -389,57 +326,41 @@ async def test_what_is_one_part_anyway_is_not_looked_for(
     assert service.only().fingerprint
 
 
-async def test_one_part_is_sent_without_a_look(
-    client: UploadClient, other: UploadClient, service: Service, storage: Storage, film: Path
-) -> None:
-    service.part_size = 32 * MIB
-    storage.fail(1, FATAL)
+async def test_one_part_is_sent_without_a_look(two: Two) -> None:
+    two.service.part_size = 32 * MIB
+    two.storage.fail(1, FATAL)
     with pytest.raises(TransferFailed):
-        await client.upload_file(film)
+        await two.client.upload_file(two.film)
 
-    assert (await other.upload_file(film)).parts_sent == 1
-    assert (len(service.uploads), service.count("ListParts")) == (1, 0)
+    assert (await two.other.upload_file(two.film)).parts_sent == 1
+    assert (len(two.service.uploads), two.service.count("ListParts")) == (1, 0)
 
 
-async def test_one_that_is_over_when_it_is_asked_for_begins_anew(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-) -> None:
-    await stop_at(client, storage, film, 15)
-    first = service.only()
-    met = service._met
+async def test_one_that_is_over_when_it_is_asked_for_begins_anew(two: Two) -> None:
+    await stop_at(two.client, two.storage, two.film, 15)
+    first = two.service.only()
+    met = two.service._met
 
     async def aborted_after(rpc: str, request: object, context: object) -> None:
         await met(rpc, request, context)
         if rpc == "ListParts":
             first.state = pb.UPLOAD_STATE_ABORTED
 
-    service._met = aborted_after  # type: ignore[method-assign]
+    two.service._met = aborted_after  # type: ignore[method-assign]
 
-    assert (await other.upload_file(copy)).parts_sent == PARTS
+    assert (await two.other.upload_file(two.copy)).parts_sent == PARTS
 
 
-async def test_a_file_that_changes_does_not_end_the_upload_of_another(
-    client: UploadClient,
-    other: UploadClient,
-    service: Service,
-    storage: Storage,
-    film: Path,
-    copy: Path,
-) -> None:
-    await stop_at(client, storage, film, 15)
-    storage.on_stored = lambda upload, number: os.utime(copy, ns=(2, 2))
+async def test_a_file_that_changes_does_not_end_the_upload_of_another(two: Two) -> None:
+    await stop_at(two.client, two.storage, two.film, 15)
+    two.storage.on_stored = lambda upload, number: os.utime(two.copy, ns=(2, 2))
 
     with pytest.raises(FileChanged):
-        await other.upload_file(copy)
+        await two.other.upload_file(two.copy)
 
-    storage.on_stored = lambda upload, number: None
-    assert service.only().state == pb.UPLOAD_STATE_ACTIVE
-    assert (await client.upload_file(film)).parts_resumed >= 14
+    two.storage.on_stored = lambda upload, number: None
+    assert two.service.only().state == pb.UPLOAD_STATE_ACTIVE
+    assert (await two.client.upload_file(two.film)).parts_resumed >= 14
 
 
 async def test_a_fingerprint_is_the_same_on_every_machine(

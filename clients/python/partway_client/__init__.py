@@ -1,56 +1,64 @@
-"""Uploads files of any size straight into S3-compatible storage, coordinated by Partway."""
+"""Uploads files of any size straight into S3-compatible storage, coordinated by Partway.
 
-from partway_client.client import UploadClient
-from partway_client.errors import (
-    CallerUnknown,
-    CallFailed,
-    CompletedOtherwise,
-    FileBusy,
-    FileChanged,
-    FileUnreadable,
-    InternalFault,
-    InvalidRequest,
-    ObjectExists,
-    Overloaded,
-    PartChanged,
-    PartsMismatch,
-    PartsMissing,
-    PartsRefused,
-    PartwayError,
-    RequestIdReused,
-    ServiceError,
-    ServiceUnreachable,
-    SessionsUnavailable,
-    SizeMismatch,
-    SourcesNotJoinable,
-    SourceUnusable,
-    SpoolFailed,
-    StillCompleting,
-    StorageRefused,
-    StorageUnavailable,
-    StorageUnreachable,
-    TimedOut,
-    TransferFailed,
-    UndecodableRequest,
-    UploadAborted,
-    UploadBusy,
-    UploadConflict,
-    UploadNotActive,
-    UploadNotFound,
-    ViaServiceOff,
-)
-from partway_client.sync import SyncUploadClient
-from partway_client.uploads import (
-    Checksum,
-    PartInfo,
-    Phase,
-    Progress,
-    Route,
-    State,
-    StoredProgress,
-    Uploaded,
-    UploadInfo,
-)
+A name is imported when it is first asked for: gRPC and aiohttp take their time, and the command
+line does some things without them.
+"""
+
+# Not that of `typing`, which takes its time too. Type checkers know it by its name.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from partway_client.client import UploadClient
+    from partway_client.errors import (
+        CallerUnknown,
+        CallFailed,
+        CompletedOtherwise,
+        FileBusy,
+        FileChanged,
+        FileUnreadable,
+        InternalFault,
+        InvalidRequest,
+        ObjectExists,
+        Overloaded,
+        PartChanged,
+        PartsMismatch,
+        PartsMissing,
+        PartsRefused,
+        PartwayError,
+        RequestIdReused,
+        ServiceError,
+        ServiceUnreachable,
+        SessionsUnavailable,
+        SizeMismatch,
+        SourcesNotJoinable,
+        SourceUnusable,
+        SpoolFailed,
+        StillCompleting,
+        StorageRefused,
+        StorageUnavailable,
+        StorageUnreachable,
+        TimedOut,
+        TransferFailed,
+        UndecodableRequest,
+        UploadAborted,
+        UploadBusy,
+        UploadConflict,
+        UploadNotActive,
+        UploadNotFound,
+        ViaServiceOff,
+    )
+    from partway_client.sync import SyncUploadClient
+    from partway_client.uploads import (
+        Checksum,
+        PartInfo,
+        Phase,
+        Progress,
+        Route,
+        State,
+        StoredProgress,
+        Uploaded,
+        UploadInfo,
+    )
 
 __all__ = [
     "CallFailed",
@@ -101,3 +109,21 @@ __all__ = [
     "Uploaded",
     "ViaServiceOff",
 ]
+
+_HOMES = ("uploads", "errors", "client", "sync")
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        if name in _HOMES:
+            return import_module(f"{__name__}.{name}")
+        if name in __all__:
+            for home in map(__getattr__, _HOMES):
+                if hasattr(home, name):
+                    return getattr(home, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return [*globals(), *__all__]

@@ -1,4 +1,4 @@
-"""What the commands have in common: how their options are read, and how a client is made."""
+"""What the commands have in common: how their options are read."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import grpc
-
-from partway_client.client import UploadClient
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,17 +23,6 @@ class Service:
     tls: bool
     tls_ca: Path | None
     call_metadata: Mapping[str, str]
-
-    def client(self) -> UploadClient:
-        """A client, not open yet."""
-        ca = self.tls_ca.read_bytes() if self.tls_ca is not None else None
-        credentials = grpc.ssl_channel_credentials(ca) if ca is not None else None
-        return UploadClient(
-            self.server,
-            secure=self.tls,
-            credentials=credentials,
-            call_metadata=self.call_metadata,
-        )
 
 
 def service_options(command: F) -> F:
@@ -103,6 +89,9 @@ def parse_pairs(
             raise click.BadParameter(f"{value!r} is not KEY=VALUE")
         if key in pairs:
             raise click.BadParameter(f"{key!r} is given twice")
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            # How Python shows the bytes of an argument that are not of its encoding.
+            raise click.BadParameter(f"{value!r} is not Unicode")
         pairs[key] = rest
     return pairs
 

@@ -1,15 +1,15 @@
 """How the command line shows that an upload moves: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Protocol, Self
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
+from partway_client._saying import say
 from partway_client.uploads import Phase, Progress, State, UploadInfo
 
 _LINE_SECONDS = 5.0
@@ -30,45 +31,53 @@ _WORDS = {
 }
 
 
-class Display(Protocol):
-    """Shows one upload, between `__enter__` and `__exit__`."""
-
-    def show(self, progress: Progress) -> None: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-
-def make_display(name: str, console: Console) -> Display:
-    """What suits `console`, which writes to standard error."""
+@contextlib.contextmanager
+def showing(name: str) -> Iterator[Callable[[Progress], None]]:
+    """Shows one upload on standard error: is called with how far it is."""
+    console = Console(stderr=True)
     if console.is_terminal:
-        return Bar(name=name, console=console)
-    return Lines(name=name, say=lambda line: print(line, file=console.file, flush=True))
+        with _bars(console, TransferSpeedColumn()) as bars:
+            yield Bar(name=name, bars=bars).show
+    else:
+        yield Lines(name=name, say=lambda line: print(line, file=console.file, flush=True)).show
+
+
+@contextlib.contextmanager
+def followed() -> Iterator[Callable[[UploadInfo], None]]:
+    """Shows an Upload that others send: is called with it at each change.
+
+    On a terminal as a bar, and else in lines on standard output.
+    """
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with _bars(console) as bars:
+            yield Followed(bars).show
+    else:
+        yield lambda upload: say(in_words(upload))
+
+
+def _bars(console: Console, *more: ProgressColumn) -> RichProgress:
+    """For one bar, which is gone at the end."""
+    return RichProgress(
+        # File names are no markup.
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        DownloadColumn(),
+        *more,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
 
 
 class Bar:
-    """A bar with rate and time left, which is gone at the end."""
+    """A bar with rate and time left."""
 
-    def __init__(self, *, name: str, console: Console) -> None:
+    def __init__(self, *, name: str, bars: RichProgress) -> None:
         self._name = name
-        self._bars = RichProgress(
-            # File names are no markup.
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = self._bars.add_task(name, total=None)
+        self._bars = bars
+        self._task = bars.add_task(name, total=None)
         self._phase: Phase | None = None
 
     def show(self, progress: Progress) -> None:
@@ -84,33 +93,13 @@ class Bar:
             total=progress.bytes_total or None,
         )
 
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
-
 
 class Followed:
-    """A bar of what was reported of an Upload that others send; gone at the end."""
+    """A bar of what was reported of an Upload."""
 
-    def __init__(self, console: Console) -> None:
-        self._bars = RichProgress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-            DownloadColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = self._bars.add_task("", total=None)
+    def __init__(self, bars: RichProgress) -> None:
+        self._bars = bars
+        self._task = bars.add_task("", total=None)
 
     def show(self, upload: UploadInfo) -> None:
         done = upload.reported.bytes_stored if upload.reported else 0
@@ -121,18 +110,6 @@ class Followed:
             completed=upload.size_bytes if upload.state is State.COMPLETED else done,
             total=upload.size_bytes,
         )
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
 
 
 def in_words(upload: UploadInfo) -> str:
@@ -175,17 +152,6 @@ class Lines:
         elif now >= self._next:
             self._next = now + _LINE_SECONDS
             self._say(f"{self._name}: {self._moving(progress, now - self._began)}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
 
     def _announce(self, progress: Progress) -> None:
         words = _WORDS.get(progress.phase)

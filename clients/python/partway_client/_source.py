@@ -29,7 +29,8 @@ class Source:
     """`size_bytes` bytes of the file `fd`, from `base` on. Owns the descriptor.
 
     `path` is where the file can be found again, absolute and with links resolved; without it an
-    upload cannot be resumed. `identity` is None for a file that nobody else can reach.
+    upload cannot be resumed. `identity` is None for a file that nobody else can reach. `name` is as
+    given but for what is not Unicode, which a file's name may hold and the service's may not.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Source:
     ) -> None:
         self._fd = fd
         self._base = base
-        self.name = name
+        self.name = name.encode("utf-8", "replace").decode("utf-8")
         self.size_bytes = size_bytes
         self.path = path
         self.identity = identity

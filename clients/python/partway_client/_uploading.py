@@ -12,8 +12,7 @@ was completed by another call, Complete is asked whether it was of our bytes.
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
 import aiohttp
 from partway.v1 import upload_pb2 as pb
@@ -35,6 +34,7 @@ from partway_client._urls import Urls
 from partway_client._verifying import Verifier
 from partway_client._via_service import Passer
 from partway_client._way import Way
+from partway_client._wish import Wish
 from partway_client.uploads import Checksum, PartInfo, Phase, Route, State, UploadInfo
 
 logger = logging.getLogger(__name__)
@@ -44,9 +44,6 @@ _MOST_POLLS = 400
 _POLLS_PER_COMPLETE = 8
 _SMALL_BYTES = 16 * 1024 * 1024
 """What is mostly one part: its checksum goes with Initialize, which then signs it at once."""
-
-_READ_AHEAD_BYTES = 128 * 1024 * 1024
-"""How much is read for checksums at a time: it should still be in memory when it is sent."""
 
 _OVER = (State.ABORTING, State.ABORTED)
 _OVER_ERRORS = (
@@ -65,39 +62,6 @@ _STALE = (
     errors.CompletedOtherwise,
 )
 """What may become of an Upload between two runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked of one upload. Sizes are in bytes; 0 leaves the choice to the service.
-
-    With `resume`, an Upload with the same `fingerprint` may be gone on with.
-    """
-
-    policy: str
-    content_type: str
-    metadata: Mapping[str, str]
-    part_size: int
-    concurrency: int
-    max_in_flight_bytes: int
-    fingerprint: str
-    checksum: Checksum
-    resume: bool
-    route: Route = Route.AUTO
-
-    @property
-    def window(self) -> int:
-        """How many URLs are asked for at once: enough to keep all workers busy, and few enough
-        that they do not run out before they are used."""
-        return min(max(2 * self.concurrency, 16), 64)
-
-    def batch(self, part_size_bytes: int) -> int:
-        """How many parts are read and asked for at once, where they have checksums."""
-        return max(1, min(self.window // 2, _READ_AHEAD_BYTES // max(part_size_bytes, 1)))
-
-    def workers(self, part_size_bytes: int) -> int:
-        """How many parts of that size are in flight at most, and always one."""
-        return max(1, min(self.concurrency, self.max_in_flight_bytes // max(part_size_bytes, 1)))
 
 
 class Uploading:

@@ -4,22 +4,13 @@ What was asked for goes to standard output, everything else to standard error. E
 is well; 1, something failed; 2, the command was not understood; 130, stopped by Ctrl-C.
 """
 
-import asyncio
-import contextlib
-import dataclasses
-import io
-import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
 from rich.filesize import decimal
 
 from partway_client._options import (
@@ -29,15 +20,13 @@ from partway_client._options import (
     parse_time,
     service_options,
 )
-from partway_client._progress import Followed, in_words, make_display
-from partway_client.client import UploadClient
-from partway_client.errors import FileUnreadable, PartwayError, ServiceError
-from partway_client.uploads import Checksum, PartInfo, Route, State, Uploaded, UploadInfo
+from partway_client._saying import in_line, say, say_json
+from partway_client.uploads import Checksum, Route, State, UploadInfo
+
+if TYPE_CHECKING:
+    from partway_client.client import UploadClient
 
 T = TypeVar("T")
-
-_STDIN = "-"
-_INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -108,6 +97,9 @@ def upload(
 ) -> None:
     """Upload files, and print where each went. FILE may be - for standard input.
 
+    A stream is first copied to TMPDIR, as long as 1 GiB of that disk stays free, or 5% of a small
+    one.
+
     \b
     Several files, eight parts at a time each:
       partway upload *.mp4
@@ -124,14 +116,17 @@ def upload(
         raise click.UsageError("--direct-only and --via-service exclude each other")
     route = Route.DIRECT if direct_only else Route.SERVICE if via_service else Route.AUTO
     wish |= {"content_type": content_type, "resume": not no_resume, "name": name, "route": route}
-    job = _Job(as_json, wish)
+    # Imported late, and so on in each command: it takes its time, and help should be quick.
+    from partway_client._upload_command import STDIN, Job
 
-    async def work(client: UploadClient) -> bool:
+    job = Job(as_json, wish)
+
+    async def work(client: "UploadClient") -> bool:
         # One after the other: each already uses as many connections as it may.
         return all([await job.upload(client, file) for file in files])
 
     stopped = "the same command goes on where this one was"
-    if not _run(service, work, stopped if _STDIN not in files else "nothing of a stream is kept"):
+    if not _run(service, work, stopped if STDIN not in files else "nothing of a stream is kept"):
         sys.exit(1)
 
 
@@ -159,18 +154,19 @@ def compose(
     Storage copies; nothing is sent from here:
       partway compose --name whole.mp4 FIRST_ID SECOND_ID
     """
+    from partway_client._progress import showing
 
-    async def work(client: UploadClient) -> UploadInfo:
-        with make_display(name, Console(stderr=True)) as display:
-            return await client.compose(sources, name=name, on_progress=display.show, **wish)
+    async def work(client: "UploadClient") -> UploadInfo:
+        with showing(name) as show:
+            return await client.compose(sources, name=name, on_progress=show, **wish)
 
     made = _run(service, work, "the service goes on; see partway list")
     objects = "1 object" if len(sources) == 1 else f"{len(sources)} objects"
     click.echo(f"{name}: {decimal(made.size_bytes)} of {objects}", err=True)
     if as_json:
-        _say_json(made)
+        say_json(made)
     else:
-        click.echo(made.uri)
+        say(made.uri)
 
 
 @main.command()
@@ -181,16 +177,16 @@ def status(service: Service, upload_id: str, as_json: bool) -> None:
     """Say where an upload stands, and what storage holds of it."""
     found = _run(service, lambda client: client.status(upload_id, progress=True))
     if as_json:
-        _say_json(found)
+        say_json(found)
         return
-    click.echo(_line(found))
+    say(in_line(found))
     if found.progress is not None and found.state is State.ACTIVE:
         stored = found.progress
-        click.echo(
+        say(
             f"{stored.parts_stored} of {found.part_count} parts are stored, "
             f"{decimal(stored.bytes_stored)} of {decimal(found.size_bytes)}"
         )
-        click.echo(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
+        say(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
 
 
 @main.command()
@@ -201,9 +197,9 @@ def parts(service: Service, upload_id: str, as_json: bool) -> None:
     """List the parts that storage holds: number, bytes, entity tag."""
     for part in _run(service, lambda client: client.parts(upload_id)):
         if as_json:
-            _say_json(part)
+            say_json(part)
         else:
-            click.echo(f"{part.part_number}\t{part.size_bytes}\t{part.etag}")
+            say(f"{part.part_number}\t{part.size_bytes}\t{part.etag}")
 
 
 @main.command()
@@ -214,9 +210,9 @@ def abort(service: Service, upload_id: str, as_json: bool) -> None:
     """Discard an upload and what was sent of it."""
     found = _run(service, lambda client: client.abort(upload_id))
     if as_json:
-        _say_json(found)
+        say_json(found)
     else:
-        click.echo(_line(found))
+        say(in_line(found))
 
 
 @main.command()
@@ -228,23 +224,13 @@ def watch(service: Service, upload_id: str, as_json: bool) -> None:
 
     Exit code 0 if it is completed, 1 if it is aborted. Ctrl-C ends the watching alone.
     """
-    console = Console(stderr=True)
+    from partway_client._watch_command import follow
 
-    async def follow(client: UploadClient) -> UploadInfo | None:
-        last: UploadInfo | None = None
-        with contextlib.ExitStack() as stack:
-            show: Callable[[UploadInfo], None] = _say_json
-            if not as_json:
-                live = console.is_terminal
-                show = stack.enter_context(Followed(console)).show if live else _say_progress
-            async with contextlib.aclosing(client.watch(upload_id)) as changes:
-                async for last in changes:
-                    show(last)
-        return last
-
-    last = _run(service, follow, "the upload goes on")
+    last = _run(
+        service, lambda client: follow(client, upload_id, as_json=as_json), "the upload goes on"
+    )
     if last is not None and not as_json:
-        click.echo(_line(last))
+        say(in_line(last))
     if last is None or last.state is not State.COMPLETED:
         sys.exit(1)
 
@@ -282,111 +268,17 @@ def list_uploads(service: Service, state: str | None, as_json: bool, **chosen: A
     wanted = State(state) if state else None
     for one in _run(service, lambda client: client.list_uploads(state=wanted, **chosen)):
         if as_json:
-            _say_json(one)
+            say_json(one)
         else:
-            click.echo(f"{_line(one)}\n  {one.upload_id}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """How to upload each file, and how to say what came of it."""
-
-    as_json: bool
-    wish: dict[str, Any]
-
-    async def upload(self, client: UploadClient, file: str) -> bool:
-        """Whether the file is in storage now; says so, or why not."""
-        shown = (self.wish["name"] or "stdin") if file == _STDIN else file
-        wish = dict(self.wish, name=shown) if file == _STDIN else self.wish
-        try:
-            source = _stdin() if file == _STDIN else file
-            with contextlib.ExitStack() as shows:
-                display = make_display(os.path.basename(shown), Console(stderr=True))
-                shows.enter_context(display)
-
-                def say(uploaded: Uploaded) -> None:
-                    shows.close()
-                    self._say(shown, uploaded)
-
-                # Said before it is forgotten: a run that is killed in between is told it again.
-                await client.upload_file(source, on_progress=display.show, on_done=say, **wish)
-        except PartwayError as error:
-            self._say_failure(shown, error)
-            return False
-        return True
-
-    def _say(self, shown: str, uploaded: Uploaded) -> None:
-        rate = uploaded.bytes_sent / uploaded.seconds if uploaded.seconds else 0
-        words = f"{decimal(uploaded.size_bytes)} in {uploaded.seconds:.1f} s"
-        if uploaded.parts_sent:
-            words += f", {decimal(int(rate))}/s"
-        if uploaded.parts_resumed:
-            words += f"; {uploaded.parts_resumed} of {uploaded.parts} parts were there already"
-        if uploaded.bytes_via_service:
-            words += f"; {decimal(uploaded.bytes_via_service)} went through the service"
-        click.echo(f"{os.path.basename(shown)}: {words}", err=True)
-        if self.as_json:
-            _say_json(uploaded, file=shown)
-        else:
-            click.echo(uploaded.uri)
-
-    def _say_failure(self, shown: str, error: PartwayError) -> None:
-        click.echo(f"partway: {os.path.basename(shown)}: {error}", err=True)
-        if self.as_json:
-            reason = error.reason if isinstance(error, ServiceError) else ""
-            told = {"error": type(error).__name__, "reason": reason, "message": str(error)}
-            click.echo(json.dumps({"file": shown, **told}))
-
-
-def _stdin() -> BinaryIO:
-    try:
-        # Some programs leave their end of a pipe in non-blocking mode, which is ours too.
-        os.set_blocking(0, True)
-        # Unbuffered: a thread that waits in a buffered read would hold up Ctrl-C.
-        return io.FileIO(0, closefd=False)
-    except OSError as exc:
-        raise FileUnreadable(f"cannot read standard input: {exc.strerror}") from None
+            say(f"{in_line(one)}\n  {one.upload_id}")
 
 
 def _run(
     service: Service,
-    work: Callable[[UploadClient], Coroutine[Any, Any, T]],
+    work: Callable[["UploadClient"], Coroutine[Any, Any, T]],
     stopped: str = "",
 ) -> T:
-    """What `work` returns. Ends the process, with a line that says why, if it fails."""
+    # Imported late, as all that gRPC comes with: it takes its time.
+    from partway_client._running import run
 
-    async def connected() -> T:
-        async with service.client() as client:
-            return await work(client)
-
-    try:
-        return asyncio.run(connected())
-    except PartwayError as error:
-        _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail(f"stopped; {stopped}" if stopped else "stopped", _INTERRUPTED)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"partway: {message}", err=True)
-    sys.exit(code)
-
-
-def _say_progress(upload: UploadInfo) -> None:
-    click.echo(in_words(upload))
-
-
-def _line(upload: UploadInfo) -> str:
-    because = f" ({upload.abort_reason})" if upload.abort_reason else ""
-    created = f"{upload.create_time:%Y-%m-%d %H:%M:%S}"
-    return f"{upload.state.value}{because}  {created}  {decimal(upload.size_bytes)}  {upload.uri}"
-
-
-def _say_json(value: UploadInfo | PartInfo | Uploaded, **more: str) -> None:
-    click.echo(json.dumps({**more, **dataclasses.asdict(value)}, default=_plain))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    return run(service, work, stopped)

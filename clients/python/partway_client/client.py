@@ -1,10 +1,8 @@
 """UploadClient: uploads files, and asks about uploads."""
 
 import contextlib
-import io
 import mimetypes
 import os
-import stat
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -21,31 +19,20 @@ from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from partway_client import _fingerprint
 from partway_client._calls import Calls, Connection
 from partway_client._composing import Composing
+from partway_client._connecting import checked_metadata, open_channel, open_session
+from partway_client._intake import source_of
 from partway_client._journal import Entry, Journal, entry_key
 from partway_client._meter import Meter, OnProgress
 from partway_client._pace import Pace
 from partway_client._source import Source
-from partway_client._spool import Opener, spool
-from partway_client._uploading import Uploading, Wish
-from partway_client.errors import SizeMismatch
-from partway_client.uploads import Checksum, PartInfo, Phase, Route, State, Uploaded, UploadInfo
+from partway_client._uploading import Uploading
+from partway_client._wish import Wish
+from partway_client.uploads import Checksum, PartInfo, Route, State, Uploaded, UploadInfo
 
 GIB = 1024**3
 
 OnDone = Callable[[Uploaded], object]
 
-_CHANNEL_OPTIONS = (
-    # One place repeats calls, and it is `_calls.py`.
-    ("grpc.enable_retries", 0),
-    ("grpc.service_config_disable_resolution", 1),
-    # gRPC's own wait before it connects again grows to two minutes: too long for our tries.
-    ("grpc.initial_reconnect_backoff_ms", 250),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-    # A call whose connection silently died ends after this, not at its deadline.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.primary_user_agent", "partway-client"),
-)
 _ANY_TYPE = "application/octet-stream"
 _CALLER_KEYS = ("partway-tenant", "partway-subject")
 
@@ -54,9 +41,9 @@ class UploadClient:
     """A connection to one Partway service, as an async context manager.
 
     `server` is HOST:PORT. With `secure`, or with `credentials`, the service is called over TLS.
-    `call_metadata` goes with every call, such as `partway-tenant`. What is needed to resume
-    uploads is kept in `state_dir`; if None, where PARTWAY_STATE_DIR says or else in the user's own
-    state directory. `pace` is for tests.
+    `call_metadata`, printable ASCII, goes with every call, such as `partway-tenant`. What is needed
+    to resume uploads is kept in `state_dir`; if None, where PARTWAY_STATE_DIR says or else in the
+    user's own state directory. `pace` is for tests.
     """
 
     def __init__(
@@ -71,7 +58,7 @@ class UploadClient:
     ) -> None:
         self._server = server
         self._credentials = credentials or (grpc.ssl_channel_credentials() if secure else None)
-        self._metadata = {k.lower(): v for k, v in (call_metadata or {}).items()}
+        self._metadata = checked_metadata(call_metadata or {})
         self._pace = pace or Pace()
         self._journal = Journal(directory=_state_dir(state_dir), now=self._pace.now)
         self._channel: grpc.aio.Channel | None = None
@@ -79,18 +66,13 @@ class UploadClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        if self._credentials is None:
-            self._channel = grpc.aio.insecure_channel(self._server, options=_CHANNEL_OPTIONS)
-        else:
-            self._channel = grpc.aio.secure_channel(
-                self._server, self._credentials, options=_CHANNEL_OPTIONS
-            )
+        self._channel = open_channel(self._server, self._credentials)
         self._connection = Connection(
             server=self._server,
             stub=UploadServiceStub(self._channel),
             metadata=tuple(self._metadata.items()),
         )
-        self._session = _session(self._pace.connect_seconds)
+        self._session = open_session(self._pace.connect_seconds)
         return self
 
     async def __aexit__(
@@ -128,8 +110,9 @@ class UploadClient:
         An upload of a file at a path that was stopped goes on where it was when the same file is
         uploaded again, also from another process or another machine, if it is open still: found by
         a fingerprint, and each of its parts held against the file. Without `resume` it begins anew.
-        A stream is not resumed, and one that is
-        no regular file is first copied to TMPDIR; `size`, if given, is how many bytes it must have.
+        A stream is not resumed, and one that is no regular file is first copied to TMPDIR, as long
+        as 1 GiB of that disk stays free, or a twentieth of a small one; `size`, if given, is how
+        many bytes it must have.
 
         `name` is the file's name for the service, by default that of the path. `content_type` is
         guessed from it if None. `policy` is the service's "default" if empty. `part_size`, in
@@ -162,7 +145,7 @@ class UploadClient:
         meter = Meter(on_progress=on_progress, monotonic=self._pace.monotonic)
         calls = self._calls()
         asked = (policy, content_type, dict(metadata or {}), part_size, algorithm)
-        with contextlib.closing(await _source(file, name, size, meter)) as source:
+        with contextlib.closing(await source_of(file, name, size, meter)) as source:
             wish = Wish(
                 policy=policy,
                 content_type=_content_type(source.name) if content_type is None else content_type,
@@ -353,23 +336,6 @@ def _uploaded(upload: UploadInfo, meter: Meter, rpcs: int, seconds: float) -> Up
     )
 
 
-async def _source(
-    file: str | os.PathLike[str] | BinaryIO, name: str, size: int | None, meter: Meter
-) -> Source:
-    if isinstance(file, (str, os.PathLike)):
-        if not _leads_to_stream(file):
-            return _sized(Source.open(file, name), size)
-        name = name or Path(file).name
-    else:
-        name = name or "stream"
-        if _is_plain_file(file):
-            return _sized(Source.rest_of(file, name), size)
-    meter.enter(Phase.SPOOLING)
-    return await spool(
-        _opener(file), name=name, size=size, counted=lambda count: meter.spooled(count, size or 0)
-    )
-
-
 async def _fingerprint_of(
     source: Source,
     policy: str,
@@ -393,35 +359,6 @@ async def _content_of(file: str | os.PathLike[str]) -> str:
         return await _fingerprint.content_of(source)
 
 
-def _sized(source: Source, size: int | None) -> Source:
-    if size is not None and size != source.size_bytes:
-        source.close()
-        raise SizeMismatch(size, source.size_bytes)
-    return source
-
-
-def _opener(file: str | os.PathLike[str] | BinaryIO) -> Opener:
-    if isinstance(file, (str, os.PathLike)):
-        # Unbuffered: a thread that waits in a buffered read holds up the end of the interpreter.
-        return lambda: open(file, "rb", buffering=0)
-    return lambda: contextlib.nullcontext(file)
-
-
-def _leads_to_stream(path: str | os.PathLike[str]) -> bool:
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        # Opening it says why.
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def _is_plain_file(stream: BinaryIO) -> bool:
-    """Whether the bytes of the stream are those of its descriptor: not so for a GzipFile."""
-    raw = stream.raw if isinstance(stream, io.BufferedReader) else stream
-    return isinstance(raw, io.FileIO) and stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
-
-
 def _content_type(name: str) -> str:
     """The media type that a file of this name mostly has."""
     guessed, encoding = mimetypes.guess_type(name)
@@ -433,14 +370,3 @@ def _content_type(name: str) -> str:
 def _state_dir(given: str | os.PathLike[str] | None) -> Path:
     chosen = given or os.environ.get("PARTWAY_STATE_DIR")
     return Path(chosen) if chosen else platformdirs.user_state_path("partway") / "uploads"
-
-
-def _session(connect_seconds: float) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        # The number of connections is the number of parts in flight, which is bounded already.
-        connector=aiohttp.TCPConnector(limit=0),
-        # A part may take hours; that nothing moves is noticed part by part.
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-    )

@@ -260,10 +260,15 @@ class FileBusy(PartwayError):
 
 
 class SizeMismatch(PartwayError):
-    """A stream had more or fewer bytes than its caller said."""
+    """A stream had more or fewer bytes than its caller said.
+
+    `actual_bytes` is what was read of it: of one that has more, not all.
+    """
 
     def __init__(self, expected_bytes: int, actual_bytes: int) -> None:
-        super().__init__(f"the stream has {actual_bytes} bytes, not the {expected_bytes} given")
+        more = f"the stream has more than the {expected_bytes} bytes given"
+        fewer = f"the stream has {actual_bytes} bytes, not the {expected_bytes} given"
+        super().__init__(more if actual_bytes > expected_bytes else fewer)
         self.expected_bytes, self.actual_bytes = expected_bytes, actual_bytes
 
 

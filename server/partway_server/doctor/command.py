@@ -16,9 +16,9 @@ from partway_server.doctor.access import CLEAN
 from partway_server.doctor.finding import Finding, Status, exit_code
 from partway_server.doctor.report import as_json, as_text
 from partway_server.doctor.run import Wanted, examine_all
+from partway_server.interrupt import INTERRUPTED
 from partway_server.settings import Settings
 
-INTERRUPTED = 130
 _QUIET_SECONDS = 1.0
 _REMOVED = "partway-server: interrupted; what was made in the bucket is removed"
 

@@ -1,0 +1,84 @@
+"""One command's work with an open client, and how a process ends that could not do it."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+import click
+import grpc
+
+from partway_client._interrupt import INTERRUPTED, end
+from partway_client._options import Service
+from partway_client.client import UploadClient
+from partway_client.errors import PartwayError
+
+T = TypeVar("T")
+
+
+def run(
+    service: Service,
+    work: Callable[[UploadClient], Coroutine[Any, Any, T]],
+    stopped: str = "",
+) -> T:
+    """What `work` returns. Ends the process, with a line that says why, if it fails."""
+    try:
+        client = _client(service)
+    except ValueError as error:
+        _fail(str(error), 2)
+
+    async def connected() -> T:
+        with _cancelled_by_ctrl_c():
+            async with client:
+                return await work(client)
+
+    try:
+        return asyncio.run(connected())
+    except PartwayError as error:
+        _fail(str(error), 1)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        _fail(f"stopped; {stopped}" if stopped else "stopped", INTERRUPTED)
+
+
+@contextlib.contextmanager
+def _cancelled_by_ctrl_c() -> Iterator[None]:
+    """Meanwhile the first Ctrl-C cancels this task, and a second raises KeyboardInterrupt.
+
+    Which asyncio.run does too, but before there is a task, and then Python speaks of a coroutine
+    that was never awaited.
+    """
+    if signal.getsignal(signal.SIGINT) is not end:
+        yield
+        return
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+
+    def cancel(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        task.cancel()
+        # The loop may wait for its sockets.
+        loop.call_soon_threadsafe(lambda: None)
+
+    try:
+        signal.signal(signal.SIGINT, cancel)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, end)
+
+
+def _client(service: Service) -> UploadClient:
+    ca = service.tls_ca.read_bytes() if service.tls_ca is not None else None
+    return UploadClient(
+        service.server,
+        secure=service.tls,
+        credentials=grpc.ssl_channel_credentials(ca) if ca is not None else None,
+        call_metadata=service.call_metadata,
+    )
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"partway: {message}", err=True)
+    sys.exit(code)

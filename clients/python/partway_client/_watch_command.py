@@ -1,0 +1,18 @@
+"""`partway watch`: an Upload that others send, shown to its end."""
+
+import contextlib
+
+from partway_client._progress import followed
+from partway_client._saying import say_json
+from partway_client.client import UploadClient
+from partway_client.uploads import UploadInfo
+
+
+async def follow(client: UploadClient, upload_id: str, *, as_json: bool) -> UploadInfo | None:
+    """The Upload at its end; each change before is said."""
+    last: UploadInfo | None = None
+    with contextlib.nullcontext(say_json) if as_json else followed() as show:
+        async with contextlib.aclosing(client.watch(upload_id)) as changes:
+            async for last in changes:
+                show(last)
+    return last

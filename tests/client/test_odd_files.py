@@ -1,0 +1,78 @@
+"""Files and outputs that are not as one expects, given to `partway`."""
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from partway_client import UploadClient
+
+from tests.client.command import Partway, ended
+from tests.client.files import names
+from tests.client.service import Service
+from tests.client.storage import Storage
+
+
+@pytest.fixture
+def partway(service: Service, state_dir: Path) -> Partway:
+    return Partway(service, state_dir)
+
+
+async def test_a_name_that_is_not_unicode_is_sent_with_what_is(
+    partway: Partway, service: Service, tmp_path: Path
+) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    path.touch()
+
+    done = await partway.run("upload", "--json", path)
+
+    assert (done.code, service.requests("Initialize")[0].file_name) == (0, "caf?.txt")
+    assert json.loads(done.stdout)["file"] == str(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+async def test_a_file_that_says_it_is_empty_and_is_not_is_sent_whole(
+    client: UploadClient, storage: Storage, tmp_path: Path
+) -> None:
+    told = Path("/proc/sys/kernel/ostype")
+
+    uploaded = await client.upload_file(told)
+
+    assert storage.bytes_of(uploaded.upload_id) == b"Linux\n"
+
+
+async def test_standard_input_that_is_closed_is_told_so(partway: Partway) -> None:
+    done = await ended(await partway.start("upload", "-", before=lambda: os.close(0)))
+
+    assert done.stderr == "partway: stdin: cannot read standard input: it is closed\n"
+    assert done.code == 1
+
+
+async def test_an_output_that_cannot_be_written_is_one_line_and_the_object_is_told_again(
+    partway: Partway, movie: Path
+) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    failed = await ended(await partway.start("upload", movie, stdout=full))
+    os.close(full)
+    again = await partway.run("upload", "--json", movie)
+
+    assert failed.code == 1
+    why = os.strerror(errno.ENOSPC)
+    assert failed.stderr.splitlines()[-1] == f"Error: cannot write to standard output: {why}"
+    assert json.loads(again.stdout)["parts_resumed"] == 10
+
+
+async def test_whoever_reads_no_further_ends_it_without_a_word(
+    partway: Partway, movie: Path
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = await ended(await partway.start("upload", movie, stdout=writing))
+
+    os.close(writing)
+    assert done.code == 1
+    assert "movie.mp4: completing" in done.stderr.splitlines()[-2]
+    assert names(partway.state_dir) != []

@@ -1,0 +1,46 @@
+"""Ctrl-C while `partway-server` starts: the modules that it has imported tell how far it is."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+LOADING = b"import time:"
+"""How a line begins that Python prints for each module, once it is imported (-X importtime)."""
+
+
+async def interrupted(after: str, *arguments: str) -> tuple[int | None, bytes, bytes]:
+    """How it ends if Ctrl-C comes once the module `after` is imported, and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-X", "importtime", "-m", "partway_server", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    while not (line := await process.stderr.readline()).endswith(f" {after}\n".encode()):
+        assert line, f"{after} was never imported"
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = await process.communicate()
+    said = [line for line in stderr.splitlines() if not line.startswith(LOADING)]
+    return process.returncode, stdout, b"\n".join(said)
+
+
+@pytest.mark.parametrize("after", ["click._compat", "asyncio", "partway_server.cli", "grpc"])
+async def test_ctrl_c_at_the_start_ends_it_without_a_word(after: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+
+        ended = await interrupted(after, "health", "--address", address, "--timeout", "600")
+
+    assert ended == (130, b"", b"")
+
+
+@pytest.mark.redis
+async def test_who_follows_events_ends_in_order(redis_url: str) -> None:
+    follow = ("events", "tail", "--follow", "--redis-url", redis_url)
+
+    assert await interrupted("partway_server.events.streams", *follow) == (0, b"", b"")
