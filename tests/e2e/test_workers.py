@@ -75,6 +75,7 @@ def refused(environ: Mapping[str, str], *arguments: str) -> tuple[int, list[str]
     assert time.monotonic() - begun < 15
     assert ran.stdout == ""
     assert "Traceback" not in ran.stderr
+    assert "never awaited" not in ran.stderr
     return ran.returncode, [x for x in ran.stderr.splitlines() if x.startswith("partway-server:")]
 
 
@@ -117,3 +118,12 @@ def test_the_port_of_another_service_is_not_shared(
     code, [line] = refused(environ, "--workers", workers)
     assert code != 0
     assert service.address in line
+
+
+def test_a_taken_port_for_metrics_is_named(s3: S3, redis_url: str) -> None:
+    environ = service_environ(s3, redis_url, address=f"127.0.0.1:{free_port()}")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, [line] = refused(environ, "--metrics-address", address)
+    assert code == 1
+    assert address in line and "PARTWAY_METRICS_ADDRESS" in line
