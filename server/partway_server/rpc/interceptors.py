@@ -250,14 +250,21 @@ def _decoded(decode: Any, raw: bytes) -> Any:
 def _trouble(error: errors.UploadError) -> str:
     """What an operator must know of an error, "" if it is none of their business.
 
-    Of a cause only its type: its text may hold an address, or more.
+    Of a cause only its type, and the code that Redis begins with, such as BUSY: its text may hold
+    an address, or more.
     """
     if isinstance(error, errors.StorageRefused):
         return f"{error.operation} {error.storage_code}"
     if isinstance(error, errors.StorageUnavailable | errors.SessionsUnavailable):
         # Without a cause it is our own finding, such as a backend that is not configured.
-        return type(error.__cause__).__name__ if error.__cause__ else str(error)
+        return _kind(error.__cause__) if error.__cause__ else str(error)
     return ""
+
+
+def _kind(cause: BaseException) -> str:
+    code = str(cause).partition(" ")[0]
+    coded = code.isalpha() and code.isupper()
+    return f"{type(cause).__name__} {code}" if coded else type(cause).__name__
 
 
 def _log(method: str, begun: float, outcome: str, trouble: str = "") -> None:
