@@ -421,7 +421,10 @@ async def _check_sessions(sessions: Sessions) -> None:
     except ValueError as error:
         raise StartError(str(error)) from error
     except SessionsUnavailable as error:
-        raise StartError("Redis does not answer; check PARTWAY_REDIS_URL") from error
+        raise StartError(
+            "Redis does not answer, or serves nobody now; check PARTWAY_REDIS_URL,"
+            " or ask partway-server doctor --only redis"
+        ) from error
 
 
 def _rules(settings: Settings) -> Rules:
