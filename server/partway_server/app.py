@@ -232,14 +232,15 @@ async def run(
         dispatcher = await opened.enter_async_context(
             _dispatcher(settings, webhooks, tasks=service.tasks, clock=clock)
         )
-        beside = [
-            reloader.run(reload or asyncio.Event()),
-            service.janitor.run(settings.janitor_seconds, stop),
-            service.sweeper.run(settings.sweep_seconds, stop),
-        ]
-        if webhooks:
-            beside.append(dispatcher.run(stop))
         async with _metrics_served(settings, service.metrics):
+            # In here: where the metrics cannot be served, there must be nothing that never ran.
+            beside = [
+                reloader.run(reload or asyncio.Event()),
+                service.janitor.run(settings.janitor_seconds, stop),
+                service.sweeper.run(settings.sweep_seconds, stop),
+            ]
+            if webhooks:
+                beside.append(dispatcher.run(stop))
             await _until(stop, service, settings, beside, started)
     logger.info("stopped")
 
@@ -420,7 +421,10 @@ async def _check_sessions(sessions: Sessions) -> None:
     except ValueError as error:
         raise StartError(str(error)) from error
     except SessionsUnavailable as error:
-        raise StartError("Redis does not answer; check PARTWAY_REDIS_URL") from error
+        raise StartError(
+            "Redis does not answer, or serves nobody now; check PARTWAY_REDIS_URL,"
+            " or ask partway-server doctor --only redis"
+        ) from error
 
 
 def _rules(settings: Settings) -> Rules:

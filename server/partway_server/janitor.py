@@ -86,12 +86,18 @@ class Janitor:
         Cancelling it ends the waiting alone: what was begun for an Upload goes on as a detached
         task.
         """
+        reached = True
         while not stop.is_set():
             try:
                 while len(await self.sweep()) == BATCH and not stop.is_set():
                     pass
+                if not reached:
+                    logger.info("the janitor reaches the session store again")
+                reached = True
             except errors.SessionsUnavailable:
-                logger.warning("the janitor cannot reach the session store; it tries again")
+                if reached:
+                    logger.warning("the janitor cannot reach the session store; it tries again")
+                reached = False
             except Exception:
                 logger.exception("a sweep of the janitor failed; it tries again")
             try:

@@ -53,6 +53,8 @@ class Watching:
         self._looks = asyncio.Semaphore(_LOOKS)
         self._wakes: set[Wake] = set()
         self._stopping = False
+        # Whether it is in the log that looks fail: there may be thousands of watches.
+        self._blind = False
 
     def stop(self) -> None:
         """End all watches, now and from now on, with Stopping."""
@@ -96,14 +98,25 @@ class Watching:
             # Before the look: a change in its middle is told to the next.
             missed = wake.take()
             try:
-                return await look(first or missed)
+                upload = await look(first or missed)
+                self._note("")
+                return upload
             except TryAgain as trouble:
                 if first:
                     raise
-                logger.info("a watch cannot look now: %s", type(trouble).__name__)
+                self._note(type(trouble).__name__)
         if missed:
             wake.keep_missed()
         return None
+
+    def _note(self, trouble: str) -> None:
+        if bool(trouble) == self._blind:
+            return
+        self._blind = bool(trouble)
+        if trouble:
+            logger.warning("watches cannot look now: %s", trouble)
+        else:
+            logger.info("watches look again")
 
 
 def _shown(upload: Upload) -> Any:

@@ -20,7 +20,9 @@ logger = logging.getLogger(__name__)
 
 _COMMAND = (sys.executable, "-m", "partway_server", "serve", "--worker")
 _PAUSE_SECONDS = 1.0
-_START_SECONDS = 5.0
+_START_SECONDS = 30.0
+"""What still counts as the very start: with little of a CPU a process takes many seconds to find
+out that its settings are wrong."""
 _POLL_SECONDS = 0.1
 
 

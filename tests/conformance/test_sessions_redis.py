@@ -427,6 +427,24 @@ class TestTroubleWithTheServer:
         finally:
             await redis.config_set("min-replicas-to-write", 0)
 
+    @pytest.mark.parametrize("lost", ["-evalsha", "-hset", "-hgetall"])
+    async def test_a_server_that_takes_a_right_away_is_unavailable(
+        self, redis: Redis, redis_url: str, clock: FakeClock, lost: str
+    ) -> None:
+        rights = {"keys": ["partway:*"], "channels": ["*"]}
+        await redis.acl_setuser("weak", enabled=True, nopass=True, commands=["+@all"], **rights)
+        url = redis_url.replace("redis://", "redis://weak:x@", 1)
+        async with contextlib.aclosing(RedisSessions(connect(url), clock=clock)) as sessions:
+            try:
+                upload, _ = await sessions.insert(an_upload(), LATER)
+                await redis.execute_command("ACL", "SETUSER", "weak", lost)
+                with pytest.raises(SessionsUnavailable):
+                    await sessions.claim(upload.sid, State.COMPLETING, LEASE)
+                await redis.execute_command("ACL", "SETUSER", "weak", "+@all")
+                assert await sessions.get(upload.sid)
+            finally:
+                await redis.acl_deluser("weak")
+
 
 class Telling:
     """A server that answers PING and PUBLISH, and INFO as it was told to."""

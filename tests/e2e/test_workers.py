@@ -75,6 +75,7 @@ def refused(environ: Mapping[str, str], *arguments: str) -> tuple[int, list[str]
     assert time.monotonic() - begun < 15
     assert ran.stdout == ""
     assert "Traceback" not in ran.stderr
+    assert "never awaited" not in ran.stderr
     return ran.returncode, [x for x in ran.stderr.splitlines() if x.startswith("partway-server:")]
 
 
@@ -91,7 +92,11 @@ def test_a_missing_setting_is_named(s3: S3, redis_url: str, name: str, workers: 
 @pytest.mark.parametrize(
     ("name", "wrong", "named"),
     [
-        ("PARTWAY_REDIS_URL", "redis://127.0.0.1:1/0", "PARTWAY_REDIS_URL"),
+        (
+            "PARTWAY_REDIS_URL",
+            "redis://127.0.0.1:1/0",
+            "check PARTWAY_REDIS_URL, or ask partway-server",
+        ),
         ("PARTWAY_REDIS_URL", "redis://:swordfish/1@127.0.0.1:6379/0", "PARTWAY_REDIS_URL"),
         ("PARTWAY_S3_REGION", "not a region", "PARTWAY_S3_REGION"),
         ("PARTWAY_BUCKET", "nowhere", "PARTWAY_BUCKET"),
@@ -117,3 +122,12 @@ def test_the_port_of_another_service_is_not_shared(
     code, [line] = refused(environ, "--workers", workers)
     assert code != 0
     assert service.address in line
+
+
+def test_a_taken_port_for_metrics_is_named(s3: S3, redis_url: str) -> None:
+    environ = service_environ(s3, redis_url, address=f"127.0.0.1:{free_port()}")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, [line] = refused(environ, "--metrics-address", address)
+    assert code == 1
+    assert address in line and "PARTWAY_METRICS_ADDRESS" in line

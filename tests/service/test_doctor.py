@@ -326,6 +326,50 @@ def test_a_redis_that_evicts_is_bad(tmp_path: Path) -> None:
 
 
 @pytest.mark.redis
+def test_a_redis_that_takes_no_writes_is_mended_by_what_is_wrong_with_it(tmp_path: Path) -> None:
+    nowhere = S3("http://127.0.0.1:1", "us-east-1", "access", "the-secret", "uploads")
+    child, url = start_valkey(tmp_path, keep=False)
+    with child, Redis.from_url(url) as redis:
+        redis.config_set("maxmemory", 1)
+        found = Doctor(nowhere, url)("--only", "redis")
+        assert "maxmemory" in found["redis.scripts"]["mend"]
+        redis.config_set("maxmemory", 0)
+        redis.replicaof("127.0.0.1", "1")
+        found = Doctor(nowhere, url)("--only", "redis")
+        assert found["redis.scripts"]["found"] == "it is a replica"
+        redis.config_set("replica-serve-stale-data", "no")
+        found = Doctor(nowhere, url)("--only", "redis")
+        assert bad(found) == {"redis.reachable"}
+        assert found["redis.reachable"]["found"] == "it is a replica that has lost its primary"
+
+
+class Refusing:
+    """Servers that answer everything with an error."""
+
+    def __init__(self, error: exceptions.RedisError) -> None:
+        self._error = error
+
+    async def masters(self) -> list[Any]:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "obstacle"),
+    [
+        (exceptions.BusyLoadingError("Redis is loading the dataset in memory"), "loading"),
+        (exceptions.ResponseError("BUSY Redis is busy running a script."), "busy"),
+        (exceptions.ConnectionError("Connection refused"), "connect"),
+        (exceptions.ResponseError("invalid DB index"), "url"),
+    ],
+)
+async def test_what_is_in_the_way_of_redis_is_told_apart(
+    error: exceptions.RedisError, obstacle: str
+) -> None:
+    servers: Any = Refusing(error)
+    assert (await examine(servers, SystemClock())).obstacle == obstacle
+
+
+@pytest.mark.redis
 def test_a_redis_user_needs_its_keys_and_commands_and_the_right_password(tmp_path: Path) -> None:
     child, url = start_valkey(tmp_path, keep=False)
     nowhere = S3("http://127.0.0.1:1", "us-east-1", "access", "the-secret", "uploads")

@@ -118,6 +118,26 @@ async def test_work_that_outlives_its_call_is_drained(world: World) -> None:
     assert row is not None and row.state == "completed"
 
 
+async def test_a_call_that_lasts_as_long_as_the_grace_is_told_to_come_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All of the grace is left for the answer, so that a slow machine is no matter.
+    monkeypatch.setattr("partway_server.rpc.server.LAST_SECONDS", 30)
+    upload = await world.initialize()
+    await world.send(upload)
+    gate = Gate()
+    world.objects.before("complete", gate)
+    completing = asyncio.create_task(failure(world.complete(upload)))
+    await gate.reached.wait()
+    await world.service.server.stop(30)
+    told = await completing
+    assert (told.code, told.reason) == ("UNAVAILABLE", "TIMED_OUT")
+    gate.open()
+    await world.service.tasks.drain(30)
+    row = await world.sessions.get(world.grant(upload).sid)
+    assert row is not None and row.state == "completed"
+
+
 class Stopping:
     """A server or tasks that take some seconds to end, and note how many they were given."""
 

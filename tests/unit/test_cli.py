@@ -131,7 +131,10 @@ def test_sweep_without_redis_says_so_and_fails(flags: list[str]) -> None:
     command = [sys.executable, "-m", "partway_server", "sweep", *given, *flags]
     result = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environ)
     assert result.returncode == 1
-    assert result.stderr == ("partway-server: Redis does not answer; check PARTWAY_REDIS_URL\n")
+    assert result.stderr == (
+        "partway-server: Redis does not answer, or serves nobody now; check PARTWAY_REDIS_URL,"
+        " or ask partway-server doctor --only redis\n"
+    )
     assert "0 looked at" in result.stdout or json.loads(result.stdout)["findings"] == []
 
 

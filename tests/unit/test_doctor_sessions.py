@@ -28,7 +28,9 @@ def test_a_redis_as_it_should_be_is_good_in_all() -> None:
     assert len(statuses(GOOD)) == 10
 
 
-@pytest.mark.parametrize("obstacle", ["auth", "connect", "timeout", "url"])
+@pytest.mark.parametrize(
+    "obstacle", ["auth", "connect", "timeout", "url", "loading", "busy", "masterdown"]
+)
 def test_a_redis_out_of_reach_is_bad_and_the_rest_is_skipped(obstacle: str) -> None:
     found = statuses(RedisFacts(obstacle=obstacle))
     assert set(found) == set(statuses(GOOD))
@@ -80,6 +82,9 @@ def test_commands_that_are_refused_come_with_the_rule_that_allows_them() -> None
     [
         ("NOPERM this user has no permissions", "ACL SETUSER"),
         ("READONLY You can't write against a read only replica.", "primary"),
+        ("OOM command not allowed when used memory > 'maxmemory'.", "maxmemory"),
+        ("NOREPLICAS Not enough good replicas to write.", "min-replicas-to-write"),
+        ("MISCONF Errors writing to the AOF file: No space left on device", "disk"),
     ],
 )
 def test_a_script_that_cannot_run_is_bad(said: str, words: str) -> None:

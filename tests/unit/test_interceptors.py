@@ -14,6 +14,7 @@ from partway_server.errors import (
 from partway_server.rpc.identity import Identity
 from partway_server.rpc.interceptors import Boundary, budget_seconds
 from partway_server.uploads import Caller
+from redis.exceptions import ResponseError
 
 
 class WithTime:
@@ -102,6 +103,13 @@ async def test_a_store_that_is_down_is_a_warning_with_the_type_of_its_cause(
     assert level == "WARNING"
     assert text.startswith(f"Status {kind.__name__} ") and text.endswith(" ConnectionResetError")
     assert "hunter2" not in caplog.text
+
+
+async def test_of_what_redis_says_its_code_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    error = SessionsUnavailable()
+    error.__cause__ = ResponseError("MISCONF Errors writing to the AOF file: /data/appendonly")
+    [(_, text)] = await lines_about(error, caplog)
+    assert text.endswith(" ResponseError MISCONF")
 
 
 async def test_a_backend_that_is_not_configured_is_a_warning_with_its_name(

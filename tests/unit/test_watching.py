@@ -185,6 +185,27 @@ async def test_it_makes_sure_when_changes_may_have_been_missed(sessions: MemoryS
     assert look.sure == [True, True, True]
 
 
+async def test_trouble_of_many_looks_is_logged_when_it_begins_and_ends(
+    sessions: MemorySessions, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await sessions.insert(UPLOAD, LATER)
+    look = Looking(sessions)
+    async with a_watch(a_watching(sessions, poll_seconds=0), look) as watch:
+        await anext(watch)
+        waiting = asyncio.create_task(anext(watch))
+        look.trouble = SessionsUnavailable()
+        for _ in range(5):
+            await looked_again(look)
+        look.trouble = None
+        await sessions.report(UPLOAD, [1])
+        await waiting
+    assert [r.getMessage() for r in caplog.records] == [
+        "watches cannot look now: SessionsUnavailable",
+        "watches look again",
+    ]
+
+
 async def test_the_first_look_must_succeed(sessions: MemorySessions) -> None:
     look = Looking(sessions)
     look.trouble = SessionsUnavailable()

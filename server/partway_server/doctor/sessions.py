@@ -32,11 +32,38 @@ _OBSTACLES = {
         "Check the host and the port in PARTWAY_REDIS_URL, that Redis is running, and whether it"
         " wants TLS: rediss:// if so, redis:// if not.",
     ),
+    "loading": (
+        "it reads its data from disk and serves nobody until then",
+        "Wait; redis-cli INFO persistence tells how far it is.",
+    ),
+    "busy": (
+        "a script or function keeps it busy, and it serves nobody else",
+        "redis-cli SCRIPT KILL, or FUNCTION KILL, ends it; see whose it is: those of Partway take"
+        " milliseconds.",
+    ),
+    "masterdown": (
+        "it is a replica that has lost its primary",
+        "Have PARTWAY_REDIS_URL name the primary.",
+    ),
     "url": (
         "it does not take the URL",
         "Check PARTWAY_REDIS_URL, and the number of the database at its end.",
     ),
 }
+
+
+_RIGHTS = (
+    "Allow the Redis user the keys partway:*, the channel partway:changes and the commands"
+    " evalsha, script|load, hgetall, zrange, subscribe and those of scripts: ACL SETUSER name"
+    " ~partway:* &partway:changes +@read +@write +@scripting +@pubsub +ping +info."
+)
+
+_WRITES = {
+    "OOM": "redis-cli CONFIG SET maxmemory with more; see redis.memory.",
+    "NOREPLICAS": "Bring its replicas back: it has fewer than its min-replicas-to-write.",
+    "MISCONF": "It cannot write its data down: look at its log, and at the room on its disk.",
+}
+"""What mends a server that takes no writes, by the first word of what it says."""
 
 
 def redis(facts: RedisFacts) -> Iterator[Finding]:
@@ -77,11 +104,7 @@ def _scripts(facts: RedisFacts) -> Finding:
         return ok(SCRIPTS, "a script changes a row and removes it")
     if facts.script.startswith("READONLY") or "-READONLY" in facts.script:
         return bad(SCRIPTS, "it is a replica", "Have PARTWAY_REDIS_URL name the primary.")
-    mend = (
-        "Allow the Redis user the keys partway:*, the channel partway:changes and the commands"
-        " evalsha, script|load, hgetall, zrange, subscribe and those of scripts: ACL SETUSER name"
-        " ~partway:* &partway:changes +@read +@write +@scripting +@pubsub +ping +info."
-    )
+    mend = _WRITES.get(facts.script.partition(" ")[0], _RIGHTS)
     return bad(SCRIPTS, f"no script can run: {facts.script}", mend)
 
 

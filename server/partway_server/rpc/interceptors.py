@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -49,6 +49,23 @@ class Boundary(grpc.aio.ServerInterceptor):
     def __init__(self, *, timeout_seconds: float, random_bytes: Callable[[int], bytes]) -> None:
         self._timeout_seconds = timeout_seconds
         self._random_bytes = random_bytes
+        self._limits: set[asyncio.Timeout] = set()
+
+    def end(self) -> None:
+        """The time of all calls in progress is over: each is told so."""
+        now = asyncio.get_running_loop().time()
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(now)
+
+    @asynccontextmanager
+    async def _within(self, seconds: float) -> AsyncIterator[None]:
+        async with asyncio.timeout(seconds) as limit:
+            self._limits.add(limit)
+            try:
+                yield
+            finally:
+                self._limits.discard(limit)
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -78,7 +95,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         async def call(raw: bytes, context: Context) -> Any:
             begun = time.monotonic()
             try:
-                async with asyncio.timeout(budget_seconds(context, self._timeout_seconds)):
+                async with self._within(budget_seconds(context, self._timeout_seconds)):
                     response = await behaviour(_decoded(decode, raw), context)
             except Exception as error:
                 await self._fail(method, begun, context, error)
@@ -94,7 +111,7 @@ class Boundary(grpc.aio.ServerInterceptor):
                 async with aclosing(behaviour(_decoded(decode, raw), context)) as responses:
                     # Only the first message waits for Redis and storage. After it, the pace is
                     # the reader's.
-                    async with asyncio.timeout(budget_seconds(context, self._timeout_seconds)):
+                    async with self._within(budget_seconds(context, self._timeout_seconds)):
                         waiting = [await anext(responses)]
                     # Popped, so that no variable keeps what has been sent: while a reader stalls,
                     # the bytes alone wait for it.
@@ -111,7 +128,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         async def call(raw: AsyncIterator[bytes], context: Context) -> Any:
             begun = time.monotonic()
             try:
-                async with asyncio.timeout(budget_seconds(context, CLIENT_STREAM_SECONDS)):
+                async with self._within(budget_seconds(context, CLIENT_STREAM_SECONDS)):
                     response = await behaviour(self._messages(decode, raw), context)
             except Exception as error:
                 await self._fail(method, begun, context, error)
@@ -250,14 +267,21 @@ def _decoded(decode: Any, raw: bytes) -> Any:
 def _trouble(error: errors.UploadError) -> str:
     """What an operator must know of an error, "" if it is none of their business.
 
-    Of a cause only its type: its text may hold an address, or more.
+    Of a cause only its type, and the code that Redis begins with, such as BUSY: its text may hold
+    an address, or more.
     """
     if isinstance(error, errors.StorageRefused):
         return f"{error.operation} {error.storage_code}"
     if isinstance(error, errors.StorageUnavailable | errors.SessionsUnavailable):
         # Without a cause it is our own finding, such as a backend that is not configured.
-        return type(error.__cause__).__name__ if error.__cause__ else str(error)
+        return _kind(error.__cause__) if error.__cause__ else str(error)
     return ""
+
+
+def _kind(cause: BaseException) -> str:
+    code = str(cause).partition(" ")[0]
+    coded = code.isalpha() and code.isupper()
+    return f"{type(cause).__name__} {code}" if coded else type(cause).__name__
 
 
 def _log(method: str, begun: float, outcome: str, trouble: str = "") -> None:

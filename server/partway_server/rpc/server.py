@@ -1,5 +1,6 @@
 """The gRPC server around the servicer: interceptors, health, reflection, limits of the wire."""
 
+import asyncio
 import sys
 
 import grpc
@@ -39,6 +40,9 @@ _OPTIONS = (
 _SPARE_STREAMS = 1024
 """For calls that are being turned away, or are over and not yet forgotten by gRPC."""
 
+LAST_SECONDS = 1.0
+"""How long before they are cut off calls are told that their time is over."""
+
 
 class RpcServer:
     """A grpc.aio server with one UploadServicer, not yet listening.
@@ -66,6 +70,7 @@ class RpcServer:
             ("grpc.max_concurrent_streams", max_calls + _SPARE_STREAMS),
         )
         self._servicer = servicer
+        self._boundary = boundary
         self._server = grpc.aio.server(interceptors=(boundary, admission), options=options)
         self._health = health.aio.HealthServicer()
         upload_service_pb2_grpc.add_UploadServiceServicer_to_server(servicer, self._server)
@@ -96,4 +101,8 @@ class RpcServer:
         """Take no more calls, and end those in progress after `grace_seconds`."""
         # Where it did not leave before: they would last through all of the grace.
         self._servicer.leave()
-        await self._server.stop(grace_seconds)
+        stopping = asyncio.create_task(self._server.stop(grace_seconds))
+        await asyncio.wait({stopping}, timeout=max(0.0, grace_seconds - LAST_SECONDS))
+        # gRPC would cut them off without a word of ours that nothing is lost.
+        self._boundary.end()
+        await stopping

@@ -285,11 +285,11 @@ class RedisSessions:
             for server in await self._calls.masters():
                 await self._check_server(server)
             missing = SLOTS - await self._servers.covered()
-        except exceptions.NoPermissionError as exc:
-            raise ValueError(f"the Redis user may not run all that is needed: {exc}") from exc
         except exceptions.ResponseError as exc:
             raise ValueError(f"Redis does not take the URL: {exc}") from exc
         except SessionsUnavailable as exc:
+            if isinstance(cause := exc.__cause__, exceptions.NoPermissionError):
+                raise ValueError(f"the Redis user may not run all that is needed: {cause}") from exc
             if isinstance(exc.__cause__, exceptions.AuthenticationError):
                 raise ValueError("Redis refuses the user name or password of its URL") from exc
             if isinstance(exc.__cause__, MasterNotFoundError):

@@ -37,6 +37,7 @@ _REFUSING = (
     exceptions.OutOfMemoryError,
     exceptions.AuthenticationError,
     exceptions.AuthorizationError,
+    exceptions.NoPermissionError,
     exceptions.InvalidResponse,
 )
 """Repeating would not help soon enough."""
@@ -46,6 +47,10 @@ _CLOSED = "the handler is closed"
 
 _UNAVAILABLE_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
 """Answers of a server that will not write now, for which redis-py has no class."""
+
+_FORBIDDEN = ("ACL failure in script", "The user executing the script can't")
+"""What is said of a command in a script that the user may not run: of late, and by Redis 7.0
+(`scriptVerifyACL` in its script.c). An operator has changed its rights."""
 
 _ELSEWHERE = "access a non local key"
 """What Redis says of a script that looks for a row which has moved already, or is nowhere."""
@@ -117,7 +122,7 @@ class Calls:
         except (*_PASSING, *_REFUSING) as exc:
             raise SessionsUnavailable from exc
         except exceptions.ResponseError as exc:
-            if str(exc).startswith(_UNAVAILABLE_CODES) or _passes(exc):
+            if str(exc).startswith((*_UNAVAILABLE_CODES, *_FORBIDDEN)) or _passes(exc):
                 raise SessionsUnavailable from exc
             raise
 

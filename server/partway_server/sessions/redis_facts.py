@@ -22,6 +22,16 @@ _PINGS = 50
 _PATIENCE_SECONDS = 5
 _T = TypeVar("_T")
 
+_CODES = {
+    exceptions.BusyLoadingError: "LOADING",
+    exceptions.MasterDownError: "MASTERDOWN",
+    exceptions.OutOfMemoryError: "OOM",
+    exceptions.ReadOnlyError: "READONLY",
+}
+"""The first words of answers from which redis-py takes them off."""
+
+_NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN")
+
 _TRY = f"""
 redis.call('PUBLISH', '{rows.CHANGES}', '')
 redis.call('HSET', KEYS[1], 'probe', ARGV[1])
@@ -56,7 +66,8 @@ class RedisNode:
 class RedisFacts:
     """What was found. `obstacle` is "" or a word for what was in the way of everything:
 
-    connect, timeout, auth, url; `forbidden` has the commands that the user may not run.
+    connect, timeout, auth, url, or what Redis says while it serves nobody, in small letters:
+    loading, busy, masterdown. `forbidden` has the commands that the user may not run.
     `cluster_client`: the URL is spoken to as a Cluster. `script`: "" if one ran, else what Redis
     said; `skew_seconds`: how far its clock is ahead of ours.
     """
@@ -105,9 +116,11 @@ def _obstacle(error: BaseException) -> str:
         return "timeout"
     if isinstance(error, exceptions.AuthenticationError):
         return "auth"
+    if (word := _said(error).partition(" ")[0]) in _NOT_NOW:
+        return word.lower()
     if isinstance(error, exceptions.ConnectionError | OSError):
         return "connect"
-    return "auth" if str(error).startswith("NOAUTH") else "url"
+    return "auth" if word == "NOAUTH" else "url"
 
 
 async def _nodes(masters: Sequence[Redis]) -> tuple[list[RedisNode], list[str]]:
@@ -162,6 +175,8 @@ async def _script(servers: Servers, clock: Clock) -> tuple[str, float | None]:
 
 
 def _said(error: BaseException) -> str:
+    if code := _CODES.get(type(error)):
+        return f"{code} {error}"
     if isinstance(error, exceptions.ResponseError):
         return str(error)
     return "no answer"
