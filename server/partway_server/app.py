@@ -23,7 +23,8 @@ from partway_server.buckets import bucket_problems, places
 from partway_server.clock import Clock, SystemClock
 from partway_server.composing import Composer
 from partway_server.configured import open_backend, read_policy_file
-from partway_server.coordinator import ORPHAN_URL_SECONDS, Coordinator
+from partway_server.coordinator import Coordinator
+from partway_server.ending import Ender
 from partway_server.errors import SessionsUnavailable
 from partway_server.events.base import Telling
 from partway_server.events.courier import Courier
@@ -41,12 +42,14 @@ from partway_server.objects.routed import RoutedObjects
 from partway_server.observe import Metrics, serving
 from partway_server.opening import Opener
 from partway_server.policy_file import PolicyFileError, Rules
+from partway_server.reading import Reader
 from partway_server.reloading import Reloader, Unusable
 from partway_server.rpc.identity import Identity
 from partway_server.rpc.interceptors import Admission, Boundary
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.sealing import Sealer
+from partway_server.selecting import ORPHAN_URL_SECONDS, Selector
 from partway_server.sessions.base import Sessions
 from partway_server.sessions.redis import RedisSessions
 from partway_server.sessions.redis_servers import connect
@@ -54,6 +57,7 @@ from partway_server.settings import Settings
 from partway_server.settling import LONGEST_PUT, Settler, Sleep
 from partway_server.sweeping import Sweeper
 from partway_server.tasks import Tasks
+from partway_server.via_service import ViaService
 from partway_server.watching import Watching
 
 Over = Callable[[Sessions, Objects], tuple[Sessions, Objects]]
@@ -131,21 +135,44 @@ def build(
         sleep=sleep,
         lease=lease,
     )
-    coordinator = Coordinator(
-        policies=policies,
-        sealer=sealer,
+    reader = Reader(
         sessions=sessions,
         objects=objects,
+        loader=loader,
+        settler=settler,
+        tasks=tasks,
+        clock=clock,
+        lease=lease,
+    )
+    coordinator = Coordinator(
+        sealer=sealer,
+        sessions=sessions,
         opener=opener,
         composer=composer,
         loader=loader,
-        settler=settler,
+        reader=reader,
+        selector=Selector(policies=policies, objects=objects, reader=reader, clock=clock),
+        via_service=ViaService(
+            policies=policies,
+            sessions=sessions,
+            objects=objects,
+            loader=loader,
+            reader=reader,
+            clock=clock,
+            metrics=metrics,
+        ),
+        ender=Ender(
+            sessions=sessions,
+            loader=loader,
+            settler=settler,
+            tasks=tasks,
+            clock=clock,
+            sleep=sleep,
+            lease=lease,
+        ),
         watching=Watching(sessions=sessions, sleep=sleep),
         tasks=tasks,
         clock=clock,
-        sleep=sleep,
-        lease=lease,
-        metrics=metrics,
     )
     servicer = UploadServicer(
         coordinator=coordinator,

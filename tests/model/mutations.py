@@ -14,9 +14,11 @@ from typing import Any
 
 from partway_server import settling
 from partway_server.coordinator import Coordinator
+from partway_server.ending import Ender
 from partway_server.janitor import Janitor
 from partway_server.loading import Loader
 from partway_server.opening import Opener
+from partway_server.reading import Reader
 from partway_server.sessions.memory import MemorySessions
 from partway_server.settling import Settler
 from partway_server.uploads import CLAIMS, FINISHES, State, Upload
@@ -68,7 +70,7 @@ NO_TOKEN = Rewritten(
     settling, "proof", "head is None or head.write_token != grant.write_token", "head is None"
 )
 REFUSED_WHILE_ABORTING = Rewritten(
-    Coordinator,
+    Ender,
     "_claim_completion",
     "target = State.ABORTING",
     "raise UploadNotActive(upload.sid, upload.state)",
@@ -87,14 +89,14 @@ NO_PATIENCE = Rewritten(
     Settler, "_done_or_lost", "(*_SETTLE_STEPS, None) if in_flight else (None,)", "(None,)"
 )
 ABORTED_IS_FINAL = Rewritten(
-    Coordinator, "_claim_completion", "not await self._settler.proven(upload.grant)", "True"
+    Ender, "_claim_completion", "not await self._settler.proven(upload.grant)", "True"
 )
 CLAIMED_WHILE_LEASED = Rewritten(Upload, "may_claim", " and not self.leased(now)", "")
 CREATED_BEFORE_INTENT = Rewritten(
     Coordinator,
     "initialize",
     "upload, turn = await self._opener.claim(caller, wanted)",
-    "await self._objects.create(self._opener._new_upload(caller, wanted).grant, {});"
+    "await self._opener._objects.create(self._opener._new_upload(caller, wanted).grant, {});"
     " upload, turn = await self._opener.claim(caller, wanted)",
 )
 CREATED_WITHOUT_LEASE = Rewritten(
@@ -116,7 +118,7 @@ CLAIM_OF_ANY_UPLOAD = Rewritten(
 SEEN_IGNORED = Rewritten(
     MemorySessions, "claim", "(seen.epoch, seen.state) != (row.epoch, row.state)", "False"
 )
-VOUCHED_ALWAYS = Rewritten(Coordinator, "_latest", "await self._sessions.vouches(upload)", "True")
+VOUCHED_ALWAYS = Rewritten(Reader, "latest", "await self._sessions.vouches(upload)", "True")
 STRAYS_LEFT = Rewritten(Janitor, "_act", "await self._settler.discard_strays(upload.grant)", "pass")
 TOLD_BESIDE_ANOTHER_ROW = Rewritten(
     Settler,

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from partway_server import settling
 from partway_server.composing import Composer
 from partway_server.coordinator import Coordinator
+from partway_server.ending import Ender
 from partway_server.errors import UploadError, UploadNotActive
 from partway_server.janitor import Janitor
 from partway_server.loading import Loader
@@ -29,11 +30,14 @@ from partway_server.objects.capabilities import Capabilities
 from partway_server.observe import Metrics
 from partway_server.opening import Opener, Wanted
 from partway_server.policy import Policy
+from partway_server.reading import Reader
 from partway_server.sealing import Sealer
+from partway_server.selecting import Selector
 from partway_server.settling import Settler
 from partway_server.sweeping import Sweeper
 from partway_server.tasks import Tasks
 from partway_server.uploads import Caller, Checksum, Grant, State
+from partway_server.via_service import ViaService
 from partway_server.watching import Watching
 
 from tests.model.numbered import Numbered
@@ -196,19 +200,30 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         sleep=replies.sleep,
         lease=LEASE,
     )
+    reader = Reader(**stores, loader=loader, settler=settler, tasks=tasks, lease=LEASE)
     coordinator = Coordinator(
-        **stores,
-        policies=policies,
         sealer=SEALER,
+        sessions=sessions,
         opener=opener,
         composer=composer,
         loader=loader,
-        settler=settler,
+        reader=reader,
+        selector=Selector(policies=policies, objects=objects, reader=reader, clock=replies),
+        via_service=ViaService(
+            **stores, policies=policies, loader=loader, reader=reader, metrics=METRICS
+        ),
+        ender=Ender(
+            sessions=sessions,
+            loader=loader,
+            settler=settler,
+            tasks=tasks,
+            clock=replies,
+            sleep=replies.sleep,
+            lease=LEASE,
+        ),
         watching=Watching(sessions=sessions, sleep=replies.sleep),
-        metrics=METRICS,
         tasks=tasks,
-        sleep=replies.sleep,
-        lease=LEASE,
+        clock=replies,
     )
     janitor = Janitor(
         sessions=sessions,

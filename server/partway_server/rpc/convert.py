@@ -11,7 +11,6 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.composing import Composition
-from partway_server.coordinator import Presigned, Selection
 from partway_server.errors import InvalidRequest
 from partway_server.objects.base import StoredPart
 from partway_server.opening import Wanted
@@ -20,6 +19,7 @@ from partway_server.policy import Policy
 from partway_server.reports import MAX_MISSING_RUNS, Progress, reported_progress
 from partway_server.rpc.status import status_of
 from partway_server.rpc.validate import MAX_BATCH_PARTS
+from partway_server.selecting import Presigned, Selection
 from partway_server.sessions.base import Cursor
 from partway_server.uploads import AbortReason, Checksum, State, Upload
 
