@@ -13,6 +13,7 @@ from partway_server import app
 from partway_server.errors import UploadError
 from partway_server.findings import Action, Finding, Kind
 from partway_server.settings import Settings
+from partway_server.starting import StartError
 
 DONE = {
     Action.LEAVE: "left",
@@ -113,7 +114,7 @@ def run(settings: Settings, *, dry_run: bool, as_json: bool) -> bool:
         try:
             runner.run(app.sweep(settings, report=teller.report, dry_run=dry_run))
         except UploadError as error:
-            raise app.StartError(f"the sweep was not finished: {error}") from error
+            raise StartError(f"the sweep was not finished: {error}") from error
         finally:
             # What was done before it broke off was done.
             teller.summary()
