@@ -23,14 +23,16 @@ from datetime import datetime, timedelta
 import msgpack
 
 from partway_server import errors
+from partway_server.aborting import Aborter
 from partway_server.clock import Clock
 from partway_server.loading import Loader
 from partway_server.objects.base import MultipartNotFound, Objects, SourceChanged
 from partway_server.opening import Opener, Turn, Wanted, same_composition
 from partway_server.parts import as_planned
+from partway_server.proof import is_source, proof
 from partway_server.sealing import Sealer
 from partway_server.sessions.base import Sessions
-from partway_server.settling import Settler, Sleep, is_source, proof
+from partway_server.settling import Settler, Sleep
 from partway_server.tasks import Tasks
 from partway_server.uploads import AbortReason, Caller, Checksum, Grant, Source, State, Upload
 
@@ -94,6 +96,7 @@ class Composer:
         opener: Opener,
         loader: Loader,
         settler: Settler,
+        aborter: Aborter,
         tasks: Tasks,
         clock: Clock,
         sleep: Sleep,
@@ -105,6 +108,7 @@ class Composer:
         self._opener = opener
         self._loader = loader
         self._settler = settler
+        self._aborter = aborter
         self._tasks = tasks
         self._clock = clock
         self._sleep = sleep
@@ -277,7 +281,7 @@ class Composer:
         claimed, granted = await self._claim(row, State.ABORTING)
         if claimed is None or not granted:
             return await self._unfinished(upload)
-        outcome = await self._settler.abort(claimed, AbortReason.SOURCE_CHANGED)
+        outcome = await self._aborter.abort(claimed, AbortReason.SOURCE_CHANGED)
         if outcome.state is State.COMPLETED:
             return outcome
         raise errors.SourceUnusable(place, "its object is gone, or was replaced by another")

@@ -10,10 +10,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from partway_server import errors
+from partway_server.aborting import Aborter
 from partway_server.clock import Clock
 from partway_server.errors import UploadNotActive
 from partway_server.loading import Loader
+from partway_server.objects.base import Objects
 from partway_server.parts import ExpectedPart, check_expected, check_whole, manifest_of
+from partway_server.proof import proven
 from partway_server.sessions.base import Sessions
 from partway_server.settling import Settler, Sleep
 from partway_server.tasks import Tasks
@@ -29,16 +32,20 @@ class Ender:
         self,
         *,
         sessions: Sessions,
+        objects: Objects,
         loader: Loader,
         settler: Settler,
+        aborter: Aborter,
         tasks: Tasks,
         clock: Clock,
         sleep: Sleep,
         lease: timedelta,
     ) -> None:
         self._sessions = sessions
+        self._objects = objects
         self._loader = loader
         self._settler = settler
+        self._aborter = aborter
         self._tasks = tasks
         self._clock = clock
         self._sleep = sleep
@@ -84,7 +91,7 @@ class Ender:
             if state in (State.COMPLETING, State.COMPLETED):
                 raise UploadNotActive(upload.sid, state)
             raise errors.UploadBusy(upload.sid)
-        outcome = await self._tasks.finish(self._settler.abort(row, AbortReason.REQUESTED))
+        outcome = await self._tasks.finish(self._aborter.abort(row, AbortReason.REQUESTED))
         if outcome.state is State.COMPLETED:
             raise UploadNotActive(outcome.sid, outcome.state)
         return outcome
@@ -97,7 +104,7 @@ class Ender:
         if upload.state is State.ABORTING:
             # Half aborted: whether the object came first, the end of the abort will show.
             target = State.ABORTING
-        elif upload.state is State.ABORTED and not await self._settler.proven(upload.grant):
+        elif upload.state is State.ABORTED and not await proven(self._objects, upload.grant):
             raise UploadNotActive(upload.sid, upload.state, upload.abort_reason or "")
         if not manifest.checksum:
             # A caller who names none takes over from one who did: that stays to be verified.
@@ -120,7 +127,7 @@ class Ender:
         return await self._sessions.claim(upload.sid, target, self._lease, manifest, seen=upload)
 
     async def _settle_aborting(self, upload: Upload) -> Upload:
-        outcome = await self._settler.abort(upload, AbortReason.REQUESTED)
+        outcome = await self._aborter.abort(upload, AbortReason.REQUESTED)
         if outcome.state is not State.COMPLETED:
             raise UploadNotActive(outcome.sid, outcome.state, outcome.abort_reason or "")
         return outcome

@@ -13,6 +13,7 @@ from partway_server.clock import Clock
 from partway_server.errors import UploadNotActive
 from partway_server.loading import Loader
 from partway_server.objects.base import MultipartNotFound, Objects, StoredPart
+from partway_server.recording import Recorder
 from partway_server.sessions.base import Sessions
 from partway_server.settling import Settler
 from partway_server.tasks import Tasks
@@ -28,6 +29,7 @@ class Reader:
         sessions: Sessions,
         objects: Objects,
         loader: Loader,
+        recorder: Recorder,
         settler: Settler,
         tasks: Tasks,
         clock: Clock,
@@ -36,6 +38,7 @@ class Reader:
         self._sessions = sessions
         self._objects = objects
         self._loader = loader
+        self._recorder = recorder
         self._settler = settler
         self._tasks = tasks
         self._clock = clock
@@ -53,7 +56,7 @@ class Reader:
         """The Upload as its row says, or as storage does if the row may be an old copy."""
         if upload.state is State.COMPLETED or await self._sessions.vouches(upload):
             return upload
-        if done := await self._settler.acknowledge(upload):
+        if done := await self._recorder.acknowledge(upload):
             return done
         if upload.state is State.ACTIVE:
             try:

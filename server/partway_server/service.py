@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from partway_server.aborting import Aborter
 from partway_server.clock import Clock
 from partway_server.composing import Composer
 from partway_server.coordinator import Coordinator
@@ -18,6 +19,7 @@ from partway_server.objects.base import Objects
 from partway_server.observe import Metrics
 from partway_server.opening import Opener
 from partway_server.reading import Reader
+from partway_server.recording import LONGEST_PUT, Recorder
 from partway_server.rpc.identity import Identity
 from partway_server.rpc.interceptors import Admission, Boundary
 from partway_server.rpc.server import RpcServer
@@ -26,7 +28,7 @@ from partway_server.sealing import Sealer
 from partway_server.selecting import ORPHAN_URL_SECONDS, Selector
 from partway_server.sessions.base import Sessions
 from partway_server.settings import Settings
-from partway_server.settling import LONGEST_PUT, Settler, Sleep
+from partway_server.settling import Settler, Sleep
 from partway_server.sweeping import Sweeper
 from partway_server.tasks import Tasks
 from partway_server.via_service import ViaService
@@ -61,13 +63,22 @@ def build(
     orphan_url = timedelta(seconds=ORPHAN_URL_SECONDS)
     sealer = Sealer(settings.sealing_key_bytes())
     marks = Marks(settings.sealing_key_bytes())
+    recorder = Recorder(
+        sessions=sessions,
+        objects=objects,
+        clock=clock,
+        lease=lease,
+        tombstone=lambda: max(policies.longest_url(), orphan_url) + LONGEST_PUT,
+    )
+    aborter = Aborter(recorder=recorder, sessions=sessions, objects=objects, lease=lease)
     settler = Settler(
+        recorder=recorder,
+        aborter=aborter,
         sessions=sessions,
         objects=objects,
         clock=clock,
         sleep=sleep,
         lease=lease,
-        tombstone=lambda: max(policies.longest_url(), orphan_url) + LONGEST_PUT,
     )
     opener = Opener(
         policies=policies,
@@ -82,7 +93,8 @@ def build(
         sealer=sealer,
         sessions=sessions,
         objects=objects,
-        settler=settler,
+        recorder=recorder,
+        aborter=aborter,
         clock=clock,
         lease=lease,
     )
@@ -93,6 +105,7 @@ def build(
         opener=opener,
         loader=loader,
         settler=settler,
+        aborter=aborter,
         tasks=tasks,
         clock=clock,
         sleep=sleep,
@@ -102,6 +115,7 @@ def build(
         sessions=sessions,
         objects=objects,
         loader=loader,
+        recorder=recorder,
         settler=settler,
         tasks=tasks,
         clock=clock,
@@ -126,8 +140,10 @@ def build(
         ),
         ender=Ender(
             sessions=sessions,
+            objects=objects,
             loader=loader,
             settler=settler,
+            aborter=aborter,
             tasks=tasks,
             clock=clock,
             sleep=sleep,
@@ -158,6 +174,7 @@ def build(
     janitor = Janitor(
         sessions=sessions,
         settler=settler,
+        aborter=aborter,
         composer=composer,
         tasks=tasks,
         clock=clock,

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from partway_server import settling
+from partway_server.aborting import Aborter
 from partway_server.composing import Composer
 from partway_server.coordinator import Coordinator
 from partway_server.ending import Ender
@@ -31,6 +32,7 @@ from partway_server.observe import Metrics
 from partway_server.opening import Opener, Wanted
 from partway_server.policy import Policy
 from partway_server.reading import Reader
+from partway_server.recording import Recorder
 from partway_server.sealing import Sealer
 from partway_server.selecting import Selector
 from partway_server.settling import Settler
@@ -181,7 +183,11 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
     policies = {"default": Policy("default", "uploads", single_put_max_bytes=SIZE if single else 0)}
     stores: dict[str, Any] = {"sessions": sessions, "objects": objects, "clock": replies}
     tasks = Tasks()
-    settler = Settler(**stores, sleep=replies.sleep, lease=LEASE, tombstone=lambda: TOMBSTONE)
+    recorder = Recorder(**stores, lease=LEASE, tombstone=lambda: TOMBSTONE)
+    aborter = Aborter(recorder=recorder, sessions=sessions, objects=objects, lease=LEASE)
+    settler = Settler(
+        **stores, recorder=recorder, aborter=aborter, sleep=replies.sleep, lease=LEASE
+    )
     opener = Opener(
         **stores,
         policies=policies,
@@ -189,18 +195,21 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         random_bytes=lambda size: bytes([verb.argument]) * size,
         lease=LEASE,
     )
-    loader = Loader(**stores, sealer=SEALER, settler=settler, lease=LEASE)
+    loader = Loader(**stores, sealer=SEALER, recorder=recorder, aborter=aborter, lease=LEASE)
     composer = Composer(
         **stores,
         sealer=SEALER,
         opener=opener,
         loader=loader,
         settler=settler,
+        aborter=aborter,
         tasks=tasks,
         sleep=replies.sleep,
         lease=LEASE,
     )
-    reader = Reader(**stores, loader=loader, settler=settler, tasks=tasks, lease=LEASE)
+    reader = Reader(
+        **stores, loader=loader, recorder=recorder, settler=settler, tasks=tasks, lease=LEASE
+    )
     coordinator = Coordinator(
         sealer=SEALER,
         sessions=sessions,
@@ -213,11 +222,11 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
             **stores, policies=policies, loader=loader, reader=reader, metrics=METRICS
         ),
         ender=Ender(
-            sessions=sessions,
+            **stores,
             loader=loader,
             settler=settler,
+            aborter=aborter,
             tasks=tasks,
-            clock=replies,
             sleep=replies.sleep,
             lease=LEASE,
         ),
@@ -228,6 +237,7 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
     janitor = Janitor(
         sessions=sessions,
         settler=settler,
+        aborter=aborter,
         composer=composer,
         tasks=tasks,
         clock=replies,
