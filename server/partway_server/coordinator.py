@@ -21,12 +21,12 @@ from datetime import datetime, timedelta
 
 from partway_server import errors
 from partway_server.clock import Clock
-from partway_server.composing import Composer, Composition
+from partway_server.composing import Composer
 from partway_server.ending import Ender
 from partway_server.errors import InvalidRequest, UploadNotActive
 from partway_server.loading import Loader
 from partway_server.objects.base import StoredPart
-from partway_server.opening import Opener, Turn, Wanted
+from partway_server.opening import Opener, Turn
 from partway_server.parts import ExpectedPart, as_planned
 from partway_server.plan import runs
 from partway_server.reading import Reader
@@ -37,6 +37,7 @@ from partway_server.sessions.base import Cursor, Sessions
 from partway_server.tasks import Tasks
 from partway_server.uploads import Caller, State, Upload
 from partway_server.via_service import ViaService
+from partway_server.wanted import Composition, Wanted
 from partway_server.watching import Watching
 
 

@@ -29,7 +29,7 @@ from partway_server.loading import Loader
 from partway_server.marks import Marks
 from partway_server.objects.capabilities import Capabilities
 from partway_server.observe import Metrics
-from partway_server.opening import Opener, Wanted
+from partway_server.opening import Opener
 from partway_server.policy import Policy
 from partway_server.reading import Reader
 from partway_server.recording import Recorder
@@ -40,6 +40,7 @@ from partway_server.sweeping import Sweeper
 from partway_server.tasks import Tasks
 from partway_server.uploads import Caller, Checksum, Grant, State
 from partway_server.via_service import ViaService
+from partway_server.wanted import Wanted
 from partway_server.watching import Watching
 
 from tests.model.numbered import Numbered
