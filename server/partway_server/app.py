@@ -1,4 +1,7 @@
-"""The composition root: the only place that constructs. Starts, drains, stops.
+"""The composition root: starts, drains, stops.
+
+Nothing is constructed elsewhere than here, in `starting`, which opens what the settings name, and
+in `service`, which puts the rest together over it.
 
 The order at the end matters. First the health service says NOT_SERVING, watches end, and load
 balancers get `drain_seconds` to see it. Then no more calls are taken. Those in progress and, after
@@ -9,180 +12,35 @@ do the connections to storage and Redis go.
 import asyncio
 import contextlib
 import logging
-import os
-import random
-import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from partway_server.buckets import bucket_problems, places
 from partway_server.clock import Clock, SystemClock
-from partway_server.composing import Composer
 from partway_server.configured import open_backend, read_policy_file
-from partway_server.coordinator import ORPHAN_URL_SECONDS, Coordinator
-from partway_server.errors import SessionsUnavailable
-from partway_server.events.base import Telling
-from partway_server.events.courier import Courier
-from partway_server.events.delivery_store import DeliveryStore
-from partway_server.events.dispatcher import Dispatcher
-from partway_server.events.webhook import HttpSender
-from partway_server.events.webhook_rules import Webhook, load_webhooks
 from partway_server.findings import Report
-from partway_server.janitor import BATCH, Janitor
+from partway_server.janitor import BATCH
 from partway_server.live import LivePolicies
-from partway_server.loading import Loader
-from partway_server.marks import Marks
 from partway_server.objects.base import Objects
-from partway_server.objects.routed import RoutedObjects
-from partway_server.observe import Metrics, serving
-from partway_server.opening import Opener
-from partway_server.policy_file import PolicyFileError, Rules
-from partway_server.reloading import Reloader, Unusable
-from partway_server.rpc.identity import Identity
-from partway_server.rpc.interceptors import Admission, Boundary
-from partway_server.rpc.server import RpcServer
-from partway_server.rpc.servicer import UploadServicer
-from partway_server.sealing import Sealer
+from partway_server.reloading import Reloader
+from partway_server.service import Service, build
 from partway_server.sessions.base import Sessions
-from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_servers import connect
 from partway_server.settings import Settings
-from partway_server.settling import LONGEST_PUT, Settler, Sleep
-from partway_server.sweeping import Sweeper
-from partway_server.tasks import Tasks
-from partway_server.watching import Watching
+from partway_server.starting import (
+    StartError,
+    check_sessions,
+    dispatching,
+    metrics_served,
+    rules_of,
+    stores,
+    webhooks_of,
+)
 
 Over = Callable[[Sessions, Objects], tuple[Sessions, Objects]]
 """Puts something around the two open stores, such as what counts their calls."""
 
 logger = logging.getLogger(__name__)
-
-
-class StartError(Exception):
-    """The service cannot start, for the reasons in its text: a line each, for an operator."""
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """Everything that runs, built and not yet started."""
-
-    server: RpcServer
-    janitor: Janitor
-    sweeper: Sweeper
-    tasks: Tasks
-    metrics: Metrics
-
-
-def build(
-    settings: Settings,
-    *,
-    policies: LivePolicies,
-    sessions: Sessions,
-    objects: Objects,
-    clock: Clock,
-    sleep: Sleep = asyncio.sleep,
-    random_bytes: Callable[[int], bytes] = os.urandom,
-    share_port: bool = False,
-) -> Service:
-    """Put the service together over its two stores."""
-    tasks, metrics = Tasks(), Metrics()
-    lease = timedelta(seconds=settings.lease_seconds)
-    orphan_url = timedelta(seconds=ORPHAN_URL_SECONDS)
-    sealer = Sealer(settings.sealing_key_bytes())
-    marks = Marks(settings.sealing_key_bytes())
-    settler = Settler(
-        sessions=sessions,
-        objects=objects,
-        clock=clock,
-        sleep=sleep,
-        lease=lease,
-        tombstone=lambda: max(policies.longest_url(), orphan_url) + LONGEST_PUT,
-    )
-    opener = Opener(
-        policies=policies,
-        marks=marks,
-        sessions=sessions,
-        objects=objects,
-        clock=clock,
-        random_bytes=random_bytes,
-        lease=lease,
-    )
-    loader = Loader(
-        sealer=sealer,
-        sessions=sessions,
-        objects=objects,
-        settler=settler,
-        clock=clock,
-        lease=lease,
-    )
-    composer = Composer(
-        sealer=sealer,
-        sessions=sessions,
-        objects=objects,
-        opener=opener,
-        loader=loader,
-        settler=settler,
-        tasks=tasks,
-        clock=clock,
-        sleep=sleep,
-        lease=lease,
-    )
-    coordinator = Coordinator(
-        policies=policies,
-        sealer=sealer,
-        sessions=sessions,
-        objects=objects,
-        opener=opener,
-        composer=composer,
-        loader=loader,
-        settler=settler,
-        watching=Watching(sessions=sessions, sleep=sleep),
-        tasks=tasks,
-        clock=clock,
-        sleep=sleep,
-        lease=lease,
-        metrics=metrics,
-    )
-    servicer = UploadServicer(
-        coordinator=coordinator,
-        policies=policies,
-        identity=Identity(trust_metadata=settings.identity == "metadata"),
-        timeout_seconds=settings.call_timeout_seconds,
-    )
-    server = RpcServer(
-        servicer=servicer,
-        boundary=Boundary(timeout_seconds=settings.call_timeout_seconds, random_bytes=random_bytes),
-        admission=Admission(
-            max_calls=settings.max_concurrent_calls,
-            max_watchers=settings.max_watchers,
-            max_client_streams=settings.max_via_service,
-        ),
-        reflect=settings.reflection,
-        share_port=share_port,
-        max_calls=settings.max_concurrent_calls + settings.max_watchers,
-    )
-    janitor = Janitor(
-        sessions=sessions,
-        settler=settler,
-        composer=composer,
-        tasks=tasks,
-        clock=clock,
-        lease=lease,
-    )
-    sweeper = Sweeper(
-        policies=policies,
-        marks=marks,
-        sessions=sessions,
-        objects=objects,
-        clock=clock,
-        random_bytes=random_bytes,
-        grace=timedelta(seconds=settings.sweep_grace_seconds),
-    )
-    return Service(server, janitor, sweeper, tasks, metrics)
 
 
 async def run(
@@ -203,12 +61,12 @@ async def run(
 
     Raises StartError.
     """
-    rules = _rules(settings)
-    webhooks = _webhooks(settings)
+    rules = rules_of(settings)
+    webhooks = webhooks_of(settings)
     policies = LivePolicies(rules.policies)
     async with contextlib.AsyncExitStack() as opened:
-        sessions, routed = await opened.enter_async_context(_stores(settings, rules, clock))
-        await _check_sessions(sessions)
+        sessions, routed = await opened.enter_async_context(stores(settings, rules, clock))
+        await check_sessions(sessions)
         if problems := await bucket_problems(routed, [*places(rules.policies.values())]):
             raise StartError("\n".join(problems))
         objects: Objects = routed
@@ -230,9 +88,9 @@ async def run(
             share_port=share_port,
         )
         dispatcher = await opened.enter_async_context(
-            _dispatcher(settings, webhooks, tasks=service.tasks, clock=clock)
+            dispatching(settings, webhooks, tasks=service.tasks, clock=clock)
         )
-        async with _metrics_served(settings, service.metrics):
+        async with metrics_served(settings, service.metrics):
             # In here: where the metrics cannot be served, there must be nothing that never ran.
             beside = [
                 reloader.run(reload or asyncio.Event()),
@@ -287,61 +145,6 @@ async def _listening(service: Service, settings: Settings) -> int:
     return port
 
 
-@contextlib.asynccontextmanager
-async def _dispatcher(
-    settings: Settings, webhooks: Sequence[Webhook], *, tasks: Tasks, clock: Clock | None
-) -> AsyncIterator[Dispatcher]:
-    """What delivers to webhooks. Use it around the tasks' end: then its shards are given back."""
-    time_of_day = clock or SystemClock()
-    lease = timedelta(seconds=settings.lease_seconds)
-    async with contextlib.AsyncExitStack() as opened:
-        store = DeliveryStore(
-            connect(settings.redis_url, max_connections=16), owner=secrets.token_hex(8), clock=clock
-        )
-        opened.push_async_callback(store.aclose)
-        couriers = []
-        for webhook in webhooks:
-            sender = HttpSender(webhook, clock=time_of_day)
-            opened.push_async_callback(sender.aclose)
-            couriers.append(
-                Courier(
-                    webhook,
-                    store=store,
-                    sender=sender,
-                    tasks=tasks,
-                    clock=time_of_day,
-                    sleep=asyncio.sleep,
-                    chance=random.random,
-                    new_mark=lambda: secrets.token_hex(8),
-                    began=time_of_day.now(),
-                    lease=lease,
-                )
-            )
-        dispatcher = Dispatcher(couriers=couriers, store=store, clock=time_of_day, lease=lease)
-        opened.push_async_callback(dispatcher.leave)
-        yield dispatcher
-
-
-@contextlib.asynccontextmanager
-async def _metrics_served(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
-    """Serve the metrics in the block, to its very end, if the settings say where."""
-    if not settings.metrics_address:
-        yield
-        return
-    async with contextlib.AsyncExitStack() as served:
-        try:
-            port = await served.enter_async_context(
-                serving(metrics, settings.metrics_host, settings.metrics_port())
-            )
-        except OSError as error:
-            raise StartError(
-                f"cannot listen on {settings.metrics_address}: it is taken or not ours;"
-                " choose another with PARTWAY_METRICS_ADDRESS or --metrics-address"
-            ) from error
-        logger.info("metrics on %s:%d", settings.metrics_host, port)
-        yield
-
-
 async def finish(
     service: Service, grace_seconds: float, now: Callable[[], float] = time.monotonic
 ) -> None:
@@ -357,9 +160,9 @@ async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
     With `dry_run` nothing is changed, and buckets are not probed. Raises StartError, or
     SessionsUnavailable when Redis goes away in the middle.
     """
-    rules = _rules(settings)
-    async with _stores(settings, rules) as (sessions, objects):
-        await _check_sessions(sessions)
+    rules = rules_of(settings)
+    async with stores(settings, rules) as (sessions, objects):
+        await check_sessions(sessions)
         service = build(
             settings,
             policies=LivePolicies(rules.policies),
@@ -381,64 +184,3 @@ async def tidy(service: Service, *, report: Report, dry_run: bool) -> None:
         while len(await service.janitor.sweep(report)) == BATCH:
             pass
     await service.sweeper.sweep(report, dry_run=dry_run)
-
-
-@contextlib.asynccontextmanager
-async def _stores(
-    settings: Settings, rules: Rules, clock: Clock | None = None
-) -> AsyncIterator[tuple[Sessions, RoutedObjects]]:
-    """Both stores, open."""
-    async with contextlib.AsyncExitStack() as opened:
-        sessions = _sessions(settings, clock)
-        opened.push_async_callback(sessions.aclose)
-        backends: dict[str, Objects] = {}
-        routed = RoutedObjects(backends)
-        opened.push_async_callback(routed.aclose)
-        for name, backend in rules.backends.items():
-            try:
-                backends[name] = await open_backend(backend, settings)
-            except Unusable as error:
-                raise StartError(str(error)) from error
-            routed.replace(backends)
-        yield sessions, routed
-
-
-def _sessions(settings: Settings, clock: Clock | None) -> Sessions:
-    try:
-        return RedisSessions(
-            connect(settings.redis_url),
-            clock=clock,
-            telling=Telling(settings.event_source, timedelta(seconds=settings.event_keep_seconds)),
-        )
-    except ValueError as error:
-        # Its text may hold a piece of the URL, and so of the password.
-        raise StartError("PARTWAY_REDIS_URL is not a URL that Redis clients understand") from error
-
-
-async def _check_sessions(sessions: Sessions) -> None:
-    try:
-        await sessions.check()
-    except ValueError as error:
-        raise StartError(str(error)) from error
-    except SessionsUnavailable as error:
-        raise StartError(
-            "Redis does not answer, or serves nobody now; check PARTWAY_REDIS_URL,"
-            " or ask partway-server doctor --only redis"
-        ) from error
-
-
-def _rules(settings: Settings) -> Rules:
-    try:
-        return read_policy_file(settings)
-    except PolicyFileError as error:
-        lines = (f"PARTWAY_POLICY_FILE: {line}" for line in error.lines)
-        raise StartError("\n".join(lines)) from error
-
-
-def _webhooks(settings: Settings) -> Sequence[Webhook]:
-    if not settings.webhook_file:
-        return ()
-    try:
-        return load_webhooks(Path(settings.webhook_file), os.environ)
-    except (OSError, ValueError) as error:
-        raise StartError(f"PARTWAY_WEBHOOK_FILE cannot be used: {error}") from error

@@ -109,12 +109,12 @@ def serve(worker: bool, **given: Any) -> None:
 
 def _serve(settings: Settings, *, share_port: bool) -> None:
     # Imported late, so that a parent of workers never loads gRPC.
-    from partway_server import app
+    from partway_server.starting import StartError
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_signal(settings, share_port=share_port))
-    except app.StartError as error:
+    except StartError as error:
         _fail(1, *str(error).splitlines())
 
 
@@ -201,11 +201,12 @@ def sweep(dry_run: bool, as_json: bool, **given: Any) -> None:
     # Each thing has its line already; what failed is in it, and in a warning.
     level = "warning" if settings.log_level == "info" else settings.log_level
     configure_logging(level=level, as_json=settings.json_logs)
-    from partway_server import app, sweep_command
+    from partway_server import sweep_command
+    from partway_server.starting import StartError
 
     try:
         done = sweep_command.run(settings, dry_run=dry_run, as_json=as_json)
-    except app.StartError as error:
+    except StartError as error:
         _fail(1, *str(error).splitlines())
     if not done:
         _fail(1, "not all of it could be done: see the lines that say failed")
@@ -300,8 +301,8 @@ def dev(**options: Any) -> None:
       partway-server dev --rest --rest-port 8080 --data-dir ./partway-data
       curl -d '{"fileName": "a.bin", "sizeBytes": "1"}' http://127.0.0.1:8080/v1/uploads
     """
-    from partway_server.app import StartError
     from partway_server.dev import run
+    from partway_server.starting import StartError
 
     try:
         run(environ=os.environ, **options)

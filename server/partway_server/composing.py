@@ -14,25 +14,25 @@ the row was lost, so were the sources; then the caller's repeat of the request b
 
 import asyncio
 import contextlib
-import hashlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-import msgpack
-
 from partway_server import errors
+from partway_server.aborting import Aborter
 from partway_server.clock import Clock
 from partway_server.loading import Loader
 from partway_server.objects.base import MultipartNotFound, Objects, SourceChanged
-from partway_server.opening import Opener, Turn, Wanted, same_composition
+from partway_server.opening import Opener, Turn, same_composition
 from partway_server.parts import as_planned
+from partway_server.proof import is_source, proof
 from partway_server.sealing import Sealer
 from partway_server.sessions.base import Sessions
-from partway_server.settling import Settler, Sleep, is_source, proof
+from partway_server.settling import Settler, Sleep
 from partway_server.tasks import Tasks
 from partway_server.uploads import AbortReason, Caller, Checksum, Grant, Source, State, Upload
+from partway_server.wanted import Composition, Wanted
 
 _LANES = 4
 """How many parts of one Upload are copied at a time."""
@@ -44,34 +44,6 @@ needs, too."""
 _PAUSES = (0.5, 1.0, 2.0)
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Composition:
-    """What Compose asks for: one object from those of `upload_ids`, in order."""
-
-    policy: str
-    file_name: str
-    content_type: str
-    metadata: Mapping[str, str]
-    upload_ids: Sequence[str]
-    delete_sources: bool
-    fingerprint: str
-    request_id: str
-
-    def digest(self, sources: Sequence[Grant]) -> bytes:
-        """Tells a repeated request from another one with the same request_id."""
-        fields = (
-            self.policy,
-            self.file_name,
-            self.content_type,
-            sorted(self.metadata.items()),
-            # An id changes with the key that seals it; the Upload's token does not.
-            [source.write_token for source in sources],
-            self.delete_sources,
-            self.fingerprint,
-        )
-        return hashlib.sha256(b"partway compose\0" + msgpack.packb(fields)).digest()
 
 
 class _Unusable(Exception):
@@ -94,6 +66,7 @@ class Composer:
         opener: Opener,
         loader: Loader,
         settler: Settler,
+        aborter: Aborter,
         tasks: Tasks,
         clock: Clock,
         sleep: Sleep,
@@ -105,6 +78,7 @@ class Composer:
         self._opener = opener
         self._loader = loader
         self._settler = settler
+        self._aborter = aborter
         self._tasks = tasks
         self._clock = clock
         self._sleep = sleep
@@ -293,7 +267,7 @@ class Composer:
         claimed, granted = await self._claim(row, State.ABORTING)
         if claimed is None or not granted:
             return await self._unfinished(upload)
-        outcome = await self._settler.abort(claimed, AbortReason.SOURCE_CHANGED)
+        outcome = await self._aborter.abort(claimed, AbortReason.SOURCE_CHANGED)
         if outcome.state is State.COMPLETED:
             return outcome
         raise errors.SourceUnusable(place, "its object is gone, or was replaced by another")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from partway_server import errors
+from partway_server.aborting import Aborter
 from partway_server.clock import Clock
 from partway_server.composing import Composer
 from partway_server.findings import Action, Finding, Kind, Report, unheard
@@ -68,6 +69,7 @@ class Janitor:
         *,
         sessions: Sessions,
         settler: Settler,
+        aborter: Aborter,
         composer: Composer,
         tasks: Tasks,
         clock: Clock,
@@ -76,6 +78,7 @@ class Janitor:
         self._sessions = sessions
         self._composer = composer
         self._settler = settler
+        self._aborter = aborter
         self._tasks = tasks
         self._clock = clock
         self._lease = lease
@@ -160,7 +163,7 @@ class Janitor:
             self._settler.check_backend(upload)
         match action:
             case Action.FORGET:
-                await self._settler.discard_strays(upload.grant)
+                await self._aborter.discard_strays(upload.grant)
                 await self._sessions.remove(upload.sid, upload.epoch)
             case Action.COMPLETE:
                 await self._complete(upload)
@@ -169,7 +172,7 @@ class Janitor:
                 fate = "is kept until its deadline" if opened else "is forgotten"
                 logger.info("upload %s: was left half open, and %s", upload.sid, fate)
             case Action.BURY:
-                await self._settler.bury(await self._claim(upload, State.ABORTING))
+                await self._aborter.bury(await self._claim(upload, State.ABORTING))
             case Action.ABORT:
                 expired = upload.grant.expire_time <= self._clock.now()
                 await self._abort(upload, AbortReason.EXPIRED if expired else AbortReason.REQUESTED)
@@ -195,7 +198,7 @@ class Janitor:
             await self._abort(claimed, AbortReason.EXPIRED)
 
     async def _abort(self, upload: Upload, reason: AbortReason) -> None:
-        outcome = await self._settler.abort(await self._claim(upload, State.ABORTING), reason)
+        outcome = await self._aborter.abort(await self._claim(upload, State.ABORTING), reason)
         logger.info("upload %s: %s (%s)", upload.sid, outcome.state, reason)
 
     async def _claim(self, upload: Upload, target: State) -> Upload:

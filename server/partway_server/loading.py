@@ -4,12 +4,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 from partway_server import errors
+from partway_server.aborting import Aborter
 from partway_server.clock import Clock
 from partway_server.objects.base import MultipartNotFound, Objects
 from partway_server.parts import as_planned
+from partway_server.proof import proven
+from partway_server.recording import Recorder
 from partway_server.sealing import Sealer
 from partway_server.sessions.base import Sessions
-from partway_server.settling import Settler
 from partway_server.uploads import AbortReason, Caller, Grant, State, Upload, sid_of_key
 
 
@@ -22,14 +24,16 @@ class Loader:
         sealer: Sealer,
         sessions: Sessions,
         objects: Objects,
-        settler: Settler,
+        recorder: Recorder,
+        aborter: Aborter,
         clock: Clock,
         lease: timedelta,
     ) -> None:
         self._sealer = sealer
         self._sessions = sessions
         self._objects = objects
-        self._settler = settler
+        self._recorder = recorder
+        self._aborter = aborter
         self._clock = clock
         self._lease = lease
 
@@ -65,7 +69,7 @@ class Loader:
         was, and nothing acknowledged may be taken back.
         """
         upload = await self._as_storage_shows(grant)
-        due = self._clock.now() + self._settler.due(upload)
+        due = self._clock.now() + self._recorder.due(upload)
         row, stored = await self._sessions.insert(upload, due)
         # Another call may have stored one since, and not of this Upload.
         return row if stored else await self.row(grant)
@@ -78,7 +82,7 @@ class Loader:
         except MultipartNotFound:
             # Completed or gone: only the proof below tells which.
             pass
-        if stored := await self._settler.proven(grant):
+        if stored := await proven(self._objects, grant):
             return Upload(grant, State.COMPLETED, object=stored)
         expired = grant.expire_time <= self._clock.now()
         reason = AbortReason.EXPIRED if expired else AbortReason.LOST
@@ -108,4 +112,4 @@ class Loader:
         if over is None or not granted:
             raise errors.UploadBusy(row.sid)
         # It looks for the object first, and then it is COMPLETED.
-        return await self._settler.abort(over, shown.abort_reason or AbortReason.LOST)
+        return await self._aborter.abort(over, shown.abort_reason or AbortReason.LOST)

@@ -7,7 +7,7 @@ also carries a mark, by which it can be told for ours without the row.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
 
@@ -27,54 +27,11 @@ from partway_server.uploads import (
     Caller,
     Checksum,
     Grant,
-    Source,
     State,
     Upload,
     epoch_at,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What Initialize asks for. Sizes are in bytes.
-
-    `checksum` is None for the best that storage can do. `whole_checksum` is the CRC64NVME of the
-    file, if it is known; with another algorithm it is not used. With `sources`, it is what Compose
-    asks for; then `composition` is the digest of that request.
-    """
-
-    policy: str
-    file_name: str
-    size_bytes: int
-    content_type: str
-    metadata: Mapping[str, str]
-    part_size_bytes: int
-    checksum: Checksum | None
-    fingerprint: str
-    request_id: str
-    whole_checksum: bytes = b""
-    sources: tuple[Source, ...] = ()
-    delete_sources: bool = False
-    composition: bytes = b""
-
-    def digest(self) -> bytes:
-        """Tells a repeated request from another one with the same request_id."""
-        if self.sources:
-            return self.composition
-        fields = (
-            self.policy,
-            self.file_name,
-            self.size_bytes,
-            self.content_type,
-            sorted(self.metadata.items()),
-            self.part_size_bytes,
-            self.checksum.value if self.checksum is not None else "best",
-            self.fingerprint,
-            # As it was before there was one, so that a repeat is known across an upgrade.
-            *((self.whole_checksum,) if self.whole_checksum else ()),
-        )
-        return hashlib.sha256(msgpack.packb(fields)).digest()
-
+from partway_server.wanted import Wanted
 
 OPENING_LEASES = 4
 """How many leases after its Initialize an Upload that was never opened is left to its caller, who

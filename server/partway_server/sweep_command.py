@@ -14,6 +14,7 @@ from partway_server.errors import UploadError
 from partway_server.findings import Action, Finding, Kind
 from partway_server.interrupt import raise_again
 from partway_server.settings import Settings
+from partway_server.starting import StartError
 
 DONE = {
     Action.LEAVE: "left",
@@ -115,7 +116,7 @@ def run(settings: Settings, *, dry_run: bool, as_json: bool) -> bool:
         try:
             runner.run(app.sweep(settings, report=teller.report, dry_run=dry_run))
         except UploadError as error:
-            raise app.StartError(f"the sweep was not finished: {error}") from error
+            raise StartError(f"the sweep was not finished: {error}") from error
         finally:
             # What was done before it broke off was done.
             teller.summary()

@@ -12,11 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from partway_server import settling
+from partway_server import proof
+from partway_server.aborting import Aborter
 from partway_server.coordinator import Coordinator
+from partway_server.ending import Ender
 from partway_server.janitor import Janitor
 from partway_server.loading import Loader
 from partway_server.opening import Opener
+from partway_server.reading import Reader
+from partway_server.recording import Recorder
 from partway_server.sessions.memory import MemorySessions
 from partway_server.settling import Settler
 from partway_server.uploads import CLAIMS, FINISHES, State, Upload
@@ -65,10 +69,10 @@ class Entry:
 Mutation = Rewritten | Entry
 
 NO_TOKEN = Rewritten(
-    settling, "proof", "head is None or head.write_token != grant.write_token", "head is None"
+    proof, "proof", "head is None or head.write_token != grant.write_token", "head is None"
 )
 REFUSED_WHILE_ABORTING = Rewritten(
-    Coordinator,
+    Ender,
     "_claim_completion",
     "target = State.ABORTING",
     "raise UploadNotActive(upload.sid, upload.state)",
@@ -80,21 +84,23 @@ LEASE_NOT_CHECKED = Rewritten(
     "False",
 )
 ABORT_WITHOUT_LOOKING = Rewritten(
-    Settler, "abort", "await self._objects.head(upload.grant)", "None"
+    Aborter, "abort", "await self._objects.head(upload.grant)", "None"
 )
-LOST_AT_ONCE = Rewritten(Settler, "_done_or_lost", "await self.proven(upload.grant)", "None")
+LOST_AT_ONCE = Rewritten(
+    Settler, "_done_or_lost", "await proven(self._objects, upload.grant)", "None"
+)
 NO_PATIENCE = Rewritten(
     Settler, "_done_or_lost", "(*_SETTLE_STEPS, None) if in_flight else (None,)", "(None,)"
 )
 ABORTED_IS_FINAL = Rewritten(
-    Coordinator, "_claim_completion", "not await self._settler.proven(upload.grant)", "True"
+    Ender, "_claim_completion", "not await proven(self._objects, upload.grant)", "True"
 )
 CLAIMED_WHILE_LEASED = Rewritten(Upload, "may_claim", " and not self.leased(now)", "")
 CREATED_BEFORE_INTENT = Rewritten(
     Coordinator,
     "initialize",
     "upload, turn = await self._opener.claim(caller, wanted)",
-    "await self._objects.create(self._opener._new_upload(caller, wanted).grant, {});"
+    "await self._opener._objects.create(self._opener._new_upload(caller, wanted).grant, {});"
     " upload, turn = await self._opener.claim(caller, wanted)",
 )
 CREATED_WITHOUT_LEASE = Rewritten(
@@ -105,7 +111,7 @@ CREATED_WITHOUT_LEASE = Rewritten(
 )
 FORGOTTEN_THOUGH_CREATED = Rewritten(Settler, "take_up", "if not found:", "if True:")
 REBUILT_WITHOUT_PROOF = Rewritten(
-    Loader, "_as_storage_shows", "await self._settler.proven(grant)", "None"
+    Loader, "_as_storage_shows", "await proven(self._objects, grant)", "None"
 )
 REBUILT_OVER_ANOTHER = Rewritten(
     Loader, "_rebuild", "row if stored else await self.row(grant)", "row"
@@ -116,16 +122,16 @@ CLAIM_OF_ANY_UPLOAD = Rewritten(
 SEEN_IGNORED = Rewritten(
     MemorySessions, "claim", "(seen.epoch, seen.state) != (row.epoch, row.state)", "False"
 )
-VOUCHED_ALWAYS = Rewritten(Coordinator, "_latest", "await self._sessions.vouches(upload)", "True")
-STRAYS_LEFT = Rewritten(Janitor, "_act", "await self._settler.discard_strays(upload.grant)", "pass")
+VOUCHED_ALWAYS = Rewritten(Reader, "latest", "await self._sessions.vouches(upload)", "True")
+STRAYS_LEFT = Rewritten(Janitor, "_act", "await self._aborter.discard_strays(upload.grant)", "pass")
 TOLD_BESIDE_ANOTHER_ROW = Rewritten(
-    Settler,
-    "_finish",
+    Recorder,
+    "finish",
     "row.state is outcome.state is State.COMPLETED",
     "outcome.state is State.COMPLETED",
 )
 BURIED_WITH_ITS_OBJECT = Rewritten(
-    Settler, "bury", "await self._objects.delete(upload.grant, head)", "pass"
+    Aborter, "bury", "await self._objects.delete(upload.grant, head)", "pass"
 )
 
 NO_TAKING_OVER_OF_COMPLETES = Entry(CLAIMS, State.COMPLETING, State.COMPLETING)

@@ -19,21 +19,28 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from partway_server import settling
+from partway_server.aborting import Aborter
 from partway_server.composing import Composer
 from partway_server.coordinator import Coordinator
+from partway_server.ending import Ender
 from partway_server.errors import UploadError, UploadNotActive
 from partway_server.janitor import Janitor
 from partway_server.loading import Loader
 from partway_server.marks import Marks
 from partway_server.objects.capabilities import Capabilities
 from partway_server.observe import Metrics
-from partway_server.opening import Opener, Wanted
+from partway_server.opening import Opener
 from partway_server.policy import Policy
+from partway_server.reading import Reader
+from partway_server.recording import Recorder
 from partway_server.sealing import Sealer
+from partway_server.selecting import Selector
 from partway_server.settling import Settler
 from partway_server.sweeping import Sweeper
 from partway_server.tasks import Tasks
 from partway_server.uploads import Caller, Checksum, Grant, State
+from partway_server.via_service import ViaService
+from partway_server.wanted import Wanted
 from partway_server.watching import Watching
 
 from tests.model.numbered import Numbered
@@ -177,7 +184,11 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
     policies = {"default": Policy("default", "uploads", single_put_max_bytes=SIZE if single else 0)}
     stores: dict[str, Any] = {"sessions": sessions, "objects": objects, "clock": replies}
     tasks = Tasks()
-    settler = Settler(**stores, sleep=replies.sleep, lease=LEASE, tombstone=lambda: TOMBSTONE)
+    recorder = Recorder(**stores, lease=LEASE, tombstone=lambda: TOMBSTONE)
+    aborter = Aborter(recorder=recorder, sessions=sessions, objects=objects, lease=LEASE)
+    settler = Settler(
+        **stores, recorder=recorder, aborter=aborter, sleep=replies.sleep, lease=LEASE
+    )
     opener = Opener(
         **stores,
         policies=policies,
@@ -185,34 +196,49 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         random_bytes=lambda size: bytes([verb.argument]) * size,
         lease=LEASE,
     )
-    loader = Loader(**stores, sealer=SEALER, settler=settler, lease=LEASE)
+    loader = Loader(**stores, sealer=SEALER, recorder=recorder, aborter=aborter, lease=LEASE)
     composer = Composer(
         **stores,
         sealer=SEALER,
         opener=opener,
         loader=loader,
         settler=settler,
+        aborter=aborter,
         tasks=tasks,
         sleep=replies.sleep,
         lease=LEASE,
     )
+    reader = Reader(
+        **stores, loader=loader, recorder=recorder, settler=settler, tasks=tasks, lease=LEASE
+    )
     coordinator = Coordinator(
-        **stores,
-        policies=policies,
         sealer=SEALER,
+        sessions=sessions,
         opener=opener,
         composer=composer,
         loader=loader,
-        settler=settler,
+        reader=reader,
+        selector=Selector(policies=policies, objects=objects, reader=reader, clock=replies),
+        via_service=ViaService(
+            **stores, policies=policies, loader=loader, reader=reader, metrics=METRICS
+        ),
+        ender=Ender(
+            **stores,
+            loader=loader,
+            settler=settler,
+            aborter=aborter,
+            tasks=tasks,
+            sleep=replies.sleep,
+            lease=LEASE,
+        ),
         watching=Watching(sessions=sessions, sleep=replies.sleep),
-        metrics=METRICS,
         tasks=tasks,
-        sleep=replies.sleep,
-        lease=LEASE,
+        clock=replies,
     )
     janitor = Janitor(
         sessions=sessions,
         settler=settler,
+        aborter=aborter,
         composer=composer,
         tasks=tasks,
         clock=replies,

@@ -10,7 +10,7 @@ from partway.v1 import upload_pb2
 from partway_server.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
 from partway_server.janitor import GIVE_UP, Janitor
 from partway_server.objects.base import CompleteUnknown
-from partway_server.settling import COMPLETED_ROW, LONGEST_PUT
+from partway_server.recording import COMPLETED_ROW, LONGEST_PUT
 from partway_server.tasks import Tasks
 from partway_server.uploads import State
 
@@ -485,6 +485,7 @@ async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixtu
     janitor = Janitor(
         sessions=sessions,
         settler=unused,
+        aborter=unused,
         composer=unused,
         tasks=Tasks(),
         clock=unused,

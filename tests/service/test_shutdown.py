@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from partway.v1 import upload_pb2
 from partway_server import app
 from partway_server.observe import Metrics
+from partway_server.service import Service
 
 from tests.support.clock import FakeClock
 from tests.support.storage import Gate
@@ -160,7 +161,7 @@ async def test_calls_and_detached_work_share_one_grace(calls_take: float, left: 
     tasks: Any = Stopping(clock, 0)
     janitor: Any = None
     sweeper: Any = None
-    service = app.Service(server, janitor, sweeper, tasks, Metrics())
+    service = Service(server, janitor, sweeper, tasks, Metrics())
     await app.finish(service, 20, lambda: clock[0])
     assert (server.given, tasks.given) == ([20], [left])
 

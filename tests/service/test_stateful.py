@@ -40,10 +40,10 @@ from partway_server.objects.base import CompleteUnknown
 from partway_server.objects.capabilities import KNOWN
 from partway_server.objects.s3 import S3Objects
 from partway_server.policy import Policy
+from partway_server.recording import LONGEST_PUT
 from partway_server.sealing import Sealer
 from partway_server.sessions.redis import RedisSessions
 from partway_server.sessions.redis_servers import connect
-from partway_server.settling import LONGEST_PUT
 from partway_server.uploads import CLAIMS, FINISHES, State
 
 from tests.support.bucket import Bucket, look_into

@@ -14,7 +14,7 @@ from partway_server.findings import Action, Finding, Kind
 from partway_server.marks import Marks
 from partway_server.objects.memory import MEMORY, MemoryObjects
 from partway_server.policy import Policy
-from partway_server.settling import COMPLETED_ROW, LONGEST_PUT
+from partway_server.recording import COMPLETED_ROW, LONGEST_PUT
 from partway_server.sweeping import CREATE_UNDER_WAY, Sweeper
 from partway_server.uploads import Grant, State
 

@@ -15,11 +15,11 @@ from typing import Any, Self
 import grpc
 import redis
 from partway.v1 import upload_service_pb2_grpc as rpc
-from partway_server import app
 from partway_server.children import Child, free_port
 from partway_server.live import LivePolicies
 from partway_server.objects.base import Objects, Presigner
 from partway_server.policy import Policy
+from partway_server.service import Service, build
 from partway_server.sessions.base import Sessions
 from partway_server.settings import Settings
 from partway_server.uploads import Grant, State, Upload
@@ -125,7 +125,7 @@ class Replica:
     """One process of the service."""
 
     life: Life
-    service: app.Service
+    service: Service
     channel: grpc.aio.Channel
     stub: rpc.UploadServiceStub
 
@@ -138,7 +138,7 @@ class Replica:
             await asyncio.sleep(0)
 
         life = Life()
-        service = app.build(
+        service = build(
             Settings(identity="metadata", sealing_keys=base64.b64encode(SEALING_KEY).decode()),
             policies=LivePolicies({policy.name: policy}),
             sessions=Mortal(sessions, life),

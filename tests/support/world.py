@@ -14,11 +14,11 @@ from grpc_status import rpc_status
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
-from partway_server import app
 from partway_server.live import LivePolicies
 from partway_server.plan import MIB
 from partway_server.policy import Policy
 from partway_server.sealing import Sealer
+from partway_server.service import Service, build
 from partway_server.sessions.base import Sessions
 from partway_server.settings import Settings
 from partway_server.uploads import Grant
@@ -55,7 +55,7 @@ class World:
     sessions: Sessions
     objects: FaultyObjects
     put: Put
-    service: app.Service
+    service: Service
     stub: rpc.UploadServiceStub
     port: int
     policies: LivePolicies
@@ -152,7 +152,7 @@ async def a_world(
 ) -> AsyncIterator[World]:
     """Start a service over these stores. `settings` are fields of Settings."""
     live = LivePolicies({p.name: p for p in (Policy("default", bucket), *policies)})
-    service = app.build(
+    service = build(
         Settings(
             identity="metadata",
             sealing_keys=base64.b64encode(SEALING_KEY).decode(),

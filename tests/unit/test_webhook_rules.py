@@ -10,6 +10,7 @@ import pytest
 from partway_server import app
 from partway_server.events.webhook_rules import Webhook, load_webhooks
 from partway_server.settings import Settings
+from partway_server.starting import StartError
 
 KEY = bytes(range(24))
 ENVIRON = {"SECRET": "whsec_" + base64.b64encode(KEY).decode(), "BARE": "c2VjcmV0"}
@@ -147,5 +148,5 @@ def test_the_repr_has_neither_url_nor_secret(tmp_path: Path) -> None:
 
 async def test_a_bad_file_stops_the_start(tmp_path: Path) -> None:
     settings = Settings(bucket="uploads", webhook_file=str(write(tmp_path, "types = 3")))
-    with pytest.raises(app.StartError, match="PARTWAY_WEBHOOK_FILE cannot be used: webhook"):
+    with pytest.raises(StartError, match="PARTWAY_WEBHOOK_FILE cannot be used: webhook"):
         await app.run(settings, stop=asyncio.Event())

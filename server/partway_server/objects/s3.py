@@ -1,4 +1,4 @@
-"""Storage behind the S3 API: what each call asks, and what its answer means to the seam.
+"""Storage behind the S3 API: each call of the seam, and what its failure means.
 
 The modules `s3*` alone know the AWS SDK.
 """
@@ -8,29 +8,15 @@ import base64
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
 from botocore.exceptions import ClientError
 
 from partway_server.errors import StorageRefused
 from partway_server.objects.answers import complete_error, copy_error
-from partway_server.objects.base import (
-    CompleteUnknown,
-    Head,
-    MultipartNotFound,
-    Presigner,
-    StoredPart,
-    Unfinished,
-    md5_in,
-)
+from partway_server.objects.base import CompleteUnknown, Head, Presigner, StoredPart, Unfinished
 from partway_server.objects.capabilities import Capabilities
-from partway_server.objects.presigning import (
-    WRITE_TOKEN,
-    PartPresigner,
-    SinglePresigner,
-    checksum_header,
-    object_headers,
-)
+from partway_server.objects.presigning import PartPresigner, SinglePresigner, checksum_header
 from partway_server.objects.s3_check import check_bucket, check_metadata, probe_md5
 from partway_server.objects.s3_clients import (
     CALL_SECONDS,
@@ -42,30 +28,23 @@ from partway_server.objects.s3_clients import (
     status_in,
     translated,
 )
+from partway_server.objects.s3_fields import (
+    complete_fields,
+    copy_fields,
+    create_fields,
+    delete_fields,
+    head_fields,
+    head_told,
+    md5_told,
+)
+from partway_server.objects.s3_lists import Lists
 from partway_server.objects.s3_put import PUT_SECONDS, Putter
 from partway_server.signing import Addressing, Endpoint
-from partway_server.uploads import Checksum, Grant, Source
-
-_PAGE = 1000
+from partway_server.uploads import Grant, Source
 
 _PUT_LIFETIME = timedelta(minutes=15)
 """A URL that we use at once: what a request may be late by
 (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, RequestTimeTooSkewed)."""
-
-_WITHOUT_FIELD = (Checksum.NONE, Checksum.MD5)
-"""S3 has no field for these in Create, Complete and HEAD, nor needs one."""
-
-
-_ARGUMENTS = {
-    "content-type": "ContentType",
-    "content-disposition": "ContentDisposition",
-    "cache-control": "CacheControl",
-    "x-amz-storage-class": "StorageClass",
-    "x-amz-server-side-encryption": "ServerSideEncryption",
-    "x-amz-server-side-encryption-aws-kms-key-id": "SSEKMSKeyId",
-    "x-amz-tagging": "Tagging",
-}
-"""What the SDK calls the headers of an object."""
 
 
 class S3Objects:
@@ -77,6 +56,7 @@ class S3Objects:
         name: str,
         capabilities: Capabilities,
         clients: Clients,
+        lists: Lists,
         putter: Putter,
         signer: CurrentSigner,
         own_signer: CurrentSigner,
@@ -84,6 +64,7 @@ class S3Objects:
         self.capabilities = capabilities
         self._name = name
         self._clients = clients
+        self._lists = lists
         self._putter = putter
         self._signer = signer
         self._own_signer = own_signer
@@ -134,6 +115,7 @@ class S3Objects:
             name=name,
             capabilities=capabilities,
             clients=clients,
+            lists=Lists(client=clients.control, capabilities=capabilities),
             putter=Putter(ca_bundle=clients.ca_bundle, put_seconds=put_seconds),
             signer=public,
             own_signer=own,
@@ -146,135 +128,39 @@ class S3Objects:
         return self.capabilities
 
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
-        named = {"ChecksumAlgorithm": grant.checksum.upper()} if self._names_checksum(grant) else {}
         with translated("CreateMultipartUpload"):
             async with asyncio.timeout(self._clients.call_seconds):
                 reply = await self._clients.once.create_multipart_upload(
                     Bucket=grant.bucket,
                     Key=grant.key,
-                    **{_ARGUMENTS[name]: value for name, value in object_headers(grant).items()},
-                    Metadata={**metadata, WRITE_TOKEN: grant.write_token},
-                    **named,
+                    **create_fields(grant, metadata, self.capabilities),
                 )
         multipart_id: str = reply["UploadId"]
         return multipart_id
 
-    def _names_checksum(self, grant: Grant) -> bool:
-        """Whether the algorithm is named at create, so that the object has a checksum, too.
-
-        Complete then asks for the parts' checksums, but for CRC64NVME; where ListParts does not
-        tell them nobody could send them, and each part is verified without.
-        """
-        if grant.checksum in _WITHOUT_FIELD:
-            return False
-        return self.capabilities.listed_checksums or grant.checksum is Checksum.CRC64NVME
-
     async def list_multiparts(self, grant: Grant) -> Sequence[str]:
-        found: list[str] = []
-        marker: dict[str, str] = {}
-        while True:
-            with translated("ListMultipartUploads"):
-                page = await self._clients.control.list_multipart_uploads(
-                    Bucket=grant.bucket, Prefix=grant.key, **marker
-                )
-            uploads = page.get("Uploads", [])
-            found += (upload["UploadId"] for upload in uploads if upload["Key"] == grant.key)
-            if not uploads or not page.get("IsTruncated"):
-                return found
-            # Not every store tells the markers: SeaweedFS leaves the key out.
-            last = uploads[-1]
-            marker = {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
+        return await self._lists.multiparts(grant)
 
-    async def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
-        if self.capabilities.exact_key_listing_only:
-            return
-        marker: dict[str, str] = {}
-        page = await self._page_of_unfinished(bucket, prefix, marker)
-        while True:
-            following = _next_page(page) if page.get("IsTruncated") else {}
-            # A store that does not go on from a marker would answer with one page for ever.
-            more = bool(following) and following != marker
-            # The next page is read before this one is told: LocalStack refuses the marker of an
-            # upload that the reader has aborted by then.
-            ahead = await self._page_of_unfinished(bucket, prefix, following) if more else {}
-            for each in page.get("Uploads", []):
-                yield Unfinished(each["UploadId"], each["Key"], each.get("Initiated"))
-            if not more:
-                return
-            page, marker = ahead, following
-
-    async def _page_of_unfinished(
-        self, bucket: str, prefix: str, marker: Mapping[str, str]
-    ) -> Mapping[str, Any]:
-        with translated("ListMultipartUploads"):
-            page: Mapping[str, Any] = await self._clients.control.list_multipart_uploads(
-                Bucket=bucket, Prefix=prefix, MaxUploads=_PAGE, **marker
-            )
-        return page
+    def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+        return self._lists.unfinished(bucket, prefix)
 
     async def list_parts(
         self, grant: Grant, after: int = 0, limit: int | None = None
     ) -> Sequence[StoredPart]:
         if grant.single:
             return await self._single_part(grant, after)
-        # Where every sending is listed, pages overlap by a part: its sendings may be on both.
-        overlap = 1 if self.capabilities.listed_resends else 0
-        first = after + 1
-        newest: dict[int, Any] = {}
-        more = True
-        while more and (limit is None or len(newest) < limit):
-            wanted = _PAGE if limit is None else min(_PAGE, limit - len(newest) + overlap)
-            page = await self._page_of_parts(grant, after, wanted)
-            found = page.get("Parts", [])
-            for part in found:
-                # rclone begins with the marker, not after it.
-                if part["PartNumber"] < first:
-                    continue
-                known = newest.setdefault(part["PartNumber"], part)
-                if known["LastModified"] <= part["LastModified"]:
-                    newest[part["PartNumber"]] = part
-            # rclone tells no IsTruncated, and MinIO has told a marker of 0: so neither is trusted.
-            more = bool(found) and page.get("IsTruncated", len(found) == wanted)
-            after = max(after + 1, max(newest, default=0) - overlap)
-        return [self._part(grant, newest[number]) for number in sorted(newest)[:limit]]
+        return await self._lists.parts(grant, after, limit)
 
     async def _single_part(self, grant: Grant, after: int) -> Sequence[StoredPart]:
         head = await self.head(grant)
         if after or head is None or head.write_token != grant.write_token:
             return []
-        checksum = head.checksum or self._md5(grant, head.etag)
+        checksum = head.checksum or md5_told(grant, head.etag, self.capabilities)
         return [StoredPart(1, head.size_bytes, head.etag, checksum)]
-
-    def _part(self, grant: Grant, listed: Mapping[str, Any]) -> StoredPart:
-        etag = listed["ETag"].strip('"')
-        checksum = self._md5(grant, etag) or _checksum(grant, listed)
-        return StoredPart(listed["PartNumber"], listed["Size"], etag, checksum)
-
-    def _md5(self, grant: Grant, etag: str) -> bytes:
-        wanted = grant.checksum is Checksum.MD5 and self.capabilities.md5_etags
-        return md5_in(etag) if wanted else b""
-
-    async def _page_of_parts(self, grant: Grant, after: int, wanted: int) -> Any:
-        with translated("ListParts"):
-            try:
-                return await self._clients.control.list_parts(
-                    Bucket=grant.bucket,
-                    Key=grant.key,
-                    UploadId=grant.multipart_id,
-                    PartNumberMarker=after,
-                    MaxParts=wanted,
-                )
-            except ClientError as exc:
-                if says_absent(exc):
-                    raise MultipartNotFound from exc
-                raise
 
     async def copy_part(
         self, grant: Grant, number: int, source: Source, begin: int, size: int
     ) -> None:
-        # A range is not taken of an object of 5 MB or less
-        # (https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html).
-        part_of_it = {"CopySourceRange": f"bytes={begin}-{begin + size - 1}"}
         with translated("UploadPartCopy"):
             try:
                 async with asyncio.timeout(self._clients.complete_seconds):
@@ -283,9 +169,7 @@ class S3Objects:
                         Key=grant.key,
                         UploadId=grant.multipart_id,
                         PartNumber=number,
-                        CopySource={"Bucket": source.bucket, "Key": source.key},
-                        CopySourceIfMatch=f'"{source.etag}"',
-                        **(part_of_it if size < source.size_bytes else {}),
+                        **copy_fields(source, begin, size),
                     )
             except ClientError as exc:
                 # The SDK makes an error in the body of a 200 a 500.
@@ -294,18 +178,14 @@ class S3Objects:
     async def complete(
         self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
     ) -> None:
-        condition = {"IfNoneMatch": "*"} if self.capabilities.conditional_complete else {}
-        if checksum and self.capabilities.whole_checksum:
-            condition |= {"ChecksumType": "FULL_OBJECT", "ChecksumCRC64NVME": _encoded(checksum)}
-        named = [_named_part(grant, part) for part in parts]
+        fields = complete_fields(grant, parts, checksum, self.capabilities)
         try:
             async with asyncio.timeout(self._clients.complete_seconds):
                 reply = await self._clients.joining.complete_multipart_upload(
                     Bucket=grant.bucket,
                     Key=grant.key,
                     UploadId=grant.multipart_id,
-                    MultipartUpload={"Parts": named},
-                    **condition,
+                    **fields,
                 )
         except ClientError as exc:
             # The SDK makes an error in the body of a 200, or half a body, a 500.
@@ -328,25 +208,16 @@ class S3Objects:
                     raise
 
     async def head(self, grant: Grant) -> Head | None:
-        told = self.capabilities.whole_checksum and grant.checksum not in _WITHOUT_FIELD
-        mode = {"ChecksumMode": "ENABLED"} if told else {}
         with translated("HeadObject"):
             try:
                 reply = await self._clients.control.head_object(
-                    Bucket=grant.bucket, Key=grant.key, **mode
+                    Bucket=grant.bucket, Key=grant.key, **head_fields(grant, self.capabilities)
                 )
             except ClientError as exc:
                 if says_absent(exc):
                     return None
                 raise
-        return Head(
-            size_bytes=reply["ContentLength"],
-            etag=reply.get("ETag", "").strip('"'),
-            write_token=reply["Metadata"].get(WRITE_TOKEN, ""),
-            version_id=reply.get("VersionId", ""),
-            checksum=_checksum(grant, reply),
-            metadata={k: v for k, v in reply["Metadata"].items() if k != WRITE_TOKEN},
-        )
+        return head_told(grant, reply)
 
     async def tells_md5(self, grant: Grant) -> bool:
         return await probe_md5(
@@ -354,11 +225,7 @@ class S3Objects:
         )
 
     async def delete(self, grant: Grant, head: Head) -> None:
-        only: dict[str, str] = {}
-        if head.version_id:
-            only["VersionId"] = head.version_id
-        elif self.capabilities.conditional_delete:
-            only["IfMatch"] = f'"{head.etag}"'
+        only = delete_fields(head, self.capabilities)
         with translated("DeleteObject"):
             try:
                 async with asyncio.timeout(self._clients.call_seconds):
@@ -382,7 +249,7 @@ class S3Objects:
         [part] = presigner.sign([number], {number: checksum} if checksum else {})
         told = await self._putter.put(grant, part, body)
         etag = told.get("etag", "").strip('"')
-        found = self._md5(grant, etag) or base64.b64decode(
+        found = md5_told(grant, etag, self.capabilities) or base64.b64decode(
             told.get(checksum_header(grant.checksum), "")
         )
         return StoredPart(number, grant.plan.size(number), etag, found)
@@ -415,36 +282,3 @@ class S3Objects:
     async def aclose(self) -> None:
         await self._putter.aclose()
         await self._clients.aclose()
-
-
-def _next_page(page: Mapping[str, Any]) -> dict[str, str]:
-    """The markers of the page after this one, as the store tells them.
-
-    SeaweedFS goes by the id alone and leaves the key out: with a key it would list that key only.
-    Where neither is told, the last upload is where to go on, as S3 defines the markers
-    (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html).
-    """
-    names = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
-    told = {marker: page[name] for marker, name in names.items() if page.get(name)}
-    if told or not page.get("Uploads"):
-        return told
-    last = page["Uploads"][-1]
-    return {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
-
-
-def _checksum(grant: Grant, told: Mapping[str, Any]) -> bytes:
-    """The checksum of a part or of a whole object, by the Upload's algorithm, in an answer."""
-    encoded: str = told.get(f"Checksum{grant.checksum.upper()}", "")
-    # A checksum of the parts' checksums says how many they are: BASE64-COUNT.
-    return b"" if "-" in encoded else base64.b64decode(encoded)
-
-
-def _named_part(grant: Grant, part: StoredPart) -> dict[str, Any]:
-    named: dict[str, Any] = {"PartNumber": part.number, "ETag": f'"{part.etag}"'}
-    if part.checksum and grant.checksum not in _WITHOUT_FIELD:
-        named[f"Checksum{grant.checksum.upper()}"] = _encoded(part.checksum)
-    return named
-
-
-def _encoded(checksum: bytes) -> str:
-    return base64.b64encode(checksum).decode("ascii")

@@ -10,18 +10,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
-from partway_server.composing import Composition
-from partway_server.coordinator import Presigned, Selection
 from partway_server.errors import InvalidRequest
 from partway_server.objects.base import StoredPart
-from partway_server.opening import Wanted
 from partway_server.parts import ExpectedPart
 from partway_server.policy import Policy
 from partway_server.reports import MAX_MISSING_RUNS, Progress, reported_progress
 from partway_server.rpc.status import status_of
 from partway_server.rpc.validate import MAX_BATCH_PARTS
+from partway_server.selecting import Presigned, Selection
 from partway_server.sessions.base import Cursor
 from partway_server.uploads import AbortReason, Checksum, State, Upload
+from partway_server.wanted import Composition, Wanted
 
 STREAM_BATCH = 56
 """Parts in one message of the stream: large enough that messages cost little, small enough that

@@ -7,7 +7,7 @@ from partway_server.errors import PartsMismatch, PartsMissing
 from partway_server.objects.base import Head, StoredPart
 from partway_server.parts import ExpectedPart, as_planned, check_parts
 from partway_server.plan import MIB, Plan
-from partway_server.settling import proof
+from partway_server.proof import proof
 
 from tests.support.uploads import an_upload
 
