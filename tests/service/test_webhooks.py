@@ -18,7 +18,9 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from tests.support.clock import FakeClock
+from tests.support.processes import until
 from tests.support.redis_cluster import OUR_SLOTS, Cluster
+from tests.support.relay import Relay
 from tests.support.webhooks import (
     SECRET,
     Endpoint,
@@ -27,6 +29,7 @@ from tests.support.webhooks import (
     a_webhook,
     an_endpoint,
     an_event,
+    as_a_cluster,
     tell,
 )
 
@@ -393,11 +396,18 @@ class TestSharing:
     async def test_a_shard_is_not_given_back_while_something_is_under_way_from_it(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
     ) -> None:
-        one = await office()
+        one, left = await office(), asyncio.Event()
+
+        async def wait(request: web.Request) -> web.StreamResponse:
+            await left.wait()
+            return web.Response(status=204)
+
+        endpoint.handle = wait
         await tell(redis, 1)
         await one.dispatcher.step()
         await one.dispatcher.leave()
         assert await redis.hget(webhook_key(0, "lease", "orders"), "owner") == "one"
+        left.set()
         await one.tasks.done()
         await one.dispatcher.leave()
         assert not await redis.keys("*lease*")
@@ -553,6 +563,201 @@ class TestCluster:
             await one.turn()
         assert sorted(set(endpoint.ids)) == sorted(told)
         assert len(endpoint.got) == 74
+
+    async def test_a_shard_that_moves_is_followed_and_nothing_waits(
+        self,
+        cluster: Cluster,
+        endpoint: Endpoint,
+        clock: FakeClock,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        cluster.flush()
+        slot = OUR_SLOTS[FAR]
+        webhook = a_webhook(endpoint.url)
+        async with Office(cluster.url, webhook, clock=clock, patience=LONG) as one:
+            await one.turn()
+            cluster.move(slot, cluster.another(slot))
+            cluster.node(cluster.owner(slot)).xadd(events_key(FAR), an_event(1))
+            await one.turn()
+        assert endpoint.ids == ["event-1"]
+        assert waits(caplog) == []
+
+
+LONG = 20.0
+"""Patience for a slow machine, where no test waits until it is over."""
+
+FAR = 5
+"""The shard that goes away."""
+
+
+def waits(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the log says of shards."""
+    name = "partway_server.events.dispatcher"
+    return [record.getMessage() for record in caplog.records if record.name == name]
+
+
+class TestShardsAway:
+    """The server of one shard is gone, or says nothing, and that of the others is there."""
+
+    @pytest.fixture
+    async def relay(self, redis: Redis) -> AsyncIterator[Relay]:
+        where = redis.connection_pool.connection_kwargs
+        async with Relay(where["host"], where["port"]) as relay:
+            yield relay
+
+    @pytest.fixture
+    async def split(
+        self, relay: Relay, redis_url: str, endpoint: Endpoint, clock: FakeClock
+    ) -> AsyncIterator[OpenOffice]:
+        """As `office`, with one shard behind the relay."""
+        async with contextlib.AsyncExitStack() as opened:
+
+            async def begin(
+                *names: str, owner: str = "one", shard: int = FAR, **more: Any
+            ) -> Office:
+                servers = as_a_cluster(redis_url, relay, shard)
+                webhooks = [a_webhook(endpoint.url, name=name) for name in names or ("orders",)]
+                return await opened.enter_async_context(
+                    Office(servers, *webhooks, clock=clock, owner=owner, **more)
+                )
+
+            yield begin
+
+    async def test_its_events_wait_and_those_of_others_arrive(
+        self,
+        redis: Redis,
+        relay: Relay,
+        endpoint: Endpoint,
+        split: OpenOffice,
+        clock: FakeClock,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("INFO")
+        one = await split("orders", "audit", patience=LONG)
+        await one.turn()
+        await relay.cut()
+        others = [await tell(redis, n, upload=f"{n:02x}") for n in range(64) if n != FAR]
+        await tell(redis, FAR, upload=f"{FAR:02x}")
+        for _ in range(3):
+            await one.turn()
+            clock.advance(6)
+        assert sorted(endpoint.ids) == sorted(others * 2)
+        assert waits(caplog) == ["webhooks: the events of shards 05 wait: Redis does not answer"]
+        endpoint.got.clear()
+        await relay.open()
+        for _ in range(3):
+            await one.turn()
+            clock.advance(6)
+        assert endpoint.ids == [f"event-{FAR}"] * 2
+        assert waits(caplog)[1:] == ["webhooks: Redis answers again for shards 05"]
+
+    async def test_what_it_does_not_settle_takes_no_place_from_others_and_is_not_repeated(
+        self, redis: Redis, relay: Relay, endpoint: Endpoint, split: OpenOffice, clock: FakeClock
+    ) -> None:
+        healed = asyncio.Event()
+
+        async def nap(_: float) -> None:
+            await healed.wait()
+            await asyncio.sleep(0)
+
+        one = await split(sleep=nap, patience=6.0)
+        await one.turn()
+        far = {await tell(redis, n, upload=f"{n:02x}{FAR:02x}") for n in range(16)}
+        arrived, ids = asyncio.Event(), list[str]()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            ids.append(request.headers["webhook-id"])
+            if len(ids) == 16:
+                # All that may be are under way, and no answer is written down.
+                await relay.cut()
+                arrived.set()
+            await arrived.wait()
+            return web.Response(status=204)
+
+        endpoint.handle = answer
+        await one.dispatcher.step()
+        await arrived.wait()
+        near = await tell(redis, 99, upload="00")
+        await until(lambda: one.store.away == {FAR})
+        clock.advance(6)
+        await one.dispatcher.step()
+        await until(lambda: near in ids)
+        await relay.open()
+        healed.set()
+        async with asyncio.timeout(20):
+            # One that is slow to find it gone may still do so, and waits for another round.
+            while await pending(redis, FAR):
+                clock.advance(6)
+                await one.dispatcher.step()
+        await one.tasks.done()
+        assert sorted(ids) == sorted([*far, near])
+
+    async def test_an_event_that_could_not_be_read_was_not_tried(
+        self, redis: Redis, relay: Relay, endpoint: Endpoint, split: OpenOffice, clock: FakeClock
+    ) -> None:
+        one = await split()
+        await tell(redis, 1, upload=f"{FAR:02x}")
+        # What it begins has not yet begun.
+        await one.dispatcher.step()
+        await relay.cut()
+        await one.tasks.done()
+        await relay.open()
+        clock.advance(6)
+        assert (endpoint.ids, one.store.away) == ([], {FAR})
+        assert not await redis.exists(webhook_key(FAR, "tries", "orders"))
+        for _ in range(2):
+            await one.turn()
+        assert endpoint.ids == ["event-1"]
+
+    async def test_without_the_shard_that_knows_who_works_a_process_takes_what_is_free(
+        self, redis: Redis, relay: Relay, endpoint: Endpoint, split: OpenOffice, clock: FakeClock
+    ) -> None:
+        one = await split(shard=0, patience=LONG)
+        two = await split(owner="two", shard=0, patience=LONG)
+        for each in (one, two, one, two):
+            await each.turn()
+            clock.advance(6)
+        await relay.cut()
+        await one.turn()
+        await one.dispatcher.leave()
+        told = [await tell(redis, n, upload=f"{n:02x}") for n in range(1, 64)]
+        for _ in range(2):
+            await two.turn()
+            clock.advance(6)
+        assert sorted(endpoint.ids) == sorted(told)
+        await relay.open()
+        for _ in range(3):
+            await two.turn()
+            clock.advance(6)
+        assert await redis.hget(webhook_key(0, "lease", "orders"), "owner") == "two"
+
+    async def test_nothing_answers_and_then_all_does(
+        self,
+        relay: Relay,
+        redis: Redis,
+        endpoint: Endpoint,
+        clock: FakeClock,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("INFO")
+        url = f"redis://{relay.address}"
+        async with Office(url, a_webhook(endpoint.url), clock=clock, patience=LONG) as one:
+            await one.turn()
+            await relay.cut()
+            await tell(redis, 1)
+            for _ in range(3):
+                await one.turn()
+                clock.advance(6)
+            assert endpoint.ids == []
+            await relay.open()
+            for _ in range(2):
+                await one.turn()
+                clock.advance(6)
+        assert endpoint.ids == ["event-1"]
+        assert waits(caplog) == [
+            "webhooks: the events of all shards wait: Redis does not answer",
+            "webhooks: Redis answers again for all shards",
+        ]
 
 
 async def redis_dump(redis: Redis, key: str) -> bytes:

@@ -18,10 +18,16 @@ from partway_server.events.delivery_store import DeliveryStore
 from partway_server.events.dispatcher import Dispatcher
 from partway_server.events.webhook import HttpSender
 from partway_server.events.webhook_rules import Webhook
-from partway_server.sessions.redis_rows import events_key, shard_of
-from partway_server.sessions.redis_servers import connect
+from partway_server.sessions.redis_rows import due_key, events_key, shard_of
+from partway_server.sessions.redis_servers import SLOTS, Servers, Span, connect
+from partway_server.sessions.redis_urls import Address
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.crc import key_slot
 
 from tests.support.clock import FakeClock
+from tests.support.relay import Relay
 
 SECRET = bytes(range(32))
 LEASE = timedelta(seconds=20)
@@ -140,6 +146,21 @@ async def tell(redis: Any, number: object, **changes: str) -> str:
     return entry["id"]
 
 
+def as_a_cluster(redis_url: str, relay: Relay, shard: int) -> Servers:
+    """One Redis that looks like two masters: the one with this shard is behind the relay."""
+    slot = key_slot(due_key(shard).encode())
+    near, far = ("near", 0), ("far", 0)
+
+    async def find() -> list[Span]:
+        return [Span(slot, slot, far), Span(0, slot - 1, near), Span(slot + 1, SLOTS - 1, near)]
+
+    def client(address: Address) -> Redis:
+        url = f"redis://{relay.address}" if address == far else redis_url
+        return Redis.from_url(url, retry=Retry(NoBackoff(), retries=0))
+
+    return Servers(find=find, client=client, cluster=True)
+
+
 class Begun:
     """Detached tasks, as `Tasks` has them, that a test can wait for."""
 
@@ -162,10 +183,18 @@ class Office:
     """What one process does for webhooks, by a clock of the test."""
 
     def __init__(
-        self, redis_url: str, *webhooks: Webhook, clock: FakeClock, owner: str = "one", **more: Any
+        self,
+        redis: str | Servers,
+        *webhooks: Webhook,
+        clock: FakeClock,
+        owner: str = "one",
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        patience: float = 2.5,
+        **more: Any,
     ) -> None:
         self.tasks = Begun()
-        self.store = DeliveryStore(connect(redis_url), owner=owner, clock=clock)
+        servers = connect(redis) if isinstance(redis, str) else redis
+        self.store = DeliveryStore(servers, owner=owner, clock=clock, patience=patience)
         marks = (f"{owner}-{number}" for number in itertools.count())
         self._senders = [HttpSender(webhook, clock=clock) for webhook in webhooks]
         couriers = [
@@ -175,7 +204,7 @@ class Office:
                 sender=sender,
                 tasks=self.tasks,  # type: ignore[arg-type]
                 clock=clock,
-                sleep=asyncio.sleep,
+                sleep=sleep,
                 chance=lambda: 0.0,
                 new_mark=lambda: next(marks),
                 began=clock.now(),

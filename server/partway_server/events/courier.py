@@ -7,11 +7,14 @@ in each round, long before it runs out, and nothing is sent from a shard whose l
 At least once: a delivery is settled after its answer. Who dies between the two leaves it pending,
 and whoever has the shard next sends it again, with the same id. In order for each Upload: one event
 waits until the one before is delivered or given up, while those of other Uploads go on.
+
+A shard that does not answer is left alone but for one question in each round, which nothing else
+waits for.
 """
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -85,6 +88,8 @@ class Courier:
         self._lines: dict[int, Line] = {}
         # Shards whose stream had our group once: if it has none, Redis has lost it.
         self._known: set[int] = set()
+        # Shards that are being asked: whoever asked twice at once would add the answer twice.
+        self._asked: set[int] = set()
         self._under_way = 0
         self._gone_until_ms = 0
         self._stopped = False
@@ -92,25 +97,30 @@ class Courier:
     async def round(self) -> None:
         """Find out which shards are ours by now, give back the others, and renew the leases."""
         owners = await self._store.join(self._webhook.name, self._lease)
-        wanted = share(owners, self._store.owner, SHARDS)
+        # If nobody can say who works, whatever is free: the leases keep it from being worked twice,
+        # and what a process leaves that ends now has somebody.
+        wanted = set(range(SHARDS)) if owners is None else share(owners, self._store.owner, SHARDS)
+        away = set(self._store.away)
         await self._give_back(wanted)
-        await self._refill(wanted | set(self._lines))
+        await self._refill((wanted | self._lines.keys()) - away)
+        if away:
+            self._tasks.start(self._refill(away))
 
     def seen(self) -> dict[int, str]:
-        """The last id of each stream that is ours, as far as is known."""
-        return {shard: line.last for shard, line in self._lines.items()}
+        """The last id of each stream that is ours and not away, as far as is known."""
+        return {shard: line.last for shard, line in self._there()}
 
     async def refill(self, shards: Iterable[int]) -> None:
         """Take what is new in these shards, where they are ours."""
         lines = self._lines.items()
         behind = {s for s, line in lines if line.more and len(line) < self._most_pending}
         behind |= {s for s, line in lines if not line.mark}
-        await self._refill(behind | (self._lines.keys() & set(shards)))
+        await self._refill((behind | (self._lines.keys() & set(shards))) - self._store.away)
 
     def start(self) -> None:
         """Begin what may be sent now."""
         now_ms = moment_ms(self._clock.now())
-        for shard, line in list(self._lines.items()):
+        for shard, line in self._there():
             while not self._stopped and self._under_way < MOST_AT_ONCE:
                 if (entry := line.take(now_ms)) is None:
                     break
@@ -126,14 +136,26 @@ class Courier:
         await self._store.join(self._webhook.name, timedelta())
         await self._give_back(set())
 
+    def _there(self) -> list[tuple[int, Line]]:
+        return [each for each in self._lines.items() if each[0] not in self._store.away]
+
     async def _give_back(self, wanted: Collection[int]) -> None:
         # Not before what is under way from it is done.
         left = [s for s, line in self._lines.items() if s not in wanted and not line.under_way]
         for shard in left:
             del self._lines[shard]
-        await self._store.release(self._webhook.name, left)
+        there = [s for s in left if s not in self._store.away]
+        await self._store.release(self._webhook.name, there)
 
-    async def _refill(self, shards: Iterable[int]) -> None:
+    async def _refill(self, shards: Collection[int]) -> None:
+        shards = set(shards) - self._asked
+        self._asked |= shards
+        try:
+            await self._take(shards)
+        finally:
+            self._asked -= shards
+
+    async def _take(self, shards: Iterable[int]) -> None:
         wanted: dict[int, tuple[str, str, datetime | None]] = {}
         for shard in shards:
             line = self._lines.get(shard)
@@ -164,7 +186,7 @@ class Courier:
                     line.mark, line.held_until_ms = "", 0
                 if taken.last:
                     self._known.add(shard)
-                await self._store.settle(self._webhook.name, shard, unwanted)
+                await self._pass_over(shard, unwanted)
 
     def _merge(self, line: Line, taken: Taken) -> list[str]:
         """Put what was taken into the line; the places of what is not wanted."""
@@ -178,6 +200,13 @@ class Courier:
                 unwanted.append(entry.place)
         return unwanted
 
+    async def _pass_over(self, shard: int, unwanted: Sequence[str]) -> None:
+        try:
+            await self._store.settle(self._webhook.name, shard, unwanted)
+        except SessionsUnavailable:
+            # They stay pending, more than we know of: so all of the shard is read again.
+            logger.debug("webhook %s: shard %d did not answer", self._webhook.name, shard)
+
     def _wants(self, entry: Entry) -> bool:
         if not entry.event_id:
             logger.warning("webhook %s: an event was dropped", self._webhook.name)
@@ -187,18 +216,23 @@ class Courier:
     async def _deliver(self, shard: int, line: Line, entry: Entry) -> None:
         try:
             answer = await self._attempt(shard, entry)
-            tries = self._judge(entry, answer)
-            await self._write_down(shard, entry, answer, tries)
         finally:
-            # Also if it was cancelled: then the process ends, and it stays pending.
+            # Before it is written down: a shard that is away would hold up the others. Also if it
+            # was cancelled: then the process ends, and it stays pending.
             self._under_way -= 1
+        if answer is None:
+            line.postponed(entry, entry.tries)
+            return
+        tries = self._judge(entry, answer)
+        await self._write_down(shard, entry, answer, tries)
         if tries is None:
             line.done(entry)
         else:
             line.postponed(entry, tries)
         self.start()
 
-    async def _attempt(self, shard: int, entry: Entry) -> Answer:
+    async def _attempt(self, shard: int, entry: Entry) -> Answer | None:
+        """What came of it; None if the shard is away, and nothing was sent."""
         if moment_ms(self._clock.now()) < self._gone_until_ms:
             return Answer(410, "HTTP 410 of late")
         try:
@@ -208,8 +242,8 @@ class Courier:
                 return Answer(200)
             if self._webhook.tenants and _tenant(body) not in self._webhook.tenants:
                 return Answer(200)
-        except SessionsUnavailable as error:
-            return Answer(0, str(error))
+        except SessionsUnavailable:
+            return None
         except Exception:
             # It counts as a failed attempt, and ends as a dead letter for an operator to see.
             logger.exception("event %s cannot be read", entry.event_id)
@@ -248,9 +282,12 @@ class Courier:
     async def _write_down(
         self, shard: int, entry: Entry, answer: Answer, tries: Tries | None
     ) -> None:
-        """Without an end: while Redis does not answer, nothing else would come of it either."""
+        """Without an end: while the shard is away, nothing else would come of it either."""
         name, place, store = self._webhook.name, entry.place, self._store
         while True:
+            while shard in store.away and not self._stopped:
+                # The next round that finds it answering says so, for all at once.
+                await self._sleep(_AGAIN_SECONDS)
             try:
                 if tries is not None:
                     await store.postpone(name, shard, place, tries)
