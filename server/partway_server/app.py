@@ -230,7 +230,7 @@ async def run(
             share_port=share_port,
         )
         dispatcher = await opened.enter_async_context(
-            _dispatcher(settings, webhooks, tasks=service.tasks, clock=clock)
+            _dispatcher(settings, webhooks, service=service, clock=clock)
         )
         beside = [
             reloader.run(reload or asyncio.Event()),
@@ -288,7 +288,7 @@ async def _listening(service: Service, settings: Settings) -> int:
 
 @contextlib.asynccontextmanager
 async def _dispatcher(
-    settings: Settings, webhooks: Sequence[Webhook], *, tasks: Tasks, clock: Clock | None
+    settings: Settings, webhooks: Sequence[Webhook], *, service: Service, clock: Clock | None
 ) -> AsyncIterator[Dispatcher]:
     """What delivers to webhooks. Use it around the tasks' end: then its shards are given back."""
     time_of_day = clock or SystemClock()
@@ -298,6 +298,7 @@ async def _dispatcher(
             connect(settings.redis_url, max_connections=16), owner=secrets.token_hex(8), clock=clock
         )
         opened.push_async_callback(store.aclose)
+        service.metrics.shards_away(lambda: len(store.away))
         couriers = []
         for webhook in webhooks:
             sender = HttpSender(webhook, clock=time_of_day)
@@ -307,7 +308,8 @@ async def _dispatcher(
                     webhook,
                     store=store,
                     sender=sender,
-                    tasks=tasks,
+                    tasks=service.tasks,
+                    metrics=service.metrics,
                     clock=time_of_day,
                     sleep=asyncio.sleep,
                     chance=random.random,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from partway_server.sessions.redis_rows import dead_key, events_key, webhook_key
+from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
@@ -303,6 +304,77 @@ class TestFailures:
         secrets = ["hunter2", base64.b64encode(SECRET).decode(), repr(SECRET)]
         secrets += [got.headers["webhook-signature"] for got in endpoint.got]
         assert not [secret for secret in secrets if secret in told]
+
+
+def counted(one: Office) -> dict[str, float]:
+    """The figures of the webhook: deliveries by outcome, and the others by their name's end."""
+    found = {}
+    for sample in (s for metric in one.metrics.registry.collect() for s in metric.samples):
+        if sample.labels.get("webhook") == "orders" and not sample.name.endswith("_created"):
+            name = sample.name.removeprefix("partway_webhook_")
+            found[sample.labels.get("outcome", name)] = sample.value
+    return found
+
+
+class TestMetrics:
+    async def test_they_tell_what_became_of_deliveries_and_how_old_the_oldest_event_is(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
+    ) -> None:
+        one = await office(give_up_seconds=4, tenants=frozenset({"acme"}))
+        nothing = {"oldest_event_age_seconds": 0.0, "dead_letters": 0.0}
+        assert counted(one) == {"delivered": 0, "retried": 0, "dead": 0, **nothing}
+        endpoint.answer = lambda got: 500 if got.id == "event-1" else 204
+        told_ms = int(clock.now().timestamp() * 1000)
+        for n, changes in enumerate(({"tenant": "evil"}, {}, {"upload": "01"})):
+            event = an_event(n, **changes)
+            await redis.xadd(
+                events_key(1 if "upload" in changes else 0), event, id=f"{told_ms}-{n}"
+            )
+        await one.turn()
+        clock.advance(3)
+        figures = counted(one)
+        assert figures.pop("oldest_event_age_seconds") == pytest.approx(3, abs=0.01)
+        assert figures == {"delivered": 1, "retried": 1, "dead": 0, "dead_letters": 0}
+        clock.advance(2)
+        await one.turn()
+        assert counted(one) == {"delivered": 1, "retried": 1, "dead": 1, **nothing}
+        clock.advance(6)
+        await one.turn()
+        assert counted(one)["dead_letters"] == 1
+
+    async def test_the_letters_of_a_stream_that_is_gone_are_counted_too(
+        self, redis: Redis, office: OpenOffice
+    ) -> None:
+        await redis.xadd(dead_key(0, "orders"), {**an_event(0), "attempts": "1", "why": "HTTP 500"})
+        one = await office()
+        await one.turn()
+        assert counted(one)["dead_letters"] == 1
+
+    async def test_a_user_who_may_not_ask_for_a_length_gets_its_events(
+        self, redis: Redis, redis_url: str, endpoint: Endpoint, clock: FakeClock
+    ) -> None:
+        await redis.acl_setuser(
+            "lean", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-xlen"]
+        )
+        await tell(redis, 1)
+        url = redis_url.replace("redis://", "redis://lean:any@")
+        try:
+            async with Office(url, a_webhook(endpoint.url), clock=clock) as one:
+                await one.turn()
+        finally:
+            await redis.acl_deluser("lean")
+        assert endpoint.ids == ["event-1"]
+
+    async def test_they_tell_nothing_that_is_secret(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice
+    ) -> None:
+        endpoint.url += "?token=hunter2"
+        one = await office()
+        await tell(redis, 1)
+        await one.turn()
+        told = generate_latest(one.metrics.registry).decode()
+        assert 'outcome="delivered",webhook="orders"} 1.0' in told
+        assert not [s for s in ("hunter2", "127.0.0.1", "event-1", "acme") if s in told]
 
 
 class TestDeadLetters:

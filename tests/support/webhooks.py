@@ -18,6 +18,7 @@ from partway_server.events.delivery_store import DeliveryStore
 from partway_server.events.dispatcher import Dispatcher
 from partway_server.events.webhook import HttpSender
 from partway_server.events.webhook_rules import Webhook
+from partway_server.observe import Metrics
 from partway_server.sessions.redis_rows import due_key, events_key, shard_of
 from partway_server.sessions.redis_servers import SLOTS, Servers, Span, connect
 from partway_server.sessions.redis_urls import Address
@@ -192,7 +193,7 @@ class Office:
         patience: float = 2.5,
         **more: Any,
     ) -> None:
-        self.tasks = Begun()
+        self.tasks, self.metrics = Begun(), Metrics()
         servers = connect(redis) if isinstance(redis, str) else redis
         self.store = DeliveryStore(servers, owner=owner, clock=clock, patience=patience)
         marks = (f"{owner}-{number}" for number in itertools.count())
@@ -203,6 +204,7 @@ class Office:
                 store=self.store,
                 sender=sender,
                 tasks=self.tasks,  # type: ignore[arg-type]
+                metrics=self.metrics,
                 clock=clock,
                 sleep=sleep,
                 chance=lambda: 0.0,

@@ -33,6 +33,7 @@ from partway_server.events.deliveries import (
 from partway_server.events.delivery_store import DeliveryStore, Taken
 from partway_server.events.webhook import Sender
 from partway_server.events.webhook_rules import Webhook
+from partway_server.observe import Metrics, Outcome
 from partway_server.sessions.redis_rows import SHARDS, moment_ms, span_ms
 from partway_server.tasks import Tasks
 
@@ -45,6 +46,8 @@ MOST_PENDING = 1000
 BEFORE = timedelta(seconds=10)
 """How long before a process began its webhooks have events too, if they are new to Redis: no two
 clocks agree, and a Redis that lost all may have got events before this process came."""
+
+_PASSED_OVER = Answer(204, "there was nothing to send")
 
 GONE_FOR = timedelta(hours=1)
 """How long nothing is sent to an endpoint that said 410."""
@@ -66,6 +69,7 @@ class Courier:
         store: DeliveryStore,
         sender: Sender,
         tasks: Tasks,
+        metrics: Metrics,
         clock: Clock,
         sleep: Callable[[float], Awaitable[Any]],
         chance: Callable[[], float],
@@ -78,6 +82,7 @@ class Courier:
         self._store = store
         self._sender = sender
         self._tasks = tasks
+        self._metrics = metrics
         self._clock = clock
         self._sleep = sleep
         self._chance = chance
@@ -93,6 +98,19 @@ class Courier:
         self._under_way = 0
         self._gone_until_ms = 0
         self._stopped = False
+        metrics.webhook(
+            webhook.name, oldest_age_seconds=self.oldest_age_seconds, letters=self.letters
+        )
+
+    def oldest_age_seconds(self) -> float:
+        """How long the oldest event that is ours to deliver waits; 0 if there is none."""
+        now_ms = moment_ms(self._clock.now())
+        told = (line.oldest_ms() for line in self._lines.values())
+        return max((now_ms - ms for ms in told if ms is not None), default=0) / 1000
+
+    def letters(self) -> int:
+        """How many dead letters are in our shards."""
+        return sum(line.letters for line in self._lines.values())
 
     async def round(self) -> None:
         """Find out which shards are ours by now, give back the others, and renew the leases."""
@@ -190,7 +208,7 @@ class Courier:
 
     def _merge(self, line: Line, taken: Taken) -> list[str]:
         """Put what was taken into the line; the places of what is not wanted."""
-        line.last, line.more = taken.last or "0-0", taken.more
+        line.last, line.more, line.letters = taken.last or "0-0", taken.more, taken.letters
         unwanted = []
         for entry in taken.entries:
             line.after = entry.place
@@ -239,9 +257,9 @@ class Courier:
             body = await self._store.body(shard, entry.place)
             if body is None:
                 logger.warning("webhook %s: an event was dropped", self._webhook.name)
-                return Answer(200)
+                return _PASSED_OVER
             if self._webhook.tenants and _tenant(body) not in self._webhook.tenants:
-                return Answer(200)
+                return _PASSED_OVER
         except SessionsUnavailable:
             return None
         except Exception:
@@ -256,9 +274,12 @@ class Courier:
         name, event_id = self._webhook.name, entry.event_id
         match fate(answer):
             case Fate.DELIVERED:
-                logger.debug("webhook %s: event %s is delivered", name, event_id)
+                if answer is not _PASSED_OVER:
+                    logger.debug("webhook %s: event %s is delivered", name, event_id)
+                    self._metrics.webhook_tried(name, Outcome.DELIVERED)
                 return None
             case Fate.GONE:
+                self._metrics.webhook_tried(name, Outcome.DEAD)
                 if moment_ms(now) >= self._gone_until_ms:
                     self._gone_until_ms = moment_ms(now + GONE_FOR)
                     logger.error("webhook %s: says 410 Gone: nothing for %s", name, GONE_FOR)
@@ -270,6 +291,7 @@ class Courier:
             give_up_ms=int(self._webhook.give_up_seconds * 1000),
             chance=self._chance(),
         )
+        self._metrics.webhook_tried(name, Outcome.RETRIED if tries else Outcome.DEAD)
         if tries is None:
             logger.warning("webhook %s: event %s is given up: %s", name, event_id, answer.why)
         else:

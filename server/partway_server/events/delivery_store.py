@@ -44,12 +44,14 @@ _WORKERS = 0
 class Taken:
     """What taking a shard came to. `entries` are those after the place that was asked for, or all
     if `mark` is not the one that was known; with `more`, the stream has others that were not read.
+    `letters` dead ones are kept.
     """
 
     mark: str
     last: str
     more: bool
     pending: int
+    letters: int
     entries: Sequence[Entry]
 
 
@@ -122,7 +124,7 @@ class DeliveryStore:
         commands = [
             self._command(
                 "take",
-                _keys(shard, "lease events tries", webhook),
+                _keys(shard, "lease events tries dead", webhook),
                 self.owner,
                 new_mark,
                 mark,
@@ -249,9 +251,9 @@ def _names(answer: Any) -> list[Any]:
 def _taken(answer: Sequence[Any]) -> Taken | None:
     if not answer:
         return None
-    mark, last, more, pending, entries = answer
+    mark, last, more, pending, letters, entries = answer
     found = [_entry(entry) for entry in entries]
-    return Taken(mark.decode(), last.decode(), bool(more), pending, found)
+    return Taken(mark.decode(), last.decode(), bool(more), pending, letters, found)
 
 
 def _entry(words: Sequence[bytes]) -> Entry:
