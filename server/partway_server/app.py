@@ -29,6 +29,7 @@ from partway_server.events.base import Telling
 from partway_server.events.courier import Courier
 from partway_server.events.delivery_store import DeliveryStore
 from partway_server.events.dispatcher import Dispatcher
+from partway_server.events.resubscribing import Resubscriber
 from partway_server.events.webhook import HttpSender
 from partway_server.events.webhook_rules import Webhook, load_webhooks
 from partway_server.findings import Report
@@ -197,7 +198,7 @@ async def run(
 ) -> None:
     """Serve until `stop` is set, then drain; `started` is told the port.
 
-    Whenever `reload` is set, the policy file is read anew.
+    Whenever `reload` is set, the files of policies and webhooks are read anew.
     With `share_port`, other processes may listen on the same one. `over` is put around the stores
     once they were checked. A `clock` stands in for the machine's and for that of Redis.
 
@@ -229,11 +230,11 @@ async def run(
             clock=clock or SystemClock(),
             share_port=share_port,
         )
-        dispatcher = await opened.enter_async_context(
+        dispatcher, resubscriber = await opened.enter_async_context(
             _dispatcher(settings, webhooks, service=service, clock=clock)
         )
         beside = [
-            reloader.run(reload or asyncio.Event()),
+            reloader.run(reload or asyncio.Event(), *([resubscriber.reload] if webhooks else [])),
             service.janitor.run(settings.janitor_seconds, stop),
             service.sweeper.run(settings.sweep_seconds, stop),
         ]
@@ -289,8 +290,11 @@ async def _listening(service: Service, settings: Settings) -> int:
 @contextlib.asynccontextmanager
 async def _dispatcher(
     settings: Settings, webhooks: Sequence[Webhook], *, service: Service, clock: Clock | None
-) -> AsyncIterator[Dispatcher]:
-    """What delivers to webhooks. Use it around the tasks' end: then its shards are given back."""
+) -> AsyncIterator[tuple[Dispatcher, Resubscriber]]:
+    """What delivers to webhooks, and what reads them anew.
+
+    Use it around the tasks' end: then its shards are given back.
+    """
     time_of_day = clock or SystemClock()
     lease = timedelta(seconds=settings.lease_seconds)
     async with contextlib.AsyncExitStack() as opened:
@@ -299,28 +303,34 @@ async def _dispatcher(
         )
         opened.push_async_callback(store.aclose)
         service.metrics.shards_away(lambda: len(store.away))
-        couriers = []
-        for webhook in webhooks:
+
+        def open_sender(webhook: Webhook) -> HttpSender:
             sender = HttpSender(webhook, clock=time_of_day)
             opened.push_async_callback(sender.aclose)
-            couriers.append(
-                Courier(
-                    webhook,
-                    store=store,
-                    sender=sender,
-                    tasks=service.tasks,
-                    metrics=service.metrics,
-                    clock=time_of_day,
-                    sleep=asyncio.sleep,
-                    chance=random.random,
-                    new_mark=lambda: secrets.token_hex(8),
-                    began=time_of_day.now(),
-                    lease=lease,
-                )
-            )
-        dispatcher = Dispatcher(couriers=couriers, store=store, clock=time_of_day, lease=lease)
+            return sender
+
+        dispatcher = Dispatcher(store=store, clock=time_of_day, lease=lease)
+        resubscriber = Resubscriber(
+            read=lambda: load_webhooks(Path(settings.webhook_file), os.environ),
+            open_sender=open_sender,
+            open_courier=lambda webhook, sender: Courier(
+                webhook,
+                store=store,
+                sender=sender,
+                tasks=service.tasks,
+                metrics=service.metrics,
+                clock=time_of_day,
+                sleep=asyncio.sleep,
+                chance=random.random,
+                new_mark=lambda: secrets.token_hex(8),
+                began=time_of_day.now(),
+                lease=lease,
+            ),
+            dispatcher=dispatcher,
+        )
+        resubscriber.put_in_force(webhooks)
         opened.push_async_callback(dispatcher.leave)
-        yield dispatcher
+        yield dispatcher, resubscriber
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from partway_server.events.webhook_rules import Webhook
 from partway_server.sessions.redis_rows import dead_key, events_key, webhook_key
 from prometheus_client import generate_latest
 from redis.asyncio import Redis
@@ -304,6 +305,109 @@ class TestFailures:
         secrets = ["hunter2", base64.b64encode(SECRET).decode(), repr(SECRET)]
         secrets += [got.headers["webhook-signature"] for got in endpoint.got]
         assert not [secret for secret in secrets if secret in told]
+
+
+class TestReading:
+    """The file is read anew."""
+
+    async def test_what_is_under_way_ends_where_it_began_and_all_else_goes_to_the_new_endpoint(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice
+    ) -> None:
+        one, first, go, ids = await office(), asyncio.Event(), asyncio.Event(), list[str]()
+
+        async def wait(request: web.Request) -> web.StreamResponse:
+            ids.append(request.headers["webhook-id"])
+            first.set()
+            await go.wait()
+            return web.Response(status=204)
+
+        endpoint.handle = wait
+        await tell(redis, 1)
+        await tell(redis, 2)
+        await one.dispatcher.step()
+        await first.wait()
+        async with an_endpoint() as second:
+            one.file = lambda: [a_webhook(second.url, secrets=(OTHER_SECRET,))]
+            assert await one.resubscriber.reload()
+            await tell(redis, 3, upload="01")
+            go.set()
+            await one.turn()
+            assert (ids, sorted(second.ids)) == (["event-1"], ["event-2", "event-3"])
+            for got in second.got:
+                Verifier(OTHER_SECRET).verify(got.body, dict(got.headers))
+        assert await pending(redis) == 0
+
+    async def test_a_410_of_the_old_endpoint_ends_nothing(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
+    ) -> None:
+        one = await office()
+
+        async def gone(request: web.Request) -> web.StreamResponse:
+            one.file = lambda: [a_webhook(second.url)]
+            assert await one.resubscriber.reload()
+            return web.Response(status=410)
+
+        endpoint.handle = gone
+        await tell(redis, 1)
+        async with an_endpoint() as second:
+            await one.turn()
+            clock.advance(5)
+            await one.turn()
+            assert second.ids == ["event-1"]
+        assert await one.store.letters("orders") == []
+
+    async def test_a_file_with_a_fault_changes_nothing_and_is_told(
+        self,
+        redis: Redis,
+        endpoint: Endpoint,
+        office: OpenOffice,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        one = await office()
+
+        def read() -> list[Webhook]:
+            raise ValueError("webhook 'orders': url is missing")
+
+        one.file = read
+        assert not await one.resubscriber.reload()
+        assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
+            "webhooks: PARTWAY_WEBHOOK_FILE cannot be used: webhook 'orders': url is missing",
+            "webhooks: none of it is in force; what was, stays",
+        ]
+        await tell(redis, 1)
+        await one.turn()
+        assert endpoint.ids == ["event-1"]
+
+    async def test_one_that_is_taken_out_gets_what_it_missed_when_it_is_put_back(
+        self,
+        redis: Redis,
+        endpoint: Endpoint,
+        office: OpenOffice,
+        clock: FakeClock,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("INFO")
+        one = await office()
+        await one.turn()
+        async with an_endpoint() as second:
+            orders, audit = a_webhook(endpoint.url), a_webhook(second.url, name="audit")
+            for webhooks in ([audit], [orders, audit]):
+                one.file = lambda webhooks=webhooks: webhooks
+                assert await one.resubscriber.reload()
+                clock.advance(6)
+                await one.turn()
+                leases = await redis.keys("*lease*")
+                owned = {key.rpartition(":")[2] for key in leases}
+                assert owned == {webhook.name for webhook in webhooks}
+                if webhooks == [audit]:
+                    await tell(redis, 1)
+                    await one.turn()
+            assert (endpoint.ids, second.ids) == (["event-1"], ["event-1"])
+        said = [r.getMessage() for r in caplog.records if r.name.endswith("resubscribing")]
+        assert said == [
+            "webhooks read anew: webhook audit new, webhook orders gone",
+            "webhooks read anew: webhook orders new",
+        ]
 
 
 def counted(one: Office) -> dict[str, float]:

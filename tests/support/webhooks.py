@@ -6,7 +6,7 @@ import itertools
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
@@ -16,7 +16,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from partway_server.events.courier import Courier
 from partway_server.events.delivery_store import DeliveryStore
 from partway_server.events.dispatcher import Dispatcher
-from partway_server.events.webhook import HttpSender
+from partway_server.events.resubscribing import Resubscriber
+from partway_server.events.webhook import HttpSender, Sender
 from partway_server.events.webhook_rules import Webhook
 from partway_server.observe import Metrics
 from partway_server.sessions.redis_rows import due_key, events_key, shard_of
@@ -181,7 +182,7 @@ class Begun:
 
 
 class Office:
-    """What one process does for webhooks, by a clock of the test."""
+    """What one process does for webhooks, by a clock of the test. `file` reads their file."""
 
     def __init__(
         self,
@@ -197,9 +198,11 @@ class Office:
         servers = connect(redis) if isinstance(redis, str) else redis
         self.store = DeliveryStore(servers, owner=owner, clock=clock, patience=patience)
         marks = (f"{owner}-{number}" for number in itertools.count())
-        self._senders = [HttpSender(webhook, clock=clock) for webhook in webhooks]
-        couriers = [
-            Courier(
+        self._clock, self._senders = clock, list[HttpSender]()
+        self.dispatcher = Dispatcher(store=self.store, clock=clock, lease=LEASE)
+
+        def open_courier(webhook: Webhook, sender: Sender) -> Courier:
+            return Courier(
                 webhook,
                 store=self.store,
                 sender=sender,
@@ -213,9 +216,15 @@ class Office:
                 lease=LEASE,
                 **more,
             )
-            for webhook, sender in zip(webhooks, self._senders, strict=True)
-        ]
-        self.dispatcher = Dispatcher(couriers=couriers, store=self.store, clock=clock, lease=LEASE)
+
+        self.file: Callable[[], Sequence[Webhook]] = lambda: webhooks
+        self.resubscriber = Resubscriber(
+            read=lambda: self.file(),
+            open_sender=self._open_sender,
+            open_courier=open_courier,
+            dispatcher=self.dispatcher,
+        )
+        self.resubscriber.put_in_force(webhooks)
 
     async def __aenter__(self) -> Self:
         return self
@@ -224,6 +233,10 @@ class Office:
         for sender in self._senders:
             await sender.aclose()
         await self.store.aclose()
+
+    def _open_sender(self, webhook: Webhook) -> Sender:
+        self._senders.append(HttpSender(webhook, clock=self._clock))
+        return self._senders[-1]
 
     async def turn(self) -> None:
         """A step, and all that comes of it."""

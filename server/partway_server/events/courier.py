@@ -97,7 +97,7 @@ class Courier:
         self._asked: set[int] = set()
         self._under_way = 0
         self._gone_until_ms = 0
-        self._stopped = False
+        self._stopped = self._resting = False
         metrics.webhook(
             webhook.name, oldest_age_seconds=self.oldest_age_seconds, letters=self.letters
         )
@@ -114,10 +114,7 @@ class Courier:
 
     async def round(self) -> None:
         """Find out which shards are ours by now, give back the others, and renew the leases."""
-        owners = await self._store.join(self._webhook.name, self._lease)
-        # If nobody can say who works, whatever is free: the leases keep it from being worked twice,
-        # and what a process leaves that ends now has somebody.
-        wanted = set(range(SHARDS)) if owners is None else share(owners, self._store.owner, SHARDS)
+        wanted = await self._wanted()
         away = set(self._store.away)
         await self._give_back(wanted)
         await self._refill((wanted | self._lines.keys()) - away)
@@ -130,6 +127,8 @@ class Courier:
 
     async def refill(self, shards: Iterable[int]) -> None:
         """Take what is new in these shards, where they are ours."""
+        if self._resting:
+            return
         lines = self._lines.items()
         behind = {s for s, line in lines if line.more and len(line) < self._most_pending}
         behind |= {s for s, line in lines if not line.mark}
@@ -139,11 +138,20 @@ class Courier:
         """Begin what may be sent now."""
         now_ms = moment_ms(self._clock.now())
         for shard, line in self._there():
-            while not self._stopped and self._under_way < MOST_AT_ONCE:
+            while self._under_way < MOST_AT_ONCE and not (self._stopped or self._resting):
                 if (entry := line.take(now_ms)) is None:
                     break
                 self._under_way += 1
                 self._tasks.start(self._deliver(shard, line, entry))
+
+    def change(self, webhook: Webhook, sender: Sender) -> None:
+        """Go on by other rules for the same name, also after `rest`. What is under way stays so."""
+        self._webhook, self._sender = webhook, sender
+        self._gone_until_ms, self._resting = 0, False
+
+    def rest(self) -> None:
+        """Begin nothing until `change`; rounds give back the shards with nothing under way."""
+        self._resting = True
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -153,6 +161,15 @@ class Courier:
         """Give back all shards that nothing is under way from, so that nobody needs to wait."""
         await self._store.join(self._webhook.name, timedelta())
         await self._give_back(set())
+
+    async def _wanted(self) -> set[int]:
+        lease = timedelta() if self._resting else self._lease
+        owners = await self._store.join(self._webhook.name, lease)
+        if self._resting:
+            return set()
+        # If nobody can say who works, whatever is free: the leases keep it from being worked twice,
+        # and what a process leaves that ends now has somebody.
+        return set(range(SHARDS)) if owners is None else share(owners, self._store.owner, SHARDS)
 
     def _there(self) -> list[tuple[int, Line]]:
         return [each for each in self._lines.items() if each[0] not in self._store.away]
@@ -253,6 +270,9 @@ class Courier:
         """What came of it; None if the shard is away, and nothing was sent."""
         if moment_ms(self._clock.now()) < self._gone_until_ms:
             return Answer(410, "HTTP 410 of late")
+        # The rules may have changed since it was taken.
+        if not self._webhook.wants(entry.type):
+            return _PASSED_OVER
         try:
             body = await self._store.body(shard, entry.place)
             if body is None:
@@ -266,7 +286,11 @@ class Courier:
             # It counts as a failed attempt, and ends as a dead letter for an operator to see.
             logger.exception("event %s cannot be read", entry.event_id)
             return Answer(0, "the event cannot be read")
-        return await self._sender.send(entry.event_id, body)
+        sender = self._sender
+        answer = await sender.send(entry.event_id, body)
+        if fate(answer) is Fate.GONE and sender is not self._sender:
+            return Answer(0, "HTTP 410 from where it is sent no more")
+        return answer
 
     def _judge(self, entry: Entry, answer: Answer) -> Tries | None:
         """When to try again; None if it is done, be it delivered or given up."""

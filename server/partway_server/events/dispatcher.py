@@ -7,7 +7,7 @@ Events of shards that do not answer wait; the log says so once, and once that it
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from partway_server.clock import Clock
@@ -27,15 +27,17 @@ logger = logging.getLogger(__name__)
 class Dispatcher:
     """Runs the couriers of all webhooks."""
 
-    def __init__(
-        self, *, couriers: Sequence[Courier], store: DeliveryStore, clock: Clock, lease: timedelta
-    ) -> None:
-        self._couriers = couriers
+    def __init__(self, *, store: DeliveryStore, clock: Clock, lease: timedelta) -> None:
+        self._couriers: list[Courier] = []
         self._store = store
         self._clock = clock
         self._round = min(ROUND, lease / 4)
         self._next_round: datetime | None = None
         self._told_away: set[int] = set()
+
+    def add(self, courier: Courier) -> None:
+        """Run this one, from the next round on."""
+        self._couriers.append(courier)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set; what is under way then goes on as detached tasks.
