@@ -55,7 +55,7 @@ async def run(
 ) -> None:
     """Serve until `stop` is set, then drain; `started` is told the port.
 
-    Whenever `reload` is set, the policy file is read anew.
+    Whenever `reload` is set, the files of policies and webhooks are read anew.
     With `share_port`, other processes may listen on the same one. `over` is put around the stores
     once they were checked. A `clock` stands in for the machine's and for that of Redis.
 
@@ -87,13 +87,17 @@ async def run(
             clock=clock or SystemClock(),
             share_port=share_port,
         )
-        dispatcher = await opened.enter_async_context(
-            dispatching(settings, webhooks, tasks=service.tasks, clock=clock)
+        dispatcher, resubscriber = await opened.enter_async_context(
+            dispatching(
+                settings, webhooks, tasks=service.tasks, metrics=service.metrics, clock=clock
+            )
         )
         async with metrics_served(settings, service.metrics):
             # In here: where the metrics cannot be served, there must be nothing that never ran.
             beside = [
-                reloader.run(reload or asyncio.Event()),
+                reloader.run(
+                    reload or asyncio.Event(), *([resubscriber.reload] if webhooks else [])
+                ),
                 service.janitor.run(settings.janitor_seconds, stop),
                 service.sweeper.run(settings.sweep_seconds, stop),
             ]

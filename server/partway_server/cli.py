@@ -84,8 +84,8 @@ def _flags(command: Command) -> Command:
 def serve(worker: bool, **given: Any) -> None:
     """Run the service until SIGTERM or Ctrl-C; a second one ends it at once.
 
-    SIGHUP has the policy file read anew: if it has no fault it is in force at once, and no call is
-    dropped; if it has, the log says so and what was stays in force.
+    SIGHUP has the files of policies and webhooks read anew: one without a fault is in force at
+    once, and no call is dropped; of one with a fault the log says so, and what was stays in force.
 
     Every flag is an environment variable too, and flags win. Secrets have only the variable:
     PARTWAY_S3_SECRET_KEY, PARTWAY_S3_SESSION_TOKEN, PARTWAY_SEALING_KEYS.

@@ -6,13 +6,22 @@ another time series.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from enum import StrEnum
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import choose_encoder
 
 OK = "OK"
+
+
+class Outcome(StrEnum):
+    """What came of one try to deliver an event: DEAD was given up, be it sent or not."""
+
+    DELIVERED = "delivered"
+    RETRIED = "retried"
+    DEAD = "dead"
 
 
 class Metrics:
@@ -37,6 +46,29 @@ class Metrics:
             "Parts that are passing through the service.",
             registry=self.registry,
         )
+        self._webhook_deliveries = Counter(
+            "partway_webhook_deliveries",
+            "Tries to deliver an event, by outcome: delivered, retried later, or dead: given up.",
+            ["webhook", "outcome"],
+            registry=self.registry,
+        )
+        self._webhook_oldest_event = Gauge(
+            "partway_webhook_oldest_event_age_seconds",
+            "Age of the oldest event that this process is to deliver; 0 if there is none.",
+            ["webhook"],
+            registry=self.registry,
+        )
+        self._webhook_dead_letters = Gauge(
+            "partway_webhook_dead_letters",
+            "Dead letters that are kept, in the shards that this process works.",
+            ["webhook"],
+            registry=self.registry,
+        )
+        self._webhook_shards_away = Gauge(
+            "partway_webhook_shards_away",
+            "Shards that do not answer this process, of 64; their events wait.",
+            registry=self.registry,
+        )
 
     @contextlib.contextmanager
     def part_via_service(self, policy: str) -> Iterator[None]:
@@ -54,6 +86,26 @@ class Metrics:
     def passed_via_service(self, policy: str, size_bytes: int) -> None:
         """Count bytes that storage has taken off us."""
         self._via_service_bytes.labels(policy).inc(size_bytes)
+
+    def webhook(
+        self, name: str, *, oldest_age_seconds: Callable[[], float], letters: Callable[[], float]
+    ) -> None:
+        """Tell of a webhook, from now on. It is asked when somebody looks, so that no figure is old
+        because work has stopped.
+        """
+        self._webhook_oldest_event.labels(name).set_function(oldest_age_seconds)
+        self._webhook_dead_letters.labels(name).set_function(letters)
+        for outcome in Outcome:
+            # There from the start: a rate needs a zero to begin at.
+            self._webhook_deliveries.labels(name, outcome)
+
+    def shards_away(self, number: Callable[[], float]) -> None:
+        """Tell how many shards are away, from now on."""
+        self._webhook_shards_away.set_function(number)
+
+    def webhook_tried(self, name: str, outcome: Outcome) -> None:
+        """Count a try to deliver an event."""
+        self._webhook_deliveries.labels(name, outcome).inc()
 
 
 @contextlib.asynccontextmanager

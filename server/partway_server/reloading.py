@@ -46,16 +46,17 @@ class Reloader:
         self._policies = policies
         self._objects = objects
 
-    async def run(self, asked: asyncio.Event) -> None:
-        """Read them whenever `asked` is set, for ever."""
+    async def run(self, asked: asyncio.Event, *others: Callable[[], Awaitable[bool]]) -> None:
+        """Read them whenever `asked` is set, for ever, and then what `others` read."""
         while True:
             await asked.wait()
             asked.clear()
-            try:
-                await self.reload()
-            except Exception:
-                # Whatever it is: a service that serves is not to end for a file.
-                logger.exception("policies: reading them anew failed; what was, stays in force")
+            for reload in (self.reload, *others):
+                try:
+                    await reload()
+                except Exception:
+                    # Whatever it is: a service that serves is not to end for a file.
+                    logger.exception("reading them anew failed; what was, stays in force")
 
     async def reload(self) -> bool:
         """Read them now; whether they are in force. Why not is logged, a line for each problem."""
@@ -97,13 +98,14 @@ class Reloader:
 def changes(old: Rules, new: Rules) -> str:
     """What is other than before, in words."""
     told = [
-        *_changed("policy", old.policies, new.policies),
-        *_changed("backend", old.backends, new.backends),
+        *changed("policy", old.policies, new.policies),
+        *changed("backend", old.backends, new.backends),
     ]
     return ", ".join(told) or "nothing has changed"
 
 
-def _changed(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def changed(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What of a kind is other than before: a few words for each."""
     words = {name: "new" for name in new.keys() - old.keys()}
     words |= {name: "gone" for name in old.keys() - new.keys()}
     words |= {name: "changed" for name in new.keys() & old.keys() if new[name] != old[name]}

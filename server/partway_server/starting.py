@@ -20,6 +20,7 @@ from partway_server.events.base import Telling
 from partway_server.events.courier import Courier
 from partway_server.events.delivery_store import DeliveryStore
 from partway_server.events.dispatcher import Dispatcher
+from partway_server.events.resubscribing import Resubscriber
 from partway_server.events.webhook import HttpSender
 from partway_server.events.webhook_rules import Webhook, load_webhooks
 from partway_server.objects.base import Objects
@@ -106,9 +107,17 @@ async def check_sessions(sessions: Sessions) -> None:
 
 @contextlib.asynccontextmanager
 async def dispatching(
-    settings: Settings, webhooks: Sequence[Webhook], *, tasks: Tasks, clock: Clock | None
-) -> AsyncIterator[Dispatcher]:
-    """What delivers to webhooks. Use it around the tasks' end: then its shards are given back."""
+    settings: Settings,
+    webhooks: Sequence[Webhook],
+    *,
+    tasks: Tasks,
+    metrics: Metrics,
+    clock: Clock | None,
+) -> AsyncIterator[tuple[Dispatcher, Resubscriber]]:
+    """What delivers to webhooks, and what reads them anew.
+
+    Use it around the tasks' end: then its shards are given back.
+    """
     time_of_day = clock or SystemClock()
     lease = timedelta(seconds=settings.lease_seconds)
     async with contextlib.AsyncExitStack() as opened:
@@ -116,27 +125,35 @@ async def dispatching(
             connect(settings.redis_url, max_connections=16), owner=secrets.token_hex(8), clock=clock
         )
         opened.push_async_callback(store.aclose)
-        couriers = []
-        for webhook in webhooks:
+        metrics.shards_away(lambda: len(store.away))
+
+        def open_sender(webhook: Webhook) -> HttpSender:
             sender = HttpSender(webhook, clock=time_of_day)
             opened.push_async_callback(sender.aclose)
-            couriers.append(
-                Courier(
-                    webhook,
-                    store=store,
-                    sender=sender,
-                    tasks=tasks,
-                    clock=time_of_day,
-                    sleep=asyncio.sleep,
-                    chance=random.random,
-                    new_mark=lambda: secrets.token_hex(8),
-                    began=time_of_day.now(),
-                    lease=lease,
-                )
-            )
-        dispatcher = Dispatcher(couriers=couriers, store=store, clock=time_of_day, lease=lease)
+            return sender
+
+        dispatcher = Dispatcher(store=store, clock=time_of_day, lease=lease)
+        resubscriber = Resubscriber(
+            read=lambda: load_webhooks(Path(settings.webhook_file), os.environ),
+            open_sender=open_sender,
+            open_courier=lambda webhook, sender: Courier(
+                webhook,
+                store=store,
+                sender=sender,
+                tasks=tasks,
+                metrics=metrics,
+                clock=time_of_day,
+                sleep=asyncio.sleep,
+                chance=random.random,
+                new_mark=lambda: secrets.token_hex(8),
+                began=time_of_day.now(),
+                lease=lease,
+            ),
+            dispatcher=dispatcher,
+        )
+        resubscriber.put_in_force(webhooks)
         opened.push_async_callback(dispatcher.leave)
-        yield dispatcher
+        yield dispatcher, resubscriber
 
 
 @contextlib.asynccontextmanager

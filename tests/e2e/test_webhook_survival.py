@@ -122,3 +122,21 @@ async def test_a_delivery_under_way_at_sigterm_is_finished_and_the_shards_are_gi
     # So another needs to wait for no lease.
     await asyncio.to_thread(serve)
     await until(lambda: endpoint.ids == ["event-2"], 2.5)
+
+
+async def test_sighup_has_the_file_of_webhooks_read_anew(
+    tmp_path: Path, endpoint: Endpoint, redis: Redis, serve: Serve
+) -> None:
+    service, file = await asyncio.to_thread(serve), tmp_path / "webhooks.toml"
+    rules = file.read_text()
+    async with an_endpoint() as second:
+        for text, said in (
+            ("[webhook.orders]\n", "cannot be used: webhook 'orders': url is missing"),
+            (rules.replace(endpoint.url, second.url), "read anew: webhook orders changed"),
+        ):
+            file.write_text(text)
+            service.server.process.send_signal(signal.SIGHUP)
+            await until(lambda said=said: said in service.logged())
+        await tell(redis, 1)
+        await until(lambda: second.ids == ["event-1"])
+    assert endpoint.got == []

@@ -12,13 +12,17 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from partway_server.events.webhook_rules import Webhook
 from partway_server.sessions.redis_rows import dead_key, events_key, webhook_key
+from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from tests.support.clock import FakeClock
+from tests.support.processes import until
 from tests.support.redis_cluster import OUR_SLOTS, Cluster
+from tests.support.relay import Relay
 from tests.support.webhooks import (
     SECRET,
     Endpoint,
@@ -27,6 +31,7 @@ from tests.support.webhooks import (
     a_webhook,
     an_endpoint,
     an_event,
+    as_a_cluster,
     tell,
 )
 
@@ -304,6 +309,180 @@ class TestFailures:
         assert not [secret for secret in secrets if secret in told]
 
 
+class TestReading:
+    """The file is read anew."""
+
+    async def test_what_is_under_way_ends_where_it_began_and_all_else_goes_to_the_new_endpoint(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice
+    ) -> None:
+        one, first, go, ids = await office(), asyncio.Event(), asyncio.Event(), list[str]()
+
+        async def wait(request: web.Request) -> web.StreamResponse:
+            ids.append(request.headers["webhook-id"])
+            first.set()
+            await go.wait()
+            return web.Response(status=204)
+
+        endpoint.handle = wait
+        await tell(redis, 1)
+        await tell(redis, 2)
+        await one.dispatcher.step()
+        await first.wait()
+        async with an_endpoint() as second:
+            one.file = lambda: [a_webhook(second.url, secrets=(OTHER_SECRET,))]
+            assert await one.resubscriber.reload()
+            await tell(redis, 3, upload="01")
+            go.set()
+            await one.turn()
+            assert (ids, sorted(second.ids)) == (["event-1"], ["event-2", "event-3"])
+            for got in second.got:
+                Verifier(OTHER_SECRET).verify(got.body, dict(got.headers))
+        assert await pending(redis) == 0
+
+    async def test_a_410_of_the_old_endpoint_ends_nothing(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
+    ) -> None:
+        one = await office()
+
+        async def gone(request: web.Request) -> web.StreamResponse:
+            one.file = lambda: [a_webhook(second.url)]
+            assert await one.resubscriber.reload()
+            return web.Response(status=410)
+
+        endpoint.handle = gone
+        await tell(redis, 1)
+        async with an_endpoint() as second:
+            await one.turn()
+            clock.advance(5)
+            await one.turn()
+            assert second.ids == ["event-1"]
+        assert await one.store.letters("orders") == []
+
+    async def test_a_file_with_a_fault_changes_nothing_and_is_told(
+        self,
+        redis: Redis,
+        endpoint: Endpoint,
+        office: OpenOffice,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        one = await office()
+
+        def read() -> list[Webhook]:
+            raise ValueError("webhook 'orders': url is missing")
+
+        one.file = read
+        assert not await one.resubscriber.reload()
+        assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
+            "webhooks: PARTWAY_WEBHOOK_FILE cannot be used: webhook 'orders': url is missing",
+            "webhooks: none of it is in force; what was, stays",
+        ]
+        await tell(redis, 1)
+        await one.turn()
+        assert endpoint.ids == ["event-1"]
+
+    async def test_one_that_is_taken_out_gets_what_it_missed_when_it_is_put_back(
+        self,
+        redis: Redis,
+        endpoint: Endpoint,
+        office: OpenOffice,
+        clock: FakeClock,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("INFO")
+        one = await office()
+        await one.turn()
+        async with an_endpoint() as second:
+            orders, audit = a_webhook(endpoint.url), a_webhook(second.url, name="audit")
+            for webhooks in ([audit], [orders, audit]):
+                one.file = lambda webhooks=webhooks: webhooks
+                assert await one.resubscriber.reload()
+                clock.advance(6)
+                await one.turn()
+                leases = await redis.keys("*lease*")
+                owned = {key.rpartition(":")[2] for key in leases}
+                assert owned == {webhook.name for webhook in webhooks}
+                if webhooks == [audit]:
+                    await tell(redis, 1)
+                    await one.turn()
+            assert (endpoint.ids, second.ids) == (["event-1"], ["event-1"])
+        said = [r.getMessage() for r in caplog.records if r.name.endswith("resubscribing")]
+        assert said == [
+            "webhooks read anew: webhook audit new, webhook orders gone",
+            "webhooks read anew: webhook orders new",
+        ]
+
+
+def counted(one: Office) -> dict[str, float]:
+    """The figures of the webhook: deliveries by outcome, and the others by their name's end."""
+    found = {}
+    for sample in (s for metric in one.metrics.registry.collect() for s in metric.samples):
+        if sample.labels.get("webhook") == "orders" and not sample.name.endswith("_created"):
+            name = sample.name.removeprefix("partway_webhook_")
+            found[sample.labels.get("outcome", name)] = sample.value
+    return found
+
+
+class TestMetrics:
+    async def test_they_tell_what_became_of_deliveries_and_how_old_the_oldest_event_is(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
+    ) -> None:
+        one = await office(give_up_seconds=4, tenants=frozenset({"acme"}))
+        nothing = {"oldest_event_age_seconds": 0.0, "dead_letters": 0.0}
+        assert counted(one) == {"delivered": 0, "retried": 0, "dead": 0, **nothing}
+        endpoint.answer = lambda got: 500 if got.id == "event-1" else 204
+        told_ms = int(clock.now().timestamp() * 1000)
+        for n, changes in enumerate(({"tenant": "evil"}, {}, {"upload": "01"})):
+            event = an_event(n, **changes)
+            await redis.xadd(
+                events_key(1 if "upload" in changes else 0), event, id=f"{told_ms}-{n}"
+            )
+        await one.turn()
+        clock.advance(3)
+        figures = counted(one)
+        assert figures.pop("oldest_event_age_seconds") == pytest.approx(3, abs=0.01)
+        assert figures == {"delivered": 1, "retried": 1, "dead": 0, "dead_letters": 0}
+        clock.advance(2)
+        await one.turn()
+        assert counted(one) == {"delivered": 1, "retried": 1, "dead": 1, **nothing}
+        clock.advance(6)
+        await one.turn()
+        assert counted(one)["dead_letters"] == 1
+
+    async def test_the_letters_of_a_stream_that_is_gone_are_counted_too(
+        self, redis: Redis, office: OpenOffice
+    ) -> None:
+        await redis.xadd(dead_key(0, "orders"), {**an_event(0), "attempts": "1", "why": "HTTP 500"})
+        one = await office()
+        await one.turn()
+        assert counted(one)["dead_letters"] == 1
+
+    async def test_a_user_who_may_not_ask_for_a_length_gets_its_events(
+        self, redis: Redis, redis_url: str, endpoint: Endpoint, clock: FakeClock
+    ) -> None:
+        await redis.acl_setuser(
+            "lean", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-xlen"]
+        )
+        await tell(redis, 1)
+        url = redis_url.replace("redis://", "redis://lean:any@")
+        try:
+            async with Office(url, a_webhook(endpoint.url), clock=clock) as one:
+                await one.turn()
+        finally:
+            await redis.acl_deluser("lean")
+        assert endpoint.ids == ["event-1"]
+
+    async def test_they_tell_nothing_that_is_secret(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice
+    ) -> None:
+        endpoint.url += "?token=hunter2"
+        one = await office()
+        await tell(redis, 1)
+        await one.turn()
+        told = generate_latest(one.metrics.registry).decode()
+        assert 'outcome="delivered",webhook="orders"} 1.0' in told
+        assert not [s for s in ("hunter2", "127.0.0.1", "event-1", "acme") if s in told]
+
+
 class TestDeadLetters:
     async def give_up(self, one: Office, clock: FakeClock) -> None:
         for _ in range(20):
@@ -395,11 +574,18 @@ class TestSharing:
     async def test_a_shard_is_not_given_back_while_something_is_under_way_from_it(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
     ) -> None:
-        one = await office()
+        one, left = await office(), asyncio.Event()
+
+        async def wait(request: web.Request) -> web.StreamResponse:
+            await left.wait()
+            return web.Response(status=204)
+
+        endpoint.handle = wait
         await tell(redis, 1)
         await one.dispatcher.step()
         await one.dispatcher.leave()
         assert await redis.hget(webhook_key(0, "lease", "orders"), "owner") == "one"
+        left.set()
         await one.tasks.done()
         await one.dispatcher.leave()
         assert not await redis.keys("*lease*")
@@ -555,6 +741,201 @@ class TestCluster:
             await one.turn()
         assert sorted(set(endpoint.ids)) == sorted(told)
         assert len(endpoint.got) == 74
+
+    async def test_a_shard_that_moves_is_followed_and_nothing_waits(
+        self,
+        cluster: Cluster,
+        endpoint: Endpoint,
+        clock: FakeClock,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        cluster.flush()
+        slot = OUR_SLOTS[FAR]
+        webhook = a_webhook(endpoint.url)
+        async with Office(cluster.url, webhook, clock=clock, patience=LONG) as one:
+            await one.turn()
+            cluster.move(slot, cluster.another(slot))
+            cluster.node(cluster.owner(slot)).xadd(events_key(FAR), an_event(1))
+            await one.turn()
+        assert endpoint.ids == ["event-1"]
+        assert waits(caplog) == []
+
+
+LONG = 20.0
+"""Patience for a slow machine, where no test waits until it is over."""
+
+FAR = 5
+"""The shard that goes away."""
+
+
+def waits(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the log says of shards."""
+    name = "partway_server.events.dispatcher"
+    return [record.getMessage() for record in caplog.records if record.name == name]
+
+
+class TestShardsAway:
+    """The server of one shard is gone, or says nothing, and that of the others is there."""
+
+    @pytest.fixture
+    async def relay(self, redis: Redis) -> AsyncIterator[Relay]:
+        where = redis.connection_pool.connection_kwargs
+        async with Relay(where["host"], where["port"]) as relay:
+            yield relay
+
+    @pytest.fixture
+    async def split(
+        self, relay: Relay, redis_url: str, endpoint: Endpoint, clock: FakeClock
+    ) -> AsyncIterator[OpenOffice]:
+        """As `office`, with one shard behind the relay."""
+        async with contextlib.AsyncExitStack() as opened:
+
+            async def begin(
+                *names: str, owner: str = "one", shard: int = FAR, **more: Any
+            ) -> Office:
+                servers = as_a_cluster(redis_url, relay, shard)
+                webhooks = [a_webhook(endpoint.url, name=name) for name in names or ("orders",)]
+                return await opened.enter_async_context(
+                    Office(servers, *webhooks, clock=clock, owner=owner, **more)
+                )
+
+            yield begin
+
+    async def test_its_events_wait_and_those_of_others_arrive(
+        self,
+        redis: Redis,
+        relay: Relay,
+        endpoint: Endpoint,
+        split: OpenOffice,
+        clock: FakeClock,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("INFO")
+        one = await split("orders", "audit", patience=LONG)
+        await one.turn()
+        await relay.cut()
+        others = [await tell(redis, n, upload=f"{n:02x}") for n in range(64) if n != FAR]
+        await tell(redis, FAR, upload=f"{FAR:02x}")
+        for _ in range(3):
+            await one.turn()
+            clock.advance(6)
+        assert sorted(endpoint.ids) == sorted(others * 2)
+        assert waits(caplog) == ["webhooks: the events of shards 05 wait: Redis does not answer"]
+        endpoint.got.clear()
+        await relay.open()
+        for _ in range(3):
+            await one.turn()
+            clock.advance(6)
+        assert endpoint.ids == [f"event-{FAR}"] * 2
+        assert waits(caplog)[1:] == ["webhooks: Redis answers again for shards 05"]
+
+    async def test_what_it_does_not_settle_takes_no_place_from_others_and_is_not_repeated(
+        self, redis: Redis, relay: Relay, endpoint: Endpoint, split: OpenOffice, clock: FakeClock
+    ) -> None:
+        healed = asyncio.Event()
+
+        async def nap(_: float) -> None:
+            await healed.wait()
+            await asyncio.sleep(0)
+
+        one = await split(sleep=nap, patience=6.0)
+        await one.turn()
+        far = {await tell(redis, n, upload=f"{n:02x}{FAR:02x}") for n in range(16)}
+        arrived, ids = asyncio.Event(), list[str]()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            ids.append(request.headers["webhook-id"])
+            if len(ids) == 16:
+                # All that may be are under way, and no answer is written down.
+                await relay.cut()
+                arrived.set()
+            await arrived.wait()
+            return web.Response(status=204)
+
+        endpoint.handle = answer
+        await one.dispatcher.step()
+        await arrived.wait()
+        near = await tell(redis, 99, upload="00")
+        await until(lambda: one.store.away == {FAR})
+        clock.advance(6)
+        await one.dispatcher.step()
+        await until(lambda: near in ids)
+        await relay.open()
+        healed.set()
+        async with asyncio.timeout(20):
+            # One that is slow to find it gone may still do so, and waits for another round.
+            while await pending(redis, FAR):
+                clock.advance(6)
+                await one.dispatcher.step()
+        await one.tasks.done()
+        assert sorted(ids) == sorted([*far, near])
+
+    async def test_an_event_that_could_not_be_read_was_not_tried(
+        self, redis: Redis, relay: Relay, endpoint: Endpoint, split: OpenOffice, clock: FakeClock
+    ) -> None:
+        one = await split()
+        await tell(redis, 1, upload=f"{FAR:02x}")
+        # What it begins has not yet begun.
+        await one.dispatcher.step()
+        await relay.cut()
+        await one.tasks.done()
+        await relay.open()
+        clock.advance(6)
+        assert (endpoint.ids, one.store.away) == ([], {FAR})
+        assert not await redis.exists(webhook_key(FAR, "tries", "orders"))
+        for _ in range(2):
+            await one.turn()
+        assert endpoint.ids == ["event-1"]
+
+    async def test_without_the_shard_that_knows_who_works_a_process_takes_what_is_free(
+        self, redis: Redis, relay: Relay, endpoint: Endpoint, split: OpenOffice, clock: FakeClock
+    ) -> None:
+        one = await split(shard=0, patience=LONG)
+        two = await split(owner="two", shard=0, patience=LONG)
+        for each in (one, two, one, two):
+            await each.turn()
+            clock.advance(6)
+        await relay.cut()
+        await one.turn()
+        await one.dispatcher.leave()
+        told = [await tell(redis, n, upload=f"{n:02x}") for n in range(1, 64)]
+        for _ in range(2):
+            await two.turn()
+            clock.advance(6)
+        assert sorted(endpoint.ids) == sorted(told)
+        await relay.open()
+        for _ in range(3):
+            await two.turn()
+            clock.advance(6)
+        assert await redis.hget(webhook_key(0, "lease", "orders"), "owner") == "two"
+
+    async def test_nothing_answers_and_then_all_does(
+        self,
+        relay: Relay,
+        redis: Redis,
+        endpoint: Endpoint,
+        clock: FakeClock,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level("INFO")
+        url = f"redis://{relay.address}"
+        async with Office(url, a_webhook(endpoint.url), clock=clock, patience=LONG) as one:
+            await one.turn()
+            await relay.cut()
+            await tell(redis, 1)
+            for _ in range(3):
+                await one.turn()
+                clock.advance(6)
+            assert endpoint.ids == []
+            await relay.open()
+            for _ in range(2):
+                await one.turn()
+                clock.advance(6)
+        assert endpoint.ids == ["event-1"]
+        assert waits(caplog) == [
+            "webhooks: the events of all shards wait: Redis does not answer",
+            "webhooks: Redis answers again for all shards",
+        ]
 
 
 async def redis_dump(redis: Redis, key: str) -> bytes:

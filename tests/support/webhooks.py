@@ -6,7 +6,7 @@ import itertools
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Self
@@ -16,12 +16,20 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from partway_server.events.courier import Courier
 from partway_server.events.delivery_store import DeliveryStore
 from partway_server.events.dispatcher import Dispatcher
-from partway_server.events.webhook import HttpSender
+from partway_server.events.resubscribing import Resubscriber
+from partway_server.events.webhook import HttpSender, Sender
 from partway_server.events.webhook_rules import Webhook
-from partway_server.sessions.redis_rows import events_key, shard_of
-from partway_server.sessions.redis_servers import connect
+from partway_server.observe import Metrics
+from partway_server.sessions.redis_rows import due_key, events_key, shard_of
+from partway_server.sessions.redis_servers import SLOTS, Servers, Span, connect
+from partway_server.sessions.redis_urls import Address
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.crc import key_slot
 
 from tests.support.clock import FakeClock
+from tests.support.relay import Relay
 
 SECRET = bytes(range(32))
 LEASE = timedelta(seconds=20)
@@ -140,6 +148,21 @@ async def tell(redis: Any, number: object, **changes: str) -> str:
     return entry["id"]
 
 
+def as_a_cluster(redis_url: str, relay: Relay, shard: int) -> Servers:
+    """One Redis that looks like two masters: the one with this shard is behind the relay."""
+    slot = key_slot(due_key(shard).encode())
+    near, far = ("near", 0), ("far", 0)
+
+    async def find() -> list[Span]:
+        return [Span(slot, slot, far), Span(0, slot - 1, near), Span(slot + 1, SLOTS - 1, near)]
+
+    def client(address: Address) -> Redis:
+        url = f"redis://{relay.address}" if address == far else redis_url
+        return Redis.from_url(url, retry=Retry(NoBackoff(), retries=0))
+
+    return Servers(find=find, client=client, cluster=True)
+
+
 class Begun:
     """Detached tasks, as `Tasks` has them, that a test can wait for."""
 
@@ -159,32 +182,49 @@ class Begun:
 
 
 class Office:
-    """What one process does for webhooks, by a clock of the test."""
+    """What one process does for webhooks, by a clock of the test. `file` reads their file."""
 
     def __init__(
-        self, redis_url: str, *webhooks: Webhook, clock: FakeClock, owner: str = "one", **more: Any
+        self,
+        redis: str | Servers,
+        *webhooks: Webhook,
+        clock: FakeClock,
+        owner: str = "one",
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        patience: float = 2.5,
+        **more: Any,
     ) -> None:
-        self.tasks = Begun()
-        self.store = DeliveryStore(connect(redis_url), owner=owner, clock=clock)
+        self.tasks, self.metrics = Begun(), Metrics()
+        servers = connect(redis) if isinstance(redis, str) else redis
+        self.store = DeliveryStore(servers, owner=owner, clock=clock, patience=patience)
         marks = (f"{owner}-{number}" for number in itertools.count())
-        self._senders = [HttpSender(webhook, clock=clock) for webhook in webhooks]
-        couriers = [
-            Courier(
+        self._clock, self._senders = clock, list[HttpSender]()
+        self.dispatcher = Dispatcher(store=self.store, clock=clock, lease=LEASE)
+
+        def open_courier(webhook: Webhook, sender: Sender) -> Courier:
+            return Courier(
                 webhook,
                 store=self.store,
                 sender=sender,
                 tasks=self.tasks,  # type: ignore[arg-type]
+                metrics=self.metrics,
                 clock=clock,
-                sleep=asyncio.sleep,
+                sleep=sleep,
                 chance=lambda: 0.0,
                 new_mark=lambda: next(marks),
                 began=clock.now(),
                 lease=LEASE,
                 **more,
             )
-            for webhook, sender in zip(webhooks, self._senders, strict=True)
-        ]
-        self.dispatcher = Dispatcher(couriers=couriers, store=self.store, clock=clock, lease=LEASE)
+
+        self.file: Callable[[], Sequence[Webhook]] = lambda: webhooks
+        self.resubscriber = Resubscriber(
+            read=lambda: self.file(),
+            open_sender=self._open_sender,
+            open_courier=open_courier,
+            dispatcher=self.dispatcher,
+        )
+        self.resubscriber.put_in_force(webhooks)
 
     async def __aenter__(self) -> Self:
         return self
@@ -193,6 +233,10 @@ class Office:
         for sender in self._senders:
             await sender.aclose()
         await self.store.aclose()
+
+    def _open_sender(self, webhook: Webhook) -> Sender:
+        self._senders.append(HttpSender(webhook, clock=self._clock))
+        return self._senders[-1]
 
     async def turn(self) -> None:
         """A step, and all that comes of it."""

@@ -2,7 +2,7 @@
 
 import aiohttp
 import pytest
-from partway_server.observe import Metrics, serving
+from partway_server.observe import Metrics, Outcome, serving
 
 
 async def test_what_was_counted_is_served() -> None:
@@ -25,6 +25,26 @@ async def test_a_part_is_seen_while_it_passes() -> None:
     metrics = Metrics()
     with metrics.part_via_service("films"):
         assert metrics.registry.get_sample_value("partway_via_service_in_progress") == 1
+
+
+async def test_a_webhook_is_told_of_from_the_start_and_asked_each_time() -> None:
+    metrics, ages = Metrics(), [7.0, 8.0]
+    metrics.webhook("orders", oldest_age_seconds=lambda: ages.pop(0), letters=lambda: 2)
+    metrics.shards_away(lambda: 3)
+    metrics.webhook_tried("orders", Outcome.RETRIED)
+    async with serving(metrics, "127.0.0.1", 0) as port, aiohttp.ClientSession() as http:
+        for age in (7.0, 8.0):
+            async with http.get(f"http://127.0.0.1:{port}/metrics") as answer:
+                lines = (await answer.text()).splitlines()
+            assert f'partway_webhook_oldest_event_age_seconds{{webhook="orders"}} {age}' in lines
+    deliveries = [line for line in lines if line.startswith("partway_webhook_deliveries_total")]
+    assert deliveries == [
+        'partway_webhook_deliveries_total{outcome="delivered",webhook="orders"} 0.0',
+        'partway_webhook_deliveries_total{outcome="retried",webhook="orders"} 1.0',
+        'partway_webhook_deliveries_total{outcome="dead",webhook="orders"} 0.0',
+    ]
+    assert 'partway_webhook_dead_letters{webhook="orders"} 2.0' in lines
+    assert "partway_webhook_shards_away 3.0" in lines
 
 
 async def test_two_services_do_not_count_together() -> None:

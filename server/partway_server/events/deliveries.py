@@ -107,7 +107,8 @@ class Line:
 
     `mark` is that of the lease, which is good until `held_until_ms`; "" if all is to be read again.
     `after` is the last entry that was taken, and `last` the last of the stream, of which with
-    `more` not all was read. `under_way` are being sent, and `finished` counts what was done.
+    `more` not all was read. `under_way` are being sent, and `finished` counts what was done. There
+    are so many dead `letters`.
     """
 
     def __init__(self, mark: str) -> None:
@@ -115,7 +116,7 @@ class Line:
         self.after = self.last = "0-0"
         self.more = False
         self.held_until_ms = 0
-        self.under_way = self.finished = 0
+        self.under_way = self.finished = self.letters = 0
         self._waiting: dict[str, deque[Entry]] = {}
         self._heads: list[tuple[int, int, Entry]] = []
         self._numbers = count()
@@ -124,6 +125,10 @@ class Line:
     def __len__(self) -> int:
         """How many wait or are under way."""
         return self._size
+
+    def oldest_ms(self) -> int | None:
+        """When the oldest of them was told, None if there is none."""
+        return min((position(each[0].place)[0] for each in self._waiting.values()), default=None)
 
     def add(self, entry: Entry) -> None:
         """Put it behind all that is there of its Upload."""

@@ -5,6 +5,9 @@ settled is pending, and so it stays through the death of whoever took it. There 
 all processes, for a lease says who works a shard; its mark is new for each that takes it, so that
 nobody trusts what it remembers from before another one.
 
+In a Cluster some shards may answer while others do not. Those are `away`, and hold up nobody who
+asks for the others.
+
 Settling and giving up need no lease: an event that was delivered was delivered, whoever has the
 lease by now. Every call may be repeated, and changes nothing more.
 
@@ -17,6 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from partway_server.clock import Clock
+from partway_server.errors import SessionsUnavailable
 from partway_server.events.deliveries import Entry, Tries
 from partway_server.sessions import redis_rows as rows
 from partway_server.sessions.redis_calls import Calls, Command, script
@@ -32,17 +36,22 @@ _VERBS = ("take", "settle", "postpone", "bury", "revive", "join", "release")
 
 _LISTED = 1000
 
+_WORKERS = 0
+"""The shard that has who works for a webhook."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What taking a shard came to. `entries` are those after the place that was asked for, or all
     if `mark` is not the one that was known; with `more`, the stream has others that were not read.
+    `letters` dead ones are kept.
     """
 
     mark: str
     last: str
     more: bool
     pending: int
+    letters: int
     entries: Sequence[Entry]
 
 
@@ -64,7 +73,8 @@ class Letter:
 class DeliveryStore:
     """Deliveries in Redis. Closes `servers`.
 
-    `owner` names this process and no other, ever; a `clock` stands in for that of Redis. All of it
+    `owner` names this process and no other, ever; a `clock` stands in for that of Redis. `away` are
+    the shards that did not answer, until they are taken again. What is about one event or letter
     raises SessionsUnavailable.
     """
 
@@ -72,6 +82,7 @@ class DeliveryStore:
         self, servers: Servers, *, owner: str, clock: Clock | None = None, patience: float = 2.5
     ) -> None:
         self.owner = owner
+        self.away: set[int] = set()
         self._servers = servers
         self._clock = clock
         self._calls = Calls(servers=servers, patience=patience)
@@ -80,12 +91,19 @@ class DeliveryStore:
             for verb in _VERBS
         }
 
-    async def join(self, webhook: str, lease: timedelta) -> Sequence[str]:
-        """Say that this process works for the webhook, for as long; all that do."""
-        key = rows.webhook_key(0, "workers", webhook)
-        found = await self._calls.run(
-            self._command("join", (key,), self.owner, rows.span_ms(lease))
-        )
+    async def join(self, webhook: str, lease: timedelta) -> Sequence[str] | None:
+        """Say that this process works for the webhook, for as long; all that do.
+
+        None while the shard that knows them is away.
+        """
+        if _WORKERS in self.away:
+            return None
+        key = rows.webhook_key(_WORKERS, "workers", webhook)
+        command = self._command("join", (key,), self.owner, rows.span_ms(lease))
+        [found] = await self._calls.run_each([command])
+        if isinstance(found, SessionsUnavailable):
+            self.away.add(_WORKERS)
+            return None
         return [owner.decode() for owner in found]
 
     async def take(
@@ -98,6 +116,7 @@ class DeliveryStore:
         most: int,
     ) -> dict[int, Taken | None]:
         """Take or renew the leases of shards, and what is new in them; None where another has it.
+        Those that are away are not in the answer.
 
         `wanted` has by shard the mark and the place that are known, and from when on the webhook is
         to have events if it has no group there yet; None: all that is kept. `most` may be pending.
@@ -105,7 +124,7 @@ class DeliveryStore:
         commands = [
             self._command(
                 "take",
-                _keys(shard, "lease events tries", webhook),
+                _keys(shard, "lease events tries dead", webhook),
                 self.owner,
                 new_mark,
                 mark,
@@ -118,12 +137,15 @@ class DeliveryStore:
             )
             for shard, (mark, place, since) in wanted.items()
         ]
-        answers = await self._calls.run_all(commands)
-        return {shard: _taken(answer) for shard, answer in zip(wanted, answers, strict=True)}
+        answers = zip(wanted, await self._calls.run_each(commands), strict=True)
+        found = {s: _taken(a) for s, a in answers if not isinstance(a, SessionsUnavailable)}
+        self.away |= wanted.keys() - found.keys()
+        self.away -= found.keys()
+        return found
 
     async def release(self, webhook: str, shards: Collection[int]) -> None:
-        """Give leases back that are ours."""
-        await self._calls.run_all(
+        """Give leases back that are ours. Where that cannot be told, they run out."""
+        await self._calls.run_each(
             [
                 self._command("release", _keys(shard, "lease", webhook), self.owner)
                 for shard in shards
@@ -132,21 +154,22 @@ class DeliveryStore:
 
     async def news(self, seen: Mapping[int, str]) -> set[int]:
         """The shards whose stream has more than the id that was seen."""
-        shards = list(seen)
+        shards, found = list(seen), set[str]()
         # A server with all slots tells of all shards at once.
         together = [[shard] for shard in shards] if self._servers.cluster else [shards]
-        commands = [_read({rows.events_key(s): seen[s] for s in each}) for each in together if each]
-        found = {
-            key if isinstance(key, str) else key.decode()
-            for answer in await self._calls.run_all(commands)
-            for key in _names(answer)
-        }
+        together = [each for each in together if each]
+        commands = [_read({rows.events_key(s): seen[s] for s in each}) for each in together]
+        for each, answer in zip(together, await self._calls.run_each(commands), strict=True):
+            if isinstance(answer, SessionsUnavailable):
+                self.away.update(each)
+            else:
+                found.update(k if isinstance(k, str) else k.decode() for k in _names(answer))
         return {shard for shard in shards if rows.events_key(shard) in found}
 
     async def body(self, shard: int, place: str) -> str | None:
         """The CloudEvent there, None if the stream keeps it no more."""
         key = rows.events_key(shard)
-        found = await self._calls.run(Command(key, ("XRANGE", key, place, place)))
+        found = await self._run(shard, Command(key, ("XRANGE", key, place, place)))
         if not found:
             return None
         text: bytes = found[0][1][b"event"]
@@ -156,19 +179,19 @@ class DeliveryStore:
         """These are done: delivered, or not wanted."""
         if places:
             keys = _keys(shard, "events tries", webhook)
-            await self._calls.run(self._command("settle", keys, _group(webhook), *places))
+            await self._run(shard, self._command("settle", keys, _group(webhook), *places))
 
     async def postpone(self, webhook: str, shard: int, place: str, tries: Tries) -> None:
         """It failed, and is tried again. Counts only for whoever has the lease."""
         keys = _keys(shard, "lease tries", webhook)
         args = (self.owner, rows.span_ms(_KEEP), place, tries.packed())
-        await self._calls.run(self._command("postpone", keys, *args))
+        await self._run(shard, self._command("postpone", keys, *args))
 
     async def bury(self, webhook: str, shard: int, place: str, attempts: int, why: str) -> None:
         """It is given up, and becomes a dead letter."""
         keys = _keys(shard, "events tries dead", webhook)
         args = (_group(webhook), place, rows.span_ms(KEEP_DEAD), attempts, why)
-        await self._calls.run(self._command("bury", keys, *args))
+        await self._run(shard, self._command("bury", keys, *args))
 
     async def letters(self, webhook: str) -> list[Letter]:
         """All dead letters of a webhook, the oldest first."""
@@ -191,6 +214,13 @@ class DeliveryStore:
 
     async def aclose(self) -> None:
         await self._servers.aclose()
+
+    async def _run(self, shard: int, command: Command) -> Any:
+        try:
+            return await self._calls.run(command)
+        except SessionsUnavailable:
+            self.away.add(shard)
+            raise
 
     def _command(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> Command:
         now = "" if self._clock is None else rows.moment_ms(self._clock.now())
@@ -221,9 +251,9 @@ def _names(answer: Any) -> list[Any]:
 def _taken(answer: Sequence[Any]) -> Taken | None:
     if not answer:
         return None
-    mark, last, more, pending, entries = answer
+    mark, last, more, pending, letters, entries = answer
     found = [_entry(entry) for entry in entries]
-    return Taken(mark.decode(), last.decode(), bool(more), pending, found)
+    return Taken(mark.decode(), last.decode(), bool(more), pending, letters, found)
 
 
 def _entry(words: Sequence[bytes]) -> Entry:

@@ -2,18 +2,19 @@
 
 While nothing happens, one read every half second tells whether any stream has more than was seen,
 for all webhooks at once; only then, and every few seconds for the leases, is anything else asked.
+Events of shards that do not answer wait; the log says so once, and once that it is over.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from partway_server.clock import Clock
-from partway_server.errors import SessionsUnavailable
 from partway_server.events.courier import Courier
 from partway_server.events.deliveries import position
 from partway_server.events.delivery_store import DeliveryStore
+from partway_server.sessions.redis_rows import SHARDS
 
 POLL_SECONDS = 0.5
 
@@ -26,29 +27,26 @@ logger = logging.getLogger(__name__)
 class Dispatcher:
     """Runs the couriers of all webhooks."""
 
-    def __init__(
-        self, *, couriers: Sequence[Courier], store: DeliveryStore, clock: Clock, lease: timedelta
-    ) -> None:
-        self._couriers = couriers
+    def __init__(self, *, store: DeliveryStore, clock: Clock, lease: timedelta) -> None:
+        self._couriers: list[Courier] = []
         self._store = store
         self._clock = clock
         self._round = min(ROUND, lease / 4)
         self._next_round: datetime | None = None
+        self._told_away: set[int] = set()
+
+    def add(self, courier: Courier) -> None:
+        """Run this one, from the next round on."""
+        self._couriers.append(courier)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set; what is under way then goes on as detached tasks.
 
         Use `leave` when those are done too.
         """
-        reached = True
         while not stop.is_set():
             try:
                 await self.step()
-                reached = True
-            except SessionsUnavailable:
-                if reached:
-                    logger.warning("webhooks wait: the session store does not answer")
-                reached = False
             except Exception:
                 # Whatever it is: what was not settled is still pending, and comes again.
                 logger.exception("a step of the webhooks failed; it is tried again")
@@ -59,7 +57,7 @@ class Dispatcher:
         await self.leave()
 
     async def step(self) -> None:
-        """Look once, and begin what may be sent. Raises SessionsUnavailable."""
+        """Look once, and begin what may be sent."""
         now = self._clock.now()
         if self._next_round is None or now >= self._next_round:
             for courier in self._couriers:
@@ -69,15 +67,21 @@ class Dispatcher:
         for courier in self._couriers:
             await courier.refill(news)
             courier.start()
+        self._tell()
 
     async def leave(self) -> None:
         """Begin no more deliveries, and give the shards back that have none under way."""
         for courier in self._couriers:
             courier.stop()
-            try:
-                await courier.leave()
-            except SessionsUnavailable:
-                logger.info("shards could not be given back; their leases run out by themselves")
+            await courier.leave()
+
+    def _tell(self) -> None:
+        away = self._store.away
+        if lost := away - self._told_away:
+            logger.warning("webhooks: the events of %s wait: Redis does not answer", _named(lost))
+        if back := self._told_away - away:
+            logger.info("webhooks: Redis answers again for %s", _named(back))
+        self._told_away = set(away)
 
     def _seen(self) -> dict[int, str]:
         """For each shard that is ours the first of what the couriers have seen last."""
@@ -86,3 +90,9 @@ class Dispatcher:
             for shard, place in courier.seen().items():
                 seen[shard] = min(seen.get(shard, place), place, key=position)
         return seen
+
+
+def _named(shards: Collection[int]) -> str:
+    if len(shards) == SHARDS:
+        return "all shards"
+    return f"shards {', '.join(f'{shard:02}' for shard in sorted(shards))}"

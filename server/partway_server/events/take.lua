@@ -1,8 +1,9 @@
 -- Takes or renews the lease of a shard, and reads what is new for a webhook into its group. Returns
 -- {the lease's mark, the last id of the stream, 1 if it has more than was read, how many are pending,
--- the pending ones after a place}, or {} while another has the lease. A pending one is {place, id,
--- type, upload, only, tries}; its id is '' if the stream keeps it no more.
--- KEYS: lease, events, tries
+-- how many dead letters there are, the pending ones after a place}, or {} while another has the
+-- lease. A pending one is {place, id, type, upload, only, tries}; its id is '' if the stream keeps it
+-- no more.
+-- KEYS: lease, events, tries, dead
 -- ARGV: now, owner, a new mark, the mark that the owner knows, lease, keep, group, where a new group
 --       begins, the place, the most that may be pending
 
@@ -16,8 +17,10 @@ mark = owner == ARGV[2] and mark or ARGV[3]
 local after = mark == ARGV[4] and ARGV[9] or '0'
 redis.call('HSET', KEYS[1], 'owner', ARGV[2], 'mark', mark, 'until', now + ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
+-- An error, if the user may not ask, is no reason to deliver nothing: it counts as none.
+local letters = tonumber(redis.pcall('XLEN', KEYS[4])) or 0
 if redis.call('EXISTS', KEYS[2]) == 0 then
-  return {mark, '', 0, 0, {}}
+  return {mark, '', 0, 0, letters, {}}
 end
 
 -- Answers with an error, of no interest, if there is one already.
@@ -36,4 +39,4 @@ for i, entry in ipairs(read and read[1][2] or {}) do
 end
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 local pending = redis.call('XPENDING', KEYS[2], ARGV[7])[1]
-return {mark, last and last[1] or '', more, pending, entries}
+return {mark, last and last[1] or '', more, pending, letters, entries}

@@ -57,6 +57,9 @@ _ELSEWHERE = "access a non local key"
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.02, 0.2
 
+_FEW = 3
+"""Tries of a command that nobody waits for: one to hear of it, one to follow, and one more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -107,6 +110,22 @@ class Calls:
         """The answers to many, in their order: those of one server in one go."""
         return await self._bounded(self._run_all(commands))
 
+    async def run_each(self, commands: Sequence[Command]) -> list[Any]:
+        """As `run_all`, but each for itself: where one has no answer, SessionsUnavailable is it.
+
+        For who asks again before long: what does not answer is tried a few times, and not for all
+        of the patience, so that the answers of the others are soon there.
+        """
+        try:
+            answers = await tried(self._pipelined(commands))
+        except (exceptions.RedisError, OSError) as exc:
+            answers = [exc] * len(commands)
+        failed = [i for i, answer in enumerate(answers) if isinstance(answer, Exception)]
+        again = await asyncio.gather(*(self._answer_or_none(commands[i]) for i in failed))
+        for index, answer in zip(failed, again, strict=True):
+            answers[index] = answer
+        return answers
+
     async def masters(self) -> Sequence[Redis]:
         """Every master, as the servers say it now."""
         return await self._bounded(self._repeat(self._servers.masters))
@@ -126,8 +145,14 @@ class Calls:
                 raise SessionsUnavailable from exc
             raise
 
-    async def _repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Raises what came last, while there is still time to tell it."""
+    async def _answer_or_none(self, command: Command) -> Any:
+        try:
+            return await self._bounded(self._repeat(partial(self._once, command), most=_FEW))
+        except SessionsUnavailable as exc:
+            return exc
+
+    async def _repeat(self, attempt: Callable[[], Awaitable[T]], most: int = 0) -> T:
+        """Raises what came last, while there is still time to tell it, or of the `most`th try."""
         now = asyncio.get_running_loop().time
         end = now() + self._patience
         pauses = ExponentialWithJitterBackoff(base=_FIRST_SECONDS, cap=_MOST_SECONDS)
@@ -136,7 +161,7 @@ class Calls:
                 return await tried(attempt())
             except (exceptions.RedisError, OSError) as exc:
                 pause = pauses.compute(tries)
-                if not _passes(exc) or now() + pause >= end:
+                if not _passes(exc) or tries == most or now() + pause >= end:
                     raise
             await asyncio.sleep(pause)
         raise AssertionError("the count ended")
@@ -177,9 +202,13 @@ class Calls:
     async def _pipelined(self, commands: Sequence[Command]) -> list[Any]:
         """The answers of one try; an exception where there was none."""
         shares: dict[Redis, list[int]] = {}
-        for index, command in enumerate(commands):
-            shares.setdefault(await self._servers.of(command.key), []).append(index)
         answers: list[Any] = [None] * len(commands)
+        for index, command in enumerate(commands):
+            try:
+                shares.setdefault(await self._servers.of(command.key), []).append(index)
+            except exceptions.ClusterDownError as exc:
+                # Its slot has no server; the others have.
+                answers[index] = exc
         batches = (_batch(server, [commands[i] for i in at]) for server, at in shares.items())
         for at, batch in zip(shares.values(), await asyncio.gather(*batches), strict=True):
             for index, answer in zip(at, batch, strict=True):
