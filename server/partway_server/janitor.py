@@ -8,7 +8,7 @@ decides nothing. What is left in storage without a row is the affair of `sweepin
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from partway_server import errors
@@ -20,7 +20,7 @@ from partway_server.opening import OPENING_LEASES
 from partway_server.sessions.base import Sessions
 from partway_server.settling import Settler
 from partway_server.tasks import Tasks
-from partway_server.uploads import AbortReason, State, Upload
+from partway_server.uploads import AbortReason, State, Upload, moment_of
 
 BATCH = 100
 
@@ -35,10 +35,18 @@ _PATIENCE_SECONDS = 60
 logger = logging.getLogger(__name__)
 
 
-def next_step(upload: Upload, now: datetime, lease: timedelta) -> tuple[Action, str]:
-    """What is to be done about an Upload that is due, and why."""
+def next_step(
+    upload: Upload, now: datetime, lease: timedelta, kept: timedelta
+) -> tuple[Action, str]:
+    """What is to be done about an Upload that came up as due, and why.
+
+    Somebody may have ended it between then and now. So one that is over is held against the time
+    for which it is `kept`: to forget it sooner would let a repeat of its request open another.
+    """
     expired = upload.grant.expire_time <= now
     match upload.state:
+        case State.COMPLETED | State.ABORTED if now < moment_of(upload.epoch) + kept:
+            return Action.LEAVE, "it ended since it came up"
         case State.COMPLETED:
             return Action.FORGET, "it is complete, and storage can answer for it"
         case State.COMPLETING:
@@ -62,7 +70,10 @@ def next_step(upload: Upload, now: datetime, lease: timedelta) -> tuple[Action, 
 
 
 class Janitor:
-    """Ends Uploads past their deadline, and carries on what a dead worker began."""
+    """Ends Uploads past their deadline, and carries on what a dead worker began.
+
+    `kept` tells how long an Upload that is over is remembered.
+    """
 
     def __init__(
         self,
@@ -74,6 +85,7 @@ class Janitor:
         tasks: Tasks,
         clock: Clock,
         lease: timedelta,
+        kept: Callable[[Upload], timedelta],
     ) -> None:
         self._sessions = sessions
         self._composer = composer
@@ -82,6 +94,7 @@ class Janitor:
         self._tasks = tasks
         self._clock = clock
         self._lease = lease
+        self._kept = kept
 
     async def run(self, period_seconds: float, stop: asyncio.Event) -> None:
         """Sweep every `period_seconds` until `stop` is set, whatever becomes of one sweep.
@@ -122,7 +135,10 @@ class Janitor:
         """Report what a sweep would do about the Uploads that are due, and do nothing."""
         for sid in await self._sessions.peek_due(_MOST_FORESEEN):
             if (upload := await self._sessions.get(sid)) is not None:
-                report(_finding(upload, *next_step(upload, self._clock.now(), self._lease)))
+                report(_finding(upload, *self._next_step(upload)))
+
+    def _next_step(self, upload: Upload) -> tuple[Action, str]:
+        return next_step(upload, self._clock.now(), self._lease, self._kept(upload))
 
     async def _lane(self, left: Iterator[str], report: Report) -> None:
         for sid in left:
@@ -139,7 +155,7 @@ class Janitor:
             return
         if upload is None:
             return
-        action, reason = next_step(upload, self._clock.now(), self._lease)
+        action, reason = self._next_step(upload)
         failed = ""
         try:
             await self._act(upload, action)

@@ -51,12 +51,16 @@ class Recorder:
 
     def due(self, upload: Upload) -> timedelta:
         """How long from now the janitor is to look at an Upload in this state."""
-        if upload.state is State.COMPLETED:
-            return COMPLETED_ROW
-        if upload.state is State.ABORTED:
-            return self._tombstone()
+        if kept := self.kept(upload):
+            return kept
         now = self._clock.now()
         return max(upload.look_again(now, self._lease) - now, timedelta())
+
+    def kept(self, upload: Upload) -> timedelta:
+        """How long an Upload that is over is remembered; zero for any other."""
+        if upload.state is State.COMPLETED:
+            return COMPLETED_ROW
+        return self._tombstone() if upload.state is State.ABORTED else timedelta()
 
     async def acknowledge(self, upload: Upload) -> Upload | None:
         """The Upload as COMPLETED if its object is proven, whatever its row says; else None.

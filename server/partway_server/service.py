@@ -179,6 +179,7 @@ def build(
         tasks=tasks,
         clock=clock,
         lease=lease,
+        kept=recorder.kept,
     )
     sweeper = Sweeper(
         policies=policies,

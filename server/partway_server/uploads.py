@@ -279,6 +279,11 @@ def epoch_at(now: datetime) -> int:
     return int(now.timestamp() * 1000)
 
 
+def moment_of(epoch: int) -> datetime:
+    """When a claim with this epoch was taken, or later: see `epoch_at`."""
+    return datetime.fromtimestamp(epoch / 1000, UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """One object being assembled: what its id grants, and where it stands.

@@ -243,6 +243,7 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         tasks=tasks,
         clock=replies,
         lease=LEASE,
+        kept=recorder.kept,
     )
     sweeper = Sweeper(**stores, policies=policies, marks=MARKS, random_bytes=bytes, grace=GRACE)
     return Service(coordinator, janitor, sweeper)

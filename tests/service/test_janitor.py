@@ -72,6 +72,24 @@ async def test_an_upload_that_is_active_again_still_expires(world: World) -> Non
     assert await world.state(upload) == "ABORTED"
 
 
+async def test_what_ends_while_the_janitor_comes_to_it_is_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, gone = await world.initialize(TWO_PARTS), await world.initialize()
+    await world.send(kept)
+    await world.complete(kept)
+    await world.abort(gone)
+    sids = [world.grant(upload).sid for upload in (kept, gone)]
+
+    async def taken_before(limit: int, again: timedelta) -> list[str]:
+        return sids
+
+    monkeypatch.setattr(world.sessions, "take_due", taken_before)
+    await sweep(world)
+
+    assert [await row_state(world, upload) for upload in (kept, gone)] == ["COMPLETED", "ABORTED"]
+
+
 # ---- what a dead worker left
 
 
@@ -490,6 +508,7 @@ async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixtu
         tasks=Tasks(),
         clock=unused,
         lease=LEASE,
+        kept=unused,
     )
     caplog.set_level("INFO")
     await janitor.run(0, stop)

@@ -11,7 +11,7 @@ from partway_server.objects.base import Unfinished
 from partway_server.opening import OPENING_LEASES
 from partway_server.policy import Policy
 from partway_server.sweeping import CREATE_UNDER_WAY, Place, decide, places_of
-from partway_server.uploads import AbortReason, State
+from partway_server.uploads import AbortReason, State, epoch_at
 
 from tests.support.clock import START
 from tests.support.uploads import an_upload
@@ -99,6 +99,7 @@ def test_each_place_is_looked_at_once() -> None:
 
 LEASE = timedelta(seconds=30)
 DEADLINE = GRANT.expire_time
+KEPT = timedelta(days=7)
 
 
 @pytest.mark.parametrize(
@@ -116,17 +117,26 @@ def test_what_is_due_is_dealt_with_by_its_state(
     state: State, before: Action, after: Action
 ) -> None:
     upload = an_upload(state)
-    assert next_step(upload, DEADLINE - SECOND, LEASE)[0] is before
-    assert next_step(upload, DEADLINE, LEASE)[0] is after
+    assert next_step(upload, DEADLINE - SECOND, LEASE, KEPT)[0] is before
+    assert next_step(upload, DEADLINE, LEASE, KEPT)[0] is after
+
+
+@pytest.mark.parametrize(
+    ("state", "after"), [(State.COMPLETED, Action.FORGET), (State.ABORTED, Action.BURY)]
+)
+def test_what_ended_since_it_came_up_is_remembered(state: State, after: Action) -> None:
+    ended = an_upload(state, epoch=epoch_at(DEADLINE))
+    assert next_step(ended, DEADLINE + KEPT - SECOND, LEASE, KEPT)[0] is LEAVE
+    assert next_step(ended, DEADLINE + KEPT, LEASE, KEPT)[0] is after
 
 
 def test_an_upload_that_is_being_opened_is_left_to_its_caller_at_first() -> None:
     upload = an_upload(State.INITIATING)
     over = upload.grant.create_time + OPENING_LEASES * LEASE
-    assert next_step(upload, over - SECOND, LEASE)[0] is LEAVE
-    assert next_step(upload, over, LEASE)[0] is Action.OPEN
+    assert next_step(upload, over - SECOND, LEASE, KEPT)[0] is LEAVE
+    assert next_step(upload, over, LEASE, KEPT)[0] is Action.OPEN
 
 
 def test_a_burial_that_was_broken_off_is_carried_on() -> None:
     upload = an_upload(State.ABORTING, abort_reason=AbortReason.EXPIRED)
-    assert next_step(upload, DEADLINE, LEASE)[0] is Action.BURY
+    assert next_step(upload, DEADLINE, LEASE, KEPT)[0] is Action.BURY
