@@ -88,7 +88,7 @@ class Settings:
     )
     webhook_file: str = _setting(
         "",
-        "A TOML file, a table [webhook.NAME] for each endpoint.",
+        "A TOML file, a table [webhook.NAME] for each endpoint; SIGHUP has it read anew.",
         unset="no webhooks",
     )
     via_service: bool = _setting(
