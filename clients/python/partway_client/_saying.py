@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import sys
 from datetime import datetime
 
 import click
@@ -18,6 +20,9 @@ def say(line: str) -> None:
         # Whoever reads has enough, and click ends the process without a word.
         raise
     except OSError as exc:
+        # What waits in the buffer would fail once more when the interpreter ends, and change the
+        # exit code: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.ClickException(f"cannot write to standard output: {exc.strerror}") from None
 
 
