@@ -393,7 +393,7 @@ async def test_a_repeat_joins_the_work_that_goes_on(world: World) -> None:
     one = asyncio.create_task(compose(world, first, request_id=request_id))
     await gate.reached.wait()
     asked = request([first], request_id=request_id)
-    two = await world.stub.Compose(asked, metadata=ALICE, timeout=0.5)
+    two = await world.stub.Compose(asked, metadata=ALICE, timeout=3)
     assert two.upload.state == upload_pb2.UPLOAD_STATE_ACTIVE
     gate.open()
     assert (await one).id == two.upload.id
@@ -423,7 +423,7 @@ async def test_a_repeat_goes_on_after_redis_lost_the_row(world: World) -> None:
 async def test_the_answer_comes_when_the_caller_has_no_more_time(world: World) -> None:
     first, gate = await source(world), Gate()
     world.objects.before("copy_part", gate)
-    response = await world.stub.Compose(request([first]), metadata=ALICE, timeout=0.5)
+    response = await world.stub.Compose(request([first]), metadata=ALICE, timeout=3)
     made = response.upload
     assert made.state == upload_pb2.UPLOAD_STATE_ACTIVE
     assert (await status(world, made)).progress.parts_stored == 0
