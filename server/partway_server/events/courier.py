@@ -245,7 +245,9 @@ class Courier:
 
     def _wants(self, entry: Entry) -> bool:
         if not entry.event_id:
-            logger.warning("webhook %s: an event was dropped", self._webhook.name)
+            # Its id and its upload went with it.
+            name = self._webhook.name
+            logger.warning("webhook %s: event at %s dropped: not kept any more", name, entry.place)
             return False
         return entry.only in ("", self._webhook.name) and self._webhook.wants(entry.type)
 
@@ -277,7 +279,8 @@ class Courier:
         try:
             body = await self._store.body(shard, entry.place)
             if body is None:
-                logger.warning("webhook %s: an event was dropped", self._webhook.name)
+                name, event = self._webhook.name, entry.event_id
+                logger.warning("webhook %s: event %s dropped: not kept any more", name, event)
                 return _PASSED_OVER
             if self._webhook.tenants and _tenant(body) not in self._webhook.tenants:
                 return _PASSED_OVER
