@@ -302,6 +302,7 @@ async def watched(errand: Errand) -> None:
     watches = [asyncio.create_task(errand.watch()) for _ in range(2)]
     try:
         await errand.send(parts)
+        # So that it ends in the middle of the pauses of a Watch, or at their end.
         await asyncio.sleep(errand.chance.uniform(0, 0.5))
         calls: list[Awaitable[Any]] = [errand.finish()]
         calls += [errand.abort()] if errand.chance.random() < 0.4 else []

@@ -33,8 +33,7 @@ def opener(stream: object) -> Callable[[], contextlib.nullcontext[BinaryIO]]:
     return lambda: contextlib.nullcontext(stream)  # type: ignore[arg-type]
 
 
-def ignored(count: int) -> None:
-    pass
+def ignored(count: int) -> None: ...
 
 
 async def test_a_stream_without_an_end_does_not_fill_the_disk() -> None:

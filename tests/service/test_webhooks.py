@@ -836,6 +836,7 @@ class TestShardsAway:
 
         async def nap(_: float) -> None:
             await healed.wait()
+            # A turn for the others: a nap that never waits would keep them all from running.
             await asyncio.sleep(0)
 
         one = await split(sleep=nap, patience=6.0)

@@ -25,14 +25,11 @@ class Channel:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *failure: object) -> None:
-        pass
+    async def __aexit__(self, *failure: object) -> None: ...
 
-    async def subscribe(self, name: str) -> None:
-        pass
+    async def subscribe(self, name: str) -> None: ...
 
-    async def ping(self) -> None:
-        pass
+    async def ping(self) -> None: ...
 
     async def get_message(self, **options: Any) -> Any:
         if not self._answers:
