@@ -1,8 +1,7 @@
 """What was found out about an Upload, written into its row while the claim holds.
 
-Storage that stops answering half way leaves the row
-COMPLETING or ABORTING with the lease given up, so that the next call, or the janitor, takes it from
-there.
+Storage that stops answering half way leaves the row COMPLETING or ABORTING with the lease given up,
+so that the next call, or the janitor, takes it from there.
 """
 
 import asyncio
