@@ -23,7 +23,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.config import Config
 from botocore.session import Session
-from partway_server.signing import Credentials, Endpoint, Signer
+from partway_server.storage.sigv4 import Credentials, Endpoint, Signer
 
 PARTS = 10_000
 ROUNDS = 7

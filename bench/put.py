@@ -27,7 +27,7 @@ from typing import Any
 import boto3
 import grpc
 from botocore.config import Config
-from partway_server.children import free_port
+from partway_server.runtime.subprocesses import free_port
 
 from bench.presign import processor, spread
 from bench.stream import service

@@ -1,13 +1,13 @@
 """`partway-server`, which is `python -m partway_server` too."""
 
-from partway_server.interrupt import end_at_once
+from partway_server.cli.interrupt import end_at_once
 
 
 def main() -> None:
     """Run the command line."""
     end_at_once()
     # After that: it takes its time.
-    from partway_server.cli import main
+    from partway_server.cli.main import main
 
     main(prog_name="partway-server")
 

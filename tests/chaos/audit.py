@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from partway_server.embedded import S3
+from partway_server.devstack.servers import S3
 
 from tests.support.bucket import Bucket
 from tests.support.processes import COMMANDS

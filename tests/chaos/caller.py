@@ -15,7 +15,7 @@ from grpc_status import rpc_status
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
-from partway_client._statuses import ToldStatus
+from partway_client._transport.status_mapping import ToldStatus
 
 from tests.chaos.ledger import ABORTED, COMPLETED, Answer, Sending, Story
 from tests.support.storage import Put, put_by

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from partway_server.embedded import start_seaweedfs
+from partway_server.devstack.servers import start_seaweedfs
 
 from tests.chaos import report
 from tests.chaos.audit import Auditor

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from partway_server.sessions.redis_rows import SHARDS, events_key
+from partway_server.sessions.redis_keys import SHARDS, events_key
 from redis import Redis, exceptions
 
 GROUP = "audit"

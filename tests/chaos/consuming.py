@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import redis.asyncio
-from partway_server.children import Child
+from partway_server.runtime.subprocesses import Child
 from redis import exceptions
 
 from tests.chaos import consumer

@@ -31,8 +31,8 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from partway_client import PartwayError, State, UploadClient
-from partway_server.embedded import S3, start_seaweedfs
-from partway_server.events.base import COMPLETED
+from partway_server.devstack.servers import S3, start_seaweedfs
+from partway_server.domain.events import COMPLETED
 
 from tests.chaos import retelling
 from tests.support.bucket import Bucket, look_into

@@ -15,8 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_origin
 
-from partway_server.objects.base import Objects
 from partway_server.sessions.base import Sessions
+from partway_server.storage.base import Objects
 
 SEAMS: dict[str, type] = {"sessions": Sessions, "objects": Objects}
 

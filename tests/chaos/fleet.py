@@ -13,7 +13,7 @@ from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from partway_server.children import free_port
+from partway_server.runtime.subprocesses import free_port
 
 from tests.chaos.failpoints import Armed, Failpoint, deal, deal_missing, died_at
 from tests.chaos.harms import Harm

@@ -8,7 +8,7 @@ Status, between the harm and this, but for those that Compose removed.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from partway_server.events.base import COMPLETED, INITIALIZED
+from partway_server.domain.events import COMPLETED, INITIALIZED
 
 from tests.chaos import ledger as told
 from tests.chaos.audit import Holdings

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from partway_server.objects.s3_check import PROBE_PREFIX
+from partway_server.storage.s3_startup_check import PROBE_PREFIX
 
 from tests.chaos import composed
 from tests.chaos.audit import Found, Holdings

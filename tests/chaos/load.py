@@ -11,7 +11,7 @@ from typing import Any
 
 from partway.v1 import upload_service_pb2 as pb
 from partway_client import UploadClient
-from partway_client._pace import Pace
+from partway_client._transport.retry import Pace
 
 from tests.chaos.caller import Caller, OutOfPatience, a_caller
 from tests.chaos.difficult import DIFFICULT, Errand

@@ -16,7 +16,7 @@ from typing import Any
 
 from partway_client import PartwayError, UploadClient
 from partway_client.errors import ServiceError, UploadAborted
-from partway_server.children import die_with_parent
+from partway_server.runtime.subprocesses import die_with_parent
 
 from tests.chaos.caller import OutOfPatience
 from tests.chaos.ledger import COMPLETED, Answer, Story

@@ -28,7 +28,7 @@ import grpc
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
-from partway_server.embedded import S3, start_seaweedfs, start_valkey
+from partway_server.devstack.servers import S3, start_seaweedfs, start_valkey
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import Service

@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
-from partway_server.events.base import COMPLETED, INITIALIZED
-from partway_server.events.streams import Streams, places_at
-from partway_server.sessions.redis_servers import connect
+from partway_server.domain.events import COMPLETED, INITIALIZED
+from partway_server.events.event_stream import Streams, places_at
+from partway_server.redis_client.topology import connect
 
 _PATIENCE_SECONDS = 30.0
 """What is left to a janitor waits for a lease of three seconds, five more, and its period."""

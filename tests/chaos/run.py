@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from partway_server.embedded import S3
-from partway_server.sealing import Sealer
+from partway_server.devstack.servers import S3
+from partway_server.domain.upload_ids import Sealer
 
 from tests.chaos.audit import Auditor, Holdings
 from tests.chaos.consuming import Consuming, Heard

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import uvloop
-from partway_server import app
-from partway_server.logs import configure_logging
-from partway_server.objects.base import Objects
-from partway_server.objects.capabilities import KNOWN
+from partway_server.config.settings import Settings
+from partway_server.observability.logging import configure_logging
+from partway_server.runtime import app
 from partway_server.sessions.base import Sessions
-from partway_server.settings import Settings
+from partway_server.storage.base import Objects
+from partway_server.storage.capabilities import KNOWN
 
 from tests.chaos.failpoints import Armed, Watched, die
 

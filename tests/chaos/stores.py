@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import redis.asyncio
-from partway_server.children import Child, free_port
+from partway_server.runtime.subprocesses import Child, free_port
 from redis import exceptions
 
 from tests.chaos.harms import Harm

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 import pytest
-from partway_server.embedded import S3
+from partway_server.devstack.servers import S3
 
 from tests.chaos.audit import Auditor, Found, Holdings
 from tests.chaos.failpoints import Armed, Failpoint, Moment, Watched, deal, every_failpoint

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 import pytest_asyncio
-from partway_server.objects.capabilities import KNOWN, Capabilities
+from partway_server.redis_client.topology import connect
 from partway_server.sessions.base import Sessions
-from partway_server.sessions.memory import MemorySessions
-from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_servers import connect
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.redis_store import RedisSessions
+from partway_server.storage.capabilities import KNOWN, Capabilities
 from redis.asyncio import Redis
 
 from tests.support.clock import FakeClock

@@ -7,12 +7,12 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from partway_server.events.base import COMPLETED, INITIALIZED, Event, Telling
-from partway_server.events.streams import Entry, Streams, after, places_at
-from partway_server.sessions import redis_rows as rows
-from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_servers import connect
-from partway_server.uploads import State, StoredObject
+from partway_server.domain.events import COMPLETED, INITIALIZED, Event, Telling
+from partway_server.domain.upload import State, StoredObject
+from partway_server.events.event_stream import Entry, Streams, after, places_at
+from partway_server.redis_client.topology import connect
+from partway_server.sessions import redis_keys as rows
+from partway_server.sessions.redis_store import RedisSessions
 from redis.asyncio import Redis
 
 from tests.support.clock import START, FakeClock

@@ -19,9 +19,11 @@ from typing import Any
 import aiohttp
 import pytest
 import yarl
-from partway_server.embedded import S3
-from partway_server.errors import StorageRefused, StorageUnavailable
-from partway_server.objects.base import (
+from partway_server.devstack.servers import S3
+from partway_server.domain.errors import StorageRefused, StorageUnavailable
+from partway_server.domain.part_plan import MIB, Plan
+from partway_server.domain.upload import Checksum, Grant, Source
+from partway_server.storage.base import (
     CompleteRefused,
     CompleteUnknown,
     Head,
@@ -31,10 +33,8 @@ from partway_server.objects.base import (
     SourceChanged,
     StoredPart,
 )
-from partway_server.objects.capabilities import KNOWN
-from partway_server.objects.s3 import S3Objects
-from partway_server.plan import MIB, Plan
-from partway_server.uploads import Checksum, Grant, Source
+from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.s3 import S3Objects
 
 from tests.support.rclone import start_rclone
 from tests.support.storage import (

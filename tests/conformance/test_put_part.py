@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from partway_server.embedded import S3
-from partway_server.errors import PartChanged, StorageRefused, StorageUnavailable
-from partway_server.objects.base import KeyContested, KeyTaken, MultipartNotFound, StoredPart
-from partway_server.plan import Plan
-from partway_server.uploads import Grant
+from partway_server.devstack.servers import S3
+from partway_server.domain.errors import PartChanged, StorageRefused, StorageUnavailable
+from partway_server.domain.part_plan import Plan
+from partway_server.domain.upload import Grant
+from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, StoredPart
 
 from tests.support.storage import answer, canned_s3, error_answer
 from tests.support.stores import BODY, MOTO, RCLONE, Store, open_s3

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from partway_server.events.base import (
+from partway_server.domain.events import (
     ABORTED,
     COMPLETED,
     EXPIRED,
@@ -15,11 +15,11 @@ from partway_server.events.base import (
     RETOLD,
     Event,
 )
-from partway_server.events.streams import Streams, places_at
+from partway_server.domain.upload import AbortReason, State, StoredObject, Upload, epoch_at
+from partway_server.events.event_stream import Streams, places_at
 from partway_server.sessions.base import Sessions
-from partway_server.sessions.memory import MemorySessions
-from partway_server.sessions.redis import RedisSessions
-from partway_server.uploads import AbortReason, State, StoredObject, Upload, epoch_at
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.redis_store import RedisSessions
 
 from tests.support.clock import START, FakeClock
 from tests.support.uploads import an_upload

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
-from partway_server.sessions.base import AFTER_LEASE, Cursor, Sessions
-from partway_server.uploads import (
+from partway_server.domain.upload import (
     CLAIMS,
     FINISHES,
     LEASED,
@@ -21,6 +20,7 @@ from partway_server.uploads import (
     Upload,
     epoch_at,
 )
+from partway_server.sessions.base import AFTER_LEASE, Cursor, Sessions
 
 from tests.support.clock import START, FakeClock
 from tests.support.uploads import ALICE, an_upload, sid_of

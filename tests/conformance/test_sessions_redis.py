@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from partway_server.clock import SystemClock
-from partway_server.errors import SessionsUnavailable
-from partway_server.plan import MIB, Plan
-from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_rows import events_key, own_key, row_key, shard_of
-from partway_server.sessions.redis_servers import SLOTS, Servers, Span, connect
-from partway_server.uploads import AbortReason, State, StoredObject, Upload
+from partway_server.domain.clock import SystemClock
+from partway_server.domain.errors import SessionsUnavailable
+from partway_server.domain.part_plan import MIB, Plan
+from partway_server.domain.upload import AbortReason, State, StoredObject, Upload
+from partway_server.redis_client.topology import SLOTS, Servers, Span, connect
+from partway_server.sessions.redis_keys import events_key, own_key, row_key, shard_of
+from partway_server.sessions.redis_store import RedisSessions
 from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from partway_server.plan import MIB, Plan
+from partway_server.domain.part_plan import MIB, Plan
+from partway_server.domain.upload import AbortReason, Reported, State, StoredObject, Upload
 from partway_server.sessions.base import Sessions
-from partway_server.sessions.memory import MemorySessions
-from partway_server.sessions.wakes import Wake
-from partway_server.uploads import AbortReason, Reported, State, StoredObject, Upload
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.notifications import Wake
 
 from tests.support.clock import START
 from tests.support.hearing import heard, told

@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 import pytest
-from partway_server.clock import SystemClock
-from partway_server.errors import SessionsUnavailable
-from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_rows import CHANGES, due_key, own_key, row_key
-from partway_server.sessions.redis_servers import SLOTS, connect
-from partway_server.uploads import State, StoredObject, Upload
+from partway_server.domain.clock import SystemClock
+from partway_server.domain.errors import SessionsUnavailable
+from partway_server.domain.upload import State, StoredObject, Upload
+from partway_server.redis_client.topology import SLOTS, connect
+from partway_server.sessions.redis_keys import CHANGES, due_key, own_key, row_key
+from partway_server.sessions.redis_store import RedisSessions
 
 from tests.support.hearing import heard, told
 from tests.support.processes import until

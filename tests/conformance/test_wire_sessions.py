@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from partway_server.domain.upload import State, StoredObject, epoch_at
+from partway_server.redis_client.topology import connect
 from partway_server.sessions.base import Sessions
-from partway_server.sessions.memory import MemorySessions
-from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_servers import connect
-from partway_server.uploads import State, StoredObject, epoch_at
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.redis_store import RedisSessions
 from redis.asyncio import Redis
 
 from tests.support.clock import START, FakeClock

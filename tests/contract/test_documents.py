@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from partway.v1 import upload_service_pb2
-from partway_server.backends import Backend
-from partway_server.cli import main as server_command
-from partway_server.policy import Policy
-from partway_server.policy_file import OF_BACKEND, RULES, Rules, read_rules
-from partway_server.settings import Settings, default_text, variable
+from partway_server.cli.main import main as server_command
+from partway_server.config.backends import Backend
+from partway_server.config.policy_file import OF_BACKEND, RULES, Rules, read_rules
+from partway_server.config.settings import Settings, default_text, variable
+from partway_server.domain.policy import Policy
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -5,9 +5,9 @@ import re
 import runpy
 from pathlib import Path
 
-from partway_server.events.base import TYPES, Telling
-from partway_server.sessions.redis_rows import EVENT_FIELDS, SHARDS, events_key
-from partway_server.uploads import State, StoredObject
+from partway_server.domain.events import TYPES, Telling
+from partway_server.domain.upload import State, StoredObject
+from partway_server.sessions.redis_keys import EVENT_FIELDS, SHARDS, events_key
 
 from tests.support.clock import START
 from tests.support.uploads import an_upload

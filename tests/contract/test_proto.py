@@ -9,9 +9,9 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import code_pb2
 from partway.v1 import error_reason_pb2, upload_service_pb2
-from partway_server import errors
+from partway_server.domain import errors
+from partway_server.rpc.error_mapping import TABLE, internal, status_of
 from partway_server.rpc.servicer import UploadServicer
-from partway_server.rpc.status import TABLE, internal, status_of
 
 ROOT = Path(__file__).parents[2]
 SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
-from partway_server.embedded import S3
+from partway_server.devstack.servers import S3
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import Partway, Service

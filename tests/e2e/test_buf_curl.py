@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from google.rpc import error_details_pb2
-from partway_server.embedded import S3
+from partway_server.devstack.servers import S3
 
 from tests.support.bucket import Bucket
 from tests.support.files import File

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from partway_server.embedded import S3, connect
+from partway_server.devstack.servers import S3, connect
 
 from tests.support.processes import Server, gone
 

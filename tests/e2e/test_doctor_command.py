@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from partway_server.embedded import S3
+from partway_server.devstack.servers import S3
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import Server, service_environ, until

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from partway_server.embedded import S3
+from partway_server.devstack.servers import S3
 
 from tests.chaos.replies import lose_replies
 from tests.support.bucket import look_into

@@ -10,8 +10,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from partway_client._fingerprint import samples
-from partway_server.embedded import S3
+from partway_client._upload.fingerprint import samples
+from partway_server.devstack.servers import S3
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.files import File

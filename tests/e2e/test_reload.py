@@ -12,7 +12,7 @@ import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
-from partway_server.embedded import S3
+from partway_server.devstack.servers import S3
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import Service, until

@@ -13,7 +13,7 @@ import grpc
 import pytest
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
-from partway_server.embedded import S3, connect
+from partway_server.devstack.servers import S3, connect
 
 from tests.support.processes import Server
 

@@ -20,9 +20,9 @@ import redis
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
-from partway_server.children import Child, free_port
-from partway_server.embedded import S3, start_seaweedfs
-from partway_server.rpc.probe import serving
+from partway_server.devstack.servers import S3, start_seaweedfs
+from partway_server.rpc.health_client import serving
+from partway_server.runtime.subprocesses import Child, free_port
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.files import File

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from partway_server.embedded import S3
-from partway_server.marks import Marks
+from partway_server.devstack.servers import S3
+from partway_server.domain.key_marks import Marks
 from redis import Redis
 
 from tests.support.bucket import Bucket, look_into

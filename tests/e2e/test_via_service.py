@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from partway_server.children import free_port
-from partway_server.embedded import S3
+from partway_server.devstack.servers import S3
+from partway_server.runtime.subprocesses import free_port
 
 from tests.support.bucket import look_into
 from tests.support.files import File

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from partway_server.embedded import S3
-from partway_server.sessions.redis_rows import events_key
+from partway_server.devstack.servers import S3
+from partway_server.sessions.redis_keys import events_key
 from redis.asyncio import Redis
 from standardwebhooks import Webhook as Verifier
 

@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
-from partway_server.cli import main
-from partway_server.embedded import S3
-from partway_server.sessions.redis_rows import SHARDS, events_key
+from partway_server.cli.main import main
+from partway_server.devstack.servers import S3
+from partway_server.sessions.redis_keys import SHARDS, events_key
 from redis import Redis
 
 from tests.support.processes import until

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from partway_server.children import free_port
-from partway_server.embedded import S3, answers
+from partway_server.devstack.servers import S3, answers
+from partway_server.runtime.subprocesses import free_port
 
 from tests.support.processes import Service, gone, service_environ, until
 

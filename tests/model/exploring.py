@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from partway_server.errors import SessionsUnavailable, StorageUnavailable
-from partway_server.objects.base import CompleteUnknown
-from partway_server.objects.capabilities import Capabilities
+from partway_server.domain.errors import SessionsUnavailable, StorageUnavailable
+from partway_server.storage.base import CompleteUnknown
+from partway_server.storage.capabilities import Capabilities
 
 from tests.model import promises
 from tests.model.numbered import Numbered

@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from partway_server import proof
-from partway_server.aborting import Aborter
-from partway_server.coordinator import Coordinator
-from partway_server.ending import Ender
-from partway_server.janitor import Janitor
-from partway_server.loading import Loader
-from partway_server.opening import Opener
-from partway_server.reading import Reader
-from partway_server.recording import Recorder
-from partway_server.sessions.memory import MemorySessions
-from partway_server.settling import Settler
-from partway_server.uploads import CLAIMS, FINISHES, State, Upload
+from partway_server.cleanup.expiry import Janitor
+from partway_server.domain.upload import CLAIMS, FINISHES, State, Upload
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.workflow import object_proof
+from partway_server.workflow.abort import Aborter
+from partway_server.workflow.complete import Settler
+from partway_server.workflow.coordinator import Coordinator
+from partway_server.workflow.ending import Ender
+from partway_server.workflow.freshness import Reader
+from partway_server.workflow.initialize import Opener
+from partway_server.workflow.leases import Recorder
+from partway_server.workflow.recovery import Loader
 
 Patch = Callable[[Any, str, Any], None]
 
@@ -59,7 +59,7 @@ class Entry:
         """Put it in place. Both tables are plain dicts that every store reads."""
         changed: dict[State, frozenset[State]] = {**self.table}
         changed[self.row] = self.table[self.row] ^ {self.changed}
-        for module in ("uploads", "sessions.memory", "sessions.redis"):
+        for module in ("domain.upload", "sessions.memory_store", "sessions.redis_store"):
             for name in ("CLAIMS", "FINISHES"):
                 held = sys.modules.get(f"partway_server.{module}")
                 if held is not None and getattr(held, name, None) is self.table:
@@ -69,7 +69,7 @@ class Entry:
 Mutation = Rewritten | Entry
 
 NO_TOKEN = Rewritten(
-    proof, "proof", "head is None or head.write_token != grant.write_token", "head is None"
+    object_proof, "proof", "head is None or head.write_token != grant.write_token", "head is None"
 )
 REFUSED_WHILE_ABORTING = Rewritten(
     Ender,

@@ -18,30 +18,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from partway_server import settling
-from partway_server.aborting import Aborter
-from partway_server.composing import Composer
-from partway_server.coordinator import Coordinator
-from partway_server.ending import Ender
-from partway_server.errors import UploadError, UploadNotActive
-from partway_server.janitor import Janitor
-from partway_server.loading import Loader
-from partway_server.marks import Marks
-from partway_server.objects.capabilities import Capabilities
-from partway_server.observe import Metrics
-from partway_server.opening import Opener
-from partway_server.policy import Policy
-from partway_server.reading import Reader
-from partway_server.recording import Recorder
-from partway_server.sealing import Sealer
-from partway_server.selecting import Selector
-from partway_server.settling import Settler
-from partway_server.sweeping import Sweeper
-from partway_server.tasks import Tasks
-from partway_server.uploads import Caller, Checksum, Grant, State
-from partway_server.via_service import ViaService
-from partway_server.wanted import Wanted
-from partway_server.watching import Watching
+from partway_server.cleanup.expiry import Janitor
+from partway_server.cleanup.orphans import Sweeper
+from partway_server.domain.errors import UploadError, UploadNotActive
+from partway_server.domain.key_marks import Marks
+from partway_server.domain.policy import Policy
+from partway_server.domain.requests import Wanted
+from partway_server.domain.upload import Caller, Checksum, Grant, State
+from partway_server.domain.upload_ids import Sealer
+from partway_server.observability.metrics import Metrics
+from partway_server.storage.capabilities import Capabilities
+from partway_server.workflow import complete
+from partway_server.workflow.abort import Aborter
+from partway_server.workflow.background_tasks import Tasks
+from partway_server.workflow.complete import Settler
+from partway_server.workflow.compose import Composer
+from partway_server.workflow.coordinator import Coordinator
+from partway_server.workflow.ending import Ender
+from partway_server.workflow.freshness import Reader
+from partway_server.workflow.initialize import Opener
+from partway_server.workflow.leases import Recorder
+from partway_server.workflow.presign import Selector
+from partway_server.workflow.recovery import Loader
+from partway_server.workflow.upload_part import ViaService
+from partway_server.workflow.watch import Watching
 
 from tests.model.numbered import Numbered
 
@@ -371,5 +371,5 @@ async def _end_all() -> None:
 
 def shortened(patch: Callable[[object, str, object], None]) -> None:
     """Make histories short, by a function such as pytest's `monkeypatch.setattr`."""
-    patch(settling, "_SETTLE_STEPS", SETTLE_STEPS)
-    patch(settling, "_SEND_ATTEMPTS", SEND_ATTEMPTS)
+    patch(complete, "_SETTLE_STEPS", SETTLE_STEPS)
+    patch(complete, "_SEND_ATTEMPTS", SEND_ATTEMPTS)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from partway_server.objects.base import (
+from partway_server.domain.upload import Grant, Upload, epoch_at
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.storage.base import (
     CompleteUnknown,
     Head,
     KeyTaken,
@@ -17,8 +19,6 @@ from partway_server.objects.base import (
     StoredPart,
     Unfinished,
 )
-from partway_server.sessions.memory import MemorySessions
-from partway_server.uploads import Grant, Upload, epoch_at
 
 from tests.model.programs import SIZE, Call
 from tests.support.clock import FakeClock

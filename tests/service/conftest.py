@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 import aiohttp
 import pytest
-from partway_server.embedded import S3
-from partway_server.objects.capabilities import KNOWN
-from partway_server.objects.memory import MemoryObjects
-from partway_server.objects.s3 import S3Objects
-from partway_server.sessions.memory import MemorySessions
-from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_servers import connect
-from partway_server.uploads import Checksum
+from partway_server.devstack.servers import S3
+from partway_server.domain.upload import Checksum
+from partway_server.redis_client.topology import connect
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.redis_store import RedisSessions
+from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.memory import MemoryObjects
+from partway_server.storage.s3 import S3Objects
 from redis.asyncio import Redis
 
 from tests.support.bucket import Bucket, look_into

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.errors import SessionsUnavailable, StorageUnavailable
-from partway_server.objects.base import CompleteUnknown
-from partway_server.uploads import State
+from partway_server.domain.errors import SessionsUnavailable, StorageUnavailable
+from partway_server.domain.upload import State
+from partway_server.storage.base import CompleteUnknown
 
 from tests.support.calls import call
 from tests.support.situations import LEASE, Situation, bring_to

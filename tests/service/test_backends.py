@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
-from partway_server.findings import Action, Finding
-from partway_server.objects.memory import MEMORY, MemoryObjects
-from partway_server.objects.routed import RoutedObjects
-from partway_server.plan import MIB, PartLimits
-from partway_server.policy import Policy
-from partway_server.sealing import Sealer
-from partway_server.sessions.memory import MemorySessions
-from partway_server.uploads import Checksum
+from partway_server.cleanup.report import Action, Finding
+from partway_server.domain.part_plan import MIB, PartLimits
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import Checksum
+from partway_server.domain.upload_ids import Sealer
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.storage.memory import MEMORY, MemoryObjects
+from partway_server.storage.router import RoutedObjects
 
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, Put, Reply, put_into
@@ -113,7 +113,7 @@ async def test_the_janitor_keeps_what_is_in_a_backend_that_is_gone(
     sid = two.world.grant(upload).sid
     two.routed.replace({"default": two.near})
     clock.advance(7 * 24 * 3600)
-    with caplog.at_level("INFO", "partway_server.janitor"):
+    with caplog.at_level("INFO", "partway_server.cleanup.expiry"):
         assert await two.world.service.janitor.sweep() == [sid]
     assert f"upload {sid}: the backend 'far' of the upload is not configured here" in caplog.text
     row = await two.world.sessions.get(sid)

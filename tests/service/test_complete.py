@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from partway.v1 import upload_pb2
-from partway_server.errors import SessionsUnavailable, StorageUnavailable
-from partway_server.objects.base import CompleteRefused, CompleteUnknown, KeyContested, KeyTaken
+from partway_server.domain.errors import SessionsUnavailable, StorageUnavailable
+from partway_server.storage.base import CompleteRefused, CompleteUnknown, KeyContested, KeyTaken
 
 from tests.support.storage import Gate, failing
 from tests.support.world import PART, World, failure

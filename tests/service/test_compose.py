@@ -12,14 +12,14 @@ from uuid import uuid4
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.embedded import S3
-from partway_server.errors import StorageRefused, StorageUnavailable
-from partway_server.objects.base import CompleteRefused, StoredPart
-from partway_server.objects.memory import MEMORY, MemoryObjects
-from partway_server.plan import PartLimits
-from partway_server.policy import Policy
-from partway_server.sealing import Sealer
-from partway_server.uploads import State
+from partway_server.devstack.servers import S3
+from partway_server.domain.errors import StorageRefused, StorageUnavailable
+from partway_server.domain.part_plan import PartLimits
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import State
+from partway_server.domain.upload_ids import Sealer
+from partway_server.storage.base import CompleteRefused, StoredPart
+from partway_server.storage.memory import MEMORY, MemoryObjects
 
 from tests.support.clock import FakeClock
 from tests.support.situations import EXPIRY_SECONDS, LEASE

@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from moto.server import ThreadedMotoServer
-from partway_server import embedded
-from partway_server.children import Child, binary, free_port
-from partway_server.cli import main
-from partway_server.clock import SystemClock
+from partway_server.cli.main import main
+from partway_server.config.settings import Settings, variable
+from partway_server.devstack import servers
+from partway_server.devstack.servers import S3, start_seaweedfs, start_valkey
 from partway_server.doctor.finding import Finding
-from partway_server.doctor.run import Wanted, examine_all
-from partway_server.doctor.sessions import redis as judged
-from partway_server.embedded import S3, start_seaweedfs, start_valkey
-from partway_server.objects.s3_probes.behaviour import Behaviour
-from partway_server.sessions.redis_facts import examine
-from partway_server.sessions.redis_servers import connect
-from partway_server.settings import Settings, variable
+from partway_server.doctor.probes.redis import examine
+from partway_server.doctor.probes.storage_behaviour import Behaviour
+from partway_server.doctor.redis_checks import redis as judged
+from partway_server.doctor.runner import Wanted, examine_all
+from partway_server.domain.clock import SystemClock
+from partway_server.redis_client.topology import connect
+from partway_server.runtime.subprocesses import Child, binary, free_port
 from redis import Redis, exceptions
 
 from tests.support.bucket import Bucket, look_into
@@ -287,7 +287,7 @@ def deny(bucket: Bucket, action: str) -> None:
 def test_credentials_that_only_read_lack_what_writes(
     tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = embedded._identities
+    known = servers._identities
     access_key, secret_key = READER
 
     def with_reader(*owner: str) -> dict[str, Any]:
@@ -295,7 +295,7 @@ def test_credentials_that_only_read_lack_what_writes(
         reader = {"name": "reader", "credentials": credentials, "actions": ["Read", "List"]}
         return {"identities": [*known(*owner)["identities"], reader]}
 
-    monkeypatch.setattr(embedded, "_identities", with_reader)
+    monkeypatch.setattr(servers, "_identities", with_reader)
     child, s3 = start_seaweedfs(tmp_path, keep=False)
     with child, look_into(s3) as bucket:
         reads = replace(s3, access_key=access_key, secret_key=secret_key)

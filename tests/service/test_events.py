@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from partway_server.events.streams import Streams, places_at
-from partway_server.sessions.memory import MemorySessions
-from partway_server.sessions.redis import RedisSessions
+from partway_server.events.event_stream import Streams, places_at
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.redis_store import RedisSessions
 
 from tests.support.clock import FakeClock
 from tests.support.situations import EXPIRY_SECONDS

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from partway.v1 import upload_pb2
-from partway_server.errors import StorageUnavailable
+from partway_server.domain.errors import StorageUnavailable
 
 from tests.support.calls import ABOUT_AN_UPLOAD, call
 from tests.support.world import PART, World

@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 from moto.server import ThreadedMotoServer
 from partway_client import Checksum, TransferFailed, UploadClient
-from partway_server.embedded import S3
-from partway_server.objects.capabilities import KNOWN, Capabilities
-from partway_server.objects.s3 import S3Objects
-from partway_server.sessions.memory import MemorySessions
+from partway_server.devstack.servers import S3
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.storage.capabilities import KNOWN, Capabilities
+from partway_server.storage.s3 import S3Objects
 
 from tests.client.pacing import Slept, pace
 from tests.support.bucket import Bucket, look_into

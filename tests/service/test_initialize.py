@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.errors import StorageRefused, StorageUnavailable
-from partway_server.marks import Marks
-from partway_server.objects.capabilities import KNOWN
-from partway_server.objects.memory import MemoryObjects
-from partway_server.plan import GIB, MIB
-from partway_server.policy import Policy
+from partway_server.domain.errors import StorageRefused, StorageUnavailable
+from partway_server.domain.key_marks import Marks
+from partway_server.domain.part_plan import GIB, MIB
+from partway_server.domain.policy import Policy
+from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.memory import MemoryObjects
 
 from tests.support.clock import FakeClock
 from tests.support.storage import Gate, failing

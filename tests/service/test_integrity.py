@@ -10,11 +10,11 @@ import anycrc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.objects.base import CompleteUnknown
-from partway_server.objects.capabilities import Capabilities
-from partway_server.objects.memory import MEMORY, MemoryObjects
-from partway_server.policy import Policy
-from partway_server.uploads import Checksum, Manifest, State
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import Checksum, Manifest, State
+from partway_server.storage.base import CompleteUnknown
+from partway_server.storage.capabilities import Capabilities
+from partway_server.storage.memory import MEMORY, MemoryObjects
 
 from tests.support.clock import FakeClock
 from tests.support.storage import failing

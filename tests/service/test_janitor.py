@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from partway.v1 import upload_pb2
-from partway_server.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
-from partway_server.janitor import GIVE_UP, Janitor
-from partway_server.objects.base import CompleteUnknown
-from partway_server.recording import COMPLETED_ROW, LONGEST_PUT
-from partway_server.tasks import Tasks
-from partway_server.uploads import State
+from partway_server.cleanup.expiry import GIVE_UP, Janitor
+from partway_server.domain.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
+from partway_server.domain.upload import State
+from partway_server.storage.base import CompleteUnknown
+from partway_server.workflow.background_tasks import Tasks
+from partway_server.workflow.leases import COMPLETED_ROW, LONGEST_PUT
 
 from tests.support.situations import EXPIRY_SECONDS, LEASE, Situation, bring_to, put_back
 from tests.support.storage import Gate, failing

@@ -12,9 +12,9 @@ import pytest
 from grpc_status import rpc_status
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.errors import SessionsUnavailable
-from partway_server.objects.memory import MemoryObjects
-from partway_server.policy import Policy
+from partway_server.domain.errors import SessionsUnavailable
+from partway_server.domain.policy import Policy
+from partway_server.storage.memory import MemoryObjects
 
 from tests.support.calls import ABOUT_AN_UPLOAD, ALL, call, call_raw, ranges
 from tests.support.clock import FakeClock

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.errors import StorageUnavailable
+from partway_server.domain.errors import StorageUnavailable
 
 from tests.support.calls import call, ranges
 from tests.support.storage import failing

@@ -8,9 +8,9 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.errors import StorageUnavailable
-from partway_server.policy import Policy
-from partway_server.uploads import State
+from partway_server.domain.errors import StorageUnavailable
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import State
 
 from tests.support.calls import call
 from tests.support.clock import FakeClock

@@ -6,12 +6,12 @@ from urllib.parse import parse_qsl
 
 import aiohttp
 import pytest
-from partway_server.clock import SystemClock
-from partway_server.embedded import S3
-from partway_server.objects.capabilities import KNOWN
-from partway_server.objects.routed import RoutedObjects
-from partway_server.policy import Policy
-from partway_server.sessions.memory import MemorySessions
+from partway_server.devstack.servers import S3
+from partway_server.domain.clock import SystemClock
+from partway_server.domain.policy import Policy
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.router import RoutedObjects
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 from partway.v1 import upload_pb2
-from partway_server.objects.memory import MEMORY, MemoryObjects
-from partway_server.plan import MIB
-from partway_server.policy import Policy
-from partway_server.uploads import Checksum
+from partway_server.domain.part_plan import MIB
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import Checksum
+from partway_server.storage.memory import MEMORY, MemoryObjects
 
 from tests.support.clock import FakeClock
 from tests.support.twins import a_memory_world

@@ -10,8 +10,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.errors import StorageUnavailable
-from partway_server.policy import Policy
+from partway_server.domain.errors import StorageUnavailable
+from partway_server.domain.policy import Policy
 
 from tests.support.calls import call, ranges
 from tests.support.clock import FakeClock

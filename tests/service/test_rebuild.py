@@ -9,8 +9,8 @@ import grpc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.errors import StorageUnavailable
-from partway_server.uploads import State
+from partway_server.domain.errors import StorageUnavailable
+from partway_server.domain.upload import State
 
 from tests.support.calls import ABOUT_AN_UPLOAD, call
 from tests.support.situations import EXPIRY_SECONDS, LEASE, Situation, bring_to, put_back

@@ -7,7 +7,7 @@ import pytest
 from google.rpc import error_details_pb2
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.uploads import State
+from partway_server.domain.upload import State
 
 from tests.support.calls import call, ranges
 from tests.support.situations import LEASE, Situation, bring_to

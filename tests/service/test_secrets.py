@@ -11,12 +11,12 @@ from typing import Any
 import grpc
 import pytest
 from partway.v1 import upload_service_pb2 as pb
-from partway_server import errors
-from partway_server.embedded import S3
-from partway_server.errors import StorageUnavailable
-from partway_server.logs import JsonFormatter, configure_logging
-from partway_server.objects.base import CompleteUnknown
-from partway_server.settings import Settings
+from partway_server.config.settings import Settings
+from partway_server.devstack.servers import S3
+from partway_server.domain import errors
+from partway_server.domain.errors import StorageUnavailable
+from partway_server.observability.logging import JsonFormatter, configure_logging
+from partway_server.storage.base import CompleteUnknown
 
 from tests.support.calls import ABOUT_AN_UPLOAD, call
 from tests.support.situations import EXPIRY_SECONDS
@@ -106,7 +106,7 @@ async def test_a_whole_life_is_logged_without_a_secret(
     with all_that_is_logged() as records:
         secrets = await a_whole_life(world)
     text = records.text.getvalue()
-    assert {"partway_server.rpc.interceptors", "partway_server.janitor"} <= records.names
+    assert {"partway_server.rpc.interceptors", "partway_server.cleanup.expiry"} <= records.names
     for line in text.splitlines():
         if line.startswith("{"):
             json.loads(line)

@@ -8,9 +8,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from partway.v1 import upload_pb2
-from partway_server import app
-from partway_server.observe import Metrics
-from partway_server.service import Service
+from partway_server.observability.metrics import Metrics
+from partway_server.runtime import app
+from partway_server.runtime.wiring import Service
 
 from tests.support.clock import FakeClock
 from tests.support.storage import Gate

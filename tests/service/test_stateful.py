@@ -34,17 +34,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.embedded import S3
-from partway_server.errors import SessionsUnavailable, StorageUnavailable
-from partway_server.objects.base import CompleteUnknown
-from partway_server.objects.capabilities import KNOWN
-from partway_server.objects.s3 import S3Objects
-from partway_server.policy import Policy
-from partway_server.recording import LONGEST_PUT
-from partway_server.sealing import Sealer
-from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_servers import connect
-from partway_server.uploads import CLAIMS, FINISHES, State
+from partway_server.devstack.servers import S3
+from partway_server.domain.errors import SessionsUnavailable, StorageUnavailable
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import CLAIMS, FINISHES, State
+from partway_server.domain.upload_ids import Sealer
+from partway_server.redis_client.topology import connect
+from partway_server.sessions.redis_store import RedisSessions
+from partway_server.storage.base import CompleteUnknown
+from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.s3 import S3Objects
+from partway_server.workflow.leases import LONGEST_PUT
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.errors import StorageUnavailable
-from partway_server.objects.base import MultipartNotFound
+from partway_server.domain.errors import StorageUnavailable
+from partway_server.storage.base import MultipartNotFound
 
 from tests.support.calls import ABOUT_AN_UPLOAD, call, ranges
 from tests.support.situations import Situation, bring_to

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.objects.memory import MemoryObjects
-from partway_server.plan import GIB, MIB
+from partway_server.domain.part_plan import GIB, MIB
+from partway_server.storage.memory import MemoryObjects
 
 from tests.support.calls import call, ranges
 from tests.support.clock import FakeClock

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 from partway.v1 import upload_pb2
-from partway_server import app
-from partway_server.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
-from partway_server.findings import Action, Finding, Kind
-from partway_server.marks import Marks
-from partway_server.objects.memory import MEMORY, MemoryObjects
-from partway_server.policy import Policy
-from partway_server.recording import COMPLETED_ROW, LONGEST_PUT
-from partway_server.sweeping import CREATE_UNDER_WAY, Sweeper
-from partway_server.uploads import Grant, State
+from partway_server.cleanup.orphans import CREATE_UNDER_WAY, Sweeper
+from partway_server.cleanup.report import Action, Finding, Kind
+from partway_server.domain.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
+from partway_server.domain.key_marks import Marks
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import Grant, State
+from partway_server.runtime import app
+from partway_server.storage.memory import MEMORY, MemoryObjects
+from partway_server.workflow.leases import COMPLETED_ROW, LONGEST_PUT
 
 from tests.support.clock import FakeClock
 from tests.support.situations import EXPIRY_SECONDS, Situation, bring_to, put_back
@@ -466,7 +466,7 @@ async def test_it_goes_on_whatever_becomes_of_one_sweep(
         end,
     )
     await world.service.sweeper.run(0.001, stop)
-    told = [r.levelname for r in caplog.records if r.name == "partway_server.sweeping"]
+    told = [r.levelname for r in caplog.records if r.name == "partway_server.cleanup.orphans"]
     assert told == ["ERROR", "WARNING", "WARNING"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from google.rpc import error_details_pb2
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.sealing import Sealer
+from partway_server.domain.upload_ids import Sealer
 
 from tests.support.calls import ABOUT_AN_UPLOAD, ALL, WATCHED, call
 from tests.support.clock import FakeClock

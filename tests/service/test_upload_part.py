@@ -15,16 +15,16 @@ import grpc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_client._statuses import ToldStatus
-from partway_server import app
-from partway_server.embedded import S3
-from partway_server.objects.base import KeyContested
-from partway_server.objects.capabilities import KNOWN
-from partway_server.objects.memory import MemoryObjects
-from partway_server.objects.s3 import S3Objects
-from partway_server.policy import Policy
-from partway_server.sessions.memory import MemorySessions
-from partway_server.uploads import State
+from partway_client._transport.status_mapping import ToldStatus
+from partway_server.devstack.servers import S3
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import State
+from partway_server.runtime import app
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.storage.base import KeyContested
+from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.memory import MemoryObjects
+from partway_server.storage.s3 import S3Objects
 from prometheus_client import generate_latest
 
 from tests.support.bucket import Bucket, look_into

@@ -10,13 +10,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 from partway_client import StorageUnreachable, UploadClient
-from partway_client._pace import Pace
-from partway_server.embedded import S3
-from partway_server.objects.capabilities import KNOWN
-from partway_server.objects.s3 import S3Objects
-from partway_server.plan import MIB
-from partway_server.policy import Policy
-from partway_server.sessions.memory import MemorySessions
+from partway_client._transport.retry import Pace
+from partway_server.devstack.servers import S3
+from partway_server.domain.part_plan import MIB
+from partway_server.domain.policy import Policy
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.s3 import S3Objects
 
 from tests.support.bucket import look_into
 from tests.support.clock import FakeClock

@@ -11,10 +11,10 @@ import grpc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.children import free_port
-from partway_server.objects.memory import MemoryObjects
-from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_servers import connect
+from partway_server.redis_client.topology import connect
+from partway_server.runtime.subprocesses import free_port
+from partway_server.sessions.redis_store import RedisSessions
+from partway_server.storage.memory import MemoryObjects
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import RedisError

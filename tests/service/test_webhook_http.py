@@ -14,10 +14,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from partway_server.children import free_port
-from partway_server.events.deliveries import Answer
-from partway_server.events.webhook import HttpSender
-from partway_server.events.webhook_rules import Webhook
+from partway_server.events.retry_schedule import Answer
+from partway_server.events.webhook_file import Webhook
+from partway_server.events.webhook_sender import HttpSender
+from partway_server.runtime.subprocesses import free_port
 from standardwebhooks import Webhook as Verifier
 
 from tests.support.clock import FakeClock

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from partway_server.events.webhook_rules import Webhook
-from partway_server.sessions.redis_rows import dead_key, events_key, webhook_key
+from partway_server.events.webhook_file import Webhook
+from partway_server.sessions.redis_keys import dead_key, events_key, webhook_key
 from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from standardwebhooks import Webhook as Verifier

@@ -11,8 +11,8 @@ import click
 import pytest
 import redis
 from click.testing import CliRunner, Result
-from partway_server.sessions.redis_rows import dead_key, events_key
-from partway_server.webhooks_command import dead, send_test
+from partway_server.cli.webhooks import dead, send_test
+from partway_server.sessions.redis_keys import dead_key, events_key
 from standardwebhooks import Webhook as Verifier
 
 from tests.support.webhooks import SECRET, an_endpoint, an_event

@@ -13,7 +13,7 @@ from contextlib import closing
 
 import pytest
 from moto.server import ThreadedMotoServer
-from partway_server.embedded import S3, connect, start_seaweedfs, start_valkey
+from partway_server.devstack.servers import S3, connect, start_seaweedfs, start_valkey
 
 from tests.support.localstack import start_localstack
 from tests.support.rclone import start_rclone

@@ -8,9 +8,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from partway_server.embedded import S3
-from partway_server.objects.base import Head
-from partway_server.objects.presigning import WRITE_TOKEN
+from partway_server.devstack.servers import S3
+from partway_server.storage.base import Head
+from partway_server.storage.presigner import WRITE_TOKEN
 
 
 class Bucket:

@@ -1,6 +1,6 @@
 """Waiting for news of rows, which other processes bring."""
 
-from partway_server.sessions.wakes import Wake
+from partway_server.sessions.notifications import Wake
 
 SECONDS = 20
 

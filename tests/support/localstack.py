@@ -5,8 +5,8 @@
 
 from pathlib import Path
 
-from partway_server.children import Child, ChildError, free_port
-from partway_server.embedded import S3, answers
+from partway_server.devstack.servers import S3, answers
+from partway_server.runtime.subprocesses import Child, ChildError, free_port
 
 PYTHON = Path(__file__).parents[2] / ".venv-localstack/bin/python"
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from partway_server.children import Child, binary, free_port
-from partway_server.embedded import S3
-from partway_server.rpc.probe import serving
+from partway_server.devstack.servers import S3
+from partway_server.rpc.health_client import serving
+from partway_server.runtime.subprocesses import Child, binary, free_port
 
 READY_SECONDS = 40.0
 STOP_SECONDS = 20.0

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from partway_server.children import Child, free_port
-from partway_server.embedded import S3, answers
+from partway_server.devstack.servers import S3, answers
+from partway_server.runtime.subprocesses import Child, free_port
 
 from tests.support.processes import COMMANDS
 

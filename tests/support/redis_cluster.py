@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from partway_server.children import Child, free_port
-from partway_server.sessions.redis_rows import SHARDS, due_key
+from partway_server.runtime.subprocesses import Child, free_port
+from partway_server.sessions.redis_keys import SHARDS, due_key
 from redis.crc import key_slot
 
 from tests.support.redis_sentinel import start_server, wait_for

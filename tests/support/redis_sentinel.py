@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from partway_server.children import Child, binary, free_port
+from partway_server.runtime.subprocesses import Child, binary, free_port
 
 SERVICE = "partway"
 _SECONDS = 30.0

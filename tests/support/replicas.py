@@ -15,14 +15,14 @@ from typing import Any, Self
 import grpc
 import redis
 from partway.v1 import upload_service_pb2_grpc as rpc
-from partway_server.children import Child, free_port
-from partway_server.live import LivePolicies
-from partway_server.objects.base import Objects, Presigner
-from partway_server.policy import Policy
-from partway_server.service import Service, build
+from partway_server.config.settings import Settings
+from partway_server.domain.policy import Policy
+from partway_server.domain.policy_registry import LivePolicies
+from partway_server.domain.upload import Grant, State, Upload
+from partway_server.runtime.subprocesses import Child, free_port
+from partway_server.runtime.wiring import Service, build
 from partway_server.sessions.base import Sessions
-from partway_server.settings import Settings
-from partway_server.uploads import Grant, State, Upload
+from partway_server.storage.base import Objects, Presigner
 
 from tests.support.clock import FakeClock
 from tests.support.mortal import Life, Mortal, Strike

@@ -13,8 +13,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from partway_server.children import Child, ChildError, free_port
-from partway_server.embedded import S3, answers
+from partway_server.devstack.servers import S3, answers
+from partway_server.runtime.subprocesses import Child, ChildError, free_port
 
 _PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw")
 _SECONDS = 60.0

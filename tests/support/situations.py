@@ -5,7 +5,7 @@ from datetime import timedelta
 from enum import Enum
 
 from partway.v1 import upload_pb2
-from partway_server.uploads import State
+from partway_server.domain.upload import State
 
 from tests.support.world import World
 

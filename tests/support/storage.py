@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import aiohttp
 import yarl
-from partway_server.objects.base import Head, Objects, Presigner, StoredPart, Unfinished
-from partway_server.objects.capabilities import Capabilities
-from partway_server.objects.memory import MemoryObjects, PutRefused
-from partway_server.uploads import Grant, Source
+from partway_server.domain.upload import Grant, Source
+from partway_server.storage.base import Head, Objects, Presigner, StoredPart, Unfinished
+from partway_server.storage.capabilities import Capabilities
+from partway_server.storage.memory import MemoryObjects, PutRefused
 
 T = TypeVar("T")
 

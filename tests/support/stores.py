@@ -17,14 +17,14 @@ import boto3
 import botocore.config
 import pytest
 import yarl
-from partway_server.embedded import S3
-from partway_server.objects.base import Objects, PresignedPart
-from partway_server.objects.capabilities import KEPT, KNOWN, Capabilities
-from partway_server.objects.memory import MemoryObjects
-from partway_server.objects.routed import RoutedObjects
-from partway_server.objects.s3 import S3Objects
-from partway_server.plan import MIB, Plan
-from partway_server.uploads import Caller, Checksum, Grant
+from partway_server.devstack.servers import S3
+from partway_server.domain.part_plan import MIB, Plan
+from partway_server.domain.upload import Caller, Checksum, Grant
+from partway_server.storage.base import Objects, PresignedPart
+from partway_server.storage.capabilities import KEPT, KNOWN, Capabilities
+from partway_server.storage.memory import MemoryObjects
+from partway_server.storage.router import RoutedObjects
+from partway_server.storage.s3 import S3Objects
 
 from tests.support.storage import Put, Reply, put_by, put_into
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.objects.base import Head
-from partway_server.uploads import Grant
+from partway_server.domain.upload import Grant
+from partway_server.storage.base import Head
 
 from tests.support.bucket import Bucket
 from tests.support.world import Failure

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from partway_server.objects.memory import MemoryObjects
-from partway_server.sessions.memory import MemorySessions
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.storage.memory import MemoryObjects
 
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_into

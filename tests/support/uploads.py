@@ -4,8 +4,8 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
-from partway_server.plan import GIB, MIB, Plan
-from partway_server.uploads import Caller, Checksum, Grant, State, Upload
+from partway_server.domain.part_plan import GIB, MIB, Plan
+from partway_server.domain.upload import Caller, Checksum, Grant, State, Upload
 
 from tests.support.clock import START
 

@@ -13,16 +13,16 @@ from typing import Any, Self
 
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
-from partway_server.events.courier import Courier
-from partway_server.events.delivery_store import DeliveryStore
+from partway_server.events.delivery_queue import DeliveryStore
 from partway_server.events.dispatcher import Dispatcher
-from partway_server.events.resubscribing import Resubscriber
-from partway_server.events.webhook import HttpSender, Sender
-from partway_server.events.webhook_rules import Webhook
-from partway_server.observe import Metrics
-from partway_server.sessions.redis_rows import due_key, events_key, shard_of
-from partway_server.sessions.redis_servers import SLOTS, Servers, Span, connect
-from partway_server.sessions.redis_urls import Address
+from partway_server.events.webhook_file import Webhook
+from partway_server.events.webhook_sender import HttpSender, Sender
+from partway_server.events.webhook_worker import Courier
+from partway_server.observability.metrics import Metrics
+from partway_server.redis_client.topology import SLOTS, Servers, Span, connect
+from partway_server.redis_client.urls import Address
+from partway_server.runtime.webhook_reload import Resubscriber
+from partway_server.sessions.redis_keys import due_key, events_key, shard_of
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff

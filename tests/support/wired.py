@@ -15,12 +15,12 @@ import aiohttp
 import grpc
 import pytest
 from partway.v1 import upload_pb2
-from partway_server.embedded import S3
-from partway_server.objects.capabilities import KNOWN
-from partway_server.objects.s3 import S3Objects
-from partway_server.policy import Policy
-from partway_server.sessions.redis import RedisSessions
-from partway_server.sessions.redis_servers import connect
+from partway_server.devstack.servers import S3
+from partway_server.domain.policy import Policy
+from partway_server.redis_client.topology import connect
+from partway_server.sessions.redis_store import RedisSessions
+from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.s3 import S3Objects
 from redis.asyncio import Redis
 
 from tests.support.bucket import Bucket

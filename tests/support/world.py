@@ -14,14 +14,14 @@ from grpc_status import rpc_status
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
-from partway_server.live import LivePolicies
-from partway_server.plan import MIB
-from partway_server.policy import Policy
-from partway_server.sealing import Sealer
-from partway_server.service import Service, build
+from partway_server.config.settings import Settings
+from partway_server.domain.part_plan import MIB
+from partway_server.domain.policy import Policy
+from partway_server.domain.policy_registry import LivePolicies
+from partway_server.domain.upload import Grant
+from partway_server.domain.upload_ids import Sealer
+from partway_server.runtime.wiring import Service, build
 from partway_server.sessions.base import Sessions
-from partway_server.settings import Settings
-from partway_server.uploads import Grant
 
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, Put

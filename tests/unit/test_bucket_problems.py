@@ -1,7 +1,7 @@
 """What an operator is told of a bucket that cannot be used."""
 
-from partway_server.buckets import bucket_problems
-from partway_server.objects.memory import MemoryObjects
+from partway_server.config.bucket_checks import bucket_problems
+from partway_server.storage.memory import MemoryObjects
 
 
 async def test_a_bucket_that_a_policy_names_is_not_blamed_on_the_variable_alone() -> None:

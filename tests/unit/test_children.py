@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from partway_server.children import Child, ChildError, binary, free_port, port_is_free
+from partway_server.runtime.subprocesses import Child, ChildError, binary, free_port, port_is_free
 
 STUBBORN = """
 import signal, time

@@ -9,8 +9,8 @@ from dataclasses import fields
 import pytest
 from click.testing import CliRunner
 from partway_server import __version__
-from partway_server.cli import main
-from partway_server.settings import Settings, flag, variable
+from partway_server.cli.main import main
+from partway_server.config.settings import Settings, flag, variable
 
 CLEAN = {variable(f.name): None for f in fields(Settings)}
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from partway_server.events.deliveries import (
+from partway_server.events.retry_schedule import (
     PAUSES_MS,
     Answer,
     Entry,
@@ -14,7 +14,7 @@ from partway_server.events.deliveries import (
     fate,
     share,
 )
-from partway_server.events.webhook import retry_after
+from partway_server.events.webhook_sender import retry_after
 
 from tests.support.clock import START
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from partway_server.dev import _settings
+from partway_server.devstack.run import _settings
 
 
 @pytest.mark.parametrize(("given", "allowed"), [("", True), ("true", True), ("false", False)])

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from partway_server.doctor import behaviour
+from partway_server.doctor import behaviour_checks
 from partway_server.doctor.finding import Finding
-from partway_server.objects.facts import (
+from partway_server.doctor.probes.results import (
     Answer,
     BrowserFacts,
     ChecksumFacts,
@@ -48,12 +48,12 @@ def by_name(*found: Finding) -> dict[str, str]:
 
 
 def test_storage_that_refuses_what_was_not_signed_is_good() -> None:
-    assert set(by_name(*behaviour.refusals(REFUSALS)).values()) == {"ok"}
+    assert set(by_name(*behaviour_checks.refusals(REFUSALS)).values()) == {"ok"}
 
 
-@pytest.mark.parametrize("name", behaviour.REFUSALS)
+@pytest.mark.parametrize("name", behaviour_checks.REFUSALS)
 def test_storage_that_takes_what_was_not_signed_is_bad_and_says_what_that_means(name: str) -> None:
-    findings = {f.name: f for f in behaviour.refusals(replace(REFUSALS, **{name: OK}))}
+    findings = {f.name: f for f in behaviour_checks.refusals(replace(REFUSALS, **{name: OK}))}
     found = findings.pop(f"storage.signature.{name}")
     assert found.status == "bad"
     assert "so that" in found.found
@@ -61,13 +61,13 @@ def test_storage_that_takes_what_was_not_signed_is_bad_and_says_what_that_means(
 
 
 def test_where_nothing_is_taken_a_refusal_proves_nothing() -> None:
-    found = by_name(*behaviour.refusals(replace(REFUSALS, as_signed=REFUSED)))
+    found = by_name(*behaviour_checks.refusals(replace(REFUSALS, as_signed=REFUSED)))
     assert found.pop("signature.as_signed") == "bad"
     assert set(found.values()) == {"warn"}
 
 
 def test_a_refusal_that_did_not_come_is_not_taken_for_one() -> None:
-    found = by_name(*behaviour.refusals(replace(REFUSALS, expired=DOWN)))
+    found = by_name(*behaviour_checks.refusals(replace(REFUSALS, expired=DOWN)))
     assert found["signature.expired"] == "warn"
 
 
@@ -88,7 +88,7 @@ def test_if_none_match_is_honoured_only_if_both_ways_are_right(
 ) -> None:
     facts = replace(CONDITIONS, put=pair, complete=pair)
     assert (facts.put_honoured, facts.complete_honoured) == (honoured, honoured)
-    found = by_name(*behaviour.conditions(facts))
+    found = by_name(*behaviour_checks.conditions(facts))
     assert found["conditional_put"] == ("ok" if honoured else "warn")
     assert found["conditional_complete"] == ("ok" if honoured else "warn")
 
@@ -109,7 +109,7 @@ def test_if_match_on_a_delete_is_honoured_if_the_object_lives_and_storage_says_w
 ) -> None:
     facts = replace(CONDITIONS, delete=answer, survived=survived)
     assert facts.delete_honoured is honoured
-    found = by_name(*behaviour.conditions(facts))
+    found = by_name(*behaviour_checks.conditions(facts))
     assert found["conditional_delete"] == ("ok" if honoured else "warn")
 
 
@@ -128,14 +128,14 @@ def test_a_checksum_is_verified_if_the_right_one_is_taken_and_the_wrong_one_is_n
 ) -> None:
     facts = ChecksumFacts(right, wrong)
     assert facts.verified is verified
-    [found] = behaviour.checksums({"md5": facts})
+    [found] = behaviour_checks.checksums({"md5": facts})
     assert found.status == ("ok" if verified else "warn")
 
 
 def test_a_whole_life_of_a_multipart_upload_is_good() -> None:
-    found = by_name(*behaviour.multipart(MULTIPART))
+    found = by_name(*behaviour_checks.multipart(MULTIPART))
     assert set(found.values()) == {"ok"}
-    assert {f"storage.{name}" for name in found} == set(behaviour.MULTIPART)
+    assert {f"storage.{name}" for name in found} == set(behaviour_checks.MULTIPART)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_what_is_otherwise_is_judged_by_what_it_costs(
     changes: dict[str, object], name: str, status: str
 ) -> None:
     facts = replace(MULTIPART, **changes)  # type: ignore[arg-type]
-    assert by_name(*behaviour.multipart(facts))[name] == status
+    assert by_name(*behaviour_checks.multipart(facts))[name] == status
 
 
 @pytest.mark.parametrize(
@@ -183,13 +183,13 @@ def test_what_is_otherwise_is_judged_by_what_it_costs(
 def test_the_public_endpoint_must_take_a_presigned_put(
     answer: Answer, plain: bool, status: str, words: str
 ) -> None:
-    found = behaviour.public(answer, is_own=False, plain=plain)
+    found = behaviour_checks.public(answer, is_own=False, plain=plain)
     assert found.status == status
     assert words in found.mend
 
 
 def test_a_browser_that_is_told_all_it_needs_is_good() -> None:
-    assert behaviour.preflight(BROWSER).status == "ok"
+    assert behaviour_checks.preflight(BROWSER).status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,9 @@ def test_a_browser_that_is_told_all_it_needs_is_good() -> None:
 )
 def test_a_browser_that_is_told_otherwise_would_not_send(told: dict[str, str]) -> None:
     answer = Answer(200, headers={**PREFLIGHT, **told})
-    assert behaviour.preflight(replace(BROWSER, preflight=answer)).status == "warn"
+    assert behaviour_checks.preflight(replace(BROWSER, preflight=answer)).status == "warn"
 
 
 def test_a_browser_that_cannot_read_etag_is_a_warning() -> None:
-    assert behaviour.preflight(replace(BROWSER, put=OK)).status == "warn"
-    assert behaviour.preflight(replace(BROWSER, preflight=REFUSED)).status == "warn"
+    assert behaviour_checks.preflight(replace(BROWSER, put=OK)).status == "warn"
+    assert behaviour_checks.preflight(replace(BROWSER, preflight=REFUSED)).status == "warn"

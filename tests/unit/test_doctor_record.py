@@ -4,16 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from partway_server.doctor.record import TRIED, Facts, Found, agreement, found_from
-from partway_server.objects.capabilities import KNOWN
-from partway_server.objects.facts import (
+from partway_server.doctor.capability_check import TRIED, Facts, Found, agreement, found_from
+from partway_server.doctor.probes.results import (
     Answer,
     BucketFacts,
     ChecksumFacts,
     Conditions,
     MultipartFacts,
 )
-from partway_server.uploads import Checksum
+from partway_server.domain.upload import Checksum
+from partway_server.storage.capabilities import KNOWN
 
 OK, TAKEN, WRONG = Answer(200), Answer(412), Answer(400)
 ALGORITHMS = [each for each in Checksum if each is not Checksum.NONE]

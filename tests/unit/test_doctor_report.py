@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
-from partway_server.cli import main
-from partway_server.doctor.command import Hint
-from partway_server.doctor.configuration import configuration, in_plain_text, lifetimes
+from partway_server.cli.doctor import Hint
+from partway_server.cli.main import main
+from partway_server.config.settings import Settings
 from partway_server.doctor.finding import Finding, Status, bad, ok, skipped, warn
 from partway_server.doctor.report import as_json, as_text
-from partway_server.policy import Policy
-from partway_server.settings import Settings
+from partway_server.doctor.settings_checks import configuration, in_plain_text, lifetimes
+from partway_server.domain.policy import Policy
 
 FINDINGS = [
     ok("settings.address", "here"),

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from partway_server.doctor import rules
-from partway_server.objects.facts import Answer, BucketFacts
+from partway_server.doctor import bucket_rules
+from partway_server.doctor.probes.results import Answer, BucketFacts
 
 HERE = '"$PARTWAY_S3_ENDPOINT"'
 LIFE = timedelta(days=6)
@@ -52,20 +52,22 @@ def ending(days: int, prefix: str = "", status: str = "Enabled") -> dict[str, An
         ([{**PUT, "ExposeHeaders": []}], "*", "ETag is not exposed"),
         ([{**PUT, "ExposeHeaders": []}, PUT], "*", "ETag is not exposed"),
         ([{**PUT, "AllowedHeaders": []}], "*", "the header content-disposition is not allowed"),
-        ([{**PUT, "AllowedHeaders": [*rules.BROWSER_HEADERS]}], "*", ""),
+        ([{**PUT, "AllowedHeaders": [*bucket_rules.BROWSER_HEADERS]}], "*", ""),
     ],
 )
 def test_a_page_can_upload_if_the_first_rule_that_matches_lets_it(
     found: list[dict[str, Any]], origin: str, problem: str
 ) -> None:
-    assert rules.cors_problem(found, origin) == problem
+    assert bucket_rules.cors_problem(found, origin) == problem
 
 
 def test_the_headers_that_policies_add_must_be_allowed_too() -> None:
-    found = [{**PUT, "AllowedHeaders": [*rules.BROWSER_HEADERS]}]
-    problem = rules.cors_problem(found, "*", ["x-amz-tagging"])
+    found = [{**PUT, "AllowedHeaders": [*bucket_rules.BROWSER_HEADERS]}]
+    problem = bucket_rules.cors_problem(found, "*", ["x-amz-tagging"])
     assert problem == "the header x-amz-tagging is not allowed"
-    assert rules.cors_problem(rules.with_cors(found, "*"), "*", ["x-amz-tagging"]) == ""
+    assert (
+        bucket_rules.cors_problem(bucket_rules.with_cors(found, "*"), "*", ["x-amz-tagging"]) == ""
+    )
 
 
 @pytest.mark.parametrize("origin", ["*", "https://app.other"])
@@ -73,25 +75,25 @@ def test_the_headers_that_policies_add_must_be_allowed_too() -> None:
 def test_what_is_set_is_good_and_leaves_the_other_rules(
     found: list[dict[str, Any]], origin: str
 ) -> None:
-    merged = rules.with_cors(found, origin)
-    assert rules.cors_problem(merged, origin) == ""
+    merged = bucket_rules.with_cors(found, origin)
+    assert bucket_rules.cors_problem(merged, origin) == ""
     assert all(rule in merged for rule in found)
     # A second time changes nothing.
-    assert rules.with_cors(merged, origin) == merged
+    assert bucket_rules.with_cors(merged, origin) == merged
 
 
 def test_what_a_rule_exposed_stays_exposed() -> None:
-    [ours, _] = rules.with_cors([{**PUT, "ExposeHeaders": ["x-other"]}], "*")
+    [ours, _] = bucket_rules.with_cors([{**PUT, "ExposeHeaders": ["x-other"]}], "*")
     assert ours["ExposeHeaders"] == ["ETag", "x-other"]
 
 
 def test_a_bucket_without_cors_comes_with_the_command_that_sets_it() -> None:
-    found = rules.cors(facts(), "uploads", "https://app.example", endpoint=HERE)
+    found = bucket_rules.cors(facts(), "uploads", "https://app.example", endpoint=HERE)
     assert found.status == "warn"
     _, command = found.mend.splitlines()
     assert command.startswith("aws s3api put-bucket-cors --bucket uploads --endpoint-url ")
     configuration = json.loads(command.partition("--cors-configuration '")[2][:-1])
-    assert rules.cors_problem(configuration["CORSRules"], "https://app.example") == ""
+    assert bucket_rules.cors_problem(configuration["CORSRules"], "https://app.example") == ""
 
 
 @pytest.mark.parametrize(
@@ -106,20 +108,20 @@ def test_a_bucket_without_cors_comes_with_the_command_that_sets_it() -> None:
 def test_a_command_is_for_the_storage_that_was_looked_at(
     endpoint: str, own: bool, word: str
 ) -> None:
-    told = rules.endpoint_word(endpoint, own=own)
+    told = bucket_rules.endpoint_word(endpoint, own=own)
     for found in (
-        rules.cors(facts(), "films", "*", endpoint=told),
-        rules.lifecycle(facts(), "films", LIFE, endpoint=told),
+        bucket_rules.cors(facts(), "films", "*", endpoint=told),
+        bucket_rules.lifecycle(facts(), "films", LIFE, endpoint=told),
     ):
         assert f" --bucket films{word} --c" in found.mend or f"films{word} --l" in found.mend
 
 
 def test_any_origin_is_said_to_be_any() -> None:
     sentence = "any web site may use a URL that it is given"
-    assert sentence in rules.cors(facts(), "uploads", "*", endpoint="").mend
+    assert sentence in bucket_rules.cors(facts(), "uploads", "*", endpoint="").mend
     everyone = [{**PUT, "AllowedOrigins": ["*"]}]
-    assert sentence in rules.cors(facts(everyone), "uploads", "*", endpoint="").found
-    assert sentence not in rules.cors(facts([PUT]), "uploads", "*", endpoint="").found
+    assert sentence in bucket_rules.cors(facts(everyone), "uploads", "*", endpoint="").found
+    assert sentence not in bucket_rules.cors(facts([PUT]), "uploads", "*", endpoint="").found
 
 
 @pytest.mark.parametrize(
@@ -129,10 +131,10 @@ def test_rules_that_cannot_be_read_are_no_rules_that_are_missing(
     answer: Answer, status: str
 ) -> None:
     found = facts(answer, answer, answer)
-    assert rules.cors(found, "uploads", "*", endpoint=HERE).status == status
-    assert rules.lifecycle(found, "uploads", LIFE, endpoint=HERE).status == status
+    assert bucket_rules.cors(found, "uploads", "*", endpoint=HERE).status == status
+    assert bucket_rules.lifecycle(found, "uploads", LIFE, endpoint=HERE).status == status
     expected = "ok" if status == "warn" else "skipped"
-    assert rules.versioning(found).status == expected
+    assert bucket_rules.versioning(found).status == expected
 
 
 def test_the_answer_that_there_are_no_rules_is_an_empty_list() -> None:
@@ -162,7 +164,9 @@ def test_the_answer_that_there_are_no_rules_is_an_empty_list() -> None:
 def test_incomplete_uploads_must_end_and_not_before_an_upload_does(
     found: list[dict[str, Any]], status: str
 ) -> None:
-    assert rules.lifecycle(facts(None, found), "uploads", LIFE, endpoint=HERE).status == status
+    assert (
+        bucket_rules.lifecycle(facts(None, found), "uploads", LIFE, endpoint=HERE).status == status
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,27 +175,29 @@ def test_incomplete_uploads_must_end_and_not_before_an_upload_does(
 def test_the_lifecycle_that_is_set_is_good_and_keeps_what_else_was_there(
     found: list[dict[str, Any]],
 ) -> None:
-    merged = rules.with_lifecycle(found, rules.enough_days(LIFE))
-    assert rules.lifecycle(facts(None, merged), "uploads", LIFE, endpoint=HERE).status == "ok"
+    merged = bucket_rules.with_lifecycle(found, bucket_rules.enough_days(LIFE))
+    assert (
+        bucket_rules.lifecycle(facts(None, merged), "uploads", LIFE, endpoint=HERE).status == "ok"
+    )
     assert {rule["ID"] for rule in found} <= {rule["ID"] for rule in merged}
-    assert rules.with_lifecycle(merged, rules.enough_days(LIFE)) == merged
+    assert bucket_rules.with_lifecycle(merged, bucket_rules.enough_days(LIFE)) == merged
 
 
 def test_the_old_spelling_of_rules_is_kept() -> None:
-    [_, ours] = rules.with_lifecycle([{**OTHER, "Prefix": "logs/"}], 7)
+    [_, ours] = bucket_rules.with_lifecycle([{**OTHER, "Prefix": "logs/"}], 7)
     assert "Filter" not in ours and ours["Prefix"] == ""
 
 
 def test_days_are_rounded_up_and_one_more() -> None:
-    assert rules.enough_days(timedelta(days=6)) == 7
-    assert rules.enough_days(timedelta(hours=1)) == 2
+    assert bucket_rules.enough_days(timedelta(days=6)) == 7
+    assert bucket_rules.enough_days(timedelta(hours=1)) == 2
 
 
 @pytest.mark.parametrize(
     ("answer", "status"), [(Answer(200), "ok"), (Answer(403), "bad"), (Answer(501), "bad")]
 )
 def test_what_was_to_be_set_and_was_not_is_bad(answer: Answer, status: str) -> None:
-    found = rules.fixed("cors", "PutBucketCORS", answer, "uploads")
+    found = bucket_rules.fixed("cors", "PutBucketCORS", answer, "uploads")
     assert found.status == status
     assert ("s3:PutBucketCORS" in found.mend) == (answer.status == 403)
 
@@ -199,12 +205,12 @@ def test_what_was_to_be_set_and_was_not_is_bad(answer: Answer, status: str) -> N
 def test_versions_are_noted() -> None:
     kept = facts(versioning=Answer(200, reply={"Status": "Enabled"}))
     assert kept.versions == "Enabled"
-    assert rules.versioning(kept).found.startswith("kept")
-    assert rules.versioning(facts()).found == "not kept"
+    assert bucket_rules.versioning(kept).found.startswith("kept")
+    assert bucket_rules.versioning(facts()).found == "not kept"
 
 
 def test_a_page_is_tried_from_an_origin_that_a_rule_names() -> None:
     named = {**PUT, "AllowedOrigins": ["https://app.example"]}
-    assert rules.page_origin([named], "*") == "https://app.example"
-    assert rules.page_origin([PUT], "https://x.example") == "https://x.example"
-    assert rules.page_origin([], "*") == rules.SAMPLE_ORIGIN
+    assert bucket_rules.page_origin([named], "*") == "https://app.example"
+    assert bucket_rules.page_origin([PUT], "https://x.example") == "https://x.example"
+    assert bucket_rules.page_origin([], "*") == bucket_rules.SAMPLE_ORIGIN

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from partway_server.doctor.sessions import redis
-from partway_server.sessions.redis_facts import RedisFacts, RedisNode
+from partway_server.doctor.probes.redis import RedisFacts, RedisNode
+from partway_server.doctor.redis_checks import redis
 
 NODE = RedisNode(
     version="7.2.4",

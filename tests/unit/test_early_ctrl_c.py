@@ -29,7 +29,7 @@ async def interrupted(after: str, *arguments: str) -> tuple[int | None, bytes, b
     return process.returncode, stdout, b"\n".join(said)
 
 
-@pytest.mark.parametrize("after", ["click._compat", "asyncio", "partway_server.cli", "grpc"])
+@pytest.mark.parametrize("after", ["click._compat", "asyncio", "partway_server.cli.main", "grpc"])
 async def test_ctrl_c_at_the_start_ends_it_without_a_word(after: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
@@ -43,4 +43,4 @@ async def test_ctrl_c_at_the_start_ends_it_without_a_word(after: str) -> None:
 async def test_who_follows_events_ends_in_order(redis_url: str) -> None:
     follow = ("events", "tail", "--follow", "--redis-url", redis_url)
 
-    assert await interrupted("partway_server.events.streams", *follow) == (0, b"", b"")
+    assert await interrupted("partway_server.events.event_stream", *follow) == (0, b"", b"")

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from click import Context
 from click.testing import CliRunner
-from partway_server.cli import main
-from partway_server.events.base import TYPES
-from partway_server.events_command import tail
+from partway_server.cli.events import tail
+from partway_server.cli.main import main
+from partway_server.domain.events import TYPES
 
 NOWHERE = "redis://127.0.0.1:1/0"
 

@@ -4,16 +4,16 @@ import logging
 from typing import Any
 
 import pytest
-from partway_server.errors import (
+from partway_server.domain.errors import (
     CallerUnknown,
     SessionsUnavailable,
     StorageRefused,
     StorageUnavailable,
     UploadNotFound,
 )
-from partway_server.rpc.identity import Identity
+from partway_server.domain.upload import Caller
+from partway_server.rpc.caller_identity import Identity
 from partway_server.rpc.interceptors import Boundary, budget_seconds
-from partway_server.uploads import Caller
 from redis.exceptions import ResponseError
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from partway_server.marks import SEGMENT_CHARS, Mark, Marks
+from partway_server.domain.key_marks import SEGMENT_CHARS, Mark, Marks
 
 from tests.support.uploads import sid_of
 

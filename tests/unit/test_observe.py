@@ -2,7 +2,7 @@
 
 import aiohttp
 import pytest
-from partway_server.observe import Metrics, Outcome, serving
+from partway_server.observability.metrics import Metrics, Outcome, serving
 
 
 async def test_what_was_counted_is_served() -> None:

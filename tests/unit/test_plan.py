@@ -5,9 +5,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from partway_server.errors import SourcesNotJoinable
-from partway_server.objects.capabilities import KNOWN
-from partway_server.plan import (
+from partway_server.domain.errors import SourcesNotJoinable
+from partway_server.domain.part_plan import (
     COPY_BYTES,
     GIB,
     MAX_PARTS,
@@ -19,6 +18,7 @@ from partway_server.plan import (
     runs,
     unroll,
 )
+from partway_server.storage.capabilities import KNOWN
 
 TB = 10**12
 AWS = PartLimits()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from partway_server.cli import main
-from partway_server.policy_file import OF_BACKEND, RULES
-from partway_server.settings import Settings, variable
+from partway_server.cli.main import main
+from partway_server.config.policy_file import OF_BACKEND, RULES
+from partway_server.config.settings import Settings, variable
 
 GOOD = """
 [backend.far]

@@ -1,12 +1,12 @@
 """A policy file is read whole, and all that is wrong with it is told at once, line by line."""
 
 import pytest
-from partway_server.backends import Backend
-from partway_server.objects.capabilities import KNOWN
-from partway_server.plan import GIB, MIB
-from partway_server.policy import Policy
-from partway_server.policy_file import PolicyFileError, Rules, read_rules
-from partway_server.uploads import Checksum
+from partway_server.config.backends import Backend
+from partway_server.config.policy_file import PolicyFileError, Rules, read_rules
+from partway_server.domain.part_plan import GIB, MIB
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import Checksum
+from partway_server.storage.capabilities import KNOWN
 
 DEFAULT = Backend("default", kind="aws")
 LONG_TAGS = "\n".join(f"b{n} = '{'é' * 40}'" for n in range(5))

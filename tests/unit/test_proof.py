@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from partway_server.errors import PartsMismatch, PartsMissing
-from partway_server.objects.base import Head, StoredPart
-from partway_server.parts import ExpectedPart, as_planned, check_parts
-from partway_server.plan import MIB, Plan
-from partway_server.proof import proof
+from partway_server.domain.errors import PartsMismatch, PartsMissing
+from partway_server.domain.part_plan import MIB, Plan
+from partway_server.storage.base import Head, StoredPart
+from partway_server.workflow.object_proof import proof
+from partway_server.workflow.part_checks import ExpectedPart, as_planned, check_parts
 
 from tests.support.uploads import an_upload
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 import uvloop
-from partway_server.errors import SessionsUnavailable
-from partway_server.sessions.redis_calls import Calls
-from partway_server.sessions.redis_servers import Servers, Span
+from partway_server.domain.errors import SessionsUnavailable
+from partway_server.redis_client.client import Calls
+from partway_server.redis_client.topology import Servers, Span
 
 
 async def nobody() -> Sequence[Span]:

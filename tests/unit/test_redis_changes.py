@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from typing import Any, Self
 
-from partway_server.sessions.redis_changes import RedisChanges
-from partway_server.sessions.redis_servers import SLOTS, Servers, Span
+from partway_server.redis_client.topology import SLOTS, Servers, Span
+from partway_server.sessions.redis_notifications import RedisChanges
 
 from tests.support.hearing import heard
 

@@ -1,8 +1,8 @@
 """Rows of one version of the service are read by another."""
 
 import msgpack
-from partway_server.sessions import redis_rows as rows
-from partway_server.uploads import Source, State, StoredObject, Upload
+from partway_server.domain.upload import Source, State, StoredObject, Upload
+from partway_server.sessions import redis_keys as rows
 
 from tests.support.uploads import an_upload
 

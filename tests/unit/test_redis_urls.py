@@ -1,8 +1,8 @@
 """What the URL of a Redis names."""
 
 import pytest
-from partway_server.sessions.redis_servers import connect
-from partway_server.sessions.redis_urls import CLUSTER, SENTINEL, Deployment, deployment
+from partway_server.redis_client.topology import connect
+from partway_server.redis_client.urls import CLUSTER, SENTINEL, Deployment, deployment
 
 
 def named(url: str) -> Deployment:

@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from partway_server.backends import Backend
-from partway_server.errors import StorageUnavailable
-from partway_server.live import LivePolicies
-from partway_server.objects.memory import MemoryObjects
-from partway_server.objects.routed import RoutedObjects
-from partway_server.policy import Policy
-from partway_server.policy_file import FileProblem, PolicyFileError, Rules
-from partway_server.reloading import Reloader, Unusable, changes
+from partway_server.config.backends import Backend
+from partway_server.config.policy_file import FileProblem, PolicyFileError, Rules
+from partway_server.config.reload import Reloader, Unusable, changes
+from partway_server.domain.errors import StorageUnavailable
+from partway_server.domain.policy import Policy
+from partway_server.domain.policy_registry import LivePolicies
+from partway_server.storage.memory import MemoryObjects
+from partway_server.storage.router import RoutedObjects
 
 from tests.support.storage import FaultyObjects, Gate
 from tests.support.uploads import an_upload

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from partway_server.parts import ExpectedPart
-from partway_server.plan import MIB, Plan, runs
-from partway_server.reports import MAX_MISSING_RUNS, Progress, judge, reported_progress
-from partway_server.uploads import AbortReason, Checksum, Reported, State, Upload
+from partway_server.domain.part_plan import MIB, Plan, runs
+from partway_server.domain.upload import AbortReason, Checksum, Reported, State, Upload
+from partway_server.workflow.part_checks import ExpectedPart
+from partway_server.workflow.progress import MAX_MISSING_RUNS, Progress, judge, reported_progress
 
 from tests.support.uploads import an_upload
 

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from botocore.parsers import ResponseParserError
-from partway_server.objects.facts import Answer
-from partway_server.objects.s3_probes.wire import answer_of, obstacle, whole
+from partway_server.doctor.probes.results import Answer
+from partway_server.doctor.probes.storage_wire import answer_of, obstacle, whole
 
 
 async def test_a_request_under_way_ends_before_the_cancellation_goes_on() -> None:

@@ -8,11 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from partway_server.errors import UploadNotFound
-from partway_server.plan import Plan
-from partway_server.policy import Policy
-from partway_server.sealing import KEY_BYTES, MAX_ID_CHARS, Sealer
-from partway_server.uploads import Caller, Checksum, Grant
+from partway_server.domain.errors import UploadNotFound
+from partway_server.domain.part_plan import Plan
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import Caller, Checksum, Grant
+from partway_server.domain.upload_ids import KEY_BYTES, MAX_ID_CHARS, Sealer
 
 from tests.support.uploads import an_upload
 

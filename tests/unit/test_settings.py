@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from partway_server.settings import (
+from partway_server.config.settings import (
     Settings,
     SettingsError,
     default_text,

@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.session import Session
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from partway_server.signing import Credentials, Endpoint, Signer
+from partway_server.storage.sigv4 import Credentials, Endpoint, Signer
 
 NOW = datetime(2026, 11, 21, 9, 30, 15, tzinfo=UTC)
 

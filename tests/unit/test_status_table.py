@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
-from partway_server import errors
-from partway_server.errors import Violation
-from partway_server.rpc.status import TABLE, internal, status_of
+from partway_server.domain import errors
+from partway_server.domain.errors import Violation
+from partway_server.rpc.error_mapping import TABLE, internal, status_of
 
 SID = "ab" * 16
 

@@ -5,8 +5,8 @@ import sys
 import time
 
 import pytest
-from partway_server import workers
-from partway_server.settings import Settings
+from partway_server.config.settings import Settings
+from partway_server.runtime import workers
 
 
 class SlowMachine:

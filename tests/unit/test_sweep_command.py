@@ -4,8 +4,8 @@ import io
 import json
 from datetime import timedelta
 
-from partway_server.findings import Action, Finding, Kind
-from partway_server.sweep_command import DONE, Teller
+from partway_server.cleanup.report import Action, Finding, Kind
+from partway_server.cli.sweep import DONE, Teller
 
 from tests.support.clock import START
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from partway_server.findings import Action
-from partway_server.janitor import next_step
-from partway_server.marks import Mark
-from partway_server.objects.base import Unfinished
-from partway_server.opening import OPENING_LEASES
-from partway_server.policy import Policy
-from partway_server.sweeping import CREATE_UNDER_WAY, Place, decide, places_of
-from partway_server.uploads import AbortReason, State, epoch_at
+from partway_server.cleanup.expiry import next_step
+from partway_server.cleanup.orphans import CREATE_UNDER_WAY, Place, decide, places_of
+from partway_server.cleanup.report import Action
+from partway_server.domain.key_marks import Mark
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import AbortReason, State, epoch_at
+from partway_server.storage.base import Unfinished
+from partway_server.workflow.initialize import OPENING_LEASES
 
 from tests.support.clock import START
 from tests.support.uploads import an_upload

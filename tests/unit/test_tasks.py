@@ -4,8 +4,8 @@ import asyncio
 import logging
 
 import pytest
-from partway_server.errors import StorageUnavailable
-from partway_server.tasks import Tasks
+from partway_server.domain.errors import StorageUnavailable
+from partway_server.workflow.background_tasks import Tasks
 
 
 async def test_a_waiter_that_goes_away_does_not_stop_the_work() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from partway_server.toml_lines import Path, line_of, lines_of
+from partway_server.config.toml_positions import Path, line_of, lines_of
 
 HARD = r'''
 # [no.table]

@@ -7,8 +7,8 @@ from itertools import product
 
 import msgpack
 import pytest
-from partway_server.plan import Plan
-from partway_server.uploads import (
+from partway_server.domain.part_plan import Plan
+from partway_server.domain.upload import (
     CLAIMS,
     FINISHES,
     LEASED,

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.errors import InvalidRequest
-from partway_server.rpc import validate
+from partway_server.domain.errors import InvalidRequest
+from partway_server.rpc import validation
 
 WRONG: list[tuple[Callable[[Any], None], Any]] = [
-    (validate.initialize, pb.InitializeRequest(size_bytes=-1)),
-    (lambda request: validate.presign(request, 1000), pb.PresignPartsRequest()),
-    (lambda request: validate.presign(request, 1000), pb.BatchPresignPartsRequest()),
-    (validate.complete, pb.CompleteRequest()),
-    (validate.abort, pb.AbortRequest()),
-    (validate.list_parts, pb.ListPartsRequest()),
-    (validate.status, pb.StatusRequest()),
-    (validate.list_uploads, pb.ListUploadsRequest(page_size=-1)),
+    (validation.initialize, pb.InitializeRequest(size_bytes=-1)),
+    (lambda request: validation.presign(request, 1000), pb.PresignPartsRequest()),
+    (lambda request: validation.presign(request, 1000), pb.BatchPresignPartsRequest()),
+    (validation.complete, pb.CompleteRequest()),
+    (validation.abort, pb.AbortRequest()),
+    (validation.list_parts, pb.ListPartsRequest()),
+    (validation.status, pb.StatusRequest()),
+    (validation.list_uploads, pb.ListUploadsRequest(page_size=-1)),
 ]
 
 
@@ -38,7 +38,7 @@ def test_every_check_refuses_what_is_wrong(check: Callable[[Any], None], request
 
 
 def test_an_empty_initialize_is_a_request_for_an_empty_file() -> None:
-    validate.initialize(pb.InitializeRequest())
+    validation.initialize(pb.InitializeRequest())
 
 
 def test_all_that_is_wrong_is_named() -> None:
@@ -55,7 +55,7 @@ def test_all_that_is_wrong_is_named() -> None:
         request_id="x",
         presign_parts=-1,
     )
-    assert fields_of(validate.initialize, request) == [
+    assert fields_of(validation.initialize, request) == [
         "policy",
         "file_name",
         "content_type",
@@ -75,7 +75,7 @@ def test_all_that_is_wrong_is_named() -> None:
 def test_no_more_than_50_are_named() -> None:
     parts = [upload_pb2.Part(part_number=-1, size_bytes=-1) for _ in range(1000)]
     request = pb.CompleteRequest(upload_id="x", parts=parts)
-    assert len(fields_of(validate.complete, request)) == 50
+    assert len(fields_of(validation.complete, request)) == 50
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_no_more_than_50_are_named() -> None:
     ["a/b", "application/vnd.x+json", "text/plain;charset=utf-8", 'a/b; c="d e"', "a/b  ;"],
 )
 def test_media_types_that_are_taken(content_type: str) -> None:
-    validate.initialize(pb.InitializeRequest(content_type=content_type))
+    validation.initialize(pb.InitializeRequest(content_type=content_type))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_media_types_that_are_taken(content_type: str) -> None:
 )
 def test_media_types_that_are_not(content_type: str) -> None:
     request = pb.InitializeRequest(content_type=content_type)
-    assert fields_of(validate.initialize, request) == ["content_type"]
+    assert fields_of(validation.initialize, request) == ["content_type"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_media_types_that_are_not(content_type: str) -> None:
 def test_no_media_type_takes_long_to_judge(content_type: str) -> None:
     begun = time.perf_counter()
     try:
-        validate.initialize(pb.InitializeRequest(content_type=content_type))
+        validation.initialize(pb.InitializeRequest(content_type=content_type))
     except InvalidRequest:
         pass  # Whether it is taken is not asked here.
     assert time.perf_counter() - begun < 0.1
@@ -125,5 +125,5 @@ def test_the_largest_requests_are_judged_quickly() -> None:
         upload_pb2.Part(part_number=n, etag="e" * 128, checksum=b"x" * 32) for n in range(1, 10_001)
     ]
     begun = time.perf_counter()
-    validate.complete(pb.CompleteRequest(upload_id="x", parts=named))
+    validation.complete(pb.CompleteRequest(upload_id="x", parts=named))
     assert time.perf_counter() - begun < 1

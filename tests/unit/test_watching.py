@@ -8,10 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from partway_server.errors import SessionsUnavailable, Stopping, StorageRefused
-from partway_server.sessions.memory import MemorySessions
-from partway_server.uploads import AbortReason, Reported, State, StoredObject, Upload, sid_of_key
-from partway_server.watching import Watching
+from partway_server.domain.errors import SessionsUnavailable, Stopping, StorageRefused
+from partway_server.domain.upload import (
+    AbortReason,
+    Reported,
+    State,
+    StoredObject,
+    Upload,
+    sid_of_key,
+)
+from partway_server.sessions.memory_store import MemorySessions
+from partway_server.workflow.watch import Watching
 
 from tests.support.clock import START, FakeClock
 from tests.support.uploads import an_upload

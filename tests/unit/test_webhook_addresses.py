@@ -4,9 +4,9 @@ import socket
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from partway_server.events.addresses import Forbidden, PublicResolver, forbidden, public_socket
-from partway_server.events.webhook import HttpSender
-from partway_server.events.webhook_rules import Webhook
+from partway_server.events.ssrf_guard import Forbidden, PublicResolver, forbidden, public_socket
+from partway_server.events.webhook_file import Webhook
+from partway_server.events.webhook_sender import HttpSender
 
 from tests.support.clock import FakeClock
 from tests.support.webhooks import Names, a_webhook, an_endpoint
@@ -74,7 +74,8 @@ async def test_a_name_that_is_bound_anew_to_loopback_is_not_called() -> None:
 
 async def test_a_name_is_refused_before_any_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "partway_server.events.webhook.public_socket", lambda place: socket.socket(*place[:3])
+        "partway_server.events.webhook_sender.public_socket",
+        lambda place: socket.socket(*place[:3]),
     )
     async with an_endpoint() as endpoint:
         url = endpoint.url.replace("127.0.0.1", "hooks.example")
@@ -95,7 +96,7 @@ class Credulous(PublicResolver):
 async def test_the_connection_itself_is_checked_whatever_was_resolved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("partway_server.events.webhook.PublicResolver", Credulous)
+    monkeypatch.setattr("partway_server.events.webhook_sender.PublicResolver", Credulous)
     async with an_endpoint() as endpoint:
         url = endpoint.url.replace("127.0.0.1", "hooks.example")
         webhook = a_webhook(url, allow_private=False)

@@ -7,10 +7,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from partway_server import app
-from partway_server.events.webhook_rules import Webhook, load_webhooks
-from partway_server.settings import Settings
-from partway_server.starting import StartError
+from partway_server.config.settings import Settings
+from partway_server.events.webhook_file import Webhook, load_webhooks
+from partway_server.runtime import app
+from partway_server.runtime.startup import StartError
 
 KEY = bytes(range(24))
 ENVIRON = {"SECRET": "whsec_" + base64.b64encode(KEY).decode(), "BARE": "c2VjcmV0"}

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from partway_server.clock import Clock
-from partway_server.events.courier import Courier
-from partway_server.events.deliveries import position
-from partway_server.events.delivery_store import DeliveryStore
-from partway_server.sessions.redis_rows import SHARDS
+from partway_server.domain.clock import Clock
+from partway_server.events.delivery_queue import DeliveryStore
+from partway_server.events.retry_schedule import position
+from partway_server.events.webhook_worker import Courier
+from partway_server.sessions.redis_keys import SHARDS
 
 POLL_SECONDS = 0.5
 

@@ -18,8 +18,8 @@ from typing import Any
 import grpc
 from grpc_status import rpc_status
 
-from partway_server import errors
-from partway_server.rpc.status import internal, status_of
+from partway_server.domain import errors
+from partway_server.rpc.error_mapping import internal, status_of
 
 logger = logging.getLogger(__name__)
 

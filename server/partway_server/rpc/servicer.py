@@ -9,14 +9,14 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
 
-from partway_server.coordinator import Coordinator
-from partway_server.errors import UploadNotActive
-from partway_server.plan import MAX_PARTS
-from partway_server.policy import Policy
-from partway_server.rpc import convert, validate
-from partway_server.rpc.identity import Identity
+from partway_server.domain.errors import UploadNotActive
+from partway_server.domain.part_plan import MAX_PARTS
+from partway_server.domain.policy import Policy
+from partway_server.domain.upload import Caller, Checksum, Grant, State, Upload
+from partway_server.rpc import conversion, validation
+from partway_server.rpc.caller_identity import Identity
 from partway_server.rpc.interceptors import Context, budget_seconds
-from partway_server.uploads import Caller, Checksum, Grant, State, Upload
+from partway_server.workflow.coordinator import Coordinator
 
 
 class UploadServicer(rpc.UploadServiceServicer):
@@ -40,31 +40,31 @@ class UploadServicer(rpc.UploadServiceServicer):
         self, request: pb.InitializeRequest, context: Context
     ) -> pb.InitializeResponse:
         caller = self._caller(context)
-        validate.initialize(request)
-        wanted = convert.wanted(request)
+        validation.initialize(request)
+        wanted = conversion.wanted(request)
         # Ahead of the call, and in one breath with its own look: it may be gone by its end.
         policy = self._policies.get(wanted.policy)
         upload = await self._coordinator.initialize(caller, wanted)
         response = pb.InitializeResponse(
-            upload=self._message(upload), limits=convert.limits(policy) if policy else None
+            upload=self._message(upload), limits=conversion.limits(policy) if policy else None
         )
         if request.presign_parts and upload.state is State.ACTIVE and _signable(upload.grant):
-            selection = convert.first_parts(upload, request.presign_parts)
+            selection = conversion.first_parts(upload, request.presign_parts)
             # The Upload of a repeated request may be over, or end at this moment.
             with contextlib.suppress(UploadNotActive):
                 presigned = await self._coordinator.presign(caller, response.upload.id, selection)
-                convert.write_parts(presigned, response.parts)
+                conversion.write_parts(presigned, response.parts)
         return response
 
     async def PresignParts(
         self, request: pb.PresignPartsRequest, context: Context
     ) -> AsyncIterator[pb.PresignPartsResponse]:
         caller = self._caller(context)
-        validate.presign(request, MAX_PARTS)
+        validation.presign(request, MAX_PARTS)
         presigned = await self._coordinator.presign(
-            caller, request.upload_id, convert.selection(request, None)
+            caller, request.upload_id, conversion.selection(request, None)
         )
-        stream = convert.PresignStream(presigned)
+        stream = conversion.PresignStream(presigned)
         making: asyncio.Task[pb.PresignPartsResponse] | None = self._make(stream)
         try:
             while making is not None:
@@ -76,7 +76,7 @@ class UploadServicer(rpc.UploadServiceServicer):
             if making is not None:
                 making.cancel()
 
-    def _make(self, stream: convert.PresignStream) -> "asyncio.Task[pb.PresignPartsResponse]":
+    def _make(self, stream: conversion.PresignStream) -> "asyncio.Task[pb.PresignPartsResponse]":
         async def make() -> pb.PresignPartsResponse:
             # One message in one round of the loop, however many streams are open, so that a small
             # call waits for one of them and not for all.
@@ -91,23 +91,23 @@ class UploadServicer(rpc.UploadServiceServicer):
         self, request: pb.BatchPresignPartsRequest, context: Context
     ) -> pb.BatchPresignPartsResponse:
         caller = self._caller(context)
-        validate.presign(request, validate.MAX_BATCH_PARTS)
+        validation.presign(request, validation.MAX_BATCH_PARTS)
         presigned = await self._coordinator.presign(
             caller,
             request.upload_id,
-            convert.selection(request, validate.MAX_BATCH_PARTS),
+            conversion.selection(request, validation.MAX_BATCH_PARTS),
         )
         response = pb.BatchPresignPartsResponse()
-        convert.write_parts(presigned, response.parts)
+        conversion.write_parts(presigned, response.parts)
         return response
 
     async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
         caller = self._caller(context)
-        validate.complete(request)
+        validation.complete(request)
         upload = await self._coordinator.complete(
             caller,
             request.upload_id,
-            convert.expected(request),
+            conversion.expected(request),
             self._wait(context),
             request.checksum,
         )
@@ -115,7 +115,7 @@ class UploadServicer(rpc.UploadServiceServicer):
 
     async def Abort(self, request: pb.AbortRequest, context: Context) -> pb.AbortResponse:
         caller = self._caller(context)
-        validate.abort(request)
+        validation.abort(request)
         upload = await self._coordinator.abort(caller, request.upload_id)
         return pb.AbortResponse(upload=self._message(upload))
 
@@ -123,19 +123,19 @@ class UploadServicer(rpc.UploadServiceServicer):
         self, request: pb.ListPartsRequest, context: Context
     ) -> pb.ListPartsResponse:
         caller = self._caller(context)
-        validate.list_parts(request)
+        validation.list_parts(request)
         parts, more = await self._coordinator.list_parts(
             caller,
             request.upload_id,
             after=int(request.page_token or 0),
-            limit=request.page_size or validate.MAX_BATCH_PARTS,
+            limit=request.page_size or validation.MAX_BATCH_PARTS,
         )
         token = str(parts[-1].number) if more else ""
-        return pb.ListPartsResponse(parts=map(convert.part, parts), next_page_token=token)
+        return pb.ListPartsResponse(parts=map(conversion.part, parts), next_page_token=token)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
         caller = self._caller(context)
-        validate.status(request)
+        validation.status(request)
         upload, progress = await self._coordinator.status(
             caller,
             request.upload_id,
@@ -143,20 +143,21 @@ class UploadServicer(rpc.UploadServiceServicer):
         )
         return pb.StatusResponse(
             upload=self._message(upload),
-            progress=convert.progress(progress) if progress else None,
-            reported=convert.reported(upload),
+            progress=conversion.progress(progress) if progress else None,
+            reported=conversion.reported(upload),
         )
 
     async def ReportParts(
         self, request: pb.ReportPartsRequest, context: Context
     ) -> pb.ReportPartsResponse:
         caller = self._caller(context)
-        validate.report_parts(request)
+        validation.report_parts(request)
         faults, upload = await self._coordinator.report(
-            caller, request.upload_id, convert.expected(request)
+            caller, request.upload_id, conversion.expected(request)
         )
         return pb.ReportPartsResponse(
-            results=convert.part_results(request.parts, faults), reported=convert.reported(upload)
+            results=conversion.part_results(request.parts, faults),
+            reported=conversion.reported(upload),
         )
 
     async def UploadPart(
@@ -165,24 +166,24 @@ class UploadServicer(rpc.UploadServiceServicer):
         caller = self._caller(context)
         messages = aiter(request_iterator)
         first = await anext(messages, None)
-        validate.part_header(first)
+        validation.part_header(first)
         assert first is not None
         header = first.header
         stored = await self._coordinator.upload_part(
             caller, header.upload_id, header.part_number, header.checksum, _chunks(messages)
         )
-        return pb.UploadPartResponse(part=convert.part(stored))
+        return pb.UploadPartResponse(part=conversion.part(stored))
 
     async def Watch(
         self, request: pb.WatchRequest, context: Context
     ) -> AsyncIterator[pb.WatchResponse]:
         caller = self._caller(context)
-        validate.watch(request)
+        validation.watch(request)
         watch = self._coordinator.watch(caller, request.upload_id)
         async with contextlib.aclosing(watch) as uploads:
             async for upload in uploads:
                 yield pb.WatchResponse(
-                    upload=self._message(upload), reported=convert.reported(upload)
+                    upload=self._message(upload), reported=conversion.reported(upload)
                 )
 
     def leave(self) -> None:
@@ -191,9 +192,9 @@ class UploadServicer(rpc.UploadServiceServicer):
 
     async def Compose(self, request: pb.ComposeRequest, context: Context) -> pb.ComposeResponse:
         caller = self._caller(context)
-        validate.compose(request)
+        validation.compose(request)
         upload = await self._coordinator.compose(
-            caller, convert.composition(request), self._wait(context)
+            caller, conversion.composition(request), self._wait(context)
         )
         return pb.ComposeResponse(upload=self._message(upload))
 
@@ -201,19 +202,19 @@ class UploadServicer(rpc.UploadServiceServicer):
         self, request: pb.ListUploadsRequest, context: Context
     ) -> pb.ListUploadsResponse:
         caller = self._caller(context)
-        validate.list_uploads(request)
+        validation.list_uploads(request)
         uploads, following = await self._coordinator.list_uploads(
             caller,
-            state=convert.state_filter(request.state),
+            state=conversion.state_filter(request.state),
             fingerprint=request.fingerprint,
             policy=request.policy,
-            created_from=convert.bound(request, "created_from"),
-            created_before=convert.bound(request, "created_before"),
-            before=convert.cursor(request.page_token),
+            created_from=conversion.bound(request, "created_from"),
+            created_before=conversion.bound(request, "created_before"),
+            before=conversion.cursor(request.page_token),
             limit=request.page_size or 50,
         )
         return pb.ListUploadsResponse(
-            uploads=map(self._message, uploads), next_page_token=convert.page_token(following)
+            uploads=map(self._message, uploads), next_page_token=conversion.page_token(following)
         )
 
     def _wait(self, context: Context) -> timedelta:
@@ -224,12 +225,12 @@ class UploadServicer(rpc.UploadServiceServicer):
         return self._identity.caller(context.invocation_metadata() or ())
 
     def _message(self, upload: Upload) -> upload_pb2.Upload:
-        return convert.upload(upload, self._coordinator.upload_id(upload))
+        return conversion.upload(upload, self._coordinator.upload_id(upload))
 
 
 async def _chunks(messages: AsyncIterator[pb.UploadPartRequest]) -> AsyncIterator[bytes]:
     async for message in messages:
-        validate.chunk(message)
+        validation.chunk(message)
         yield message.chunk
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from partway_server.sessions.wakes import Wake
-from partway_server.uploads import Caller, State, Upload
+from partway_server.domain.upload import Caller, State, Upload
+from partway_server.sessions.notifications import Wake
 
 AFTER_LEASE = timedelta(seconds=5)
 """How long after the end of its lease a claimed Upload is due, for a janitor to take over."""

@@ -1,0 +1,54 @@
+"""What the settings name: the policy file, read, and the backends, opened."""
+
+import os
+from pathlib import Path
+
+from partway_server.config.backends import Backend, BackendError, secrets_of
+from partway_server.config.policy_file import FileProblem, PolicyFileError, Rules, read_rules
+from partway_server.config.reload import Unusable
+from partway_server.config.settings import Settings
+from partway_server.domain.policy import Policy
+from partway_server.storage.base import Objects
+from partway_server.storage.s3 import S3Objects
+
+
+def read_policy_file(settings: Settings) -> Rules:
+    """The rules that the settings name; without a file, one policy. Raises PolicyFileError."""
+    default = Backend.of_settings(settings)
+    if not settings.policy_file:
+        only = Policy("default", settings.bucket, via_service=settings.via_service)
+        return Rules({only.name: only}, {default.name: default})
+    return read_file(settings.policy_file, bucket=settings.bucket, default=default)
+
+
+def read_file(file: str, *, bucket: str, default: Backend) -> Rules:
+    """The rules in a file. Raises PolicyFileError, also for one that cannot be read."""
+    try:
+        content = Path(file).read_bytes()
+    except OSError as error:
+        words = f"cannot be read: {error.strerror or error}"
+        raise PolicyFileError(file, [FileProblem(0, "", words)]) from error
+    return read_rules(file, content, bucket=bucket, default=default)
+
+
+async def open_backend(backend: Backend, settings: Settings) -> Objects:
+    """Storage, which is connected to when it is first used. Raises Unusable."""
+    try:
+        secrets = secrets_of(backend, settings, os.environ)
+        return await S3Objects.open(
+            name=backend.name,
+            endpoint_url=backend.endpoint or None,
+            public_endpoint_url=backend.public_endpoint or None,
+            region=backend.region,
+            addressing="path" if backend.in_path else "virtual",
+            access_key=secrets.access_key,
+            secret_key=secrets.secret_key,
+            session_token=secrets.session_token,
+            capabilities=backend.capabilities,
+        )
+    except BackendError as error:
+        lines = (f"backend.{backend.name}.{rule}: {words}" for rule, words in error.problems)
+        raise Unusable(*lines) from error
+    except ValueError as error:
+        where = "PARTWAY_S3_REGION" if backend.name == "default" else f"[backend.{backend.name}]"
+        raise Unusable(f"storage cannot be used: {error}; check {where}") from error

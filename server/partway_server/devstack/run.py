@@ -1,0 +1,259 @@
+"""The embedded stack: the service with storage, Redis and a REST gateway of its own.
+
+It tells where it is in one line of JSON on standard output, and everything else on standard error.
+However this process ends, its children end with it.
+"""
+
+import asyncio
+import base64
+import contextlib
+import fcntl
+import importlib.resources
+import json
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvloop
+
+from partway_server.config.settings import Settings, variable
+from partway_server.devstack.servers import S3, answers, start_envoy, start_seaweedfs, start_valkey
+from partway_server.observability.logging import configure_logging
+from partway_server.runtime import app
+from partway_server.runtime.subprocesses import Child, ChildError, free_port, port_is_free
+
+logger = logging.getLogger(__name__)
+
+_HOST = "127.0.0.1"
+_BUCKET = "partway"
+# SIGHUP comes when the terminal is closed.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WATCH_SECONDS = 0.2
+_REST_SECONDS = 10.0
+_TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+
+
+class _Interrupt:
+    """A signal handler for the start: the first signal raises, others must not cut the end short.
+
+    Python drops an exception that is raised inside a finalizer or around a fork, so `came` is to be
+    asked as well.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self.came:
+            self.came = True
+            raise KeyboardInterrupt
+
+
+def run(
+    *,
+    port: int,
+    rest: bool,
+    rest_port: int,
+    data_dir: Path | None,
+    reflection: bool,
+    json_logs: bool,
+    environ: Mapping[str, str],
+) -> None:
+    """Run the stack until SIGINT, SIGTERM or SIGHUP; nothing of it runs any more on return.
+
+    Raises ChildError if a part of it cannot start or ends, SettingsError and StartError as the
+    service does.
+    """
+    interrupt = _Interrupt()
+    for number in _SIGNALS:
+        signal.signal(number, interrupt)
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+        port = _chosen_port(port, "--port")
+        rest_port = _chosen_port(rest_port, "--rest-port") if rest else 0
+        folder = stack.enter_context(_folder(data_dir))
+        settings = _settings(environ, folder, port, reflection=reflection, json_logs=json_logs)
+        configure_logging(level=settings.log_level, as_json=json_logs)
+        logger.info("starting storage and Redis in %s", folder)
+        keep = data_dir is not None
+        valkey, redis_url = start_valkey(folder, keep=keep)
+        stack.enter_context(valkey)
+        seaweedfs, s3 = start_seaweedfs(folder, keep=keep, bucket=_BUCKET)
+        stack.enter_context(seaweedfs)
+        children = [valkey, seaweedfs]
+        if rest:
+            children.append(stack.enter_context(_start_gateway(folder, port, rest_port)))
+        settings = _over(settings, s3, redis_url)
+        ready = _ready(port, rest_port, s3, redis_url)
+        stack.callback(_ignore_signals)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, children, ready, rest_port, interrupt))
+
+
+async def _serve(
+    settings: Settings,
+    children: Sequence[Child],
+    ready: Mapping[str, Any],
+    rest_port: int,
+    interrupt: _Interrupt,
+) -> None:
+    """Run the service until a signal, or until a child ends: then raises ChildError."""
+    stop, started = asyncio.Event(), asyncio.Event()
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if interrupt.came:
+        return
+
+    async def accompany() -> None:
+        try:
+            await started.wait()
+            if rest_port:
+                await _gateway_ready(rest_port)
+            print(json.dumps(ready), flush=True)
+            while True:
+                for child in children:
+                    child.check()
+                await asyncio.sleep(_WATCH_SECONDS)
+        finally:
+            stop.set()
+
+    companion = asyncio.create_task(accompany())
+    try:
+        await app.run(settings, stop=stop, started=lambda _: started.set())
+    finally:
+        companion.cancel()
+        await asyncio.wait({companion})
+    if not companion.cancelled():
+        companion.result()
+
+
+async def _gateway_ready(port: int) -> None:
+    """Wait until the gateway finds the service behind it."""
+    try:
+        async with asyncio.timeout(_REST_SECONDS):
+            while True:
+                if await asyncio.to_thread(answers, port, "/v1/uploads") not in (None, 503):
+                    return
+                await asyncio.sleep(_WATCH_SECONDS)
+    except TimeoutError:
+        raise ChildError(f"the REST gateway was not ready after {_REST_SECONDS:.0f} s") from None
+
+
+def _settings(
+    environ: Mapping[str, str], folder: Path, port: int, *, reflection: bool, json_logs: bool
+) -> Settings:
+    """The environment, but for all that the stack decides. Where its parts are is not known yet."""
+    decided = {
+        "address": f"{_HOST}:{port}",
+        "s3_endpoint": f"http://{_HOST}",
+        "s3_public_endpoint": "",
+        "s3_access_key": "",
+        "s3_secret_key": "",
+        "s3_session_token": "",
+        "s3_addressing": "path",
+        "backend": "seaweedfs",
+        "bucket": _BUCKET,
+        "redis_url": f"redis://{_HOST}",
+        "sealing_keys": _sealing_key(folder),
+        "reflection": reflection,
+        "workers": 1,
+        "drain_seconds": 0,
+        "grace_seconds": 2,
+        "json_logs": json_logs,
+    }
+    if not environ.get(variable("via_service")):
+        # Whoever tries things out may have no way to storage, such as from another machine.
+        decided["via_service"] = True
+    return Settings.load(environ, decided)
+
+
+def _over(settings: Settings, s3: S3, redis_url: str) -> Settings:
+    """The settings over the parts that now run."""
+    return replace(
+        settings,
+        s3_endpoint=s3.endpoint,
+        s3_region=s3.region,
+        s3_access_key=s3.access_key,
+        s3_secret_key=s3.secret_key,
+        redis_url=redis_url,
+    )
+
+
+def _ready(port: int, rest_port: int, s3: S3, redis_url: str) -> dict[str, Any]:
+    ready = {"ready": True, "grpc": f"{_HOST}:{port}", "s3": asdict(s3), "redis": redis_url}
+    return {**ready, "rest": f"http://{_HOST}:{rest_port}"} if rest_port else ready
+
+
+def _start_gateway(folder: Path, port: int, rest_port: int) -> Child:
+    """Envoy in front of the service. It is ready before the service is, and finds it later."""
+    admin_port = free_port()
+    envoy = start_envoy(folder, _bootstrap(port, rest_port, admin_port))
+    envoy.wait(lambda: answers(admin_port, "/ready") == 200)
+    return envoy
+
+
+def _bootstrap(port: int, rest_port: int, admin_port: int) -> dict[str, Any]:
+    """The gateway's configuration as it is in production, at our addresses."""
+    # Of the dev extra, like the gateway: whoever comes here has it.
+    import yaml
+
+    text = (importlib.resources.files("partway_server.devstack") / "envoy.yaml").read_text("utf-8")
+    bootstrap: dict[str, Any] = yaml.safe_load(text)
+    [listener] = bootstrap["static_resources"]["listeners"]
+    [cluster] = bootstrap["static_resources"]["clusters"]
+    [connections] = listener["filter_chains"][0]["filters"]
+    [service] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    bootstrap["admin"]["address"] = _address(admin_port)
+    listener["address"] = _address(rest_port)
+    service["endpoint"]["address"] = _address(port)
+    for part in connections["typed_config"]["http_filters"]:
+        if part["name"] == _TRANSCODER:
+            descriptors = importlib.resources.files("partway.v1") / "descriptors.binpb"
+            part["typed_config"]["proto_descriptor"] = str(descriptors)
+    return bootstrap
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": _HOST, "port_value": port}}
+
+
+def _chosen_port(port: int, option: str) -> int:
+    """`port`, or a free one if it is 0. Raises ChildError if it is taken."""
+    if port and not port_is_free(_HOST, port):
+        raise ChildError(f"port {port} is taken; choose another with {option}, or 0 for any")
+    return port or free_port()
+
+
+@contextlib.contextmanager
+def _folder(data_dir: Path | None) -> Iterator[Path]:
+    """The folder for everything: the one given, locked, or one that is removed at the end."""
+    if data_dir is None:
+        with tempfile.TemporaryDirectory(prefix="partway-") as name:
+            yield Path(name)
+        return
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (data_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ChildError(f"another stack runs in {data_dir}") from None
+        yield data_dir.resolve()
+
+
+def _sealing_key(folder: Path) -> str:
+    """The key of this stack, made once, so that upload_ids outlive a restart where data does."""
+    path = folder / "sealing.key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(base64.b64encode(os.urandom(64)).decode("ascii"), "ascii")
+    return path.read_text("ascii")
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,178 @@
+"""Judges whether the record of the configured backend agrees with what was found."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from partway_server.doctor.finding import Finding, bad, ok, warn
+from partway_server.doctor.probes.results import (
+    Answer,
+    BucketFacts,
+    Checksums,
+    Conditions,
+    MultipartFacts,
+)
+from partway_server.domain.upload import Checksum
+from partway_server.storage.capabilities import Capabilities
+
+RECORD = "storage.record"
+
+_GIFTS = {
+    "conditional_put": "honours If-None-Match on a PUT",
+    "conditional_complete": "honours If-None-Match on Complete",
+    "conditional_delete": "honours If-Match on a delete",
+    "idempotent_complete": "lets Complete be repeated",
+    "listed_checksums": "tells checksums in ListParts",
+    "lifecycle": "knows the calls for lifecycle rules",
+    "cors_api": "knows the calls for CORS rules",
+}
+_BURDENS = {
+    "equal_parts": "wants parts of one size",
+    "exact_key_listing_only": "lists incomplete uploads by a whole key only",
+    "listed_resends": "lists a part once for each sending",
+}
+"""Fields that are true of a store that asks for more care."""
+
+_NO_RECORD = "No record fits; add one to objects/capabilities.py."
+
+TRIED = (*_GIFTS, *_BURDENS)
+"""The fields of the record that are tried; the others are for the suites of this project."""
+
+_UNREAD = {"equal_parts", "idempotent_complete", "lifecycle", "cors_api"}
+"""Fields that are for the record: the service behaves no differently by them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was looked at; None: it was not."""
+
+    conditions: Conditions | None = None
+    checksums: Checksums | None = None
+    multipart: MultipartFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a store was found to do, in the words of the record; None, or absent: nobody could tell.
+
+    `checksums`: whether each algorithm is verified.
+    """
+
+    fields: Mapping[str, bool | None]
+    checksums: Mapping[Checksum, bool | None]
+
+
+def found_from(facts: Facts, bucket: BucketFacts) -> Found:
+    """The facts in the words of the record."""
+    conditions, checksums = facts.conditions, facts.checksums
+    fields: dict[str, bool | None] = {
+        "lifecycle": _call_works(bucket.lifecycle, bucket.lifecycle_rules),
+        "cors_api": _call_works(bucket.cors, bucket.cors_rules),
+    }
+    if conditions is not None:
+        fields["conditional_put"] = conditions.put_honoured
+        fields["conditional_complete"] = conditions.complete_honoured
+        fields["conditional_delete"] = conditions.delete_honoured
+    if facts.multipart is not None:
+        fields |= _of_multipart(facts.multipart)
+    verified: dict[Checksum, bool | None] = {}
+    if checksums is not None:
+        verified = {Checksum(each): f.verified for each, f in checksums.items()}
+        # An MD5 is told by the entity tag.
+        listed = [each for each in verified if verified[each] and each is not Checksum.MD5]
+        told = [checksums[each].listed for each in listed]
+        fields["listed_checksums"] = all(told) if told else None
+    return Found(fields, verified)
+
+
+def _call_works(answer: Answer, rules: object) -> bool | None:
+    """Whether storage knows the call. A 403 says nothing about that."""
+    if rules is not None:
+        return True
+    return False if answer.status in (400, 405, 501) else None
+
+
+def _of_multipart(facts: MultipartFacts) -> dict[str, bool | None]:
+    equal = facts.equal is not None and facts.equal.ok
+    again = facts.again
+    by_key, by_prefix = facts.listed_by_key, facts.listed_by_prefix
+    return {
+        "equal_parts": False if facts.unequal.ok else True if equal else None,
+        "idempotent_complete": again.ok if again and (again.ok or again.refused) else None,
+        "exact_key_listing_only": not by_prefix if by_key and by_prefix is not None else None,
+        "listed_resends": len(facts.resent) > 1 if facts.resent else None,
+    }
+
+
+def agreement(
+    kind: str, known: Mapping[str, Capabilities], found: Found, *, is_aws: bool
+) -> Iterator[Finding]:
+    """A finding for each disagreement, or one that there is none.
+
+    `is_aws`: no other endpoint is set; elsewhere nobody is told to say that it is AWS.
+    """
+    record = known[kind]
+    more, less = _claims(record, found)
+    better = _better(kind, known, found, is_aws=is_aws)
+    change = f"PARTWAY_BACKEND={better} fits what was found." if better else ""
+    for name in more:
+        found_is = _found_is(name)
+        if name in _UNREAD:
+            meaning = "the service does not rely on it"
+            judge = warn
+        else:
+            meaning, judge = "the service relies on that", bad
+        words = f"storage {found_is}, and the record of {kind!r} says otherwise: {meaning}"
+        yield judge(
+            f"{RECORD}.{name}",
+            words,
+            change or _NO_RECORD,
+        )
+    for name in less:
+        words = (
+            f"storage {_found_is(name, better=True)}, which the record of {kind!r} leaves unused"
+        )
+        mend = change or "Nothing breaks, and no other record fits better."
+        yield warn(f"{RECORD}.{name}", words, mend)
+    if not more and not less:
+        yield ok(RECORD, f"the record of {kind!r} agrees with what was found")
+
+
+def _claims(record: Capabilities, found: Found) -> tuple[list[str], list[str]]:
+    """Where a record claims more than was found, and where less."""
+    more: list[str] = []
+    less: list[str] = []
+    for name in TRIED:
+        truth = found.fields.get(name)
+        claimed = getattr(record, name)
+        if truth is None or truth == claimed:
+            continue
+        (more if claimed == (name in _GIFTS) else less).append(name)
+    for algorithm, verified in found.checksums.items():
+        if verified is not None and verified != (algorithm in record.checksums):
+            (less if verified else more).append(f"checksums.{algorithm}")
+    return more, less
+
+
+def _better(kind: str, known: Mapping[str, Capabilities], found: Found, *, is_aws: bool) -> str:
+    """The record that claims nothing false and leaves the least unused, if it beats `kind`."""
+    unused: dict[str, int] = {}
+    for name, record in known.items():
+        more, less = _claims(record, found)
+        if not more and (is_aws or name != "aws"):
+            unused[name] = len(less)
+    # Of equals the one with a name of its own: its limits are that store's.
+    best = min(unused, key=lambda name: (unused[name], name == "generic", name), default=kind)
+    better = kind not in unused or unused[best] < unused[kind]
+    return best if better and best != kind else ""
+
+
+def _found_is(name: str, *, better: bool = False) -> str:
+    """What storage was found to do: better than the record says, or worse."""
+    algorithm = name.removeprefix("checksums.")
+    if algorithm != name:
+        return f"verifies {algorithm}" if better else f"does not verify {algorithm}"
+    words = _GIFTS.get(name) or _BURDENS[name]
+    if better == (name in _GIFTS):
+        return words
+    verb, _, rest = words.partition(" ")
+    return f"is not one that {verb} {rest}"

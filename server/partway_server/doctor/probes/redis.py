@@ -1,0 +1,195 @@
+"""What a Redis is like, found out by trying: for `partway-server doctor`. No judgement.
+
+Only keys of ours are touched, and the one script removes what it makes before it ends, so that
+nothing is left whatever happens.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from redis import exceptions
+from redis.asyncio import Redis
+
+from partway_server.domain.clock import Clock
+from partway_server.redis_client.topology import Servers
+from partway_server.sessions import redis_keys as rows
+
+_PINGS = 50
+_PATIENCE_SECONDS = 5
+_T = TypeVar("_T")
+
+_CODES = {
+    exceptions.BusyLoadingError: "LOADING",
+    exceptions.MasterDownError: "MASTERDOWN",
+    exceptions.OutOfMemoryError: "OOM",
+    exceptions.ReadOnlyError: "READONLY",
+}
+"""The first words of answers from which redis-py takes them off."""
+
+_NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN")
+
+_TRY = f"""
+redis.call('PUBLISH', '{rows.CHANGES}', '')
+redis.call('HSET', KEYS[1], 'probe', ARGV[1])
+local kept = redis.call('HGET', KEYS[1], 'probe')
+redis.call('DEL', KEYS[1])
+redis.call('XADD', KEYS[1], 'MINID', '~', 0, '*', 'probe', ARGV[1])
+redis.call('DEL', KEYS[1])
+local time = redis.call('TIME')
+return {{kept, time[1], time[2]}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisNode:
+    """What one server tells of itself by INFO. `maxmemory_bytes` 0: no limit.
+
+    `policy` is "" where a hosted service does not tell it. `saves`: whether snapshots are taken,
+    None if it may not be asked.
+    """
+
+    version: str
+    mode: str
+    role: str
+    policy: str
+    used_bytes: int
+    maxmemory_bytes: int
+    aof: bool
+    saves: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFacts:
+    """What was found. `obstacle` is "" or a word for what was in the way of everything:
+
+    connect, timeout, auth, url, or what Redis says while it serves nobody, in small letters:
+    loading, busy, masterdown. `forbidden` has the commands that the user may not run.
+    `cluster_client`: the URL is spoken to as a Cluster. `script`: "" if one ran, else what Redis
+    said; `skew_seconds`: how far its clock is ahead of ours.
+    """
+
+    obstacle: str = ""
+    forbidden: Sequence[str] = ()
+    nodes: Sequence[RedisNode] = ()
+    cluster_client: bool = False
+    script: str = ""
+    skew_seconds: float | None = None
+    ping_seconds: Sequence[float] = field(default=(), repr=False)
+
+
+async def examine(
+    servers: Servers, clock: Clock, now: Callable[[], float] = time.perf_counter
+) -> RedisFacts:
+    """Ask everything; does not raise for what Redis or the network does."""
+    try:
+        masters = await _patient(servers.masters())
+        for master in masters:
+            await _patient(master.ping())
+    except exceptions.NoPermissionError:
+        return RedisFacts(forbidden=["ping"])
+    except (exceptions.RedisError, OSError) as exc:
+        return RedisFacts(obstacle=_obstacle(exc))
+    script, skew = await _script(servers, clock)
+    nodes, forbidden = await _nodes(masters)
+    return RedisFacts(
+        forbidden=forbidden,
+        nodes=nodes,
+        cluster_client=servers.cluster,
+        script=script,
+        skew_seconds=skew,
+        ping_seconds=await _pings(masters[0], now),
+    )
+
+
+async def _patient(call: Awaitable[_T]) -> _T:
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        return await call
+
+
+def _obstacle(error: BaseException) -> str:
+    # Timeouts of redis-py and of the loop; a wrong password is a ConnectionError to redis-py.
+    if isinstance(error, exceptions.TimeoutError | TimeoutError):
+        return "timeout"
+    if isinstance(error, exceptions.AuthenticationError):
+        return "auth"
+    if (word := _said(error).partition(" ")[0]) in _NOT_NOW:
+        return word.lower()
+    if isinstance(error, exceptions.ConnectionError | OSError):
+        return "connect"
+    return "auth" if word == "NOAUTH" else "url"
+
+
+async def _nodes(masters: Sequence[Redis]) -> tuple[list[RedisNode], list[str]]:
+    try:
+        infos = [await _patient(master.info("everything")) for master in masters]
+    except (exceptions.RedisError, OSError) as exc:
+        return [], [_command(exc, "info")]
+    saves = await _saves(masters[0])
+    return [_node(info, saves) for info in infos], []
+
+
+def _command(error: BaseException, name: str) -> str:
+    # Some services refuse commands in words of their own.
+    return name if isinstance(error, exceptions.ResponseError) else f"{name} (no answer)"
+
+
+async def _saves(redis: Redis) -> bool | None:
+    try:
+        told = await _patient(redis.config_get("save"))
+    except (exceptions.RedisError, OSError):
+        # Often it may not be asked; then nobody knows.
+        return None
+    return bool(told.get("save", ""))
+
+
+def _node(info: Mapping[str, Any], saves: bool | None) -> RedisNode:
+    return RedisNode(
+        version=str(info.get("redis_version", "0")),
+        # The first is what Redis calls it, the second Valkey.
+        mode=str(info.get("redis_mode") or info.get("server_mode", "")),
+        role=str(info.get("role", "")),
+        policy=str(info.get("maxmemory_policy", "")),
+        used_bytes=int(info.get("used_memory", 0)),
+        maxmemory_bytes=int(info.get("maxmemory", 0)),
+        aof=bool(int(info.get("aof_enabled", 0))),
+        saves=saves,
+    )
+
+
+async def _script(servers: Servers, clock: Clock) -> tuple[str, float | None]:
+    """Run a script of the kind that all changes of rows are; and what time it told."""
+    key = rows.row_key(secrets.token_hex(16))
+    try:
+        script: Any = (await _patient(servers.of(key))).register_script(_TRY)
+        before = clock.now()
+        kept, seconds, micros = await _patient(script(keys=[key], args=["kept"]))
+        middle = before + (clock.now() - before) / 2
+    except (exceptions.RedisError, OSError) as exc:
+        return _said(exc), None
+    skew = int(seconds) + int(micros) / 1e6 - middle.timestamp()
+    return ("" if kept == b"kept" else "it did not keep a value"), skew
+
+
+def _said(error: BaseException) -> str:
+    if code := _CODES.get(type(error)):
+        return f"{code} {error}"
+    if isinstance(error, exceptions.ResponseError):
+        return str(error)
+    return "no answer"
+
+
+async def _pings(redis: Redis, now: Callable[[], float]) -> list[float]:
+    taken = []
+    try:
+        for _ in range(_PINGS):
+            begin = now()
+            await _patient(redis.ping())
+            taken.append(now() - begin)
+    except (exceptions.RedisError, OSError):
+        # What was measured until then is told.
+        pass
+    return taken

@@ -1,0 +1,206 @@
+"""What was found out about a store by trying: facts, and no judgement. No I/O.
+
+`doctor` asks for them and judges them; `s3_probes` finds them out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from partway_server.domain.upload import Checksum
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What storage answered to one request: the HTTP status and S3's code, "" if there is none.
+
+    Status 0 says that no answer came, and `code` what was in the way: dns, connect, certificate,
+    tls, timeout, closed, or credentials if there were none to ask with. `headers` have lower-case
+    names; `reply` is the parsed body, or the S3 error.
+    """
+
+    status: int
+    code: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reply: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def refused(self) -> bool:
+        """Storage surely does not do it. A 501 says so of a call or header that it does not know.
+
+        What may pass, a 429 or another status from 500, says nothing.
+        """
+        return (400 <= self.status < 500 and self.status != 429) or self.status == 501
+
+    @property
+    def forbidden(self) -> bool:
+        return self.status == 403
+
+    def __str__(self) -> str:
+        if not self.status:
+            return f"no answer ({self.code})"
+        return f"{self.status} {self.code}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The first signed call. `bucket_region` is "" where storage does not tell it.
+
+    `skew_seconds`: how far storage's clock is ahead of ours, None if it does not tell the time.
+    """
+
+    answer: Answer
+    bucket_region: str
+    skew_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What storage says to one PUT as it was signed, and to four that are not.
+
+    `through` says by which endpoint they were sent: public, or own.
+    """
+
+    as_signed: Answer
+    wrong_signature: Answer
+    expired: Answer
+    other_length: Answer
+    other_key: Answer
+    through: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Requests with a condition. Each pair: where the condition holds, and where it does not.
+
+    `survived`: whether the object outlived a delete of another ETag, None if nobody could tell.
+    """
+
+    put: tuple[Answer, Answer]
+    complete: tuple[Answer, Answer]
+    delete: Answer
+    survived: bool | None
+
+    @property
+    def put_honoured(self) -> bool | None:
+        """Whether If-None-Match on a PUT is; None: what came back says neither."""
+        return _honoured(*self.put)
+
+    @property
+    def complete_honoured(self) -> bool | None:
+        """Likewise on Complete."""
+        return _honoured(*self.complete)
+
+    @property
+    def delete_honoured(self) -> bool | None:
+        """Whether If-Match on a delete is. One that is said to be done, and is not, is no."""
+        if self.survived is None or not (self.delete.ok or self.delete.refused):
+            return None
+        return self.survived and self.delete.status == 412
+
+
+def _honoured(free: Answer, taken: Answer) -> bool | None:
+    """The first where no object was, the second where one was."""
+    if free.ok and taken.status in (409, 412):
+        return True
+    return False if taken.ok or free.refused or (free.ok and taken.refused) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ChecksumFacts:
+    """A part sent with the right and with a wrong checksum. `listed`: ListParts tells it."""
+
+    right: Answer
+    wrong: Answer
+    listed: bool = False
+
+    @property
+    def verified(self) -> bool | None:
+        """None: what came back says neither."""
+        if self.right.ok and self.wrong.refused:
+            return True
+        return False if self.wrong.ok or self.right.refused else None
+
+
+@dataclass(frozen=True, slots=True)
+class MultipartFacts:
+    """One multipart upload from its beginning to its end, and one of parts that are too small.
+
+    `unequal` is Complete of 5 MiB, 5 MiB + 1 byte and 1 byte; `equal`, only if that was refused,
+    of 5 MiB, 5 MiB and 1 byte. `token_kept` and `single_token_kept`: metadata came back, for a
+    multipart upload and for a PUT. `resending` is the answer to a part that was sent a second time,
+    with other bytes, and `resent` what ListParts then tells of it, as ETags without quotes.
+    """
+
+    unequal: Answer
+    small: Answer
+    equal: Answer | None = None
+    again: Answer | None = None
+    token_kept: bool | None = None
+    single_token_kept: bool | None = None
+    resending: Answer | None = None
+    resent: Sequence[str] = ()
+    listed_by_key: bool | None = None
+    listed_by_prefix: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BucketFacts:
+    """What the bucket is set to. Rules are as S3 spells them, None if storage does not tell them.
+
+    Of `cors` and `lifecycle` the `reply` may hold more than rules.
+    """
+
+    cors: Answer
+    lifecycle: Answer
+    versioning: Answer
+
+    @property
+    def cors_rules(self) -> Sequence[Mapping[str, Any]] | None:
+        return _rules(self.cors, "CORSRules", "NoSuchCORSConfiguration")
+
+    @property
+    def lifecycle_rules(self) -> Sequence[Mapping[str, Any]] | None:
+        return _rules(self.lifecycle, "Rules", "NoSuchLifecycleConfiguration")
+
+    @property
+    def versions(self) -> str:
+        """Enabled, Suspended, or "" if no version was ever kept."""
+        status: str = self.versioning.reply.get("Status", "") if self.versioning.ok else ""
+        return status
+
+
+def _rules(answer: Answer, name: str, none: str) -> Sequence[Mapping[str, Any]] | None:
+    if answer.ok:
+        rules: Sequence[Mapping[str, Any]] = answer.reply.get(name, [])
+        return rules
+    return [] if answer.code == none else None
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserFacts:
+    """What a web page at `origin` would be answered: the preflight of a PUT, and the PUT itself."""
+
+    origin: str
+    asked_headers: Sequence[str]
+    preflight: Answer
+    put: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is still there after all was removed. None: storage did not tell."""
+
+    objects: int | None
+    multiparts: int | None
+
+
+Permissions = Mapping[str, Answer]
+"""By IAM action without `s3:`, such as PutObject: what storage said to one that needs it."""
+
+Checksums = Mapping[Checksum | str, ChecksumFacts]
+"""By algorithm; Content-MD5 is `md5`."""

@@ -1,0 +1,29 @@
+"""Sets a bucket's rules, whole: S3 knows no way to add to them, so the caller merges."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from partway_server.doctor.probes.results import Answer
+from partway_server.doctor.probes.storage_wire import Wire
+
+Rules = Sequence[Mapping[str, Any]]
+
+
+async def set_cors(wire: Wire, bucket: str, rules: Rules) -> Answer:
+    """PutBucketCors."""
+    return await wire.call(
+        "put_bucket_cors", Bucket=bucket, CORSConfiguration={"CORSRules": [*rules]}
+    )
+
+
+async def set_lifecycle(wire: Wire, bucket: str, rules: Rules, before: Answer) -> Answer:
+    """PutBucketLifecycleConfiguration; `before` is the answer that the present rules came with."""
+    name = "TransitionDefaultMinimumObjectSize"
+    # Left out, it would go back to S3's default.
+    kept = {name: before.reply[name]} if before.ok and name in before.reply else {}
+    return await wire.call(
+        "put_bucket_lifecycle_configuration",
+        Bucket=bucket,
+        LifecycleConfiguration={"Rules": [*rules]},
+        **kept,
+    )

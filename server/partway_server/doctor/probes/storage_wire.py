@@ -1,0 +1,186 @@
+"""How probes ask storage: through the SDK, and by presigned URLs. Both answer with an Answer."""
+
+import asyncio
+import contextlib
+import io
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiohttp
+import yarl
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    MetadataRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+from botocore.parsers import ResponseParserError
+
+from partway_server.doctor.probes.results import Answer
+from partway_server.storage.s3_client import (
+    CALL_SECONDS,
+    COMPLETE_SECONDS,
+    Clients,
+    CurrentSigner,
+    code_in,
+)
+from partway_server.storage.sigv4 import Addressing, Endpoint
+
+_NO_CREDENTIALS = (
+    CredentialRetrievalError,
+    MetadataRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+_SEND_SECONDS = 60
+"""For 5 MiB over a slow line."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One endpoint as URLs are signed for it."""
+
+    endpoint: Endpoint
+    signer: CurrentSigner
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """The connections of a run. `own` and `public` are one and the same where one is set."""
+
+    clients: Clients
+    http: aiohttp.ClientSession
+    own: Door
+    public: Door
+
+    async def call(self, operation: str, **arguments: Any) -> Answer:
+        """One call of the SDK, sent once, such as `put_object`."""
+        return await answer_of(getattr(self.clients.once, operation)(**arguments))
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> Answer:
+        """A plain request, as a caller of the service sends it."""
+
+        async def sent() -> Mapping[str, Any]:
+            # Encoded: the signature holds for the very spelling of the URL.
+            target = yarl.URL(url, encoded=True)
+            # As a file: aiohttp warns of large bytes.
+            data = io.BytesIO(body) if body else None
+            async with self.http.request(method, target, data=data, headers=headers) as response:
+                code = _xml_code(await response.text(errors="replace"))
+                lower = {name.lower(): value for name, value in response.headers.items()}
+                metadata = {"HTTPStatusCode": response.status, "HTTPHeaders": lower}
+                return {"ResponseMetadata": metadata, "Error": {"Code": code}}
+
+        return await answer_of(sent())
+
+
+@contextlib.asynccontextmanager
+async def open_wire(
+    *,
+    region: str,
+    endpoint_url: str | None,
+    public_endpoint_url: str | None,
+    addressing: Addressing,
+    access_key: str | None,
+    secret_key: str | None,
+    session_token: str | None,
+) -> AsyncIterator[Wire]:
+    """Connects when first used. Raises ValueError, as for a region that none can be."""
+    clients = await Clients.open(
+        region=region,
+        endpoint_url=endpoint_url,
+        addressing=addressing,
+        access_key=access_key,
+        secret_key=secret_key,
+        session_token=session_token,
+        call_seconds=CALL_SECONDS,
+        complete_seconds=COMPLETE_SECONDS,
+    )
+    try:
+        own_url = clients.control.meta.endpoint_url
+        timeout = aiohttp.ClientTimeout(total=_SEND_SECONDS, sock_connect=3, sock_read=CALL_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+
+            def door(url: str) -> Door:
+                endpoint = Endpoint(url, region, addressing)
+                return Door(endpoint, CurrentSigner(clients.session, endpoint))
+
+            own = door(own_url)
+            public = door(public_endpoint_url) if public_endpoint_url else own
+            yield Wire(clients, http, own, public)
+    finally:
+        await clients.aclose()
+
+
+async def whole(request: Awaitable[_T]) -> _T:
+    """Await a request to its end, even if we are cancelled meanwhile, and raise that then.
+
+    One that is given up half way may be carried out after we have tidied up.
+    """
+    task = asyncio.ensure_future(request)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+async def answer_of(request: Awaitable[Mapping[str, Any]]) -> Answer:
+    """What came of a request: nothing that storage or the network does raises."""
+    try:
+        reply = await whole(request)
+    except ClientError as exc:
+        return _answered(exc.response, code_in(exc))
+    except ResponseParserError:
+        # Something is there that speaks HTTP, and is no S3.
+        return Answer(0, "no S3")
+    except _NO_CREDENTIALS:
+        return Answer(0, "credentials")
+    except ParamValidationError:
+        # The SDK looks at the bucket's name, and at nothing else that a run does not make itself.
+        return Answer(0, "bucket name")
+    except (BotoCoreError, aiohttp.ClientError, OSError) as exc:
+        return Answer(0, obstacle(exc))
+    return _answered(reply, str(reply.get("Error", {}).get("Code", "")))
+
+
+def _answered(reply: Mapping[str, Any], code: str) -> Answer:
+    metadata = reply.get("ResponseMetadata", {})
+    status = int(metadata.get("HTTPStatusCode", 0))
+    content = reply if status < 300 else reply.get("Error", {})
+    return Answer(status, code, metadata.get("HTTPHeaders", {}), content)
+
+
+def obstacle(error: BaseException | None) -> str:
+    """What was in the way of a request, in a word. The SDK puts what aiohttp said in the context.
+
+    The order: a failed certificate is a TLS error, and either is a failed connection.
+    """
+    words: tuple[tuple[type[BaseException], str], ...] = (
+        (aiohttp.ClientConnectorDNSError, "dns"),
+        (aiohttp.ClientConnectorCertificateError, "certificate"),
+        (aiohttp.ClientSSLError, "tls"),
+        (TimeoutError, "timeout"),
+        (aiohttp.ClientConnectorError, "connect"),
+    )
+    while error is not None:
+        for kind, word in words:
+            if isinstance(error, kind):
+                return word
+        error = error.__cause__ or error.__context__
+    return "closed"
+
+
+def _xml_code(body: str) -> str:
+    """The Code of an S3 error. Looked for as text: what answers may be no S3, and no XML."""
+    _, found, rest = body.partition("<Code>")
+    code = rest.partition("</Code>")[0]
+    return code if found and code.isalnum() and len(code) < 64 else ""

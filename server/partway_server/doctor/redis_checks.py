@@ -1,0 +1,180 @@
+"""Judges Redis: facts to findings, with no I/O."""
+
+from collections.abc import Iterator
+
+from partway_server.doctor.access_checks import clock, latency
+from partway_server.doctor.finding import Finding, bad, ok, skipped, warn
+from partway_server.doctor.probes.redis import RedisFacts, RedisNode
+
+REACHABLE, COMMANDS, SCRIPTS = "redis.reachable", "redis.commands", "redis.scripts"
+VERSION, MODE, EVICTION = "redis.version", "redis.mode", "redis.eviction"
+MEMORY, PERSISTENCE = "redis.memory", "redis.persistence"
+CLOCK, LATENCY = "redis.clock", "redis.latency"
+
+OLDEST = 7
+SLOW_SECONDS = 0.02
+CLOCK_SECONDS = 5
+_FULL, _NEARLY_FULL = 0.95, 0.75
+
+_OBSTACLES = {
+    "auth": (
+        "it refuses the user name or password",
+        "Check the user and the password in PARTWAY_REDIS_URL: redis://USER:PASSWORD@HOST:PORT/0,"
+        " and percent-encode what is no letter or digit.",
+    ),
+    "timeout": (
+        "it does not answer in time",
+        "Check the host and the port in PARTWAY_REDIS_URL, what firewalls stand between, and"
+        " whether it wants TLS: rediss:// if so.",
+    ),
+    "connect": (
+        "no connection comes about",
+        "Check the host and the port in PARTWAY_REDIS_URL, that Redis is running, and whether it"
+        " wants TLS: rediss:// if so, redis:// if not.",
+    ),
+    "loading": (
+        "it reads its data from disk and serves nobody until then",
+        "Wait; redis-cli INFO persistence tells how far it is.",
+    ),
+    "busy": (
+        "a script or function keeps it busy, and it serves nobody else",
+        "redis-cli SCRIPT KILL, or FUNCTION KILL, ends it; see whose it is: those of Partway take"
+        " milliseconds.",
+    ),
+    "masterdown": (
+        "it is a replica that has lost its primary",
+        "Have PARTWAY_REDIS_URL name the primary.",
+    ),
+    "url": (
+        "it does not take the URL",
+        "Check PARTWAY_REDIS_URL, and the number of the database at its end.",
+    ),
+}
+
+
+_RIGHTS = (
+    "Allow the Redis user the keys partway:*, the channel partway:changes and the commands"
+    " evalsha, script|load, hgetall, zrange, subscribe and those of scripts: ACL SETUSER name"
+    " ~partway:* &partway:changes +@read +@write +@scripting +@pubsub +ping +info."
+)
+
+_WRITES = {
+    "OOM": "redis-cli CONFIG SET maxmemory with more; see redis.memory.",
+    "NOREPLICAS": "Bring its replicas back: it has fewer than its min-replicas-to-write.",
+    "MISCONF": "It cannot write its data down: look at its log, and at the room on its disk.",
+}
+"""What mends a server that takes no writes, by the first word of what it says."""
+
+
+def redis(facts: RedisFacts) -> Iterator[Finding]:
+    """Everything about Redis."""
+    if facts.obstacle:
+        yield bad(REACHABLE, *_OBSTACLES[facts.obstacle])
+        rest = (COMMANDS, SCRIPTS, VERSION, MODE, EVICTION, MEMORY, PERSISTENCE, CLOCK, LATENCY)
+        yield from skipped(rest, "Redis in reach")
+        return
+    yield ok(REACHABLE, "Redis answers")
+    yield _commands(facts)
+    yield _scripts(facts)
+    if facts.nodes:
+        yield _version(facts)
+        yield _mode(facts)
+        yield _eviction(facts)
+        yield _memory(facts)
+        yield _persistence(facts)
+    else:
+        yield from skipped((VERSION, MODE, EVICTION, MEMORY, PERSISTENCE), "the command INFO")
+    if facts.skew_seconds is None:
+        yield from skipped((CLOCK,), "a script that runs")
+    else:
+        yield clock(facts.skew_seconds, CLOCK, "Redis", CLOCK_SECONDS)
+    yield latency(facts.ping_seconds, LATENCY, "PING", SLOW_SECONDS)
+
+
+def _commands(facts: RedisFacts) -> Finding:
+    if facts.forbidden:
+        names = ", ".join(each.upper() for each in facts.forbidden)
+        mend = "Add to the rules of the Redis user: +ping +info."
+        return bad(COMMANDS, f"the user may not run {names}, which the service asks at start", mend)
+    return ok(COMMANDS, "the user may run PING and INFO")
+
+
+def _scripts(facts: RedisFacts) -> Finding:
+    if not facts.script:
+        return ok(SCRIPTS, "a script changes a row and removes it")
+    if facts.script.startswith("READONLY") or "-READONLY" in facts.script:
+        return bad(SCRIPTS, "it is a replica", "Have PARTWAY_REDIS_URL name the primary.")
+    mend = _WRITES.get(facts.script.partition(" ")[0], _RIGHTS)
+    return bad(SCRIPTS, f"no script can run: {facts.script}", mend)
+
+
+def _version(facts: RedisFacts) -> Finding:
+    versions = _told(node.version for node in facts.nodes)
+    old = [n for n in facts.nodes if int(n.version.partition(".")[0] or 0) < OLDEST]
+    if old:
+        return bad(VERSION, f"{old[0].version} is too old", "Run Redis 7.0 or newer, or Valkey.")
+    return ok(VERSION, versions)
+
+
+def _mode(facts: RedisFacts) -> Finding:
+    modes = _told(node.mode for node in facts.nodes)
+    if "sentinel" in modes:
+        mend = "PARTWAY_REDIS_URL must lead to the Redis that it watches."
+        return bad(MODE, "it is a Sentinel, which keeps no rows", mend)
+    if "cluster" in modes and not facts.cluster_client:
+        mend = "Write redis+cluster://HOST:PORT,HOST:PORT, or take a Redis without cluster mode."
+        return bad(MODE, "it is a Cluster, and the URL is that of one server", mend)
+    if any(node.role in ("slave", "replica") for node in facts.nodes):
+        return bad(MODE, "it is a replica", "Have PARTWAY_REDIS_URL name the primary.")
+    servers = f", {len(facts.nodes)} servers" if len(facts.nodes) > 1 else ""
+    return ok(MODE, f"{modes or 'not told'}{servers}")
+
+
+def _eviction(facts: RedisFacts) -> Finding:
+    policies = {node.policy for node in facts.nodes}
+    if evicting := sorted(policies - {"noeviction", ""}):
+        mend = (
+            "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its configuration;"
+            " or give Partway a Redis of its own."
+        )
+        return bad(EVICTION, f"it may evict rows: maxmemory-policy {', '.join(evicting)}", mend)
+    if "" in policies:
+        mend = "See in the settings of the service that it is noeviction."
+        return warn(EVICTION, "maxmemory-policy is not told", mend)
+    return ok(EVICTION, "maxmemory-policy noeviction")
+
+
+def _memory(facts: RedisFacts) -> Finding:
+    fullest = max(facts.nodes, key=_fill)
+    fill = _fill(fullest)
+    used = f"{fullest.used_bytes / 2**20:.0f} MiB are used"
+    if not fullest.maxmemory_bytes:
+        return ok(MEMORY, f"{used}, with no limit (maxmemory 0)")
+    found = f"{used} of {fullest.maxmemory_bytes / 2**20:.0f}"
+    mend = "redis-cli CONFIG SET maxmemory with more; a row takes under 4 kB."
+    if fill >= _FULL:
+        return bad(MEMORY, f"{found}: when it is full, no upload can begin", mend)
+    return warn(MEMORY, found, mend) if fill >= _NEARLY_FULL else ok(MEMORY, found)
+
+
+def _fill(node: RedisNode) -> float:
+    return node.used_bytes / node.maxmemory_bytes if node.maxmemory_bytes else 0.0
+
+
+def _persistence(facts: RedisFacts) -> Finding:
+    if all(node.aof for node in facts.nodes):
+        return ok(PERSISTENCE, "written down as it changes (AOF)")
+    loss = (
+        "a restart loses no upload, but the list of a caller's uploads, repeats of request_id, and"
+        " the janitor's knowledge of what was never finished"
+    )
+    mend = "redis-cli CONFIG SET appendonly yes, and the same in its configuration."
+    saves = [node.saves for node in facts.nodes if not node.aof]
+    if all(saves):
+        return ok(PERSISTENCE, "snapshots are taken (RDB)")
+    told = "nothing is written down" if False in saves else "no AOF, and snapshots are not told"
+    return warn(PERSISTENCE, f"{told}: {loss}", mend)
+
+
+def _told(words: Iterator[str]) -> str:
+    return ", ".join(sorted(set(words)))

@@ -1,0 +1,190 @@
+"""How an Upload is cut into parts: arithmetic only.
+
+All parts that callers send are equal, but for the last. Cloudflare R2 requires it of every upload
+(https://developers.cloudflare.com/r2/objects/multipart-objects/), so it holds for all backends,
+and it lets both sides know each part's offset and size from two numbers. The parts of a composed
+Upload follow its sources instead, since no copy reads from two of them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from partway_server.domain.errors import SourcesNotJoinable
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+MAX_PARTS = 10_000
+"""The most parts of one upload (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
+
+
+COPY_BYTES = 256 * MIB
+"""The most that one copy takes, where 10,000 parts allow: it is over in seconds, and progress
+shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartLimits:
+    """What a backend takes, in bytes. The defaults are those of AWS S3, as of its `qfacts` page."""
+
+    min_part_bytes: int = 5 * MIB
+    max_part_bytes: int = 5 * GIB
+    max_object_bytes: int = MAX_PARTS * 5 * GIB
+
+
+class Slice(NamedTuple):
+    """What a part of a composed Upload is a copy of: the source, from 0, and where it begins there.
+
+    `offset` is where the part begins in the whole. Both are in bytes.
+    """
+
+    source: int
+    begin: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A file of `size_bytes`, cut into equal parts of `part_size_bytes` but for the last.
+
+    An empty file is one part of no bytes. Where there are `cuts`, the sizes of the sources of a
+    composed Upload, each source has its own parts, as few as hold it, and equal but for its last;
+    `part_size_bytes` is that of the largest. A source of no bytes has none.
+    """
+
+    size_bytes: int
+    part_size_bytes: int
+    cuts: tuple[int, ...] = ()
+
+    @property
+    def part_count(self) -> int:
+        if self.cuts:
+            return sum(_pieces(cut, self.part_size_bytes) for cut in self.cuts)
+        return max(1, -(-self.size_bytes // self.part_size_bytes))
+
+    @property
+    def last_part_size_bytes(self) -> int:
+        if self.cuts:
+            return self.slice(self.part_count).size
+        return self.size_bytes - (self.part_count - 1) * self.part_size_bytes
+
+    def offset(self, part_number: int) -> int:
+        """Where the part begins, in bytes. Parts are numbered from 1."""
+        if self.cuts:
+            return self.slice(part_number).offset
+        return (part_number - 1) * self.part_size_bytes
+
+    def size(self, part_number: int) -> int:
+        """How long the part is, in bytes."""
+        if self.cuts:
+            return self.slice(part_number).size
+        if part_number < self.part_count:
+            return self.part_size_bytes
+        return self.last_part_size_bytes
+
+    def numbers(self) -> range:
+        return range(1, self.part_count + 1)
+
+    def slice(self, part_number: int) -> Slice:
+        """What the part of a composed Upload is a copy of. Raises ValueError if there is none."""
+        before, start = 1, 0
+        for source, cut in enumerate(self.cuts):
+            count = _pieces(cut, self.part_size_bytes)
+            if part_number < before + count:
+                piece = -(-cut // count)
+                begin = (part_number - before) * piece
+                return Slice(source, begin, start + begin, min(piece, cut - begin))
+            before, start = before + count, start + cut
+        raise ValueError(f"there is no part {part_number}")
+
+
+def _pieces(cut: int, most: int) -> int:
+    return -(-cut // most)
+
+
+def make_plan(size_bytes: int, wanted_bytes: int, limits: PartLimits) -> Plan:
+    """Cut `size_bytes` into parts near `wanted_bytes`, as `limits` and 10,000 parts allow.
+
+    The part size is rounded up to a whole MiB. Raises ValueError if no plan can hold the file.
+    """
+    if size_bytes > limits.max_object_bytes:
+        raise ValueError(f"storage takes at most {limits.max_object_bytes} bytes in one object")
+    needed = max(wanted_bytes, limits.min_part_bytes, -(-size_bytes // MAX_PARTS), 1)
+    rounded = -(-needed // MIB) * MIB
+    return Plan(size_bytes, min(rounded, limits.max_part_bytes))
+
+
+def make_composed_plan(
+    cuts: Sequence[int],
+    limits: PartLimits,
+    *,
+    part_minimum: bool = True,
+    equal_parts: bool = False,
+    copy_bytes: int = COPY_BYTES,
+) -> Plan:
+    """Cut sources of these sizes into parts of at most `copy_bytes`, or as 10,000 parts need.
+
+    `part_minimum` and `equal_parts` are what storage asks of all parts but the last, as in
+    Capabilities. Raises SourcesNotJoinable, which names the first source in the way.
+    """
+    size = sum(cuts)
+    if not size:
+        raise SourcesNotJoinable(0, "they are all empty")
+    if size > limits.max_object_bytes:
+        problem = f"storage takes at most {limits.max_object_bytes} bytes in one object"
+        raise SourcesNotJoinable(_passing(cuts, limits.max_object_bytes), problem)
+    # Each source may end with a part that is not full.
+    needed = -(-size // (MAX_PARTS - len(cuts)))
+    most = min(max(copy_bytes, needed), limits.max_part_bytes)
+    # The largest part leads to the same count of pieces as `most`, so that it can stand for it.
+    largest = max(-(-cut // _pieces(cut, most)) for cut in cuts if cut)
+    plan = Plan(size, largest, tuple(cuts))
+    if plan.part_count > MAX_PARTS:
+        raise SourcesNotJoinable(len(cuts) - 1, f"they make more than {MAX_PARTS} parts")
+    slices = [plan.slice(number) for number in plan.numbers()]
+    if part_minimum and (
+        small := next((s for s in slices[:-1] if s.size < limits.min_part_bytes), None)
+    ):
+        problem = f"storage takes at least {limits.min_part_bytes} bytes from all but the last"
+        raise SourcesNotJoinable(small.source, problem)
+    if equal_parts:
+        _check_equal(slices)
+    return plan
+
+
+def _passing(cuts: Sequence[int], most: int) -> int:
+    """The source with which the sum passes `most`."""
+    total = 0
+    for source, cut in enumerate(cuts):
+        total += cut
+        if total > most:
+            return source
+    raise ValueError("the sum does not pass it")
+
+
+def _check_equal(slices: Sequence[Slice]) -> None:
+    for first, second in pairwise(slices):
+        longer = second.size > first.size
+        if longer or (second.size < first.size and second is not slices[-1]):
+            problem = "storage takes only parts of one size, with a last one that is not larger"
+            raise SourcesNotJoinable(second.source, problem)
+
+
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as (first, last) runs: 1, 2, 3, 7 is (1, 3), (7, 7)."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
+
+
+def unroll(ranges: Iterable[tuple[int, int]]) -> Iterator[int]:
+    """The numbers of (first, last) runs, in the order given."""
+    for first, last in ranges:
+        yield from range(first, last + 1)

@@ -1,0 +1,319 @@
+"""What an operator allows: named rules, and what they say of a request."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import fnmatchcase
+from mimetypes import MimeTypes
+from urllib.parse import quote, urlencode
+
+from partway_server.domain.errors import Violation
+from partway_server.domain.object_keys import (
+    METADATA,
+    NO_EXTENSION,
+    extension_of,
+    fields_of,
+    filled,
+    prefix_of,
+    safe_name,
+    template_problems,
+    valid_metadata_key,
+)
+from partway_server.domain.part_plan import GIB, MAX_PARTS, MIB, PartLimits
+from partway_server.domain.upload import Caller, Checksum
+
+MIN_URL_SECONDS = 120
+MAX_URL_SECONDS = 7 * 24 * 3600
+"""The longest life of a SigV4 URL
+(https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html)."""
+
+MAX_UPLOAD_SECONDS = 365 * 24 * 3600
+MAX_TAGS = 10
+"""The most tags of an object
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html)."""
+
+MAX_TAGS_BYTES = 1000
+"""They stand in the upload_id of a single PUT, which is to stay one that requests may carry."""
+
+DISPOSITION = "attachment"
+"""So that no browser renders an uploaded file on the store's own origin."""
+
+_POLICY_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+_TENANT = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
+_EXTENSION = re.compile(r"[^\W_A-Z][^\W_A-Z-]{0,19}")
+_PRINTABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
+_STORAGE_CLASS = re.compile(r"[A-Z0-9_]{1,64}")
+_TAG = re.compile(r"[\w .:/=+@-]*")
+
+TYPES = MimeTypes().types_map
+"""By extension with its dot: what Python itself knows, whatever the machine's own tables say."""
+
+_SIZES = (
+    "min_size_bytes",
+    "max_size_bytes",
+    "part_size_bytes",
+    "min_part_size_bytes",
+    "max_part_size_bytes",
+    "single_put_max_bytes",
+)
+
+Problem = tuple[str, str]
+"""A rule, and what is wrong with it and what to do, in words."""
+
+
+class PolicyError(ValueError):
+    """Rules contradict each other. `problems` are (rule, words)."""
+
+    def __init__(self, name: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(f"policy {name!r}: " + "; ".join(f"{r}: {w}" for r, w in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One named set of rules. Raises PolicyError if the rules contradict each other.
+
+    `extensions` are those that a file's name may have, each with the content types that agree with
+    it; none: any. `checksums` are the algorithms that are allowed; none: all, and none at all.
+    Empty strings are rules that are not set.
+    """
+
+    name: str
+    bucket: str
+    backend: str = "default"
+    key_template: str = "{tenant}/{date}/{sid}/{name}"
+    key_metadata: tuple[str, ...] = ()
+    min_size_bytes: int = 0
+    max_size_bytes: int = 5 * 1024 * GIB
+    part_size_bytes: int = 16 * MIB
+    min_part_size_bytes: int = 0
+    max_part_size_bytes: int = 5 * GIB
+    single_put_max_bytes: int = 16 * MIB
+    content_types: tuple[str, ...] = ("*",)
+    extensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    required_metadata: tuple[str, ...] = ()
+    checksums: tuple[Checksum, ...] = ()
+    upload_seconds: int = 6 * 24 * 3600
+    url_seconds: int = 900
+    max_url_seconds: int = 3600
+    content_disposition: str = DISPOSITION
+    cache_control: str = ""
+    storage_class: str = ""
+    encryption: str = ""
+    kms_key_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    tenants: tuple[str, ...] = ("*",)
+    via_service: bool = False
+
+    def __post_init__(self) -> None:
+        if found := (*_name_problems(self), *_limit_problems(self), *_object_problems(self)):
+            raise PolicyError(self.name, found)
+
+    def admits(self, caller: Caller) -> bool:
+        """Whether the caller's tenant may use it."""
+        return any(fnmatchcase(caller.tenant, pattern) for pattern in self.tenants)
+
+    def allows_type(self, content_type: str) -> bool:
+        """Whether the media type, without its parameters, matches one of `content_types`."""
+        return matches(content_type, self.content_types)
+
+    def part_limits(self, storage: PartLimits) -> PartLimits:
+        """What `storage` takes, within the policy's bounds."""
+        most = min(storage.max_part_bytes, self.max_part_size_bytes)
+        return PartLimits(
+            min_part_bytes=max(storage.min_part_bytes, self.min_part_size_bytes),
+            max_part_bytes=most,
+            max_object_bytes=min(storage.max_object_bytes, most * MAX_PARTS),
+        )
+
+    def violations(
+        self, file_name: str, size_bytes: int, content_type: str, metadata: Mapping[str, str]
+    ) -> Iterator[Violation]:
+        """What of a request the policy does not allow, a field each."""
+        if size_bytes > self.max_size_bytes:
+            yield Violation("size_bytes", f"the policy allows {self.max_size_bytes} bytes")
+        if size_bytes < self.min_size_bytes:
+            yield Violation("size_bytes", f"the policy wants at least {self.min_size_bytes} bytes")
+        if not self.allows_type(content_type):
+            yield Violation("content_type", f"the policy allows {', '.join(self.content_types)}")
+        if self.extensions:
+            yield from self._extension_violations(extension_of(file_name), content_type)
+        # A key may not hang on what is not there, even if the policy does not require it.
+        named = {f"{METADATA}{key}": key for key in self.key_metadata}
+        used = {named[each] for each in fields_of(self.key_template) & set(named)}
+        for key in sorted({*self.required_metadata, *used}):
+            if not metadata.get(key):
+                yield Violation("metadata", f"the policy needs a value of {key!r}")
+
+    def _extension_violations(self, extension: str, content_type: str) -> Iterator[Violation]:
+        if extension not in self.extensions:
+            allowed = ", ".join(self.extensions)
+            yield Violation("file_name", f"the policy allows the extensions {allowed}")
+        elif not matches(content_type, self.extensions[extension]):
+            meant = " or ".join(self.extensions[extension])
+            yield Violation("content_type", f"a file named .{extension} is {meant}")
+
+    @property
+    def key_prefix(self) -> str:
+        """What all keys begin with: the template up to its first field."""
+        return prefix_of(self.key_template)
+
+    def key(
+        self,
+        caller: Caller,
+        sid: str,
+        file_name: str,
+        now: datetime,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """The object's key. No text of the caller's can leave its own segment of it.
+
+        `metadata` has every key that the template names: see `violations`.
+        """
+        values = {
+            "tenant": caller.tenant,
+            "subject": safe_name(caller.subject),
+            "date": now.strftime("%Y/%m/%d"),
+            "sid": sid,
+            "name": safe_name(file_name),
+            "extension": extension_of(file_name) or NO_EXTENSION,
+        }
+        for key in self.key_metadata:
+            values[METADATA + key] = safe_name((metadata or {}).get(key, ""))
+        return filled(self.key_template, values)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What storage is told of each object, by the headers of S3, but for what is usual."""
+        told = {
+            "cache-control": self.cache_control,
+            "content-disposition": self.content_disposition,
+            "x-amz-storage-class": self.storage_class,
+            "x-amz-server-side-encryption": self.encryption,
+            "x-amz-server-side-encryption-aws-kms-key-id": self.kms_key_id,
+            "x-amz-tagging": urlencode(self.tags, quote_via=quote),
+        }
+        if self.content_disposition == DISPOSITION:
+            del told["content-disposition"]
+        return {name: value for name, value in told.items() if value}
+
+
+def matches(content_type: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a media type, without its parameters, matches a pattern such as `image/*`."""
+    bare = content_type.partition(";")[0].strip().lower()
+    return any(fnmatchcase(bare, pattern.lower()) for pattern in patterns)
+
+
+def known_types(extension: str) -> tuple[str, ...]:
+    """The content types that Python knows of an extension, the registered one first."""
+    common, registered = TYPES
+    found = (table.get(f".{extension}", "") for table in (registered, common))
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _name_problems(policy: Policy) -> Iterator[Problem]:
+    if not _POLICY_NAME.fullmatch(policy.name):
+        yield "name", f"{policy.name!r} is no name of a policy: 1 to 64 of a-z, 0-9, _, -"
+    if not policy.bucket:
+        yield "bucket", "is empty; name one"
+    for problem in template_problems(policy.key_template, policy.key_metadata):
+        yield "key_template", problem
+    for rule in ("key_metadata", "required_metadata"):
+        for key in getattr(policy, rule):
+            if not valid_metadata_key(key):
+                yield rule, f"{key!r} can be no key of metadata: 1 to 64 of a-z, 0-9, -"
+    if not policy.tenants:
+        yield "tenants", 'is empty, so nobody may use it; ["*"] lets everybody'
+
+
+def _limit_problems(policy: Policy) -> Iterator[Problem]:
+    for rule in _SIZES:
+        if getattr(policy, rule) < 0:
+            yield rule, "is negative"
+    if policy.min_size_bytes > policy.max_size_bytes >= 0:
+        yield "min_size_bytes", "is more than max_size_bytes; no file can be both"
+    least, most = policy.min_part_size_bytes, policy.max_part_size_bytes
+    if not least <= policy.part_size_bytes <= most:
+        yield (
+            "part_size_bytes",
+            f"{policy.part_size_bytes} is not between min_part_size_bytes, {least}, and"
+            f" max_part_size_bytes, {most}",
+        )
+    if most < 5 * GIB and most * MAX_PARTS < policy.max_size_bytes:
+        yield (
+            "max_part_size_bytes",
+            f"{MAX_PARTS} parts of {most} do not hold max_size_bytes, {policy.max_size_bytes};"
+            " raise this, or lower that",
+        )
+    if not MIN_URL_SECONDS <= policy.max_url_seconds <= MAX_URL_SECONDS:
+        yield "max_url_seconds", f"is not between {MIN_URL_SECONDS} and {MAX_URL_SECONDS}"
+    if not MIN_URL_SECONDS <= policy.url_seconds <= policy.max_url_seconds:
+        yield (
+            "url_seconds",
+            f"is not between {MIN_URL_SECONDS} and max_url_seconds, {policy.max_url_seconds}",
+        )
+    if policy.upload_seconds < policy.url_seconds:
+        yield "upload_seconds", f"is shorter than url_seconds, {policy.url_seconds}"
+    if policy.upload_seconds > MAX_UPLOAD_SECONDS:
+        yield "upload_seconds", f"is more than {MAX_UPLOAD_SECONDS}, a year"
+    if not policy.content_types:
+        yield "content_types", 'is empty, so no file is allowed; ["*"] allows all'
+    if Checksum.NONE in policy.checksums:
+        yield "checksum", '"none" cannot be required; leave the rule out'
+    yield from _extension_problems(policy)
+
+
+def _extension_problems(policy: Policy) -> Iterator[Problem]:
+    for extension, types in policy.extensions.items():
+        if not _EXTENSION.fullmatch(extension):
+            yield "extensions", f"{extension!r} is none: small letters and digits, without the dot"
+        elif not types:
+            yield (
+                "extensions",
+                f"what {extension!r} is, is not known; say so in a table:"
+                f' extensions = {{ {extension} = ["application/octet-stream"] }}',
+            )
+        elif not any(_overlap(each, p) for each in types for p in policy.content_types):
+            yield (
+                "extensions",
+                f"{extension!r} is {' or '.join(types)}, which content_types do not allow",
+            )
+
+
+def _overlap(one: str, other: str) -> bool:
+    return matches(one, (other,)) or matches(other, (one,))
+
+
+def _object_problems(policy: Policy) -> Iterator[Problem]:
+    if not _PRINTABLE.fullmatch(policy.content_disposition):
+        yield "content_disposition", "is no value of a header: printable ASCII, at most 255"
+    if policy.cache_control and not _PRINTABLE.fullmatch(policy.cache_control):
+        yield "cache_control", "is no value of a header: printable ASCII, at most 255"
+    if policy.storage_class and not _STORAGE_CLASS.fullmatch(policy.storage_class):
+        yield "storage_class", "is no storage class, such as STANDARD_IA"
+    if policy.encryption not in ("", "AES256", "aws:kms"):
+        yield "encryption", f'{policy.encryption!r} is neither "AES256" nor "aws:kms"'
+    if policy.kms_key_id and policy.encryption != "aws:kms":
+        yield "kms_key_id", 'is used with encryption = "aws:kms" only; set that, or drop this'
+    if policy.kms_key_id and not _PRINTABLE.fullmatch(policy.kms_key_id):
+        yield "kms_key_id", "is no id or ARN of a key: printable ASCII, at most 255"
+    if policy.encryption and Checksum.MD5 in policy.checksums:
+        yield (
+            "checksum",
+            "md5 does not go with encryption: an entity tag is then no MD5; use another",
+        )
+    if len(policy.tags) > MAX_TAGS:
+        yield "tags", f"are more than {MAX_TAGS}, the most that an object can have"
+    if len(urlencode(policy.tags, quote_via=quote)) > MAX_TAGS_BYTES:
+        yield "tags", f"are more than {MAX_TAGS_BYTES} bytes as a header; shorten them"
+    for key, value in policy.tags.items():
+        if not (0 < len(key) <= 128 and len(value) <= 256):
+            yield "tags", f"{key!r}: a key is 1 to 128 characters, a value at most 256"
+        elif key.startswith("aws:") or not (_TAG.fullmatch(key) and _TAG.fullmatch(value)):
+            yield "tags", f"{key!r}: letters, digits, spaces and . : / = + @ _ - only, not aws:"
+
+
+def valid_tenant(tenant: str) -> bool:
+    """Whether a tenant can stand in a key: 1 to 64 of `A-Z a-z 0-9 . _ -`, no leading dot."""
+    return _TENANT.fullmatch(tenant) is not None

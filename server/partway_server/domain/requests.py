@@ -1,0 +1,79 @@
+"""What callers ask for when an Upload begins, and how a repeat of it is known."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgpack
+
+from partway_server.domain.upload import Checksum, Grant, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What Initialize asks for. Sizes are in bytes.
+
+    `checksum` is None for the best that storage can do. `whole_checksum` is the CRC64NVME of the
+    file, if it is known; with another algorithm it is not used. With `sources`, it is what Compose
+    asks for; then `composition` is the digest of that request.
+    """
+
+    policy: str
+    file_name: str
+    size_bytes: int
+    content_type: str
+    metadata: Mapping[str, str]
+    part_size_bytes: int
+    checksum: Checksum | None
+    fingerprint: str
+    request_id: str
+    whole_checksum: bytes = b""
+    sources: tuple[Source, ...] = ()
+    delete_sources: bool = False
+    composition: bytes = b""
+
+    def digest(self) -> bytes:
+        """Tells a repeated request from another one with the same request_id."""
+        if self.sources:
+            return self.composition
+        fields = (
+            self.policy,
+            self.file_name,
+            self.size_bytes,
+            self.content_type,
+            sorted(self.metadata.items()),
+            self.part_size_bytes,
+            self.checksum.value if self.checksum is not None else "best",
+            self.fingerprint,
+            # As it was before there was one, so that a repeat is known across an upgrade.
+            *((self.whole_checksum,) if self.whole_checksum else ()),
+        )
+        return hashlib.sha256(msgpack.packb(fields)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What Compose asks for: one object from those of `upload_ids`, in order."""
+
+    policy: str
+    file_name: str
+    content_type: str
+    metadata: Mapping[str, str]
+    upload_ids: Sequence[str]
+    delete_sources: bool
+    fingerprint: str
+    request_id: str
+
+    def digest(self, sources: Sequence[Grant]) -> bytes:
+        """Tells a repeated request from another one with the same request_id."""
+        fields = (
+            self.policy,
+            self.file_name,
+            self.content_type,
+            sorted(self.metadata.items()),
+            # An id changes with the key that seals it; the Upload's token does not.
+            [source.write_token for source in sources],
+            self.delete_sources,
+            self.fingerprint,
+        )
+        return hashlib.sha256(b"partway compose\0" + msgpack.packb(fields)).digest()

@@ -1,0 +1,280 @@
+"""What Redis knows of deliveries, all of a shard in one slot.
+
+Each webhook is a consumer group of the streams of events. What was taken into the group and not yet
+settled is pending, and so it stays through the death of whoever took it. There is one consumer for
+all processes, for a lease says who works a shard; its mark is new for each that takes it, so that
+nobody trusts what it remembers from before another one.
+
+In a Cluster some shards may answer while others do not. Those are `away`, and hold up nobody who
+asks for the others.
+
+Settling and giving up need no lease: an event that was delivered was delivered, whoever has the
+lease by now. Every call may be repeated, and changes nothing more.
+
+A Redis user needs for this xread and xrange, beside what `sessions.redis` says.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from partway_server.domain.clock import Clock
+from partway_server.domain.errors import SessionsUnavailable
+from partway_server.events.retry_schedule import Entry, Tries
+from partway_server.redis_client.client import Calls, Command, script
+from partway_server.redis_client.topology import Servers
+from partway_server.sessions import redis_keys as rows
+
+KEEP_DEAD = timedelta(days=30)
+"""How long a dead letter is kept."""
+
+_KEEP = timedelta(days=31)
+"""How long leases and tries stay if nobody comes. Decides nothing."""
+
+_VERBS = ("take", "settle", "postpone", "bury", "revive", "join", "release")
+
+_LISTED = 1000
+
+_WORKERS = 0
+"""The shard that has who works for a webhook."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What taking a shard came to. `entries` are those after the place that was asked for, or all
+    if `mark` is not the one that was known; with `more`, the stream has others that were not read.
+    `letters` dead ones are kept.
+    """
+
+    mark: str
+    last: str
+    more: bool
+    pending: int
+    letters: int
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """An event whose delivery was given up. `text` is the CloudEvent."""
+
+    webhook: str
+    shard: int
+    place: str
+    id: str
+    type: str
+    upload: str
+    text: str
+    attempts: int
+    why: str
+
+
+class DeliveryStore:
+    """Deliveries in Redis. Closes `servers`.
+
+    `owner` names this process and no other, ever; a `clock` stands in for that of Redis. `away` are
+    the shards that did not answer, until they are taken again. What is about one event or letter
+    raises SessionsUnavailable.
+    """
+
+    def __init__(
+        self, servers: Servers, *, owner: str, clock: Clock | None = None, patience: float = 2.5
+    ) -> None:
+        self.owner = owner
+        self.away: set[int] = set()
+        self._servers = servers
+        self._clock = clock
+        self._calls = Calls(servers=servers, patience=patience)
+        self._scripts = {
+            verb: script(
+                "sessions/scripts/prelude.lua",
+                "events/scripts/prelude.lua",
+                f"events/scripts/{verb}.lua",
+            )
+            for verb in _VERBS
+        }
+
+    async def join(self, webhook: str, lease: timedelta) -> Sequence[str] | None:
+        """Say that this process works for the webhook, for as long; all that do.
+
+        None while the shard that knows them is away.
+        """
+        if _WORKERS in self.away:
+            return None
+        key = rows.webhook_key(_WORKERS, "workers", webhook)
+        command = self._command("join", (key,), self.owner, rows.span_ms(lease))
+        [found] = await self._calls.run_each([command])
+        if isinstance(found, SessionsUnavailable):
+            self.away.add(_WORKERS)
+            return None
+        return [owner.decode() for owner in found]
+
+    async def take(
+        self,
+        webhook: str,
+        wanted: Mapping[int, tuple[str, str, datetime | None]],
+        *,
+        new_mark: str,
+        lease: timedelta,
+        most: int,
+    ) -> dict[int, Taken | None]:
+        """Take or renew the leases of shards, and what is new in them; None where another has it.
+        Those that are away are not in the answer.
+
+        `wanted` has by shard the mark and the place that are known, and from when on the webhook is
+        to have events if it has no group there yet; None: all that is kept. `most` may be pending.
+        """
+        commands = [
+            self._command(
+                "take",
+                _keys(shard, "lease events tries dead", webhook),
+                self.owner,
+                new_mark,
+                mark,
+                rows.span_ms(lease),
+                rows.span_ms(_KEEP),
+                _group(webhook),
+                "0" if since is None else f"{max(rows.moment_ms(since), 0)}-0",
+                place,
+                most,
+            )
+            for shard, (mark, place, since) in wanted.items()
+        ]
+        answers = zip(wanted, await self._calls.run_each(commands), strict=True)
+        found = {s: _taken(a) for s, a in answers if not isinstance(a, SessionsUnavailable)}
+        self.away |= wanted.keys() - found.keys()
+        self.away -= found.keys()
+        return found
+
+    async def release(self, webhook: str, shards: Collection[int]) -> None:
+        """Give leases back that are ours. Where that cannot be told, they run out."""
+        await self._calls.run_each(
+            [
+                self._command("release", _keys(shard, "lease", webhook), self.owner)
+                for shard in shards
+            ]
+        )
+
+    async def news(self, seen: Mapping[int, str]) -> set[int]:
+        """The shards whose stream has more than the id that was seen."""
+        shards, found = list(seen), set[str]()
+        # A server with all slots tells of all shards at once.
+        together = [[shard] for shard in shards] if self._servers.cluster else [shards]
+        together = [each for each in together if each]
+        commands = [_read({rows.events_key(s): seen[s] for s in each}) for each in together]
+        for each, answer in zip(together, await self._calls.run_each(commands), strict=True):
+            if isinstance(answer, SessionsUnavailable):
+                self.away.update(each)
+            else:
+                found.update(k if isinstance(k, str) else k.decode() for k in _names(answer))
+        return {shard for shard in shards if rows.events_key(shard) in found}
+
+    async def body(self, shard: int, place: str) -> str | None:
+        """The CloudEvent there, None if the stream keeps it no more."""
+        key = rows.events_key(shard)
+        found = await self._run(shard, Command(key, ("XRANGE", key, place, place)))
+        if not found:
+            return None
+        text: bytes = found[0][1][b"event"]
+        return text.decode()
+
+    async def settle(self, webhook: str, shard: int, places: Sequence[str]) -> None:
+        """These are done: delivered, or not wanted."""
+        if places:
+            keys = _keys(shard, "events tries", webhook)
+            await self._run(shard, self._command("settle", keys, _group(webhook), *places))
+
+    async def postpone(self, webhook: str, shard: int, place: str, tries: Tries) -> None:
+        """It failed, and is tried again. Counts only for whoever has the lease."""
+        keys = _keys(shard, "lease tries", webhook)
+        args = (self.owner, rows.span_ms(_KEEP), place, tries.packed())
+        await self._run(shard, self._command("postpone", keys, *args))
+
+    async def bury(self, webhook: str, shard: int, place: str, attempts: int, why: str) -> None:
+        """It is given up, and becomes a dead letter."""
+        keys = _keys(shard, "events tries dead", webhook)
+        args = (_group(webhook), place, rows.span_ms(KEEP_DEAD), attempts, why)
+        await self._run(shard, self._command("bury", keys, *args))
+
+    async def letters(self, webhook: str) -> list[Letter]:
+        """All dead letters of a webhook, the oldest first."""
+        found: list[Letter] = []
+        for shard in range(rows.SHARDS):
+            key, after = rows.dead_key(shard, webhook), "-"
+            while page := await self._calls.run(
+                Command(key, ("XRANGE", key, after, "+", "COUNT", _LISTED))
+            ):
+                found += (_letter(webhook, shard, place, entry) for place, entry in page)
+                after = f"({found[-1].place}"
+        return sorted(found, key=lambda letter: int(letter.place.partition("-")[0]))
+
+    async def revive(self, letter: Letter) -> bool:
+        """Put a dead letter back for delivery; False if it is there no more."""
+        keys = _keys(letter.shard, "dead events", letter.webhook)
+        return bool(
+            await self._calls.run(self._command("revive", keys, letter.place, letter.webhook))
+        )
+
+    async def aclose(self) -> None:
+        await self._servers.aclose()
+
+    async def _run(self, shard: int, command: Command) -> Any:
+        try:
+            return await self._calls.run(command)
+        except SessionsUnavailable:
+            self.away.add(shard)
+            raise
+
+    def _command(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> Command:
+        now = "" if self._clock is None else rows.moment_ms(self._clock.now())
+        known = self._scripts[verb]
+        words = ("EVALSHA", known.sha, len(keys), *keys, now, *args)
+        return Command(keys[0], words, script=known.source)
+
+
+def _keys(shard: int, kinds: str, webhook: str) -> list[str]:
+    own = {"events": rows.events_key(shard), "dead": rows.dead_key(shard, webhook)}
+    return [own.get(kind) or rows.webhook_key(shard, kind, webhook) for kind in kinds.split()]
+
+
+def _group(webhook: str) -> str:
+    return f"webhook:{webhook}"
+
+
+def _read(seen: Mapping[str, str]) -> Command:
+    keys = tuple(seen)
+    return Command(keys[0], ("XREAD", "COUNT", 1, "STREAMS", *keys, *seen.values()))
+
+
+def _names(answer: Any) -> list[Any]:
+    """The keys in an answer to XREAD: a map in RESP3, pairs in RESP2."""
+    return list(answer) if isinstance(answer, dict) else [key for key, _ in answer or ()]
+
+
+def _taken(answer: Sequence[Any]) -> Taken | None:
+    if not answer:
+        return None
+    mark, last, more, pending, letters, entries = answer
+    found = [_entry(entry) for entry in entries]
+    return Taken(mark.decode(), last.decode(), bool(more), pending, letters, found)
+
+
+def _entry(words: Sequence[bytes]) -> Entry:
+    place, event_id, kind, upload, only, tries = (word.decode() for word in words)
+    return Entry(place, event_id, kind, upload, only, Tries.unpacked(tries))
+
+
+def _letter(webhook: str, shard: int, place: bytes, entry: Mapping[bytes, bytes]) -> Letter:
+    has = {name.decode(): value.decode() for name, value in entry.items()}
+    return Letter(
+        webhook=webhook,
+        shard=shard,
+        place=place.decode(),
+        id=has["id"],
+        type=has["type"],
+        upload=has["upload"],
+        text=has["event"],
+        attempts=int(has["attempts"]),
+        why=has["why"],
+    )

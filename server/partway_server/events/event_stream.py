@@ -1,0 +1,138 @@
+"""The streams of all shards as one: read in order of time, and appended to.
+
+Consumers that are to get every event once they have it have groups of their own, as docs/events.md
+shows. This is for looking and for telling again.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from partway_server.domain.events import Event
+from partway_server.redis_client.client import Calls, Command
+from partway_server.redis_client.topology import Servers
+from partway_server.sessions import redis_keys as rows
+
+_SHARDS = range(rows.SHARDS)
+_PAGE = 100
+"""How many entries of a shard are held at a time."""
+
+Places = dict[int, str]
+"""By shard: where to read from or to, as XRANGE takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event where it stands: its place is (milliseconds, number), by the clock of Redis.
+
+    One that is `again` is there a second time, for one webhook that had given it up.
+    """
+
+    place: tuple[int, int]
+    shard: int
+    event: Event
+    again: bool = False
+
+    @property
+    def time(self) -> datetime:
+        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=self.place[0])
+
+
+def places_at(time: datetime | None) -> Places:
+    """The places at that time; None: where the streams begin."""
+    return dict.fromkeys(_SHARDS, "-" if time is None else str(rows.moment_ms(time)))
+
+
+def after(ends: Mapping[int, str]) -> Places:
+    """The places that follow these."""
+    return {shard: f"({end}" for shard, end in ends.items()}
+
+
+class Streams:
+    """Everything here raises SessionsUnavailable if Redis does not answer."""
+
+    def __init__(self, servers: Servers, *, patience: float = 2.5) -> None:
+        self._calls = Calls(servers=servers, patience=patience)
+
+    async def read(
+        self, begins: Places, ends: Mapping[int, str] | None = None
+    ) -> AsyncIterator[Entry]:
+        """What there is now from `begins` to `ends`, by place; `begins` are moved past it.
+
+        A page of each shard is held. What is older than the youngest that any shard may still have
+        to give can be told.
+        """
+        held: list[Entry] = []
+        reached: dict[int, tuple[int, int]] = dict.fromkeys(begins, (0, 0))
+        while reached:
+            horizon = min(reached.values())
+            asked = [shard for shard, place in reached.items() if place == horizon]
+            for shard, page in zip(
+                asked, await self._pages(asked, begins, ends or {}), strict=True
+            ):
+                held += page
+                if page:
+                    begins[shard] = f"({page[-1].place[0]}-{page[-1].place[1]}"
+                if len(page) < _PAGE:
+                    del reached[shard]
+                else:
+                    reached[shard] = page[-1].place
+            horizon = min(reached.values(), default=(1 << 64, 0))
+            held.sort(key=_order)
+            for entry in (ready := [entry for entry in held if entry.place <= horizon]):
+                if not entry.again:
+                    yield entry
+            held = held[len(ready) :]
+
+    async def ends(self) -> Places:
+        """Where each stream ends now."""
+        answers = await self._calls.run_all([_newest(shard, "+", 1) for shard in _SHARDS])
+        return {
+            shard: answer[0][0].decode() if answer else "0-0"
+            for shard, answer in zip(_SHARDS, answers, strict=True)
+        }
+
+    async def last(self, count: int, ends: Mapping[int, str]) -> list[Entry]:
+        """The last `count` entries up to `ends`, by place."""
+        commands = [_newest(shard, ends[shard], count) for shard in _SHARDS]
+        answers = zip(_SHARDS, await self._calls.run_all(commands), strict=True)
+        found = (entry for shard, answer in answers for entry in _entries(shard, answer))
+        return sorted((entry for entry in found if not entry.again), key=_order)[-count:]
+
+    async def append(self, event: Event, shard: int) -> None:
+        """Put an event at the end of a shard's stream, whether it is there already or not."""
+        key = rows.events_key(shard)
+        fields = zip(rows.EVENT_FIELDS, rows.told(event), strict=True)
+        await self._calls.run(Command(key, ("XADD", key, "*", *(w for f in fields for w in f))))
+
+    async def _pages(
+        self, shards: Iterable[int], begins: Mapping[int, str], ends: Mapping[int, str]
+    ) -> list[list[Entry]]:
+        shards, commands = list(shards), []
+        for shard in shards:
+            key, span = rows.events_key(shard), (begins[shard], ends.get(shard, "+"))
+            commands.append(Command(key, ("XRANGE", key, *span, "COUNT", _PAGE)))
+        answers = await self._calls.run_all(commands)
+        return [_entries(shard, answer) for shard, answer in zip(shards, answers, strict=True)]
+
+
+def _order(entry: Entry) -> tuple[tuple[int, int], int]:
+    return entry.place, entry.shard
+
+
+def _newest(shard: int, end: str, count: int) -> Command:
+    key = rows.events_key(shard)
+    return Command(key, ("XREVRANGE", key, end, "-", "COUNT", count))
+
+
+def _entries(shard: int, answer: Any) -> list[Entry]:
+    found = []
+    for place, fields in answer:
+        milliseconds, _, number = place.decode().partition("-")
+        # A mapping in redis-py's own parsing, a list of words as Redis has it.
+        named = fields if isinstance(fields, dict) else rows.unflat(fields)
+        event = Event(*(named[name.encode()].decode() for name in rows.EVENT_FIELDS))
+        again = b"webhook" in named
+        found.append(Entry((int(milliseconds), int(number)), shard, event, again))
+    return found

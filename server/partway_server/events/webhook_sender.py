@@ -1,0 +1,135 @@
+"""One delivery over HTTP: signed as Standard Webhooks has it, and to nowhere it should not go.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+import os
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+
+import aiohttp
+import yarl
+from aiohttp.abc import AbstractResolver
+from standardwebhooks import Webhook as Signer
+
+from partway_server import __version__
+from partway_server.domain.clock import Clock
+from partway_server.events.retry_schedule import Answer
+from partway_server.events.ssrf_guard import Forbidden, PublicResolver, public_socket
+from partway_server.events.webhook_file import Webhook
+
+_CONTENT_TYPE = "application/cloudevents+json"
+"""A CloudEvent in structured mode (https://github.com/cloudevents/spec, the HTTP binding)."""
+
+
+class Sender(Protocol):
+    """Sends to one endpoint."""
+
+    async def send(self, event_id: str, body: str) -> Answer:
+        """Send an event once. Whatever goes wrong is in the answer."""
+        ...
+
+
+class HttpSender:
+    """Posts to a webhook's URL. Make it where its loop runs.
+
+    `resolver` and `tls` stand in for those of the machine.
+    """
+
+    def __init__(
+        self,
+        webhook: Webhook,
+        *,
+        clock: Clock,
+        resolver: AbstractResolver | None = None,
+        tls: ssl.SSLContext | bool = True,
+    ) -> None:
+        self._url = yarl.URL(webhook.url, encoded=True)
+        self._signers = [Signer(secret) for secret in webhook.secrets]
+        self._clock = clock
+        resolver = resolver or aiohttp.ThreadedResolver()
+        guarded = not webhook.allow_private
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                # Nothing is remembered: what is connected to is what was just looked at.
+                use_dns_cache=False,
+                resolver=PublicResolver(resolver) if guarded else resolver,
+                socket_factory=public_socket if guarded else None,
+                ssl=tls,
+            ),
+            timeout=aiohttp.ClientTimeout(total=webhook.timeout_seconds),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # No proxy of the environment: it would resolve names by itself.
+            trust_env=False,
+            auto_decompress=False,
+        )
+
+    async def send(self, event_id: str, body: str) -> Answer:
+        headers = self._headers(event_id, body)
+        try:
+            async with self._http.post(
+                self._url, data=body.encode(), headers=headers, allow_redirects=False
+            ) as reply:
+                # Its body is not read: if there is more than came with the head, the connection
+                # is closed with it unread.
+                return self._answer(reply.status, reply.headers)
+        except TimeoutError:
+            return Answer(0, "no answer in time")
+        except aiohttp.ClientSSLError:
+            return Answer(0, "TLS failed")
+        except Exception as error:
+            # Whatever it is, the event is tried again. Its text may hold the URL.
+            return Answer(0, _why(error))
+
+    async def aclose(self) -> None:
+        await self._http.close()
+
+    def _headers(self, event_id: str, body: str) -> dict[str, str]:
+        now = self._clock.now()
+        return {
+            "content-type": _CONTENT_TYPE,
+            "user-agent": f"partway/{__version__}",
+            "webhook-id": event_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": " ".join(
+                signer.sign(event_id, now, body) for signer in self._signers
+            ),
+        }
+
+    def _answer(self, status: int, headers: Mapping[str, str]) -> Answer:
+        why = "" if 200 <= status < 300 else f"HTTP {status}"
+        wait = retry_after(headers.get("retry-after", ""), self._clock.now())
+        return Answer(status, why, wait // timedelta(milliseconds=1))
+
+
+def _why(error: Exception) -> str:
+    """What an operator is told of a request that got no answer: nothing that may hold its URL."""
+    match error:
+        case Forbidden() | aiohttp.ClientConnectorError(os_error=Forbidden()):
+            return "address not of the public internet, and allow_private is not set"
+        case aiohttp.ClientConnectorDNSError():
+            return "host name not found"
+        case aiohttp.ClientConnectorError():
+            number = error.os_error.errno
+            return f"no connection: {os.strerror(number)}" if number else "no connection"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+            return "the connection broke"
+        case _:
+            return type(error).__name__
+
+
+def retry_after(value: str, now: datetime) -> timedelta:
+    """How long a Retry-After asks to wait, in seconds or until a date; not at all if unclear.
+
+    https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+    """
+    if value.isascii() and value.isdigit():
+        return timedelta(seconds=min(int(value[:9]), 10**8))
+    try:
+        until = parsedate_to_datetime(value)
+        return max(until.astimezone(UTC) - now, timedelta())
+    except (ValueError, OverflowError):
+        return timedelta()

@@ -1,0 +1,290 @@
+"""Between the messages of the proto and the nouns of the service. No decision is taken here."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Literal, Protocol
+from urllib.parse import quote
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from partway.v1 import upload_pb2
+from partway.v1 import upload_service_pb2 as pb
+
+from partway_server.domain.errors import InvalidRequest
+from partway_server.domain.policy import Policy
+from partway_server.domain.requests import Composition, Wanted
+from partway_server.domain.upload import AbortReason, Checksum, State, Upload
+from partway_server.rpc.error_mapping import status_of
+from partway_server.rpc.validation import MAX_BATCH_PARTS
+from partway_server.sessions.base import Cursor
+from partway_server.storage.base import StoredPart
+from partway_server.workflow.part_checks import ExpectedPart
+from partway_server.workflow.presign import Presigned, Selection
+from partway_server.workflow.progress import MAX_MISSING_RUNS, Progress, reported_progress
+
+STREAM_BATCH = 56
+"""Parts in one message of the stream: large enough that messages cost little, small enough that
+other calls do not wait for one (see bench/README.md)."""
+
+_LAST_SECOND = 253_402_300_799
+"""Of the year 9999."""
+
+
+class _Parts(Protocol):
+    """A repeated field of PresignedPart."""
+
+    def add(self) -> upload_pb2.PresignedPart: ...
+
+
+_STATES = {state: upload_pb2.UploadState.Value(f"UPLOAD_STATE_{state.name}") for state in State}
+_REASONS = {r: upload_pb2.AbortReason.Value(f"ABORT_REASON_{r.name}") for r in AbortReason}
+_CHECKSUMS = {
+    Checksum.NONE: upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED,
+    Checksum.CRC32C: upload_pb2.CHECKSUM_ALGORITHM_CRC32C,
+    Checksum.SHA256: upload_pb2.CHECKSUM_ALGORITHM_SHA256,
+    Checksum.CRC64NVME: upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME,
+    Checksum.MD5: upload_pb2.CHECKSUM_ALGORITHM_MD5,
+}
+
+
+def wanted(request: pb.InitializeRequest) -> Wanted:
+    """What an InitializeRequest asks for, with the defaults filled in."""
+    algorithms = {value: checksum for checksum, value in _CHECKSUMS.items()}
+    return Wanted(
+        policy=request.policy or "default",
+        file_name=request.file_name,
+        size_bytes=request.size_bytes,
+        content_type=request.content_type or "application/octet-stream",
+        metadata=dict(request.metadata),
+        part_size_bytes=request.part_size_bytes,
+        # BEST is none of them.
+        checksum=algorithms.get(request.checksum_algorithm),
+        fingerprint=request.fingerprint,
+        request_id=request.request_id,
+        whole_checksum=request.checksum,
+    )
+
+
+def composition(request: pb.ComposeRequest) -> Composition:
+    """What a ComposeRequest asks for, with the defaults filled in."""
+    return Composition(
+        policy=request.policy or "default",
+        file_name=request.file_name,
+        content_type=request.content_type or "application/octet-stream",
+        metadata=dict(request.metadata),
+        upload_ids=[source.upload_id for source in request.sources],
+        delete_sources=request.delete_sources,
+        fingerprint=request.fingerprint,
+        request_id=request.request_id,
+    )
+
+
+def selection(
+    request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, limit: int | None
+) -> Selection:
+    """What a request to presign selects."""
+    lifetime = request.url_lifetime if request.HasField("url_lifetime") else None
+    return Selection(
+        ranges=[(run.first, run.last) for run in request.ranges],
+        checksums={c.part_number: c.checksum for c in request.checksums},
+        lifetime=timedelta(seconds=lifetime.seconds) if lifetime else None,
+        limit=limit,
+    )
+
+
+def first_parts(upload: Upload, count: int) -> Selection:
+    """The first `count` parts of a new Upload."""
+    # Where parts have checksums, there is only one part, and its checksum is that of the whole.
+    whole = upload.grant.whole_checksum
+    return Selection(
+        ranges=[(1, min(count, upload.grant.plan.part_count))],
+        checksums={1: whole} if whole else None,
+    )
+
+
+def expected(request: pb.CompleteRequest | pb.ReportPartsRequest) -> list[ExpectedPart]:
+    """What a request says was sent."""
+    return [
+        ExpectedPart(p.part_number, p.size_bytes, p.etag.strip('"'), p.checksum)
+        for p in request.parts
+    ]
+
+
+def state_filter(state: "upload_pb2.UploadState.ValueType") -> State | None:
+    """The state to list, or None for any."""
+    return next((s for s, value in _STATES.items() if value == state), None)
+
+
+def bound(
+    request: pb.ListUploadsRequest, field: Literal["created_from", "created_before"]
+) -> datetime | None:
+    """A bound of creation times, or None: the first whole second that is not before it.
+
+    Uploads are made at whole seconds, so that the same are on either side of it.
+    """
+    if not request.HasField(field):
+        return None
+    moment: Timestamp = getattr(request, field)
+    seconds = moment.seconds + (1 if moment.nanos else 0)
+    return datetime.fromtimestamp(min(max(seconds, 0), _LAST_SECOND), UTC)
+
+
+def upload(upload: Upload, upload_id: str) -> upload_pb2.Upload:
+    """An Upload as callers see it."""
+    grant, plan = upload.grant, upload.grant.plan
+    message = upload_pb2.Upload(
+        id=upload_id,
+        state=_STATES[upload.told_state],
+        policy=grant.policy,
+        object=_object(upload),
+        size_bytes=plan.size_bytes,
+        part_size_bytes=plan.part_size_bytes,
+        part_count=plan.part_count,
+        last_part_size_bytes=plan.last_part_size_bytes,
+        content_type=grant.content_type,
+        checksum_algorithm=_CHECKSUMS[grant.checksum],
+        create_time=timestamp(grant.create_time),
+        expire_time=timestamp(grant.expire_time),
+        fingerprint=upload.fingerprint,
+        source_count=len(plan.cuts),
+    )
+    if upload.abort_reason is not None:
+        message.abort_reason = _REASONS[upload.abort_reason]
+    return message
+
+
+def _object(upload: Upload) -> upload_pb2.Object:
+    grant = upload.grant
+    message = upload_pb2.Object(
+        bucket=grant.bucket, key=grant.key, uri=f"s3://{grant.bucket}/{quote(grant.key)}"
+    )
+    if upload.object is not None:
+        message.etag = upload.object.etag
+        message.version_id = upload.object.version_id
+        message.size_bytes = upload.object.size_bytes
+        if upload.object.checksum:
+            message.checksum = upload.object.checksum
+            message.checksum_algorithm = _CHECKSUMS[grant.checksum]
+    return message
+
+
+def limits(policy: Policy) -> pb.Limits:
+    """What the policy allows from here on."""
+    message = pb.Limits(max_batch_parts=MAX_BATCH_PARTS, via_service=policy.via_service)
+    message.max_url_lifetime.FromSeconds(policy.max_url_seconds)
+    return message
+
+
+class _PartWriter:
+    """Makes the messages of one call, each part signed as it is asked for.
+
+    Parts of one size share their headers: what they have in common is made once and copied, which
+    costs a quarter of setting every field.
+    """
+
+    def __init__(self, presigned: Presigned) -> None:
+        self._plan = presigned.plan
+        self._parts = presigned.signer.sign(presigned.numbers(), presigned.checksums)
+        self._expire_time = timestamp(presigned.signer.expire_time)
+        self._headers: Mapping[str, str] | None = None
+        self._common = upload_pb2.PresignedPart()
+
+    def write(self, count: int, into: _Parts) -> None:
+        """Append the next `count` parts, or those that are left."""
+        part_size = self._plan.part_size_bytes
+        for number, url, headers in islice(self._parts, count):
+            if headers is not self._headers:
+                self._share(number, headers)
+            message = into.add()
+            message.CopyFrom(self._common)
+            message.part_number = number
+            message.url = url
+            message.offset_bytes = (number - 1) * part_size
+
+    def _share(self, number: int, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+        self._common = upload_pb2.PresignedPart(
+            method="PUT",
+            headers=headers,
+            size_bytes=self._plan.size(number),
+            expire_time=self._expire_time,
+        )
+
+
+def write_parts(presigned: Presigned, into: _Parts) -> None:
+    """Append all parts."""
+    _PartWriter(presigned).write(presigned.count, into)
+
+
+class PresignStream:
+    """The messages of a stream. There is always one, and the last says that nothing remains."""
+
+    def __init__(self, presigned: Presigned) -> None:
+        self._writer = _PartWriter(presigned)
+        self.remaining = presigned.count
+
+    def message(self) -> pb.PresignPartsResponse:
+        """The next message."""
+        self.remaining = max(self.remaining - STREAM_BATCH, 0)
+        message = pb.PresignPartsResponse(remaining_count=self.remaining)
+        self._writer.write(STREAM_BATCH, message.parts)
+        return message
+
+
+def part(stored: StoredPart) -> upload_pb2.Part:
+    """A part as storage holds it."""
+    return upload_pb2.Part(
+        part_number=stored.number,
+        size_bytes=stored.size_bytes,
+        etag=stored.etag,
+        checksum=stored.checksum,
+    )
+
+
+def progress(progress: Progress) -> upload_pb2.Progress:
+    """How much of an Upload there is."""
+    return upload_pb2.Progress(
+        parts_stored=progress.parts_stored,
+        bytes_stored=progress.bytes_stored,
+        missing=_runs(progress.missing[:MAX_MISSING_RUNS]),
+    )
+
+
+def reported(upload: Upload) -> upload_pb2.Progress | None:
+    """What callers reported of an Upload that is not over."""
+    found = reported_progress(upload)
+    return progress(found) if found else None
+
+
+def part_results(
+    parts: Sequence[upload_pb2.Part], faults: Sequence[InvalidRequest | None]
+) -> list[pb.PartResult]:
+    """What became of each part; without a status where it was counted, which is OK."""
+    return [
+        pb.PartResult(part_number=p.part_number, status=status_of(fault) if fault else None)
+        for p, fault in zip(parts, faults, strict=True)
+    ]
+
+
+def _runs(runs: Sequence[tuple[int, int]]) -> list[upload_pb2.PartRange]:
+    return [upload_pb2.PartRange(first=first, last=last) for first, last in runs]
+
+
+def cursor(page_token: str) -> Cursor | None:
+    """Where a page of Uploads begins. The token was checked before."""
+    if not page_token:
+        return None
+    seconds, _, sid = page_token.partition("-")
+    return Cursor(datetime.fromtimestamp(int(seconds), UTC), sid)
+
+
+def page_token(cursor: Cursor | None) -> str:
+    """A cursor as text."""
+    return f"{int(cursor.create_time.timestamp())}-{cursor.sid}" if cursor else ""
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """A moment as the proto has it."""
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message

@@ -1,0 +1,215 @@
+"""The one table from errors to what callers see of them.
+
+UNAVAILABLE says: repeat this call. ABORTED: repeat from the read. FAILED_PRECONDITION: do not
+repeat until something is mended. Details travel in trailers, which break at about 8 kB, so lists
+are ranges and at most 50 long.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from partway.v1 import error_reason_pb2 as reasons
+
+from partway_server.domain import errors
+
+DOMAIN = "partway.v1"
+
+MAX_DETAILS = 50
+MAX_DESCRIPTION = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How one class of errors is told: code, reason, the metadata to show, further details."""
+
+    code: int
+    reason: "reasons.ErrorReason.ValueType"
+    show: Mapping[str, Callable[[Any], str]]
+    details: Callable[[Any], Iterator[Message]] | None = None
+
+
+def _bad_request(error: errors.InvalidRequest) -> Iterator[Message]:
+    yield error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(
+                field=v.field, description=v.description[:MAX_DESCRIPTION]
+            )
+            for v in error.violations[:MAX_DETAILS]
+        ]
+    )
+
+
+def _missing(error: errors.PartsMissing) -> Iterator[Message]:
+    yield _precondition("PART_MISSING", [(f"parts/{a}-{b}", "not stored") for a, b in error.ranges])
+
+
+def _mismatch(error: errors.PartsMismatch) -> Iterator[Message]:
+    yield _precondition("PART_MISMATCH", [(f"parts/{n}-{n}", why) for n, why in error.mismatches])
+
+
+def _precondition(kind: str, found: list[tuple[str, str]]) -> Message:
+    failure: Message = error_details_pb2.PreconditionFailure(
+        violations=[
+            error_details_pb2.PreconditionFailure.Violation(
+                type=kind, subject=subject, description=description
+            )
+            for subject, description in found[:MAX_DETAILS]
+        ]
+    )
+    return failure
+
+
+def _not_found(error: errors.UploadNotFound) -> Iterator[Message]:
+    yield error_details_pb2.ResourceInfo(
+        resource_type="partway.v1.Upload", description="not found, or another caller's"
+    )
+
+
+def _retry(error: errors.TryAgain) -> Iterator[Message]:
+    info = error_details_pb2.RetryInfo()
+    info.retry_delay.FromMilliseconds(int(error.retry_seconds * 1000))
+    yield info
+
+
+def _quota(error: errors.Overloaded) -> Iterator[Message]:
+    yield error_details_pb2.QuotaFailure(
+        violations=[
+            error_details_pb2.QuotaFailure.Violation(
+                subject="service", description="calls in progress"
+            )
+        ]
+    )
+    yield from _retry(error)
+
+
+def _state(error: errors.UploadNotActive) -> str:
+    return f"UPLOAD_STATE_{error.state.upper()}"
+
+
+def _abort_reason(error: errors.UploadNotActive) -> str:
+    return f"ABORT_REASON_{error.abort_reason.upper()}" if error.abort_reason else ""
+
+
+_UPLOAD = {"upload": attrgetter("sid")}
+_SOURCE = {"source": attrgetter("source"), "problem": attrgetter("problem")}
+
+TABLE: Mapping[type[errors.UploadError], Row] = {
+    errors.InvalidRequest: Row(
+        code_pb2.INVALID_ARGUMENT, reasons.ERROR_REASON_INVALID_REQUEST, {}, _bad_request
+    ),
+    errors.UndecodableRequest: Row(
+        code_pb2.INVALID_ARGUMENT, reasons.ERROR_REASON_UNDECODABLE_REQUEST, {}
+    ),
+    errors.RequestIdReused: Row(
+        code_pb2.INVALID_ARGUMENT,
+        reasons.ERROR_REASON_REQUEST_ID_REUSED,
+        {"request_id": attrgetter("request_id")},
+    ),
+    errors.CallerUnknown: Row(
+        code_pb2.UNAUTHENTICATED, reasons.ERROR_REASON_CALLER_UNKNOWN, {"key": attrgetter("key")}
+    ),
+    errors.UploadNotFound: Row(
+        code_pb2.NOT_FOUND, reasons.ERROR_REASON_UPLOAD_NOT_FOUND, {}, _not_found
+    ),
+    errors.UploadNotActive: Row(
+        code_pb2.FAILED_PRECONDITION,
+        reasons.ERROR_REASON_UPLOAD_NOT_ACTIVE,
+        {**_UPLOAD, "state": _state, "abort_reason": _abort_reason},
+    ),
+    errors.PartsMissing: Row(
+        code_pb2.FAILED_PRECONDITION,
+        reasons.ERROR_REASON_PARTS_MISSING,
+        {**_UPLOAD, "missing_count": attrgetter("count")},
+        _missing,
+    ),
+    errors.PartsMismatch: Row(
+        code_pb2.FAILED_PRECONDITION,
+        reasons.ERROR_REASON_PARTS_MISMATCH,
+        {**_UPLOAD, "mismatch_count": attrgetter("count")},
+        _mismatch,
+    ),
+    errors.PartsRefused: Row(
+        code_pb2.FAILED_PRECONDITION,
+        reasons.ERROR_REASON_PARTS_REFUSED,
+        {**_UPLOAD, "storage_code": attrgetter("storage_code")},
+    ),
+    errors.CompletedOtherwise: Row(
+        code_pb2.FAILED_PRECONDITION, reasons.ERROR_REASON_COMPLETED_OTHERWISE, _UPLOAD
+    ),
+    errors.ObjectExists: Row(code_pb2.ALREADY_EXISTS, reasons.ERROR_REASON_OBJECT_EXISTS, _UPLOAD),
+    errors.UploadConflict: Row(code_pb2.ABORTED, reasons.ERROR_REASON_UPLOAD_CONFLICT, _UPLOAD),
+    errors.UploadBusy: Row(code_pb2.ABORTED, reasons.ERROR_REASON_UPLOAD_BUSY, _UPLOAD, _retry),
+    errors.Overloaded: Row(
+        code_pb2.RESOURCE_EXHAUSTED, reasons.ERROR_REASON_OVERLOADED, {}, _quota
+    ),
+    errors.SessionsUnavailable: Row(
+        code_pb2.UNAVAILABLE, reasons.ERROR_REASON_SESSIONS_UNAVAILABLE, {}, _retry
+    ),
+    errors.StorageUnavailable: Row(
+        code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STORAGE_UNAVAILABLE, {}, _retry
+    ),
+    errors.TimedOut: Row(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_TIMED_OUT, {}, _retry),
+    errors.Stopping: Row(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STOPPING, {}, _retry),
+    errors.ViaServiceOff: Row(
+        code_pb2.FAILED_PRECONDITION,
+        reasons.ERROR_REASON_VIA_SERVICE_OFF,
+        {**_UPLOAD, "policy": attrgetter("policy")},
+    ),
+    errors.PartChanged: Row(
+        code_pb2.ABORTED,
+        reasons.ERROR_REASON_PART_CHANGED,
+        {**_UPLOAD, "part_number": attrgetter("part_number")},
+        _retry,
+    ),
+    errors.SourceUnusable: Row(
+        code_pb2.FAILED_PRECONDITION, reasons.ERROR_REASON_SOURCE_UNUSABLE, _SOURCE
+    ),
+    errors.SourcesNotJoinable: Row(
+        code_pb2.FAILED_PRECONDITION, reasons.ERROR_REASON_SOURCES_NOT_JOINABLE, _SOURCE
+    ),
+    errors.StorageRefused: Row(
+        code_pb2.FAILED_PRECONDITION,
+        reasons.ERROR_REASON_STORAGE_REFUSED,
+        {"operation": attrgetter("operation"), "storage_code": attrgetter("storage_code")},
+    ),
+}
+
+
+def status_of(error: errors.UploadError) -> status_pb2.Status:
+    """What a caller sees of `error`."""
+    row = TABLE[type(error)]
+    shown = {name: str(get(error)) for name, get in row.show.items()}
+    details = list(row.details(error)) if row.details else []
+    metadata = {name: value for name, value in shown.items() if value}
+    return _status(row.code, str(error)[:MAX_DESCRIPTION], row.reason, metadata, details)
+
+
+def internal(reference: str) -> status_pb2.Status:
+    """What a caller sees of a fault of ours: nothing but where to find it in the logs."""
+    return _status(
+        code_pb2.INTERNAL,
+        "internal error",
+        reasons.ERROR_REASON_INTERNAL,
+        {"reference": reference},
+        [],
+    )
+
+
+def _status(
+    code: int,
+    message: str,
+    reason: "reasons.ErrorReason.ValueType",
+    metadata: Mapping[str, str],
+    details: list[Message],
+) -> status_pb2.Status:
+    info = error_details_pb2.ErrorInfo(
+        reason=reasons.ErrorReason.Name(reason), domain=DOMAIN, metadata=metadata
+    )
+    status = status_pb2.Status(code=code, message=message)
+    for detail in (info, *details):
+        status.details.add().Pack(detail)
+    return status

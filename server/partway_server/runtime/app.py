@@ -1,0 +1,190 @@
+"""The composition root: starts, drains, stops.
+
+Nothing is constructed elsewhere than here, in `starting`, which opens what the settings name, and
+in `service`, which puts the rest together over it.
+
+The order at the end matters. First the health service says NOT_SERVING, watches end, and load
+balancers get `drain_seconds` to see it. Then no more calls are taken. Those in progress and, after
+them, the detached tasks, which may be in the middle of a Complete, share `grace_seconds`. Only then
+do the connections to storage and Redis go.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from partway_server.cleanup.expiry import BATCH
+from partway_server.cleanup.report import Report
+from partway_server.config.bucket_checks import bucket_problems, places
+from partway_server.config.load import open_backend, read_policy_file
+from partway_server.config.reload import Reloader
+from partway_server.config.settings import Settings
+from partway_server.domain.clock import Clock, SystemClock
+from partway_server.domain.policy_registry import LivePolicies
+from partway_server.runtime.startup import (
+    StartError,
+    check_sessions,
+    dispatching,
+    metrics_served,
+    rules_of,
+    stores,
+    webhooks_of,
+)
+from partway_server.runtime.wiring import Service, build
+from partway_server.sessions.base import Sessions
+from partway_server.storage.base import Objects
+
+Over = Callable[[Sessions, Objects], tuple[Sessions, Objects]]
+"""Puts something around the two open stores, such as what counts their calls."""
+
+logger = logging.getLogger(__name__)
+
+
+async def run(
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    reload: asyncio.Event | None = None,
+    started: Callable[[int], None] | None = None,
+    share_port: bool = False,
+    over: Over | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """Serve until `stop` is set, then drain; `started` is told the port.
+
+    Whenever `reload` is set, the files of policies and webhooks are read anew.
+    With `share_port`, other processes may listen on the same one. `over` is put around the stores
+    once they were checked. A `clock` stands in for the machine's and for that of Redis.
+
+    Raises StartError.
+    """
+    rules = rules_of(settings)
+    webhooks = webhooks_of(settings)
+    policies = LivePolicies(rules.policies)
+    async with contextlib.AsyncExitStack() as opened:
+        sessions, routed = await opened.enter_async_context(stores(settings, rules, clock))
+        await check_sessions(sessions)
+        if problems := await bucket_problems(routed, [*places(rules.policies.values())]):
+            raise StartError("\n".join(problems))
+        objects: Objects = routed
+        if over is not None:
+            sessions, objects = over(sessions, objects)
+        reloader = Reloader(
+            rules=rules,
+            read=lambda: read_policy_file(settings),
+            open_backend=lambda backend: open_backend(backend, settings),
+            policies=policies,
+            objects=routed,
+        )
+        service = build(
+            settings,
+            policies=policies,
+            sessions=sessions,
+            objects=objects,
+            clock=clock or SystemClock(),
+            share_port=share_port,
+        )
+        dispatcher, resubscriber = await opened.enter_async_context(
+            dispatching(
+                settings, webhooks, tasks=service.tasks, metrics=service.metrics, clock=clock
+            )
+        )
+        async with metrics_served(settings, service.metrics):
+            # In here: where the metrics cannot be served, there must be nothing that never ran.
+            beside = [
+                reloader.run(
+                    reload or asyncio.Event(), *([resubscriber.reload] if webhooks else [])
+                ),
+                service.janitor.run(settings.janitor_seconds, stop),
+                service.sweeper.run(settings.sweep_seconds, stop),
+            ]
+            if webhooks:
+                beside.append(dispatcher.run(stop))
+            await _until(stop, service, settings, beside, started)
+    logger.info("stopped")
+
+
+async def _until(
+    stop: asyncio.Event,
+    service: Service,
+    settings: Settings,
+    beside: Sequence[Coroutine[Any, Any, None]],
+    started: Callable[[int], None] | None,
+) -> None:
+    """Serve until `stop` is set, with what runs `beside` it, then drain."""
+    running: list[asyncio.Task[None]] = []
+    try:
+        port = await _listening(service, settings)
+        if started is not None:
+            started(port)
+        running += map(asyncio.create_task, beside)
+        await stop.wait()
+        logger.info("draining")
+        await service.server.leave()
+        await asyncio.sleep(settings.drain_seconds)
+    finally:
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        else:
+            for each in beside:
+                each.close()
+        await finish(service, settings.grace_seconds)
+
+
+async def _listening(service: Service, settings: Settings) -> int:
+    try:
+        port = service.server.bind(settings.address)
+    except RuntimeError as error:
+        raise StartError(
+            f"cannot listen on {settings.address}: it is taken or not ours;"
+            " choose another with PARTWAY_ADDRESS or --address"
+        ) from error
+    await service.server.start()
+    logger.info("serving on %s:%d", settings.host, port)
+    return port
+
+
+async def finish(
+    service: Service, grace_seconds: float, now: Callable[[], float] = time.monotonic
+) -> None:
+    """End calls and detached tasks, which share `grace_seconds`."""
+    end = now() + grace_seconds
+    await service.server.stop(grace_seconds)
+    await service.tasks.drain(max(0.0, end - now()))
+
+
+async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
+    """Once what the janitor and the sweeper of a service do all the time; each thing is reported.
+
+    With `dry_run` nothing is changed, and buckets are not probed. Raises StartError, or
+    SessionsUnavailable when Redis goes away in the middle.
+    """
+    rules = rules_of(settings)
+    async with stores(settings, rules) as (sessions, objects):
+        await check_sessions(sessions)
+        service = build(
+            settings,
+            policies=LivePolicies(rules.policies),
+            sessions=sessions,
+            objects=objects,
+            clock=SystemClock(),
+        )
+        try:
+            await tidy(service, report=report, dry_run=dry_run)
+        finally:
+            await service.tasks.drain(settings.grace_seconds)
+
+
+async def tidy(service: Service, *, report: Report, dry_run: bool) -> None:
+    """One pass over what is due and over storage."""
+    if dry_run:
+        await service.janitor.foresee(report)
+    else:
+        while len(await service.janitor.sweep(report)) == BATCH:
+            pass
+    await service.sweeper.sweep(report, dry_run=dry_run)

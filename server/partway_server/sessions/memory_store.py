@@ -1,0 +1,201 @@
+"""Sessions in the memory of one process: for tests.
+
+No method awaits anything, so each is one atomic step of the event loop.
+"""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from partway_server.domain.clock import Clock
+from partway_server.domain.events import Event, Telling, type_of
+from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, Caller, Reported, State, Upload
+from partway_server.sessions.base import AFTER_LEASE, Cursor
+from partway_server.sessions.notifications import Wake, Wakes
+
+
+class MemorySessions:
+    """Keeps every row until it is removed; all of them are lost with the process.
+
+    `events` are all that were told, the oldest first.
+    """
+
+    def __init__(self, clock: Clock, *, telling: Telling | None = None) -> None:
+        self._clock = clock
+        self._telling = telling or Telling()
+        self._rows: dict[str, Upload] = {}
+        self._due: dict[str, datetime] = {}
+        self._told: dict[str, str] = {}
+        self.events: list[Event] = []
+        self._wakes = Wakes()
+
+    async def insert(
+        self, upload: Upload, due: datetime, lease: timedelta | None = None
+    ) -> tuple[Upload, bool]:
+        if row := self._rows.get(upload.sid):
+            return row, False
+        until = None
+        if lease is not None and upload.state in LEASED:
+            until = self._clock.now() + lease
+        row = replace(upload, lease_until=until)
+        self._store(row, due)
+        self._tell(upload, self._telling.inserted(upload, self._clock.now()))
+        self._wakes.tell(row.sid)
+        return row, True
+
+    async def get(self, sid: str) -> Upload | None:
+        return self._rows.get(sid)
+
+    async def vouches(self, upload: Upload) -> bool:
+        return True
+
+    async def claim(
+        self,
+        sid: str,
+        target: State,
+        lease: timedelta,
+        manifest: bytes | None = None,
+        *,
+        seen: Upload | None = None,
+    ) -> tuple[Upload | None, bool]:
+        row = self._rows.get(sid)
+        if row is None or (seen and seen.grant.write_token != row.grant.write_token):
+            return None, False
+        if seen and (seen.epoch, seen.state) != (row.epoch, row.state):
+            return row, False
+        if target not in CLAIMS or not row.may_claim(target, self._clock.now()):
+            return row, False
+        now = self._clock.now()
+        until = now + lease
+        kept = row.manifest if manifest is None else manifest
+        row = replace(row.claimed(target, now, until), manifest=kept)
+        self._store(row, until + AFTER_LEASE)
+        self._wakes.tell(sid)
+        return row, True
+
+    async def renew(self, sid: str, epoch: int, lease: timedelta) -> bool:
+        row = self._rows.get(sid)
+        if row is None or row.epoch != epoch or not row.leased(self._clock.now()):
+            return False
+        until = self._clock.now() + lease
+        self._store(replace(row, lease_until=until), until + AFTER_LEASE)
+        return True
+
+    async def put_off(self, sid: str, epoch: int, due: datetime) -> bool:
+        row = self._rows.get(sid)
+        if row is None or row.epoch != epoch:
+            return False
+        self._store(row, due)
+        return True
+
+    async def finish(self, upload: Upload, due: datetime) -> bool:
+        row = self._rows.get(upload.sid)
+        if row is None or row.epoch != upload.epoch:
+            return False
+        if upload.state not in FINISHES.get(row.state, ()):
+            return False
+        outcome = replace(
+            upload,
+            lease_until=None,
+            fingerprint=row.fingerprint,
+            request_digest=row.request_digest,
+            metadata=row.metadata,
+            sources=upload.sources or row.sources,
+            delete_sources=upload.delete_sources if upload.sources else row.delete_sources,
+        )
+        self._store(outcome, due)
+        event = self._telling.finished(upload, self._clock.now())
+        if self._told.get(upload.sid) != type_of(upload):
+            self._tell(upload, event)
+        self._wakes.tell(outcome.sid)
+        return True
+
+    async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
+        row = self._rows.get(upload.sid)
+        if row is None or row.grant.write_token != upload.grant.write_token:
+            return None
+        reported = _with(row, numbers)
+        if row.state is State.ACTIVE and reported != row.reported:
+            row = self._rows[row.sid] = replace(row, reported=reported)
+            self._wakes.tell(row.sid)
+        return row
+
+    def changes(self, *sids: str) -> AbstractContextManager[Wake]:
+        return self._wakes.of(*sids)
+
+    async def remove(self, sid: str, epoch: int) -> bool:
+        row = self._rows.get(sid)
+        if row is not None and row.epoch != epoch:
+            return False
+        self._rows.pop(sid, None)
+        self._due.pop(sid, None)
+        self._told.pop(sid, None)
+        self._wakes.tell(sid)
+        return True
+
+    async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
+        taken = await self.peek_due(limit)
+        self._due.update(dict.fromkeys(taken, self._clock.now() + again))
+        return taken
+
+    async def peek_due(self, limit: int) -> Sequence[str]:
+        now = self._clock.now()
+        waiting = sorted((due, sid) for sid, due in self._due.items() if due <= now)
+        return [sid for _, sid in waiting[:limit]]
+
+    async def list_uploads(
+        self,
+        caller: Caller,
+        *,
+        state: State | None,
+        fingerprint: str,
+        before: Cursor | None,
+        limit: int,
+        policy: str = "",
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+    ) -> tuple[Sequence[Upload], Cursor | None]:
+        found = [
+            row
+            for row in self._rows.values()
+            if row.grant.caller == caller
+            and (state is None or row.told_state is state)
+            and (not fingerprint or row.fingerprint == fingerprint)
+            and (not policy or row.grant.policy == policy)
+            and (created_from is None or row.grant.create_time >= created_from)
+            and (created_before is None or row.grant.create_time < created_before)
+            and (before is None or _place(row) < (before.create_time, before.sid))
+        ]
+        found.sort(key=_place, reverse=True)
+        page = found[:limit]
+        return page, Cursor(*_place(page[-1])) if len(found) > limit else None
+
+    async def check(self) -> None:
+        """Nothing can be set up wrongly."""
+
+    async def aclose(self) -> None:
+        """There are no connections."""
+
+    def _tell(self, upload: Upload, event: Event | None) -> None:
+        self._told[upload.sid] = type_of(upload)
+        if event is not None:
+            self.events.append(event)
+
+    def _store(self, row: Upload, due: datetime) -> None:
+        self._rows[row.sid] = row
+        self._due[row.sid] = due
+
+
+def _with(row: Upload, numbers: Collection[int]) -> Reported:
+    """What is reported of a row, with these parts."""
+    parts, size = int.from_bytes(row.reported.parts, "little"), row.reported.size_bytes
+    for number in numbers:
+        if not parts >> (number - 1) & 1:
+            parts |= 1 << (number - 1)
+            size += row.grant.plan.size(number)
+    return Reported(parts.to_bytes(-(-parts.bit_length() // 8), "little"), size)
+
+
+def _place(row: Upload) -> tuple[datetime, str]:
+    return row.grant.create_time, row.sid

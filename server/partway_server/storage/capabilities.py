@@ -1,0 +1,209 @@
+"""What each backend can do, as data. A rule of ours that hangs on a backend reads it here.
+
+That metadata comes back is asked of the bucket at the start instead: no outcome could be proven
+without.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from partway_server.domain.part_plan import GIB, MIB, PartLimits
+from partway_server.domain.upload import Checksum
+
+KEPT = frozenset({"storage_class", "encryption", "tags"})
+"""The rules of a policy that an object can only follow where storage knows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """One backend. The defaults are what nearly every S3-compatible store does.
+
+    `source` says where the record comes from. `conditional_put` and `conditional_complete`:
+    If-None-Match is honoured on PutObject and on CompleteMultipartUpload. `conditional_delete`:
+    If-Match is honoured on DeleteObject. `checksums`: verified on each PUT. `listed_checksums`:
+    ListParts tells them. `whole_checksum`: the CRC64NVME of the whole object is verified by
+    CompleteMultipartUpload and told by HeadObject. `md5_etags`: the entity tag of a part, and of a
+    single PUT, is its MD5, but for some kinds of encryption; so it is never believed to be one
+    without a try. `listed_resends`: ListParts tells every sending of a part, not only the
+    last. `exact_key_listing_only`: ListMultipartUploads answers only for a whole key.
+    `keeps`: of KEPT, what an object is given when it is made, by PUT or by CreateMultipartUpload.
+    `unsigned_headers`: a PUT of an object by URL may have x-amz-* headers that were not signed, an
+    ACL that makes it public among them. `equal_parts`: all parts but the last must have one size,
+    as every plan of parts that are sent has it. `part_minimum`: Complete refuses a part below 5 MiB
+    before the last.
+
+    The rest is for the record, and no service reads it. `idempotent_complete`: a repeated Complete
+    succeeds, unless its own object now fails the condition. `lifecycle` and `cors_api`: S3's own
+    calls for AbortIncompleteMultipartUpload and for CORS rules work. `metadata`: an object's is
+    kept as long as the object. `part_resends`: a part may be sent again with other bytes.
+    `part_order`, `part_gaps` and `part_numbers`: Complete refuses parts in another order than that
+    of their numbers, takes numbers that do not follow on one another; a part beyond number 10,000
+    is refused. `refusals_spare`: an upload of which a part or a Complete was refused goes on.
+    """
+
+    source: str
+    limits: PartLimits = field(default_factory=PartLimits)
+    equal_parts: bool = False
+    conditional_put: bool = False
+    conditional_complete: bool = False
+    conditional_delete: bool = False
+    idempotent_complete: bool = False
+    exact_key_listing_only: bool = False
+    checksums: frozenset[Checksum] = frozenset()
+    listed_checksums: bool = False
+    whole_checksum: bool = False
+    md5_etags: bool = False
+    listed_resends: bool = False
+    keeps: frozenset[str] = frozenset()
+    unsigned_headers: bool = False
+    lifecycle: bool = False
+    cors_api: bool = False
+    metadata: bool = True
+    part_resends: bool = True
+    part_minimum: bool = True
+    part_order: bool = True
+    part_gaps: bool = True
+    part_numbers: bool = True
+    refusals_spare: bool = True
+
+    @property
+    def safe_puts(self) -> bool:
+        """Whether a URL for one PUT makes the object that was signed, once, and no other."""
+        return self.conditional_put and not self.unsigned_headers
+
+    def finds_changes(self, algorithm: Checksum) -> bool:
+        """Whether a byte of a part that changed on its way is refused, or found at Complete."""
+        return algorithm in self.checksums or (algorithm is Checksum.MD5 and self.md5_etags)
+
+
+_MD5 = frozenset({Checksum.MD5})
+"""Content-MD5, which S3 has verified from its beginnings
+(https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html)."""
+
+_ALL_CHECKSUMS = frozenset({Checksum.CRC32C, Checksum.SHA256, Checksum.CRC64NVME}) | _MD5
+
+_FIVE_TIB = PartLimits(max_object_bytes=5 * 1024 * GIB)
+
+KNOWN: Mapping[str, Capabilities] = {
+    "aws": Capabilities(
+        source="https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html and, on the"
+        " same site, the API pages of the calls",
+        conditional_put=True,
+        conditional_complete=True,
+        conditional_delete=True,
+        idempotent_complete=True,
+        checksums=_ALL_CHECKSUMS,
+        listed_checksums=True,
+        whole_checksum=True,
+        md5_etags=True,
+        lifecycle=True,
+        cors_api=True,
+        keeps=KEPT,
+    ),
+    "r2": Capabilities(
+        source="https://developers.cloudflare.com/r2/platform/limits/,"
+        " https://developers.cloudflare.com/r2/objects/multipart-objects/,"
+        " https://developers.cloudflare.com/r2/api/s3/conditional-operations/ and"
+        " https://developers.cloudflare.com/r2/api/s3/api/",
+        limits=PartLimits(
+            max_part_bytes=5 * GIB - 5 * MIB, max_object_bytes=5 * 1024 * GIB - 5 * GIB
+        ),
+        equal_parts=True,
+        conditional_put=True,
+        conditional_complete=True,
+        # The others are composite there, and no page says that ListParts tells them; or that
+        # Complete takes the checksum of the whole.
+        checksums=frozenset({Checksum.CRC64NVME}) | _MD5,
+        lifecycle=True,
+        cors_api=True,
+        # Its page of API calls: the class on PutObject and CreateMultipartUpload, but no tags.
+        keeps=frozenset({"storage_class"}),
+    ),
+    "storj": Capabilities(
+        source="https://storj.dev/dcs/api/s3/s3-compatibility",
+        limits=_FIVE_TIB,
+        checksums=_MD5,
+    ),
+    "seaweedfs": Capabilities(
+        source="measured on SeaweedFS 4.48",
+        limits=_FIVE_TIB,
+        conditional_put=True,
+        conditional_complete=True,
+        conditional_delete=True,
+        idempotent_complete=True,
+        checksums=_ALL_CHECKSUMS,
+        whole_checksum=True,
+        md5_etags=True,
+        listed_resends=True,
+        lifecycle=True,
+        cors_api=True,
+        # Encryption is answered 500 unless it was set up with keys.
+        keeps=frozenset({"storage_class", "tags"}),
+    ),
+    "minio": Capabilities(
+        source="https://docs.min.io/enterprise/aistor-object-store/developers/s3-api-compatibility;"
+        " Complete is not idempotent: https://github.com/minio/minio/issues/13318;"
+        " checksums: https://github.com/minio/minio/pull/20343",
+        limits=_FIVE_TIB,
+        conditional_put=True,
+        exact_key_listing_only=True,
+        checksums=frozenset({Checksum.SHA256}) | _MD5,
+    ),
+    "ceph": Capabilities(
+        source="measured on Ceph RGW 16.2.15",
+        limits=_FIVE_TIB,
+        checksums=_MD5,
+        conditional_put=True,
+        idempotent_complete=True,
+        lifecycle=True,
+        cors_api=True,
+        unsigned_headers=True,
+        # It joins parts in the order of their numbers, whatever the request says.
+        part_order=False,
+        part_numbers=False,
+    ),
+    "localstack": Capabilities(
+        source="measured on LocalStack 4.13.1",
+        conditional_put=True,
+        conditional_complete=True,
+        # DeleteObject with If-Match is NotImplemented.
+        conditional_delete=False,
+        checksums=_ALL_CHECKSUMS,
+        listed_checksums=True,
+        lifecycle=True,
+        cors_api=True,
+    ),
+    "gcs": Capabilities(
+        # With HMAC keys; its lifecycle and CORS calls are not S3's.
+        source="https://cloud.google.com/storage/docs/multipart-uploads and"
+        " https://cloud.google.com/storage/docs/xml-api/put-object-multipart",
+        limits=_FIVE_TIB,
+        checksums=_MD5,
+    ),
+    "b2": Capabilities(
+        source="https://www.backblaze.com/apidocs/introduction-to-the-s3-compatible-api; that it"
+        " takes no conditions is assumed",
+        limits=_FIVE_TIB,
+        checksums=_MD5,
+        cors_api=True,
+    ),
+    "wasabi": Capabilities(
+        source="https://docs.wasabi.com/apidocs/wasabi-api, which promises nothing beyond this",
+        limits=_FIVE_TIB,
+        checksums=_MD5,
+    ),
+    "spaces": Capabilities(
+        source="https://docs.digitalocean.com/products/spaces/reference/s3-compatibility/",
+        limits=_FIVE_TIB,
+        checksums=_MD5,
+        lifecycle=True,
+        cors_api=True,
+    ),
+    "generic": Capabilities(
+        source="assumed: the least that S3-compatible stores have in common",
+        limits=_FIVE_TIB,
+        checksums=_MD5,
+        md5_etags=True,
+    ),
+}
+"""By the name that an operator gives as the kind of a backend."""

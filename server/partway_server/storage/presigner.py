@@ -1,0 +1,113 @@
+"""What a client must send with a part, and the presigners that sign it into URLs."""
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from partway_server.domain.policy import DISPOSITION
+from partway_server.domain.upload import Checksum, Grant
+from partway_server.storage.base import PresignedPart
+from partway_server.storage.sigv4 import PartSigner, Signer
+
+WRITE_TOKEN = "partway-token"
+"""The metadata key of the write token."""
+
+
+def object_headers(grant: Grant) -> dict[str, str]:
+    """What storage is told of the object, by whoever makes it, apart from its metadata."""
+    return {
+        "content-type": grant.content_type,
+        "content-disposition": DISPOSITION,
+        **grant.headers,
+    }
+
+
+def part_headers(grant: Grant, number: int, checksum: bytes | None) -> dict[str, str]:
+    """The headers of one part of a multipart upload."""
+    headers = {"content-length": str(grant.plan.size(number))}
+    if checksum is not None:
+        headers[checksum_header(grant.checksum)] = base64.b64encode(checksum).decode("ascii")
+    return headers
+
+
+def checksum_header(algorithm: Checksum) -> str:
+    """Where S3 looks for the checksum of a body; for MD5 it is HTTP's own (RFC 1864)."""
+    return "content-md5" if algorithm is Checksum.MD5 else f"x-amz-checksum-{algorithm}"
+
+
+def put_headers(grant: Grant, checksum: bytes | None, *, conditional: bool) -> dict[str, str]:
+    """The headers of the one PUT of a whole object: here storage learns what create tells else."""
+    headers = part_headers(grant, 1, checksum)
+    headers |= object_headers(grant)
+    headers |= {f"x-amz-meta-{name}": value for name, value in grant.metadata.items()}
+    headers[f"x-amz-meta-{WRITE_TOKEN}"] = grant.write_token
+    if conditional:
+        headers["if-none-match"] = "*"
+    return headers
+
+
+class PartPresigner:
+    """Signs the parts of a multipart upload."""
+
+    def __init__(self, grant: Grant, parts: PartSigner, expire_time: datetime) -> None:
+        self.expire_time = expire_time
+        self._grant = grant
+        self._parts = parts
+
+    def sign(
+        self, numbers: Iterable[int], checksums: Mapping[int, bytes]
+    ) -> Iterator[PresignedPart]:
+        return self._sign_each(numbers, checksums) if checksums else self._sign_plain(numbers)
+
+    def _sign_plain(self, numbers: Iterable[int]) -> Iterator[PresignedPart]:
+        """Parts that differ in nothing but their number, which share one mapping of headers."""
+        plan, count = self._grant.plan, self._grant.plan.part_count
+        headers, last_headers = (part_headers(self._grant, n, None) for n in (1, count))
+        url = self._parts.of_size(plan.size(1))
+        last_url = self._parts.of_size(plan.last_part_size_bytes)
+        for number in numbers:
+            if number < count:
+                yield PresignedPart(number, url(number), headers)
+            else:
+                yield PresignedPart(number, last_url(number), last_headers)
+
+    def _sign_each(
+        self, numbers: Iterable[int], checksums: Mapping[int, bytes]
+    ) -> Iterator[PresignedPart]:
+        for number in numbers:
+            headers = part_headers(self._grant, number, checksums.get(number))
+            yield PresignedPart(number, self._parts.url(number, headers), headers)
+
+
+class SinglePresigner:
+    """Signs the one PUT of a whole object."""
+
+    def __init__(
+        self,
+        grant: Grant,
+        signer: Signer,
+        now: datetime,
+        expire_time: datetime,
+        *,
+        conditional: bool,
+    ) -> None:
+        self.expire_time = expire_time
+        self._grant = grant
+        self._signer = signer
+        self._now = now
+        self._conditional = conditional
+
+    def sign(
+        self, numbers: Iterable[int], checksums: Mapping[int, bytes]
+    ) -> Iterator[PresignedPart]:
+        for number in numbers:
+            checksum = checksums.get(number)
+            headers = put_headers(self._grant, checksum, conditional=self._conditional)
+            url = self._signer.presign_put(
+                self._grant.bucket,
+                self._grant.key,
+                headers=headers,
+                lifetime_seconds=int((self.expire_time - self._now).total_seconds()),
+                now=self._now,
+            )
+            yield PresignedPart(number, url, headers)

@@ -1,0 +1,98 @@
+"""Several backends behind the one seam: each grant goes to the one it names."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from partway_server.domain.errors import StorageUnavailable
+from partway_server.domain.upload import Grant, Source
+from partway_server.storage.base import Head, Objects, Presigner, StoredPart, Unfinished
+from partway_server.storage.capabilities import Capabilities
+
+logger = logging.getLogger(__name__)
+
+
+class RoutedObjects:
+    """Backends by name, which may change while calls are in progress.
+
+    Of a backend that is not among them every call raises StorageUnavailable: another replica may
+    know it already, or an operator may put it back.
+    """
+
+    def __init__(self, backends: Mapping[str, Objects]) -> None:
+        self._backends = dict(backends)
+        self._retired: list[Objects] = []
+
+    def replace(self, backends: Mapping[str, Objects]) -> None:
+        """Put these in the place of all. Those that are left out are closed at the end only.
+
+        A call may be in the middle of one, for as long as storage takes to join parts.
+        """
+        kept = {id(each) for each in backends.values()}
+        self._retired += [each for each in self._backends.values() if id(each) not in kept]
+        self._backends = dict(backends)
+
+    def at(self, backend: str) -> Objects:
+        """The backend of that name. Raises StorageUnavailable."""
+        if (objects := self._backends.get(backend)) is None:
+            raise StorageUnavailable(backend)
+        return objects
+
+    def capabilities_of(self, backend: str) -> Capabilities:
+        return self.at(backend).capabilities_of(backend)
+
+    async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
+        return await self.at(grant.backend).create(grant, metadata)
+
+    async def list_multiparts(self, grant: Grant) -> Sequence[str]:
+        return await self.at(grant.backend).list_multiparts(grant)
+
+    async def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+        async for found in self.at(backend).unfinished(backend, bucket, prefix):
+            yield found
+
+    async def list_parts(
+        self, grant: Grant, after: int = 0, limit: int | None = None
+    ) -> Sequence[StoredPart]:
+        return await self.at(grant.backend).list_parts(grant, after, limit)
+
+    async def complete(
+        self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
+    ) -> None:
+        await self.at(grant.backend).complete(grant, parts, checksum)
+
+    async def copy_part(
+        self, grant: Grant, number: int, source: Source, begin: int, size: int
+    ) -> None:
+        await self.at(grant.backend).copy_part(grant, number, source, begin, size)
+
+    async def abort(self, grant: Grant) -> None:
+        await self.at(grant.backend).abort(grant)
+
+    async def head(self, grant: Grant) -> Head | None:
+        return await self.at(grant.backend).head(grant)
+
+    async def tells_md5(self, grant: Grant) -> bool:
+        return await self.at(grant.backend).tells_md5(grant)
+
+    async def delete(self, grant: Grant, head: Head) -> None:
+        await self.at(grant.backend).delete(grant, head)
+
+    async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
+        return await self.at(grant.backend).presigner(grant, lifetime, now)
+
+    async def put_part(
+        self, grant: Grant, number: int, body: AsyncIterator[bytes], checksum: bytes, now: datetime
+    ) -> StoredPart:
+        return await self.at(grant.backend).put_part(grant, number, body, checksum, now)
+
+    async def check(self, backend: str, bucket: str) -> None:
+        await self.at(backend).check(backend, bucket)
+
+    async def aclose(self) -> None:
+        for objects in (*self._backends.values(), *self._retired):
+            try:
+                await objects.aclose()
+            except Exception:
+                # The others are to be closed, too.
+                logger.exception("a backend could not be closed")

@@ -1,0 +1,284 @@
+"""Storage behind the S3 API: each call of the seam, and what its failure means.
+
+The modules `s3*` alone know the AWS SDK.
+"""
+
+import asyncio
+import base64
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Self
+
+from botocore.exceptions import ClientError
+
+from partway_server.domain.errors import StorageRefused
+from partway_server.domain.upload import Grant, Source
+from partway_server.storage.base import CompleteUnknown, Head, Presigner, StoredPart, Unfinished
+from partway_server.storage.capabilities import Capabilities
+from partway_server.storage.presigner import PartPresigner, SinglePresigner, checksum_header
+from partway_server.storage.s3_client import (
+    CALL_SECONDS,
+    COMPLETE_SECONDS,
+    Clients,
+    CurrentSigner,
+    code_in,
+    says_absent,
+    status_in,
+    translated,
+)
+from partway_server.storage.s3_errors import complete_error, copy_error
+from partway_server.storage.s3_listing import Lists
+from partway_server.storage.s3_requests import (
+    complete_fields,
+    copy_fields,
+    create_fields,
+    delete_fields,
+    head_fields,
+    head_told,
+    md5_told,
+)
+from partway_server.storage.s3_startup_check import check_bucket, check_metadata, probe_md5
+from partway_server.storage.s3_streaming_put import PUT_SECONDS, Putter
+from partway_server.storage.sigv4 import Addressing, Endpoint
+
+_PUT_LIFETIME = timedelta(minutes=15)
+"""A URL that we use at once: what a request may be late by
+(https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, RequestTimeTooSkewed)."""
+
+
+class S3Objects:
+    """One S3 endpoint with its credentials. Begins with `open` and ends with `aclose`."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        capabilities: Capabilities,
+        clients: Clients,
+        lists: Lists,
+        putter: Putter,
+        signer: CurrentSigner,
+        own_signer: CurrentSigner,
+    ) -> None:
+        self.capabilities = capabilities
+        self._name = name
+        self._clients = clients
+        self._lists = lists
+        self._putter = putter
+        self._signer = signer
+        self._own_signer = own_signer
+
+    @classmethod
+    async def open(
+        cls,
+        *,
+        name: str,
+        capabilities: Capabilities,
+        region: str,
+        endpoint_url: str | None = None,
+        public_endpoint_url: str | None = None,
+        addressing: Addressing = "path",
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        session_token: str | None = None,
+        call_seconds: float = CALL_SECONDS,
+        complete_seconds: float = COMPLETE_SECONDS,
+        put_seconds: float = PUT_SECONDS,
+    ) -> Self:
+        """Connect lazily to `endpoint_url`, or to AWS where it is None.
+
+        `public_endpoint_url` is the one that goes into URLs, where clients reach storage at
+        another address than the service does. Without keys, the SDK looks for credentials where
+        it always does, and renews those that end. Storage that is silent for `call_seconds`, for
+        `complete_seconds` where it joins parts, or for `put_seconds` in the middle of a part, does
+        not answer. Raises ValueError.
+        """
+        if (access_key is None) != (secret_key is None):
+            raise ValueError(f"backend {name!r}: give both an access key and a secret key, or none")
+        clients = await Clients.open(
+            region=region,
+            endpoint_url=endpoint_url,
+            addressing=addressing,
+            access_key=access_key,
+            secret_key=secret_key,
+            session_token=session_token,
+            call_seconds=call_seconds,
+            complete_seconds=complete_seconds,
+        )
+        own_url = clients.control.meta.endpoint_url
+        own, public = (
+            CurrentSigner(clients.session, Endpoint(url, region, addressing))
+            for url in (own_url, public_endpoint_url or own_url)
+        )
+        return cls(
+            name=name,
+            capabilities=capabilities,
+            clients=clients,
+            lists=Lists(client=clients.control, capabilities=capabilities),
+            putter=Putter(ca_bundle=clients.ca_bundle, put_seconds=put_seconds),
+            signer=public,
+            own_signer=own,
+        )
+
+    def __repr__(self) -> str:
+        return f"<S3Objects {self._name!r}>"
+
+    def capabilities_of(self, backend: str) -> Capabilities:
+        return self.capabilities
+
+    async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
+        with translated("CreateMultipartUpload"):
+            async with asyncio.timeout(self._clients.call_seconds):
+                reply = await self._clients.once.create_multipart_upload(
+                    Bucket=grant.bucket,
+                    Key=grant.key,
+                    **create_fields(grant, metadata, self.capabilities),
+                )
+        multipart_id: str = reply["UploadId"]
+        return multipart_id
+
+    async def list_multiparts(self, grant: Grant) -> Sequence[str]:
+        return await self._lists.multiparts(grant)
+
+    def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+        return self._lists.unfinished(bucket, prefix)
+
+    async def list_parts(
+        self, grant: Grant, after: int = 0, limit: int | None = None
+    ) -> Sequence[StoredPart]:
+        if grant.single:
+            return await self._single_part(grant, after)
+        return await self._lists.parts(grant, after, limit)
+
+    async def _single_part(self, grant: Grant, after: int) -> Sequence[StoredPart]:
+        head = await self.head(grant)
+        if after or head is None or head.write_token != grant.write_token:
+            return []
+        checksum = head.checksum or md5_told(grant, head.etag, self.capabilities)
+        return [StoredPart(1, head.size_bytes, head.etag, checksum)]
+
+    async def copy_part(
+        self, grant: Grant, number: int, source: Source, begin: int, size: int
+    ) -> None:
+        with translated("UploadPartCopy"):
+            try:
+                async with asyncio.timeout(self._clients.complete_seconds):
+                    await self._clients.joining.upload_part_copy(
+                        Bucket=grant.bucket,
+                        Key=grant.key,
+                        UploadId=grant.multipart_id,
+                        PartNumber=number,
+                        **copy_fields(source, begin, size),
+                    )
+            except ClientError as exc:
+                # The SDK makes an error in the body of a 200 a 500.
+                raise copy_error(status_in(exc), code_in(exc)) from exc
+
+    async def complete(
+        self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
+    ) -> None:
+        fields = complete_fields(grant, parts, checksum, self.capabilities)
+        try:
+            async with asyncio.timeout(self._clients.complete_seconds):
+                reply = await self._clients.joining.complete_multipart_upload(
+                    Bucket=grant.bucket,
+                    Key=grant.key,
+                    UploadId=grant.multipart_id,
+                    **fields,
+                )
+        except ClientError as exc:
+            # The SDK makes an error in the body of a 200, or half a body, a 500.
+            raise complete_error(status_in(exc), code_in(exc)) from exc
+        except Exception as exc:
+            # A timeout, a reset, half a reply: the request may have been carried out.
+            raise CompleteUnknown from exc
+        # Ceph RGW can tell an empty one, which is a result nevertheless.
+        if "ETag" not in reply:
+            raise CompleteUnknown
+
+    async def abort(self, grant: Grant) -> None:
+        with translated("AbortMultipartUpload"):
+            try:
+                await self._clients.control.abort_multipart_upload(
+                    Bucket=grant.bucket, Key=grant.key, UploadId=grant.multipart_id
+                )
+            except ClientError as exc:
+                if not says_absent(exc):
+                    raise
+
+    async def head(self, grant: Grant) -> Head | None:
+        with translated("HeadObject"):
+            try:
+                reply = await self._clients.control.head_object(
+                    Bucket=grant.bucket, Key=grant.key, **head_fields(grant, self.capabilities)
+                )
+            except ClientError as exc:
+                if says_absent(exc):
+                    return None
+                raise
+        return head_told(grant, reply)
+
+    async def tells_md5(self, grant: Grant) -> bool:
+        return await probe_md5(
+            self._clients.once, grant.bucket, secrets.token_hex(16), single=grant.single
+        )
+
+    async def delete(self, grant: Grant, head: Head) -> None:
+        only = delete_fields(head, self.capabilities)
+        with translated("DeleteObject"):
+            try:
+                async with asyncio.timeout(self._clients.call_seconds):
+                    await self._clients.once.delete_object(
+                        Bucket=grant.bucket, Key=grant.key, **only
+                    )
+            except ClientError as exc:
+                # It has gone, or another took its place: either way that one is no more.
+                if not says_absent(exc) and status_in(exc) != 412:
+                    raise
+
+    async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
+        return await self._presigner(self._signer, grant, lifetime, now)
+
+    async def put_part(
+        self, grant: Grant, number: int, body: AsyncIterator[bytes], checksum: bytes, now: datetime
+    ) -> StoredPart:
+        # By URL as callers send parts, so that storage holds us to the same headers; but at the
+        # address where we reach it.
+        presigner = await self._presigner(self._own_signer, grant, _PUT_LIFETIME, now)
+        [part] = presigner.sign([number], {number: checksum} if checksum else {})
+        told = await self._putter.put(grant, part, body)
+        etag = told.get("etag", "").strip('"')
+        found = md5_told(grant, etag, self.capabilities) or base64.b64decode(
+            told.get(checksum_header(grant.checksum), "")
+        )
+        return StoredPart(number, grant.plan.size(number), etag, found)
+
+    async def _presigner(
+        self, source: CurrentSigner, grant: Grant, lifetime: timedelta, now: datetime
+    ) -> Presigner:
+        now = now.replace(microsecond=0)  # X-Amz-Date has whole seconds, and lifetimes begin there
+        signer, credentials_end = await source.get()
+        ends = [now + lifetime, *([credentials_end] if credentials_end else [])]
+        seconds = int((min(ends) - now).total_seconds())
+        if seconds < 1:
+            raise StorageRefused("presigning", "ExpiredToken")
+        expire_time = now + timedelta(seconds=seconds)
+        if grant.single:
+            condition = self.capabilities.conditional_put
+            return SinglePresigner(grant, signer, now, expire_time, conditional=condition)
+        parts = signer.for_parts(
+            grant.bucket, grant.key, grant.multipart_id, lifetime_seconds=seconds, now=now
+        )
+        return PartPresigner(grant, parts, expire_time)
+
+    async def check(self, backend: str, bucket: str) -> None:
+        try:
+            await check_bucket(self._clients.control, bucket)
+            await check_metadata(self._clients.control, bucket, secrets.token_hex(16))
+        except ValueError as exc:
+            raise ValueError(f"backend {self._name!r}, {exc}") from exc
+
+    async def aclose(self) -> None:
+        await self._putter.aclose()
+        await self._clients.aclose()

@@ -1,0 +1,105 @@
+"""Whether a bucket can be used: asked at the start, so that no upload is the first to find out."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import ClientError, ParamValidationError
+
+from partway_server.storage.base import md5_in
+from partway_server.storage.presigner import WRITE_TOKEN
+from partway_server.storage.s3_client import status_in, translated
+from partway_server.storage.s3_errors import BUCKET_PROBLEMS
+
+PROBE_PREFIX = "partway-probe/"
+
+
+async def check_bucket(client: Any, bucket: str) -> None:
+    """Raises ValueError, in words, if there is no such bucket, or none that we reach."""
+    with translated("HeadBucket"):
+        try:
+            await client.head_bucket(Bucket=bucket)
+        except ClientError as exc:
+            if problem := BUCKET_PROBLEMS.get(status_in(exc)):
+                raise ValueError(f"bucket {bucket!r}: {problem}") from exc
+            raise
+        except ParamValidationError as exc:
+            raise ValueError(f"{bucket!r} is no name that a bucket can have") from exc
+
+
+async def check_metadata(client: Any, bucket: str, token: str) -> None:
+    """Put, read and remove an empty object with a write token, as every upload has one.
+
+    `token` is random, and names the object. Raises ValueError, in words, if storage does not give
+    the token back, is known to forget it, or does not let us do one of the three.
+    """
+    place = {"Bucket": bucket, "Key": PROBE_PREFIX + token}
+    with _permitted(bucket, "PutObject", "s3:PutObject"):
+        put = await client.put_object(**place, Body=b"", Metadata={WRITE_TOKEN: token})
+    # In a bucket with versions, a plain delete would leave one, and a marker, at every start.
+    only = {"VersionId": put["VersionId"]} if put.get("VersionId") else {}
+    try:
+        with _permitted(bucket, "HeadObject", "s3:GetObject"):
+            head = await client.head_object(**place)
+    finally:
+        permission = "s3:DeleteObjectVersion" if only else "s3:DeleteObject"
+        with _permitted(bucket, "DeleteObject", permission):
+            await client.delete_object(**place, **only)
+    if head["Metadata"].get(WRITE_TOKEN) != token:
+        raise ValueError(
+            f"bucket {bucket!r}: storage does not give back an object's metadata, so no outcome"
+            " could be proven; use another store, or let whatever stands in front of it pass"
+            " x-amz-meta-* headers"
+        )
+    if _is_rclone(head):
+        raise ValueError(
+            f"bucket {bucket!r}: this storage is `rclone serve s3`, which forgets the metadata of"
+            " all objects when it ends, so no outcome could be proven; use another store"
+        )
+
+
+def _is_rclone(head: Mapping[str, Any]) -> bool:
+    """Whether rclone answers: nothing that it does before it ends tells that it will forget.
+
+    Its metadata is only in memory (https://rclone.org/commands/rclone_serve_s3/#limitations), and
+    it calls itself AmazonS3. But each of its answers allows browsers a fixed list of headers, with
+    this one among them that nobody else names (https://github.com/rclone/gofakes3).
+    """
+    allowed = head["ResponseMetadata"]["HTTPHeaders"].get("access-control-allow-headers", "")
+    return "x-amz-meta-private" in allowed
+
+
+async def probe_md5(client: Any, bucket: str, token: str, *, single: bool) -> bool:
+    """Whether the entity tag of an object, or else of a part, is the MD5 of its bytes.
+
+    `token` is random, names the probe, and is its bytes.
+    """
+    place, body = {"Bucket": bucket, "Key": PROBE_PREFIX + token}, token.encode()
+    with translated("PutObject" if single else "UploadPart"):
+        if single:
+            put = await client.put_object(**place, Body=body)
+            await client.delete_object(
+                **place, **({"VersionId": put["VersionId"]} if put.get("VersionId") else {})
+            )
+        else:
+            place["UploadId"] = (await client.create_multipart_upload(**place))["UploadId"]
+            try:
+                put = await client.upload_part(**place, PartNumber=1, Body=body)
+            finally:
+                await client.abort_multipart_upload(**place)
+    digest = hashlib.md5(body, usedforsecurity=False).digest()
+    return md5_in(put["ETag"].strip('"')) == digest
+
+
+@contextmanager
+def _permitted(bucket: str, operation: str, permission: str) -> Iterator[None]:
+    with translated(operation):
+        try:
+            yield
+        except ClientError as exc:
+            if status_in(exc) != 403:
+                raise
+            raise ValueError(
+                f"bucket {bucket!r}: storage refuses {operation}; the credentials lack {permission}"
+            ) from exc

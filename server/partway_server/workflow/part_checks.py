@@ -1,0 +1,167 @@
+"""What callers say of parts, held against the plan and against storage. Pure."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgpack
+
+from partway_server.domain.errors import InvalidRequest, PartsMismatch, PartsMissing, Violation
+from partway_server.domain.part_plan import Plan, runs
+from partway_server.domain.upload import Checksum, Grant, Manifest
+from partway_server.storage.base import StoredPart
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedPart:
+    """What a caller says of a part it sent; what is zero or empty is not held against storage."""
+
+    number: int
+    size_bytes: int = 0
+    etag: str = ""
+    checksum: bytes = b""
+
+    def differs(self, stored: StoredPart) -> str:
+        """In words, what is not as expected; "" if nothing."""
+        if self.etag and self.etag != stored.etag:
+            return "another entity tag"
+        if self.size_bytes and self.size_bytes != stored.size_bytes:
+            return "another size"
+        if self.checksum and stored.checksum and self.checksum != stored.checksum:
+            return "another checksum"
+        return ""
+
+
+def as_planned(plan: Plan, stored: Sequence[StoredPart]) -> list[StoredPart]:
+    """The stored parts that have the number and the size that the plan says."""
+    count = plan.part_count
+    return [p for p in stored if p.number <= count and p.size_bytes == plan.size(p.number)]
+
+
+def check_parts(
+    sid: str, plan: Plan, stored: Sequence[StoredPart], expected: Sequence[ExpectedPart]
+) -> None:
+    """Hold what storage lists against the plan and the caller's word.
+
+    Raises PartsMissing or PartsMismatch.
+    """
+    found = {part.number: part for part in stored}
+    if missing := runs(n for n in plan.numbers() if n not in found):
+        raise PartsMissing(sid, missing)
+    wrong = {
+        part.number: f"{part.size_bytes} bytes in storage, {plan.size(part.number)} planned"
+        if part.number <= plan.part_count
+        else "not in the plan"
+        for part in set(stored).difference(as_planned(plan, stored))
+    }
+    for part in expected:
+        if difference := part.differs(found[part.number]):
+            wrong.setdefault(part.number, difference)
+    if wrong:
+        raise PartsMismatch(sid, sorted(wrong.items()))
+
+
+def refusal(field: str, description: str) -> InvalidRequest:
+    return InvalidRequest([Violation(field, description)])
+
+
+def check_ranges(ranges: Iterable[tuple[int, int]], plan: Plan) -> None:
+    wrong = [
+        Violation(f"ranges[{i}]", f"the upload has the parts 1 to {plan.part_count}")
+        for i, (_, last) in enumerate(ranges)
+        if last > plan.part_count
+    ]
+    if wrong:
+        raise InvalidRequest(wrong[:50])
+
+
+def check_checksums(
+    algorithm: Checksum, numbers: Iterable[int], checksums: Mapping[int, bytes]
+) -> None:
+    if algorithm is Checksum.NONE:
+        if checksums:
+            raise refusal("checksums", "the upload has no checksum_algorithm")
+        return
+    selected = set(numbers)
+    if absent := runs(sorted(selected - checksums.keys())):
+        raise refusal("checksums", f"there is none for the parts {_words(absent)}")
+    if other := runs(sorted(checksums.keys() - selected)):
+        raise refusal("checksums", f"the parts {_words(other)} are not selected")
+    if any(len(value) != algorithm.size_bytes for value in checksums.values()):
+        raise refusal("checksums", f"{algorithm} is {algorithm.size_bytes} bytes long")
+
+
+def check_sent(plan: Plan) -> None:
+    """Refuse parts from callers where it is storage that copies them. Raises InvalidRequest."""
+    if plan.cuts:
+        raise refusal("upload_id", "it is composed: storage copies its parts, nobody sends them")
+
+
+def check_checksum(algorithm: Checksum, checksum: bytes) -> None:
+    """Refuse what cannot be the checksum of a part that is sent. Raises InvalidRequest."""
+    if algorithm is Checksum.NONE:
+        if checksum:
+            raise refusal("header.checksum", "the upload has no checksum_algorithm")
+    elif len(checksum) != algorithm.size_bytes:
+        given = f"{len(checksum)} were sent" if checksum else "none was sent"
+        wanted = f"the {algorithm} of the part, {algorithm.size_bytes} bytes"
+        raise refusal("header.checksum", f"{wanted}; {given}")
+
+
+def check_number(number: int, plan: Plan) -> None:
+    if not 1 <= number <= plan.part_count:
+        raise refusal("header.part_number", f"the upload has the parts 1 to {plan.part_count}")
+
+
+def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
+    wrong = [
+        Violation(f"parts[{i}].part_number", f"the upload has the parts 1 to {plan.part_count}")
+        for i, part in enumerate(expected)
+        if part.number > plan.part_count
+    ]
+    if wrong:
+        raise InvalidRequest(wrong[:50])
+
+
+def check_whole(checksum: bytes, grant: Grant) -> None:
+    """Refuse a whole object's checksum that the Upload cannot have. Raises InvalidRequest."""
+    if not checksum:
+        return
+    if grant.checksum is not Checksum.CRC64NVME:
+        raise refusal("checksum", "the upload's checksum_algorithm is not CRC64NVME")
+    if grant.whole_checksum not in (b"", checksum):
+        raise refusal("checksum", "Initialize was told another")
+
+
+def with_whole(
+    expected: Sequence[ExpectedPart], checksum: bytes, plan: Plan
+) -> Sequence[ExpectedPart]:
+    """What is expected, where the checksum of the whole is also that of the only part."""
+    return [*expected, ExpectedPart(1, checksum=checksum)] if plan.part_count == 1 else expected
+
+
+def contradicted(stored: StoredPart, expected: Iterable[ExpectedPart]) -> bool:
+    """Whether storage tells another checksum of the part than is expected."""
+    return any(
+        e.checksum and stored.checksum and e.checksum != stored.checksum
+        for e in expected
+        if e.number == stored.number
+    )
+
+
+def manifest_of(expected: Sequence[ExpectedPart], checksum: bytes = b"") -> Manifest:
+    """Tells what one Complete names from what another does.
+
+    A checksum says more of the bytes than an entity tag, which another sending may change; and a
+    caller that comes after the end no longer learns the tags.
+    """
+    if not expected:
+        return Manifest(checksum=checksum)
+    named = sorted(
+        (p.number, p.size_bytes, "" if p.checksum else p.etag, p.checksum) for p in expected
+    )
+    return Manifest(hashlib.sha256(msgpack.packb(named)).digest(), checksum)
+
+
+def _words(found: Sequence[tuple[int, int]]) -> str:
+    return ", ".join(f"{first}-{last}" for first, last in found[:10])
