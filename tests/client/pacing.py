@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from partway_client._pace import Pace
+from partway_client._transport.retry import Pace
 
 
 class Slept:

@@ -17,10 +17,10 @@ from partway_client import (
     TransferFailed,
     UploadClient,
 )
-from partway_client._calls import Calls
-from partway_client._checksums import COMPUTE, combined
-from partway_client._wish import Wish
-from partway_server.objects.memory_checksums import CHECKSUMS
+from partway_client._transport.rpc import Calls
+from partway_client._upload.checksums import COMPUTE, combined
+from partway_client._upload.options import Wish
+from partway_server.storage.memory_checksums import CHECKSUMS
 
 from tests.client.files import content
 from tests.client.pacing import until

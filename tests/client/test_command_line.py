@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from partway.v1 import upload_pb2 as pb
 from partway_client import TransferFailed, UploadClient
-from partway_client.cli import main
+from partway_client.cli.main import main
 
 from tests.client.command import Partway, ended
 from tests.client.files import content, names
@@ -22,7 +22,7 @@ from tests.client.storage import Storage, answering, waiting
 
 MEASURED = """
 import sys
-from partway_client.cli import main
+from partway_client.cli.main import main
 try:
     main()
 finally:

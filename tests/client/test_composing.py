@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from partway.v1 import upload_pb2 as pb
 from partway_client import Progress, SourceUnusable, UploadAborted, UploadClient, UploadNotFound
-from partway_client.uploads import Phase, State
+from partway_client.models import Phase, State
 
 from tests.client.command import Partway
 from tests.client.service import Failure, Service

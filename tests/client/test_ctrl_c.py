@@ -45,7 +45,7 @@ async def interrupted(after: str, *arguments: str, ignoring: bool = False) -> En
 
 @pytest.mark.parametrize(
     "after",
-    ["click._compat", "partway_client.cli", "ssl", "aiohttp", "grpc", "partway_client.client"],
+    ["click._compat", "partway_client.cli.main", "ssl", "aiohttp", "grpc", "partway_client.client"],
 )
 async def test_ctrl_c_at_the_start_ends_it_without_a_traceback(silent: str, after: str) -> None:
     done = await interrupted(after, "status", "--server", silent, "any")
@@ -65,7 +65,7 @@ async def test_who_started_it_to_ignore_ctrl_c_is_obeyed() -> None:
 def test_help_does_not_wait_for_grpc() -> None:
     program = (
         "import sys\n"
-        "from partway_client.cli import main\n"
+        "from partway_client.cli.main import main\n"
         "main(['upload', '--help'], standalone_mode=False)\n"
         "print({'grpc', 'aiohttp', 'asyncio', 'rich.console'} & set(sys.modules), file=sys.stderr)"
     )
@@ -86,5 +86,5 @@ def test_the_whole_of_the_package_can_be_had_by_name() -> None:
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
-    homes = ["partway_client.client", "partway_client.sync", "partway_client.uploads"]
+    homes = ["partway_client.client", "partway_client.models", "partway_client.sync"]
     assert (done.stdout, done.stderr) == (f"set() {homes}\nTrue False\n", "")

@@ -20,7 +20,7 @@ from partway_client import (
     TransferFailed,
     UploadClient,
 )
-from partway_client._fingerprint import WHOLE_BYTES, samples
+from partway_client._upload.fingerprint import WHOLE_BYTES, samples
 
 from tests.client.files import content, only_entry
 from tests.client.pacing import Slept, pace, until

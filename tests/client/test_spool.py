@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import pytest
 from partway_client import SizeMismatch, SpoolFailed
-from partway_client._spool import room_on_disk, spool
+from partway_client._source.spool import room_on_disk, spool
 
 MIB = 1024 * 1024
 

@@ -19,7 +19,7 @@ from partway_client import (
     UploadAborted,
     UploadClient,
 )
-from partway_client._source import Source
+from partway_client._source.file_source import Source
 
 from tests.client.files import content, names, size
 from tests.client.pacing import Slept, pace, until

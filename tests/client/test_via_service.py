@@ -19,8 +19,8 @@ from partway_client import (
     UploadClient,
     ViaServiceOff,
 )
-from partway_client import _way as way_module
-from partway_client._statuses import ToldStatus
+from partway_client._transport.status_mapping import ToldStatus
+from partway_client._upload import route as way_module
 
 from tests.client.command import Partway
 from tests.client.files import content, size

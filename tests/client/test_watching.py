@@ -21,7 +21,7 @@ from partway_client import (
     UploadInfo,
     UploadNotFound,
 )
-from partway_client.cli import main
+from partway_client.cli.main import main
 
 from tests.client.command import Partway, ended
 from tests.client.pacing import Slept, pace, until

@@ -47,8 +47,7 @@ if TYPE_CHECKING:
         UploadNotFound,
         ViaServiceOff,
     )
-    from partway_client.sync import SyncUploadClient
-    from partway_client.uploads import (
+    from partway_client.models import (
         Checksum,
         PartInfo,
         Phase,
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
         Uploaded,
         UploadInfo,
     )
+    from partway_client.sync import SyncUploadClient
 
 __all__ = [
     "CallFailed",
@@ -110,7 +110,7 @@ __all__ = [
     "ViaServiceOff",
 ]
 
-_HOMES = ("uploads", "errors", "client", "sync")
+_HOMES = ("models", "errors", "client", "sync")
 
 if not TYPE_CHECKING:
 

@@ -1,13 +1,13 @@
 """`partway`, which is `python -m partway_client` too."""
 
-from partway_client._interrupt import end_at_once
+from partway_client.cli.interrupt import end_at_once
 
 
 def main() -> None:
     """Run the command line."""
     end_at_once()
     # After that: it takes its time.
-    from partway_client.cli import main
+    from partway_client.cli.main import main
 
     main(prog_name="partway")
 

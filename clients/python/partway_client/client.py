@@ -16,18 +16,18 @@ import platformdirs
 from partway.v1.upload_service_pb2 import ComposeRequest, ComposeSource
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 
-from partway_client import _fingerprint
-from partway_client._calls import Calls, Connection
-from partway_client._composing import Composing
-from partway_client._connecting import checked_metadata, open_channel, open_session
-from partway_client._intake import source_of
-from partway_client._journal import Entry, Journal, entry_key
-from partway_client._meter import Meter, OnProgress
-from partway_client._pace import Pace
-from partway_client._source import Source
-from partway_client._uploading import Uploading
-from partway_client._wish import Wish
-from partway_client.uploads import Checksum, PartInfo, Route, State, Uploaded, UploadInfo
+from partway_client._progress_meter import Meter, OnProgress
+from partway_client._source.file_source import Source
+from partway_client._source.open_source import source_of
+from partway_client._transport.channel import checked_metadata, open_channel, open_session
+from partway_client._transport.retry import Pace
+from partway_client._transport.rpc import Calls, Connection
+from partway_client._upload import fingerprint
+from partway_client._upload.compose import Composing
+from partway_client._upload.options import Wish
+from partway_client._upload.resume_journal import Entry, Journal, entry_key
+from partway_client._upload.upload_session import Uploading
+from partway_client.models import Checksum, PartInfo, Route, State, Uploaded, UploadInfo
 
 GIB = 1024**3
 
@@ -348,15 +348,15 @@ async def _fingerprint_of(
     if not source.path:
         return ""
     # The content type as asked: what is guessed from the name differs between machines.
-    asked = _fingerprint.asked(
+    asked = fingerprint.asked(
         source.name, policy or "default", content_type, metadata, part_size, checksum
     )
-    return await _fingerprint.content_of(source) + asked
+    return await fingerprint.content_of(source) + asked
 
 
 async def _content_of(file: str | os.PathLike[str]) -> str:
     with contextlib.closing(Source.open(file)) as source:
-        return await _fingerprint.content_of(source)
+        return await fingerprint.content_of(source)
 
 
 def _content_type(name: str) -> str:

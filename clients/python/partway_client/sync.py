@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from partway_client.client import UploadClient
-from partway_client.uploads import UploadInfo
+from partway_client.models import UploadInfo
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from partway_client.uploads import Checksum, Route
+from partway_client.models import Checksum, Route
 
 _READ_AHEAD_BYTES = 128 * 1024 * 1024
 """How much is read for checksums at a time: it should still be in memory when it is sent."""

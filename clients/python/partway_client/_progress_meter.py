@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from partway_client.uploads import Phase, Progress
+from partway_client.models import Phase, Progress
 
 logger = logging.getLogger(__name__)
 

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Callable
 
 from partway.v1 import upload_service_pb2 as service_pb
 
-from partway_client._calls import Calls
-from partway_client._checksums import Sums
-from partway_client._meter import Meter
-from partway_client._pace import Pace
-from partway_client._putting import Outcome, Verdict, etag_in
-from partway_client._source import Source
+from partway_client._progress_meter import Meter
+from partway_client._source.file_source import Source
+from partway_client._transport.retry import Pace
+from partway_client._transport.rpc import Calls
+from partway_client._upload.checksums import Sums
+from partway_client._upload.http_put import Outcome, Verdict, etag_in
 from partway_client.errors import FileUnreadable, PartChanged, ServiceUnreachable
-from partway_client.uploads import UploadInfo
+from partway_client.models import UploadInfo
 
 CHUNK_BYTES = 512 * 1024
 

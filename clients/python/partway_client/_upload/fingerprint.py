@@ -12,7 +12,7 @@ import json
 import unicodedata
 from collections.abc import Iterator
 
-from partway_client._source import Source
+from partway_client._source.file_source import Source
 from partway_client.errors import FileUnreadable
 
 WHOLE_BYTES = 16 * 1024 * 1024

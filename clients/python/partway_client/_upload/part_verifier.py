@@ -13,9 +13,9 @@ import re
 from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
-from partway_client._checksums import Sums
-from partway_client._meter import Meter
-from partway_client.uploads import Checksum, PartInfo, Phase
+from partway_client._progress_meter import Meter
+from partway_client._upload.checksums import Sums
+from partway_client.models import Checksum, PartInfo, Phase
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _MOST_LANES = 4

@@ -19,23 +19,23 @@ from partway.v1 import upload_pb2 as pb
 from partway.v1 import upload_service_pb2 as service_pb
 
 from partway_client import errors
-from partway_client._calls import Calls
-from partway_client._checksums import Sums, whole_checksum
-from partway_client._convert import checksum_to_proto
-from partway_client._finding import WORTH_BYTES, find_open
-from partway_client._journal import Entry
-from partway_client._meter import Meter
-from partway_client._pace import Pace
-from partway_client._putting import Putter
-from partway_client._reporting import Reporter
-from partway_client._source import Source
-from partway_client._transfer import Transfer, UploadGone
-from partway_client._urls import Urls
-from partway_client._verifying import Verifier
-from partway_client._via_service import Passer
-from partway_client._way import Way
-from partway_client._wish import Wish
-from partway_client.uploads import Checksum, PartInfo, Phase, Route, State, UploadInfo
+from partway_client._progress_meter import Meter
+from partway_client._source.file_source import Source
+from partway_client._transport.conversion import checksum_to_proto
+from partway_client._transport.retry import Pace
+from partway_client._transport.rpc import Calls
+from partway_client._upload.checksums import Sums, whole_checksum
+from partway_client._upload.grpc_put import Passer
+from partway_client._upload.http_put import Putter
+from partway_client._upload.options import Wish
+from partway_client._upload.part_reporter import Reporter
+from partway_client._upload.part_transfer import Transfer, UploadGone
+from partway_client._upload.part_verifier import Verifier
+from partway_client._upload.presigned_urls import Urls
+from partway_client._upload.resume_journal import Entry
+from partway_client._upload.resume_lookup import WORTH_BYTES, find_open
+from partway_client._upload.route import Way
+from partway_client.models import Checksum, PartInfo, Phase, Route, State, UploadInfo
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import yarl
 from aiohttp.abc import AbstractStreamWriter
 from partway.v1 import upload_pb2 as pb
 
-from partway_client._meter import Meter
-from partway_client._source import Source
+from partway_client._progress_meter import Meter
+from partway_client._source.file_source import Source
 from partway_client.errors import FileChanged, FileUnreadable, PartwayError
 
 PIECE_BYTES = 256 * 1024

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 import click
 from rich.filesize import decimal
 
-from partway_client._progress import showing
-from partway_client._saying import say, say_json
+from partway_client.cli.output import say, say_json
+from partway_client.cli.progress_bar import showing
 from partway_client.client import UploadClient
 from partway_client.errors import FileUnreadable, PartwayError, ServiceError
-from partway_client.uploads import Uploaded
+from partway_client.models import Uploaded
 
 STDIN = "-"
 

@@ -7,11 +7,11 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from partway_client._meter import Meter
-from partway_client._source import Source
-from partway_client._spool import Opener, spool
+from partway_client._progress_meter import Meter
+from partway_client._source.file_source import Source
+from partway_client._source.spool import Opener, spool
 from partway_client.errors import SizeMismatch
-from partway_client.uploads import Phase
+from partway_client.models import Phase
 
 
 async def source_of(

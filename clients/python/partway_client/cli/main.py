@@ -13,15 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from rich.filesize import decimal
 
-from partway_client._options import (
-    Service,
-    parse_pairs,
-    parse_size,
-    parse_time,
-    service_options,
-)
-from partway_client._saying import in_line, say, say_json
-from partway_client.uploads import Checksum, Route, State, UploadInfo
+from partway_client.cli.options import Service, parse_pairs, parse_size, parse_time, service_options
+from partway_client.cli.output import in_line, say, say_json
+from partway_client.models import Checksum, Route, State, UploadInfo
 
 if TYPE_CHECKING:
     from partway_client.client import UploadClient
@@ -117,7 +111,7 @@ def upload(
     route = Route.DIRECT if direct_only else Route.SERVICE if via_service else Route.AUTO
     wish |= {"content_type": content_type, "resume": not no_resume, "name": name, "route": route}
     # Imported late, and so on in each command: it takes its time, and help should be quick.
-    from partway_client._upload_command import STDIN, Job
+    from partway_client.cli.upload import STDIN, Job
 
     job = Job(as_json, wish)
 
@@ -154,7 +148,7 @@ def compose(
     Storage copies; nothing is sent from here:
       partway compose --name whole.mp4 FIRST_ID SECOND_ID
     """
-    from partway_client._progress import showing
+    from partway_client.cli.progress_bar import showing
 
     async def work(client: "UploadClient") -> UploadInfo:
         with showing(name) as show:
@@ -224,7 +218,7 @@ def watch(service: Service, upload_id: str, as_json: bool) -> None:
 
     Exit code 0 if it is completed, 1 if it is aborted. Ctrl-C ends the watching alone.
     """
-    from partway_client._watch_command import follow
+    from partway_client.cli.watch import follow
 
     last = _run(
         service, lambda client: follow(client, upload_id, as_json=as_json), "the upload goes on"
@@ -279,6 +273,6 @@ def _run(
     stopped: str = "",
 ) -> T:
     # Imported late, as all that gRPC comes with: it takes its time.
-    from partway_client._running import run
+    from partway_client.cli.runner import run
 
     return run(service, work, stopped)

@@ -9,7 +9,7 @@ from datetime import datetime
 import click
 from rich.filesize import decimal
 
-from partway_client.uploads import PartInfo, Uploaded, UploadInfo
+from partway_client.models import PartInfo, Uploaded, UploadInfo
 
 
 def say(line: str) -> None:

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
-from partway_client._checksums import Sums
-from partway_client._meter import Meter
-from partway_client._pace import Pace
-from partway_client._putting import Outcome, Putter, Verdict, judge
-from partway_client._source import Source
-from partway_client._urls import Urls
-from partway_client._via_service import Passer
-from partway_client._way import Way
+from partway_client._progress_meter import Meter
+from partway_client._source.file_source import Source
+from partway_client._transport.retry import Pace
+from partway_client._upload.checksums import Sums
+from partway_client._upload.grpc_put import Passer
+from partway_client._upload.http_put import Outcome, Putter, Verdict, judge
+from partway_client._upload.presigned_urls import Urls
+from partway_client._upload.route import Way
 from partway_client.errors import (
     CallFailed,
     PartwayError,

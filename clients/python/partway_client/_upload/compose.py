@@ -2,11 +2,11 @@
 
 from partway.v1 import upload_service_pb2 as service_pb
 
-from partway_client._calls import Calls
-from partway_client._meter import Meter
-from partway_client._pace import Pace
+from partway_client._progress_meter import Meter
+from partway_client._transport.retry import Pace
+from partway_client._transport.rpc import Calls
 from partway_client.errors import UploadAborted
-from partway_client.uploads import Phase, State, UploadInfo
+from partway_client.models import Phase, State, UploadInfo
 
 _POLLS_PER_COMPOSE = 8
 

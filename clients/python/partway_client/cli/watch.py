@@ -2,10 +2,10 @@
 
 import contextlib
 
-from partway_client._progress import followed
-from partway_client._saying import say_json
+from partway_client.cli.output import say_json
+from partway_client.cli.progress_bar import followed
 from partway_client.client import UploadClient
-from partway_client.uploads import UploadInfo
+from partway_client.models import UploadInfo
 
 
 async def follow(client: UploadClient, upload_id: str, *, as_json: bool) -> UploadInfo | None:

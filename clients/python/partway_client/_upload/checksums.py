@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import anycrc
 
-from partway_client._source import Source
+from partway_client._source.file_source import Source
 from partway_client.errors import FileChanged, FileUnreadable
-from partway_client.uploads import Checksum, UploadInfo
+from partway_client.models import Checksum, UploadInfo
 
 _PIECE_BYTES = 2 * 1024 * 1024
 """Few, since each costs a wait for the interpreter's lock, of up to 5 ms while parts are sent."""

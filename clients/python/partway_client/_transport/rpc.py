@@ -25,16 +25,16 @@ from partway.v1 import upload_pb2 as pb
 from partway.v1 import upload_service_pb2 as service_pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 
-from partway_client._convert import (
+from partway_client._transport.conversion import (
     part_from_proto,
     state_to_proto,
     time_to_proto,
     upload_from_proto,
 )
-from partway_client._pace import Pace
-from partway_client._statuses import ToldStatus, error_of
+from partway_client._transport.retry import Pace
+from partway_client._transport.status_mapping import ToldStatus, error_of
 from partway_client.errors import CallFailed, PartwayError, ServiceError, ServiceUnreachable
-from partway_client.uploads import PartInfo, State, UploadInfo
+from partway_client.models import PartInfo, State, UploadInfo
 
 logger = logging.getLogger(__name__)
 

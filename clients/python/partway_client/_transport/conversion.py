@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2 as pb
 
 from partway_client.errors import CallFailed
-from partway_client.uploads import Checksum, PartInfo, State, StoredProgress, UploadInfo
+from partway_client.models import Checksum, PartInfo, State, StoredProgress, UploadInfo
 
 _CHECKSUMS = {
     Checksum.NONE: pb.CHECKSUM_ALGORITHM_UNSPECIFIED,

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import IO, BinaryIO, TypeVar
 
-from partway_client._source import Source
+from partway_client._source.file_source import Source
 from partway_client.errors import FileUnreadable, SizeMismatch, SpoolFailed
 
 T = TypeVar("T")

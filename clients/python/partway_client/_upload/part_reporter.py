@@ -7,10 +7,10 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-from partway_client._calls import Calls
-from partway_client._pace import Pace
+from partway_client._transport.retry import Pace
+from partway_client._transport.rpc import Calls
 from partway_client.errors import PartwayError
-from partway_client.uploads import UploadInfo
+from partway_client.models import UploadInfo
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 import grpc
 
-from partway_client._interrupt import INTERRUPTED, end
-from partway_client._options import Service
+from partway_client.cli.interrupt import INTERRUPTED, end
+from partway_client.cli.options import Service
 from partway_client.client import UploadClient
 from partway_client.errors import PartwayError
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from partway_client.uploads import Route
+from partway_client.models import Route
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 import contextlib
 from datetime import datetime, timedelta
 
-from partway_client._calls import Calls
-from partway_client.uploads import UploadInfo
+from partway_client._transport.rpc import Calls
+from partway_client.models import UploadInfo
 
 WORTH_BYTES = 5 * 1024 * 1024
 """Up to here a file is one part on most storage: there is nothing that need not be sent again."""

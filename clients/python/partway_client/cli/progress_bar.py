@@ -17,8 +17,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-from partway_client._saying import say
-from partway_client.uploads import Phase, Progress, State, UploadInfo
+from partway_client.cli.output import say
+from partway_client.models import Phase, Progress, State, UploadInfo
 
 _LINE_SECONDS = 5.0
 

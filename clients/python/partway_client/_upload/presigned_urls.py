@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from partway.v1 import upload_pb2 as pb
 
-from partway_client._calls import Calls
-from partway_client._checksums import Sums
-from partway_client._pace import Pace
+from partway_client._transport.retry import Pace
+from partway_client._transport.rpc import Calls
+from partway_client._upload.checksums import Sums
 from partway_client.errors import CallFailed, PartwayError
-from partway_client.uploads import Checksum
+from partway_client.models import Checksum
 
 _MARGIN_SECONDS = 20.0
 """A URL that ends sooner is not used: a request takes time to begin."""
