@@ -37,7 +37,7 @@ test-stores: $(READY) $(LOCALSTACK)/.ready ## Run the suites of storage against 
 
 test-localstack test-ceph: test-%: $(READY) $(LOCALSTACK)/.ready
 	PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_STORES=$* $(BIN)/python -m pytest -m $* \
-	  tests/conformance tests/service/test_complete.py tests/service/test_abort.py tests/service/test_rebuild.py
+	  tests/conformance tests/service/test_complete.py tests/service/test_abort.py tests/service/test_recovery.py
 
 $(LOCALSTACK)/.ready: requirements/localstack.txt
 	$(PYTHON) -m venv $(LOCALSTACK)

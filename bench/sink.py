@@ -38,7 +38,7 @@ class Sink(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.uploads: dict[str, Stored] = {}
-        self.objects: dict[str, Stored] = {}
+        self.storage: dict[str, Stored] = {}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
         if "uploadId" in query:
             self.server.uploads[query["uploadId"]].parts[int(query["partNumber"])] = size
         else:
-            self.server.objects[self._key()] = Stored(self._metadata(), {1: size})
+            self.server.storage[self._key()] = Stored(self._metadata(), {1: size})
         self._answer(200, {"ETag": _ETAG})
 
     def do_POST(self) -> None:
@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.uploads[upload_id] = Stored(self._metadata())
             self._answer(200, body=_xml("InitiateMultipartUpload", UploadId=upload_id))
         else:
-            self.server.objects[self._key()] = self.server.uploads.pop(upload_id)
+            self.server.storage[self._key()] = self.server.uploads.pop(upload_id)
             self._answer(200, body=_xml("CompleteMultipartUpload", ETag=_ETAG))
 
     def do_GET(self) -> None:
@@ -89,14 +89,14 @@ class Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         if "/" not in self._key().strip("/"):
             self._answer(200)  # The bucket.
-        elif (found := self.server.objects.get(self._key())) is None:
+        elif (found := self.server.storage.get(self._key())) is None:
             self._answer(404)
         else:
             size = str(sum(found.parts.values()))
             self._answer(200, {**found.metadata, "ETag": _ETAG, "Content-Length": size})
 
     def do_DELETE(self) -> None:
-        self.server.objects.pop(self._key(), None)
+        self.server.storage.pop(self._key(), None)
         self._answer(204)
 
     def log_message(self, format: str, *args: Any) -> None:

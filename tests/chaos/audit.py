@@ -28,7 +28,7 @@ class Found:
 class Holdings:
     """All objects by key, and the keys of all unfinished multipart uploads."""
 
-    objects: Mapping[str, Found] = field(default_factory=dict)
+    storage: Mapping[str, Found] = field(default_factory=dict)
     unfinished: tuple[str, ...] = ()
 
 
@@ -74,10 +74,10 @@ class Auditor:
         listed = await asyncio.to_thread(self._listed)
         sums = await self._rclone("hashsum", "sha256", self._place, "--download")
         digests = dict(reversed(line.split("  ", 1)) for line in sums.splitlines())
-        objects = {
+        storage = {
             key: Found(size, etag, digests.get(key, "")) for key, (size, etag) in listed.items()
         }
-        return Holdings(objects, await self.unfinished())
+        return Holdings(storage, await self.unfinished())
 
     @property
     def _place(self) -> str:

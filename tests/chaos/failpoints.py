@@ -15,10 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_origin
 
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import Objects
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import Storage
 
-SEAMS: dict[str, type] = {"sessions": Sessions, "objects": Objects}
+SEAMS: dict[str, type] = {"sessions": SessionStore, "storage": Storage}
 
 _UNWATCHED = ("check", "aclose")
 """What `app.run` calls on the bare stores, before and after everything else."""

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 from partway_server.domain.events import COMPLETED, INITIALIZED
-from partway_server.events.event_stream import Streams, places_at
+from partway_server.events.event_stream import EventStreams, places_at
 from partway_server.redis_client.topology import connect
 
 _PATIENCE_SECONDS = 30.0
@@ -50,9 +50,9 @@ def unheard(ends: Mapping[str, bool], told: Told) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def _streams(url: str) -> AsyncIterator[Streams]:
+async def _streams(url: str) -> AsyncIterator[EventStreams]:
     servers = connect(url, max_connections=4)
     try:
-        yield Streams(servers)
+        yield EventStreams(servers)
     finally:
         await servers.aclose()

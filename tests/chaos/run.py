@@ -18,7 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from partway_server.devstack.servers import S3
-from partway_server.domain.upload_ids import Sealer
+from partway_server.domain.upload_ids import UploadIdCipher
 
 from tests.chaos.audit import Auditor, Holdings
 from tests.chaos.consuming import Consuming, Heard
@@ -135,14 +135,14 @@ class Run:
         wishes = self._wishes
         files = self._folder / "files"
         files.mkdir()
-        sealer = Sealer([_SEALING_KEY])
+        upload_ids = UploadIdCipher([_SEALING_KEY])
         async with a_load(
             addresses=self.fleet.addresses,
             folder=files,
             patience=wishes.patience,
             seed=wishes.seed,
             ledger=self.ledger,
-            grant_of=sealer.open,
+            grant_of=upload_ids.open,
             exists=self._auditor.exists,
         ) as load:
             await self._load(load)

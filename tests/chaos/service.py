@@ -17,8 +17,8 @@ import uvloop
 from partway_server.config.settings import Settings
 from partway_server.observability.logging import configure_logging
 from partway_server.runtime import app
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import Objects
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import Storage
 from partway_server.storage.capabilities import KNOWN
 
 from tests.chaos.failpoints import Armed, Watched, die
@@ -67,13 +67,13 @@ async def _until_told(settings: Settings, orders: Orders) -> None:
     assert harness is not None
     loop.add_reader(harness.sentinel, os._exit, 1)
 
-    def over(sessions: Sessions, objects: Objects) -> tuple[Sessions, Objects]:
+    def over(sessions: SessionStore, storage: Storage) -> tuple[SessionStore, Storage]:
         if orders.armed is None:
-            return sessions, objects
+            return sessions, storage
         how = {"armed": orders.armed, "now": time.monotonic, "die": die}
         return (
             Watched(sessions, seam="sessions", **how),
-            Watched(objects, seam="objects", **how),
+            Watched(storage, seam="storage", **how),
         )
 
     clock = Ahead(orders.ahead) if orders.ahead else None

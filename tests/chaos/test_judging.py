@@ -67,7 +67,7 @@ def composed(*answers: Answer, deletes: bool = True) -> Story:
 def holding(*names: str) -> Holdings:
     """What of a Compose there is."""
     keys = {"composed": KEY, "source": "default/u2.bin", "again": f"another/{PurePath(KEY).name}"}
-    [whole] = found().objects.values()
+    [whole] = found().storage.values()
     return Holdings({keys[name]: whole for name in names})
 
 
@@ -228,7 +228,7 @@ async def test_the_audit_reads_what_storage_holds(s3: S3, bucket: Bucket) -> Non
     auditor = Auditor(s3, bucket)
     holdings = await auditor.holdings()
     etag = hashlib.md5(b"what was sEnt").hexdigest()
-    assert holdings == Holdings(found(b"what was sEnt", etag).objects, (KEY + "2",))
+    assert holdings == Holdings(found(b"what was sEnt", etag).storage, (KEY + "2",))
     assert kinds(a_story(completed(etag=etag)), holdings) == [Kind.CORRUPTED, Kind.ORPHAN]
     assert await auditor.exists(KEY)
     assert not await auditor.exists(KEY + "3")
@@ -238,9 +238,9 @@ def test_every_call_to_a_store_is_a_failpoint() -> None:
     names = {str(point) for point in every_failpoint()}
     assert {
         "before sessions.claim",
-        "during objects.complete",
-        "after objects.head",
-        "after objects.unfinished",
+        "during storage.complete",
+        "after storage.head",
+        "after storage.unfinished",
     } <= names
     dealt = deal(random.Random(7))
     assert {next(dealt).failpoints[0] for _ in names} == set(every_failpoint())
@@ -260,8 +260,8 @@ async def test_a_process_dies_at_the_call_it_is_told(moment: Moment, done: int) 
     def die(failpoint: Failpoint) -> None:
         raise Death
 
-    armed = Armed((Failpoint("objects", "head", moment),), nth=2)
-    watched = Watched(Store(), seam="objects", armed=armed, now=lambda: 1.0, die=die)
+    armed = Armed((Failpoint("storage", "head", moment),), nth=2)
+    watched = Watched(Store(), seam="storage", armed=armed, now=lambda: 1.0, die=die)
     await watched.head()
     with pytest.raises(Death):
         await watched.head()

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 import pytest_asyncio
 from partway_server.redis_client.topology import connect
-from partway_server.sessions.base import Sessions
-from partway_server.sessions.memory_store import MemorySessions
-from partway_server.sessions.redis_store import RedisSessions
+from partway_server.sessions.base import SessionStore
+from partway_server.sessions.memory_store import MemorySessionStore
+from partway_server.sessions.redis_store import RedisSessionStore
 from partway_server.storage.capabilities import KNOWN, Capabilities
 from redis.asyncio import Redis
 
@@ -70,32 +70,34 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-def memory_sessions(clock: FakeClock) -> Sessions:
-    return MemorySessions(clock)
+def memory_sessions(clock: FakeClock) -> SessionStore:
+    return MemorySessionStore(clock)
 
 
 @pytest.fixture
 async def redis_sessions(
     redis: Redis, redis_url: str, clock: FakeClock
-) -> AsyncIterator[RedisSessions]:
-    async with contextlib.aclosing(RedisSessions(connect(redis_url), clock=clock)) as sessions:
+) -> AsyncIterator[RedisSessionStore]:
+    async with contextlib.aclosing(RedisSessionStore(connect(redis_url), clock=clock)) as sessions:
         yield sessions
 
 
 @pytest.fixture
-async def sentinel_sessions(sentinels: Sentinels, clock: FakeClock) -> AsyncIterator[RedisSessions]:
+async def sentinel_sessions(
+    sentinels: Sentinels, clock: FakeClock
+) -> AsyncIterator[RedisSessionStore]:
     with contextlib.closing(sentinels.client()) as client:
         client.flushall()
     servers = connect(sentinels.url)
-    async with contextlib.aclosing(RedisSessions(servers, clock=clock)) as sessions:
+    async with contextlib.aclosing(RedisSessionStore(servers, clock=clock)) as sessions:
         yield sessions
 
 
 @pytest.fixture
-async def cluster_sessions(cluster: Cluster, clock: FakeClock) -> AsyncIterator[RedisSessions]:
+async def cluster_sessions(cluster: Cluster, clock: FakeClock) -> AsyncIterator[RedisSessionStore]:
     cluster.flush()
     servers = connect(cluster.url)
-    async with contextlib.aclosing(RedisSessions(servers, clock=clock)) as sessions:
+    async with contextlib.aclosing(RedisSessionStore(servers, clock=clock)) as sessions:
         yield sessions
 
 
@@ -105,9 +107,9 @@ async def cluster_sessions(cluster: Cluster, clock: FakeClock) -> AsyncIterator[
         *(pytest.param(f, marks=pytest.mark.redis) for f in ("redis", "sentinel", "cluster")),
     ]
 )
-def sessions(request: pytest.FixtureRequest) -> Sessions:
+def sessions(request: pytest.FixtureRequest) -> SessionStore:
     """A session store that holds nothing and goes by `clock`."""
-    store: Sessions = request.getfixturevalue(f"{request.param}_sessions")
+    store: SessionStore = request.getfixturevalue(f"{request.param}_sessions")
     return store
 
 

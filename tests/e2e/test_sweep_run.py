@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from partway_server.devstack.servers import S3
-from partway_server.domain.key_marks import Marks
+from partway_server.domain.key_marks import KeyMarks
 from redis import Redis
 
 from tests.support.bucket import Bucket, look_into
@@ -46,7 +46,7 @@ def begin(bucket: Bucket, *, ends_in: timedelta, sealing_key: bytes = KEY) -> st
     """Open a multipart upload, with a part, as a service would have; its key."""
     sid = secrets.token_hex(16)
     template = "default/2026/03/01/{}/film.mp4"
-    marked = Marks([sealing_key]).marked(
+    marked = KeyMarks([sealing_key]).marked(
         sid,
         write_token=secrets.token_hex(16),
         expire_time=datetime.now(UTC) + ends_in,

@@ -38,7 +38,7 @@ CHECKED = {
     ("delete", "renew"),
 }
 ABOUT_AN_UPLOAD = ("Complete", "Abort", "ListParts", "Status")
-LOOKING = ("get", "vouches", "head", "list_parts", "list_multiparts", "unfinished")
+LOOKING = ("get", "is_current", "head", "list_parts", "list_multiparts", "unfinished")
 
 Told = frozenset[Answer]
 """What callers were told so far, each with the upload_id that it is about."""
@@ -174,7 +174,7 @@ class Search:
             opening = self.programs.nodes[self.programs.begin(self._verbs[0], START)].call
             assert opening is not None
             theirs = Object(opening.arguments[0].grant.key, OTHER, "")
-            storage = Storage(self.scenario.kind, objects=(theirs,))
+            storage = Storage(self.scenario.kind, storage=(theirs,))
         rows = self.rows.number(())
         return State(
             moment=0,

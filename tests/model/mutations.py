@@ -14,7 +14,7 @@ from typing import Any
 
 from partway_server.cleanup.expiry import Janitor
 from partway_server.domain.upload import CLAIMS, FINISHES, State, Upload
-from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.workflow import object_proof
 from partway_server.workflow.abort import Aborter
 from partway_server.workflow.complete import Settler
@@ -84,23 +84,23 @@ LEASE_NOT_CHECKED = Rewritten(
     "False",
 )
 ABORT_WITHOUT_LOOKING = Rewritten(
-    Aborter, "abort", "await self._objects.head(upload.grant)", "None"
+    Aborter, "abort", "await self._storage.head(upload.grant)", "None"
 )
 LOST_AT_ONCE = Rewritten(
-    Settler, "_done_or_lost", "await proven(self._objects, upload.grant)", "None"
+    Settler, "_done_or_lost", "await proven(self._storage, upload.grant)", "None"
 )
 NO_PATIENCE = Rewritten(
     Settler, "_done_or_lost", "(*_SETTLE_STEPS, None) if in_flight else (None,)", "(None,)"
 )
 ABORTED_IS_FINAL = Rewritten(
-    Ender, "_claim_completion", "not await proven(self._objects, upload.grant)", "True"
+    Ender, "_claim_completion", "not await proven(self._storage, upload.grant)", "True"
 )
 CLAIMED_WHILE_LEASED = Rewritten(Upload, "may_claim", " and not self.leased(now)", "")
 CREATED_BEFORE_INTENT = Rewritten(
     Coordinator,
     "initialize",
     "upload, turn = await self._opener.claim(caller, wanted)",
-    "await self._opener._objects.create(self._opener._new_upload(caller, wanted).grant, {});"
+    "await self._opener._storage.create(self._opener._new_upload(caller, wanted).grant, {});"
     " upload, turn = await self._opener.claim(caller, wanted)",
 )
 CREATED_WITHOUT_LEASE = Rewritten(
@@ -111,18 +111,18 @@ CREATED_WITHOUT_LEASE = Rewritten(
 )
 FORGOTTEN_THOUGH_CREATED = Rewritten(Settler, "take_up", "if not found:", "if True:")
 REBUILT_WITHOUT_PROOF = Rewritten(
-    Loader, "_as_storage_shows", "await proven(self._objects, grant)", "None"
+    Loader, "_as_storage_shows", "await proven(self._storage, grant)", "None"
 )
 REBUILT_OVER_ANOTHER = Rewritten(
     Loader, "_rebuild", "row if stored else await self.row(grant)", "row"
 )
 CLAIM_OF_ANY_UPLOAD = Rewritten(
-    MemorySessions, "claim", "seen.grant.write_token != row.grant.write_token", "False"
+    MemorySessionStore, "claim", "seen.grant.write_token != row.grant.write_token", "False"
 )
 SEEN_IGNORED = Rewritten(
-    MemorySessions, "claim", "(seen.epoch, seen.state) != (row.epoch, row.state)", "False"
+    MemorySessionStore, "claim", "(seen.epoch, seen.state) != (row.epoch, row.state)", "False"
 )
-VOUCHED_ALWAYS = Rewritten(Reader, "latest", "await self._sessions.vouches(upload)", "True")
+VOUCHED_ALWAYS = Rewritten(Reader, "latest", "await self._sessions.is_current(upload)", "True")
 STRAYS_LEFT = Rewritten(Janitor, "_act", "await self._aborter.discard_strays(upload.grant)", "pass")
 TOLD_BESIDE_ANOTHER_ROW = Rewritten(
     Recorder,
@@ -131,7 +131,7 @@ TOLD_BESIDE_ANOTHER_ROW = Rewritten(
     "outcome.state is State.COMPLETED",
 )
 BURIED_WITH_ITS_OBJECT = Rewritten(
-    Aborter, "bury", "await self._objects.delete(upload.grant, head)", "pass"
+    Aborter, "bury", "await self._storage.delete(upload.grant, head)", "pass"
 )
 
 NO_TAKING_OVER_OF_COMPLETES = Entry(CLAIMS, State.COMPLETING, State.COMPLETING)

@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 from partway_server.cleanup.expiry import Janitor
 from partway_server.cleanup.orphans import Sweeper
 from partway_server.domain.errors import UploadError, UploadNotActive
-from partway_server.domain.key_marks import Marks
+from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy import Policy
-from partway_server.domain.requests import Wanted
+from partway_server.domain.requests import UploadParams
 from partway_server.domain.upload import Caller, Checksum, Grant, State
-from partway_server.domain.upload_ids import Sealer
+from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.observability.metrics import Metrics
 from partway_server.storage.capabilities import Capabilities
 from partway_server.workflow import complete
@@ -54,14 +54,14 @@ FAILED = "failed"
 SIZE = 7
 
 CALLER = Caller("acme", "alice")
-SEALER = Sealer([bytes(range(64))])
-MARKS = Marks([bytes(range(64))])
+SEALER = UploadIdCipher([bytes(range(64))])
+MARKS = KeyMarks([bytes(range(64))])
 SETTLE_STEPS = (0.5, LONG_PAUSE)
 SEND_ATTEMPTS = 2
 
 
 class Call(NamedTuple):
-    """What an actor asks of a seam: "sessions", "objects" or "sleep"."""
+    """What an actor asks of a seam: "sessions", "storage" or "sleep"."""
 
     seam: str
     verb: str
@@ -180,12 +180,12 @@ class Service:
 def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bool) -> Service:
     """Everything as the composition root puts it together."""
     sessions: Any = Seam("sessions", replies, capabilities)
-    objects: Any = Seam("objects", replies, capabilities)
+    storage: Any = Seam("storage", replies, capabilities)
     policies = {"default": Policy("default", "uploads", single_put_max_bytes=SIZE if single else 0)}
-    stores: dict[str, Any] = {"sessions": sessions, "objects": objects, "clock": replies}
+    stores: dict[str, Any] = {"sessions": sessions, "storage": storage, "clock": replies}
     tasks = Tasks()
     recorder = Recorder(**stores, lease=LEASE, tombstone=lambda: TOMBSTONE)
-    aborter = Aborter(recorder=recorder, sessions=sessions, objects=objects, lease=LEASE)
+    aborter = Aborter(recorder=recorder, sessions=sessions, storage=storage, lease=LEASE)
     settler = Settler(
         **stores, recorder=recorder, aborter=aborter, sleep=replies.sleep, lease=LEASE
     )
@@ -196,10 +196,10 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         random_bytes=lambda size: bytes([verb.argument]) * size,
         lease=LEASE,
     )
-    loader = Loader(**stores, sealer=SEALER, recorder=recorder, aborter=aborter, lease=LEASE)
+    loader = Loader(**stores, upload_ids=SEALER, recorder=recorder, aborter=aborter, lease=LEASE)
     composer = Composer(
         **stores,
-        sealer=SEALER,
+        upload_ids=SEALER,
         opener=opener,
         loader=loader,
         settler=settler,
@@ -212,13 +212,13 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         **stores, loader=loader, recorder=recorder, settler=settler, tasks=tasks, lease=LEASE
     )
     coordinator = Coordinator(
-        sealer=SEALER,
+        upload_ids=SEALER,
         sessions=sessions,
         opener=opener,
         composer=composer,
         loader=loader,
         reader=reader,
-        selector=Selector(policies=policies, objects=objects, reader=reader, clock=replies),
+        selector=Selector(policies=policies, storage=storage, reader=reader, clock=replies),
         via_service=ViaService(
             **stores, policies=policies, loader=loader, reader=reader, metrics=METRICS
         ),
@@ -250,7 +250,7 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
 
 
 METRICS = Metrics()
-WANTED = Wanted(
+WANTED = UploadParams(
     policy="default",
     file_name="film.mp4",
     size_bytes=SIZE,

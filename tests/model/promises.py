@@ -48,7 +48,7 @@ def in_any_state(search: Search, state: State) -> list[str]:
     if not state.losses and sum(answer.word == "opened" for answer in told) > 1:
         broken.append(ONE_UPLOAD)
     if search.scenario.other and search.scenario.kind.conditional:
-        if all(there.token != OTHER for there in storage.objects):
+        if all(there.token != OTHER for there in storage.storage):
             broken.append(OTHERS_KEPT)
     return broken
 
@@ -131,7 +131,7 @@ class Calm:
             value = None
             if call.seam == "sessions":
                 self.rows, value = ask_sessions(self.rows, call, self._now, self._losses)
-            elif call.seam == "objects":
+            elif call.seam == "storage":
                 storage, value = self.storage.ask(call)
                 self.storage = storage.settled()
             node = programs.after(node, programs.replies.number(value), self._now)

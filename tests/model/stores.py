@@ -1,6 +1,6 @@
 """Redis and storage as values: a step takes one and gives the next, and a reply.
 
-Redis is the rows of the real `MemorySessions`, which the conformance suite holds to the same
+Redis is the rows of the real `MemorySessionStore`, which the conformance suite holds to the same
 behaviour as the scripts in Redis. Storage is written here, because it is to misbehave.
 """
 
@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from partway_server.domain.upload import Grant, Upload, epoch_at
-from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.storage.base import (
     CompleteUnknown,
     Head,
     KeyTaken,
     MultipartNotFound,
     StoredPart,
-    Unfinished,
+    UnfinishedUpload,
 )
 
 from tests.model.programs import SIZE, Call
@@ -47,9 +47,9 @@ def ask_sessions(rows: Rows, call: Call, now: datetime, losses: int) -> tuple[Ro
     """
     # An outage of Redis takes its time: what it gives out afterwards is newer.
     now += timedelta(seconds=losses)
-    if call.verb == "vouches":
+    if call.verb == "is_current":
         return rows, not losses or call.arguments[0].epoch >= epoch_at(now)
-    sessions = MemorySessions(FakeClock(now))
+    sessions = MemorySessionStore(FakeClock(now))
     sessions._rows = {row.upload.sid: row.upload for row in rows}
     sessions._due = {row.upload.sid: row.due for row in rows}
     arguments = call.arguments
@@ -132,12 +132,12 @@ class Storage:
 
     kind: Kind
     open: tuple[Multipart, ...] = ()
-    objects: tuple[Object, ...] = ()
+    storage: tuple[Object, ...] = ()
     joining: tuple[Multipart, ...] = ()
     created: int = 0
 
     def at(self, key: str) -> Object | None:
-        return next((o for o in self.objects if o.key == key), None)
+        return next((o for o in self.storage if o.key == key), None)
 
     def holds(self, grant: Grant) -> bool:
         """Whether the object at the key is this Upload's."""
@@ -153,7 +153,7 @@ class Storage:
         """A PUT of a whole object, which a store with conditions refuses over another."""
         if self.at(key) is not None:
             return self
-        return replace(self, objects=(*self.objects, Object(key, token, "")))
+        return replace(self, storage=(*self.storage, Object(key, token, "")))
 
     def send(self, multipart_id: str) -> "Storage":
         """The client sends the parts."""
@@ -162,12 +162,12 @@ class Storage:
 
     def joined(self, multipart: Multipart) -> "Storage":
         """The object appears, in the place of any other."""
-        others = tuple(o for o in self.objects if o.key != multipart.key)
+        others = tuple(o for o in self.storage if o.key != multipart.key)
         return replace(
             self,
             open=tuple(m for m in self.open if m != multipart),
             joining=tuple(m for m in self.joining if m != multipart),
-            objects=(*others, Object(multipart.key, multipart.token, multipart.id)),
+            storage=(*others, Object(multipart.key, multipart.token, multipart.id)),
         )
 
     def settled(self) -> "Storage":
@@ -195,7 +195,7 @@ class Storage:
         return self, part if multipart.sent else ()
 
     def _unfinished(self, backend: str, bucket: str, prefix: str) -> tuple["Storage", Any]:
-        return self, tuple(Unfinished(m.id, m.key) for m in self.open)
+        return self, tuple(UnfinishedUpload(m.id, m.key) for m in self.open)
 
     def _complete(
         self, grant: Grant, parts: object, checksum: bytes = b""
@@ -223,8 +223,8 @@ class Storage:
         return self, Head(SIZE, there.source, there.token) if there else None
 
     def _delete(self, grant: Grant, head: Head) -> tuple["Storage", Any]:
-        kept = tuple(o for o in self.objects if (o.key, o.token) != (grant.key, head.write_token))
-        return replace(self, objects=kept), None
+        kept = tuple(o for o in self.storage if (o.key, o.token) != (grant.key, head.write_token))
+        return replace(self, storage=kept), None
 
     def _find(self, grant: Grant) -> Multipart | None:
         return next(

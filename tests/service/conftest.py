@@ -9,11 +9,11 @@ import pytest
 from partway_server.devstack.servers import S3
 from partway_server.domain.upload import Checksum
 from partway_server.redis_client.topology import connect
-from partway_server.sessions.memory_store import MemorySessions
-from partway_server.sessions.redis_store import RedisSessions
+from partway_server.sessions.memory_store import MemorySessionStore
+from partway_server.sessions.redis_store import RedisSessionStore
 from partway_server.storage.capabilities import KNOWN
-from partway_server.storage.memory import MemoryObjects
-from partway_server.storage.s3 import S3Objects
+from partway_server.storage.memory import MemoryStorage
+from partway_server.storage.s3 import S3Storage
 from redis.asyncio import Redis
 
 from tests.support.bucket import Bucket, look_into
@@ -55,24 +55,24 @@ async def world(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterat
 @pytest.fixture
 def single_puts(world: World) -> None:
     """Skips the test where a small file is a multipart upload, too."""
-    if not world.objects.capabilities_of("default").safe_puts:
+    if not world.storage.capabilities_of("default").safe_puts:
         pytest.skip("the record says that a URL for one PUT is not safe")
 
 
 @pytest.fixture
 def verified_checksums(world: World) -> None:
     """Skips the test where storage does not verify a SHA-256."""
-    if Checksum.SHA256 not in world.objects.capabilities_of("default").checksums:
+    if Checksum.SHA256 not in world.storage.capabilities_of("default").checksums:
         pytest.skip("the record says that it does not verify sha256")
 
 
 @contextlib.asynccontextmanager
 async def in_memory(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
-    storage = MemoryObjects()
+    storage = MemoryStorage()
     async with a_world(
         clock=clock,
-        sessions=MemorySessions(clock),
-        objects=FaultyObjects(storage),
+        sessions=MemorySessionStore(clock),
+        storage=FaultyObjects(storage),
         put=put_into(storage),
     ) as world:
         yield world
@@ -85,7 +85,7 @@ async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> As
     url = request.getfixturevalue("redis_url")
     async with Redis.from_url(url) as redis:
         await redis.flushdb()
-    storage = await S3Objects.open(
+    storage = await S3Storage.open(
         name="default",
         capabilities=KNOWN[backend],
         region=s3.region,
@@ -95,12 +95,12 @@ async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> As
     )
     async with (
         contextlib.aclosing(storage),
-        contextlib.aclosing(RedisSessions(connect(url), clock=clock)) as sessions,
+        contextlib.aclosing(RedisSessionStore(connect(url), clock=clock)) as sessions,
         aiohttp.ClientSession() as http,
         a_world(
             clock=clock,
             sessions=sessions,
-            objects=FaultyObjects(storage),
+            storage=FaultyObjects(storage),
             put=put_by(http),
             bucket=s3.bucket,
         ) as world,

@@ -26,8 +26,8 @@ async def test_the_parts_are_gone(world: World) -> None:
     assert aborted.state == upload_pb2.UPLOAD_STATE_ABORTED
     assert aborted.abort_reason == upload_pb2.ABORT_REASON_REQUESTED
     assert aborted.id == upload.id
-    assert await world.objects.list_multiparts(world.grant(upload)) == []
-    assert await world.objects.head(world.grant(upload)) is None
+    assert await world.storage.list_multiparts(world.grant(upload)) == []
+    assert await world.storage.head(world.grant(upload)) is None
 
 
 async def test_a_url_of_an_aborted_upload_is_worth_nothing(world: World) -> None:
@@ -41,9 +41,9 @@ async def test_a_url_of_an_aborted_upload_is_worth_nothing(world: World) -> None
 async def test_aborting_again_does_nothing(world: World) -> None:
     upload = await world.initialize()
     first = await world.abort(upload)
-    before = len(world.objects.calls)
+    before = len(world.storage.calls)
     assert await world.abort(upload) == first
-    assert world.objects.calls[before:] == []
+    assert world.storage.calls[before:] == []
 
 
 async def test_an_abort_that_is_repeated_and_broken_off_is_no_step_back(world: World) -> None:
@@ -70,7 +70,7 @@ async def test_several_at_once_agree(world: World) -> None:
 
 async def test_a_lost_reply_is_asked_for_again(world: World) -> None:
     upload = await world.initialize()
-    world.objects.after("abort", failing(StorageUnavailable()))
+    world.storage.after("abort", failing(StorageUnavailable()))
     failed = await failure(world.abort(upload))
     assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
     assert await world.state(upload) == "ABORTING"
@@ -81,17 +81,17 @@ async def test_an_abort_looks_before_it_discards(world: World) -> None:
     """Storage may still list the parts that an object was made from, and keep its bytes there."""
     upload = await bring_to(world, Situation.COMPLETING, TWO_PARTS)
     grant = world.grant(upload)
-    await world.objects.complete(grant, await world.objects.list_parts(grant))
+    await world.storage.complete(grant, await world.storage.list_parts(grant))
     world.clock.advance(LEASE.total_seconds() + 1)
     failed = await failure(world.abort(upload))
     assert failed.metadata["state"] == "UPLOAD_STATE_COMPLETED"
-    assert "abort" not in world.objects.calls
+    assert "abort" not in world.storage.calls
 
 
 @in_memory
 async def test_redis_away_in_the_middle_loses_nothing(world: World) -> None:
     upload = await world.initialize()
-    world.objects.after("abort", failing(SessionsUnavailable()))
+    world.storage.after("abort", failing(SessionsUnavailable()))
     assert (await failure(world.abort(upload))).reason == "SESSIONS_UNAVAILABLE"
     world.clock.advance(31)
     assert (await world.abort(upload)).state == upload_pb2.UPLOAD_STATE_ABORTED
@@ -103,7 +103,7 @@ async def test_redis_that_forgets_in_the_middle_does_not_change_it(world: World)
     async def forget() -> None:
         await world.lose_row(upload)
 
-    world.objects.after("abort", forget)
+    world.storage.after("abort", forget)
     assert (await world.abort(upload)).state == upload_pb2.UPLOAD_STATE_ABORTED
     assert await world.state(upload) == "ABORTED"
 
@@ -126,7 +126,7 @@ async def test_a_completing_upload_cannot_be_aborted(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
     gate = Gate()
-    world.objects.before("complete", gate)
+    world.storage.before("complete", gate)
     completing = asyncio.create_task(world.complete(upload))
     await gate.reached.wait()
     failed = await failure(world.abort(upload))
@@ -140,8 +140,8 @@ async def test_a_complete_that_came_first_is_found_out(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
     # The worker dies right after storage made the object.
-    world.objects.after("complete", failing(CompleteUnknown()))
-    world.objects.before("head", failing(RuntimeError()))
+    world.storage.after("complete", failing(CompleteUnknown()))
+    world.storage.before("head", failing(RuntimeError()))
     assert (await failure(world.complete(upload))).code == "INTERNAL"
     world.clock.advance(31)
     failed = await failure(world.abort(upload))
@@ -149,14 +149,14 @@ async def test_a_complete_that_came_first_is_found_out(world: World) -> None:
         "FAILED_PRECONDITION",
         "UPLOAD_STATE_COMPLETED",
     )
-    assert await world.objects.head(world.grant(upload)) is not None
+    assert await world.storage.head(world.grant(upload)) is not None
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
 
 
 async def test_a_caller_that_goes_away_does_not_stop_it(world: World) -> None:
     upload = await world.initialize()
     gate = Gate()
-    world.objects.before("abort", gate)
+    world.storage.before("abort", gate)
     aborting = asyncio.create_task(world.abort(upload))
     await gate.reached.wait()
     aborting.cancel()
@@ -186,7 +186,7 @@ async def test_an_object_of_somebody_else_at_the_key_stays(world: World) -> None
     (part,) = await world.presigned(other, [1])
     await world.put(part.url, content(1, 1000), part.headers)
     await world.abort(upload)
-    assert await world.objects.head(world.grant(other)) is not None
+    assert await world.storage.head(world.grant(other)) is not None
 
 
 @pytest.mark.promise("Abort", "NOT_FOUND")

@@ -9,10 +9,10 @@ from partway_server.cleanup.report import Action, Finding
 from partway_server.domain.part_plan import MIB, PartLimits
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import Checksum
-from partway_server.domain.upload_ids import Sealer
-from partway_server.sessions.memory_store import MemorySessions
-from partway_server.storage.memory import MEMORY, MemoryObjects
-from partway_server.storage.router import RoutedObjects
+from partway_server.domain.upload_ids import UploadIdCipher
+from partway_server.sessions.memory_store import MemorySessionStore
+from partway_server.storage.memory import MEMORY, MemoryStorage
+from partway_server.storage.router import StorageRouter
 
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, Put, Reply, put_into
@@ -32,27 +32,27 @@ class Two:
     """A world over two backends that both have a bucket `uploads`."""
 
     world: World
-    routed: RoutedObjects
-    near: MemoryObjects
-    far: MemoryObjects
+    routed: StorageRouter
+    near: MemoryStorage
+    far: MemoryStorage
 
 
 @pytest.fixture
 async def two(clock: FakeClock) -> AsyncIterator[Two]:
-    near, far = MemoryObjects(clock=clock), MemoryObjects(capabilities=POOR, clock=clock)
-    routed = RoutedObjects({"default": near, "far": far})
+    near, far = MemoryStorage(clock=clock), MemoryStorage(capabilities=POOR, clock=clock)
+    routed = StorageRouter({"default": near, "far": far})
     async with contextlib.aclosing(routed):
         async with a_world(
             clock=clock,
-            sessions=MemorySessions(clock),
-            objects=FaultyObjects(routed),
+            sessions=MemorySessionStore(clock),
+            storage=FaultyObjects(routed),
             put=into_either({"near": near, "far": far}),
             policies=[FAR],
         ) as world:
             yield Two(world, routed, near, far)
 
 
-def into_either(stores: Mapping[str, MemoryObjects]) -> Put:
+def into_either(stores: Mapping[str, MemoryStorage]) -> Put:
     """Their URLs look alike; a part is taken by the one that knows its upload."""
 
     async def put(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
@@ -71,8 +71,8 @@ async def test_an_upload_is_in_the_backend_of_its_policy_alone(two: Two, policy:
     assert await own.list_multiparts(grant) and not await other.list_multiparts(grant)
     await two.world.send(upload)
     done = await two.world.complete(upload)
-    assert (done.object.bucket, done.object.key) in own.objects
-    assert not other.objects
+    assert (done.object.bucket, done.object.key) in own.storage
+    assert not other.storage
 
 
 async def test_capabilities_are_those_of_the_backend(two: Two) -> None:
@@ -89,7 +89,7 @@ async def test_an_object_in_another_backend_proves_nothing(two: Two) -> None:
     await two.world.send(upload)
     await two.world.complete(upload)
     place = upload.object.bucket, upload.object.key
-    two.near.objects[place] = two.far.objects.pop(place)
+    two.near.storage[place] = two.far.storage.pop(place)
     await two.world.lose_row(upload)
     assert await two.world.state(upload) == "ABORTED"
 
@@ -129,11 +129,11 @@ async def test_the_janitor_keeps_what_is_in_a_backend_that_is_gone(
 async def test_an_id_of_a_backend_that_never_was_tells_its_owner_alone(two: Two) -> None:
     grant = replace(two.world.grant(await two.world.initialize()), backend="other", sid="ab" * 16)
     foreign = replace(grant, caller=replace(grant.caller, tenant="evil"))
-    sealer = Sealer([SEALING_KEY])
+    upload_ids = UploadIdCipher([SEALING_KEY])
     upload = await two.world.initialize()
-    upload.id = sealer.seal(grant)
+    upload.id = upload_ids.seal(grant)
     assert (await failure(two.world.state(upload))).code == "UNAVAILABLE"
-    upload.id = sealer.seal(foreign)
+    upload.id = upload_ids.seal(foreign)
     assert (await failure(two.world.state(upload))).code == "NOT_FOUND"
 
 

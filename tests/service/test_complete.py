@@ -19,7 +19,7 @@ async def test_the_object_is_told_with_its_proof(world: World) -> None:
     assert done.object.size_bytes == 2 * PART + 7
     assert done.object.etag.endswith("-3")
     assert done.object.uri == f"s3://{done.object.bucket}/{done.object.key}"
-    head = await world.objects.head(world.grant(upload))
+    head = await world.storage.head(world.grant(upload))
     assert head is not None and head.write_token == world.grant(upload).write_token
 
 
@@ -37,7 +37,7 @@ async def test_completing_again_gives_the_same_object(world: World) -> None:
     await world.send(upload)
     first = await world.complete(upload)
     assert await world.complete(upload) == first
-    assert world.objects.calls.count("complete") == 1
+    assert world.storage.calls.count("complete") == 1
 
 
 async def test_two_at_once_end_with_the_same_object_and_one_request(world: World) -> None:
@@ -49,7 +49,7 @@ async def test_two_at_once_end_with_the_same_object_and_one_request(world: World
     )
     assert await world.complete(upload) == first
     assert second.object.key == first.object.key
-    assert world.objects.calls.count("complete") == 1
+    assert world.storage.calls.count("complete") == 1
 
 
 @pytest.mark.promise("Complete", "FAILED_PRECONDITION")
@@ -96,17 +96,17 @@ async def test_other_parts_than_it_was_completed_with_are_refused(world: World) 
 async def test_a_lost_reply_is_no_failure(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    world.objects.after("complete", failing(CompleteUnknown()))
+    world.storage.after("complete", failing(CompleteUnknown()))
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
-    assert world.objects.calls.count("complete") == 1
+    assert world.storage.calls.count("complete") == 1
 
 
 async def test_a_lost_request_is_sent_again(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    world.objects.before("complete", failing(CompleteUnknown()))
+    world.storage.before("complete", failing(CompleteUnknown()))
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
-    assert world.objects.calls.count("complete") == 2
+    assert world.storage.calls.count("complete") == 2
 
 
 async def test_storage_that_falls_silent_after_the_request_leaves_it_to_the_next_call(
@@ -114,20 +114,20 @@ async def test_storage_that_falls_silent_after_the_request_leaves_it_to_the_next
 ) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    world.objects.after("complete", failing(CompleteUnknown()))
-    world.objects.before("head", failing(StorageUnavailable()))
+    world.storage.after("complete", failing(CompleteUnknown()))
+    world.storage.before("head", failing(StorageUnavailable()))
     failed = await failure(world.complete(upload))
     assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
     assert failed.details["RetryInfo"].retry_delay.seconds > 0
     assert await world.state(upload) == "COMPLETING"
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
-    assert world.objects.calls.count("complete") == 1
+    assert world.storage.calls.count("complete") == 1
 
 
 async def test_an_object_of_somebody_else_at_the_key_proves_nothing(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    world.objects.before("complete", failing(KeyTaken()))
+    world.storage.before("complete", failing(KeyTaken()))
     failed = await failure(world.complete(upload))
     assert (failed.code, failed.reason) == ("ALREADY_EXISTS", "OBJECT_EXISTS")
     assert await world.state(upload) == "ABORTED"
@@ -137,7 +137,7 @@ async def test_an_object_of_somebody_else_at_the_key_proves_nothing(world: World
 async def test_a_taken_key_is_told_again_as_an_aborted_upload(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    world.objects.before("complete", failing(KeyTaken()))
+    world.storage.before("complete", failing(KeyTaken()))
     assert (await failure(world.complete(upload))).code == "ALREADY_EXISTS"
     failed = await failure(world.complete(upload))
     assert failed.reason == "UPLOAD_NOT_ACTIVE"
@@ -148,7 +148,7 @@ async def test_a_taken_key_is_told_again_as_an_aborted_upload(world: World) -> N
 async def test_a_key_taken_by_ourselves_is_a_success(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    world.objects.after("complete", failing(KeyTaken()))
+    world.storage.after("complete", failing(KeyTaken()))
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
 
 
@@ -156,7 +156,7 @@ async def test_a_key_taken_by_ourselves_is_a_success(world: World) -> None:
 async def test_a_contested_key_ends_the_upload(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    world.objects.before("complete", failing(KeyContested()))
+    world.storage.before("complete", failing(KeyContested()))
     failed = await failure(world.complete(upload))
     assert (failed.code, failed.reason) == ("ABORTED", "UPLOAD_CONFLICT")
     assert await world.state(upload) == "ABORTED"
@@ -165,7 +165,7 @@ async def test_a_contested_key_ends_the_upload(world: World) -> None:
 async def test_parts_that_storage_refuses_leave_the_upload_active(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    world.objects.before("complete", failing(CompleteRefused("InvalidPart")))
+    world.storage.before("complete", failing(CompleteRefused("InvalidPart")))
     failed = await failure(world.complete(upload))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "PARTS_REFUSED")
     assert failed.metadata["storage_code"] == "InvalidPart"
@@ -177,7 +177,7 @@ async def test_a_caller_that_goes_away_does_not_stop_it(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
     gate = Gate()
-    world.objects.before("complete", gate)
+    world.storage.before("complete", gate)
     call = asyncio.create_task(world.complete(upload))
     await gate.reached.wait()
     call.cancel()
@@ -185,7 +185,7 @@ async def test_a_caller_that_goes_away_does_not_stop_it(world: World) -> None:
     gate.open()
     await world.service.tasks.drain(10)
     assert await world.state(upload) == "COMPLETED"
-    assert world.objects.calls.count("complete") == 1
+    assert world.storage.calls.count("complete") == 1
 
 
 async def test_redis_that_loses_the_outcome_does_not_change_it(world: World) -> None:
@@ -204,7 +204,7 @@ async def test_redis_that_forgets_in_the_middle_does_not_change_it(world: World)
     async def forget() -> None:
         await world.lose_row(upload)
 
-    world.objects.after("complete", forget)
+    world.storage.after("complete", forget)
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
     assert await world.state(upload) == "COMPLETED"
 
@@ -212,7 +212,7 @@ async def test_redis_that_forgets_in_the_middle_does_not_change_it(world: World)
 async def test_an_upload_that_storage_lost_is_told_so(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    await world.objects.abort(world.grant(upload))
+    await world.storage.abort(world.grant(upload))
     failed = await failure(world.complete(upload))
     assert failed.metadata["abort_reason"] == "ABORT_REASON_LOST"
     assert await world.state(upload) == "ABORTED"
@@ -257,12 +257,12 @@ async def test_a_part_sent_twice_counts_once(world: World) -> None:
 async def test_redis_away_after_the_request_loses_nothing(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    world.objects.after("complete", failing(SessionsUnavailable()))
+    world.storage.after("complete", failing(SessionsUnavailable()))
     failed = await failure(world.complete(upload))
     assert (failed.code, failed.reason) == ("UNAVAILABLE", "SESSIONS_UNAVAILABLE")
     world.clock.advance(31)
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
-    assert world.objects.calls.count("complete") == 1
+    assert world.storage.calls.count("complete") == 1
 
 
 async def test_the_janitor_does_not_complete_with_parts_that_the_caller_refused(
@@ -272,7 +272,7 @@ async def test_the_janitor_does_not_complete_with_parts_that_the_caller_refused(
     await world.send(upload)
     named = [upload_pb2.Part(part_number=2, etag="0" * 32)]
     # The worker that found the difference dies before it can say so.
-    world.objects.after("list_parts", failing(RuntimeError("the worker dies here")))
+    world.storage.after("list_parts", failing(RuntimeError("the worker dies here")))
     assert (await failure(world.complete(upload, parts=named))).code == "INTERNAL"
     world.clock.advance(60)
     await world.service.janitor.sweep()
@@ -284,6 +284,6 @@ async def test_a_request_of_our_own_that_is_still_at_work_is_no_rival(world: Wor
     upload = await world.initialize()
     await world.send(upload)
     # The first request is not answered; the second is told that another is at work.
-    world.objects.before("complete", failing(CompleteUnknown()), failing(KeyContested()))
+    world.storage.before("complete", failing(CompleteUnknown()), failing(KeyContested()))
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
-    assert "abort" not in world.objects.calls
+    assert "abort" not in world.storage.calls

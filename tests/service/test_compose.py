@@ -17,9 +17,9 @@ from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.domain.part_plan import PartLimits
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import State
-from partway_server.domain.upload_ids import Sealer
+from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.storage.base import CompleteRefused, StoredPart
-from partway_server.storage.memory import MEMORY, MemoryObjects
+from partway_server.storage.memory import MEMORY, MemoryStorage
 
 from tests.support.clock import FakeClock
 from tests.support.situations import EXPIRY_SECONDS, LEASE
@@ -61,7 +61,7 @@ async def status(world: World, upload: upload_pb2.Upload) -> pb.StatusResponse:
 
 
 async def exists(world: World, upload: upload_pb2.Upload) -> bool:
-    return await world.objects.head(world.grant(upload)) is not None
+    return await world.storage.head(world.grant(upload)) is not None
 
 
 async def sweep(world: World, after: float = 0) -> None:
@@ -89,7 +89,7 @@ async def go_on() -> None:
 async def small_copies(clock: FakeClock, **options: Any) -> AsyncIterator[World]:
     """A world whose storage takes parts of 10 MiB at most, so that sources are cut."""
     limits = PartLimits(max_part_bytes=2 * PART)
-    storage = MemoryObjects(capabilities=replace(MEMORY, limits=limits, **options))
+    storage = MemoryStorage(capabilities=replace(MEMORY, limits=limits, **options))
     async with a_memory_world(clock, storage=storage) as world:
         yield world
 
@@ -225,18 +225,18 @@ async def test_a_foreign_or_unknown_source_touches_no_storage(world: World) -> N
     own = await source(world)
     foreign = pb.InitializeRequest(size_bytes=10)
     foreign_upload = (await world.stub.Initialize(foreign, metadata=EVE)).upload
-    before = list(world.objects.calls)
+    before = list(world.storage.calls)
     for other in (foreign_upload, upload_pb2.Upload(id="x" * 100)):
         failed = await failure(compose(world, own, other))
         assert (failed.code, failed.reason) == ("NOT_FOUND", "UPLOAD_NOT_FOUND")
-    assert world.objects.calls == before
+    assert world.storage.calls == before
 
 
 @in_memory
 async def test_a_source_on_another_backend_is_refused(world: World) -> None:
     own = await source(world)
     elsewhere = an_upload().grant
-    other = upload_pb2.Upload(id=Sealer([SEALING_KEY]).seal(elsewhere))
+    other = upload_pb2.Upload(id=UploadIdCipher([SEALING_KEY]).seal(elsewhere))
     failed = await failure(compose(world, own, other))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "SOURCES_NOT_JOINABLE")
     assert failed.metadata["source"] == "1"
@@ -251,11 +251,11 @@ async def test_a_policy_that_moves_to_another_backend_meanwhile_opens_nothing(
     async def move() -> None:
         world.policies.replace({"default": Policy("default", "uploads", backend="elsewhere")})
 
-    creates = world.objects.calls.count("create")
-    world.objects.before("head", move)
+    creates = world.storage.calls.count("create")
+    world.storage.before("head", move)
     failed = await failure(compose(world, own))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "SOURCES_NOT_JOINABLE")
-    assert world.objects.calls.count("create") == creates
+    assert world.storage.calls.count("create") == creates
 
 
 @in_memory
@@ -263,19 +263,19 @@ async def test_a_policy_that_moves_to_another_backend_meanwhile_opens_nothing(
 async def test_a_source_that_is_not_completed_is_refused(world: World) -> None:
     own, active = await source(world), await world.initialize()
     await world.send(active)
-    creates = world.objects.calls.count("create")
+    creates = world.storage.calls.count("create")
     failed = await failure(compose(world, own, active))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "SOURCE_UNUSABLE")
     assert failed.metadata["source"] == "1" and "not completed" in failed.metadata["problem"]
-    assert world.objects.calls.count("create") == creates
+    assert world.storage.calls.count("create") == creates
 
 
 async def test_a_source_that_is_gone_is_refused(world: World) -> None:
     own, other = await source(world), await source(world)
     grant = world.grant(other)
-    head = await world.objects.head(grant)
+    head = await world.storage.head(grant)
     assert head is not None
-    await world.objects.delete(grant, head)
+    await world.storage.delete(grant, head)
     failed = await failure(compose(world, own, other))
     assert (failed.reason, failed.metadata["source"]) == ("SOURCE_UNUSABLE", "1")
     assert "gone" in failed.metadata["problem"]
@@ -287,10 +287,10 @@ async def test_an_object_in_the_place_of_a_source_is_refused(
     world: World, change: dict[str, Any]
 ) -> None:
     own = await source(world)
-    memory: Any = world.objects._objects
+    memory: Any = world.storage._storage
     place = own.object.bucket, own.object.key
-    there = memory.objects[place]
-    memory.objects[place] = replace(there, head=replace(there.head, **change))
+    there = memory.storage[place]
+    memory.storage[place] = replace(there, head=replace(there.head, **change))
     failed = await failure(compose(world, own))
     assert (failed.reason, failed.metadata["source"]) == ("SOURCE_UNUSABLE", "0")
     assert "replaced" in failed.metadata["problem"]
@@ -301,7 +301,7 @@ async def test_a_small_source_before_the_last_is_refused(
     world: World, sizes: tuple[int, ...]
 ) -> None:
     sources = [await source(world, size) for size in sizes]
-    creates = world.objects.calls.count("create")
+    creates = world.storage.calls.count("create")
     failed = await failure(compose(world, *sources))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "SOURCES_NOT_JOINABLE")
     place = next(str(n) for n, size in enumerate(sizes) if size < PART)
@@ -310,7 +310,7 @@ async def test_a_small_source_before_the_last_is_refused(
         f"storage cannot join the sources, at source {place}: storage takes at least"
     )
     assert str(PART) in failed.metadata["problem"]
-    assert world.objects.calls.count("create") == creates
+    assert world.storage.calls.count("create") == creates
 
 
 @in_memory
@@ -334,7 +334,7 @@ async def test_storage_that_asks_for_equal_parts_gets_them(clock: FakeClock) -> 
 @in_memory
 async def test_callers_send_no_parts_of_what_is_composed(world: World) -> None:
     first = await source(world)
-    world.objects.before("copy_part", *[failing(StorageUnavailable())] * 4)
+    world.storage.before("copy_part", *[failing(StorageUnavailable())] * 4)
     failed = await failure(compose(world, first))
     assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
     made = await composed(world)
@@ -354,9 +354,9 @@ async def test_callers_send_no_parts_of_what_is_composed(world: World) -> None:
 async def test_a_repeat_returns_the_first_upload(world: World) -> None:
     first, request_id = await source(world), str(uuid4())
     made = await compose(world, first, first, request_id=request_id)
-    calls = list(world.objects.calls)
+    calls = list(world.storage.calls)
     assert await compose(world, first, first, request_id=request_id) == made
-    assert world.objects.calls == calls
+    assert world.storage.calls == calls
     assert len(await listed(world)) == 2
 
 
@@ -376,7 +376,7 @@ async def test_a_repeat_with_another_order_is_refused(world: World) -> None:
 @pytest.mark.promise("Compose", "ABORTED")
 async def test_two_at_once_open_one_upload(world: World) -> None:
     first, request_id, gate = await source(world), str(uuid4()), Gate()
-    world.objects.before("create", gate)
+    world.storage.before("create", gate)
     one = asyncio.create_task(compose(world, first, request_id=request_id))
     await gate.reached.wait()
     failed = await failure(compose(world, first, request_id=request_id))
@@ -389,7 +389,7 @@ async def test_two_at_once_open_one_upload(world: World) -> None:
 @in_memory
 async def test_a_repeat_joins_the_work_that_goes_on(world: World) -> None:
     first, request_id, gate = await source(world), str(uuid4()), Gate()
-    world.objects.before("copy_part", gate)
+    world.storage.before("copy_part", gate)
     one = asyncio.create_task(compose(world, first, request_id=request_id))
     await gate.reached.wait()
     asked = request([first], request_id=request_id)
@@ -397,12 +397,12 @@ async def test_a_repeat_joins_the_work_that_goes_on(world: World) -> None:
     assert two.upload.state == upload_pb2.UPLOAD_STATE_ACTIVE
     gate.open()
     assert (await one).id == two.upload.id
-    assert world.objects.calls.count("copy_part") == 1
+    assert world.storage.calls.count("copy_part") == 1
 
 
 async def test_a_repeat_goes_on_after_redis_lost_the_row(world: World) -> None:
     first, request_id = await source(world), str(uuid4())
-    world.objects.before("copy_part", failing(StorageRefused("UploadPartCopy", "AccessDenied")))
+    world.storage.before("copy_part", failing(StorageRefused("UploadPartCopy", "AccessDenied")))
     failed = await failure(compose(world, first, first, request_id=request_id, delete_sources=True))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "STORAGE_REFUSED")
     made = await composed(world)
@@ -422,7 +422,7 @@ async def test_a_repeat_goes_on_after_redis_lost_the_row(world: World) -> None:
 @in_memory
 async def test_the_answer_comes_when_the_caller_has_no_more_time(world: World) -> None:
     first, gate = await source(world), Gate()
-    world.objects.before("copy_part", gate)
+    world.storage.before("copy_part", gate)
     response = await world.stub.Compose(request([first]), metadata=ALICE, timeout=3)
     made = response.upload
     assert made.state == upload_pb2.UPLOAD_STATE_ACTIVE
@@ -435,7 +435,7 @@ async def test_the_answer_comes_when_the_caller_has_no_more_time(world: World) -
 async def test_progress_shows_what_is_copied(clock: FakeClock) -> None:
     async with small_copies(clock) as world:
         large, gate = await source(world, 5 * PART), Gate()
-        world.objects.before("copy_part", go_on, go_on, gate)
+        world.storage.before("copy_part", go_on, go_on, gate)
         work = asyncio.create_task(compose(world, large))
         await gate.reached.wait()
         progress = (await status(world, await composed(world))).progress
@@ -450,7 +450,7 @@ async def test_progress_shows_what_is_copied(clock: FakeClock) -> None:
 @in_memory
 async def test_a_copy_is_tried_again(world: World) -> None:
     first = await source(world)
-    world.objects.before("copy_part", *[failing(StorageUnavailable())] * 3)
+    world.storage.before("copy_part", *[failing(StorageUnavailable())] * 3)
     assert (await compose(world, first)).state == COMPLETED
 
 
@@ -459,26 +459,26 @@ async def test_parts_that_another_worker_replaces_meanwhile_are_joined_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await source(world), await source(world, 10)
-    listings, list_parts = itertools.count(1), world.objects.list_parts
+    listings, list_parts = itertools.count(1), world.storage.list_parts
 
     async def without_a_part(*args: Any, **options: Any) -> Sequence[StoredPart]:
         listed = await list_parts(*args, **options)
         # The second listing is that of the joining.
         return listed[1:] if next(listings) == 2 else listed
 
-    monkeypatch.setattr(world.objects, "list_parts", without_a_part)
-    world.objects.before("complete", failing(CompleteRefused("InvalidPart")))
+    monkeypatch.setattr(world.storage, "list_parts", without_a_part)
+    world.storage.before("complete", failing(CompleteRefused("InvalidPart")))
 
     made = await compose(world, first, second)
 
     assert made.state == COMPLETED
-    assert world.objects.calls.count("complete") == 2
+    assert world.storage.calls.count("complete") == 2
 
 
 @in_memory
 async def test_parts_that_storage_refuses_for_good_are_told(world: World) -> None:
     first = await source(world)
-    world.objects.before("complete", *[failing(CompleteRefused("EntityTooSmall"))] * 4)
+    world.storage.before("complete", *[failing(CompleteRefused("EntityTooSmall"))] * 4)
     failed = await failure(compose(world, first))
     assert (failed.reason, failed.metadata["storage_code"]) == ("PARTS_REFUSED", "EntityTooSmall")
     assert (await status(world, await composed(world))).upload.state == ACTIVE
@@ -487,7 +487,7 @@ async def test_parts_that_storage_refuses_for_good_are_told(world: World) -> Non
 async def test_abort_stops_the_copying(clock: FakeClock) -> None:
     async with small_copies(clock) as world:
         large, gate = await source(world, 20 * PART), Gate()
-        world.objects.before("copy_part", gate)
+        world.storage.before("copy_part", gate)
         work = asyncio.create_task(compose(world, large))
         await gate.reached.wait()
         made = await composed(world)
@@ -499,7 +499,7 @@ async def test_abort_stops_the_copying(clock: FakeClock) -> None:
             "ABORT_REASON_REQUESTED",
         )
         assert await exists(world, large)
-        assert await world.objects.list_multiparts(world.grant(made)) == []
+        assert await world.storage.list_multiparts(world.grant(made)) == []
 
 
 @in_memory
@@ -508,7 +508,7 @@ async def test_an_abort_that_wins_against_the_joining_is_told(
 ) -> None:
     first, gate, claim = await source(world), Gate(), world.sessions.claim
     aborting: list[asyncio.Task[upload_pb2.Upload]] = []
-    world.objects.before("abort", gate)
+    world.storage.before("abort", gate)
 
     async def abort_first(sid: str, *others: Any, **named: Any) -> Any:
         monkeypatch.undo()
@@ -526,7 +526,7 @@ async def test_an_abort_that_wins_against_the_joining_is_told(
 @in_memory
 async def test_an_upload_past_its_deadline_is_not_copied_on(world: World) -> None:
     first = await source(world)
-    world.objects.before("copy_part", failing(StorageRefused("UploadPartCopy", "AccessDenied")))
+    world.storage.before("copy_part", failing(StorageRefused("UploadPartCopy", "AccessDenied")))
     assert (await failure(compose(world, first))).reason == "STORAGE_REFUSED"
     made = await composed(world)
     await sweep(world, EXPIRY_SECONDS + 1)
@@ -541,17 +541,17 @@ async def test_a_source_that_goes_while_it_is_copied_ends_the_upload(world: Worl
     stays, goes = await source(world), await source(world)
 
     async def remove() -> None:
-        head = await world.objects.head(world.grant(goes))
+        head = await world.storage.head(world.grant(goes))
         assert head is not None
-        await world.objects.delete(world.grant(goes), head)
+        await world.storage.delete(world.grant(goes), head)
 
-    world.objects.after("create", remove)
+    world.storage.after("create", remove)
     failed = await failure(compose(world, stays, goes))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "SOURCE_UNUSABLE")
     assert failed.metadata["source"] == "1"
     made = await composed(world)
     assert made.abort_reason == upload_pb2.ABORT_REASON_SOURCE_CHANGED
-    assert await world.objects.list_multiparts(world.grant(made)) == []
+    assert await world.storage.list_multiparts(world.grant(made)) == []
 
 
 @pytest.mark.redis
@@ -567,7 +567,7 @@ async def test_a_source_that_is_replaced_while_it_is_copied_ends_the_upload(
         token = client.head_object(**place)["Metadata"]
         client.put_object(**place, Body=content(2, PART), Metadata=token)
 
-    world.objects.after("create", put_another)
+    world.storage.after("create", put_another)
     failed = await failure(compose(world, stays, changes, request_id=(named := str(uuid4()))))
     assert (failed.reason, failed.metadata["source"]) == ("SOURCE_UNUSABLE", "1")
     again = await compose(world, stays, changes, request_id=named)
@@ -584,11 +584,11 @@ async def test_a_source_that_changed_under_a_store_without_conditions_is_seen(
     first = await source(world)
 
     async def remove() -> None:
-        head = await world.objects.head(world.grant(first))
+        head = await world.storage.head(world.grant(first))
         assert head is not None
-        await world.objects.delete(world.grant(first), head)
+        await world.storage.delete(world.grant(first), head)
 
-    world.objects.after("copy_part", remove)
+    world.storage.after("copy_part", remove)
     failed = await failure(compose(world, first))
     assert failed.reason == "SOURCE_UNUSABLE"
 
@@ -600,31 +600,31 @@ async def test_a_janitor_takes_up_what_was_left_and_copies_only_the_rest(world: 
     first = await source(world)
     refused = StorageRefused("UploadPartCopy", "AccessDenied")
 
-    world.objects.before("copy_part", go_on, go_on, failing(refused))
+    world.storage.before("copy_part", go_on, go_on, failing(refused))
     assert (await failure(compose(world, *[first] * 3))).reason == "STORAGE_REFUSED"
     made = await composed(world)
     held = (await status(world, made)).progress.parts_stored
-    copies = world.objects.calls.count("copy_part")
+    copies = world.storage.calls.count("copy_part")
     await sweep(world, LEASE.total_seconds() + 1)
     assert await world.state(made) == "COMPLETED"
-    assert world.objects.calls.count("copy_part") - copies == 3 - held
+    assert world.storage.calls.count("copy_part") - copies == 3 - held
 
 
 @in_memory
 async def test_a_compose_that_died_before_it_was_open_is_taken_up(world: World) -> None:
     first, request_id = await source(world), str(uuid4())
-    world.objects.after("create", failing(RuntimeError("the worker dies here")))
+    world.storage.after("create", failing(RuntimeError("the worker dies here")))
     assert (await failure(compose(world, first, request_id=request_id))).code == "INTERNAL"
     await sweep(world, 4 * LEASE.total_seconds() + 1)
     await sweep(world, LEASE.total_seconds() + 1)
     made = await compose(world, first, request_id=request_id)
     assert made.state == COMPLETED
-    assert world.objects.calls.count("create") <= 2
+    assert world.storage.calls.count("create") <= 2
 
 
 async def test_a_repeat_takes_up_what_was_left(world: World) -> None:
     first, request_id = await source(world), str(uuid4())
-    world.objects.before("copy_part", failing(RuntimeError("the worker dies here")))
+    world.storage.before("copy_part", failing(RuntimeError("the worker dies here")))
     assert (await failure(compose(world, first, request_id=request_id))).code == "INTERNAL"
     assert (await compose(world, first, request_id=request_id)).state == COMPLETED
 
@@ -632,10 +632,10 @@ async def test_a_repeat_takes_up_what_was_left(world: World) -> None:
 @in_memory
 async def test_work_that_goes_on_is_put_off_and_not_forgotten(world: World) -> None:
     first, gate = await source(world), Gate()
-    world.objects.before("copy_part", failing(StorageRefused("UploadPartCopy", "AccessDenied")))
+    world.storage.before("copy_part", failing(StorageRefused("UploadPartCopy", "AccessDenied")))
     assert (await failure(compose(world, first))).reason == "STORAGE_REFUSED"
     sid = world.grant(await composed(world)).sid
-    world.objects.before("copy_part", gate)
+    world.storage.before("copy_part", gate)
     world.clock.advance(LEASE.total_seconds() + 1)
     sweeping = asyncio.create_task(world.service.janitor.sweep())
     await gate.reached.wait()
@@ -670,7 +670,7 @@ async def test_a_repeat_finds_the_object_though_its_sources_are_gone(world: Worl
 async def test_a_death_around_the_removal_is_made_good(world: World, moment: str) -> None:
     first, second = await source(world), await source(world)
     dies = failing(RuntimeError("the worker dies here"))
-    getattr(world.objects, moment)("delete", dies)
+    getattr(world.storage, moment)("delete", dies)
     failed = await failure(compose(world, first, second, delete_sources=True))
     assert failed.code == "INTERNAL"
     made = await composed(world)
@@ -686,12 +686,12 @@ async def test_a_source_that_was_replaced_since_is_not_removed(world: World) -> 
     first = await source(world)
 
     async def put_another() -> None:
-        memory: Any = world.objects._objects
+        memory: Any = world.storage._storage
         place = first.object.bucket, first.object.key
-        there = memory.objects[place]
-        memory.objects[place] = replace(there, head=replace(there.head, etag="another"))
+        there = memory.storage[place]
+        memory.storage[place] = replace(there, head=replace(there.head, etag="another"))
 
-    world.objects.after("complete", put_another)
+    world.storage.after("complete", put_another)
     made = await compose(world, first, delete_sources=True)
     assert made.state == COMPLETED
     assert await exists(world, first)
@@ -700,7 +700,7 @@ async def test_a_source_that_was_replaced_since_is_not_removed(world: World) -> 
 @in_memory
 async def test_sources_that_may_not_be_removed_withhold_nothing(world: World) -> None:
     first = await source(world)
-    world.objects.before("delete", failing(StorageRefused("DeleteObject", "AccessDenied")))
+    world.storage.before("delete", failing(StorageRefused("DeleteObject", "AccessDenied")))
     made = await compose(world, first, delete_sources=True)
     assert made.state == COMPLETED
     assert await exists(world, first)
@@ -709,11 +709,11 @@ async def test_sources_that_may_not_be_removed_withhold_nothing(world: World) ->
 @in_memory
 async def test_nothing_is_removed_before_the_proof(world: World) -> None:
     first = await source(world)
-    world.objects.after("complete", failing(StorageUnavailable()))
+    world.storage.after("complete", failing(StorageUnavailable()))
     failed = await failure(compose(world, first, delete_sources=True))
     assert failed.reason == "STORAGE_UNAVAILABLE"
     assert await exists(world, first)
-    assert "delete" not in world.objects.calls
+    assert "delete" not in world.storage.calls
     await sweep(world, LEASE.total_seconds() + 10)
     assert not await exists(world, first)
 

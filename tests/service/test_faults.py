@@ -61,7 +61,7 @@ async def opened(world: World) -> upload_pb2.Upload:
 
 
 async def nothing_left_open(world: World, upload: upload_pb2.Upload) -> bool:
-    return await world.objects.list_multiparts(world.grant(upload)) == []
+    return await world.storage.list_multiparts(world.grant(upload)) == []
 
 
 class Trouble:
@@ -81,7 +81,7 @@ class Trouble:
         self._world = world
         self._error = error
         self._loses_row = loses_row
-        getattr(world.objects, when)(operation, *[self._pass_by] * nth, self._strike)
+        getattr(world.storage, when)(operation, *[self._pass_by] * nth, self._strike)
 
     async def _pass_by(self) -> None:
         """Not yet."""
@@ -127,7 +127,7 @@ async def test_an_upload_is_aborted_in_spite_of_it(
     trouble.over = True
     assert aborted.state == upload_pb2.UPLOAD_STATE_ABORTED
     assert await nothing_left_open(world, upload)
-    assert await world.objects.head(world.grant(upload)) is None
+    assert await world.storage.head(world.grant(upload)) is None
 
 
 @in_memory
@@ -150,7 +150,7 @@ async def test_the_janitor_alone_ends_what_a_dead_worker_left(
         world.clock.advance(2 * 24 * 3600)
         await world.service.janitor.sweep()
     trouble.over = True
-    there = await world.objects.head(world.grant(upload)) is not None
+    there = await world.storage.head(world.grant(upload)) is not None
     assert await nothing_left_open(world, upload)
     assert await world.state(upload) == ("COMPLETED" if there else "ABORTED")
 
@@ -170,7 +170,7 @@ async def test_a_complete_and_an_abort_at_once_agree(world: World) -> None:
             later(world.abort(upload), 12 - 3 * delay),
             return_exceptions=True,
         )
-        there = await world.objects.head(world.grant(upload)) is not None
+        there = await world.storage.head(world.grant(upload)) is not None
         completed, aborted = (isinstance(answer, upload_pb2.Upload) for answer in answers)
         assert completed != aborted
         assert there == completed

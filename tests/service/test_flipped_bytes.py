@@ -12,9 +12,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 from partway_client import Checksum, TransferFailed, UploadClient
 from partway_server.devstack.servers import S3
-from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.storage.capabilities import KNOWN, Capabilities
-from partway_server.storage.s3 import S3Objects
+from partway_server.storage.s3 import S3Storage
 
 from tests.client.pacing import Slept, pace
 from tests.support.bucket import Bucket, look_into
@@ -50,7 +50,7 @@ async def a_line(
 ) -> AsyncIterator[Line]:
     async with contextlib.AsyncExitStack() as stack:
         relay = await stack.enter_async_context(Flipping(s3.endpoint))
-        storage = await S3Objects.open(
+        storage = await S3Storage.open(
             name="default",
             capabilities=capabilities,
             region=s3.region,
@@ -64,8 +64,8 @@ async def a_line(
         world = await stack.enter_async_context(
             a_world(
                 clock=clock,
-                sessions=MemorySessions(clock),
-                objects=FaultyObjects(storage),
+                sessions=MemorySessionStore(clock),
+                storage=FaultyObjects(storage),
                 put=put_by(http),
                 bucket=s3.bucket,
             )

@@ -10,11 +10,11 @@ import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
-from partway_server.domain.key_marks import Marks
+from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.part_plan import GIB, MIB
 from partway_server.domain.policy import Policy
 from partway_server.storage.capabilities import KNOWN
-from partway_server.storage.memory import MemoryObjects
+from partway_server.storage.memory import MemoryStorage
 
 from tests.support.clock import FakeClock
 from tests.support.storage import Gate, failing
@@ -48,7 +48,7 @@ async def test_the_upload_is_told_whole(world: World) -> None:
     assert upload.expire_time.seconds - upload.create_time.seconds == 6 * 24 * 3600
     day = world.clock.now().strftime("%Y/%m/%d")
     grant = world.grant(upload)
-    mark = Marks([SEALING_KEY]).read(grant.bucket, grant.key)
+    mark = KeyMarks([SEALING_KEY]).read(grant.bucket, grant.key)
     assert mark is not None
     assert (mark.sid, mark.expire_time) == (grant.sid, grant.expire_time)
     stamp = f"{grant.write_token[:8]}{int(grant.expire_time.timestamp()):08x}[0-9a-f]{{12}}"
@@ -73,7 +73,7 @@ async def test_defaults_are_filled_in(world: World) -> None:
 
 
 async def test_storage_keeps_type_and_metadata(clock: FakeClock) -> None:
-    storage = MemoryObjects()
+    storage = MemoryStorage()
     async with a_memory_world(clock, storage=storage) as world:
         for size in (1000, PART + 7):
             upload = await world.initialize(
@@ -81,7 +81,7 @@ async def test_storage_keeps_type_and_metadata(clock: FakeClock) -> None:
             )
             await world.send(upload)
             await world.complete(upload)
-            stored = storage.objects["uploads", upload.object.key]
+            stored = storage.storage["uploads", upload.object.key]
             assert stored.content_type == "image/png"
             assert stored.metadata == {"camera": "x 100"}
             assert stored.disposition == "attachment"
@@ -110,7 +110,7 @@ async def test_a_small_file_is_one_put(
 ) -> None:
     upload = (await initialize(world, size_bytes=size, part_size_bytes=wanted)).upload
     assert (world.grant(upload).single, upload.part_count) == (single, parts)
-    assert world.objects.calls.count("create") == (0 if single else 1)
+    assert world.storage.calls.count("create") == (0 if single else 1)
     await world.send(upload)
     assert (await world.complete(upload)).object.size_bytes == size
 
@@ -119,7 +119,7 @@ async def test_a_small_file_is_one_put(
 async def test_a_put_that_could_be_replayed_or_say_more_than_was_signed_is_not_handed_out(
     clock: FakeClock, backend: str
 ) -> None:
-    storage = MemoryObjects(capabilities=KNOWN[backend])
+    storage = MemoryStorage(capabilities=KNOWN[backend])
     async with a_memory_world(clock, storage=storage) as world:
         for size, single in ((0, True), (1, False), (1000, False)):
             upload = await world.initialize(size)
@@ -189,7 +189,7 @@ async def test_a_repeat_returns_the_first_upload(world: World, size: int) -> Non
     world.clock.advance(60)
     again = await initialize(world, size_bytes=size, request_id=request_id.upper())
     assert again == first
-    assert world.objects.calls.count("create") <= 1
+    assert world.storage.calls.count("create") <= 1
 
 
 @in_memory
@@ -236,7 +236,7 @@ async def test_a_request_id_with_other_values_is_refused(
 async def test_a_second_call_at_once_is_told_to_come_again(world: World) -> None:
     gate = Gate()
     request_id = a_request_id()
-    world.objects.before("create", gate)
+    world.storage.before("create", gate)
     first = asyncio.create_task(initialize(world, request_id=request_id))
     await gate.reached.wait()
     failed = await failure(initialize(world, request_id=request_id))
@@ -246,7 +246,7 @@ async def test_a_second_call_at_once_is_told_to_come_again(world: World) -> None
     opened = (await first).upload
     assert failed.metadata == {"upload": world.grant(opened).sid}
     assert (await initialize(world, request_id=request_id)).upload == opened
-    assert world.objects.calls.count("create") == 1
+    assert world.storage.calls.count("create") == 1
 
 
 async def test_many_at_once_open_one_upload(world: World) -> None:
@@ -256,17 +256,17 @@ async def test_many_at_once_open_one_upload(world: World) -> None:
     opened = (await initialize(world, request_id=request_id)).upload
     good = [a.upload for a in answers if isinstance(a, pb.InitializeResponse)]
     assert good and all(upload == opened for upload in good)
-    assert world.objects.calls.count("create") == 1
+    assert world.storage.calls.count("create") == 1
 
 
 async def test_an_attempt_whose_reply_from_storage_was_lost_is_carried_on(world: World) -> None:
     request_id = a_request_id()
-    world.objects.after("create", failing(StorageUnavailable()))
+    world.storage.after("create", failing(StorageUnavailable()))
     failed = await failure(initialize(world, request_id=request_id))
     assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
     upload = (await initialize(world, request_id=request_id)).upload
-    assert world.objects.calls.count("create") == 1
-    assert await world.objects.list_multiparts(world.grant(upload)) == [
+    assert world.storage.calls.count("create") == 1
+    assert await world.storage.list_multiparts(world.grant(upload)) == [
         world.grant(upload).multipart_id
     ]
     await world.send(upload)
@@ -275,27 +275,27 @@ async def test_an_attempt_whose_reply_from_storage_was_lost_is_carried_on(world:
 
 async def test_an_attempt_that_died_is_carried_on_once_its_lease_is_over(world: World) -> None:
     request_id = a_request_id()
-    world.objects.after("create", failing(RuntimeError("the worker dies here")))
+    world.storage.after("create", failing(RuntimeError("the worker dies here")))
     assert (await failure(initialize(world, request_id=request_id))).code == "INTERNAL"
     assert (await failure(initialize(world, request_id=request_id))).reason == "UPLOAD_BUSY"
     world.clock.advance(31)
     upload = (await initialize(world, request_id=request_id)).upload
-    assert world.objects.calls.count("create") == 1
+    assert world.storage.calls.count("create") == 1
     await world.send(upload)
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
 
 
 async def test_of_several_strays_of_earlier_attempts_one_is_used(world: World) -> None:
     request_id = a_request_id()
-    world.objects.after("create", failing(StorageUnavailable()))
+    world.storage.after("create", failing(StorageUnavailable()))
     await failure(initialize(world, request_id=request_id))
     world.clock.advance(60)
     (sid,) = await world.sessions.take_due(10, timedelta(minutes=5))
     row = await world.sessions.get(sid)
     assert row is not None
-    await world.objects.create(row.grant, {})
+    await world.storage.create(row.grant, {})
     upload = (await initialize(world, request_id=request_id)).upload
-    assert await world.objects.list_multiparts(world.grant(upload)) == [
+    assert await world.storage.list_multiparts(world.grant(upload)) == [
         world.grant(upload).multipart_id
     ]
     await world.send(upload)
@@ -306,10 +306,10 @@ async def test_a_repeat_that_is_held_up_past_its_lease_creates_nothing(world: Wo
     # The first attempt dies after its intent. A repeat takes over, lists what is open at the key,
     # and is held up there until the janitor has forgotten the intent.
     request_id, gate = a_request_id(), Gate()
-    world.objects.before("create", failing(RuntimeError("the worker dies here")))
+    world.storage.before("create", failing(RuntimeError("the worker dies here")))
     await failure(initialize(world, request_id=request_id))
     world.clock.advance(121)
-    world.objects.after("list_multiparts", gate)
+    world.storage.after("list_multiparts", gate)
     repeat = asyncio.ensure_future(failure(initialize(world, request_id=request_id)))
     await gate.reached.wait()
     world.clock.advance(36)
@@ -318,12 +318,12 @@ async def test_a_repeat_that_is_held_up_past_its_lease_creates_nothing(world: Wo
     gate.open()
     assert (await repeat).reason == "UPLOAD_BUSY"
     # The one create is that of the worker that died.
-    assert world.objects.calls.count("create") == 1
+    assert world.storage.calls.count("create") == 1
 
 
 async def test_storage_that_is_down_at_first_does_no_harm(world: World) -> None:
     request_id = a_request_id()
-    world.objects.before("create", failing(StorageUnavailable()))
+    world.storage.before("create", failing(StorageUnavailable()))
     failed = await failure(initialize(world, request_id=request_id))
     assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
     assert failed.details["RetryInfo"].retry_delay.ToTimedelta() > timedelta()
@@ -333,7 +333,7 @@ async def test_storage_that_is_down_at_first_does_no_harm(world: World) -> None:
 
 @in_memory
 async def test_storage_that_refuses_the_service_is_told_as_such(world: World) -> None:
-    world.objects.before("create", failing(StorageRefused("CreateMultipartUpload", "AccessDenied")))
+    world.storage.before("create", failing(StorageRefused("CreateMultipartUpload", "AccessDenied")))
     failed = await failure(initialize(world))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "STORAGE_REFUSED")
     assert failed.metadata == {"operation": "CreateMultipartUpload", "storage_code": "AccessDenied"}
@@ -378,7 +378,7 @@ async def test_what_the_policy_does_not_allow_is_refused(
         failed = await failure(initialize(world, **{"content_type": "image/png"} | fields))
         assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
         assert [v.field for v in failed.details["BadRequest"].field_violations] == [field]
-        assert world.objects.calls == []
+        assert world.storage.calls == []
         allowed = {"policy": "strict", "size_bytes": 100 * MIB, "content_type": "Video/MP4; a=b"}
         assert (await initialize(world, **allowed)).upload.policy == "strict"
 
@@ -398,7 +398,7 @@ async def test_a_checksum_that_storage_cannot_verify_is_refused(
 ) -> None:
     capabilities = KNOWN[backend]
     value = upload_pb2.ChecksumAlgorithm.Value(f"CHECKSUM_ALGORITHM_{algorithm}")
-    async with a_memory_world(clock, storage=MemoryObjects(capabilities=capabilities)) as world:
+    async with a_memory_world(clock, storage=MemoryStorage(capabilities=capabilities)) as world:
         if algorithm.lower() in capabilities.checksums:
             upload = (await initialize(world, checksum_algorithm=value)).upload
             assert upload.checksum_algorithm == value

@@ -14,7 +14,7 @@ from partway_server.domain.policy import Policy
 from partway_server.domain.upload import Checksum, Manifest, State
 from partway_server.storage.base import CompleteUnknown
 from partway_server.storage.capabilities import Capabilities
-from partway_server.storage.memory import MEMORY, MemoryObjects
+from partway_server.storage.memory import MEMORY, MemoryStorage
 
 from tests.support.clock import FakeClock
 from tests.support.storage import failing
@@ -106,7 +106,7 @@ async def test_the_best_is_the_first_that_storage_can_do(
     clock: FakeClock, checksums: set[Checksum], md5_etags: bool, chosen: int
 ) -> None:
     can = replace(MEMORY, checksums=frozenset(checksums), md5_etags=md5_etags)
-    async with a_memory_world(clock, storage=MemoryObjects(capabilities=can)) as world:
+    async with a_memory_world(clock, storage=MemoryStorage(capabilities=can)) as world:
         upload = await world.initialize(checksum_algorithm=BEST)
         assert upload.checksum_algorithm == chosen
         unasked = await world.initialize()
@@ -165,7 +165,7 @@ def unverifying(**changes: Any) -> Capabilities:
 async def test_a_byte_that_storage_let_pass_is_found_by_the_entity_tag(
     clock: FakeClock, policy: str
 ) -> None:
-    storage = MemoryObjects(capabilities=unverifying())
+    storage = MemoryStorage(capabilities=unverifying())
     async with a_memory_world(clock, storage=storage, policies=[SMALL]) as world:
         upload = await world.initialize(3000, policy=policy, checksum_algorithm=MD5)
         await send(world, upload, flip=1)
@@ -181,7 +181,7 @@ async def test_a_byte_that_storage_let_pass_is_found_by_the_entity_tag(
 
 
 async def test_of_several_parts_the_one_with_the_byte_is_named(clock: FakeClock) -> None:
-    storage = MemoryObjects(capabilities=unverifying())
+    storage = MemoryStorage(capabilities=unverifying())
     async with a_memory_world(clock, storage=storage) as world:
         upload = await world.initialize(checksum_algorithm=MD5)
         await send(world, upload, flip=2)
@@ -192,22 +192,22 @@ async def test_of_several_parts_the_one_with_the_byte_is_named(clock: FakeClock)
 
 @pytest.mark.parametrize("policy", ["default", "small"])
 async def test_an_entity_tag_that_is_no_md5_refuses_nothing(clock: FakeClock, policy: str) -> None:
-    storage = MemoryObjects()
+    storage = MemoryStorage()
     storage.encrypted = True
     async with a_memory_world(clock, storage=storage, policies=[SMALL]) as world:
         upload = await world.initialize(3000, policy=policy, checksum_algorithm=MD5)
         await send(world, upload)
         done = await world.complete(upload, parts=named(upload))
         assert done.state == upload_pb2.UPLOAD_STATE_COMPLETED
-        assert world.objects.calls.count("tells_md5") == 1
-        assert "delete" not in world.objects.calls
+        assert world.storage.calls.count("etags_are_md5") == 1
+        assert "delete" not in world.storage.calls
 
 
 async def test_storage_is_asked_about_entity_tags_only_where_one_differs(world: World) -> None:
     upload = await world.initialize(3000, checksum_algorithm=MD5)
     await send(world, upload)
     await world.complete(upload, parts=named(upload))
-    assert "tells_md5" not in world.objects.calls
+    assert "etags_are_md5" not in world.storage.calls
 
 
 # ---- the whole object
@@ -265,7 +265,7 @@ async def test_a_single_put_of_other_bytes_is_removed_so_that_it_can_be_sent_aga
     await send(world, upload)
     failed = await failure(world.complete(upload, checksum=WRONG))
     assert failed.reason == "PARTS_MISMATCH"
-    assert await world.objects.head(world.grant(upload)) is None
+    assert await world.storage.head(world.grant(upload)) is None
     await send(world, upload)
     done = await world.complete(upload, checksum=whole_of(upload))
     assert done.object.checksum == whole_of(upload)
@@ -279,7 +279,7 @@ async def test_a_part_of_another_checksum_is_found_where_storage_lists_them(
         await send(world, upload)
         failed = await failure(world.complete(upload, checksum=WRONG))
         assert failed.reason == "PARTS_MISMATCH"
-        assert "complete" not in world.objects.calls
+        assert "complete" not in world.storage.calls
 
 
 async def test_the_checksum_told_to_initialize_holds_for_every_complete(world: World) -> None:
@@ -301,7 +301,7 @@ async def test_the_janitor_has_the_whole_verified_that_a_dead_worker_was_told(
     for checksum, state in ((None, "COMPLETED"), (WRONG, "ACTIVE")):
         upload = await world.initialize(PART + 7, checksum_algorithm=CRC64NVME)
         await send(world, upload)
-        world.objects.after("list_parts", failing(RuntimeError("the worker dies here")))
+        world.storage.after("list_parts", failing(RuntimeError("the worker dies here")))
         told = checksum or whole_of(upload)
         call = world.complete(upload, parts=named(upload), checksum=told)
         assert (await failure(call)).code == "INTERNAL"
@@ -327,7 +327,7 @@ async def test_who_takes_over_without_a_checksum_has_that_of_the_first_verified(
 async def test_a_lost_reply_to_the_join_gives_the_same_answer(world: World) -> None:
     upload = await world.initialize(PART + 7, checksum_algorithm=CRC64NVME)
     await send(world, upload)
-    world.objects.after("complete", failing(CompleteUnknown()))
+    world.storage.after("complete", failing(CompleteUnknown()))
     done = await world.complete(upload, checksum=whole_of(upload))
     assert done.object.checksum == whole_of(upload)
     await world.lose_row(upload)
@@ -338,7 +338,7 @@ async def test_a_caller_whose_checksum_storage_contradicts_is_not_told_that_it_i
     clock: FakeClock,
 ) -> None:
     """It took the parts without a look at the checksum, but tells the true one."""
-    storage = MemoryObjects()
+    storage = MemoryStorage()
     async with a_memory_world(clock, storage=storage) as world:
         upload = await world.initialize(2 * PART, checksum_algorithm=CRC64NVME)
         await send(world, upload)
@@ -388,7 +388,7 @@ async def test_a_whole_checksum_that_another_algorithm_has_no_use_for_is_left(
     clock: FakeClock,
 ) -> None:
     can = replace(MEMORY, checksums=frozenset({Checksum.SHA256}))
-    async with a_memory_world(clock, storage=MemoryObjects(capabilities=can)) as world:
+    async with a_memory_world(clock, storage=MemoryStorage(capabilities=can)) as world:
         upload = await world.initialize(3000, checksum_algorithm=BEST, checksum=WRONG)
         await send(world, upload)
         assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED

@@ -14,7 +14,7 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.policy import Policy
-from partway_server.storage.memory import MemoryObjects
+from partway_server.storage.memory import MemoryStorage
 
 from tests.support.calls import ABOUT_AN_UPLOAD, ALL, call, call_raw, ranges
 from tests.support.clock import FakeClock
@@ -26,10 +26,10 @@ in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
 
 @asynccontextmanager
-async def held(objects: FaultyObjects, operation: str) -> AsyncIterator[asyncio.Event]:
+async def held(storage: FaultyObjects, operation: str) -> AsyncIterator[asyncio.Event]:
     """Let the next such call wait for the end of the block; the event is set once it waits."""
     gate = Gate()
-    objects.before(operation, gate)
+    storage.before(operation, gate)
     try:
         yield gate.reached
     finally:
@@ -57,7 +57,7 @@ async def _raise(error: Exception) -> None:
 
 async def test_calls_beyond_the_limit_are_turned_away_and_let_in_again(clock: FakeClock) -> None:
     async with a_memory_world(clock, max_concurrent_calls=1) as world:
-        async with held(world.objects, "create") as reached:
+        async with held(world.storage, "create") as reached:
             first = asyncio.create_task(world.initialize())
             await reached.wait()
             for name, request in ALL.items():
@@ -73,7 +73,7 @@ async def test_a_failed_call_makes_room(clock: FakeClock) -> None:
     async with a_memory_world(clock, max_concurrent_calls=1) as world:
         upload = await world.initialize()
         for fault in (RuntimeError("a bug"), SessionsUnavailable()):
-            world.objects.before("list_parts", failing(fault))
+            world.storage.before("list_parts", failing(fault))
             await failure(call(world.stub, "Status", ABOUT_AN_UPLOAD["Status"](upload.id)))
         await failure(world.abort(upload_pb2.Upload(id="x")))
         assert await world.state(upload) == "ACTIVE"
@@ -95,7 +95,7 @@ async def test_callers_that_leave_while_storage_is_slow_make_room(clock: FakeClo
     async with a_memory_world(clock, max_concurrent_calls=1) as world:
         upload = await world.initialize()
         for name in ("Status", "Complete", "PresignParts", "Abort"):
-            async with held(world.objects, "abort" if name == "Abort" else "list_parts") as reached:
+            async with held(world.storage, "abort" if name == "Abort" else "list_parts") as reached:
                 asking = asyncio.create_task(
                     call(world.stub, name, ABOUT_AN_UPLOAD[name](upload.id))
                 )
@@ -129,7 +129,7 @@ async def test_a_deadline_that_passes_is_told_as_such(
     request = pb.InitializeRequest(size_bytes=2 * PART, part_size_bytes=PART)
     if name != "Initialize":
         request = ABOUT_AN_UPLOAD[name](upload.id)
-    async with held(world.objects, operation):
+    async with held(world.storage, operation):
         code = await code_of(call(world.stub, name, request, seconds=0.3))
         assert code in ("UNAVAILABLE TIMED_OUT", "DEADLINE_EXCEEDED")
 
@@ -153,7 +153,7 @@ async def test_a_deadline_that_is_over_at_once_is_no_fault_of_ours(world: World,
 async def test_without_a_deadline_the_services_own_counts(clock: FakeClock) -> None:
     async with a_memory_world(clock, call_timeout_seconds=0.2) as world:
         upload = await world.initialize()
-        async with held(world.objects, "list_parts"):
+        async with held(world.storage, "list_parts"):
             failed = await failure(call(world.stub, "Status", ABOUT_AN_UPLOAD["Status"](upload.id)))
             assert (failed.code, failed.reason) == ("UNAVAILABLE", "TIMED_OUT")
             assert failed.details["RetryInfo"].retry_delay.ToTimedelta() > timedelta()
@@ -166,20 +166,20 @@ async def test_an_initialize_that_took_too_long_is_there_for_the_repeat(world: W
         part_size_bytes=PART,
         request_id="0b5a9a3e-1111-4222-8333-444455556666",
     )
-    async with held(world.objects, "create"):
+    async with held(world.storage, "create"):
         code = await code_of(call(world.stub, "Initialize", request, seconds=0.3))
         assert code in ("UNAVAILABLE TIMED_OUT", "DEADLINE_EXCEEDED")
     await world.service.tasks.drain(5)
     answer = await call(world.stub, "Initialize", request)
     assert answer.upload.state == upload_pb2.UPLOAD_STATE_ACTIVE
-    assert world.objects.calls.count("create") == 1
+    assert world.storage.calls.count("create") == 1
 
 
 @in_memory
 async def test_a_complete_that_takes_longer_than_the_call_goes_on(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    async with held(world.objects, "complete"):
+    async with held(world.storage, "complete"):
         request = pb.CompleteRequest(upload_id=upload.id)
         answer = await call(world.stub, "Complete", request, seconds=1)
         assert answer.upload.state == upload_pb2.UPLOAD_STATE_COMPLETING
@@ -188,13 +188,13 @@ async def test_a_complete_that_takes_longer_than_the_call_goes_on(world: World) 
     await world.service.tasks.drain(5)
     assert await world.state(upload) == "COMPLETED"
     assert (await world.complete(upload)).object.size_bytes == 2 * PART + 7
-    assert world.objects.calls.count("complete") == 1
+    assert world.storage.calls.count("complete") == 1
 
 
 @in_memory
 async def test_a_listing_that_takes_longer_than_the_call_is_no_end(world: World) -> None:
     upload = await world.initialize()
-    async with held(world.objects, "list_parts"):
+    async with held(world.storage, "list_parts"):
         request = pb.CompleteRequest(upload_id=upload.id)
         answer = await call(world.stub, "Complete", request, seconds=1)
         assert answer.upload.state == upload_pb2.UPLOAD_STATE_COMPLETING
@@ -213,7 +213,7 @@ async def test_an_answer_that_the_call_just_missed_is_never_a_wrong_state(world:
         await asyncio.sleep(0.4)
 
     for timeout in (0.5, 0.52, 0.54, 0.56, 0.58, 0.6):
-        world.objects.before("list_parts", just_too_long)
+        world.storage.before("list_parts", just_too_long)
         request = pb.CompleteRequest(upload_id=upload.id)
         try:
             answer = await call(world.stub, "Complete", request, seconds=timeout)
@@ -297,7 +297,7 @@ async def test_the_largest_errors_arrive_whole(clock: FakeClock) -> None:
     """Details travel in trailers, which gRPC begins to drop, by chance, from 8 kB on."""
     many = [Policy(f"{n:03}-{'x' * 60}", "uploads") for n in range(200)]
     types = Policy("types", "uploads", content_types=tuple(f"a{n}/{'x' * 60}" for n in range(200)))
-    storage = MemoryObjects()
+    storage = MemoryStorage()
     async with a_memory_world(clock, storage=storage, policies=[*many, types]) as world:
         upload = await world.initialize(10_000 * PART)
         for part in await world.presigned(upload, range(1, 600, 2)):
@@ -381,7 +381,7 @@ async def test_a_fault_is_told_without_its_text(
     request = pb.InitializeRequest(size_bytes=2 * PART, part_size_bytes=PART)
     if name != "Initialize":
         request = ABOUT_AN_UPLOAD[name](upload.id)
-    world.objects.before(operation, failing(kind(SECRET)))
+    world.storage.before(operation, failing(kind(SECRET)))
     with caplog.at_level(logging.ERROR):
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call(world.stub, name, request)

@@ -97,7 +97,7 @@ async def test_a_page_past_the_end_is_empty(world: World) -> None:
 @in_memory
 async def test_storage_that_does_not_answer_is_unavailable(world: World) -> None:
     upload = await world.initialize()
-    world.objects.before("list_parts", failing(StorageUnavailable()))
+    world.storage.before("list_parts", failing(StorageUnavailable()))
     failed = await failure(list_parts(world, upload))
     assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
 
@@ -106,7 +106,7 @@ async def test_an_upload_that_was_completed_behind_the_back_is_told_so(world: Wo
     upload = await world.initialize()
     await world.send(upload)
     grant = world.grant(upload)
-    await world.objects.complete(grant, await world.objects.list_parts(grant))
+    await world.storage.complete(grant, await world.storage.list_parts(grant))
     failed = await failure(list_parts(world, upload))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "UPLOAD_NOT_ACTIVE")
     assert failed.metadata["state"] == "UPLOAD_STATE_COMPLETED"

@@ -134,7 +134,7 @@ async def test_the_policy_selects(clock: FakeClock) -> None:
 
 async def test_an_upload_that_was_never_opened_is_not_told(world: World) -> None:
     """Its id would say nothing of the multipart upload, and so differ from the one to come."""
-    world.objects.after("create", failing(StorageUnavailable()))
+    world.storage.after("create", failing(StorageUnavailable()))
     request_id = "0b5a9a3e-1111-4222-8333-444455556666"
     await failure(world.initialize(request_id=request_id))
     assert await every(world) == []
@@ -144,7 +144,7 @@ async def test_an_upload_that_was_never_opened_is_not_told(world: World) -> None
 
 
 async def test_one_that_the_janitor_opened_is_told_and_can_be_aborted(world: World) -> None:
-    world.objects.after("create", failing(StorageUnavailable()))
+    world.storage.after("create", failing(StorageUnavailable()))
     await failure(world.initialize())
     world.clock.advance(200)
     await world.service.janitor.sweep()

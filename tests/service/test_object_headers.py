@@ -9,9 +9,9 @@ import pytest
 from partway_server.devstack.servers import S3
 from partway_server.domain.clock import SystemClock
 from partway_server.domain.policy import Policy
-from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.storage.capabilities import KNOWN
-from partway_server.storage.router import RoutedObjects
+from partway_server.storage.router import StorageRouter
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
@@ -46,7 +46,7 @@ async def world(s3: S3, second: Bucket) -> AsyncIterator[World]:
     async with contextlib.AsyncExitStack() as opened:
         near, far = await open_s3(s3), await open_s3(s3, capabilities=KNOWN["seaweedfs"])
         routed = await opened.enter_async_context(
-            contextlib.aclosing(RoutedObjects({"default": near, "far": far}))
+            contextlib.aclosing(StorageRouter({"default": near, "far": far}))
         )
         http = await opened.enter_async_context(aiohttp.ClientSession())
         # Real storage goes by the real time.
@@ -54,8 +54,8 @@ async def world(s3: S3, second: Bucket) -> AsyncIterator[World]:
         yield await opened.enter_async_context(
             a_world(
                 clock=clock,
-                sessions=MemorySessions(clock),
-                objects=FaultyObjects(routed),
+                sessions=MemorySessionStore(clock),
+                storage=FaultyObjects(routed),
                 put=put_by(http),
                 bucket=s3.bucket,
                 policies=[rich],

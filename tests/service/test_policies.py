@@ -10,7 +10,7 @@ from partway.v1 import upload_pb2
 from partway_server.domain.part_plan import MIB
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import Checksum
-from partway_server.storage.memory import MEMORY, MemoryObjects
+from partway_server.storage.memory import MEMORY, MemoryStorage
 
 from tests.support.clock import FakeClock
 from tests.support.twins import a_memory_world
@@ -70,7 +70,7 @@ async def test_what_a_rule_does_not_allow_is_refused_by_its_field(
         assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
         told = [v.field for v in failed.details["BadRequest"].field_violations]
         assert sorted(set(told)) == sorted(set(violations))
-        assert world.objects.calls == []
+        assert world.storage.calls == []
 
 
 async def test_the_best_checksum_is_the_best_of_those_that_are_allowed(clock: FakeClock) -> None:
@@ -143,7 +143,7 @@ async def test_what_is_encrypted_carries_no_md5(clock: FakeClock) -> None:
     can = replace(MEMORY, checksums=frozenset({Checksum.MD5}))
     policy = Policy("p", "uploads", encryption="aws:kms")
     async with a_memory_world(
-        clock, storage=MemoryObjects(capabilities=can), policies=[policy]
+        clock, storage=MemoryStorage(capabilities=can), policies=[policy]
     ) as world:
         md5 = "CHECKSUM_ALGORITHM_MD5"
         failed = await failure(world.initialize(policy="p", checksum_algorithm=md5))
@@ -157,20 +157,20 @@ async def test_what_is_encrypted_carries_no_md5(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("size", [1000, PART + 7])
 async def test_an_upload_keeps_the_headers_it_began_with(clock: FakeClock, size: int) -> None:
-    storage = MemoryObjects()
+    storage = MemoryStorage()
     before = Policy("p", "uploads", cache_control="no-store", tags={"a": "b c"})
     async with a_memory_world(clock, storage=storage, policies=[before]) as world:
         upload = await world.initialize(size, policy="p")
         world.policies.replace({"p": replace(before, cache_control="max-age=1", tags={})})
         await world.send(upload)
         done = await world.complete(upload)
-        stored = storage.objects["uploads", done.object.key]
+        stored = storage.storage["uploads", done.object.key]
         assert stored.headers == {"cache-control": "no-store", "x-amz-tagging": "a=b%20c"}
         assert stored.disposition == "attachment"
         later = await world.initialize(size, policy="p")
         await world.send(later)
         await world.complete(later)
-        assert storage.objects["uploads", later.object.key].headers == {
+        assert storage.storage["uploads", later.object.key].headers == {
             "cache-control": "max-age=1"
         }
 
@@ -210,7 +210,7 @@ async def test_a_tombstone_outlasts_the_urls_of_uploads_without_a_policy(
 ) -> None:
     """They work for a quarter of an hour, whatever is configured."""
     short = Policy("default", "uploads", url_seconds=120, max_url_seconds=120)
-    storage = MemoryObjects()
+    storage = MemoryStorage()
     async with a_memory_world(
         clock, storage=storage, policies=[short, replace(short, name="p")]
     ) as world:
@@ -228,7 +228,7 @@ async def test_a_tombstone_outlasts_the_urls_of_uploads_without_a_policy(
 async def test_a_tombstone_outlasts_the_urls_of_policies_that_are_gone(clock: FakeClock) -> None:
     """A URL may have been signed for a week, a moment before the policy went."""
     week = Policy("week", "uploads", max_url_seconds=7 * 24 * 3600)
-    storage = MemoryObjects()
+    storage = MemoryStorage()
     async with a_memory_world(clock, storage=storage, policies=[week]) as world:
         upload = await world.initialize(policy="week")
         world.policies.replace({"default": Policy("default", "uploads")})

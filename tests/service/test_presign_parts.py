@@ -103,9 +103,9 @@ async def test_a_stream_of_nothing_is_one_message_that_says_so(world: World) -> 
 @both
 async def test_selected_parts_cost_no_question_to_storage(world: World, name: str) -> None:
     upload = await world.initialize()
-    before = len(world.objects.calls)
+    before = len(world.storage.calls)
     await presign(world, name, upload, ranges=ranges((1, 3)))
-    assert world.objects.calls[before:] == ["presigner"]
+    assert world.storage.calls[before:] == ["presigner"]
 
 
 @in_memory
@@ -249,7 +249,7 @@ async def test_a_part_that_was_sent_needs_no_checksum_any_more(world: World) -> 
 @both
 async def test_storage_that_does_not_answer_is_unavailable(world: World, name: str) -> None:
     upload = await world.initialize()
-    world.objects.before("list_parts", failing(StorageUnavailable()))
+    world.storage.before("list_parts", failing(StorageUnavailable()))
     failed = await failure(presign(world, name, upload))
     assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
     assert len(await presign(world, name, upload)) == 3
@@ -258,7 +258,7 @@ async def test_storage_that_does_not_answer_is_unavailable(world: World, name: s
 @both
 async def test_an_upload_that_storage_lost_is_told_so(world: World, name: str) -> None:
     upload = await world.initialize()
-    await world.objects.abort(world.grant(upload))
+    await world.storage.abort(world.grant(upload))
     failed = await failure(presign(world, name, upload))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "UPLOAD_NOT_ACTIVE")
     assert failed.metadata == {

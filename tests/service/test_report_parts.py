@@ -56,10 +56,10 @@ async def test_it_is_told_by_status_at_once_and_each_part_counts_once(world: Wor
 @in_memory
 async def test_storage_is_not_asked(world: World) -> None:
     upload = await world.initialize()
-    before = len(world.objects.calls)
+    before = len(world.storage.calls)
     await report(world, upload, *parts(1))
     await reported(world, upload)
-    assert world.objects.calls[before:] == []
+    assert world.storage.calls[before:] == []
 
 
 @in_memory
@@ -168,7 +168,7 @@ async def test_an_upload_under_way_to_its_end_still_tells(world: World) -> None:
     await report(world, upload, *parts(2))
     await world.send(upload)
     gate = Gate()
-    world.objects.before("complete", gate)
+    world.storage.before("complete", gate)
     completing = asyncio.create_task(world.complete(upload))
     await gate.reached.wait()
     assert await world.state(upload) == "COMPLETING"

@@ -80,7 +80,7 @@ async def a_whole_life(world: World) -> list[str]:
             body = content(part.part_number, part.size_bytes)
             await world.put(part.url, body, part.headers)
         for fault in (CompleteUnknown(), StorageUnavailable(), RuntimeError("a bug")):
-            world.objects.after("head", failing(fault))
+            world.storage.after("head", failing(fault))
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await world.complete(upload)
             world.clock.advance(31)
@@ -91,7 +91,7 @@ async def a_whole_life(world: World) -> list[str]:
     secrets += [aborted.id]
     await world.abort(aborted)
     orphan = pb.InitializeRequest(size_bytes=PART + 7, part_size_bytes=PART)
-    world.objects.after("create", failing(RuntimeError("a bug")))
+    world.storage.after("create", failing(RuntimeError("a bug")))
     with contextlib.suppress(grpc.aio.AioRpcError):
         await call(world.stub, "Initialize", orphan)
     for _ in range(3):
@@ -122,7 +122,7 @@ async def test_a_whole_life_is_logged_without_a_secret(
 async def test_a_fault_in_the_middle_of_a_stream_is_logged_without_its_urls(world: World) -> None:
     upload = await world.initialize()
     with all_that_is_logged() as records:
-        world.objects.after("presigner", failing(RuntimeError("a bug")))
+        world.storage.after("presigner", failing(RuntimeError("a bug")))
         with pytest.raises(grpc.aio.AioRpcError):
             await world.presigned(upload, [1, 2, 3])
     text = records.text.getvalue()
@@ -138,15 +138,15 @@ async def test_no_repr_of_a_store_shows_what_it_holds(
     if "s3" in request.node.keywords:
         s3: S3 = request.getfixturevalue("s3")
         secrets += [s3.secret_key]
-    presigner = await world.objects.presigner(
+    presigner = await world.storage.presigner(
         world.grant(upload),
         world.grant(upload).expire_time - world.grant(upload).create_time,
         world.clock.now(),
     )
     parts = list(presigner.sign([1], {}))
     secrets += [parts[0].url]
-    inner: Any = world.objects._objects
-    for held in (world, world.sessions, world.objects, inner, world.service, presigner, parts):
+    inner: Any = world.storage._storage
+    for held in (world, world.sessions, world.storage, inner, world.service, presigner, parts):
         shown = f"{held!r} {held}"
         assert not [secret for secret in secrets if secret in shown]
         assert "Signature" not in shown

@@ -38,12 +38,12 @@ from partway_server.devstack.servers import S3
 from partway_server.domain.errors import SessionsUnavailable, StorageUnavailable
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import CLAIMS, FINISHES, State
-from partway_server.domain.upload_ids import Sealer
+from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.redis_client.topology import connect
-from partway_server.sessions.redis_store import RedisSessions
+from partway_server.sessions.redis_store import RedisSessionStore
 from partway_server.storage.base import CompleteUnknown
 from partway_server.storage.capabilities import KNOWN
-from partway_server.storage.s3 import S3Objects
+from partway_server.storage.s3 import S3Storage
 from partway_server.workflow.leases import LONGEST_PUT
 
 from tests.support.bucket import Bucket, look_into
@@ -96,8 +96,8 @@ class Stage:
         self.taken: Counter[tuple[State, State]] = Counter()
         self.answers: Counter[str] = Counter()
         self.example = count()
-        self.objects = self.run(
-            S3Objects.open(
+        self.storage = self.run(
+            S3Storage.open(
                 name="default",
                 capabilities=KNOWN["seaweedfs"],
                 region=s3.region,
@@ -111,7 +111,7 @@ class Stage:
 
     def close(self) -> None:
         self.run(self.http.close())
-        self.run(self.objects.aclose())
+        self.run(self.storage.aclose())
 
 
 async def _http() -> aiohttp.ClientSession:
@@ -149,14 +149,14 @@ class Machine(RuleBasedStateMachine):
             single_put_max_bytes=1000,
         )
         stage.redis.forget()
-        self.sessions = RedisSessions(connect(stage.redis.url), clock=self.clock)
+        self.sessions = RedisSessionStore(connect(stage.redis.url), clock=self.clock)
         self.replicas = [self.start() for _ in range(REPLICAS)]
 
     def start(self) -> Replica:
         return self.stage.run(
             Replica.start(
                 sessions=Witness(self.sessions, self.stage.taken),
-                objects=self.stage.objects,
+                storage=self.stage.storage,
                 policy=self.policy,
                 clock=self.clock,
             )
@@ -393,7 +393,10 @@ class Machine(RuleBasedStateMachine):
             # The first answer that came, or one after Redis has forgotten the first Upload.
             if ghost.upload is not None:
                 self.all.append(replace(ghost))
-            ghost.upload, ghost.grant = answer.upload, Sealer([SEALING_KEY]).open(answer.upload.id)
+            ghost.upload, ghost.grant = (
+                answer.upload,
+                UploadIdCipher([SEALING_KEY]).open(answer.upload.id),
+            )
             ghost.urls, ghost.sent, ghost.etag = {}, {}, ""
             ghost.aborted = ghost.late = ghost.lost_parts = False
         ghost.urls |= {part.part_number: part for part in answer.parts}

@@ -132,7 +132,7 @@ async def test_what_was_decided_stays_decided(
     state = await world.state(upload)
     assert await outcome(world, name, upload) == first
     assert await world.state(upload) == state
-    there = await world.objects.head(world.grant(upload))
+    there = await world.storage.head(world.grant(upload))
     assert (there is not None) == (state == "COMPLETED")
 
 
@@ -141,7 +141,7 @@ async def test_a_single_put_that_arrived_cannot_be_aborted(world: World) -> None
     upload = await bring_to(world, Situation.ACTIVE, ONE_PUT)
     assert await outcome(world, "Abort", upload) == f"{NOT_ACTIVE} COMPLETED"
     assert await world.state(upload) == "COMPLETED"
-    assert await world.objects.head(world.grant(upload)) is not None
+    assert await world.storage.head(world.grant(upload)) is not None
 
 
 async def test_a_single_put_that_did_not_arrive_can_be_aborted(world: World) -> None:

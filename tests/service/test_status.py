@@ -40,9 +40,9 @@ async def test_it_tells_the_upload_as_initialize_did(world: World) -> None:
 @in_memory
 async def test_without_progress_storage_is_not_asked(world: World) -> None:
     upload = await world.initialize()
-    before = len(world.objects.calls)
+    before = len(world.storage.calls)
     await status(world, upload)
-    assert world.objects.calls[before:] == []
+    assert world.storage.calls[before:] == []
 
 
 async def test_progress_is_what_storage_holds(world: World) -> None:
@@ -87,7 +87,7 @@ async def test_a_completed_upload_behind_the_back_is_found_out(world: World) -> 
     upload = await world.initialize()
     await world.send(upload)
     grant = world.grant(upload)
-    await world.objects.complete(grant, await world.objects.list_parts(grant))
+    await world.storage.complete(grant, await world.storage.list_parts(grant))
     answer = await status(world, upload, view=pb.STATUS_VIEW_PROGRESS)
     assert answer.upload.state == upload_pb2.UPLOAD_STATE_COMPLETED
     assert answer.progress.parts_stored == 3
@@ -95,7 +95,7 @@ async def test_a_completed_upload_behind_the_back_is_found_out(world: World) -> 
 
 async def test_an_upload_that_storage_lost_is_found_out(world: World) -> None:
     upload = await world.initialize()
-    await world.objects.abort(world.grant(upload))
+    await world.storage.abort(world.grant(upload))
     answer = await status(world, upload, view=pb.STATUS_VIEW_PROGRESS)
     assert answer.upload.state == upload_pb2.UPLOAD_STATE_ABORTED
     assert answer.upload.abort_reason == upload_pb2.ABORT_REASON_LOST
@@ -109,7 +109,7 @@ async def test_a_complete_in_between_is_no_error(world: World) -> None:
         await world.complete(upload)
 
     # The row said ACTIVE; by the time storage is asked, another call has completed it.
-    world.objects.before("list_parts", complete)
+    world.storage.before("list_parts", complete)
     answer = await status(world, upload, view=pb.STATUS_VIEW_PROGRESS)
     assert answer.upload.state == upload_pb2.UPLOAD_STATE_COMPLETED
     assert answer.progress == upload_pb2.Progress(parts_stored=3, bytes_stored=2 * PART + 7)
@@ -121,7 +121,7 @@ async def test_an_abort_in_between_is_no_error(world: World) -> None:
     async def abort() -> None:
         await world.abort(upload)
 
-    world.objects.before("list_parts", abort)
+    world.storage.before("list_parts", abort)
     answer = await status(world, upload, view=pb.STATUS_VIEW_PROGRESS)
     assert answer.upload.state == upload_pb2.UPLOAD_STATE_ABORTED
 
@@ -129,7 +129,7 @@ async def test_an_abort_in_between_is_no_error(world: World) -> None:
 @in_memory
 async def test_storage_that_does_not_answer_is_unavailable(world: World) -> None:
     upload = await world.initialize()
-    world.objects.before("list_parts", failing(StorageUnavailable()))
+    world.storage.before("list_parts", failing(StorageUnavailable()))
     failed = await failure(status(world, upload, view=pb.STATUS_VIEW_PROGRESS))
     assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
 
@@ -187,10 +187,10 @@ async def test_the_limit_of_each_field_is_where_the_contract_says(
 async def test_storage_that_contradicts_itself_ends_nothing(world: World, name: str) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    world.objects.before("list_parts", failing(MultipartNotFound()))
+    world.storage.before("list_parts", failing(MultipartNotFound()))
     request = ABOUT_AN_UPLOAD[name](upload.id)
     failed = await failure(call(world.stub, name, request))
     assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
     assert await world.state(upload) == "ACTIVE"
-    assert "complete" not in world.objects.calls
+    assert "complete" not in world.storage.calls
     await call(world.stub, name, request)

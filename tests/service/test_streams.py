@@ -8,7 +8,7 @@ import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.part_plan import GIB, MIB
-from partway_server.storage.memory import MemoryObjects
+from partway_server.storage.memory import MemoryStorage
 
 from tests.support.calls import call, ranges
 from tests.support.clock import FakeClock
@@ -19,12 +19,12 @@ MOST = 10_000
 
 
 @pytest.fixture
-def storage() -> MemoryObjects:
-    return MemoryObjects()
+def storage() -> MemoryStorage:
+    return MemoryStorage()
 
 
 @pytest.fixture
-async def world(clock: FakeClock, storage: MemoryObjects) -> AsyncIterator[World]:
+async def world(clock: FakeClock, storage: MemoryStorage) -> AsyncIterator[World]:
     async with a_memory_world(clock, storage=storage) as started:
         yield started
 
@@ -73,7 +73,7 @@ async def test_offsets_and_sizes_cover_the_file(world: World) -> None:
     assert len(parts) <= MOST and parts[0].size_bytes % MIB == 0
 
 
-async def test_a_file_of_10_000_parts_is_completed(world: World, storage: MemoryObjects) -> None:
+async def test_a_file_of_10_000_parts_is_completed(world: World, storage: MemoryStorage) -> None:
     upload = await world.initialize(MOST * PART - 1)
     for message in await messages(world, upload):
         for part in message.parts:
@@ -87,7 +87,7 @@ async def test_a_file_of_10_000_parts_is_completed(world: World, storage: Memory
 
 
 async def test_naming_all_10_000_parts_completes_them_too(
-    world: World, storage: MemoryObjects
+    world: World, storage: MemoryStorage
 ) -> None:
     upload = await world.initialize(MOST * PART)
     named = []
@@ -104,7 +104,7 @@ async def test_naming_all_10_000_parts_completes_them_too(
     assert (await world.complete(upload, parts=named)).object == done.object
 
 
-async def test_progress_tells_what_is_missing_as_runs(world: World, storage: MemoryObjects) -> None:
+async def test_progress_tells_what_is_missing_as_runs(world: World, storage: MemoryStorage) -> None:
     upload = await world.initialize(MOST * PART)
     for message in await messages(world, upload, (1, 10), (500, 600), (MOST, MOST)):
         for part in message.parts:
@@ -115,7 +115,7 @@ async def test_progress_tells_what_is_missing_as_runs(world: World, storage: Mem
     assert list(progress.missing) == ranges((11, 499), (601, MOST - 1))
 
 
-async def test_very_many_gaps_are_told_in_part(world: World, storage: MemoryObjects) -> None:
+async def test_very_many_gaps_are_told_in_part(world: World, storage: MemoryStorage) -> None:
     upload = await world.initialize(MOST * PART)
     for message in await messages(world, upload):
         for part in message.parts:

@@ -8,7 +8,7 @@ import pytest
 from google.rpc import error_details_pb2
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.domain.upload_ids import Sealer
+from partway_server.domain.upload_ids import UploadIdCipher
 
 from tests.support.calls import ABOUT_AN_UPLOAD, ALL, WATCHED, call
 from tests.support.clock import FakeClock
@@ -26,7 +26,7 @@ async def world(clock: FakeClock) -> AsyncIterator[World]:
 
 async def refused_alike(world: World, upload_id: str, caller: Any = ALICE) -> None:
     """Every call is refused in the same words, and storage and Redis are asked nothing."""
-    world.objects.calls.clear()
+    world.storage.calls.clear()
     watch = pb.WatchRequest(upload_id=upload_id)
     requests = {"Watch": watch, **{n: make(upload_id) for n, make in ABOUT_AN_UPLOAD.items()}}
     for name, request in requests.items():
@@ -37,7 +37,7 @@ async def refused_alike(world: World, upload_id: str, caller: Any = ALICE) -> No
         assert failed.details["ResourceInfo"] == error_details_pb2.ResourceInfo(
             resource_type="partway.v1.Upload", description="not found, or another caller's"
         )
-    assert world.objects.calls == []
+    assert world.storage.calls == []
 
 
 async def an_upload(world: World) -> upload_pb2.Upload:
@@ -119,13 +119,13 @@ async def test_the_other_spelling_of_base64_is_no_id(world: World) -> None:
 
 async def test_an_id_of_another_key_opens_nothing(world: World) -> None:
     grant = world.grant(await an_upload(world))
-    await refused_alike(world, Sealer([OTHER_KEY]).seal(grant))
+    await refused_alike(world, UploadIdCipher([OTHER_KEY]).seal(grant))
 
 
 async def test_an_id_of_an_old_key_still_opens_after_rotation(clock: FakeClock) -> None:
     async with a_memory_world(clock) as world:
         upload = await world.initialize(1000)
-        old = Sealer([OTHER_KEY, SEALING_KEY])
+        old = UploadIdCipher([OTHER_KEY, SEALING_KEY])
         assert old.open(upload.id) == world.grant(upload)
 
 
@@ -158,7 +158,7 @@ async def test_a_call_that_does_not_say_who_makes_it_is_turned_away(
     failed = await failure(call(world.stub, name, WATCHED[name], metadata))
     assert (failed.code, failed.reason) == ("UNAUTHENTICATED", "CALLER_UNKNOWN")
     assert failed.metadata == {"key": key}
-    assert world.objects.calls == []
+    assert world.storage.calls == []
 
 
 async def test_who_calls_is_asked_before_what_is_wrong_with_the_call(world: World) -> None:

@@ -20,11 +20,11 @@ from partway_server.devstack.servers import S3
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import State
 from partway_server.runtime import app
-from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.storage.base import KeyContested
 from partway_server.storage.capabilities import KNOWN
-from partway_server.storage.memory import MemoryObjects
-from partway_server.storage.s3 import S3Objects
+from partway_server.storage.memory import MemoryStorage
+from partway_server.storage.s3 import S3Storage
 from prometheus_client import generate_latest
 
 from tests.support.bucket import Bucket, look_into
@@ -76,7 +76,7 @@ async def over_storage(
     clock: FakeClock, s3: S3, endpoint: str, put_seconds: float = 30
 ) -> AsyncIterator[World]:
     """A service that reaches real storage at `endpoint`."""
-    objects = await S3Objects.open(
+    storage = await S3Storage.open(
         name="default",
         capabilities=KNOWN["seaweedfs"],
         region=s3.region,
@@ -88,12 +88,12 @@ async def over_storage(
     )
 
     async with (
-        contextlib.aclosing(objects),
+        contextlib.aclosing(storage),
         aiohttp.ClientSession() as http,
         a_world(
             clock=clock,
-            sessions=MemorySessions(clock),
-            objects=FaultyObjects(objects),
+            sessions=MemorySessionStore(clock),
+            storage=FaultyObjects(storage),
             put=put_by(http),
             bucket=s3.bucket,
             policies=policies(s3.bucket),
@@ -166,7 +166,7 @@ def metric(world: World, name: str) -> float:
 
 
 async def held_parts(world: World, upload: upload_pb2.Upload) -> list[int]:
-    return [part.number for part in await world.objects.list_parts(world.grant(upload))]
+    return [part.number for part in await world.storage.list_parts(world.grant(upload))]
 
 
 # ---- what arrives
@@ -320,16 +320,16 @@ async def test_a_part_needs_the_checksum_that_its_upload_has(
 @pytest.mark.promise("UploadPart", "NOT_FOUND")
 async def test_another_callers_id_opens_nothing_and_storage_hears_of_nothing(twin: World) -> None:
     upload = await twin.initialize(PART, policy="open")
-    twin.objects.calls.clear()
+    twin.storage.calls.clear()
     failed = await failure(ask(twin, [header(upload, 1), *chunks(bytes(PART))], BOB))
     assert (failed.code, failed.reason) == ("NOT_FOUND", "UPLOAD_NOT_FOUND")
-    assert twin.objects.calls == []
+    assert twin.storage.calls == []
 
 
 @pytest.mark.promise("UploadPart", "FAILED_PRECONDITION")
 async def test_nothing_passes_that_the_policy_does_not_let_through(twin: World) -> None:
     upload = await twin.initialize(PART)
-    twin.objects.calls.clear()
+    twin.storage.calls.clear()
     call = twin.stub.UploadPart(metadata=ALICE)
     await call.write(header(upload, 1))
     # The answer comes before a byte was sent.
@@ -337,7 +337,7 @@ async def test_nothing_passes_that_the_policy_does_not_let_through(twin: World) 
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "VIA_SERVICE_OFF")
     assert failed.metadata["policy"] == "default"
     assert "ask the operator to set via_service" in failed.message
-    assert twin.objects.calls == []
+    assert twin.storage.calls == []
 
 
 async def test_initialize_says_whether_parts_may_pass(twin: World) -> None:
@@ -379,7 +379,7 @@ async def test_an_abort_that_was_answered_is_told_as_such_while_it_is_buried(
 ) -> None:
     upload = await twin.initialize(9, policy=policy)
     gate = Gate()
-    twin.objects.before("put_part", gate)
+    twin.storage.before("put_part", gate)
     passing = asyncio.create_task(failure(pass_part(twin, upload, 1, b"123456789")))
     await gate.reached.wait()
     await twin.abort(upload)
@@ -436,7 +436,7 @@ async def test_an_upload_that_storage_lost_is_said_to_be_lost(real: Real) -> Non
 
 async def test_another_write_to_the_same_key_is_a_reason_to_wait(twin: World) -> None:
     upload = await twin.initialize(9, policy="open")
-    twin.objects.before("put_part", failing(KeyContested()))
+    twin.storage.before("put_part", failing(KeyContested()))
     failed = await failure(pass_part(twin, upload, 1, b"123456789"))
     assert (failed.code, failed.reason) == ("ABORTED", "UPLOAD_BUSY")
 
@@ -537,11 +537,11 @@ async def test_a_part_under_way_is_finished_before_the_service_stops(clock: Fake
 
 
 async def test_what_passes_is_counted(clock: FakeClock) -> None:
-    storage = MemoryObjects()
+    storage = MemoryStorage()
     async with a_world(
         clock=clock,
-        sessions=MemorySessions(clock),
-        objects=FaultyObjects(storage),
+        sessions=MemorySessionStore(clock),
+        storage=FaultyObjects(storage),
         put=put_into(storage),
         policies=policies("uploads"),
     ) as world:

@@ -14,9 +14,9 @@ from partway_client._transport.retry import Pace
 from partway_server.devstack.servers import S3
 from partway_server.domain.part_plan import MIB
 from partway_server.domain.policy import Policy
-from partway_server.sessions.memory_store import MemorySessions
+from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.storage.capabilities import KNOWN
-from partway_server.storage.s3 import S3Objects
+from partway_server.storage.s3 import S3Storage
 
 from tests.support.bucket import look_into
 from tests.support.clock import FakeClock
@@ -40,7 +40,7 @@ PLACES: dict[str, Callable[[S3], str]] = {
 
 @contextlib.asynccontextmanager
 async def service_with(s3: S3, public: str, **rules: bool) -> AsyncIterator[World]:
-    objects = await S3Objects.open(
+    storage = await S3Storage.open(
         name="default",
         capabilities=KNOWN["seaweedfs"],
         region=s3.region,
@@ -51,12 +51,12 @@ async def service_with(s3: S3, public: str, **rules: bool) -> AsyncIterator[Worl
     )
     clock = FakeClock(datetime.now(UTC).replace(microsecond=0))
     async with (
-        contextlib.aclosing(objects),
+        contextlib.aclosing(storage),
         aiohttp.ClientSession() as http,
         a_world(
             clock=clock,
-            sessions=MemorySessions(clock),
-            objects=FaultyObjects(objects),
+            sessions=MemorySessionStore(clock),
+            storage=FaultyObjects(storage),
             put=put_by(http),
             bucket=s3.bucket,
             policies=[Policy("open", s3.bucket, **rules)],

@@ -13,8 +13,8 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.redis_client.topology import connect
 from partway_server.runtime.subprocesses import free_port
-from partway_server.sessions.redis_store import RedisSessions
-from partway_server.storage.memory import MemoryObjects
+from partway_server.sessions.redis_store import RedisSessionStore
+from partway_server.storage.memory import MemoryStorage
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -122,7 +122,7 @@ async def test_a_complete_under_way_is_told(world: World) -> None:
     await watched.next()
     await world.send(upload)
     gate = Gate()
-    world.objects.before("complete", gate)
+    world.storage.before("complete", gate)
     completing = asyncio.create_task(world.complete(upload))
     assert (await watched.until("COMPLETING"))[-1].HasField("reported")
     gate.open()
@@ -163,10 +163,10 @@ async def test_the_first_message_is_the_truth_of_storage_where_the_row_is_lost(
 @pytest.mark.promise("Watch", "NOT_FOUND")
 async def test_another_callers_upload_is_not_found_and_nobody_hears_of_it(world: World) -> None:
     upload = await world.initialize()
-    before = list(world.objects.calls)
+    before = list(world.storage.calls)
     for caller, watched in ((BOB, upload), (ALICE, upload_pb2.Upload(id="x" * 100))):
         assert await Watched(world, watched, caller).ended() == "NOT_FOUND UPLOAD_NOT_FOUND"
-    assert world.objects.calls == before
+    assert world.storage.calls == before
 
 
 @in_memory
@@ -252,14 +252,14 @@ async def test_a_stop_without_warning_does_not_wait_for_them(world: World) -> No
 
 
 @contextlib.asynccontextmanager
-async def a_redis_world(clock: FakeClock, storage: MemoryObjects, url: str) -> AsyncIterator[World]:
+async def a_redis_world(clock: FakeClock, storage: MemoryStorage, url: str) -> AsyncIterator[World]:
     """A service with that Redis and that storage, which it may share."""
     async with (
-        contextlib.aclosing(RedisSessions(connect(url), clock=clock)) as sessions,
+        contextlib.aclosing(RedisSessionStore(connect(url), clock=clock)) as sessions,
         a_world(
             clock=clock,
             sessions=sessions,
-            objects=FaultyObjects(storage),
+            storage=FaultyObjects(storage),
             put=put_into(storage),
         ) as world,
     ):
@@ -272,7 +272,7 @@ async def test_what_one_service_changes_is_told_by_another(
 ) -> None:
     async with Redis.from_url(redis_url) as redis:
         await redis.flushall()
-    storage = MemoryObjects()
+    storage = MemoryStorage()
     async with (
         a_redis_world(clock, storage, redis_url) as one,
         a_redis_world(clock, storage, redis_url) as other,
@@ -312,7 +312,7 @@ async def test_watches_live_through_a_restart_of_redis(clock: FakeClock, tmp_pat
     port = free_port()
     async with contextlib.AsyncExitStack() as opened:
         async with a_redis_at(port, tmp_path) as url:
-            world = await opened.enter_async_context(a_redis_world(clock, MemoryObjects(), url))
+            world = await opened.enter_async_context(a_redis_world(clock, MemoryStorage(), url))
             upload, other = await world.initialize(), await world.initialize()
             watches = [Watched(world, upload), Watched(world, other)]
             for watched in watches:
@@ -321,9 +321,9 @@ async def test_watches_live_through_a_restart_of_redis(clock: FakeClock, tmp_pat
             assert (await watches[0].next()).reported.parts_stored == 1
             await world.send(other)
             grant = world.grant(other)
-            parts = await world.objects.list_parts(grant)
+            parts = await world.storage.list_parts(grant)
         # While nobody hears anything, storage joins what a lost worker had asked it to.
-        await world.objects.complete(grant, parts)
+        await world.storage.complete(grant, parts)
         async with a_redis_at(port, tmp_path):
             # The row says ACTIVE. That it may be old is found out by whoever hears of the restart.
             await watches[1].until("COMPLETED")

@@ -17,12 +17,12 @@ import redis
 from partway.v1 import upload_service_pb2_grpc as rpc
 from partway_server.config.settings import Settings
 from partway_server.domain.policy import Policy
-from partway_server.domain.policy_registry import LivePolicies
+from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.upload import Grant, State, Upload
 from partway_server.runtime.subprocesses import Child, free_port
 from partway_server.runtime.wiring import Service, build
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import Objects, Presigner
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import Presigner, Storage
 
 from tests.support.clock import FakeClock
 from tests.support.mortal import Life, Mortal, Strike
@@ -83,7 +83,7 @@ class Snapshots:
 class Witness:
     """Sessions that count the transitions of the rows."""
 
-    def __init__(self, sessions: Sessions, seen: Counter[tuple[State, State]]) -> None:
+    def __init__(self, sessions: SessionStore, seen: Counter[tuple[State, State]]) -> None:
         self._sessions = sessions
         self._seen = seen
 
@@ -110,14 +110,14 @@ class Witness:
 class PresentUrls:
     """Storage whose URLs are signed for now, whatever the test's clock says: they are to work."""
 
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._objects, name)
+        return getattr(self._storage, name)
 
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
-        return await self._objects.presigner(grant, lifetime, datetime.now(UTC))
+        return await self._storage.presigner(grant, lifetime, datetime.now(UTC))
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ class Replica:
 
     @classmethod
     async def start(
-        cls, *, sessions: Sessions, objects: Objects, policy: Policy, clock: FakeClock
+        cls, *, sessions: SessionStore, storage: Storage, policy: Policy, clock: FakeClock
     ) -> Self:
         async def sleep(seconds: float) -> None:
             clock.advance(seconds)
@@ -140,9 +140,9 @@ class Replica:
         life = Life()
         service = build(
             Settings(identity="metadata", sealing_keys=base64.b64encode(SEALING_KEY).decode()),
-            policies=LivePolicies({policy.name: policy}),
+            policies=PolicyRegistry({policy.name: policy}),
             sessions=Mortal(sessions, life),
-            objects=Mortal(PresentUrls(objects), life),
+            storage=Mortal(PresentUrls(storage), life),
             clock=clock,
             sleep=sleep,
         )

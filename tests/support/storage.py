@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import aiohttp
 import yarl
 from partway_server.domain.upload import Grant, Source
-from partway_server.storage.base import Head, Objects, Presigner, StoredPart, Unfinished
+from partway_server.storage.base import Head, Presigner, Storage, StoredPart, UnfinishedUpload
 from partway_server.storage.capabilities import Capabilities
-from partway_server.storage.memory import MemoryObjects, PutRefused
+from partway_server.storage.memory import MemoryStorage, PutRefused
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ Put = Callable[[str, bytes, Mapping[str, str]], Awaitable[Reply]]
 """Sends a body to a presigned URL with the headers that belong to it."""
 
 
-def put_into(memory: MemoryObjects) -> Put:
+def put_into(memory: MemoryStorage) -> Put:
     """PUTs to `memory://` URLs."""
 
     async def put(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
@@ -101,9 +101,9 @@ class FaultyObjects:
         objects.before("abort", gate.wait)
     """
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, storage: Storage) -> None:
         self.calls: list[str] = []
-        self._objects = objects
+        self._storage = storage
         self._before: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._after: defaultdict[str, deque[Fault]] = defaultdict(deque)
 
@@ -116,63 +116,65 @@ class FaultyObjects:
         self._after[operation].extend(faults)
 
     def capabilities_of(self, backend: str) -> Capabilities:
-        return self._objects.capabilities_of(backend)
+        return self._storage.capabilities_of(backend)
 
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
-        return await self._call("create", self._objects.create, grant, metadata)
+        return await self._call("create", self._storage.create, grant, metadata)
 
     async def list_multiparts(self, grant: Grant) -> Sequence[str]:
-        return await self._call("list_multiparts", self._objects.list_multiparts, grant)
+        return await self._call("list_multiparts", self._storage.list_multiparts, grant)
 
-    async def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+    async def unfinished(
+        self, backend: str, bucket: str, prefix: str
+    ) -> AsyncIterator[UnfinishedUpload]:
         self.calls.append("unfinished")
         if faults := self._before["unfinished"]:
             await faults.popleft()()
-        async for found in self._objects.unfinished(backend, bucket, prefix):
+        async for found in self._storage.unfinished(backend, bucket, prefix):
             yield found
 
     async def list_parts(
         self, grant: Grant, after: int = 0, limit: int | None = None
     ) -> Sequence[StoredPart]:
-        return await self._call("list_parts", self._objects.list_parts, grant, after, limit)
+        return await self._call("list_parts", self._storage.list_parts, grant, after, limit)
 
     async def copy_part(
         self, grant: Grant, number: int, source: Source, begin: int, size: int
     ) -> None:
-        await self._call("copy_part", self._objects.copy_part, grant, number, source, begin, size)
+        await self._call("copy_part", self._storage.copy_part, grant, number, source, begin, size)
 
     async def complete(
         self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
     ) -> None:
-        await self._call("complete", self._objects.complete, grant, parts, checksum)
+        await self._call("complete", self._storage.complete, grant, parts, checksum)
 
     async def abort(self, grant: Grant) -> None:
-        await self._call("abort", self._objects.abort, grant)
+        await self._call("abort", self._storage.abort, grant)
 
     async def head(self, grant: Grant) -> Head | None:
-        return await self._call("head", self._objects.head, grant)
+        return await self._call("head", self._storage.head, grant)
 
-    async def tells_md5(self, grant: Grant) -> bool:
-        return await self._call("tells_md5", self._objects.tells_md5, grant)
+    async def etags_are_md5(self, grant: Grant) -> bool:
+        return await self._call("etags_are_md5", self._storage.etags_are_md5, grant)
 
     async def delete(self, grant: Grant, head: Head) -> None:
-        await self._call("delete", self._objects.delete, grant, head)
+        await self._call("delete", self._storage.delete, grant, head)
 
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
-        return await self._call("presigner", self._objects.presigner, grant, lifetime, now)
+        return await self._call("presigner", self._storage.presigner, grant, lifetime, now)
 
     async def put_part(
         self, grant: Grant, number: int, body: AsyncIterator[bytes], checksum: bytes, now: datetime
     ) -> StoredPart:
         return await self._call(
-            "put_part", self._objects.put_part, grant, number, body, checksum, now
+            "put_part", self._storage.put_part, grant, number, body, checksum, now
         )
 
     async def check(self, backend: str, bucket: str) -> None:
-        await self._call("check", self._objects.check, backend, bucket)
+        await self._call("check", self._storage.check, backend, bucket)
 
     async def aclose(self) -> None:
-        await self._objects.aclose()
+        await self._storage.aclose()
 
     async def _call(
         self, operation: str, method: Callable[..., Awaitable[T]], *arguments: Any

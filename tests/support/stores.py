@@ -20,11 +20,11 @@ import yarl
 from partway_server.devstack.servers import S3
 from partway_server.domain.part_plan import MIB, Plan
 from partway_server.domain.upload import Caller, Checksum, Grant
-from partway_server.storage.base import Objects, PresignedPart
+from partway_server.storage.base import PresignedPart, Storage
 from partway_server.storage.capabilities import KEPT, KNOWN, Capabilities
-from partway_server.storage.memory import MemoryObjects
-from partway_server.storage.router import RoutedObjects
-from partway_server.storage.s3 import S3Objects
+from partway_server.storage.memory import MemoryStorage
+from partway_server.storage.router import StorageRouter
+from partway_server.storage.s3 import S3Storage
 
 from tests.support.storage import Put, Reply, put_by, put_into
 
@@ -83,7 +83,7 @@ class Found:
 class Store:
     """An implementation under test, and how to reach it from the other side."""
 
-    objects: Objects
+    storage: Storage
     bucket: str
     put: Put
     read: Callable[[Grant], Awaitable[Found]]
@@ -91,7 +91,7 @@ class Store:
 
     @property
     def can(self) -> Capabilities:
-        return self.objects.capabilities_of("test")
+        return self.storage.capabilities_of("test")
 
     def claims(self, category: str) -> None:
         """Skip the test if the implementation makes no such claim."""
@@ -121,19 +121,19 @@ class Store:
 
     async def opened(self, grant: Grant, metadata: Mapping[str, str] | None = None) -> Grant:
         """The grant with a multipart upload opened for it."""
-        return grant.with_multipart(await self.objects.create(grant, metadata or {}))
+        return grant.with_multipart(await self.storage.create(grant, metadata or {}))
 
     async def sign(
         self, grant: Grant, number: int = 1, checksum: bytes | None = None
     ) -> PresignedPart:
-        signer = await self.objects.presigner(grant, timedelta(minutes=5), datetime.now(UTC))
+        signer = await self.storage.presigner(grant, timedelta(minutes=5), datetime.now(UTC))
         [part] = signer.sign([number], {number: checksum} if checksum else {})
         return part
 
     async def send(self, grant: Grant, body: bytes = BODY, number: int = 1) -> Reply:
         """PUT `body` as a part planned at its size."""
         planned = replace(grant, plan=Plan(len(body), max(len(body), 1)))
-        signer = await self.objects.presigner(planned, timedelta(minutes=5), datetime.now(UTC))
+        signer = await self.storage.presigner(planned, timedelta(minutes=5), datetime.now(UTC))
         [part] = signer.sign([number], {})
         return await self.put(part.url, body, part.headers)
 
@@ -141,17 +141,17 @@ class Store:
         """An upload of one part that was made into the object; its grant."""
         grant = await self.opened(grant)
         await self.send(grant, body)
-        await self.objects.complete(grant, await self.objects.list_parts(grant))
+        await self.storage.complete(grant, await self.storage.list_parts(grant))
         return grant
 
 
 def memory_store(*, routed: bool = False) -> Store:
     """With `routed`, it is one of two, and what comes to the other is lost."""
-    memory = MemoryObjects(buckets=["partway"])
-    backends = {"other": MemoryObjects(buckets=[]), "test": memory}
+    memory = MemoryStorage(buckets=["partway"])
+    backends = {"other": MemoryStorage(buckets=[]), "test": memory}
 
     async def read(grant: Grant) -> Found:
-        stored = memory.objects[grant.bucket, grant.key]
+        stored = memory.storage[grant.bucket, grant.key]
         return Found(stored.content_type, stored.disposition, stored.metadata, stored.headers)
 
     lacks = {
@@ -159,8 +159,8 @@ def memory_store(*, routed: bool = False) -> Store:
         BYTES: "it keeps no bytes",
         CONNECTIONS: "it has no address",
     }
-    objects = RoutedObjects(backends) if routed else memory
-    return Store(objects, "partway", put_into(memory), read, lacks)
+    storage = StorageRouter(backends) if routed else memory
+    return Store(storage, "partway", put_into(memory), read, lacks)
 
 
 @asynccontextmanager
@@ -170,7 +170,7 @@ async def s3_store(
     client = reader(s3)
     async with (
         aiohttp.ClientSession() as http,
-        aclosing(await open_s3(s3, capabilities=capabilities)) as objects,
+        aclosing(await open_s3(s3, capabilities=capabilities)) as storage,
     ):
 
         async def read(grant: Grant) -> Found:
@@ -187,7 +187,7 @@ async def s3_store(
                 told = {name.lower(): value for name, value in headers.items()}
                 return Found(kind, disposition, metadata, told, await reply.read())
 
-        yield Store(objects, s3.bucket, put_by(http), read, lacks)
+        yield Store(storage, s3.bucket, put_by(http), read, lacks)
 
 
 def reader(s3: S3) -> Any:
@@ -202,7 +202,7 @@ def reader(s3: S3) -> Any:
     )
 
 
-async def open_s3(s3: S3, **changes: Any) -> S3Objects:
+async def open_s3(s3: S3, **changes: Any) -> S3Storage:
     arguments = {
         "name": "test",
         "capabilities": KNOWN["seaweedfs"],
@@ -211,7 +211,7 @@ async def open_s3(s3: S3, **changes: Any) -> S3Objects:
         "access_key": s3.access_key,
         "secret_key": s3.secret_key,
     }
-    return await S3Objects.open(**{**arguments, **changes})
+    return await S3Storage.open(**{**arguments, **changes})
 
 
 @asynccontextmanager

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from partway_server.sessions.memory_store import MemorySessions
-from partway_server.storage.memory import MemoryObjects
+from partway_server.sessions.memory_store import MemorySessionStore
+from partway_server.storage.memory import MemoryStorage
 
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_into
@@ -14,14 +14,14 @@ from tests.support.world import World, a_world
 
 @contextlib.asynccontextmanager
 async def a_memory_world(
-    clock: FakeClock, *, storage: MemoryObjects | None = None, **options: Any
+    clock: FakeClock, *, storage: MemoryStorage | None = None, **options: Any
 ) -> AsyncIterator[World]:
     """`options` are those of `a_world`: policies, and fields of Settings."""
-    storage = storage or MemoryObjects()
+    storage = storage or MemoryStorage()
     async with a_world(
         clock=clock,
-        sessions=MemorySessions(clock),
-        objects=FaultyObjects(storage),
+        sessions=MemorySessionStore(clock),
+        storage=FaultyObjects(storage),
         put=put_into(storage),
         **options,
     ) as world:

@@ -13,15 +13,15 @@ from typing import Any, Self
 
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
-from partway_server.events.delivery_queue import DeliveryStore
-from partway_server.events.dispatcher import Dispatcher
+from partway_server.events.delivery_queue import DeliveryQueue
+from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.events.webhook_file import Webhook
 from partway_server.events.webhook_sender import HttpSender, Sender
-from partway_server.events.webhook_worker import Courier
+from partway_server.events.webhook_worker import WebhookWorker
 from partway_server.observability.metrics import Metrics
 from partway_server.redis_client.topology import SLOTS, Servers, Span, connect
 from partway_server.redis_client.urls import Address
-from partway_server.runtime.webhook_reload import Resubscriber
+from partway_server.runtime.webhook_reload import WebhookReloader
 from partway_server.sessions.redis_keys import due_key, events_key, shard_of
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -196,13 +196,13 @@ class Office:
     ) -> None:
         self.tasks, self.metrics = Begun(), Metrics()
         servers = connect(redis) if isinstance(redis, str) else redis
-        self.store = DeliveryStore(servers, owner=owner, clock=clock, patience=patience)
+        self.store = DeliveryQueue(servers, owner=owner, clock=clock, patience=patience)
         marks = (f"{owner}-{number}" for number in itertools.count())
         self._clock, self._senders = clock, list[HttpSender]()
-        self.dispatcher = Dispatcher(store=self.store, clock=clock, lease=LEASE)
+        self.dispatcher = WebhookDispatcher(store=self.store, clock=clock, lease=LEASE)
 
-        def open_courier(webhook: Webhook, sender: Sender) -> Courier:
-            return Courier(
+        def open_courier(webhook: Webhook, sender: Sender) -> WebhookWorker:
+            return WebhookWorker(
                 webhook,
                 store=self.store,
                 sender=sender,
@@ -218,7 +218,7 @@ class Office:
             )
 
         self.file: Callable[[], Sequence[Webhook]] = lambda: webhooks
-        self.resubscriber = Resubscriber(
+        self.resubscriber = WebhookReloader(
             read=lambda: self.file(),
             open_sender=self._open_sender,
             open_courier=open_courier,

@@ -18,9 +18,9 @@ from partway.v1 import upload_pb2
 from partway_server.devstack.servers import S3
 from partway_server.domain.policy import Policy
 from partway_server.redis_client.topology import connect
-from partway_server.sessions.redis_store import RedisSessions
+from partway_server.sessions.redis_store import RedisSessionStore
 from partway_server.storage.capabilities import KNOWN
-from partway_server.storage.s3 import S3Objects
+from partway_server.storage.s3 import S3Storage
 from redis.asyncio import Redis
 
 from tests.support.bucket import Bucket
@@ -159,7 +159,7 @@ async def a_wired_world(
         async with Redis.from_url(redis_url) as redis:
             await redis.flushdb()
         servers = connect(f"redis://{between.address}/0?socket_timeout={patience / 2}")
-        objects = await S3Objects.open(
+        storage = await S3Storage.open(
             name="default",
             capabilities=KNOWN["seaweedfs"],
             region=s3.region,
@@ -171,12 +171,14 @@ async def a_wired_world(
             complete_seconds=patience,
         )
         async with (
-            contextlib.aclosing(objects),
-            contextlib.aclosing(RedisSessions(servers, clock=clock, patience=PATIENT)) as sessions,
+            contextlib.aclosing(storage),
+            contextlib.aclosing(
+                RedisSessionStore(servers, clock=clock, patience=PATIENT)
+            ) as sessions,
             a_world(
                 clock=clock,
                 sessions=sessions,
-                objects=FaultyObjects(objects),
+                storage=FaultyObjects(storage),
                 put=put_by(http),
                 bucket=bucket.name,
                 policies=[Policy(MULTIPART, bucket.name, single_put_max_bytes=0)],

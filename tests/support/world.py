@@ -17,11 +17,11 @@ from partway.v1 import upload_service_pb2_grpc as rpc
 from partway_server.config.settings import Settings
 from partway_server.domain.part_plan import MIB
 from partway_server.domain.policy import Policy
-from partway_server.domain.policy_registry import LivePolicies
+from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.upload import Grant
-from partway_server.domain.upload_ids import Sealer
+from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.runtime.wiring import Service, build
-from partway_server.sessions.base import Sessions
+from partway_server.sessions.base import SessionStore
 
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, Put
@@ -52,13 +52,13 @@ class World:
     """One service and what it stands on. Time stands still until `clock` is moved."""
 
     clock: FakeClock
-    sessions: Sessions
-    objects: FaultyObjects
+    sessions: SessionStore
+    storage: FaultyObjects
     put: Put
     service: Service
     stub: rpc.UploadServiceStub
     port: int
-    policies: LivePolicies
+    policies: PolicyRegistry
 
     async def initialize(self, size: int = 2 * PART + 7, **fields: Any) -> upload_pb2.Upload:
         """Open an Upload: by default three parts, the last of 7 bytes."""
@@ -101,7 +101,7 @@ class World:
 
     def grant(self, upload: upload_pb2.Upload) -> Grant:
         """What the id says."""
-        return Sealer([SEALING_KEY]).open(upload.id)
+        return UploadIdCipher([SEALING_KEY]).open(upload.id)
 
     async def lose_row(self, upload: upload_pb2.Upload) -> None:
         """Let the session store forget the Upload."""
@@ -143,15 +143,15 @@ def failure_of(error: grpc.aio.AioRpcError) -> Failure:
 async def a_world(
     *,
     clock: FakeClock,
-    sessions: Sessions,
-    objects: FaultyObjects,
+    sessions: SessionStore,
+    storage: FaultyObjects,
     put: Put,
     bucket: str = "uploads",
     policies: Sequence[Policy] = (),
     **settings: Any,
 ) -> AsyncIterator[World]:
     """Start a service over these stores. `settings` are fields of Settings."""
-    live = LivePolicies({p.name: p for p in (Policy("default", bucket), *policies)})
+    live = PolicyRegistry({p.name: p for p in (Policy("default", bucket), *policies)})
     service = build(
         Settings(
             identity="metadata",
@@ -160,7 +160,7 @@ async def a_world(
         ),
         policies=live,
         sessions=sessions,
-        objects=objects,
+        storage=storage,
         clock=clock,
         sleep=_sleep_by(clock),
     )
@@ -169,7 +169,7 @@ async def a_world(
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = rpc.UploadServiceStub(channel)
-            yield World(clock, sessions, objects, put, service, stub, port, live)
+            yield World(clock, sessions, storage, put, service, stub, port, live)
     finally:
         await service.server.stop(0)
         await service.tasks.drain(5)

@@ -15,7 +15,7 @@ from partway_server.cleanup.report import Action, Finding, Kind, Report, unheard
 from partway_server.domain import errors
 from partway_server.domain.clock import Clock
 from partway_server.domain.upload import AbortReason, State, Upload, moment_of
-from partway_server.sessions.base import Sessions
+from partway_server.sessions.base import SessionStore
 from partway_server.workflow.abort import Aborter
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.complete import Settler
@@ -78,7 +78,7 @@ class Janitor:
     def __init__(
         self,
         *,
-        sessions: Sessions,
+        sessions: SessionStore,
         settler: Settler,
         aborter: Aborter,
         composer: Composer,

@@ -28,12 +28,12 @@ from datetime import datetime, timedelta
 from partway_server.cleanup.report import Action, Finding, Kind, Report, unheard
 from partway_server.domain import errors
 from partway_server.domain.clock import Clock
-from partway_server.domain.key_marks import Mark, Marks
+from partway_server.domain.key_marks import KeyMark, KeyMarks
 from partway_server.domain.part_plan import Plan
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import Caller, Checksum, Grant, State, Upload, sid_of_key
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import MultipartNotFound, Objects, Unfinished
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import MultipartNotFound, Storage, UnfinishedUpload
 
 CREATE_UNDER_WAY = timedelta(minutes=15)
 """How long a create may be under way, with room for clocks that differ."""
@@ -66,7 +66,11 @@ def places_of(policies: Iterable[Policy]) -> Sequence[Place]:
 
 
 def decide(
-    mark: Mark | None, listed: Unfinished, row: Upload | None, now: datetime, grace: timedelta
+    mark: KeyMark | None,
+    listed: UnfinishedUpload,
+    row: Upload | None,
+    now: datetime,
+    grace: timedelta,
 ) -> tuple[Action, str]:
     """What to do about an unfinished multipart upload, and why. `row` is the one for its key."""
     if mark is None:
@@ -103,17 +107,17 @@ class Sweeper:
         self,
         *,
         policies: Mapping[str, Policy],
-        marks: Marks,
-        sessions: Sessions,
-        objects: Objects,
+        marks: KeyMarks,
+        sessions: SessionStore,
+        storage: Storage,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         grace: timedelta,
     ) -> None:
         self._policies = policies
-        self._marks = marks
+        self._key_marks = marks
         self._sessions = sessions
-        self._objects = objects
+        self._storage = storage
         self._clock = clock
         self._random_bytes = random_bytes
         self._grace = grace
@@ -140,11 +144,11 @@ class Sweeper:
         # The policies may change on the way; what is new is looked at the next time.
         for place in places_of(self._policies.values()):
             try:
-                if self._objects.capabilities_of(place.backend).exact_key_listing_only:
+                if self._storage.capabilities_of(place.backend).exact_key_listing_only:
                     words = "this storage lists unfinished uploads of one key only"
                     report(_unlisted(place, words))
                     continue
-                found = self._objects.unfinished(place.backend, place.bucket, place.prefix)
+                found = self._storage.unfinished(place.backend, place.bucket, place.prefix)
                 async for listed in found:
                     report(await self._deal_with(place, listed, dry_run=dry_run))
             except (errors.StorageUnavailable, errors.StorageRefused) as error:
@@ -163,8 +167,8 @@ class Sweeper:
         """Between half and all of it: replicas that start together should not all list at once."""
         return seconds * (1 + int.from_bytes(self._random_bytes(2)) / 0xFFFF) / 2
 
-    async def _deal_with(self, place: Place, listed: Unfinished, *, dry_run: bool) -> Finding:
-        mark = self._marks.read(place.bucket, listed.key)
+    async def _deal_with(self, place: Place, listed: UnfinishedUpload, *, dry_run: bool) -> Finding:
+        mark = self._key_marks.read(place.bucket, listed.key)
         action, reason = await self._decide(place, mark, listed)
         done, error = False, ""
         if mark is not None and action is Action.ABORT:
@@ -173,7 +177,7 @@ class Sweeper:
                 if await self._keeps_an_object(grant):
                     action, reason = Action.LEAVE, "the object at its key may be made from it"
                 elif not dry_run:
-                    await self._objects.abort(grant)
+                    await self._storage.abort(grant)
                     done = True
                     logger.info("upload %s: aborted an orphan in storage: %s", mark.sid, reason)
             except (errors.StorageUnavailable, errors.StorageRefused) as failure:
@@ -184,7 +188,7 @@ class Sweeper:
         )
 
     async def _decide(
-        self, place: Place, mark: Mark | None, listed: Unfinished
+        self, place: Place, mark: KeyMark | None, listed: UnfinishedUpload
     ) -> tuple[Action, str]:
         now = self._clock.now()
         rows: list[Upload | None] = []
@@ -203,11 +207,11 @@ class Sweeper:
 
         A store may have joined them and failed to clear them away. What has no parts is a stray.
         """
-        head = await self._objects.head(grant)
+        head = await self._storage.head(grant)
         if head is None or not head.write_token.startswith(grant.write_token):
             return False
         try:
-            return bool(await self._objects.list_parts(grant, limit=1))
+            return bool(await self._storage.list_parts(grant, limit=1))
         except MultipartNotFound:
             return False
 
@@ -222,7 +226,7 @@ def _at(grant: Grant) -> tuple[str, str, str]:
     return grant.backend, grant.bucket, grant.key
 
 
-def _as_marked(place: Place, mark: Mark, listed: Unfinished) -> Grant:
+def _as_marked(place: Place, mark: KeyMark, listed: UnfinishedUpload) -> Grant:
     """As much of the grant as the mark tells. Storage goes by its place and multipart_id."""
     return Grant(
         sid=mark.sid,

@@ -20,7 +20,7 @@ from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.events import TYPES
 
 if TYPE_CHECKING:
-    from partway_server.events.event_stream import Entry, Streams
+    from partway_server.events.event_stream import Entry, EventStreams
 
 _POLL_SECONDS = 0.5
 _SHOWN = 10
@@ -225,7 +225,7 @@ async def _tail(
 
 
 async def _stored(
-    streams: "Streams", wanted: Wanted, since: datetime | None, ends: Mapping[int, str]
+    streams: "EventStreams", wanted: Wanted, since: datetime | None, ends: Mapping[int, str]
 ) -> AsyncIterator["Entry"]:
     """What is wanted since then, or the last few of it."""
     from partway_server.events.event_stream import places_at
@@ -268,9 +268,9 @@ async def _replay(
 
 
 @contextlib.asynccontextmanager
-async def _streams(url: str) -> AsyncIterator["Streams"]:
+async def _streams(url: str) -> AsyncIterator["EventStreams"]:
     # Slow to import.
-    from partway_server.events.event_stream import Streams
+    from partway_server.events.event_stream import EventStreams
     from partway_server.redis_client.topology import connect
 
     try:
@@ -278,7 +278,7 @@ async def _streams(url: str) -> AsyncIterator["Streams"]:
     except ValueError as error:
         raise Misused("PARTWAY_REDIS_URL is not a URL that Redis clients understand") from error
     try:
-        yield Streams(servers)
+        yield EventStreams(servers)
     finally:
         await servers.aclose()
 

@@ -103,12 +103,12 @@ def serve(worker: bool, **given: Any) -> None:
 
 def _serve(settings: Settings, *, share_port: bool) -> None:
     # Imported late, so that a parent of workers never loads gRPC.
-    from partway_server.runtime.startup import StartError
+    from partway_server.runtime.startup import StartupError
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_signal(settings, share_port=share_port))
-    except StartError as error:
+    except StartupError as error:
         _fail(1, *str(error).splitlines())
 
 
@@ -196,11 +196,11 @@ def sweep(dry_run: bool, as_json: bool, **given: Any) -> None:
     level = "warning" if settings.log_level == "info" else settings.log_level
     configure_logging(level=level, as_json=settings.json_logs)
     from partway_server.cli import sweep
-    from partway_server.runtime.startup import StartError
+    from partway_server.runtime.startup import StartupError
 
     try:
         done = sweep.run(settings, dry_run=dry_run, as_json=as_json)
-    except StartError as error:
+    except StartupError as error:
         _fail(1, *str(error).splitlines())
     if not done:
         _fail(1, "not all of it could be done: see the lines that say failed")
@@ -296,13 +296,13 @@ def dev(**options: Any) -> None:
       curl -d '{"fileName": "a.bin", "sizeBytes": "1"}' http://127.0.0.1:8080/v1/uploads
     """
     from partway_server.devstack.run import run
-    from partway_server.runtime.startup import StartError
+    from partway_server.runtime.startup import StartupError
 
     try:
         run(environ=os.environ, **options)
     except SettingsError as error:
         _fail(2, *error.problems)
-    except (ChildError, StartError) as error:
+    except (ChildError, StartupError) as error:
         _fail(1, *str(error).splitlines())
 
 

@@ -14,7 +14,7 @@ from partway_server.cli.interrupt import raise_again
 from partway_server.config.settings import Settings
 from partway_server.domain.errors import UploadError
 from partway_server.runtime import app
-from partway_server.runtime.startup import StartError
+from partway_server.runtime.startup import StartupError
 
 DONE = {
     Action.LEAVE: "left",
@@ -107,7 +107,7 @@ class Teller:
 
 
 def run(settings: Settings, *, dry_run: bool, as_json: bool) -> bool:
-    """Sweep once; whether all of it was done. Raises StartError, UploadError."""
+    """Sweep once; whether all of it was done. Raises StartupError, UploadError."""
     teller = Teller(
         dry_run=dry_run, as_json=as_json, out=sys.stdout, err=sys.stderr, now=datetime.now(UTC)
     )
@@ -116,7 +116,7 @@ def run(settings: Settings, *, dry_run: bool, as_json: bool) -> bool:
         try:
             runner.run(app.sweep(settings, report=teller.report, dry_run=dry_run))
         except UploadError as error:
-            raise StartError(f"the sweep was not finished: {error}") from error
+            raise StartupError(f"the sweep was not finished: {error}") from error
         finally:
             # What was done before it broke off was done.
             teller.summary()

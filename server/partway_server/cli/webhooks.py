@@ -21,7 +21,7 @@ from partway_server.domain.errors import SessionsUnavailable
 from partway_server.events.retry_schedule import Answer, Fate, fate, position
 
 if TYPE_CHECKING:
-    from partway_server.events.delivery_queue import Letter
+    from partway_server.events.delivery_queue import DeadLetter
     from partway_server.events.webhook_file import Webhook
 
 T = TypeVar("T")
@@ -88,13 +88,13 @@ def send_test(name: str) -> None:
 
 
 async def _dead(
-    redis_url: str, names: Sequence[str], wanted: Callable[["Letter"], bool] | None
-) -> list["Letter"]:
+    redis_url: str, names: Sequence[str], wanted: Callable[["DeadLetter"], bool] | None
+) -> list["DeadLetter"]:
     """The dead letters; with `wanted`, those that it wants and that were put back."""
-    from partway_server.events.delivery_queue import DeliveryStore
+    from partway_server.events.delivery_queue import DeliveryQueue
     from partway_server.redis_client.topology import connect
 
-    async with aclosing(DeliveryStore(connect(redis_url, max_connections=4), owner="")) as store:
+    async with aclosing(DeliveryQueue(connect(redis_url, max_connections=4), owner="")) as store:
         found = [letter for name in names for letter in await store.letters(name)]
         if wanted is None:
             return found
@@ -116,20 +116,20 @@ async def _send(webhook: "Webhook") -> Answer:
         return await sender.send(event["id"], json.dumps(event))
 
 
-def _line(letter: "Letter") -> str:
+def _line(letter: "DeadLetter") -> str:
     attempts = f"{letter.attempts} attempt{'s' if letter.attempts > 1 else ''}"
     what = f"{letter.id}  {letter.type}  {letter.upload}"
     return f"{_since(letter)}  {letter.webhook}  {what}  {attempts}: {letter.why}"
 
 
-def _json(letter: "Letter") -> str:
+def _json(letter: "DeadLetter") -> str:
     told: Mapping[str, Any] = asdict(letter)
     kept = {name: told[name] for name in ("webhook", "id", "type", "upload", "attempts", "why")}
     since = {"since": _since(letter), "event": json.loads(letter.text)}
     return json.dumps({**kept, **since}, ensure_ascii=False)
 
 
-def _since(letter: "Letter") -> str:
+def _since(letter: "DeadLetter") -> str:
     seconds = position(letter.place)[0] / 1000
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from partway_server.config.backends import DEFAULT
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.domain.policy import Policy
-from partway_server.storage.base import Objects
+from partway_server.storage.base import Storage
 
 Place = tuple[str, str]
 """A backend and a bucket."""
@@ -16,19 +16,19 @@ def places(policies: Iterable[Policy]) -> Iterator[Place]:
     yield from sorted({(policy.backend, policy.bucket) for policy in policies})
 
 
-async def bucket_problems(objects: Objects, wanted: Collection[Place]) -> list[str]:
+async def bucket_problems(storage: Storage, wanted: Collection[Place]) -> list[str]:
     """What keeps these from being used, a line each, and what to look at."""
-    found = [await _problem(objects, backend, bucket) for backend, bucket in wanted]
+    found = [await _problem(storage, backend, bucket) for backend, bucket in wanted]
     return [words for words in found if words]
 
 
-async def _problem(objects: Objects, backend: str, bucket: str) -> str:
+async def _problem(storage: Storage, backend: str, bucket: str) -> str:
     own = backend == DEFAULT
     where = "PARTWAY_S3_ENDPOINT" if own else f"endpoint of [backend.{backend}]"
     named = "PARTWAY_BUCKET or what the policy names"
     told = f"{named}, the PARTWAY_S3_ settings" if own else f"[backend.{backend}]"
     try:
-        await objects.check(backend, bucket)
+        await storage.check(backend, bucket)
     except ValueError as error:
         return f"{error}; look at {told} and the credentials"
     except StorageUnavailable:

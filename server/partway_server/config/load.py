@@ -8,8 +8,8 @@ from partway_server.config.policy_file import FileProblem, PolicyFileError, Rule
 from partway_server.config.reload import Unusable
 from partway_server.config.settings import Settings
 from partway_server.domain.policy import Policy
-from partway_server.storage.base import Objects
-from partway_server.storage.s3 import S3Objects
+from partway_server.storage.base import Storage
+from partway_server.storage.s3 import S3Storage
 
 
 def read_policy_file(settings: Settings) -> Rules:
@@ -31,11 +31,11 @@ def read_file(file: str, *, bucket: str, default: Backend) -> Rules:
     return read_rules(file, content, bucket=bucket, default=default)
 
 
-async def open_backend(backend: Backend, settings: Settings) -> Objects:
+async def open_backend(backend: Backend, settings: Settings) -> Storage:
     """Storage, which is connected to when it is first used. Raises Unusable."""
     try:
         secrets = secrets_of(backend, settings, os.environ)
-        return await S3Objects.open(
+        return await S3Storage.open(
             name=backend.name,
             endpoint_url=backend.endpoint or None,
             public_endpoint_url=backend.public_endpoint or None,

@@ -13,9 +13,9 @@ from typing import Any
 from partway_server.config.backends import Backend
 from partway_server.config.bucket_checks import Place, bucket_problems, places
 from partway_server.config.policy_file import PolicyFileError, Rules
-from partway_server.domain.policy_registry import LivePolicies
-from partway_server.storage.base import Objects
-from partway_server.storage.router import RoutedObjects
+from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.storage.base import Storage
+from partway_server.storage.router import StorageRouter
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Unusable(Exception):
         self.lines = lines
 
 
-class Reloader:
+class PolicyReloader:
     """Reads the rules again when it is asked to, and puts them in force."""
 
     def __init__(
@@ -36,15 +36,15 @@ class Reloader:
         *,
         rules: Rules,
         read: Callable[[], Rules],
-        open_backend: Callable[[Backend], Awaitable[Objects]],
-        policies: LivePolicies,
-        objects: RoutedObjects,
+        open_backend: Callable[[Backend], Awaitable[Storage]],
+        policies: PolicyRegistry,
+        storage: StorageRouter,
     ) -> None:
         self._rules = rules
         self._read = read
         self._open_backend = open_backend
         self._policies = policies
-        self._objects = objects
+        self._storage = storage
 
     async def run(self, asked: asyncio.Event, *others: Callable[[], Awaitable[bool]]) -> None:
         """Read them whenever `asked` is set, for ever, and then what `others` read."""
@@ -71,25 +71,25 @@ class Reloader:
         return True
 
     async def _put_in_force(self, rules: Rules) -> None:
-        opened: dict[str, Objects] = {}
+        opened: dict[str, Storage] = {}
         try:
             for name, backend in rules.backends.items():
                 if self._rules.backends.get(name) != backend:
                     opened[name] = await self._open_backend(backend)
-            now = {name: opened.get(name) or self._objects.at(name) for name in rules.backends}
-            if problems := await bucket_problems(RoutedObjects(now), self._unseen(rules, opened)):
+            now = {name: opened.get(name) or self._storage.at(name) for name in rules.backends}
+            if problems := await bucket_problems(StorageRouter(now), self._unseen(rules, opened)):
                 raise Unusable(*problems)
         except BaseException:
-            for objects in opened.values():
-                await objects.aclose()
+            for storage in opened.values():
+                await storage.aclose()
             raise
         # Both without a pause: no call sees a policy without its backend.
-        self._objects.replace(now)
+        self._storage.replace(now)
         self._policies.replace(rules.policies)
         logger.info("policies read anew: %s", changes(self._rules, rules))
         self._rules = rules
 
-    def _unseen(self, rules: Rules, opened: Mapping[str, Objects]) -> list[Place]:
+    def _unseen(self, rules: Rules, opened: Mapping[str, Storage]) -> list[Place]:
         """Places that are new, or of a backend that is."""
         seen = {p for p in places(self._rules.policies.values()) if p[0] not in opened}
         return [place for place in places(rules.policies.values()) if place not in seen]

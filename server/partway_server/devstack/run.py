@@ -67,7 +67,7 @@ def run(
 ) -> None:
     """Run the stack until SIGINT, SIGTERM or SIGHUP; nothing of it runs any more on return.
 
-    Raises ChildError if a part of it cannot start or ends, SettingsError and StartError as the
+    Raises ChildError if a part of it cannot start or ends, SettingsError and StartupError as the
     service does.
     """
     interrupt = _Interrupt()

@@ -31,7 +31,7 @@ _SEGMENT = re.compile(f"(?=([0-9a-f]{{{_SID_CHARS}}})-([0-9a-f]{{{_STAMP_CHARS}}
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class KeyMark:
     """What a key tells of its Upload. `token_start` is what its write token begins with."""
 
     sid: str
@@ -39,7 +39,7 @@ class Mark:
     expire_time: datetime
 
 
-class Marks:
+class KeyMarks:
     """Marks with the first sealing key and knows the marks of all."""
 
     def __init__(self, sealing_keys: Sequence[bytes]) -> None:
@@ -54,7 +54,7 @@ class Marks:
         head += int(expire_time.timestamp()).to_bytes(_TIME_BYTES, "big")
         return f"{sid}-{(head + _mac(self._keys[0], head, sid, bucket, key)).hex()}"
 
-    def read(self, bucket: str, key: str) -> Mark | None:
+    def read(self, bucket: str, key: str) -> KeyMark | None:
         """The mark in `key`, if one of our sealing keys made it for this very key."""
         for sid, stamp in _SEGMENT.findall(key):
             # The caller's own text is in the key as well, and may hold what looks like a mark.
@@ -64,7 +64,7 @@ class Marks:
             if any([hmac.compare_digest(mac, expected) for expected in macs]):
                 seconds = int.from_bytes(head[_TOKEN_BYTES:], "big")
                 token_start = head[:_TOKEN_BYTES].hex()
-                return Mark(sid, token_start, datetime.fromtimestamp(seconds, UTC))
+                return KeyMark(sid, token_start, datetime.fromtimestamp(seconds, UTC))
         return None
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from partway_server.domain.policy import Policy
 
 
-class LivePolicies(Mapping[str, Policy]):
+class PolicyRegistry(Mapping[str, Policy]):
     """A Mapping that changes as a whole, and only while nobody who awaits nothing looks at it."""
 
     def __init__(self, policies: Mapping[str, Policy]) -> None:

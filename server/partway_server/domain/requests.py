@@ -10,7 +10,7 @@ from partway_server.domain.upload import Checksum, Grant, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class UploadParams:
     """What Initialize asks for. Sizes are in bytes.
 
     `checksum` is None for the best that storage can do. `whole_checksum` is the CRC64NVME of the
@@ -52,7 +52,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Composition:
+class ComposeParams:
     """What Compose asks for: one object from those of `upload_ids`, in order."""
 
     policy: str

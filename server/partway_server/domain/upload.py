@@ -320,7 +320,7 @@ class Upload:
         return self.grant.whole_checksum or Manifest.unpack(self.manifest).checksum
 
     @property
-    def told_state(self) -> State:
+    def public_state(self) -> State:
         """The state as callers are told.
 
         ABORTING with a reason is an Upload whose abort was answered, and is being repeated or

@@ -23,7 +23,7 @@ _VERSION = b"\x01"
 _HEAD_BYTES = 5
 
 
-class Sealer:
+class UploadIdCipher:
     """Seals with the first key and opens with any: put a new key first, drop an old one last."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:

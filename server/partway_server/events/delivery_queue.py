@@ -56,7 +56,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """An event whose delivery was given up. `text` is the CloudEvent."""
 
     webhook: str
@@ -70,7 +70,7 @@ class Letter:
     why: str
 
 
-class DeliveryStore:
+class DeliveryQueue:
     """Deliveries in Redis. Closes `servers`.
 
     `owner` names this process and no other, ever; a `clock` stands in for that of Redis. `away` are
@@ -197,9 +197,9 @@ class DeliveryStore:
         args = (_group(webhook), place, rows.span_ms(KEEP_DEAD), attempts, why)
         await self._run(shard, self._command("bury", keys, *args))
 
-    async def letters(self, webhook: str) -> list[Letter]:
+    async def letters(self, webhook: str) -> list[DeadLetter]:
         """All dead letters of a webhook, the oldest first."""
-        found: list[Letter] = []
+        found: list[DeadLetter] = []
         for shard in range(rows.SHARDS):
             key, after = rows.dead_key(shard, webhook), "-"
             while page := await self._calls.run(
@@ -209,7 +209,7 @@ class DeliveryStore:
                 after = f"({found[-1].place}"
         return sorted(found, key=lambda letter: int(letter.place.partition("-")[0]))
 
-    async def revive(self, letter: Letter) -> bool:
+    async def revive(self, letter: DeadLetter) -> bool:
         """Put a dead letter back for delivery; False if it is there no more."""
         keys = _keys(letter.shard, "dead events", letter.webhook)
         return bool(
@@ -265,9 +265,9 @@ def _entry(words: Sequence[bytes]) -> Entry:
     return Entry(place, event_id, kind, upload, only, Tries.unpacked(tries))
 
 
-def _letter(webhook: str, shard: int, place: bytes, entry: Mapping[bytes, bytes]) -> Letter:
+def _letter(webhook: str, shard: int, place: bytes, entry: Mapping[bytes, bytes]) -> DeadLetter:
     has = {name.decode(): value.decode() for name, value in entry.items()}
-    return Letter(
+    return DeadLetter(
         webhook=webhook,
         shard=shard,
         place=place.decode(),

@@ -11,9 +11,9 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from partway_server.domain.clock import Clock
-from partway_server.events.delivery_queue import DeliveryStore
+from partway_server.events.delivery_queue import DeliveryQueue
 from partway_server.events.retry_schedule import position
-from partway_server.events.webhook_worker import Courier
+from partway_server.events.webhook_worker import WebhookWorker
 from partway_server.sessions.redis_keys import SHARDS
 
 POLL_SECONDS = 0.5
@@ -24,18 +24,18 @@ ROUND = timedelta(seconds=5)
 logger = logging.getLogger(__name__)
 
 
-class Dispatcher:
+class WebhookDispatcher:
     """Runs the couriers of all webhooks."""
 
-    def __init__(self, *, store: DeliveryStore, clock: Clock, lease: timedelta) -> None:
-        self._couriers: list[Courier] = []
+    def __init__(self, *, store: DeliveryQueue, clock: Clock, lease: timedelta) -> None:
+        self._couriers: list[WebhookWorker] = []
         self._store = store
         self._clock = clock
         self._round = min(ROUND, lease / 4)
         self._next_round: datetime | None = None
         self._told_away: set[int] = set()
 
-    def add(self, courier: Courier) -> None:
+    def add(self, courier: WebhookWorker) -> None:
         """Run this one, from the next round on."""
         self._couriers.append(courier)
 

@@ -49,7 +49,7 @@ def after(ends: Mapping[int, str]) -> Places:
     return {shard: f"({end}" for shard, end in ends.items()}
 
 
-class Streams:
+class EventStreams:
     """Everything here raises SessionsUnavailable if Redis does not answer."""
 
     def __init__(self, servers: Servers, *, patience: float = 2.5) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.events.delivery_queue import DeliveryStore, Taken
+from partway_server.events.delivery_queue import DeliveryQueue, Taken
 from partway_server.events.retry_schedule import (
     Answer,
     Entry,
@@ -58,7 +58,7 @@ _AGAIN_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
-class Courier:
+class WebhookWorker:
     """Delivers for one webhook. `began` is when this process did; `lease` is how long a shard stays
     with a process that is gone.
     """
@@ -67,7 +67,7 @@ class Courier:
         self,
         webhook: Webhook,
         *,
-        store: DeliveryStore,
+        store: DeliveryQueue,
         sender: Sender,
         tasks: Tasks,
         metrics: Metrics,

@@ -12,7 +12,7 @@ from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.errors import InvalidRequest
 from partway_server.domain.policy import Policy
-from partway_server.domain.requests import Composition, Wanted
+from partway_server.domain.requests import ComposeParams, UploadParams
 from partway_server.domain.upload import AbortReason, Checksum, State, Upload
 from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.validation import MAX_BATCH_PARTS
@@ -47,10 +47,10 @@ _CHECKSUMS = {
 }
 
 
-def wanted(request: pb.InitializeRequest) -> Wanted:
+def wanted(request: pb.InitializeRequest) -> UploadParams:
     """What an InitializeRequest asks for, with the defaults filled in."""
     algorithms = {value: checksum for checksum, value in _CHECKSUMS.items()}
-    return Wanted(
+    return UploadParams(
         policy=request.policy or "default",
         file_name=request.file_name,
         size_bytes=request.size_bytes,
@@ -65,9 +65,9 @@ def wanted(request: pb.InitializeRequest) -> Wanted:
     )
 
 
-def composition(request: pb.ComposeRequest) -> Composition:
+def composition(request: pb.ComposeRequest) -> ComposeParams:
     """What a ComposeRequest asks for, with the defaults filled in."""
-    return Composition(
+    return ComposeParams(
         policy=request.policy or "default",
         file_name=request.file_name,
         content_type=request.content_type or "application/octet-stream",
@@ -134,7 +134,7 @@ def upload(upload: Upload, upload_id: str) -> upload_pb2.Upload:
     grant, plan = upload.grant, upload.grant.plan
     message = upload_pb2.Upload(
         id=upload_id,
-        state=_STATES[upload.told_state],
+        state=_STATES[upload.public_state],
         policy=grant.policy,
         object=_object(upload),
         size_bytes=plan.size_bytes,

@@ -20,12 +20,12 @@ from partway_server.cleanup.expiry import BATCH
 from partway_server.cleanup.report import Report
 from partway_server.config.bucket_checks import bucket_problems, places
 from partway_server.config.load import open_backend, read_policy_file
-from partway_server.config.reload import Reloader
+from partway_server.config.reload import PolicyReloader
 from partway_server.config.settings import Settings
 from partway_server.domain.clock import Clock, SystemClock
-from partway_server.domain.policy_registry import LivePolicies
+from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.runtime.startup import (
-    StartError,
+    StartupError,
     check_sessions,
     dispatching,
     metrics_served,
@@ -34,10 +34,10 @@ from partway_server.runtime.startup import (
     webhooks_of,
 )
 from partway_server.runtime.wiring import Service, build
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import Objects
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import Storage
 
-Over = Callable[[Sessions, Objects], tuple[Sessions, Objects]]
+Over = Callable[[SessionStore, Storage], tuple[SessionStore, Storage]]
 """Puts something around the two open stores, such as what counts their calls."""
 
 logger = logging.getLogger(__name__)
@@ -59,31 +59,31 @@ async def run(
     With `share_port`, other processes may listen on the same one. `over` is put around the stores
     once they were checked. A `clock` stands in for the machine's and for that of Redis.
 
-    Raises StartError.
+    Raises StartupError.
     """
     rules = rules_of(settings)
     webhooks = webhooks_of(settings)
-    policies = LivePolicies(rules.policies)
+    policies = PolicyRegistry(rules.policies)
     async with contextlib.AsyncExitStack() as opened:
         sessions, routed = await opened.enter_async_context(stores(settings, rules, clock))
         await check_sessions(sessions)
         if problems := await bucket_problems(routed, [*places(rules.policies.values())]):
-            raise StartError("\n".join(problems))
-        objects: Objects = routed
+            raise StartupError("\n".join(problems))
+        storage: Storage = routed
         if over is not None:
-            sessions, objects = over(sessions, objects)
-        reloader = Reloader(
+            sessions, storage = over(sessions, storage)
+        reloader = PolicyReloader(
             rules=rules,
             read=lambda: read_policy_file(settings),
             open_backend=lambda backend: open_backend(backend, settings),
             policies=policies,
-            objects=routed,
+            storage=routed,
         )
         service = build(
             settings,
             policies=policies,
             sessions=sessions,
-            objects=objects,
+            storage=storage,
             clock=clock or SystemClock(),
             share_port=share_port,
         )
@@ -140,7 +140,7 @@ async def _listening(service: Service, settings: Settings) -> int:
     try:
         port = service.server.bind(settings.address)
     except RuntimeError as error:
-        raise StartError(
+        raise StartupError(
             f"cannot listen on {settings.address}: it is taken or not ours;"
             " choose another with PARTWAY_ADDRESS or --address"
         ) from error
@@ -161,17 +161,17 @@ async def finish(
 async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
     """Once what the janitor and the sweeper of a service do all the time; each thing is reported.
 
-    With `dry_run` nothing is changed, and buckets are not probed. Raises StartError, or
+    With `dry_run` nothing is changed, and buckets are not probed. Raises StartupError, or
     SessionsUnavailable when Redis goes away in the middle.
     """
     rules = rules_of(settings)
-    async with stores(settings, rules) as (sessions, objects):
+    async with stores(settings, rules) as (sessions, storage):
         await check_sessions(sessions)
         service = build(
             settings,
-            policies=LivePolicies(rules.policies),
+            policies=PolicyRegistry(rules.policies),
             sessions=sessions,
-            objects=objects,
+            storage=storage,
             clock=SystemClock(),
         )
         try:

@@ -1,6 +1,6 @@
 """What a service needs to start: read and opened as the settings say, and closed in the end.
 
-Whatever of it cannot be had is a StartError, in words for an operator.
+Whatever of it cannot be had is a StartupError, in words for an operator.
 """
 
 import asyncio
@@ -20,86 +20,88 @@ from partway_server.config.settings import Settings
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.events import Telling
-from partway_server.events.delivery_queue import DeliveryStore
-from partway_server.events.dispatcher import Dispatcher
+from partway_server.events.delivery_queue import DeliveryQueue
+from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.events.webhook_file import Webhook, load_webhooks
 from partway_server.events.webhook_sender import HttpSender
-from partway_server.events.webhook_worker import Courier
+from partway_server.events.webhook_worker import WebhookWorker
 from partway_server.observability.metrics import Metrics, serving
 from partway_server.redis_client.topology import connect
-from partway_server.runtime.webhook_reload import Resubscriber
-from partway_server.sessions.base import Sessions
-from partway_server.sessions.redis_store import RedisSessions
-from partway_server.storage.base import Objects
-from partway_server.storage.router import RoutedObjects
+from partway_server.runtime.webhook_reload import WebhookReloader
+from partway_server.sessions.base import SessionStore
+from partway_server.sessions.redis_store import RedisSessionStore
+from partway_server.storage.base import Storage
+from partway_server.storage.router import StorageRouter
 from partway_server.workflow.background_tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
 
-class StartError(Exception):
+class StartupError(Exception):
     """The service cannot start, for the reasons in its text: a line each, for an operator."""
 
 
 def rules_of(settings: Settings) -> Rules:
-    """The policies and backends. Raises StartError."""
+    """The policies and backends. Raises StartupError."""
     try:
         return read_policy_file(settings)
     except PolicyFileError as error:
         lines = (f"PARTWAY_POLICY_FILE: {line}" for line in error.lines)
-        raise StartError("\n".join(lines)) from error
+        raise StartupError("\n".join(lines)) from error
 
 
 def webhooks_of(settings: Settings) -> Sequence[Webhook]:
-    """The webhooks, if the settings name a file of them. Raises StartError."""
+    """The webhooks, if the settings name a file of them. Raises StartupError."""
     if not settings.webhook_file:
         return ()
     try:
         return load_webhooks(Path(settings.webhook_file), os.environ)
     except (OSError, ValueError) as error:
-        raise StartError(f"PARTWAY_WEBHOOK_FILE cannot be used: {error}") from error
+        raise StartupError(f"PARTWAY_WEBHOOK_FILE cannot be used: {error}") from error
 
 
 @contextlib.asynccontextmanager
 async def stores(
     settings: Settings, rules: Rules, clock: Clock | None = None
-) -> AsyncIterator[tuple[Sessions, RoutedObjects]]:
-    """Both stores, open. Raises StartError."""
+) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
+    """Both stores, open. Raises StartupError."""
     async with contextlib.AsyncExitStack() as opened:
         sessions = _sessions(settings, clock)
         opened.push_async_callback(sessions.aclose)
-        backends: dict[str, Objects] = {}
-        routed = RoutedObjects(backends)
+        backends: dict[str, Storage] = {}
+        routed = StorageRouter(backends)
         opened.push_async_callback(routed.aclose)
         for name, backend in rules.backends.items():
             try:
                 backends[name] = await open_backend(backend, settings)
             except Unusable as error:
-                raise StartError(str(error)) from error
+                raise StartupError(str(error)) from error
             routed.replace(backends)
         yield sessions, routed
 
 
-def _sessions(settings: Settings, clock: Clock | None) -> Sessions:
+def _sessions(settings: Settings, clock: Clock | None) -> SessionStore:
     try:
-        return RedisSessions(
+        return RedisSessionStore(
             connect(settings.redis_url),
             clock=clock,
             telling=Telling(settings.event_source, timedelta(seconds=settings.event_keep_seconds)),
         )
     except ValueError as error:
         # Its text may hold a piece of the URL, and so of the password.
-        raise StartError("PARTWAY_REDIS_URL is not a URL that Redis clients understand") from error
+        raise StartupError(
+            "PARTWAY_REDIS_URL is not a URL that Redis clients understand"
+        ) from error
 
 
-async def check_sessions(sessions: Sessions) -> None:
-    """Raises StartError if Redis cannot be reached, or not be relied on."""
+async def check_sessions(sessions: SessionStore) -> None:
+    """Raises StartupError if Redis cannot be reached, or not be relied on."""
     try:
         await sessions.check()
     except ValueError as error:
-        raise StartError(str(error)) from error
+        raise StartupError(str(error)) from error
     except SessionsUnavailable as error:
-        raise StartError(
+        raise StartupError(
             "Redis does not answer, or serves nobody now; check PARTWAY_REDIS_URL,"
             " or ask partway-server doctor --only redis"
         ) from error
@@ -113,7 +115,7 @@ async def dispatching(
     tasks: Tasks,
     metrics: Metrics,
     clock: Clock | None,
-) -> AsyncIterator[tuple[Dispatcher, Resubscriber]]:
+) -> AsyncIterator[tuple[WebhookDispatcher, WebhookReloader]]:
     """What delivers to webhooks, and what reads them anew.
 
     Use it around the tasks' end: then its shards are given back.
@@ -121,7 +123,7 @@ async def dispatching(
     time_of_day = clock or SystemClock()
     lease = timedelta(seconds=settings.lease_seconds)
     async with contextlib.AsyncExitStack() as opened:
-        store = DeliveryStore(
+        store = DeliveryQueue(
             connect(settings.redis_url, max_connections=16), owner=secrets.token_hex(8), clock=clock
         )
         opened.push_async_callback(store.aclose)
@@ -132,11 +134,11 @@ async def dispatching(
             opened.push_async_callback(sender.aclose)
             return sender
 
-        dispatcher = Dispatcher(store=store, clock=time_of_day, lease=lease)
-        resubscriber = Resubscriber(
+        dispatcher = WebhookDispatcher(store=store, clock=time_of_day, lease=lease)
+        resubscriber = WebhookReloader(
             read=lambda: load_webhooks(Path(settings.webhook_file), os.environ),
             open_sender=open_sender,
-            open_courier=lambda webhook, sender: Courier(
+            open_courier=lambda webhook, sender: WebhookWorker(
                 webhook,
                 store=store,
                 sender=sender,
@@ -160,7 +162,7 @@ async def dispatching(
 async def metrics_served(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
     """Serve the metrics in the block, to its very end, if the settings say where.
 
-    Raises StartError.
+    Raises StartupError.
     """
     if not settings.metrics_address:
         yield
@@ -171,7 +173,7 @@ async def metrics_served(settings: Settings, metrics: Metrics) -> AsyncIterator[
                 serving(metrics, settings.metrics_host, settings.metrics_port())
             )
         except OSError as error:
-            raise StartError(
+            raise StartupError(
                 f"cannot listen on {settings.metrics_address}: it is taken or not ours;"
                 " choose another with PARTWAY_METRICS_ADDRESS or --metrics-address"
             ) from error

@@ -10,15 +10,15 @@ import logging
 from collections.abc import Callable, Sequence
 
 from partway_server.config.reload import changed
-from partway_server.events.dispatcher import Dispatcher
+from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.events.webhook_file import Webhook
 from partway_server.events.webhook_sender import Sender
-from partway_server.events.webhook_worker import Courier
+from partway_server.events.webhook_worker import WebhookWorker
 
 logger = logging.getLogger(__name__)
 
 
-class Resubscriber:
+class WebhookReloader:
     """Gives the dispatcher its couriers. `read` raises OSError or ValueError, as `load_webhooks`
     does; a sender stays open to the end, for something may be under way in it.
     """
@@ -28,15 +28,15 @@ class Resubscriber:
         *,
         read: Callable[[], Sequence[Webhook]],
         open_sender: Callable[[Webhook], Sender],
-        open_courier: Callable[[Webhook, Sender], Courier],
-        dispatcher: Dispatcher,
+        open_courier: Callable[[Webhook, Sender], WebhookWorker],
+        dispatcher: WebhookDispatcher,
     ) -> None:
         self._read = read
         self._open_sender = open_sender
         self._open_courier = open_courier
         self._dispatcher = dispatcher
         self._webhooks: dict[str, Webhook] = {}
-        self._couriers: dict[str, Courier] = {}
+        self._couriers: dict[str, WebhookWorker] = {}
 
     async def reload(self) -> bool:
         """Read the file now; whether it is in force. Why not is logged."""

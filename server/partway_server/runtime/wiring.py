@@ -10,16 +10,16 @@ from partway_server.cleanup.expiry import Janitor
 from partway_server.cleanup.orphans import Sweeper
 from partway_server.config.settings import Settings
 from partway_server.domain.clock import Clock
-from partway_server.domain.key_marks import Marks
-from partway_server.domain.policy_registry import LivePolicies
-from partway_server.domain.upload_ids import Sealer
+from partway_server.domain.key_marks import KeyMarks
+from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.observability.metrics import Metrics
 from partway_server.rpc.caller_identity import Identity
 from partway_server.rpc.interceptors import Admission, Boundary
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import Objects
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import Storage
 from partway_server.workflow.abort import Aborter
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.complete import Settler, Sleep
@@ -49,9 +49,9 @@ class Service:
 def build(
     settings: Settings,
     *,
-    policies: LivePolicies,
-    sessions: Sessions,
-    objects: Objects,
+    policies: PolicyRegistry,
+    sessions: SessionStore,
+    storage: Storage,
     clock: Clock,
     sleep: Sleep = asyncio.sleep,
     random_bytes: Callable[[int], bytes] = os.urandom,
@@ -61,21 +61,21 @@ def build(
     tasks, metrics = Tasks(), Metrics()
     lease = timedelta(seconds=settings.lease_seconds)
     orphan_url = timedelta(seconds=ORPHAN_URL_SECONDS)
-    sealer = Sealer(settings.sealing_key_bytes())
-    marks = Marks(settings.sealing_key_bytes())
+    upload_ids = UploadIdCipher(settings.sealing_key_bytes())
+    marks = KeyMarks(settings.sealing_key_bytes())
     recorder = Recorder(
         sessions=sessions,
-        objects=objects,
+        storage=storage,
         clock=clock,
         lease=lease,
         tombstone=lambda: max(policies.longest_url(), orphan_url) + LONGEST_PUT,
     )
-    aborter = Aborter(recorder=recorder, sessions=sessions, objects=objects, lease=lease)
+    aborter = Aborter(recorder=recorder, sessions=sessions, storage=storage, lease=lease)
     settler = Settler(
         recorder=recorder,
         aborter=aborter,
         sessions=sessions,
-        objects=objects,
+        storage=storage,
         clock=clock,
         sleep=sleep,
         lease=lease,
@@ -84,24 +84,24 @@ def build(
         policies=policies,
         marks=marks,
         sessions=sessions,
-        objects=objects,
+        storage=storage,
         clock=clock,
         random_bytes=random_bytes,
         lease=lease,
     )
     loader = Loader(
-        sealer=sealer,
+        upload_ids=upload_ids,
         sessions=sessions,
-        objects=objects,
+        storage=storage,
         recorder=recorder,
         aborter=aborter,
         clock=clock,
         lease=lease,
     )
     composer = Composer(
-        sealer=sealer,
+        upload_ids=upload_ids,
         sessions=sessions,
-        objects=objects,
+        storage=storage,
         opener=opener,
         loader=loader,
         settler=settler,
@@ -113,7 +113,7 @@ def build(
     )
     reader = Reader(
         sessions=sessions,
-        objects=objects,
+        storage=storage,
         loader=loader,
         recorder=recorder,
         settler=settler,
@@ -122,17 +122,17 @@ def build(
         lease=lease,
     )
     coordinator = Coordinator(
-        sealer=sealer,
+        upload_ids=upload_ids,
         sessions=sessions,
         opener=opener,
         composer=composer,
         loader=loader,
         reader=reader,
-        selector=Selector(policies=policies, objects=objects, reader=reader, clock=clock),
+        selector=Selector(policies=policies, storage=storage, reader=reader, clock=clock),
         via_service=ViaService(
             policies=policies,
             sessions=sessions,
-            objects=objects,
+            storage=storage,
             loader=loader,
             reader=reader,
             clock=clock,
@@ -140,7 +140,7 @@ def build(
         ),
         ender=Ender(
             sessions=sessions,
-            objects=objects,
+            storage=storage,
             loader=loader,
             settler=settler,
             aborter=aborter,
@@ -185,7 +185,7 @@ def build(
         policies=policies,
         marks=marks,
         sessions=sessions,
-        objects=objects,
+        storage=storage,
         clock=clock,
         random_bytes=random_bytes,
         grace=timedelta(seconds=settings.sweep_grace_seconds),

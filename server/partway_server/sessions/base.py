@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from partway_server.domain.upload import Caller, State, Upload
-from partway_server.sessions.notifications import Wake
+from partway_server.sessions.notifications import Wakeup
 
 AFTER_LEASE = timedelta(seconds=5)
 """How long after the end of its lease a claimed Upload is due, for a janitor to take over."""
@@ -25,7 +25,7 @@ class Cursor:
     sid: str
 
 
-class Sessions(Protocol):
+class SessionStore(Protocol):
     """A session store. Every method raises SessionsUnavailable if the store does not answer.
 
     `due` is when a janitor should look at the Upload next. A store keeps its own time for leases
@@ -46,7 +46,7 @@ class Sessions(Protocol):
         """The row, or None."""
         ...
 
-    async def vouches(self, upload: Upload) -> bool:
+    async def is_current(self, upload: Upload) -> bool:
         """Whether the row must be the latest word on the Upload.
 
         False if the store may have lost what came after it: it was restarted, or another server
@@ -114,7 +114,7 @@ class Sessions(Protocol):
         """
         ...
 
-    def changes(self, *sids: str) -> AbstractContextManager[Wake]:
+    def changes(self, *sids: str) -> AbstractContextManager[Wakeup]:
         """A Wake that is told of each change of these rows while the context lasts.
 
         Of all that another process does to them as well, but for `renew`. It is told that changes
@@ -155,7 +155,7 @@ class Sessions(Protocol):
     ) -> tuple[Sequence[Upload], Cursor | None]:
         """A page of the caller's Uploads, newest first, and where the next begins (None: no more).
 
-        `state` is one as callers are told it (`Upload.told_state`). An Upload is made at a whole
+        `state` is one as callers are told it (`Upload.public_state`). An Upload is made at a whole
         second: those from `created_from` on are meant, and those before `created_before`. What is
         None or empty selects nothing. A page may be shorter than `limit`, even empty, and still
         not be the last.

@@ -12,10 +12,10 @@ from partway_server.domain.clock import Clock
 from partway_server.domain.events import Event, Telling, type_of
 from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, Caller, Reported, State, Upload
 from partway_server.sessions.base import AFTER_LEASE, Cursor
-from partway_server.sessions.notifications import Wake, Wakes
+from partway_server.sessions.notifications import Wakeup, Wakeups
 
 
-class MemorySessions:
+class MemorySessionStore:
     """Keeps every row until it is removed; all of them are lost with the process.
 
     `events` are all that were told, the oldest first.
@@ -28,7 +28,7 @@ class MemorySessions:
         self._due: dict[str, datetime] = {}
         self._told: dict[str, str] = {}
         self.events: list[Event] = []
-        self._wakes = Wakes()
+        self._wakes = Wakeups()
 
     async def insert(
         self, upload: Upload, due: datetime, lease: timedelta | None = None
@@ -47,7 +47,7 @@ class MemorySessions:
     async def get(self, sid: str) -> Upload | None:
         return self._rows.get(sid)
 
-    async def vouches(self, upload: Upload) -> bool:
+    async def is_current(self, upload: Upload) -> bool:
         return True
 
     async def claim(
@@ -121,7 +121,7 @@ class MemorySessions:
             self._wakes.tell(row.sid)
         return row
 
-    def changes(self, *sids: str) -> AbstractContextManager[Wake]:
+    def changes(self, *sids: str) -> AbstractContextManager[Wakeup]:
         return self._wakes.of(*sids)
 
     async def remove(self, sid: str, epoch: int) -> bool:
@@ -160,7 +160,7 @@ class MemorySessions:
             row
             for row in self._rows.values()
             if row.grant.caller == caller
-            and (state is None or row.told_state is state)
+            and (state is None or row.public_state is state)
             and (not fingerprint or row.fingerprint == fingerprint)
             and (not policy or row.grant.policy == policy)
             and (created_from is None or row.grant.create_time >= created_from)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Wake:
+class Wakeup:
     """One who waits. Told any number of times until it looks, it looks once."""
 
     def __init__(self) -> None:
@@ -36,16 +36,16 @@ class Wake:
             return False
 
 
-class Wakes:
+class Wakeups:
     """The wakes of this process by the sids that they wait for: news of one costs only its own."""
 
     def __init__(self) -> None:
-        self._by_sid: dict[str, set[Wake]] = {}
+        self._by_sid: dict[str, set[Wakeup]] = {}
 
     @contextmanager
-    def of(self, *sids: str) -> Iterator[Wake]:
+    def of(self, *sids: str) -> Iterator[Wakeup]:
         """A Wake for these sids, as long as the context lasts."""
-        wake = Wake()
+        wake = Wakeup()
         for sid in sids:
             self._by_sid.setdefault(sid, set()).add(wake)
         try:

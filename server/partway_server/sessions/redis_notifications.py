@@ -17,7 +17,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 
 from partway_server.redis_client.client import tried
 from partway_server.redis_client.topology import Servers
-from partway_server.sessions.notifications import Wake, Wakes
+from partway_server.sessions.notifications import Wakeup, Wakeups
 from partway_server.sessions.redis_keys import CHANGES
 
 logger = logging.getLogger(__name__)
@@ -31,11 +31,11 @@ class RedisChanges:
 
     def __init__(self, *, servers: Servers) -> None:
         self._servers = servers
-        self._wakes = Wakes()
+        self._wakes = Wakeups()
         self._listening: asyncio.Task[None] | None = None
         self._failures = 0
 
-    def of(self, *sids: str) -> AbstractContextManager[Wake]:
+    def of(self, *sids: str) -> AbstractContextManager[Wakeup]:
         """A Wake for these sids."""
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen())

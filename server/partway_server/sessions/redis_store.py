@@ -42,7 +42,7 @@ from partway_server.redis_client.client import Calls, Command, script
 from partway_server.redis_client.topology import SLOTS, Servers
 from partway_server.sessions import redis_keys as rows
 from partway_server.sessions.base import AFTER_LEASE, Cursor
-from partway_server.sessions.notifications import Wake
+from partway_server.sessions.notifications import Wakeup
 from partway_server.sessions.redis_notifications import RedisChanges
 
 _SCAN = 100
@@ -66,7 +66,7 @@ _MODES = {
 """What a server says it is, where one Redis is expected, and what to do about it."""
 
 
-class RedisSessions:
+class RedisSessionStore:
     """Rows in Redis. The store closes `servers`.
 
     `patience` is how long a command may take with all its retries, in seconds.
@@ -121,7 +121,7 @@ class RedisSessions:
         row = await self._calls.run(Command(key, ("HGETALL", key)))
         return rows.upload_from(row) if row else None
 
-    async def vouches(self, upload: Upload) -> bool:
+    async def is_current(self, upload: Upload) -> bool:
         run_id, now = await self._run("incarnation", (rows.row_key(upload.sid),))
         shard = rows.shard_of(upload.sid)
         known, since = self._incarnations.get(shard, (b"", 0))
@@ -203,7 +203,7 @@ class RedisSessions:
         )
         return _upload(row) if row else None
 
-    def changes(self, *sids: str) -> AbstractContextManager[Wake]:
+    def changes(self, *sids: str) -> AbstractContextManager[Wakeup]:
         return self._changes.of(*sids)
 
     async def remove(self, sid: str, epoch: int) -> bool:

@@ -17,7 +17,7 @@ class StoredPart:
     """A part as storage holds it. `etag` has no quotes.
 
     `checksum` is by the Upload's algorithm, where storage tells it. For MD5 it is read from the
-    entity tag, and means something only if `Objects.tells_md5`.
+    entity tag, and means something only if `Storage.etags_are_md5`.
     """
 
     number: int
@@ -48,7 +48,7 @@ def md5_in(etag: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class UnfinishedUpload:
     """A multipart upload that is neither complete nor aborted, whoever began it.
 
     `initiated` is when, by storage's own clock; None where storage does not tell.
@@ -113,7 +113,7 @@ class Presigner(Protocol):
         ...
 
 
-class Objects(Protocol):
+class Storage(Protocol):
     """Storage: one endpoint with its credentials, or several, each of which is a backend.
 
     A grant names its backend; what has one endpoint alone does not look at the name. Every method
@@ -136,7 +136,7 @@ class Objects(Protocol):
         """The multipart_ids of all unfinished uploads at exactly the grant's key."""
         ...
 
-    def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+    def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[UnfinishedUpload]:
         """All unfinished uploads of the bucket at keys that begin with `prefix`, as they are read.
 
         Lazily, a thousand at a time, in the order of the store. What begins or ends meanwhile may
@@ -183,7 +183,7 @@ class Objects(Protocol):
         """The object at the grant's key, whoever made it, or None."""
         ...
 
-    async def tells_md5(self, grant: Grant) -> bool:
+    async def etags_are_md5(self, grant: Grant) -> bool:
         """Whether entity tags of uploads like this one are MD5s, as tried out with a probe.
 
         They are not where storage encrypts in certain ways, which an operator may turn on at any

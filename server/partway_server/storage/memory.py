@@ -34,7 +34,7 @@ from partway_server.storage.base import (
     Presigner,
     SourceChanged,
     StoredPart,
-    Unfinished,
+    UnfinishedUpload,
     md5_in,
 )
 from partway_server.storage.capabilities import KEPT, Capabilities
@@ -102,7 +102,7 @@ class _Multipart:
     parts: dict[int, StoredPart] = field(default_factory=dict)
 
 
-class MemoryObjects:
+class MemoryStorage:
     """One storage endpoint in memory. Without `buckets`, every bucket exists.
 
     `objects` are the finished ones, by bucket and key. Storage has a clock of its own.
@@ -117,7 +117,7 @@ class MemoryObjects:
         clock: Clock | None = None,
     ) -> None:
         self.capabilities = capabilities
-        self.objects: dict[tuple[str, str], MemoryObject] = {}
+        self.storage: dict[tuple[str, str], MemoryObject] = {}
         self._buckets = buckets
         self._clock = clock or SystemClock()
         self.encrypted = False
@@ -140,13 +140,15 @@ class MemoryObjects:
             if (multipart.grant.bucket, multipart.grant.key) == place
         ]
 
-    async def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+    async def unfinished(
+        self, backend: str, bucket: str, prefix: str
+    ) -> AsyncIterator[UnfinishedUpload]:
         if self.capabilities.exact_key_listing_only:
             return
         for multipart_id, multipart in tuple(self._multiparts.items()):
             opened = multipart.grant
             if opened.bucket == bucket and opened.key.startswith(prefix):
-                yield Unfinished(multipart_id, opened.key, multipart.initiated)
+                yield UnfinishedUpload(multipart_id, opened.key, multipart.initiated)
 
     async def list_parts(
         self, grant: Grant, after: int = 0, limit: int | None = None
@@ -175,7 +177,7 @@ class MemoryObjects:
     async def copy_part(
         self, grant: Grant, number: int, source: Source, begin: int, size: int
     ) -> None:
-        present = self.objects.get((source.bucket, source.key))
+        present = self.storage.get((source.bucket, source.key))
         multipart = self._find(grant)
         if multipart is None:
             raise MultipartNotFound
@@ -189,7 +191,7 @@ class MemoryObjects:
         self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
     ) -> None:
         multipart = self._find(grant)
-        present = self.objects.get((grant.bucket, grant.key))
+        present = self.storage.get((grant.bucket, grant.key))
         if multipart is None:
             if present is None or present.multipart_id != grant.multipart_id:
                 raise CompleteUnknown
@@ -208,7 +210,7 @@ class MemoryObjects:
         opened = multipart.grant
         told = object_headers(opened)
         digests = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts))
-        self.objects[grant.bucket, grant.key] = MemoryObject(
+        self.storage[grant.bucket, grant.key] = MemoryObject(
             Head(
                 size_bytes=sum(multipart.parts[part.number].size_bytes for part in parts),
                 etag=f"{digests.hexdigest()}-{len(parts)}",
@@ -264,17 +266,17 @@ class MemoryObjects:
             del self._multiparts[grant.multipart_id]
 
     async def head(self, grant: Grant) -> Head | None:
-        present = self.objects.get((grant.bucket, grant.key))
+        present = self.storage.get((grant.bucket, grant.key))
         return present.head if present else None
 
-    async def tells_md5(self, grant: Grant) -> bool:
+    async def etags_are_md5(self, grant: Grant) -> bool:
         return not self.encrypted
 
     async def delete(self, grant: Grant, head: Head) -> None:
-        present = self.objects.get((grant.bucket, grant.key))
+        present = self.storage.get((grant.bucket, grant.key))
         only = self.capabilities.conditional_delete
         if present is not None and (not only or present.head.etag == head.etag):
-            del self.objects[grant.bucket, grant.key]
+            del self.storage[grant.bucket, grant.key]
 
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
         expire_time = now.replace(microsecond=0) + lifetime
@@ -347,7 +349,7 @@ class MemoryObjects:
     def _put_object(
         self, place: tuple[str, str], part: StoredPart, signed: Mapping[str, str]
     ) -> None:
-        if "if-none-match" in signed and place in self.objects:
+        if "if-none-match" in signed and place in self.storage:
             raise PutRefused(412, "PreconditionFailed")
         prefix = "x-amz-meta-"
         metadata = {
@@ -356,7 +358,7 @@ class MemoryObjects:
             if name.startswith(prefix)
         }
         token = metadata.pop(WRITE_TOKEN)
-        self.objects[place] = MemoryObject(
+        self.storage[place] = MemoryObject(
             Head(
                 part.size_bytes,
                 part.etag,

@@ -6,24 +6,24 @@ from datetime import datetime, timedelta
 
 from partway_server.domain.errors import StorageUnavailable
 from partway_server.domain.upload import Grant, Source
-from partway_server.storage.base import Head, Objects, Presigner, StoredPart, Unfinished
+from partway_server.storage.base import Head, Presigner, Storage, StoredPart, UnfinishedUpload
 from partway_server.storage.capabilities import Capabilities
 
 logger = logging.getLogger(__name__)
 
 
-class RoutedObjects:
+class StorageRouter:
     """Backends by name, which may change while calls are in progress.
 
     Of a backend that is not among them every call raises StorageUnavailable: another replica may
     know it already, or an operator may put it back.
     """
 
-    def __init__(self, backends: Mapping[str, Objects]) -> None:
+    def __init__(self, backends: Mapping[str, Storage]) -> None:
         self._backends = dict(backends)
-        self._retired: list[Objects] = []
+        self._retired: list[Storage] = []
 
-    def replace(self, backends: Mapping[str, Objects]) -> None:
+    def replace(self, backends: Mapping[str, Storage]) -> None:
         """Put these in the place of all. Those that are left out are closed at the end only.
 
         A call may be in the middle of one, for as long as storage takes to join parts.
@@ -32,11 +32,11 @@ class RoutedObjects:
         self._retired += [each for each in self._backends.values() if id(each) not in kept]
         self._backends = dict(backends)
 
-    def at(self, backend: str) -> Objects:
+    def at(self, backend: str) -> Storage:
         """The backend of that name. Raises StorageUnavailable."""
-        if (objects := self._backends.get(backend)) is None:
+        if (storage := self._backends.get(backend)) is None:
             raise StorageUnavailable(backend)
-        return objects
+        return storage
 
     def capabilities_of(self, backend: str) -> Capabilities:
         return self.at(backend).capabilities_of(backend)
@@ -47,7 +47,9 @@ class RoutedObjects:
     async def list_multiparts(self, grant: Grant) -> Sequence[str]:
         return await self.at(grant.backend).list_multiparts(grant)
 
-    async def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+    async def unfinished(
+        self, backend: str, bucket: str, prefix: str
+    ) -> AsyncIterator[UnfinishedUpload]:
         async for found in self.at(backend).unfinished(backend, bucket, prefix):
             yield found
 
@@ -72,8 +74,8 @@ class RoutedObjects:
     async def head(self, grant: Grant) -> Head | None:
         return await self.at(grant.backend).head(grant)
 
-    async def tells_md5(self, grant: Grant) -> bool:
-        return await self.at(grant.backend).tells_md5(grant)
+    async def etags_are_md5(self, grant: Grant) -> bool:
+        return await self.at(grant.backend).etags_are_md5(grant)
 
     async def delete(self, grant: Grant, head: Head) -> None:
         await self.at(grant.backend).delete(grant, head)
@@ -90,9 +92,9 @@ class RoutedObjects:
         await self.at(backend).check(backend, bucket)
 
     async def aclose(self) -> None:
-        for objects in (*self._backends.values(), *self._retired):
+        for storage in (*self._backends.values(), *self._retired):
             try:
-                await objects.aclose()
+                await storage.aclose()
             except Exception:
                 # The others are to be closed, too.
                 logger.exception("a backend could not be closed")

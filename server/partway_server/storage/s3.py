@@ -14,7 +14,13 @@ from botocore.exceptions import ClientError
 
 from partway_server.domain.errors import StorageRefused
 from partway_server.domain.upload import Grant, Source
-from partway_server.storage.base import CompleteUnknown, Head, Presigner, StoredPart, Unfinished
+from partway_server.storage.base import (
+    CompleteUnknown,
+    Head,
+    Presigner,
+    StoredPart,
+    UnfinishedUpload,
+)
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import PartPresigner, SinglePresigner, checksum_header
 from partway_server.storage.s3_client import (
@@ -47,7 +53,7 @@ _PUT_LIFETIME = timedelta(minutes=15)
 (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, RequestTimeTooSkewed)."""
 
 
-class S3Objects:
+class S3Storage:
     """One S3 endpoint with its credentials. Begins with `open` and ends with `aclose`."""
 
     def __init__(
@@ -122,7 +128,7 @@ class S3Objects:
         )
 
     def __repr__(self) -> str:
-        return f"<S3Objects {self._name!r}>"
+        return f"<S3Storage {self._name!r}>"
 
     def capabilities_of(self, backend: str) -> Capabilities:
         return self.capabilities
@@ -141,7 +147,7 @@ class S3Objects:
     async def list_multiparts(self, grant: Grant) -> Sequence[str]:
         return await self._lists.multiparts(grant)
 
-    def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+    def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[UnfinishedUpload]:
         return self._lists.unfinished(bucket, prefix)
 
     async def list_parts(
@@ -219,7 +225,7 @@ class S3Objects:
                 raise
         return head_told(grant, reply)
 
-    async def tells_md5(self, grant: Grant) -> bool:
+    async def etags_are_md5(self, grant: Grant) -> bool:
         return await probe_md5(
             self._clients.once, grant.bucket, secrets.token_hex(16), single=grant.single
         )

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from partway_server.domain.upload import Grant
-from partway_server.storage.base import MultipartNotFound, StoredPart, Unfinished
+from partway_server.storage.base import MultipartNotFound, StoredPart, UnfinishedUpload
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.s3_client import says_absent, translated
 from partway_server.storage.s3_requests import part_told
@@ -42,7 +42,7 @@ class Lists:
             last = uploads[-1]
             marker = {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
 
-    async def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[Unfinished]:
+    async def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[UnfinishedUpload]:
         """The unfinished uploads at keys that begin with `prefix`, as they are read."""
         if self._capabilities.exact_key_listing_only:
             return
@@ -56,7 +56,7 @@ class Lists:
             # upload that the reader has aborted by then.
             ahead = await self._page_of_unfinished(bucket, prefix, following) if more else {}
             for each in page.get("Uploads", []):
-                yield Unfinished(each["UploadId"], each["Key"], each.get("Initiated"))
+                yield UnfinishedUpload(each["UploadId"], each["Key"], each.get("Initiated"))
             if not more:
                 return
             page, marker = ahead, following

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from partway_server.domain import errors
 from partway_server.domain.upload import AbortReason, Grant, Upload
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import Head, Objects
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import Head, Storage
 from partway_server.workflow.leases import Recorder
 from partway_server.workflow.object_proof import proof, proven
 
@@ -24,11 +24,11 @@ class Aborter:
     """
 
     def __init__(
-        self, *, recorder: Recorder, sessions: Sessions, objects: Objects, lease: timedelta
+        self, *, recorder: Recorder, sessions: SessionStore, storage: Storage, lease: timedelta
     ) -> None:
         self._recorder = recorder
         self._sessions = sessions
-        self._objects = objects
+        self._storage = storage
         self._lease = lease
 
     async def abort(self, upload: Upload, reason: AbortReason) -> Upload:
@@ -40,10 +40,10 @@ class Aborter:
             # First a look. Where a Complete joined the parts and could not clear them away, the
             # object may share its bytes with them, and an abort would drop them: so it reads in
             # SeaweedFS (weed/s3api/filer_multipart.go).
-            if not upload.grant.single and (stored := await proven(self._objects, upload.grant)):
+            if not upload.grant.single and (stored := await proven(self._storage, upload.grant)):
                 return await self._recorder.made(upload, stored)
             await self.discard(upload.grant)
-            head = await self._objects.head(upload.grant)
+            head = await self._storage.head(upload.grant)
             if stored := proof(upload.grant, head):
                 return await self._recorder.made(upload, stored)
             await self.remove_ours(upload.grant, head)
@@ -55,13 +55,13 @@ class Aborter:
         async with self._recorder.held(upload):
             await self.discard(upload.grant)
             await self.discard_strays(upload.grant)
-            head = await self._objects.head(upload.grant)
+            head = await self._storage.head(upload.grant)
             if head is not None and head.write_token == upload.grant.write_token:
                 # As before a Complete: if this claim is over, another may have said COMPLETED.
                 if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
                     raise errors.UploadBusy(upload.sid)
                 logger.error("upload %s: removing an object that came after the abort", upload.sid)
-                await self._objects.delete(upload.grant, head)
+                await self._storage.delete(upload.grant, head)
             await self._sessions.remove(upload.sid, upload.epoch)
 
     async def discard_strays(self, grant: Grant) -> None:
@@ -69,16 +69,16 @@ class Aborter:
 
         A create whose reply was given up may land after another was made, and nobody has its id.
         """
-        for multipart_id in await self._objects.list_multiparts(grant):
+        for multipart_id in await self._storage.list_multiparts(grant):
             if multipart_id != grant.multipart_id:
-                await self._objects.abort(grant.with_multipart(multipart_id))
+                await self._storage.abort(grant.with_multipart(multipart_id))
 
     async def discard(self, grant: Grant) -> None:
         """Abort what storage has under the grant."""
         if not grant.single:
-            await self._objects.abort(grant)
+            await self._storage.abort(grant)
 
     async def remove_ours(self, grant: Grant, head: Head | None) -> None:
         """Remove the object that HEAD showed, if it is this Upload's, whole or not."""
         if head is not None and head.write_token == grant.write_token:
-            await self._objects.delete(grant, head)
+            await self._storage.delete(grant, head)

@@ -20,14 +20,14 @@ from datetime import timedelta
 from partway_server.domain import errors
 from partway_server.domain.clock import Clock
 from partway_server.domain.upload import AbortReason, Checksum, Grant, State, Upload
-from partway_server.sessions.base import Sessions
+from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import (
     CompleteRefused,
     CompleteUnknown,
     KeyContested,
     KeyTaken,
     MultipartNotFound,
-    Objects,
+    Storage,
     StoredPart,
 )
 from partway_server.workflow.abort import Aborter
@@ -51,8 +51,8 @@ class Settler:
         *,
         recorder: Recorder,
         aborter: Aborter,
-        sessions: Sessions,
-        objects: Objects,
+        sessions: SessionStore,
+        storage: Storage,
         clock: Clock,
         sleep: Sleep,
         lease: timedelta,
@@ -60,7 +60,7 @@ class Settler:
         self._recorder = recorder
         self._aborter = aborter
         self._sessions = sessions
-        self._objects = objects
+        self._storage = storage
         self._clock = clock
         self._sleep = sleep
         self._lease = lease
@@ -82,7 +82,7 @@ class Settler:
         """
         async with self._recorder.held(upload):
             try:
-                stored = await self._objects.list_parts(upload.grant)
+                stored = await self._storage.list_parts(upload.grant)
                 await self._check(upload, stored, expected, latest=latest)
             except MultipartNotFound:
                 return await self._done_or_lost(upload, in_flight=not upload.grant.single)
@@ -90,7 +90,7 @@ class Settler:
                 missing = isinstance(refusal, errors.PartsMissing)
                 # Complete long ago, if the row was put back from a copy, and perhaps opened anew.
                 looked = missing or upload.grant.single
-                if looked and (found := await proven(self._objects, upload.grant)):
+                if looked and (found := await proven(self._storage, upload.grant)):
                     outcome = await self._recorder.made(upload, found)
                     if missing:
                         return outcome
@@ -109,19 +109,19 @@ class Settler:
         """
         async with self._recorder.held(upload):
             try:
-                await self._objects.list_parts(upload.grant, limit=1)
+                await self._storage.list_parts(upload.grant, limit=1)
             except MultipartNotFound:
                 return await self._done_or_lost(upload, in_flight=False)
             return await self._recorder.finish(upload.reopened())
 
     def can_verify(self, upload: Upload) -> bool:
         """Whether storage joins nothing but the bytes that the caller meant."""
-        can = self._objects.capabilities_of(upload.grant.backend)
+        can = self._storage.capabilities_of(upload.grant.backend)
         return bool(upload.whole_checksum) and can.whole_checksum
 
     def check_backend(self, upload: Upload) -> None:
         """Raises StorageUnavailable if the Upload is in a backend that is not configured here."""
-        self._objects.capabilities_of(upload.grant.backend)
+        self._storage.capabilities_of(upload.grant.backend)
 
     async def take_up(self, upload: Upload) -> Upload | None:
         """Open an Upload, claimed INITIATING, with what was created for it; None if nothing was.
@@ -131,7 +131,7 @@ class Settler:
         multipart upload where nobody has the id. If more than one is open, the others are strays.
         """
         async with self._recorder.held(upload):
-            found = await self._objects.list_multiparts(upload.grant)
+            found = await self._storage.list_multiparts(upload.grant)
             if not found:
                 await self._sessions.remove(upload.sid, upload.epoch)
                 return None
@@ -159,14 +159,18 @@ class Settler:
         if upload.whole_checksum:
             expected = with_whole(expected, upload.whole_checksum, plan)
         other = any(contradicted(part, expected) for part in stored)
-        if other and grant.checksum is Checksum.MD5 and not await self._objects.tells_md5(grant):
+        if (
+            other
+            and grant.checksum is Checksum.MD5
+            and not await self._storage.etags_are_md5(grant)
+        ):
             # An entity tag that is no MD5 says nothing of the bytes.
             stored, other = [replace(part, checksum=b"") for part in stored], False
         try:
             check_parts(upload.sid, plan, stored, expected)
         except errors.PartsMismatch:
             if grant.single and other and latest:
-                head = await self._objects.head(grant)
+                head = await self._storage.head(grant)
                 if head is not None and head.etag == stored[0].etag:
                     await self._aborter.remove_ours(grant, head)
             raise
@@ -179,7 +183,7 @@ class Settler:
             if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
                 raise errors.UploadBusy(upload.sid)
             try:
-                await self._objects.complete(grant, parts, upload.whole_checksum)
+                await self._storage.complete(grant, parts, upload.whole_checksum)
             except CompleteRefused as refusal:
                 return await self._refused(upload, refusal)
             except (KeyTaken, KeyContested) as rival:
@@ -188,10 +192,10 @@ class Settler:
                     return await self._lost_key(upload, rival)
             except CompleteUnknown:
                 logger.info("upload %s: storage did not say whether it completed", upload.sid)
-            if stored := await proven(self._objects, upload.grant):
+            if stored := await proven(self._storage, upload.grant):
                 return await self._recorder.made(upload, stored)
             try:
-                await self._objects.list_parts(grant, limit=1)
+                await self._storage.list_parts(grant, limit=1)
             except MultipartNotFound:
                 return await self._done_or_lost(upload, in_flight=True)
         raise errors.StorageUnavailable
@@ -199,7 +203,7 @@ class Settler:
     async def _refused(self, upload: Upload, refusal: CompleteRefused) -> Upload:
         """Back to ACTIVE, but only if the parts are still there: some stores drop them."""
         try:
-            await self._objects.list_parts(upload.grant, limit=1)
+            await self._storage.list_parts(upload.grant, limit=1)
         except MultipartNotFound:
             return await self._done_or_lost(upload, in_flight=True)
         await self._recorder.finish(upload.reopened())
@@ -207,15 +211,15 @@ class Settler:
 
     async def _other_object(self, grant: Grant) -> bool:
         """Whether the object at the key is surely somebody else's."""
-        head = await self._objects.head(grant)
+        head = await self._storage.head(grant)
         return head is not None and head.write_token != grant.write_token
 
     async def _lost_key(self, upload: Upload, rival: KeyTaken | KeyContested) -> Upload:
         """Somebody has the key. It may be ourselves, by an earlier request whose reply was lost."""
-        if stored := await proven(self._objects, upload.grant):
+        if stored := await proven(self._storage, upload.grant):
             return await self._recorder.made(upload, stored)
         await self._aborter.discard(upload.grant)
-        if stored := await proven(self._objects, upload.grant):
+        if stored := await proven(self._storage, upload.grant):
             return await self._recorder.made(upload, stored)
         if isinstance(rival, KeyContested):
             await self._recorder.finish(upload.aborted(AbortReason.CONFLICT))
@@ -229,7 +233,7 @@ class Settler:
         A request that is `in_flight` may land yet, so the answer "gone" waits half a minute.
         """
         for pause in (*_SETTLE_STEPS, None) if in_flight else (None,):
-            if stored := await proven(self._objects, upload.grant):
+            if stored := await proven(self._storage, upload.grant):
                 return await self._recorder.made(upload, stored)
             if pause is not None:
                 await self._sleep(pause)
@@ -240,6 +244,6 @@ class Settler:
         """The one that parts were sent to, or else the first."""
         for multipart_id in found:
             with contextlib.suppress(MultipartNotFound):  # It ended since it was listed.
-                if await self._objects.list_parts(grant.with_multipart(multipart_id), limit=1):
+                if await self._storage.list_parts(grant.with_multipart(multipart_id), limit=1):
                     return multipart_id
         return found[0]

@@ -21,11 +21,11 @@ from datetime import datetime, timedelta
 
 from partway_server.domain import errors
 from partway_server.domain.clock import Clock
-from partway_server.domain.requests import Composition, Wanted
+from partway_server.domain.requests import ComposeParams, UploadParams
 from partway_server.domain.upload import AbortReason, Caller, Checksum, Grant, Source, State, Upload
-from partway_server.domain.upload_ids import Sealer
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import MultipartNotFound, Objects, SourceChanged
+from partway_server.domain.upload_ids import UploadIdCipher
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import MultipartNotFound, SourceChanged, Storage
 from partway_server.workflow.abort import Aborter
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.complete import Settler, Sleep
@@ -60,9 +60,9 @@ class Composer:
     def __init__(
         self,
         *,
-        sealer: Sealer,
-        sessions: Sessions,
-        objects: Objects,
+        upload_ids: UploadIdCipher,
+        sessions: SessionStore,
+        storage: Storage,
         opener: Opener,
         loader: Loader,
         settler: Settler,
@@ -72,9 +72,9 @@ class Composer:
         sleep: Sleep,
         lease: timedelta,
     ) -> None:
-        self._sealer = sealer
+        self._upload_ids = upload_ids
         self._sessions = sessions
-        self._objects = objects
+        self._storage = storage
         self._opener = opener
         self._loader = loader
         self._settler = settler
@@ -86,7 +86,7 @@ class Composer:
         self._copies = asyncio.Semaphore(_COPIES)
         self._working: dict[str, asyncio.Task[Upload]] = {}
 
-    async def open(self, caller: Caller, asked: Composition) -> Upload:
+    async def open(self, caller: Caller, asked: ComposeParams) -> Upload:
         """The Upload for this request, opened, or as it stands if the request is a repeat.
 
         Raises InvalidRequest, RequestIdReused, UploadNotFound, SourceUnusable, SourcesNotJoinable,
@@ -124,16 +124,16 @@ class Composer:
         return task
 
     def _source_grant(self, caller: Caller, upload_id: str) -> Grant:
-        grant = self._sealer.open(upload_id)
+        grant = self._upload_ids.open(upload_id)
         if grant.caller.tenant != caller.tenant:
             raise errors.UploadNotFound
         return grant
 
     async def _wanted(
-        self, asked: Composition, grants: Sequence[Grant], digest: bytes, backend: str
-    ) -> Wanted:
+        self, asked: ComposeParams, grants: Sequence[Grant], digest: bytes, backend: str
+    ) -> UploadParams:
         sources = await self._proven(grants, backend)
-        return Wanted(
+        return UploadParams(
             policy=asked.policy,
             file_name=asked.file_name,
             size_bytes=sum(source.size_bytes for source in sources),
@@ -152,7 +152,7 @@ class Composer:
     async def _proven(self, grants: Sequence[Grant], backend: str) -> tuple[Source, ...]:
         """The sources as storage shows them. Raises SourceUnusable, SourcesNotJoinable."""
         _check_backend(grants, backend)
-        heads = await asyncio.gather(*map(self._objects.head, grants))
+        heads = await asyncio.gather(*map(self._storage.head, grants))
         sources: list[Source] = []
         for place, (grant, head) in enumerate(zip(grants, heads, strict=True)):
             stored = proof(grant, head)
@@ -166,7 +166,7 @@ class Composer:
         return tuple(sources)
 
     async def _with_sources(
-        self, row: Upload, asked: Composition, grants: Sequence[Grant]
+        self, row: Upload, asked: ComposeParams, grants: Sequence[Grant]
     ) -> Upload:
         """A row that was rebuilt, with its sources again, so that a janitor knows them, too.
 
@@ -218,7 +218,7 @@ class Composer:
     async def _copy_missing(self, upload: Upload) -> None:
         """Copy what storage does not list. Raises MultipartNotFound, _Unusable."""
         plan = upload.grant.plan
-        stored = as_planned(plan, await self._objects.list_parts(upload.grant))
+        stored = as_planned(plan, await self._storage.list_parts(upload.grant))
         held = {part.number for part in stored}
         missing = [number for number in plan.numbers() if number not in held]
         left = iter(missing)
@@ -232,7 +232,7 @@ class Composer:
         # Not every store that takes the condition may know it.
         for place in sorted({plan.slice(number).source for number in missing}):
             source = upload.sources[place]
-            head = await self._objects.head(source.grant(upload.grant))
+            head = await self._storage.head(source.grant(upload.grant))
             if head is None or not is_source(source, head):
                 raise _Unusable(place)
 
@@ -249,7 +249,7 @@ class Composer:
         source = upload.sources[piece.source]
         for pause in (*_PAUSES, None):
             try:
-                return await self._objects.copy_part(
+                return await self._storage.copy_part(
                     upload.grant, number, source, piece.begin, piece.size
                 )
             except SourceChanged:
@@ -276,7 +276,7 @@ class Composer:
         """The row, but if it was aborted. Raises UploadNotActive."""
         row = await self._loader.row(upload.grant)
         if row.state in (State.ABORTING, State.ABORTED):
-            raise errors.UploadNotActive(row.sid, row.told_state, row.abort_reason or "")
+            raise errors.UploadNotActive(row.sid, row.public_state, row.abort_reason or "")
         return row
 
     async def _claim(self, row: Upload, target: State) -> tuple[Upload | None, bool]:

@@ -23,10 +23,10 @@ from partway_server.domain import errors
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import InvalidRequest, UploadNotActive
 from partway_server.domain.part_plan import runs
-from partway_server.domain.requests import Composition, Wanted
+from partway_server.domain.requests import ComposeParams, UploadParams
 from partway_server.domain.upload import Caller, State, Upload
-from partway_server.domain.upload_ids import Sealer
-from partway_server.sessions.base import Cursor, Sessions
+from partway_server.domain.upload_ids import UploadIdCipher
+from partway_server.sessions.base import Cursor, SessionStore
 from partway_server.storage.base import StoredPart
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.compose import Composer
@@ -47,8 +47,8 @@ class Coordinator:
     def __init__(
         self,
         *,
-        sealer: Sealer,
-        sessions: Sessions,
+        upload_ids: UploadIdCipher,
+        sessions: SessionStore,
         opener: Opener,
         composer: Composer,
         loader: Loader,
@@ -60,7 +60,7 @@ class Coordinator:
         tasks: Tasks,
         clock: Clock,
     ) -> None:
-        self._sealer = sealer
+        self._upload_ids = upload_ids
         self._sessions = sessions
         self._opener = opener
         self._composer = composer
@@ -75,9 +75,9 @@ class Coordinator:
 
     def upload_id(self, upload: Upload) -> str:
         """The id that callers hold."""
-        return self._sealer.seal(upload.grant)
+        return self._upload_ids.seal(upload.grant)
 
-    async def initialize(self, caller: Caller, wanted: Wanted) -> Upload:
+    async def initialize(self, caller: Caller, wanted: UploadParams) -> Upload:
         """Open an Upload, or return the first one with this request_id.
 
         Raises InvalidRequest, RequestIdReused, UploadBusy.
@@ -131,7 +131,7 @@ class Coordinator:
         upload = await self._loader.load(caller, upload_id)
         return await self._ender.complete(upload, expected, until, checksum)
 
-    async def compose(self, caller: Caller, asked: Composition, wait: timedelta) -> Upload:
+    async def compose(self, caller: Caller, asked: ComposeParams, wait: timedelta) -> Upload:
         """Make one object of others; returns it as it stands if `wait` was too short for it.
 
         Raises InvalidRequest, RequestIdReused, UploadNotFound, SourceUnusable, SourcesNotJoinable,

@@ -13,8 +13,8 @@ from partway_server.domain import errors
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.upload import AbortReason, Manifest, State, Upload
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import Objects
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import Storage
 from partway_server.workflow.abort import Aborter
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.complete import Settler, Sleep
@@ -36,8 +36,8 @@ class Ender:
     def __init__(
         self,
         *,
-        sessions: Sessions,
-        objects: Objects,
+        sessions: SessionStore,
+        storage: Storage,
         loader: Loader,
         settler: Settler,
         aborter: Aborter,
@@ -47,7 +47,7 @@ class Ender:
         lease: timedelta,
     ) -> None:
         self._sessions = sessions
-        self._objects = objects
+        self._storage = storage
         self._loader = loader
         self._settler = settler
         self._aborter = aborter
@@ -109,13 +109,13 @@ class Ender:
         if upload.state is State.ABORTING:
             # Half aborted: whether the object came first, the end of the abort will show.
             target = State.ABORTING
-        elif upload.state is State.ABORTED and not await proven(self._objects, upload.grant):
+        elif upload.state is State.ABORTED and not await proven(self._storage, upload.grant):
             raise UploadNotActive(upload.sid, upload.state, upload.abort_reason or "")
         if not manifest.checksum:
             # A caller who names none takes over from one who did: that stays to be verified.
             manifest = replace(manifest, checksum=Manifest.unpack(upload.manifest).checksum)
         # Only where an object may have to be removed does it matter, and before the claim it shows.
-        latest = upload.grant.single and await self._sessions.vouches(upload)
+        latest = upload.grant.single and await self._sessions.is_current(upload)
         row, granted = await self._claim(upload, target, manifest.pack())
         if row is None or not granted:
             return None

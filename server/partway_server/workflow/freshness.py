@@ -12,8 +12,8 @@ from partway_server.domain import errors
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.upload import AbortReason, State, Upload
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import MultipartNotFound, Objects, StoredPart
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import MultipartNotFound, Storage, StoredPart
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.complete import Settler
 from partway_server.workflow.leases import Recorder
@@ -26,8 +26,8 @@ class Reader:
     def __init__(
         self,
         *,
-        sessions: Sessions,
-        objects: Objects,
+        sessions: SessionStore,
+        storage: Storage,
         loader: Loader,
         recorder: Recorder,
         settler: Settler,
@@ -36,7 +36,7 @@ class Reader:
         lease: timedelta,
     ) -> None:
         self._sessions = sessions
-        self._objects = objects
+        self._storage = storage
         self._loader = loader
         self._recorder = recorder
         self._settler = settler
@@ -47,14 +47,14 @@ class Reader:
     def active(self, upload: Upload) -> Upload:
         """The Upload, if parts may come to it. Raises UploadNotActive."""
         if upload.state is not State.ACTIVE:
-            raise UploadNotActive(upload.sid, upload.told_state, upload.abort_reason or "")
+            raise UploadNotActive(upload.sid, upload.public_state, upload.abort_reason or "")
         if upload.grant.expire_time <= self._clock.now():
             raise UploadNotActive(upload.sid, upload.state, AbortReason.EXPIRED)
         return upload
 
     async def latest(self, upload: Upload) -> Upload:
         """The Upload as its row says, or as storage does if the row may be an old copy."""
-        if upload.state is State.COMPLETED or await self._sessions.vouches(upload):
+        if upload.state is State.COMPLETED or await self._sessions.is_current(upload):
             return upload
         if done := await self._recorder.acknowledge(upload):
             return done
@@ -73,7 +73,7 @@ class Reader:
         Raises UploadNotActive.
         """
         try:
-            return await self._objects.list_parts(upload.grant, after, limit)
+            return await self._storage.list_parts(upload.grant, after, limit)
         except MultipartNotFound:
             await self.lost(upload)
 
@@ -93,4 +93,4 @@ class Reader:
         if row.state is State.ACTIVE:
             # It was not lost after all: storage contradicts itself.
             raise errors.StorageUnavailable from None
-        raise UploadNotActive(row.sid, row.told_state, row.abort_reason or "") from None
+        raise UploadNotActive(row.sid, row.public_state, row.abort_reason or "") from None

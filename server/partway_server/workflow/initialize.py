@@ -16,10 +16,10 @@ import msgpack
 from partway_server.domain import errors
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import InvalidRequest, Violation
-from partway_server.domain.key_marks import Marks
+from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.part_plan import Plan, make_composed_plan, make_plan
 from partway_server.domain.policy import Policy
-from partway_server.domain.requests import Wanted
+from partway_server.domain.requests import UploadParams
 from partway_server.domain.upload import (
     BEST_FIRST,
     Caller,
@@ -29,8 +29,8 @@ from partway_server.domain.upload import (
     Upload,
     epoch_at,
 )
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import Objects
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import Storage
 from partway_server.storage.capabilities import Capabilities
 
 OPENING_LEASES = 4
@@ -57,17 +57,17 @@ class Opener:
         self,
         *,
         policies: Mapping[str, Policy],
-        marks: Marks,
-        sessions: Sessions,
-        objects: Objects,
+        marks: KeyMarks,
+        sessions: SessionStore,
+        storage: Storage,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         lease: timedelta,
     ) -> None:
         self._policies = policies
-        self._marks = marks
+        self._key_marks = marks
         self._sessions = sessions
-        self._objects = objects
+        self._storage = storage
         self._clock = clock
         self._random_bytes = random_bytes
         self._lease = lease
@@ -80,7 +80,7 @@ class Opener:
             raise InvalidRequest([Violation("policy", "there is no such policy")])
         return policy
 
-    async def claim(self, caller: Caller, wanted: Wanted) -> tuple[Upload, Turn]:
+    async def claim(self, caller: Caller, wanted: UploadParams) -> tuple[Upload, Turn]:
         """The Upload for this request, claimed INITIATING if `open` is to follow.
 
         Raises InvalidRequest, RequestIdReused, UploadBusy.
@@ -134,12 +134,12 @@ class Opener:
         """S3's id of the upload. An attempt before this one may have created it: it is reused."""
         grant = upload.grant
         if turn is Turn.REOPEN:
-            found = await self._objects.list_multiparts(grant)
+            found = await self._storage.list_multiparts(grant)
             for stray in found[1:]:
-                await self._objects.abort(grant.with_multipart(stray))
+                await self._storage.abort(grant.with_multipart(stray))
             if found:
                 return found[0]
-            head = await self._objects.head(grant)
+            head = await self._storage.head(grant)
             if head is not None and head.write_token == grant.write_token:
                 # It was completed, and the row is an old copy. Parts at the key of the object would
                 # stay for ever; so the row goes, and the repeat begins a new Upload.
@@ -148,15 +148,15 @@ class Opener:
             # Past its lease the row may be gone, and nobody would know of what is created.
             if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
                 raise errors.UploadBusy(upload.sid)
-        return await self._objects.create(grant, metadata)
+        return await self._storage.create(grant, metadata)
 
-    def _new_upload(self, caller: Caller, wanted: Wanted) -> Upload:
+    def _new_upload(self, caller: Caller, wanted: UploadParams) -> Upload:
         policy = self.policy(caller, wanted.policy)
-        allowed = _algorithms(policy, self._objects.capabilities_of(policy.backend))
+        allowed = _algorithms(policy, self._storage.capabilities_of(policy.backend))
         plan = self._check_wanted(policy, wanted, allowed)
         now = self._clock.now().replace(microsecond=0)
         sid, write_token = self._sid(caller, wanted.request_id), self._random_bytes(16).hex()
-        capabilities = self._objects.capabilities_of(policy.backend)
+        capabilities = self._storage.capabilities_of(policy.backend)
         most = min(policy.single_put_max_bytes, capabilities.limits.max_part_bytes)
         # An empty part is not portable, so an empty file is one PUT everywhere. Otherwise a PUT
         # that storage would let be replayed over the finished object, or make it public, is not
@@ -169,7 +169,7 @@ class Opener:
         if single:
             plan = Plan(wanted.size_bytes, max(plan.part_size_bytes, wanted.size_bytes))
         expire_time = now + timedelta(seconds=policy.upload_seconds)
-        marked = self._marks.marked(
+        marked = self._key_marks.marked(
             sid,
             write_token=write_token,
             expire_time=expire_time,
@@ -209,7 +209,9 @@ class Opener:
             delete_sources=wanted.delete_sources,
         )
 
-    def _check_wanted(self, policy: Policy, wanted: Wanted, allowed: Sequence[Checksum]) -> Plan:
+    def _check_wanted(
+        self, policy: Policy, wanted: UploadParams, allowed: Sequence[Checksum]
+    ) -> Plan:
         """The plan. Raises InvalidRequest naming every field that the policy does not allow.
 
         And SourcesNotJoinable.
@@ -228,19 +230,21 @@ class Opener:
             wrong.append(Violation("checksum_algorithm", f"{what} {able}"))
         if not wrong:
             size = wanted.part_size_bytes or policy.part_size_bytes
-            limits = self._objects.capabilities_of(policy.backend).limits
+            limits = self._storage.capabilities_of(policy.backend).limits
             try:
                 return make_plan(wanted.size_bytes, size, policy.part_limits(limits))
             except ValueError as too_large:
                 wrong.append(Violation("size_bytes", str(too_large)))
         raise InvalidRequest(wrong)
 
-    def _check_composed(self, policy: Policy, wanted: Wanted, wrong: Sequence[Violation]) -> Plan:
+    def _check_composed(
+        self, policy: Policy, wanted: UploadParams, wrong: Sequence[Violation]
+    ) -> Plan:
         # Its size is that of its sources, and nobody sends a part that could carry a checksum.
         named = {"size_bytes": "sources"}
         if wrong:
             raise InvalidRequest([replace(v, field=named.get(v.field, v.field)) for v in wrong])
-        capabilities = self._objects.capabilities_of(policy.backend)
+        capabilities = self._storage.capabilities_of(policy.backend)
         return make_composed_plan(
             [source.size_bytes for source in wanted.sources],
             capabilities.limits,
@@ -276,7 +280,7 @@ def _algorithms(policy: Policy, can: Capabilities) -> Sequence[Checksum]:
     return [each for each in BEST_FIRST if each in allowed and can.finds_changes(each)]
 
 
-def _chosen(wanted: Wanted, allowed: Sequence[Checksum]) -> Checksum:
+def _chosen(wanted: UploadParams, allowed: Sequence[Checksum]) -> Checksum:
     if wanted.checksum is not None:
         return wanted.checksum
     return next(iter(allowed), Checksum.NONE)

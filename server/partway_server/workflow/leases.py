@@ -14,8 +14,8 @@ from datetime import timedelta
 from partway_server.domain import errors
 from partway_server.domain.clock import Clock
 from partway_server.domain.upload import State, StoredObject, Upload
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import Objects
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import Storage
 from partway_server.workflow.object_proof import is_source, proven
 
 COMPLETED_ROW = timedelta(days=7)
@@ -36,14 +36,14 @@ class Recorder:
     def __init__(
         self,
         *,
-        sessions: Sessions,
-        objects: Objects,
+        sessions: SessionStore,
+        storage: Storage,
         clock: Clock,
         lease: timedelta,
         tombstone: Callable[[], timedelta],
     ) -> None:
         self._sessions = sessions
-        self._objects = objects
+        self._storage = storage
         self._clock = clock
         self._lease = lease
         self._tombstone = tombstone
@@ -67,7 +67,7 @@ class Recorder:
         For an Upload under no claim of the caller's. Recorded, unless somebody works on the row:
         they find the same.
         """
-        stored = await proven(self._objects, upload.grant)
+        stored = await proven(self._storage, upload.grant)
         if stored is None:
             return None
         row, granted = await self._sessions.claim(
@@ -94,9 +94,9 @@ class Recorder:
         for source in {(s.bucket, s.key): s for s in upload.sources}.values():
             grant = source.grant(upload.grant)
             try:
-                head = await self._objects.head(grant)
+                head = await self._storage.head(grant)
                 if head is not None and is_source(source, head):
-                    await self._objects.delete(grant, head)
+                    await self._storage.delete(grant, head)
             except errors.StorageRefused as refusal:
                 # No reason to withhold the object that was made: the source stays.
                 logger.warning("upload %s: a source is not removed: %s", upload.sid, refusal)

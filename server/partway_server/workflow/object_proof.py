@@ -6,7 +6,7 @@ is recorded and told.
 """
 
 from partway_server.domain.upload import Grant, Source, StoredObject
-from partway_server.storage.base import Head, Objects
+from partway_server.storage.base import Head, Storage
 
 
 def proof(grant: Grant, head: Head | None) -> StoredObject | None:
@@ -29,6 +29,6 @@ def is_source(source: Source, head: Head) -> bool:
     return (head.etag, head.write_token) == (source.etag, source.write_token)
 
 
-async def proven(objects: Objects, grant: Grant) -> StoredObject | None:
+async def proven(storage: Storage, grant: Grant) -> StoredObject | None:
     """The object, if storage has it and it is surely this Upload's."""
-    return proof(grant, await objects.head(grant))
+    return proof(grant, await storage.head(grant))

@@ -9,7 +9,7 @@ from partway_server.domain.clock import Clock
 from partway_server.domain.part_plan import Plan, runs, unroll
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import Upload
-from partway_server.storage.base import Objects, Presigner
+from partway_server.storage.base import Presigner, Storage
 from partway_server.workflow.freshness import Reader
 from partway_server.workflow.part_checks import (
     as_planned,
@@ -57,10 +57,10 @@ class Selector:
     """Chooses what is signed, by the policy and by what storage holds."""
 
     def __init__(
-        self, *, policies: Mapping[str, Policy], objects: Objects, reader: Reader, clock: Clock
+        self, *, policies: Mapping[str, Policy], storage: Storage, reader: Reader, clock: Clock
     ) -> None:
         self._policies = policies
-        self._objects = objects
+        self._storage = storage
         self._reader = reader
         self._clock = clock
 
@@ -83,5 +83,5 @@ class Selector:
         lifetime = selection.lifetime or timedelta(seconds=policy.url_seconds if policy else most)
         if lifetime.total_seconds() > most:
             raise refusal("url_lifetime", f"the policy allows {most} seconds")
-        signer = await self._objects.presigner(grant, lifetime, now)
+        signer = await self._storage.presigner(grant, lifetime, now)
         return Presigned(grant.plan, ranges, checksums, signer)

@@ -54,7 +54,7 @@ def _wrong(part: ExpectedPart, grant: Grant) -> dict[str, str]:
 
 def reported_progress(upload: Upload) -> Progress | None:
     """What callers reported of an Upload; None of one that is over, as callers are told."""
-    if upload.told_state in (State.COMPLETED, State.ABORTED):
+    if upload.public_state in (State.COMPLETED, State.ABORTED):
         return None
     return _progress(upload.reported, upload.grant.plan)
 

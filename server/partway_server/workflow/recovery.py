@@ -6,9 +6,9 @@ from datetime import timedelta
 from partway_server.domain import errors
 from partway_server.domain.clock import Clock
 from partway_server.domain.upload import AbortReason, Caller, Grant, State, Upload, sid_of_key
-from partway_server.domain.upload_ids import Sealer
-from partway_server.sessions.base import Sessions
-from partway_server.storage.base import MultipartNotFound, Objects
+from partway_server.domain.upload_ids import UploadIdCipher
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.base import MultipartNotFound, Storage
 from partway_server.workflow.abort import Aborter
 from partway_server.workflow.leases import Recorder
 from partway_server.workflow.object_proof import proven
@@ -21,17 +21,17 @@ class Loader:
     def __init__(
         self,
         *,
-        sealer: Sealer,
-        sessions: Sessions,
-        objects: Objects,
+        upload_ids: UploadIdCipher,
+        sessions: SessionStore,
+        storage: Storage,
         recorder: Recorder,
         aborter: Aborter,
         clock: Clock,
         lease: timedelta,
     ) -> None:
-        self._sealer = sealer
+        self._upload_ids = upload_ids
         self._sessions = sessions
-        self._objects = objects
+        self._storage = storage
         self._recorder = recorder
         self._aborter = aborter
         self._clock = clock
@@ -43,7 +43,7 @@ class Loader:
 
     def grant(self, caller: Caller, upload_id: str) -> Grant:
         """What the caller's id says. Raises UploadNotFound."""
-        grant = self._sealer.open(upload_id)
+        grant = self._upload_ids.open(upload_id)
         if grant.caller != caller:
             raise errors.UploadNotFound
         return grant
@@ -76,13 +76,13 @@ class Loader:
 
     async def _as_storage_shows(self, grant: Grant) -> Upload:
         try:
-            parts = await self._objects.list_parts(grant, limit=1)
+            parts = await self._storage.list_parts(grant, limit=1)
             if not (grant.single and as_planned(grant.plan, parts)):
                 return Upload(grant, State.ACTIVE)
         except MultipartNotFound:
             # Completed or gone: only the proof below tells which.
             pass
-        if stored := await proven(self._objects, grant):
+        if stored := await proven(self._storage, grant):
             return Upload(grant, State.COMPLETED, object=stored)
         expired = grant.expire_time <= self._clock.now()
         reason = AbortReason.EXPIRED if expired else AbortReason.LOST

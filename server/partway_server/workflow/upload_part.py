@@ -12,12 +12,12 @@ from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import Checksum, State, Upload
 from partway_server.observability.metrics import Metrics
-from partway_server.sessions.base import Sessions
+from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import (
     KeyContested,
     KeyTaken,
     MultipartNotFound,
-    Objects,
+    Storage,
     StoredPart,
 )
 from partway_server.workflow.freshness import Reader
@@ -40,8 +40,8 @@ class ViaService:
         self,
         *,
         policies: Mapping[str, Policy],
-        sessions: Sessions,
-        objects: Objects,
+        sessions: SessionStore,
+        storage: Storage,
         loader: Loader,
         reader: Reader,
         clock: Clock,
@@ -49,7 +49,7 @@ class ViaService:
     ) -> None:
         self._policies = policies
         self._sessions = sessions
-        self._objects = objects
+        self._storage = storage
         self._loader = loader
         self._reader = reader
         self._clock = clock
@@ -87,7 +87,7 @@ class ViaService:
     ) -> StoredPart:
         grant = upload.grant
         try:
-            return await self._objects.put_part(grant, number, body, checksum, self._clock.now())
+            return await self._storage.put_part(grant, number, body, checksum, self._clock.now())
         except MultipartNotFound:
             await self._reader.lost(upload)
         except KeyContested:
@@ -103,7 +103,7 @@ class ViaService:
         named = ExpectedPart(stored.number, stored.size_bytes, "", checksum)
         other = contradicted(stored, [named])
         by_md5 = upload.grant.checksum is Checksum.MD5
-        if other and (not by_md5 or await self._objects.tells_md5(upload.grant)):
+        if other and (not by_md5 or await self._storage.etags_are_md5(upload.grant)):
             raise errors.CompletedOtherwise(upload.sid)
         return stored
 
@@ -116,4 +116,4 @@ class ViaService:
         if row is None:
             row = await self._loader.row(upload.grant)
         if row.state in (State.ABORTING, State.ABORTED):
-            raise UploadNotActive(row.sid, row.told_state, row.abort_reason or "")
+            raise UploadNotActive(row.sid, row.public_state, row.abort_reason or "")

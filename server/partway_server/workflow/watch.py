@@ -17,8 +17,8 @@ from typing import Any
 
 from partway_server.domain.errors import Stopping, TryAgain
 from partway_server.domain.upload import Grant, State, Upload, sid_of_key
-from partway_server.sessions.base import Sessions
-from partway_server.sessions.notifications import Wake
+from partway_server.sessions.base import SessionStore
+from partway_server.sessions.notifications import Wakeup
 from partway_server.workflow.complete import Sleep
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Watching:
     def __init__(
         self,
         *,
-        sessions: Sessions,
+        sessions: SessionStore,
         sleep: Sleep,
         pace_seconds: float = PACE_SECONDS,
         poll_seconds: float = POLL_SECONDS,
@@ -51,7 +51,7 @@ class Watching:
         self._pace_seconds = pace_seconds
         self._poll_seconds = poll_seconds
         self._looks = asyncio.Semaphore(_LOOKS)
-        self._wakes: set[Wake] = set()
+        self._wakes: set[Wakeup] = set()
         self._stopping = False
         # Whether it is in the log that looks fail: there may be thousands of watches.
         self._blind = False
@@ -74,13 +74,13 @@ class Watching:
                 if upload is not None and (shown := _shown(upload)) != told:
                     told = shown
                     yield upload
-                    if upload.told_state in (State.COMPLETED, State.ABORTED):
+                    if upload.public_state in (State.COMPLETED, State.ABORTED):
                         return
                     await self._sleep(self._pace_seconds)
                 await wake.wait(self._poll_seconds)
 
     @contextmanager
-    def _awake(self, grant: Grant) -> Iterator[Wake]:
+    def _awake(self, grant: Grant) -> Iterator[Wakeup]:
         # Its row may be under either: see Loader.row.
         sids = grant.sid, sid_of_key(grant.bucket, grant.key)
         with self._sessions.changes(*sids) as wake:
@@ -90,7 +90,7 @@ class Watching:
             finally:
                 self._wakes.discard(wake)
 
-    async def _look(self, wake: Wake, look: Look, *, first: bool) -> Upload | None:
+    async def _look(self, wake: Wakeup, look: Look, *, first: bool) -> Upload | None:
         """The Upload, or None if it cannot be seen now and is to be looked at again."""
         async with self._looks:
             if self._stopping:
@@ -121,4 +121,4 @@ class Watching:
 
 def _shown(upload: Upload) -> Any:
     """All that changes of an Upload, as callers are told it."""
-    return upload.told_state, upload.abort_reason, upload.object, upload.reported
+    return upload.public_state, upload.abort_reason, upload.object, upload.reported

@@ -1,0 +1,178 @@
+"""The way into storage, judged: every way not to get in has its own words."""
+
+from dataclasses import replace
+
+import pytest
+from partway_server.doctor import access_checks
+from partway_server.doctor.finding import Finding, Status
+from partway_server.doctor.probes.results import Answer, Left, Reached
+
+LISTED = Answer(200)
+
+
+def judged(
+    answer: Answer, *, region: str = "", skew: float | None = 0.0, addressing: str = "path"
+) -> dict[str, Finding]:
+    reached = Reached(answer, region, skew)
+    return {f.name: f for f in access_checks.way_in(reached, "uploads", "us-east-1", addressing)}
+
+
+def statuses(found: dict[str, Finding]) -> dict[str, str]:
+    return {name.partition(".")[2]: str(finding.status) for name, finding in found.items()}
+
+
+def test_a_bucket_that_answers_is_good_in_all() -> None:
+    assert set(statuses(judged(LISTED)).values()) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "words"),
+    [
+        ("dns", "name of the host"),
+        ("connect", "nobody takes the connection"),
+        ("timeout", "no answer came in time"),
+        ("certificate", "certificate"),
+        ("tls", "TLS"),
+        ("closed", "closed without an answer"),
+        ("no S3", "does not speak S3"),
+    ],
+)
+def test_what_is_in_the_way_is_told_apart_and_the_rest_is_skipped(
+    obstacle: str, words: str
+) -> None:
+    found = judged(Answer(0, obstacle))
+    reachable = found.pop(access_checks.REACHABLE)
+    assert reachable.status is Status.BAD
+    assert words in reachable.found
+    assert "PARTWAY_S3_ENDPOINT" in reachable.mend or "AWS_CA_BUNDLE" in reachable.mend
+    assert {f.found for f in found.values()} == {"skipped: needs storage in reach"}
+
+
+def test_a_host_that_is_not_known_may_be_the_fault_of_virtual_hosts() -> None:
+    found = judged(Answer(0, "dns"), addressing="virtual")[access_checks.REACHABLE]
+    assert "PARTWAY_S3_ADDRESSING=path" in found.mend
+
+
+@pytest.mark.parametrize(
+    ("code", "variable"),
+    [
+        ("InvalidAccessKeyId", "PARTWAY_S3_ACCESS_KEY"),
+        ("SignatureDoesNotMatch", "PARTWAY_S3_SECRET_KEY"),
+        ("InvalidToken", "PARTWAY_S3_SESSION_TOKEN"),
+        ("ExpiredToken", ""),
+    ],
+)
+def test_credentials_that_are_wrong_are_told_apart(code: str, variable: str) -> None:
+    found = judged(Answer(403, code))
+    assert found[access_checks.CREDENTIALS].status is Status.BAD
+    assert variable in found[access_checks.CREDENTIALS].mend
+    assert found[access_checks.BUCKET].status is Status.SKIPPED
+    assert not access_checks.usable(Answer(403, code))
+
+
+def test_no_credentials_are_bad_and_nothing_was_asked() -> None:
+    found = judged(Answer(0, "credentials"))
+    assert found[access_checks.CREDENTIALS].status is Status.BAD
+    assert found[access_checks.REACHABLE].status is Status.SKIPPED
+
+
+def test_a_bucket_that_is_not_there_is_bad() -> None:
+    found = judged(Answer(404, "NoSuchBucket"))
+    assert found[access_checks.CREDENTIALS].status is Status.OK
+    assert found[access_checks.BUCKET].status is Status.BAD
+    assert "create-bucket --bucket uploads" in found[access_checks.BUCKET].mend
+
+
+def test_a_name_that_no_bucket_can_have_is_bad() -> None:
+    assert judged(Answer(0, "bucket name"))[access_checks.BUCKET].status is Status.BAD
+
+
+def test_a_bucket_that_may_not_be_listed_may_exist() -> None:
+    refused = Answer(403, "AccessDenied")
+    assert judged(refused)[access_checks.CREDENTIALS].status is Status.OK
+    assert judged(refused)[access_checks.BUCKET].status is Status.WARN
+    assert access_checks.usable(refused)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [LISTED, Answer(400, "AuthorizationHeaderMalformed"), Answer(301, "PermanentRedirect")],
+)
+def test_the_right_region_is_named_also_where_the_sdk_found_it_by_itself(answer: Answer) -> None:
+    found = judged(answer, region="eu-west-1")[access_checks.REGION]
+    assert found.status is Status.BAD
+    assert "PARTWAY_S3_REGION=eu-west-1" in found.mend
+
+
+def test_a_redirect_that_names_no_region_is_bad_as_well() -> None:
+    found = judged(Answer(301, "PermanentRedirect"))
+    assert found[access_checks.REGION].status is Status.BAD
+    assert found[access_checks.BUCKET].status is Status.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("skew", "status"),
+    [(0.4, "ok"), (-29.0, "ok"), (31.0, "warn"), (-31.0, "warn"), (301.0, "bad"), (None, "warn")],
+)
+def test_a_clock_may_be_half_a_minute_off(skew: float | None, status: str) -> None:
+    assert judged(LISTED, skew=skew)[access_checks.CLOCK].status == status
+
+
+def test_storage_that_is_down_for_a_moment_says_nothing() -> None:
+    found = judged(Answer(503, "SlowDown"))
+    assert found[access_checks.CREDENTIALS].status is Status.WARN
+    assert found[access_checks.BUCKET].status is Status.WARN
+
+
+@pytest.mark.parametrize(
+    "action", [*access_checks.HARMLESS, *access_checks.WRITING, "DeleteObjectVersion"]
+)
+def test_an_action_that_is_refused_comes_with_its_statement(action: str) -> None:
+    found = access_checks.permission(action, Answer(403, "AccessDenied"), "uploads")
+    assert found.status is Status.BAD
+    assert f'"Action": "s3:{action}"' in found.mend
+    on_bucket = action in ("ListBucket", "ListBucketMultipartUploads")
+    assert f'"arn:aws:s3:::uploads{"" if on_bucket else "/*"}"' in found.mend
+
+
+def test_an_action_that_only_the_doctor_needs_is_a_warning() -> None:
+    found = access_checks.permission("GetBucketCORS", Answer(403), "uploads")
+    assert found.status is Status.WARN
+    assert '"Resource": "arn:aws:s3:::uploads"' in found.mend
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [(Answer(204), "ok"), (Answer(404, "NoSuchUpload"), "ok"), (Answer(503), "warn")],
+)
+def test_an_answer_that_is_no_403_came_after_storage_had_allowed_it(
+    answer: Answer, status: str
+) -> None:
+    assert access_checks.permission("AbortMultipartUpload", answer, "uploads").status == status
+
+
+@pytest.mark.parametrize("answer", [Answer(403), Answer(503), Answer(0, "timeout")])
+def test_nothing_is_made_unless_it_can_surely_be_removed(answer: Answer) -> None:
+    allowed = {"DeleteObject": Answer(204), "AbortMultipartUpload": Answer(404)}
+    assert access_checks.lacking(allowed, list(allowed)) == ""
+    assert (
+        access_checks.lacking({**allowed, "DeleteObject": answer}, list(allowed))
+        == "s3:DeleteObject"
+    )
+    assert access_checks.lacking({}, ["DeleteObject"]) == "s3:DeleteObject"
+
+
+def test_what_is_left_is_bad_and_what_cannot_be_seen_a_warning() -> None:
+    clean = Left(0, 0)
+    status = {
+        left: access_checks.cleanliness(left, "partway-probe/x/", "uploads").status
+        for left in (clean, replace(clean, storage=1), Left(0, 2), Left(None, 0), Left(0, None))
+    }
+    assert list(status.values()) == ["ok", "bad", "bad", "warn", "warn"]
+
+
+def test_latency_is_a_warning_if_the_median_is_slow() -> None:
+    quick = access_checks.latency([0.001] * 19 + [2.0], "x", "HEAD", 0.5)
+    assert (quick.status, quick.found[:24]) == ("ok", "HEAD: median 1.0 ms, p99")
+    assert access_checks.latency([0.6] * 20, "x", "HEAD", 0.5).status is Status.WARN
+    assert access_checks.latency([], "x", "HEAD", 0.5).status is Status.SKIPPED
