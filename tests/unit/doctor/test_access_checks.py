@@ -166,7 +166,7 @@ def test_what_is_left_is_bad_and_what_cannot_be_seen_a_warning() -> None:
     clean = Left(0, 0)
     status = {
         left: access_checks.cleanliness(left, "partway-probe/x/", "uploads").status
-        for left in (clean, replace(clean, storage=1), Left(0, 2), Left(None, 0), Left(0, None))
+        for left in (clean, replace(clean, objects=1), Left(0, 2), Left(None, 0), Left(0, None))
     }
     assert list(status.values()) == ["ok", "bad", "bad", "warn", "warn"]
 
