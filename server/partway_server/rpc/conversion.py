@@ -1,8 +1,7 @@
 """Between the messages of the proto and the nouns of the service. No decision is taken here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Literal, Protocol
 from urllib.parse import quote
 
@@ -12,14 +11,14 @@ from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.errors import InvalidRequest
 from partway_server.domain.policy import Policy
-from partway_server.domain.requests import ComposeParams, UploadParams
+from partway_server.domain.requests import ComposeParams, UploadFilter, UploadParams
 from partway_server.domain.upload import AbortReason, Checksum, State, Upload
 from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.validation import MAX_BATCH_PARTS
 from partway_server.sessions.base import Cursor
-from partway_server.storage.base import StoredPart
+from partway_server.storage.base import PresignedPart, StoredPart
 from partway_server.workflow.part_checks import ExpectedPart
-from partway_server.workflow.presign import Presigned, Selection
+from partway_server.workflow.presign import PresignedParts, Selection
 from partway_server.workflow.progress import MAX_MISSING_RUNS, Progress, reported_progress
 
 STREAM_BATCH = 56
@@ -47,7 +46,7 @@ _CHECKSUMS = {
 }
 
 
-def wanted(request: pb.InitializeRequest) -> UploadParams:
+def upload_params(request: pb.InitializeRequest) -> UploadParams:
     """What an InitializeRequest asks for, with the defaults filled in."""
     algorithms = {value: checksum for checksum, value in _CHECKSUMS.items()}
     return UploadParams(
@@ -65,7 +64,7 @@ def wanted(request: pb.InitializeRequest) -> UploadParams:
     )
 
 
-def composition(request: pb.ComposeRequest) -> ComposeParams:
+def compose_params(request: pb.ComposeRequest) -> ComposeParams:
     """What a ComposeRequest asks for, with the defaults filled in."""
     return ComposeParams(
         policy=request.policy or "default",
@@ -110,12 +109,18 @@ def expected(request: pb.CompleteRequest | pb.ReportPartsRequest) -> list[Expect
     ]
 
 
-def state_filter(state: "upload_pb2.UploadState.ValueType") -> State | None:
-    """The state to list, or None for any."""
-    return next((s for s, value in _STATES.items() if value == state), None)
+def upload_filter(request: pb.ListUploadsRequest) -> UploadFilter:
+    """Return which uploads a ListUploadsRequest selects."""
+    return UploadFilter(
+        state=next((s for s, value in _STATES.items() if value == request.state), None),
+        fingerprint=request.fingerprint,
+        policy=request.policy,
+        created_from=_bound(request, "created_from"),
+        created_before=_bound(request, "created_before"),
+    )
 
 
-def bound(
+def _bound(
     request: pb.ListUploadsRequest, field: Literal["created_from", "created_before"]
 ) -> datetime | None:
     """A bound of creation times, or None: the first whole second that is not before it.
@@ -175,24 +180,23 @@ def limits(policy: Policy) -> pb.Limits:
     return message
 
 
-class _PartWriter:
-    """Makes the messages of one call, each part signed as it is asked for.
+class PartWriter:
+    """Writes the presigned parts of one call into its messages.
 
     Parts of one size share their headers: what they have in common is made once and copied, which
     costs a quarter of setting every field.
     """
 
-    def __init__(self, presigned: Presigned) -> None:
+    def __init__(self, presigned: PresignedParts) -> None:
         self._plan = presigned.plan
-        self._parts = presigned.signer.sign(presigned.numbers(), presigned.checksums)
-        self._expire_time = timestamp(presigned.signer.expire_time)
+        self._expire_time = timestamp(presigned.expire_time)
         self._headers: Mapping[str, str] | None = None
         self._common = upload_pb2.PresignedPart()
 
-    def write(self, count: int, into: _Parts) -> None:
-        """Append the next `count` parts, or those that are left."""
+    def write(self, parts: Iterable[PresignedPart], into: _Parts) -> None:
+        """Append `parts`."""
         part_size = self._plan.part_size_bytes
-        for number, url, headers in islice(self._parts, count):
+        for number, url, headers in parts:
             if headers is not self._headers:
                 self._share(number, headers)
             message = into.add()
@@ -211,24 +215,9 @@ class _PartWriter:
         )
 
 
-def write_parts(presigned: Presigned, into: _Parts) -> None:
+def write_parts(presigned: PresignedParts, into: _Parts) -> None:
     """Append all parts."""
-    _PartWriter(presigned).write(presigned.count, into)
-
-
-class PresignStream:
-    """The messages of a stream. There is always one, and the last says that nothing remains."""
-
-    def __init__(self, presigned: Presigned) -> None:
-        self._writer = _PartWriter(presigned)
-        self.remaining = presigned.count
-
-    def message(self) -> pb.PresignPartsResponse:
-        """The next message."""
-        self.remaining = max(self.remaining - STREAM_BATCH, 0)
-        message = pb.PresignPartsResponse(remaining_count=self.remaining)
-        self._writer.write(STREAM_BATCH, message.parts)
-        return message
+    PartWriter(presigned).write(presigned.take_all(), into)
 
 
 def part(stored: StoredPart) -> upload_pb2.Part:
