@@ -78,7 +78,7 @@ class Janitor:
         self._coordinator = coordinator
 
     async def run(self, period_seconds: float, stop: asyncio.Event) -> None:
-        """Sweep every `period_seconds` until `stop` is set, whatever becomes of one sweep.
+        """Sweep every `period_seconds` until `stop` is set, even if one sweep fails.
 
         Cancelling it ends the waiting alone: what was begun for an Upload goes on as a detached
         task.

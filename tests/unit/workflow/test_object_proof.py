@@ -64,7 +64,7 @@ def test_every_part_that_differs_is_named_once_and_in_order() -> None:
     with pytest.raises(PartsMismatch) as raised:
         check_parts(SID, PLAN, stored, expected)
     assert raised.value.mismatches == (
-        (2, "another entity tag"),
+        (2, "entity tag differs"),
         (3, "8 bytes in storage, 7 planned"),
         (9, "not in the plan"),
     )
@@ -75,9 +75,9 @@ def test_every_part_that_differs_is_named_once_and_in_order() -> None:
     [
         (ExpectedPart(1), ""),
         (ExpectedPart(1, PART, "e1", b"c1"), ""),
-        (ExpectedPart(1, etag="e2"), "another entity tag"),
-        (ExpectedPart(1, size_bytes=1), "another size"),
-        (ExpectedPart(1, checksum=b"c2"), "another checksum"),
+        (ExpectedPart(1, etag="e2"), "entity tag differs"),
+        (ExpectedPart(1, size_bytes=1), "size differs"),
+        (ExpectedPart(1, checksum=b"c2"), "checksum differs"),
     ],
 )
 def test_what_the_caller_says_is_held_against_storage(
