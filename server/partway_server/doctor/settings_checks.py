@@ -58,9 +58,7 @@ def _address(settings: Settings) -> Finding:
         return ok(ADDRESS, f"{settings.address}: reached from this machine only")
     remedy = "Put a TLS proxy in front, and let nothing else reach this port."
     if settings.identity == "metadata":
-        remedy += (
-            " With PARTWAY_IDENTITY=metadata anyone who reaches it can claim to be any caller."
-        )
+        remedy += " With PARTWAY_IDENTITY=metadata it trusts any caller that reaches it."
         return warn(ADDRESS, f"{settings.address}: in plain text, and callers are trusted", remedy)
     return ok(ADDRESS, f"{settings.address}: in plain text; TLS ends in front of it")
 

@@ -261,7 +261,7 @@ def _extension_problems(policy: Policy) -> Iterator[Problem]:
         if not _EXTENSION.fullmatch(extension):
             yield (
                 "extensions",
-                f"{extension!r} is not an extension: use small letters and digits, no dot",
+                f"{extension!r} is not an extension: use a-z and digits, no dot",
             )
         elif not types:
             yield (

@@ -120,8 +120,9 @@ def _webhook(
         except ValueError as error:
             toml.add((*path, "secret_env"), str(error))
             bad.add("secret_env")
-    sets = {rule: frozenset(found.pop(rule)) for rule in ("types", "tenants") if rule in found}
-    given: dict[str, Any] = {"url": "", **found, **sets, "secrets": tuple(secrets)}
+    for rule in ("types", "tenants"):
+        found[rule] = frozenset(found.get(rule, ()))
+    given: dict[str, Any] = {"url": "", **found, "secrets": tuple(secrets)}
     return toml.built(path, lambda: Webhook(name=name, **given), bad)
 
 
