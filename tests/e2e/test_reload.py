@@ -1,4 +1,4 @@
-"""SIGHUP: the policy file is read anew by a running service."""
+"""SIGHUP: a running service reloads the policy file."""
 
 import asyncio
 import signal
@@ -153,17 +153,17 @@ async def test_a_new_file_is_in_force_and_an_upload_goes_on(
 
 
 FAULTS = [
-    (BAD, [":3: policy.default.colour: there is no such", ":7: policy.films.url_seconds: is"]),
+    (BAD, [":3: policy.default.colour: unknown rule", ":7: policy.films.url_seconds: is"]),
     (NO_BUCKET, ["bucket 'there-is-none': there is no such bucket"]),
     ("[backend.x]\nregion = 'a b'\n" + FIRST, ["storage cannot be used", "[backend.x]"]),
     (
         "[backend.x]\naccess_key_env = 'NO_KEY'\nsecret_key_env = 'NO_SECRET'\n" + FIRST,
-        ["backend.x.access_key_env: the environment of the service has no NO_KEY", "NO_SECRET"],
+        ["backend.x.access_key_env: the variable NO_KEY is not set", "NO_SECRET"],
     ),
 ]
 
 
-async def test_a_file_with_a_fault_changes_nothing_and_is_told(
+async def test_a_file_with_a_problem_changes_nothing_and_is_reported(
     tmp_path: Path, s3: S3, redis_url: str, file: Path, second: str
 ) -> None:
     write(file, second)

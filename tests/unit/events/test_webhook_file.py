@@ -202,7 +202,7 @@ colour = 1
         "4: webhook.orders.secret_env: the variable BARE is not whsec",
         "5: webhook.orders.timeout_seconds: is a string, not a number",
         "7: webhook.audit.url: is missing",
-        "9: webhook.audit.types: 'Upload Completed' is not a type of",
+        "9: webhook.audit.types: 'Upload Completed' is not a type of ",
         "10: webhook.audit.give_up_seconds: -1 is not between 0 and 2",
         "11: webhooks: unknown table",
         '12: webhook."Ü": is not a name for a webhook: use 1 to 64 of',
