@@ -20,11 +20,13 @@ from typing import Any, NamedTuple
 
 from partway_server.cleanup.expiry import Janitor
 from partway_server.cleanup.orphans import Sweeper
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import UploadError, UploadNotActive
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy import Policy
 from partway_server.domain.requests import UploadParams
-from partway_server.domain.upload import Caller, Checksum, Grant, State
+from partway_server.domain.upload import State
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.observability.metrics import Metrics
 from partway_server.storage.capabilities import Capabilities
@@ -296,7 +298,7 @@ async def perform(on: Service, verb: Verb) -> Answer:
 
 
 def grant_of(upload_id: str) -> Grant:
-    return SEALER.open(upload_id)
+    return SEALER.decrypt(upload_id)
 
 
 class Programs:

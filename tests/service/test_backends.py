@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 from partway_server.cleanup.report import Action, Finding
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import MIB, PartLimits
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Checksum
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.storage.memory import MEMORY, MemoryStorage
@@ -89,7 +89,7 @@ async def test_an_object_in_another_backend_proves_nothing(two: Two) -> None:
     await two.world.send(upload)
     await two.world.complete(upload)
     place = upload.object.bucket, upload.object.key
-    two.near.storage[place] = two.far.storage.pop(place)
+    two.near.objects[place] = two.far.objects.pop(place)
     await two.world.lose_row(upload)
     assert await two.world.state(upload) == "ABORTED"
 
@@ -131,9 +131,9 @@ async def test_an_id_of_a_backend_that_never_was_tells_its_owner_alone(two: Two)
     foreign = replace(grant, caller=replace(grant.caller, tenant="evil"))
     upload_ids = UploadIdCipher([SEALING_KEY])
     upload = await two.world.initialize()
-    upload.id = upload_ids.seal(grant)
+    upload.id = upload_ids.encrypt(grant)
     assert (await failure(two.world.state(upload))).code == "UNAVAILABLE"
-    upload.id = upload_ids.seal(foreign)
+    upload.id = upload_ids.encrypt(foreign)
     assert (await failure(two.world.state(upload))).code == "NOT_FOUND"
 
 

@@ -10,8 +10,9 @@ import anycrc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Checksum, Manifest, State
+from partway_server.domain.upload import Manifest, State
 from partway_server.storage.base import CompleteUnknown
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.memory import MEMORY, MemoryStorage

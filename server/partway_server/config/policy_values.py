@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import GIB, MIB
 from partway_server.domain.policy import known_types
-from partway_server.domain.upload import Checksum
 
 _SIZE = re.compile(r"([0-9]{1,30}) ?(KiB|MiB|GiB|TiB)")
 _UNITS = {"KiB": 1024, "MiB": MIB, "GiB": GIB, "TiB": 1024 * GIB}

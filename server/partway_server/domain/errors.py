@@ -13,7 +13,7 @@ class UploadError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
+class FieldViolation:
     """One field that is not allowed, and why, in words for the caller."""
 
     field: str
@@ -23,7 +23,7 @@ class Violation:
 class InvalidRequest(UploadError):
     """Fields of the request are not allowed."""
 
-    def __init__(self, violations: Sequence[Violation]) -> None:
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
         super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
         self.violations = tuple(violations)
 

@@ -34,7 +34,7 @@ FAILED = "upload.failed"
 
 TYPES = (INITIALIZED, COMPLETED, ABORTED, EXPIRED, FAILED)
 
-RETOLD = timedelta(days=1)
+REPLAY_WINDOW = timedelta(days=1)
 """How long past an Upload's deadline a row that is rebuilt still tells what it shows."""
 
 _written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -52,7 +52,7 @@ class Event:
     text: str
 
 
-def type_of(upload: Upload) -> str:
+def event_type_of(upload: Upload) -> str:
     """The type of the event of an Upload that has come to this state, "" if it has none."""
     match upload.state:
         case State.ACTIVE:
@@ -66,7 +66,7 @@ def type_of(upload: Upload) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class EventComposer:
     """How a store tells: the `source` of its events, and how long it keeps them at least."""
 
     source: str = "/partway"
@@ -75,7 +75,7 @@ class Telling:
     def inserted(self, upload: Upload, now: datetime) -> Event | None:
         """What to tell if this row is stored where there was none."""
         # No claim and no Initialize gives out the epoch 0: such a row was rebuilt.
-        if upload.epoch == 0 and upload.grant.expire_time + RETOLD <= now:
+        if upload.epoch == 0 and upload.grant.expire_time + REPLAY_WINDOW <= now:
             return None
         return self._event(upload, now)
 
@@ -84,7 +84,7 @@ class Telling:
         return self._event(outcome, now)
 
     def _event(self, upload: Upload, now: datetime) -> Event | None:
-        if not (kind := type_of(upload)):
+        if not (kind := event_type_of(upload)):
             return None
         named = f"partway event\0{upload.grant.write_token}\0{kind}".encode()
         event = {

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import msgpack
 
-from partway_server.domain.upload import Checksum, Grant, Source
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.grant import CopySource, Grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class UploadParams:
     fingerprint: str
     request_id: str
     whole_checksum: bytes = b""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[CopySource, ...] = ()
     delete_sources: bool = False
     composition: bytes = b""
 

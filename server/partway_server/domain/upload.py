@@ -9,16 +9,13 @@ table, and nothing else, atomically:
   worker which was paused past its lease changes nothing.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-import msgpack
-
-from partway_server.domain.part_plan import Plan
+from partway_server.domain.grant import CopySource, Grant
 
 
 class State(StrEnum):
@@ -62,172 +59,6 @@ class AbortReason(StrEnum):
     SOURCE_CHANGED = "source_changed"
 
 
-class Checksum(StrEnum):
-    """How the checksum of a part is computed."""
-
-    NONE = "none"
-    CRC32C = "crc32c"
-    SHA256 = "sha256"
-    CRC64NVME = "crc64nvme"
-    MD5 = "md5"
-
-    @property
-    def size_bytes(self) -> int:
-        return {"none": 0, "crc32c": 4, "sha256": 32, "crc64nvme": 8, "md5": 16}[self.value]
-
-
-BEST_FIRST = (Checksum.CRC64NVME, Checksum.CRC32C, Checksum.SHA256, Checksum.MD5)
-"""What is chosen for a caller who asks for the best.
-
-CRC64NVME alone can be held against the whole object, too; the CRCs cost a client a twentieth of
-what the digests do; MD5 is what is left where storage knows no other.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls: the account, and the user or service inside it."""
-
-    tenant: str
-    subject: str
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What an upload_id says: everything that a caller has no say in after Initialize.
-
-    `single` Uploads are one PUT of the whole object; they have no multipart_id, and carry the
-    `metadata` that storage has not been told yet. Times are whole seconds. `whole_checksum` is
-    that of the whole object, if the caller knew it at Initialize. `headers` are what the policy
-    said then of the object, by the headers of S3, for as long as storage has not been told: so a
-    policy that changes changes no Upload under way. `composition` is of composed Uploads alone,
-    whose plan has cuts: it tells what they are composed of, so that a repeat of the request can be
-    held against it when there is no row any more.
-    """
-
-    sid: str
-    caller: Caller
-    policy: str
-    backend: str
-    bucket: str
-    key: str
-    single: bool
-    plan: Plan
-    content_type: str
-    checksum: Checksum
-    write_token: str
-    create_time: datetime
-    expire_time: datetime
-    multipart_id: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    whole_checksum: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    composition: bytes = b""
-
-    def pack(self) -> bytes:
-        """A compact form, for sealing and for session rows."""
-        # Only as far as they are set: an id from before there was such a field stays the same.
-        added: list[object] = [
-            self.whole_checksum,
-            dict(self.headers),
-            self.plan.cuts,
-            self.composition,
-        ]
-        while added and not added[-1]:
-            added.pop()
-        packed: bytes = msgpack.packb(
-            (
-                bytes.fromhex(self.sid),
-                self.caller.tenant,
-                self.caller.subject,
-                self.policy,
-                self.backend,
-                self.bucket,
-                self.key,
-                self.single,
-                self.plan.size_bytes,
-                self.plan.part_size_bytes,
-                self.content_type,
-                self.checksum.value,
-                bytes.fromhex(self.write_token),
-                int(self.create_time.timestamp()),
-                int(self.expire_time.timestamp()),
-                self.multipart_id,
-                dict(self.metadata),
-                *added,
-            )
-        )
-        return packed
-
-    @property
-    def opened(self) -> bool:
-        """Whether storage was told of the Upload; until then its id is in nobody's hands."""
-        return self.single or bool(self.multipart_id)
-
-    def with_multipart(self, multipart_id: str) -> Self:
-        return replace(self, multipart_id=multipart_id, headers={})
-
-    @classmethod
-    def unpack(cls, packed: bytes) -> Self:
-        """What `pack` packed. Raises ValueError if it is anything else."""
-        fields: list[Any] = msgpack.unpackb(packed)
-        sid, tenant, subject, policy, backend, bucket, key, single, size, part_size = fields[:10]
-        content_type, checksum, token, created, expires, multipart_id, metadata = fields[10:17]
-        if len(fields) > 21:
-            raise ValueError(f"a grant has no {len(fields)} fields")
-        absent: tuple[Any, ...] = (b"", {}, (), b"")
-        later = (*fields[17:], *absent[len(fields) - 17 :])
-        whole_checksum, headers, cuts, composition = later
-        return cls(
-            sid=sid.hex(),
-            caller=Caller(tenant, subject),
-            policy=policy,
-            backend=backend,
-            bucket=bucket,
-            key=key,
-            single=single,
-            plan=Plan(size, part_size, tuple(cuts)),
-            content_type=content_type,
-            checksum=Checksum(checksum),
-            write_token=token.hex(),
-            create_time=datetime.fromtimestamp(created, UTC),
-            expire_time=datetime.fromtimestamp(expires, UTC),
-            multipart_id=multipart_id,
-            metadata=metadata,
-            whole_checksum=whole_checksum,
-            headers=headers,
-            composition=composition,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """An object that a composed Upload is copied from, as storage proved it. `etag`: no quotes."""
-
-    bucket: str
-    key: str
-    size_bytes: int
-    etag: str
-    write_token: str
-
-    def grant(self, composed: Grant) -> Grant:
-        """As much of the grant that made the source as storage goes by, from the composed one's."""
-        return replace(
-            composed,
-            bucket=self.bucket,
-            key=self.key,
-            plan=Plan(self.size_bytes, max(self.size_bytes, 1)),
-            write_token=self.write_token,
-            multipart_id="",
-            composition=b"",
-        )
-
-
-def sid_of_key(bucket: str, key: str) -> str:
-    """The sid of an Upload whose own is another's by now. No key is used twice, nor is this."""
-    return hashlib.sha256(f"partway sid of key\0{bucket}\0{key}".encode()).digest()[:16].hex()
-
-
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """The finished object, as storage says. `etag` is opaque and has no quotes.
@@ -263,7 +94,7 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class ReportedParts:
     """The parts that callers say they sent, each as long as planned: no more than their word.
 
     `parts` is a bitmap, as long as it must be: part n is bit n - 1, from the lowest bit of the
@@ -306,9 +137,9 @@ class Upload:
     request_digest: bytes = b""
     manifest: bytes = b""
     metadata: Mapping[str, str] | None = None
-    sources: tuple[Source, ...] = ()
+    sources: tuple[CopySource, ...] = ()
     delete_sources: bool = False
-    reported: Reported = Reported()
+    reported: ReportedParts = ReportedParts()
 
     @property
     def sid(self) -> str:
@@ -364,11 +195,11 @@ class Upload:
 
     def completed(self, stored: StoredObject) -> Self:
         return self._finished(
-            State.COMPLETED, object=stored, abort_reason=None, reported=Reported()
+            State.COMPLETED, object=stored, abort_reason=None, reported=ReportedParts()
         )
 
     def aborted(self, reason: AbortReason) -> Self:
-        return self._finished(State.ABORTED, abort_reason=reason, reported=Reported())
+        return self._finished(State.ABORTED, abort_reason=reason, reported=ReportedParts())
 
     def _finished(self, state: State, **changes: Any) -> Self:
         if state not in FINISHES.get(self.state, ()):

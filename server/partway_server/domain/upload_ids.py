@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from partway_server.domain.errors import UploadNotFound
-from partway_server.domain.upload import Grant
+from partway_server.domain.grant import Grant
 
 KEY_BYTES = 64
 MAX_ID_CHARS = 8192
@@ -31,12 +31,12 @@ class UploadIdCipher:
             raise ValueError(f"sealing keys are {KEY_BYTES} bytes each, and at least one")
         self._ciphers = {_VERSION + hashlib.sha256(k).digest()[:4]: AESSIV(k) for k in keys}
 
-    def seal(self, grant: Grant) -> str:
+    def encrypt(self, grant: Grant) -> str:
         """The upload_id of `grant`: base64url without padding."""
         head, cipher = next(iter(self._ciphers.items()))
         return _text(head + cipher.encrypt(grant.pack(), [head]))
 
-    def open(self, upload_id: str) -> Grant:
+    def decrypt(self, upload_id: str) -> Grant:
         """The Grant in `upload_id`. Raises UploadNotFound if none of our keys made it."""
         try:
             sealed = base64.b64decode(

@@ -16,7 +16,7 @@ from prometheus_client.exposition import choose_encoder
 OK = "OK"
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What came of one try to deliver an event: DEAD was given up, be it sent or not."""
 
     DELIVERED = "delivered"
@@ -95,7 +95,7 @@ class Metrics:
         """
         self._webhook_oldest_event.labels(name).set_function(oldest_age_seconds)
         self._webhook_dead_letters.labels(name).set_function(letters)
-        for outcome in Outcome:
+        for outcome in DeliveryOutcome:
             # There from the start: a rate needs a zero to begin at.
             self._webhook_deliveries.labels(name, outcome)
 
@@ -103,7 +103,7 @@ class Metrics:
         """Tell how many shards are away, from now on."""
         self._webhook_shards_away.set_function(number)
 
-    def webhook_tried(self, name: str, outcome: Outcome) -> None:
+    def webhook_tried(self, name: str, outcome: DeliveryOutcome) -> None:
         """Count a try to deliver an event."""
         self._webhook_deliveries.labels(name, outcome).inc()
 

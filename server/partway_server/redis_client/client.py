@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.redis_client.topology import Servers
+from partway_server.redis_client.topology import RedisTopology
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ _FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class RedisCommand:
     """A command, and the key that says which server is to have it.
 
     `script` is the source of what an EVALSHA is to run. A command that is `whole` finds more keys
@@ -77,47 +77,47 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class LuaScript:
     """A Lua script, and the name that Redis has for it."""
 
     source: str
     sha: str
 
 
-def script(*paths: str) -> Script:
+def load_script(*paths: str) -> LuaScript:
     """The script that these files make up, one after the other: paths inside `partway_server`."""
     package = files("partway_server")
     source = "\n".join(package.joinpath(path).read_text("utf-8") for path in paths)
-    return Script(source, hashlib.sha1(source.encode()).hexdigest())
+    return LuaScript(source, hashlib.sha1(source.encode()).hexdigest())
 
 
-class Calls:
+class RedisClient:
     """Runs commands. `patience` is how long one may take with all its repeats, in seconds.
 
     Everything here raises SessionsUnavailable, from what Redis said last; ResponseError, if the
     command itself is wrong.
     """
 
-    def __init__(self, *, servers: Servers, patience: float) -> None:
+    def __init__(self, *, servers: RedisTopology, patience: float) -> None:
         self._servers = servers
         self._patience = patience
 
-    async def run(self, command: Command) -> Any:
+    async def run(self, command: RedisCommand) -> Any:
         """The answer to one command."""
         return await self._bounded(self._repeat(partial(self._once, command)))
 
-    async def run_all(self, commands: Sequence[Command]) -> list[Any]:
+    async def run_all(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """The answers to many, in their order: those of one server in one go."""
         return await self._bounded(self._run_all(commands))
 
-    async def run_each(self, commands: Sequence[Command]) -> list[Any]:
+    async def run_each(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """As `run_all`, but each for itself: where one has no answer, SessionsUnavailable is it.
 
         For who asks again before long: what does not answer is tried a few times, and not for all
         of the patience, so that the answers of the others are soon there.
         """
         try:
-            answers = await tried(self._pipelined(commands))
+            answers = await await_redis(self._pipelined(commands))
         except (exceptions.RedisError, OSError) as exc:
             answers = [exc] * len(commands)
         failed = [i for i, answer in enumerate(answers) if isinstance(answer, Exception)]
@@ -145,7 +145,7 @@ class Calls:
                 raise SessionsUnavailable from exc
             raise
 
-    async def _answer_or_none(self, command: Command) -> Any:
+    async def _answer_or_none(self, command: RedisCommand) -> Any:
         try:
             return await self._bounded(self._repeat(partial(self._once, command), most=_FEW))
         except SessionsUnavailable as exc:
@@ -158,7 +158,7 @@ class Calls:
         pauses = ExponentialWithJitterBackoff(base=_FIRST_SECONDS, cap=_MOST_SECONDS)
         for tries in count(1):
             try:
-                return await tried(attempt())
+                return await await_redis(attempt())
             except (exceptions.RedisError, OSError) as exc:
                 pause = pauses.compute(tries)
                 if not _passes(exc) or tries == most or now() + pause >= end:
@@ -166,7 +166,7 @@ class Calls:
             await asyncio.sleep(pause)
         raise AssertionError("the count ended")
 
-    async def _once(self, command: Command) -> Any:
+    async def _once(self, command: RedisCommand) -> Any:
         server: Redis | None = None
         try:
             server = await self._servers.of(command.key)
@@ -184,7 +184,7 @@ class Calls:
             await self._servers.learn(exc, server)
             raise
 
-    async def _send(self, server: Redis, command: Command, *, asking: bool = False) -> Any:
+    async def _send(self, server: Redis, command: RedisCommand, *, asking: bool = False) -> Any:
         try:
             return await _sent(server, command, asking)
         except exceptions.NoScriptError:
@@ -192,14 +192,14 @@ class Calls:
             await server.script_load(command.script)
             return await _sent(server, command, asking)
 
-    async def _run_all(self, commands: Sequence[Command]) -> list[Any]:
+    async def _run_all(self, commands: Sequence[RedisCommand]) -> list[Any]:
         answers = await self._repeat(partial(self._pipelined, commands))
         for index, answer in enumerate(answers):
             if isinstance(answer, Exception):
                 answers[index] = await self._repeat(partial(self._once, commands[index]))
         return answers
 
-    async def _pipelined(self, commands: Sequence[Command]) -> list[Any]:
+    async def _pipelined(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """The answers of one try; an exception where there was none."""
         shares: dict[Redis, list[int]] = {}
         answers: list[Any] = [None] * len(commands)
@@ -216,7 +216,7 @@ class Calls:
         return answers
 
 
-async def tried(work: Awaitable[T]) -> T:
+async def await_redis(work: Awaitable[T]) -> T:
     """What `work` comes to, in errors of redis-py, unless this task was cancelled meanwhile.
 
     redis-py sends through asyncio.wait_for, which before Python 3.12 forgets that it was cancelled
@@ -244,7 +244,7 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, _PASSING) or _ELSEWHERE in str(error)
 
 
-async def _sent(server: Any, command: Command, asking: bool) -> Any:
+async def _sent(server: Any, command: RedisCommand, asking: bool) -> Any:
     if not asking:
         return await server.execute_command(*command.words)
     # ASKING counts for the next command on its connection.
@@ -257,7 +257,7 @@ async def _sent(server: Any, command: Command, asking: bool) -> Any:
     return answer
 
 
-async def _batch(server: Redis, commands: Sequence[Command]) -> list[Any]:
+async def _batch(server: Redis, commands: Sequence[RedisCommand]) -> list[Any]:
     pipe = server.pipeline(transaction=False)
     for command in commands:
         pipe.execute_command(*command.words)

@@ -29,7 +29,7 @@ SLOTS = 16384
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SlotRange:
     """The slots from `first` to `last`, and where their master is."""
 
     first: int
@@ -46,10 +46,10 @@ _GONE = (
 )
 """After these, the master may be another."""
 
-Find = Callable[[], Awaitable[Sequence[Span]]]
+Find = Callable[[], Awaitable[Sequence[SlotRange]]]
 
 
-def connect(url: str, *, max_connections: int = 64) -> "Servers":
+def connect(url: str, *, max_connections: int = 64) -> "RedisTopology":
     """The servers of a URL as `redis_urls` has them, which rather fail than make a call wait.
 
     Nothing is asked before the first use. Options in the query of the URL go before those here.
@@ -58,7 +58,7 @@ def connect(url: str, *, max_connections: int = 64) -> "Servers":
     named = deployment(url)
     if named is None:
         client = _client(url, max_connections=max_connections)
-        return Servers(find=_only, client=lambda _: client)
+        return RedisTopology(find=_only, client=lambda _: client)
 
     def master(address: Address) -> Redis:
         # In a Cluster a replica answers every command of ours with where to go.
@@ -68,10 +68,10 @@ def connect(url: str, *, max_connections: int = 64) -> "Servers":
     # Tried once, so that a bad URL is known now.
     master(named.addresses[0])
     find = _cluster(named) if named.kind == CLUSTER else _behind_sentinels(named)
-    return Servers(find=find, client=master, cluster=named.kind == CLUSTER)
+    return RedisTopology(find=find, client=master, cluster=named.kind == CLUSTER)
 
 
-class Servers:
+class RedisTopology:
     """The masters, found when first needed and again after any trouble with one."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Servers:
         self.cluster = cluster
         self._find = find
         self._client = client
-        self._spans: Sequence[Span] = ()
+        self._spans: Sequence[SlotRange] = ()
         self._moved: dict[int, Address] = {}
         self._clients: dict[Address, Redis] = {}
         self._known = False
@@ -147,8 +147,8 @@ class Servers:
                 await _drop_idle(self._clients[address])
 
 
-async def _only() -> Sequence[Span]:
-    return [Span(0, SLOTS - 1, ("", 0))]
+async def _only() -> Sequence[SlotRange]:
+    return [SlotRange(0, SLOTS - 1, ("", 0))]
 
 
 def _behind_sentinels(named: Deployment) -> Find:
@@ -159,7 +159,7 @@ def _behind_sentinels(named: Deployment) -> Find:
     """
     addresses = deque(named.addresses)
 
-    async def find() -> Sequence[Span]:
+    async def find() -> Sequence[SlotRange]:
         found = await _asked(
             *("SENTINEL", "GET-MASTER-ADDR-BY-NAME", named.service),
             addresses=addresses,
@@ -168,7 +168,7 @@ def _behind_sentinels(named: Deployment) -> Find:
         if found is None:
             raise MasterNotFoundError(f"Sentinel knows no service {named.service}")
         host, port = found
-        return [Span(0, SLOTS - 1, (host.decode(), int(port)))]
+        return [SlotRange(0, SLOTS - 1, (host.decode(), int(port)))]
 
     return find
 
@@ -177,12 +177,12 @@ def _cluster(named: Deployment) -> Find:
     """Asks a node for all: first those that were masters before, then those of the URL."""
     addresses = deque(named.addresses)
 
-    async def find() -> Sequence[Span]:
+    async def find() -> Sequence[SlotRange]:
         found = await _asked("CLUSTER", "SLOTS", addresses=addresses, url=named.server_url)
         asked = addresses[0]
         spans = [
             # A node that does not know its own host, or is not to tell, stands for the one asked.
-            Span(first, last, ((master[0] or b"").decode() or asked[0], int(master[1])))
+            SlotRange(first, last, ((master[0] or b"").decode() or asked[0], int(master[1])))
             for first, last, master, *_ in found
         ]
         masters = [span.master for span in spans]

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 
 from partway_server.domain.errors import CallerUnknown
+from partway_server.domain.grant import Caller
 from partway_server.domain.policy import valid_tenant
-from partway_server.domain.upload import Caller
 
 TENANT_KEY = "partway-tenant"
 SUBJECT_KEY = "partway-subject"
@@ -12,7 +12,7 @@ SUBJECT_KEY = "partway-subject"
 MAX_SUBJECT_CHARS = 128
 
 
-class Identity:
+class CallerResolver:
     """Tells the caller from the call's metadata, or, if not trusted, takes all for one caller.
 
     The metadata is believed as it is: only what stands in front of the service, and removes what

@@ -43,7 +43,7 @@ CLIENT_STREAM_SECONDS = 3 * 3600
 storage may outlive its Upload."""
 
 
-class Boundary(grpc.aio.ServerInterceptor):
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Decodes requests, keeps calls within their time, and turns errors into statuses."""
 
     def __init__(self, *, timeout_seconds: float, random_bytes: Callable[[int], bytes]) -> None:
@@ -172,9 +172,9 @@ class Admission(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, *, max_calls: int, max_watchers: int, max_client_streams: int) -> None:
-        self._calls = _Room(max_calls)
-        self._watchers = _Room(max_watchers)
-        self._client_streams = _Room(max_client_streams)
+        self._calls = _CallLimit(max_calls)
+        self._watchers = _CallLimit(max_watchers)
+        self._client_streams = _CallLimit(max_client_streams)
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -222,7 +222,7 @@ class Admission(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _stream(self, behaviour: Any, room: "_Room") -> Any:
+    def _stream(self, behaviour: Any, room: "_CallLimit") -> Any:
         def call(request: Any, context: Context) -> AsyncIterator[Any]:
             room.enter()
             context.add_done_callback(room.leave)  # type: ignore[arg-type]
@@ -231,11 +231,11 @@ class Admission(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _room(self, call: grpc.HandlerCallDetails) -> "_Room":
+    def _room(self, call: grpc.HandlerCallDetails) -> "_CallLimit":
         return self._watchers if call.method.endswith(_WATCH) else self._calls
 
 
-class _Room:
+class _CallLimit:
     """For so many at once."""
 
     def __init__(self, most: int) -> None:

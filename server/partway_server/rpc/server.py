@@ -8,7 +8,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from partway.v1 import upload_service_pb2, upload_service_pb2_grpc
 
-from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS, Admission, Boundary
+from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS, Admission, ErrorInterceptor
 from partway_server.rpc.servicer import UploadServicer
 
 SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_name
@@ -54,7 +54,7 @@ class RpcServer:
         self,
         *,
         servicer: UploadServicer,
-        boundary: Boundary,
+        error_interceptor: ErrorInterceptor,
         admission: Admission,
         reflect: bool,
         share_port: bool,
@@ -70,8 +70,8 @@ class RpcServer:
             ("grpc.max_concurrent_streams", max_calls + _SPARE_STREAMS),
         )
         self._servicer = servicer
-        self._boundary = boundary
-        self._server = grpc.aio.server(interceptors=(boundary, admission), options=options)
+        self._error_interceptor = error_interceptor
+        self._server = grpc.aio.server(interceptors=(error_interceptor, admission), options=options)
         self._health = health.aio.HealthServicer()
         upload_service_pb2_grpc.add_UploadServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -104,5 +104,5 @@ class RpcServer:
         stopping = asyncio.create_task(self._server.stop(grace_seconds))
         await asyncio.wait({stopping}, timeout=max(0.0, grace_seconds - LAST_SECONDS))
         # gRPC would cut them off without a word of ours that nothing is lost.
-        self._boundary.end()
+        self._error_interceptor.end()
         await stopping

@@ -14,8 +14,8 @@ from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.observability.metrics import Metrics
-from partway_server.rpc.caller_identity import Identity
-from partway_server.rpc.interceptors import Admission, Boundary
+from partway_server.rpc.caller_identity import CallerResolver
+from partway_server.rpc.interceptors import Admission, ErrorInterceptor
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.sessions.base import SessionStore
@@ -156,12 +156,14 @@ def build(
     servicer = UploadServicer(
         coordinator=coordinator,
         policies=policies,
-        identity=Identity(trust_metadata=settings.identity == "metadata"),
+        identity=CallerResolver(trust_metadata=settings.identity == "metadata"),
         timeout_seconds=settings.call_timeout_seconds,
     )
     server = RpcServer(
         servicer=servicer,
-        boundary=Boundary(timeout_seconds=settings.call_timeout_seconds, random_bytes=random_bytes),
+        error_interceptor=ErrorInterceptor(
+            timeout_seconds=settings.call_timeout_seconds, random_bytes=random_bytes
+        ),
         admission=Admission(
             max_calls=settings.max_concurrent_calls,
             max_watchers=settings.max_watchers,

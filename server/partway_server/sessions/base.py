@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from partway_server.domain.upload import Caller, State, Upload
+from partway_server.domain.grant import Caller
+from partway_server.domain.upload import State, Upload
 from partway_server.sessions.notifications import Wakeup
 
 AFTER_LEASE = timedelta(seconds=5)

@@ -9,13 +9,13 @@ class Wakeup:
     """One who waits. Told any number of times until it looks, it looks once."""
 
     def __init__(self) -> None:
-        self._told = asyncio.Event()
+        self._notified = asyncio.Event()
         self._missed = False
 
-    def tell(self, *, missed: bool = False) -> None:
+    def notify(self, *, missed: bool = False) -> None:
         """There is news, or, if `missed`, there may have been news that nobody told."""
         self._missed |= missed
-        self._told.set()
+        self._notified.set()
 
     def keep_missed(self) -> None:
         """The look that `take` asked for came to nothing: the next one is to make up for it."""
@@ -24,19 +24,19 @@ class Wakeup:
     def take(self) -> bool:
         """Begin a look: what is told from now on needs another. Returns whether any was missed."""
         missed, self._missed = self._missed, False
-        self._told.clear()
+        self._notified.clear()
         return missed
 
     async def wait(self, seconds: float) -> bool:
         """Until it is told, or for `seconds` at most; whether it was told."""
         try:
             async with asyncio.timeout(seconds):
-                return await self._told.wait()
+                return await self._notified.wait()
         except TimeoutError:
             return False
 
 
-class Wakeups:
+class WakeupRegistry:
     """The wakes of this process by the sids that they wait for: news of one costs only its own."""
 
     def __init__(self) -> None:
@@ -56,13 +56,13 @@ class Wakeups:
                 if not self._by_sid[sid]:
                     del self._by_sid[sid]
 
-    def tell(self, sid: str) -> None:
+    def notify(self, sid: str) -> None:
         """This row changed."""
         for wake in self._by_sid.get(sid, ()):
-            wake.tell()
+            wake.notify()
 
-    def tell_all(self) -> None:
+    def notify_all(self) -> None:
         """Any row may have changed."""
         for wakes in self._by_sid.values():
             for wake in wakes:
-                wake.tell(missed=True)
+                wake.notify(missed=True)

@@ -29,17 +29,9 @@ from urllib.parse import quote
 import msgpack
 
 from partway_server.domain.events import Event
+from partway_server.domain.grant import Caller, CopySource, Grant
 from partway_server.domain.part_plan import Plan
-from partway_server.domain.upload import (
-    AbortReason,
-    Caller,
-    Grant,
-    Reported,
-    Source,
-    State,
-    StoredObject,
-    Upload,
-)
+from partway_server.domain.upload import AbortReason, ReportedParts, State, StoredObject, Upload
 from partway_server.sessions.base import Cursor
 
 SHARDS = 64
@@ -51,7 +43,7 @@ KEEP = timedelta(days=30)
 """How long past its due time a row stays if no janitor comes. Decides nothing."""
 
 EVENT_FIELDS = ("id", "type", "upload", "event")
-"""The fields of an entry in a stream, in the order of `told`."""
+"""The fields of an entry in a stream, in the order of `event_values`."""
 
 _TIME_DIGITS = 10
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -134,7 +126,7 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
     }
 
 
-def told(event: Event | None) -> tuple[str, str, str, str]:
+def event_values(event: Event | None) -> tuple[str, str, str, str]:
     """The values of EVENT_FIELDS, as scripts take them. Empty stands for none."""
     return (event.id, event.type, event.sid, event.text) if event else ("", "", "", "")
 
@@ -167,10 +159,10 @@ def upload_from(row: Mapping[bytes, bytes]) -> Upload:
         request_digest=row[b"digest"],
         manifest=row[b"manifest"],
         metadata=msgpack.unpackb(metadata) if metadata else None,
-        sources=tuple(Source(*source) for source in sources),
+        sources=tuple(CopySource(*source) for source in sources),
         delete_sources=delete,
         # Rows of an older version have none.
-        reported=Reported(row.get(b"parts", b""), int(row.get(b"parts_bytes", 0))),
+        reported=ReportedParts(row.get(b"parts", b""), int(row.get(b"parts_bytes", 0))),
     )
 
 

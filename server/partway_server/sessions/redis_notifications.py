@@ -15,9 +15,9 @@ from redis import exceptions
 from redis.asyncio import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 
-from partway_server.redis_client.client import tried
-from partway_server.redis_client.topology import Servers
-from partway_server.sessions.notifications import Wakeup, Wakeups
+from partway_server.redis_client.client import await_redis
+from partway_server.redis_client.topology import RedisTopology
+from partway_server.sessions.notifications import Wakeup, WakeupRegistry
 from partway_server.sessions.redis_keys import CHANGES
 
 logger = logging.getLogger(__name__)
@@ -29,9 +29,9 @@ _FIRST_SECONDS, _MOST_SECONDS = 0.05, 1.0
 class RedisChanges:
     """Wakes of this process that Redis tells."""
 
-    def __init__(self, *, servers: Servers) -> None:
+    def __init__(self, *, servers: RedisTopology) -> None:
         self._servers = servers
-        self._wakes = Wakeups()
+        self._wakeups = WakeupRegistry()
         self._listening: asyncio.Task[None] | None = None
         self._failures = 0
 
@@ -39,7 +39,7 @@ class RedisChanges:
         """A Wake for these sids."""
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen())
-        return self._wakes.of(*sids)
+        return self._wakeups.of(*sids)
 
     async def aclose(self) -> None:
         if self._listening is not None:
@@ -51,7 +51,7 @@ class RedisChanges:
         for turn in count():
             server: Redis | None = None
             try:
-                masters = await tried(self._servers.masters())
+                masters = await await_redis(self._servers.masters())
                 # Another one each time: one alone may be the one that is gone.
                 server = masters[turn % len(masters)]
                 await self._hear(server)
@@ -65,17 +65,17 @@ class RedisChanges:
     async def _hear(self, server: Redis) -> None:
         """Wake whom the server tells of. Raises once it is gone."""
         async with server.pubsub() as channel:
-            await tried(channel.subscribe(CHANGES))
+            await await_redis(channel.subscribe(CHANGES))
             asked = False
             while True:
-                message = await tried(channel.get_message(timeout=_SILENCE_SECONDS))
+                message = await await_redis(channel.get_message(timeout=_SILENCE_SECONDS))
                 if message is None and asked:
                     raise exceptions.ConnectionError("the server says nothing")
                 asked = message is None
                 if message is None:
-                    await tried(channel.ping())
+                    await await_redis(channel.ping())
                 elif message["type"] == "subscribe":
                     self._failures = 0
-                    self._wakes.tell_all()
+                    self._wakeups.notify_all()
                 elif message["type"] == "message":
-                    self._wakes.tell(message["data"].decode())
+                    self._wakeups.notify(message["data"].decode())

@@ -36,10 +36,11 @@ from redis.asyncio.sentinel import MasterNotFoundError
 
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.domain.events import Telling, type_of
-from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, Caller, State, Upload
-from partway_server.redis_client.client import Calls, Command, script
-from partway_server.redis_client.topology import SLOTS, Servers
+from partway_server.domain.events import EventComposer, event_type_of
+from partway_server.domain.grant import Caller
+from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, State, Upload
+from partway_server.redis_client.client import RedisClient, RedisCommand, load_script
+from partway_server.redis_client.topology import SLOTS, RedisTopology
 from partway_server.sessions import redis_keys as rows
 from partway_server.sessions.base import AFTER_LEASE, Cursor
 from partway_server.sessions.notifications import Wakeup
@@ -74,23 +75,23 @@ class RedisSessionStore:
 
     def __init__(
         self,
-        servers: Servers,
+        servers: RedisTopology,
         *,
         clock: Clock | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         patience: float = 2.5,
-        telling: Telling | None = None,
+        composer: EventComposer | None = None,
     ) -> None:
         self._servers = servers
         self._clock = clock
-        self._telling = telling or Telling()
+        self._composer = composer or EventComposer()
         self._random_bytes = random_bytes
         # By shard: the start of the server that answered last, and since when we know it.
         self._incarnations: dict[int, tuple[bytes, int]] = {}
-        self._calls = Calls(servers=servers, patience=patience)
+        self._client = RedisClient(servers=servers, patience=patience)
         self._changes = RedisChanges(servers=servers)
         self._scripts = {
-            verb: script("sessions/scripts/prelude.lua", f"sessions/scripts/{verb}.lua")
+            verb: load_script("sessions/scripts/prelude.lua", f"sessions/scripts/{verb}.lua")
             for verb in _VERBS
         }
 
@@ -98,7 +99,7 @@ class RedisSessionStore:
         self, upload: Upload, due: datetime, lease: timedelta | None = None
     ) -> tuple[Upload, bool]:
         held = lease if upload.state in LEASED else None
-        event = self._telling.inserted(upload, self._moment())
+        event = self._composer.inserted(upload, self._moment())
         stored, row = await self._run(
             "insert",
             rows.change_keys(upload.grant),
@@ -109,16 +110,16 @@ class RedisSessionStore:
             rows.span_ms(rows.KEEP),
             "" if held is None else rows.span_ms(held),
             # What is not told again counts as told.
-            type_of(upload),
-            rows.span_ms(self._telling.keep),
-            *rows.told(event),
+            event_type_of(upload),
+            rows.span_ms(self._composer.keep),
+            *rows.event_values(event),
             *rows.flat(rows.fields(upload)),
         )
         return _upload(row), bool(stored)
 
     async def get(self, sid: str) -> Upload | None:
         key = rows.row_key(sid)
-        row = await self._calls.run(Command(key, ("HGETALL", key)))
+        row = await self._client.run(RedisCommand(key, ("HGETALL", key)))
         return rows.upload_from(row) if row else None
 
     async def is_current(self, upload: Upload) -> bool:
@@ -185,8 +186,8 @@ class RedisSessionStore:
             rows.moment_ms(due),
             rows.span_ms(rows.KEEP),
             rows.words(state for state, outcomes in FINISHES.items() if upload.state in outcomes),
-            rows.span_ms(self._telling.keep),
-            *rows.told(self._telling.finished(upload, self._moment())),
+            rows.span_ms(self._composer.keep),
+            *rows.event_values(self._composer.finished(upload, self._moment())),
             *rows.flat(outcome),
         )
         return bool(finished)
@@ -245,14 +246,14 @@ class RedisSessionStore:
         return taken
 
     async def peek_due(self, limit: int) -> Sequence[str]:
-        [server, *_] = await self._calls.masters()
-        seconds, micros = await self._calls.ask(server.time)
+        [server, *_] = await self._client.masters()
+        seconds, micros = await self._client.ask(server.time)
         now = self._now() or seconds * 1000 + micros // 1000
 
-        def ask(shard: int) -> Command:
+        def ask(shard: int) -> RedisCommand:
             key = rows.due_key(shard)
             words = ("ZRANGE", key, "-inf", now, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
-            return Command(key, words)
+            return RedisCommand(key, words)
 
         found = (entry for answer in await self._each_shard(ask) for entry in _scored(answer))
         waiting = sorted((due, sid) for sid, due in found)
@@ -274,7 +275,7 @@ class RedisSessionStore:
         # Sids are random: a shard holds about one in 64 of a page, hardly ever eight more.
         wanted = limit // rows.SHARDS + 8
 
-        def ask(shard: int) -> Command:
+        def ask(shard: int) -> RedisCommand:
             args = (rows.row_prefix(shard), lowest, highest, wanted, _SCAN)
             chosen = (state or "", fingerprint, policy)
             return self._command("list_own", (rows.own_key(shard, caller),), *args, *chosen)
@@ -283,7 +284,7 @@ class RedisSessionStore:
 
     async def check(self) -> None:
         try:
-            for server in await self._calls.masters():
+            for server in await self._client.masters():
                 await self._check_server(server)
             missing = SLOTS - await self._servers.covered()
         except exceptions.ResponseError as exc:
@@ -300,8 +301,8 @@ class RedisSessionStore:
             raise ValueError(f"{missing} of the {SLOTS} slots of the Redis Cluster have no server")
 
     async def _check_server(self, server: Redis) -> None:
-        await self._calls.ask(server.ping)
-        info = await self._calls.ask(lambda: server.info("server"))
+        await self._client.ask(server.ping)
+        info = await self._client.ask(lambda: server.info("server"))
         # Valkey has another name for it.
         mode = info.get("redis_mode") or info.get("server_mode", "")
         if mode in _MODES and not self._servers.cluster:
@@ -309,7 +310,7 @@ class RedisSessionStore:
         version = str(info["redis_version"])
         if int(version.partition(".")[0]) < 7:
             raise ValueError(f"Redis {version} is too old: run 7.0 or newer, or Valkey")
-        memory = await self._calls.ask(lambda: server.info("memory"))
+        memory = await self._client.ask(lambda: server.info("memory"))
         # Some hosted services do not tell it.
         policy = memory.get("maxmemory_policy", "noeviction")
         if policy != "noeviction":
@@ -318,7 +319,7 @@ class RedisSessionStore:
                 " set maxmemory-policy to noeviction, or give Partway a Redis of its own with it"
             )
         # Scripts go on without the right to it, and watches would be slow with nobody knowing why.
-        await self._calls.ask(lambda: server.publish(rows.CHANGES, ""))
+        await self._client.ask(lambda: server.publish(rows.CHANGES, ""))
 
     async def aclose(self) -> None:
         await self._changes.aclose()
@@ -335,22 +336,22 @@ class RedisSessionStore:
         return "" if self._clock is None else rows.moment_ms(self._clock.now())
 
     async def _run(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
-        return await self._calls.run(self._command(verb, keys, *args))
+        return await self._client.run(self._command(verb, keys, *args))
 
-    def _command(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> Command:
+    def _command(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> RedisCommand:
         script = self._scripts[verb]
         words = ("EVALSHA", script.sha, len(keys), *keys, self._now(), *args)
-        return Command(keys[0], words, script=script.source, whole=verb in _WHOLE)
+        return RedisCommand(keys[0], words, script=script.source, whole=verb in _WHOLE)
 
-    async def _each_shard(self, ask: Callable[[int], Command]) -> list[Any]:
+    async def _each_shard(self, ask: Callable[[int], RedisCommand]) -> list[Any]:
         """The answers of all shards to what `ask` asks them, shard by shard."""
-        return await self._calls.run_all([ask(shard) for shard in range(rows.SHARDS)])
+        return await self._client.run_all([ask(shard) for shard in range(rows.SHARDS)])
 
 
-def _head(shard: int) -> Command:
+def _head(shard: int) -> RedisCommand:
     """What is due first in a shard."""
     key = rows.due_key(shard)
-    return Command(key, ("ZRANGE", key, 0, 0, "WITHSCORES"))
+    return RedisCommand(key, ("ZRANGE", key, 0, 0, "WITHSCORES"))
 
 
 def _scored(answer: Sequence[Any]) -> Iterator[tuple[bytes, float]]:

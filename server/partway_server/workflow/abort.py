@@ -8,7 +8,8 @@ import logging
 from datetime import timedelta
 
 from partway_server.domain import errors
-from partway_server.domain.upload import AbortReason, Grant, Upload
+from partway_server.domain.grant import Grant
+from partway_server.domain.upload import AbortReason, Upload
 from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import Head, Storage
 from partway_server.workflow.leases import Recorder

@@ -18,8 +18,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from partway_server.domain import errors
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.clock import Clock
-from partway_server.domain.upload import AbortReason, Checksum, Grant, State, Upload
+from partway_server.domain.grant import Grant
+from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import (
     CompleteRefused,

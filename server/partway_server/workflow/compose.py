@@ -20,9 +20,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from partway_server.domain import errors
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.clock import Clock
+from partway_server.domain.grant import Caller, CopySource, Grant
 from partway_server.domain.requests import ComposeParams, UploadParams
-from partway_server.domain.upload import AbortReason, Caller, Checksum, Grant, Source, State, Upload
+from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import MultipartNotFound, SourceChanged, Storage
@@ -124,7 +126,7 @@ class Composer:
         return task
 
     def _source_grant(self, caller: Caller, upload_id: str) -> Grant:
-        grant = self._upload_ids.open(upload_id)
+        grant = self._upload_ids.decrypt(upload_id)
         if grant.caller.tenant != caller.tenant:
             raise errors.UploadNotFound
         return grant
@@ -149,11 +151,11 @@ class Composer:
             composition=digest,
         )
 
-    async def _proven(self, grants: Sequence[Grant], backend: str) -> tuple[Source, ...]:
+    async def _proven(self, grants: Sequence[Grant], backend: str) -> tuple[CopySource, ...]:
         """The sources as storage shows them. Raises SourceUnusable, SourcesNotJoinable."""
         _check_backend(grants, backend)
         heads = await asyncio.gather(*map(self._storage.head, grants))
-        sources: list[Source] = []
+        sources: list[CopySource] = []
         for place, (grant, head) in enumerate(zip(grants, heads, strict=True)):
             stored = proof(grant, head)
             if head is None:
@@ -161,7 +163,9 @@ class Composer:
             if stored is None:
                 raise errors.SourceUnusable(place, "its object was replaced by another")
             sources.append(
-                Source(grant.bucket, grant.key, stored.size_bytes, stored.etag, grant.write_token)
+                CopySource(
+                    grant.bucket, grant.key, stored.size_bytes, stored.etag, grant.write_token
+                )
             )
         return tuple(sources)
 

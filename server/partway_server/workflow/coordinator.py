@@ -22,9 +22,10 @@ from datetime import datetime, timedelta
 from partway_server.domain import errors
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import InvalidRequest, UploadNotActive
+from partway_server.domain.grant import Caller
 from partway_server.domain.part_plan import runs
 from partway_server.domain.requests import ComposeParams, UploadParams
-from partway_server.domain.upload import Caller, State, Upload
+from partway_server.domain.upload import State, Upload
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.sessions.base import Cursor, SessionStore
 from partway_server.storage.base import StoredPart
@@ -75,7 +76,7 @@ class Coordinator:
 
     def upload_id(self, upload: Upload) -> str:
         """The id that callers hold."""
-        return self._upload_ids.seal(upload.grant)
+        return self._upload_ids.encrypt(upload.grant)
 
     async def initialize(self, caller: Caller, wanted: UploadParams) -> Upload:
         """Open an Upload, or return the first one with this request_id.

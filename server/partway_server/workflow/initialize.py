@@ -14,21 +14,15 @@ from enum import Enum
 import msgpack
 
 from partway_server.domain import errors
+from partway_server.domain.checksum import BEST_FIRST, Checksum
 from partway_server.domain.clock import Clock
-from partway_server.domain.errors import InvalidRequest, Violation
+from partway_server.domain.errors import FieldViolation, InvalidRequest
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.part_plan import Plan, make_composed_plan, make_plan
 from partway_server.domain.policy import Policy
 from partway_server.domain.requests import UploadParams
-from partway_server.domain.upload import (
-    BEST_FIRST,
-    Caller,
-    Checksum,
-    Grant,
-    State,
-    Upload,
-    epoch_at,
-)
+from partway_server.domain.upload import State, Upload, epoch_at
 from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import Storage
 from partway_server.storage.capabilities import Capabilities
@@ -77,7 +71,7 @@ class Opener:
         policy = self._policies.get(name)
         # Of a policy that is not theirs, other tenants are not told that there is one.
         if policy is None or not policy.admits(caller):
-            raise InvalidRequest([Violation("policy", "there is no such policy")])
+            raise InvalidRequest([FieldViolation("policy", "there is no such policy")])
         return policy
 
     async def claim(self, caller: Caller, wanted: UploadParams) -> tuple[Upload, Turn]:
@@ -227,18 +221,18 @@ class Opener:
         if checksum not in allowed and (checksum is not Checksum.NONE or policy.checksums):
             able = ", ".join(allowed) or "none"
             what = "the policy allows" if policy.checksums else "storage can verify"
-            wrong.append(Violation("checksum_algorithm", f"{what} {able}"))
+            wrong.append(FieldViolation("checksum_algorithm", f"{what} {able}"))
         if not wrong:
             size = wanted.part_size_bytes or policy.part_size_bytes
             limits = self._storage.capabilities_of(policy.backend).limits
             try:
                 return make_plan(wanted.size_bytes, size, policy.part_limits(limits))
             except ValueError as too_large:
-                wrong.append(Violation("size_bytes", str(too_large)))
+                wrong.append(FieldViolation("size_bytes", str(too_large)))
         raise InvalidRequest(wrong)
 
     def _check_composed(
-        self, policy: Policy, wanted: UploadParams, wrong: Sequence[Violation]
+        self, policy: Policy, wanted: UploadParams, wrong: Sequence[FieldViolation]
     ) -> Plan:
         # Its size is that of its sources, and nobody sends a part that could carry a checksum.
         named = {"size_bytes": "sources"}

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import msgpack
 
-from partway_server.domain.errors import InvalidRequest, PartsMismatch, PartsMissing, Violation
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.errors import FieldViolation, InvalidRequest, PartsMismatch, PartsMissing
+from partway_server.domain.grant import Grant
 from partway_server.domain.part_plan import Plan, runs
-from partway_server.domain.upload import Checksum, Grant, Manifest
+from partway_server.domain.upload import Manifest
 from partway_server.storage.base import StoredPart
 
 
@@ -62,12 +64,12 @@ def check_parts(
 
 
 def refusal(field: str, description: str) -> InvalidRequest:
-    return InvalidRequest([Violation(field, description)])
+    return InvalidRequest([FieldViolation(field, description)])
 
 
 def check_ranges(ranges: Iterable[tuple[int, int]], plan: Plan) -> None:
     wrong = [
-        Violation(f"ranges[{i}]", f"the upload has the parts 1 to {plan.part_count}")
+        FieldViolation(f"ranges[{i}]", f"the upload has the parts 1 to {plan.part_count}")
         for i, (_, last) in enumerate(ranges)
         if last > plan.part_count
     ]
@@ -115,7 +117,9 @@ def check_number(number: int, plan: Plan) -> None:
 
 def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
     wrong = [
-        Violation(f"parts[{i}].part_number", f"the upload has the parts 1 to {plan.part_count}")
+        FieldViolation(
+            f"parts[{i}].part_number", f"the upload has the parts 1 to {plan.part_count}"
+        )
         for i, part in enumerate(expected)
         if part.number > plan.part_count
     ]

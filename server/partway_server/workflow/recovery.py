@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from partway_server.domain import errors
 from partway_server.domain.clock import Clock
-from partway_server.domain.upload import AbortReason, Caller, Grant, State, Upload, sid_of_key
+from partway_server.domain.grant import Caller, Grant, sid_of_key
+from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import MultipartNotFound, Storage
@@ -43,7 +44,7 @@ class Loader:
 
     def grant(self, caller: Caller, upload_id: str) -> Grant:
         """What the caller's id says. Raises UploadNotFound."""
-        grant = self._upload_ids.open(upload_id)
+        grant = self._upload_ids.decrypt(upload_id)
         if grant.caller != caller:
             raise errors.UploadNotFound
         return grant

@@ -7,10 +7,11 @@ if no abort has overtaken it.
 from collections.abc import AsyncIterator, Mapping
 
 from partway_server.domain import errors
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Checksum, State, Upload
+from partway_server.domain.upload import State, Upload
 from partway_server.observability.metrics import Metrics
 from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import (

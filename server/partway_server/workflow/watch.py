@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from partway_server.domain.errors import Stopping, TryAgain
-from partway_server.domain.upload import Grant, State, Upload, sid_of_key
+from partway_server.domain.grant import Grant, sid_of_key
+from partway_server.domain.upload import State, Upload
 from partway_server.sessions.base import SessionStore
 from partway_server.sessions.notifications import Wakeup
 from partway_server.workflow.complete import Sleep
@@ -60,7 +61,7 @@ class Watching:
         """End all watches, now and from now on, with Stopping."""
         self._stopping = True
         for wake in self._wakes:
-            wake.tell()
+            wake.notify()
 
     async def watch(self, grant: Grant, look: Look) -> AsyncGenerator[Upload, None]:
         """The Upload as it is, then after each change, until it is COMPLETED or ABORTED.

@@ -3,9 +3,9 @@
 import pytest
 from partway_server.config.backends import Backend
 from partway_server.config.policy_file import PolicyFileError, Rules, read_rules
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import GIB, MIB
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Checksum
 from partway_server.storage.capabilities import KNOWN
 
 DEFAULT = Backend("default", kind="aws")

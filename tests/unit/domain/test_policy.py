@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from partway_server.domain.grant import Caller
 from partway_server.domain.key_marks import SEGMENT_CHARS
 from partway_server.domain.object_keys import MAX_KEY_BYTES, MAX_NAME_BYTES, safe_name
 from partway_server.domain.policy import Policy, valid_tenant
-from partway_server.domain.upload import Caller
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SID = "ab" * 16
