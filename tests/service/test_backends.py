@@ -101,7 +101,7 @@ async def test_calls_to_a_backend_that_is_gone_say_so_until_it_is_back(two: Two)
     for call in (two.world.presigned(upload), two.world.complete(upload)):
         failed = await failure(call)
         assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
-        assert "the backend 'far' of the upload is not configured here" in failed.message
+        assert "backend 'far' is not configured on this replica" in failed.message
     two.routed.replace({"default": two.near, "far": two.far})
     assert (await two.world.complete(upload)).object.key
 
@@ -115,7 +115,7 @@ async def test_the_janitor_keeps_what_is_in_a_backend_that_is_gone(
     clock.advance(7 * 24 * 3600)
     with caplog.at_level("INFO", "partway_server.cleanup.expiry"):
         assert await two.world.service.janitor.sweep() == [sid]
-    assert f"upload {sid}: the backend 'far' of the upload is not configured here" in caplog.text
+    assert f"upload {sid}: backend 'far' is not configured on this replica" in caplog.text
     row = await two.world.sessions.get(sid)
     assert row is not None
     clock.advance(60)

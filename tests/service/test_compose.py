@@ -307,7 +307,7 @@ async def test_a_small_source_before_the_last_is_refused(
     place = next(str(n) for n, size in enumerate(sizes) if size < PART)
     assert failed.metadata["source"] == place
     assert failed.message.startswith(
-        f"storage cannot join the sources, at source {place}: storage takes at least"
+        f"the sources cannot be joined, because of source {place}: storage requires at least"
     )
     assert str(PART) in failed.metadata["problem"]
     assert world.storage.calls.count("create") == creates
@@ -319,7 +319,7 @@ async def test_nothing_is_made_of_nothing(world: World) -> None:
     failed = await failure(compose(world, empty, empty))
     assert (failed.reason, failed.metadata["problem"]) == (
         "SOURCES_NOT_JOINABLE",
-        "they are all empty",
+        "all sources are empty",
     )
 
 

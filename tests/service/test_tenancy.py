@@ -32,7 +32,7 @@ async def refused_alike(world: World, upload_id: str, caller: Any = ALICE) -> No
     for name, request in requests.items():
         failed = await failure(call(world.stub, name, request, caller))
         assert (failed.code, failed.reason) == ("NOT_FOUND", "UPLOAD_NOT_FOUND")
-        assert (failed.message, failed.metadata) == ("there is no such upload", {})
+        assert (failed.message, failed.metadata) == ("upload not found", {})
         assert set(failed.details) == {"ErrorInfo", "ResourceInfo"}
         assert failed.details["ResourceInfo"] == error_details_pb2.ResourceInfo(
             resource_type="partway.v1.Upload", description="not found, or another caller's"

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Checksum(StrEnum):
-    """How the checksum of a part is computed."""
+    """A checksum algorithm for parts."""
 
     NONE = "none"
     CRC32C = "crc32c"
@@ -18,8 +18,8 @@ class Checksum(StrEnum):
 
 
 BEST_FIRST = (Checksum.CRC64NVME, Checksum.CRC32C, Checksum.SHA256, Checksum.MD5)
-"""What is chosen for a caller who asks for the best.
+"""The order of preference for a caller who asks for the best algorithm.
 
-CRC64NVME alone can be held against the whole object, too; the CRCs cost a client a twentieth of
-what the digests do; MD5 is what is left where storage knows no other.
+Only CRC64NVME can also be verified over the whole object; the CRCs cost a client a twentieth of
+what the digests do; MD5 is the fallback where storage supports nothing else.
 """

@@ -14,7 +14,7 @@ from partway_server.domain.part_plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the account, and the user or service inside it."""
+    """The identity of a caller: the account, and the user or service in it."""
 
     tenant: str
     subject: str
@@ -22,15 +22,14 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What an upload_id says: everything that a caller has no say in after Initialize.
+    """The content of an upload ID: everything that is fixed once Initialize has returned.
 
-    `single` Uploads are one PUT of the whole object; they have no multipart_id, and carry the
-    `metadata` that storage has not been told yet. Times are whole seconds. `whole_checksum` is
-    that of the whole object, if the caller knew it at Initialize. `headers` are what the policy
-    said then of the object, by the headers of S3, for as long as storage has not been told: so a
-    policy that changes changes no Upload under way. `composition` is of composed Uploads alone,
-    whose plan has cuts: it tells what they are composed of, so that a repeat of the request can be
-    held against it when there is no row any more.
+    A `single` upload is one PUT of the whole object. It has no multipart_id, and carries the
+    `metadata` that storage has yet to receive. Times are whole seconds. `whole_checksum` is that of
+    the whole object, if the caller knew it at Initialize. `headers` are the S3 headers that the
+    policy prescribed then, until storage has received them: so a policy change does not affect
+    uploads in progress. `composition` exists only for composed uploads, whose plan has cuts: it is
+    the digest of their request, so that a repeat can be recognized without a session record.
     """
 
     sid: str
@@ -53,8 +52,8 @@ class Grant:
     composition: bytes = b""
 
     def pack(self) -> bytes:
-        """A compact form, for sealing and for session rows."""
-        # Only as far as they are set: an id from before there was such a field stays the same.
+        """Return a compact form, for upload IDs and session records."""
+        # Only up to the last that is set: an ID from before such a field existed stays the same.
         added: list[object] = [
             self.whole_checksum,
             dict(self.headers),
@@ -89,7 +88,7 @@ class Grant:
 
     @property
     def opened(self) -> bool:
-        """Whether storage was told of the Upload; until then its id is in nobody's hands."""
+        """Return whether the upload exists in storage; until then no caller has its ID."""
         return self.single or bool(self.multipart_id)
 
     def with_multipart(self, multipart_id: str) -> Self:
@@ -97,12 +96,12 @@ class Grant:
 
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
-        """What `pack` packed. Raises ValueError if it is anything else."""
+        """Return the grant that `pack` packed. Raises ValueError if it is malformed."""
         fields: list[Any] = msgpack.unpackb(packed)
         sid, tenant, subject, policy, backend, bucket, key, single, size, part_size = fields[:10]
         content_type, checksum, token, created, expires, multipart_id, metadata = fields[10:17]
         if len(fields) > 21:
-            raise ValueError(f"a grant has no {len(fields)} fields")
+            raise ValueError(f"a grant cannot have {len(fields)} fields")
         absent: tuple[Any, ...] = (b"", {}, (), b"")
         later = (*fields[17:], *absent[len(fields) - 17 :])
         whole_checksum, headers, cuts, composition = later
@@ -130,7 +129,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class CopySource:
-    """An object that a composed Upload is copied from, as storage proved it. `etag`: no quotes."""
+    """An object that a composed upload is copied from, as verified. `etag` has no quotes."""
 
     bucket: str
     key: str
@@ -139,7 +138,7 @@ class CopySource:
     write_token: str
 
     def grant(self, composed: Grant) -> Grant:
-        """As much of the grant that made the source as storage goes by, from the composed one's."""
+        """Return a grant for the source, based on `composed`, with what storage needs."""
         return replace(
             composed,
             bucket=self.bucket,
@@ -152,5 +151,5 @@ class CopySource:
 
 
 def sid_of_key(bucket: str, key: str) -> str:
-    """The sid of an Upload whose own is another's by now. No key is used twice, nor is this."""
+    """Return a sid for an upload whose own now belongs to another. Unique, because keys are."""
     return hashlib.sha256(f"partway sid of key\0{bucket}\0{key}".encode()).digest()[:16].hex()

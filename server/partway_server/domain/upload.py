@@ -1,12 +1,12 @@
-"""The nouns: who calls, what an upload_id grants, and an Upload with its life.
+"""An upload and its life cycle.
 
-The transitions stand in one table, `CLAIMS` and `FINISHES`. Every session store enforces that
+The transitions are defined in one table, `CLAIMS` and `FINISHES`. Every session store enforces that
 table, and nothing else, atomically:
 
-- a *claim* takes an Upload into a leased state and raises its epoch, at least to the time in
-  milliseconds, so that no epoch comes twice even if the row was lost or put back from a copy;
-- a *finish* takes it out, and counts only with the epoch of the claim it belongs to, so that a
-  worker which was paused past its lease changes nothing.
+- a *claim* moves an upload into a leased state and raises its epoch, at least to the time in
+  milliseconds, so that no epoch repeats even if the session record was lost or restored;
+- a *finish* moves it out, and counts only with the epoch of its own claim, so that a worker which
+  was paused past its lease changes nothing.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from partway_server.domain.grant import CopySource, Grant
 
 
 class State(StrEnum):
-    """Where an Upload stands. Expiry is no state: it is ACTIVE past its deadline."""
+    """The state of an upload. Expiry is not one: an expired upload is ACTIVE past its deadline."""
 
     INITIATING = "initiating"
     ACTIVE = "active"
@@ -30,26 +30,26 @@ class State(StrEnum):
 
 
 LEASED = frozenset({State.INITIATING, State.COMPLETING, State.ABORTING})
-"""States in which one worker at a time holds the Upload."""
+"""States in which one worker at a time has a lease on the upload."""
 
 CLAIMS: Mapping[State, frozenset[State]] = {
     State.INITIATING: frozenset({State.INITIATING}),
-    # From ABORTED only after the object was seen: a late proof wins over a tombstone.
+    # From ABORTED only after the object was found: late evidence overrides a tombstone.
     State.COMPLETING: frozenset({State.ACTIVE, State.COMPLETING, State.ABORTED}),
     State.ABORTING: frozenset({State.ACTIVE, State.COMPLETING, State.ABORTING, State.ABORTED}),
 }
-"""Into a leased state: from which states. A leased state yields only once its lease is over."""
+"""For each leased state, the states it can be claimed from. A lease must have ended first."""
 
 FINISHES: Mapping[State, frozenset[State]] = {
     State.INITIATING: frozenset({State.ACTIVE}),
     State.COMPLETING: frozenset({State.ACTIVE, State.COMPLETED, State.ABORTED}),
     State.ABORTING: frozenset({State.COMPLETED, State.ABORTED}),
 }
-"""Out of a leased state: into which states."""
+"""For each leased state, the states it can finish in."""
 
 
 class AbortReason(StrEnum):
-    """Why an Upload was aborted."""
+    """Why an upload was aborted."""
 
     REQUESTED = "requested"
     EXPIRED = "expired"
@@ -61,10 +61,10 @@ class AbortReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """The finished object, as storage says. `etag` is opaque and has no quotes.
+    """The finished object, as storage reports it. `etag` is opaque and has no quotes.
 
-    `checksum` is that of the whole object, by the Upload's algorithm; b"" if storage tells none.
-    `metadata` is the caller's, None where storage was not asked just now; it makes no difference.
+    `checksum` is that of the whole object, by the upload's algorithm; b"" if storage reports none.
+    `metadata` is the caller's, None if storage was not asked; it is ignored in comparisons.
     """
 
     size_bytes: int
@@ -78,7 +78,7 @@ class StoredObject:
 class Manifest:
     """What a Complete names: the digest of its list of parts, and the whole object's checksum.
 
-    Each is b"" if it names none. As bytes, rows from before there was a checksum stay readable.
+    Each is b"" if not named. Packed as bytes, so that older session records stay readable.
     """
 
     parts: bytes = b""
@@ -95,10 +95,10 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class ReportedParts:
-    """The parts that callers say they sent, each as long as planned: no more than their word.
+    """The parts that callers report as sent, unverified, each of its planned size.
 
-    `parts` is a bitmap, as long as it must be: part n is bit n - 1, from the lowest bit of the
-    first byte. `size_bytes` is the size of those parts together.
+    `parts` is a bitmap, as short as possible: part n is bit n - 1, from the lowest bit of the first
+    byte. `size_bytes` is the total size of those parts.
     """
 
     parts: bytes = b""
@@ -106,25 +106,25 @@ class ReportedParts:
 
 
 def epoch_at(now: datetime) -> int:
-    """The least epoch of a claim at this time."""
+    """Return the lowest epoch that a claim can have at this time."""
     return int(now.timestamp() * 1000)
 
 
 def moment_of(epoch: int) -> datetime:
-    """When a claim with this epoch was taken, or later: see `epoch_at`."""
+    """Return the latest time at which a claim with this epoch was taken; see `epoch_at`."""
     return datetime.fromtimestamp(epoch / 1000, UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One object being assembled: what its id grants, and where it stands.
+    """An upload: one object being assembled, with its grant and its state.
 
-    `epoch` tells the claims apart, and grows from each to the next. `request_digest` tells a
-    repeated Initialize from a reused request_id; `manifest`, a packed Manifest, does the same for
-    what a Complete names. `metadata` is the caller's, where the grant does not have it: None if
-    the row that had it was lost. `sources` are what a composed Upload is copied from, and
-    `delete_sources` says to remove them once it is complete; a row that was rebuilt knows neither.
-    `reported` is for callers to look at; nothing is decided by it.
+    `epoch` distinguishes claims and grows with each. `request_digest` distinguishes a repeated
+    Initialize from a reused request_id; `manifest`, a packed Manifest, does the same for Complete.
+    `metadata` is the caller's, where the grant does not have it: None if the session record that
+    had it was lost. `sources` are what a composed upload is copied from, and `delete_sources` says
+    to remove them once it is complete; a rebuilt record has neither. `reported` is informational;
+    no decision depends on it.
     """
 
     grant: Grant
@@ -147,15 +147,15 @@ class Upload:
 
     @property
     def whole_checksum(self) -> bytes:
-        """That of the whole object, as Initialize or the Complete at work named it, or b""."""
+        """Return the whole object's checksum as Initialize or the Complete named it, or b""."""
         return self.grant.whole_checksum or Manifest.unpack(self.manifest).checksum
 
     @property
     def public_state(self) -> State:
-        """The state as callers are told.
+        """Return the state as callers see it.
 
-        ABORTING with a reason is an Upload whose abort was answered, and is being repeated or
-        buried: what was said to be ABORTED stays so.
+        ABORTING with a reason means that the abort was already reported, and is being repeated or
+        buried: what was reported as ABORTED stays so.
         """
         if self.state is State.ABORTING and self.abort_reason is not None:
             return State.ABORTED
@@ -163,24 +163,24 @@ class Upload:
 
     @property
     def composing(self) -> bool:
-        """Whether parts are to be copied, and the row says from where."""
+        """Return whether parts have yet to be copied from sources in the session record."""
         return self.state is State.ACTIVE and bool(self.sources)
 
     def look_again(self, now: datetime, patience: timedelta) -> datetime:
-        """When a janitor is to look at the Upload if it is ACTIVE.
+        """Return when a janitor should look at the upload if it is ACTIVE.
 
-        At its deadline; but what is composed is work, and whoever does it says again and again
-        that it goes on, so that it is taken up where it was left.
+        At its deadline; but composing is work, whose worker keeps postponing the due time. If the
+        worker dies, the work is resumed where it stopped.
         """
         end = self.grant.expire_time
         return min(end, now + patience) if self.composing else end
 
     def leased(self, now: datetime) -> bool:
-        """Whether a worker holds the Upload now."""
+        """Return whether a worker has a lease on the upload now."""
         return self.state in LEASED and self.lease_until is not None and self.lease_until > now
 
     def may_claim(self, target: State, now: datetime) -> bool:
-        """Whether the table lets `target` be claimed now."""
+        """Return whether the table allows a claim of `target` now."""
         return self.state in CLAIMS[target] and not self.leased(now)
 
     def claimed(self, target: State, now: datetime, lease_until: datetime) -> Self:

@@ -104,7 +104,7 @@ tags = { team = "film" }
         (
             "[policy.a]\nkey_template = '{tenant}/{date}/{sid}/{metadata.album}'",
             2,
-            "policy.a.key_template: has {metadata.album}; list the key in key_metadata",
+            "policy.a.key_template: uses {metadata.album}, which is not in key_metadata",
         ),
         ("[policy.a]\nkey_metadata = ['A']", 2, "policy.a.key_metadata: 'A' can be no key"),
         ("[policy.a]\nrequired_metadata = ['']", 2, "policy.a.required_metadata: '' can be"),

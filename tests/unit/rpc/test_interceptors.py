@@ -117,7 +117,7 @@ async def test_a_backend_that_is_not_configured_is_a_warning_with_its_name(
 ) -> None:
     [(level, text)] = await lines_about(StorageUnavailable("archive"), caplog)
     assert level == "WARNING"
-    assert text.endswith(" the backend 'archive' of the upload is not configured here")
+    assert text.endswith(" backend 'archive' is not configured on this replica")
 
 
 async def test_a_refusal_of_storage_is_a_warning_with_its_operation_and_code(
