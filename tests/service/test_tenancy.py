@@ -35,7 +35,8 @@ async def refused_alike(world: World, upload_id: str, caller: Any = ALICE) -> No
         assert (failed.message, failed.metadata) == ("upload not found", {})
         assert set(failed.details) == {"ErrorInfo", "ResourceInfo"}
         assert failed.details["ResourceInfo"] == error_details_pb2.ResourceInfo(
-            resource_type="partway.v1.Upload", description="not found, or another caller's"
+            resource_type="partway.v1.Upload",
+            description="does not exist or belongs to another caller",
         )
     assert world.storage.calls == []
 

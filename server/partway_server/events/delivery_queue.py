@@ -90,7 +90,7 @@ class DeliveryQueue:
         self.away: set[int] = set()
         self._servers = servers
         self._clock = clock
-        self._calls = RedisClient(servers=servers, patience=patience)
+        self._calls = RedisClient(topology=servers, patience=patience)
         self._scripts = {
             verb: load_script(
                 "sessions/scripts/prelude.lua",

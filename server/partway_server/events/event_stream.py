@@ -53,7 +53,7 @@ class EventStreams:
     """Everything here raises SessionsUnavailable if Redis does not answer."""
 
     def __init__(self, servers: RedisTopology, *, patience: float = 2.5) -> None:
-        self._calls = RedisClient(servers=servers, patience=patience)
+        self._calls = RedisClient(topology=servers, patience=patience)
 
     async def read(
         self, begins: Places, ends: Mapping[int, str] | None = None

@@ -1,8 +1,8 @@
-"""The one table from errors to what callers see of them.
+"""Map errors to gRPC statuses, in one table.
 
-UNAVAILABLE says: repeat this call. ABORTED: repeat from the read. FAILED_PRECONDITION: do not
-repeat until something is mended. Details travel in trailers, which break at about 8 kB, so lists
-are ranges and at most 50 long.
+UNAVAILABLE means: retry this call. ABORTED: retry from the read. FAILED_PRECONDITION: do not retry
+until the cause is fixed. Details travel in trailers, which fail at about 8 kB, so lists contain
+ranges and at most 50 entries.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +24,7 @@ MAX_DESCRIPTION = 500
 
 @dataclass(frozen=True, slots=True)
 class ErrorMapping:
-    """How one class of errors is told: code, reason, the metadata to show, further details."""
+    """How callers see one class of errors: code, reason, metadata to show, further details."""
 
     code: int
     reason: "reasons.ErrorReason.ValueType"
@@ -65,7 +65,7 @@ def _precondition(kind: str, found: list[tuple[str, str]]) -> Message:
 
 def _not_found(error: errors.UploadNotFound) -> Iterator[Message]:
     yield error_details_pb2.ResourceInfo(
-        resource_type="partway.v1.Upload", description="not found, or another caller's"
+        resource_type="partway.v1.Upload", description="does not exist or belongs to another caller"
     )
 
 
@@ -186,7 +186,7 @@ TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
 
 
 def status_of(error: errors.UploadError) -> status_pb2.Status:
-    """What a caller sees of `error`."""
+    """Return the status that a caller sees for `error`."""
     row = TABLE[type(error)]
     shown = {name: str(get(error)) for name, get in row.show.items()}
     details = list(row.details(error)) if row.details else []
@@ -195,7 +195,7 @@ def status_of(error: errors.UploadError) -> status_pb2.Status:
 
 
 def internal(reference: str) -> status_pb2.Status:
-    """What a caller sees of a fault of ours: nothing but where to find it in the logs."""
+    """Return the status for an internal error, with a reference to search the logs for."""
     return _status(
         code_pb2.INTERNAL,
         "internal error",

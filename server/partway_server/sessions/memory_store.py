@@ -1,6 +1,6 @@
-"""Sessions in the memory of one process: for tests.
+"""The session store in the memory of one process, for tests.
 
-No method awaits anything, so each is one atomic step of the event loop.
+No method awaits anything, so each is atomic in the event loop.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,9 +17,9 @@ from partway_server.sessions.notifications import Wakeup, WakeupRegistry
 
 
 class MemorySessionStore:
-    """Keeps every row until it is removed; all of them are lost with the process.
+    """Keeps every session record until it is removed; all are lost with the process.
 
-    `events` are all that were told, the oldest first.
+    `events` are all that were appended, the oldest first.
     """
 
     def __init__(self, clock: Clock, *, composer: EventComposer | None = None) -> None:
@@ -27,7 +27,7 @@ class MemorySessionStore:
         self._composer = composer or EventComposer()
         self._rows: dict[str, Upload] = {}
         self._due: dict[str, datetime] = {}
-        self._told: dict[str, str] = {}
+        self._event_types: dict[str, str] = {}
         self.events: list[Event] = []
         self._wakeups = WakeupRegistry()
 
@@ -41,7 +41,7 @@ class MemorySessionStore:
             until = self._clock.now() + lease
         row = replace(upload, lease_until=until)
         self._store(row, due)
-        self._tell(upload, self._composer.inserted(upload, self._clock.now()))
+        self._append(upload, self._composer.inserted(upload, self._clock.now()))
         self._wakeups.notify(row.sid)
         return row, True
 
@@ -107,8 +107,8 @@ class MemorySessionStore:
         )
         self._store(outcome, due)
         event = self._composer.finished(upload, self._clock.now())
-        if self._told.get(upload.sid) != event_type_of(upload):
-            self._tell(upload, event)
+        if self._event_types.get(upload.sid) != event_type_of(upload):
+            self._append(upload, event)
         self._wakeups.notify(outcome.sid)
         return True
 
@@ -131,7 +131,7 @@ class MemorySessionStore:
             return False
         self._rows.pop(sid, None)
         self._due.pop(sid, None)
-        self._told.pop(sid, None)
+        self._event_types.pop(sid, None)
         self._wakeups.notify(sid)
         return True
 
@@ -173,13 +173,13 @@ class MemorySessionStore:
         return page, Cursor(*_place(page[-1])) if len(found) > limit else None
 
     async def check(self) -> None:
-        """Nothing can be set up wrongly."""
+        """Do nothing: there is no setup."""
 
     async def aclose(self) -> None:
-        """There are no connections."""
+        """Do nothing: there are no connections."""
 
-    def _tell(self, upload: Upload, event: Event | None) -> None:
-        self._told[upload.sid] = event_type_of(upload)
+    def _append(self, upload: Upload, event: Event | None) -> None:
+        self._event_types[upload.sid] = event_type_of(upload)
         if event is not None:
             self.events.append(event)
 
@@ -189,7 +189,7 @@ class MemorySessionStore:
 
 
 def _with(row: Upload, numbers: Collection[int]) -> ReportedParts:
-    """What is reported of a row, with these parts."""
+    """Return the reported parts of a record, with `numbers` added."""
     parts, size = int.from_bytes(row.reported.parts, "little"), row.reported.size_bytes
     for number in numbers:
         if not parts >> (number - 1) & 1:

@@ -1,4 +1,4 @@
-"""Who in this process waits for news of which row. No I/O."""
+"""Notify waiters in this process about changes of session records. No I/O."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,29 +6,29 @@ from contextlib import contextmanager
 
 
 class Wakeup:
-    """One who waits. Told any number of times until it looks, it looks once."""
+    """A coalescing wake-up: many notifications before a read cause one read."""
 
     def __init__(self) -> None:
         self._notified = asyncio.Event()
         self._missed = False
 
     def notify(self, *, missed: bool = False) -> None:
-        """There is news, or, if `missed`, there may have been news that nobody told."""
+        """Wake the waiter: something changed or, if `missed`, changes may have gone unnoticed."""
         self._missed |= missed
         self._notified.set()
 
     def keep_missed(self) -> None:
-        """The look that `take` asked for came to nothing: the next one is to make up for it."""
+        """Remember that changes were missed, because the read that `take` asked for has failed."""
         self._missed = True
 
     def take(self) -> bool:
-        """Begin a look: what is told from now on needs another. Returns whether any was missed."""
+        """Begin a read: later changes need another. Return whether any may have been missed."""
         missed, self._missed = self._missed, False
         self._notified.clear()
         return missed
 
     async def wait(self, seconds: float) -> bool:
-        """Until it is told, or for `seconds` at most; whether it was told."""
+        """Wait for a notification for at most `seconds`; return whether there was one."""
         try:
             async with asyncio.timeout(seconds):
                 return await self._notified.wait()
@@ -37,14 +37,14 @@ class Wakeup:
 
 
 class WakeupRegistry:
-    """The wakes of this process by the sids that they wait for: news of one costs only its own."""
+    """The waiters of this process by sid, so that a change costs only those that wait for it."""
 
     def __init__(self) -> None:
         self._by_sid: dict[str, set[Wakeup]] = {}
 
     @contextmanager
     def of(self, *sids: str) -> Iterator[Wakeup]:
-        """A Wake for these sids, as long as the context lasts."""
+        """Register a Wakeup for these sids while the context lasts."""
         wake = Wakeup()
         for sid in sids:
             self._by_sid.setdefault(sid, set()).add(wake)
@@ -57,12 +57,12 @@ class WakeupRegistry:
                     del self._by_sid[sid]
 
     def notify(self, sid: str) -> None:
-        """This row changed."""
+        """Notify that this record changed."""
         for wake in self._by_sid.get(sid, ()):
             wake.notify()
 
     def notify_all(self) -> None:
-        """Any row may have changed."""
+        """Notify that any record may have changed."""
         for wakes in self._by_sid.values():
             for wake in wakes:
                 wake.notify(missed=True)

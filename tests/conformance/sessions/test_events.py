@@ -34,7 +34,7 @@ async def events(sessions: SessionStore) -> list[Event]:
     if isinstance(sessions, MemorySessionStore):
         return sessions.events
     assert isinstance(sessions, RedisSessionStore)
-    streams = EventStreams(sessions._servers)
+    streams = EventStreams(sessions._topology)
     return [entry.event async for entry in streams.read(places_at(None))]
 
 

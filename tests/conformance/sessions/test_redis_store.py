@@ -510,7 +510,7 @@ class TestCheck:
     ) -> None:
         wrong = redis_url.replace("redis://", "redis://nobody:hunter2@", 1)
         sessions = RedisSessionStore(connect(wrong))
-        with pytest.raises(ValueError, match="refuses the user name or password") as caught:
+        with pytest.raises(ValueError, match="rejects the user name or password") as caught:
             await sessions.check()
         await sessions.aclose()
         assert "hunter2" not in str(caught.value)

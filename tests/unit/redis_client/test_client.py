@@ -33,7 +33,7 @@ def test_a_connection_that_ended_under_uvloop_is_no_fault_of_ours() -> None:
 
             with pytest.raises(SessionsUnavailable):
                 await RedisClient(
-                    servers=RedisTopology(find=nobody, client=lambda _: None), patience=0.2
+                    topology=RedisTopology(find=nobody, client=lambda _: None), patience=0.2
                 ).ask(send)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -46,5 +46,5 @@ async def test_a_fault_of_ours_is_none_of_redis() -> None:
 
     with pytest.raises(RuntimeError, match="something else"):
         await RedisClient(
-            servers=RedisTopology(find=nobody, client=lambda _: None), patience=0.2
+            topology=RedisTopology(find=nobody, client=lambda _: None), patience=0.2
         ).ask(wrong)

@@ -48,7 +48,7 @@ async def test_a_connection_that_ended_under_uvloop_is_made_anew() -> None:
     ended = RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
     begun = {"type": "subscribe", "data": 1}
     channel: Any = Channel(deque([begun, ended, begun]))
-    changes = RedisChanges(servers=RedisTopology(find=anywhere, client=lambda _: channel))
+    changes = RedisChanges(topology=RedisTopology(find=anywhere, client=lambda _: channel))
     with changes.of("0" * 32) as wake:
         await heard(wake)
         await heard(wake)
