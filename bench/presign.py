@@ -23,14 +23,14 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.config import Config
 from botocore.session import Session
-from partway_server.storage.sigv4 import Credentials, Endpoint, Signer
+from partway_server.storage.sigv4 import Credentials, S3Endpoint, Signer
 
 PARTS = 10_000
 ROUNDS = 7
 PART_BYTES = 16 * 1024 * 1024
 LIFETIME_SECONDS = 900
 CREDENTIALS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-ENDPOINT = Endpoint("https://s3.eu-central-1.amazonaws.com", "eu-central-1", "virtual")
+ENDPOINT = S3Endpoint("https://s3.eu-central-1.amazonaws.com", "eu-central-1", "virtual")
 BUCKET = "customer-uploads"
 KEY = "tenant-1/2026/11/21/a3f9c1e2/holiday video.mp4"
 MULTIPART_ID = "VXBsb2FkIElEIGZvciBlbHZpbmcncyBteS1tb3ZpZS5tMnRzIHVwbG9hZA" * 2

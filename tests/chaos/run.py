@@ -142,7 +142,7 @@ class Run:
             patience=wishes.patience,
             seed=wishes.seed,
             ledger=self.ledger,
-            grant_of=upload_ids.open,
+            grant_of=upload_ids.decrypt,
             exists=self._auditor.exists,
         ) as load:
             await self._load(load)

@@ -5,7 +5,7 @@ import re
 import runpy
 from pathlib import Path
 
-from partway_server.domain.events import TYPES, Telling
+from partway_server.domain.events import TYPES, EventComposer
 from partway_server.domain.upload import State, StoredObject
 from partway_server.sessions.redis_keys import EVENT_FIELDS, SHARDS, events_key
 
@@ -23,7 +23,7 @@ def test_it_has_every_type() -> None:
 def test_its_example_has_every_field() -> None:
     (block,) = re.findall(r"```json\n(.*?)```", TEXT, re.S)
     upload = an_upload(State.COMPLETED, object=StoredObject(1, "etag"))
-    event = Telling().finished(upload, START)
+    event = EventComposer().finished(upload, START)
     assert event is not None
     shown, told = json.loads(block), json.loads(event.text)
     assert list(shown) == list(told)

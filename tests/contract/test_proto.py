@@ -86,7 +86,9 @@ def test_every_reason_states_the_code_that_the_table_gives_it() -> None:
 def test_details_stay_small_however_much_is_wrong() -> None:
     gaps = [(n, n) for n in range(1, 10_000, 2)]
     wrong = [(n, "5242880 bytes in storage, 16777216 planned") for n in range(1, 10_001)]
-    fields = [errors.Violation(f"parts[{n}].part_number", "each part once") for n in range(10_000)]
+    fields = [
+        errors.FieldViolation(f"parts[{n}].part_number", "each part once") for n in range(10_000)
+    ]
     for error in (
         errors.PartsMissing("0" * 32, gaps),
         errors.PartsMismatch("0" * 32, wrong),

@@ -100,7 +100,7 @@ def test_storage_that_cannot_be_listed_is_said_and_fails(
     environ = service_environ(s3, redis_url, bucket="no-such-bucket", log_level="info")
     code, printed, messages = sweep(environ)
     assert code == 1
-    assert "failed: it could not be listed to its end: storage refuses" in printed
+    assert "failed: it could not be listed to its end: storage refused" in printed
     assert "not all of it could be done" in messages
 
 

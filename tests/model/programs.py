@@ -20,12 +20,14 @@ from typing import Any, NamedTuple
 
 from partway_server.cleanup.expiry import Janitor
 from partway_server.cleanup.orphans import Sweeper
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import UploadError, UploadNotActive
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy import Policy
 from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.requests import UploadParams
-from partway_server.domain.upload import Caller, Checksum, Grant, State
+from partway_server.domain.upload import State
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.observability.metrics import Metrics
 from partway_server.storage.capabilities import Capabilities
@@ -239,7 +241,7 @@ async def perform(on: Service, verb: Verb) -> Answer:
 
 
 def grant_of(upload_id: str) -> Grant:
-    return UPLOAD_IDS.open(upload_id)
+    return UPLOAD_IDS.decrypt(upload_id)
 
 
 class Programs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from partway_server.domain.upload import Grant
+from partway_server.domain.grant import Grant
 
 from tests.model.programs import FAILED, Answer, Verb, grant_of
 from tests.model.stores import OTHER, Rows, Storage, ask_sessions, lease_over, leased

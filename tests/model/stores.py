@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from partway_server.domain.upload import Grant, Upload, epoch_at
+from partway_server.domain.grant import Grant
+from partway_server.domain.upload import Upload, epoch_at
 from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.storage.base import (
     CompleteUnknown,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 from partway_server.devstack.servers import S3
-from partway_server.domain.upload import Checksum
+from partway_server.domain.checksum import Checksum
 from partway_server.redis_client.topology import connect
 from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.sessions.redis_store import RedisSessionStore

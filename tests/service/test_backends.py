@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 from partway_server.cleanup.report import Action, Finding
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import MIB, PartLimits
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Checksum
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.storage.memory import MEMORY, MemoryStorage
@@ -71,7 +71,7 @@ async def test_an_upload_is_in_the_backend_of_its_policy_alone(two: Two, policy:
     assert await own.list_multiparts(grant) and not await other.list_multiparts(grant)
     await two.world.send(upload)
     done = await two.world.complete(upload)
-    assert (done.object.bucket, done.object.key) in own.storage
+    assert (done.object.bucket, done.object.key) in own.objects
     assert not other.storage
 
 
@@ -89,7 +89,7 @@ async def test_an_object_in_another_backend_proves_nothing(two: Two) -> None:
     await two.world.send(upload)
     await two.world.complete(upload)
     place = upload.object.bucket, upload.object.key
-    two.near.storage[place] = two.far.storage.pop(place)
+    two.near.objects[place] = two.far.objects.pop(place)
     await two.world.lose_row(upload)
     assert await two.world.state(upload) == "ABORTED"
 
@@ -101,7 +101,7 @@ async def test_calls_to_a_backend_that_is_gone_say_so_until_it_is_back(two: Two)
     for call in (two.world.presigned(upload), two.world.complete(upload)):
         failed = await failure(call)
         assert (failed.code, failed.reason) == ("UNAVAILABLE", "STORAGE_UNAVAILABLE")
-        assert "the backend 'far' of the upload is not configured here" in failed.message
+        assert "backend 'far' is not configured on this replica" in failed.message
     two.routed.replace({"default": two.near, "far": two.far})
     assert (await two.world.complete(upload)).object.key
 
@@ -115,7 +115,7 @@ async def test_the_janitor_keeps_what_is_in_a_backend_that_is_gone(
     clock.advance(7 * 24 * 3600)
     with caplog.at_level("INFO", "partway_server.cleanup.expiry"):
         assert await two.world.service.janitor.sweep() == [sid]
-    assert f"upload {sid}: the backend 'far' of the upload is not configured here" in caplog.text
+    assert f"upload {sid}: backend 'far' is not configured on this replica" in caplog.text
     row = await two.world.sessions.get(sid)
     assert row is not None
     clock.advance(60)
@@ -131,9 +131,9 @@ async def test_an_id_of_a_backend_that_never_was_tells_its_owner_alone(two: Two)
     foreign = replace(grant, caller=replace(grant.caller, tenant="evil"))
     upload_ids = UploadIdCipher([SEALING_KEY])
     upload = await two.world.initialize()
-    upload.id = upload_ids.seal(grant)
+    upload.id = upload_ids.encrypt(grant)
     assert (await failure(two.world.state(upload))).code == "UNAVAILABLE"
-    upload.id = upload_ids.seal(foreign)
+    upload.id = upload_ids.encrypt(foreign)
     assert (await failure(two.world.state(upload))).code == "NOT_FOUND"
 
 
@@ -166,4 +166,4 @@ async def test_one_backend_that_cannot_be_listed_keeps_no_other_from_it(
     found: list[Finding] = []
     await two.world.service.sweeper.sweep(found.append)
     assert [bool(each.error) for each in found] == [False, True]
-    assert "the backend 'far'" in found[1].error
+    assert "backend 'far'" in found[1].error

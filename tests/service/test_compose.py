@@ -236,7 +236,7 @@ async def test_a_foreign_or_unknown_source_touches_no_storage(world: World) -> N
 async def test_a_source_on_another_backend_is_refused(world: World) -> None:
     own = await source(world)
     elsewhere = an_upload().grant
-    other = upload_pb2.Upload(id=UploadIdCipher([SEALING_KEY]).seal(elsewhere))
+    other = upload_pb2.Upload(id=UploadIdCipher([SEALING_KEY]).encrypt(elsewhere))
     failed = await failure(compose(world, own, other))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "SOURCES_NOT_JOINABLE")
     assert failed.metadata["source"] == "1"
@@ -289,8 +289,8 @@ async def test_an_object_in_the_place_of_a_source_is_refused(
     own = await source(world)
     memory: Any = world.storage._storage
     place = own.object.bucket, own.object.key
-    there = memory.storage[place]
-    memory.storage[place] = replace(there, head=replace(there.head, **change))
+    there = memory.objects[place]
+    memory.objects[place] = replace(there, head=replace(there.head, **change))
     failed = await failure(compose(world, own))
     assert (failed.reason, failed.metadata["source"]) == ("SOURCE_UNUSABLE", "0")
     assert "replaced" in failed.metadata["problem"]
@@ -307,7 +307,7 @@ async def test_a_small_source_before_the_last_is_refused(
     place = next(str(n) for n, size in enumerate(sizes) if size < PART)
     assert failed.metadata["source"] == place
     assert failed.message.startswith(
-        f"storage cannot join the sources, at source {place}: storage takes at least"
+        f"the sources cannot be joined, because of source {place}: storage requires at least"
     )
     assert str(PART) in failed.metadata["problem"]
     assert world.storage.calls.count("create") == creates
@@ -319,7 +319,7 @@ async def test_nothing_is_made_of_nothing(world: World) -> None:
     failed = await failure(compose(world, empty, empty))
     assert (failed.reason, failed.metadata["problem"]) == (
         "SOURCES_NOT_JOINABLE",
-        "they are all empty",
+        "all sources are empty",
     )
 
 
@@ -688,8 +688,8 @@ async def test_a_source_that_was_replaced_since_is_not_removed(world: World) -> 
     async def put_another() -> None:
         memory: Any = world.storage._storage
         place = first.object.bucket, first.object.key
-        there = memory.storage[place]
-        memory.storage[place] = replace(there, head=replace(there.head, etag="another"))
+        there = memory.objects[place]
+        memory.objects[place] = replace(there, head=replace(there.head, etag="another"))
 
     world.storage.after("complete", put_another)
     made = await compose(world, first, delete_sources=True)

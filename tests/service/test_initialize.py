@@ -81,7 +81,7 @@ async def test_storage_keeps_type_and_metadata(clock: FakeClock) -> None:
             )
             await world.send(upload)
             await world.complete(upload)
-            stored = storage.storage["uploads", upload.object.key]
+            stored = storage.objects["uploads", upload.object.key]
             assert stored.content_type == "image/png"
             assert stored.metadata == {"camera": "x 100"}
             assert stored.disposition == "attachment"

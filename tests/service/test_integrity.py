@@ -10,8 +10,9 @@ import anycrc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Checksum, Manifest, State
+from partway_server.domain.upload import Manifest, State
 from partway_server.storage.base import CompleteUnknown
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.memory import MEMORY, MemoryStorage
@@ -291,7 +292,10 @@ async def test_the_checksum_told_to_initialize_holds_for_every_complete(world: W
     failed = await failure(world.complete(upload, checksum=whole_of(upload)))
     assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
     [wrong] = failed.details["BadRequest"].field_violations
-    assert (wrong.field, wrong.description) == ("checksum", "differs from the checksum given to Initialize")
+    assert (wrong.field, wrong.description) == (
+        "checksum",
+        "differs from the checksum given to Initialize",
+    )
 
 
 async def test_the_janitor_has_the_whole_verified_that_a_dead_worker_was_told(

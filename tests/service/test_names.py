@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from partway.v1 import upload_pb2
+from partway_server.domain.grant import Caller
 from partway_server.domain.object_keys import MAX_KEY_BYTES
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Caller
 
 from tests.support.world import World, content
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 from partway.v1 import upload_pb2
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import MIB
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Checksum
 from partway_server.storage.memory import MEMORY, MemoryStorage
 
 from tests.support.clock import FakeClock
@@ -164,13 +164,13 @@ async def test_an_upload_keeps_the_headers_it_began_with(clock: FakeClock, size:
         world.policies.replace({"p": replace(before, cache_control="max-age=1", tags={})})
         await world.send(upload)
         done = await world.complete(upload)
-        stored = storage.storage["uploads", done.object.key]
+        stored = storage.objects["uploads", done.object.key]
         assert stored.headers == {"cache-control": "no-store", "x-amz-tagging": "a=b%20c"}
         assert stored.disposition == "attachment"
         later = await world.initialize(size, policy="p")
         await world.send(later)
         await world.complete(later)
-        assert storage.storage["uploads", later.object.key].headers == {
+        assert storage.objects["uploads", later.object.key].headers == {
             "cache-control": "max-age=1"
         }
 

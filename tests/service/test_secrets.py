@@ -168,7 +168,7 @@ def test_the_repr_of_settings_shows_no_secret() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        errors.InvalidRequest([errors.Violation("a", "b")]),
+        errors.InvalidRequest([errors.FieldViolation("a", "b")]),
         errors.UndecodableRequest("the request cannot be decoded"),
         errors.UploadNotFound(),
         errors.UploadNotActive("0" * 32, "active", "lost"),

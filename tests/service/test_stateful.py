@@ -395,7 +395,7 @@ class Machine(RuleBasedStateMachine):
                 self.all.append(replace(ghost))
             ghost.upload, ghost.grant = (
                 answer.upload,
-                UploadIdCipher([SEALING_KEY]).open(answer.upload.id),
+                UploadIdCipher([SEALING_KEY]).decrypt(answer.upload.id),
             )
             ghost.urls, ghost.sent, ghost.etag = {}, {}, ""
             ghost.aborted = ghost.late = ghost.lost_parts = False

@@ -32,10 +32,11 @@ async def refused_alike(world: World, upload_id: str, caller: Any = ALICE) -> No
     for name, request in requests.items():
         failed = await failure(call(world.stub, name, request, caller))
         assert (failed.code, failed.reason) == ("NOT_FOUND", "UPLOAD_NOT_FOUND")
-        assert (failed.message, failed.metadata) == ("there is no such upload", {})
+        assert (failed.message, failed.metadata) == ("upload not found", {})
         assert set(failed.details) == {"ErrorInfo", "ResourceInfo"}
         assert failed.details["ResourceInfo"] == error_details_pb2.ResourceInfo(
-            resource_type="partway.v1.Upload", description="not found, or another caller's"
+            resource_type="partway.v1.Upload",
+            description="does not exist or belongs to another caller",
         )
     assert world.storage.calls == []
 
@@ -119,14 +120,14 @@ async def test_the_other_spelling_of_base64_is_no_id(world: World) -> None:
 
 async def test_an_id_of_another_key_opens_nothing(world: World) -> None:
     grant = world.grant(await an_upload(world))
-    await refused_alike(world, UploadIdCipher([OTHER_KEY]).seal(grant))
+    await refused_alike(world, UploadIdCipher([OTHER_KEY]).encrypt(grant))
 
 
 async def test_an_id_of_an_old_key_still_opens_after_rotation(clock: FakeClock) -> None:
     async with a_memory_world(clock) as world:
         upload = await world.initialize(1000)
         old = UploadIdCipher([OTHER_KEY, SEALING_KEY])
-        assert old.open(upload.id) == world.grant(upload)
+        assert old.decrypt(upload.id) == world.grant(upload)
 
 
 @pytest.mark.parametrize("name", WATCHED)

@@ -83,7 +83,7 @@ async def test_the_janitor_ends_what_nobody_asks_for_again(wired: Wired) -> None
     for upload, request_bytes in ((done, None), (not_done, 0)):
         wired.storage.on(COMPLETE, Fault(request_bytes=request_bytes))
         wired.storage.on(HEAD, WAYS["503 SlowDown"], times=3)
-        with pytest.raises(Exception, match="storage does not answer"):
+        with pytest.raises(Exception, match="storage is not responding"):
             await wired.world.complete(upload)
         wired.storage.spare()
     wired.world.clock.advance(60)

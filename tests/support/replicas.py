@@ -16,9 +16,10 @@ import grpc
 import redis
 from partway.v1 import upload_service_pb2_grpc as rpc
 from partway_server.config.settings import Settings
+from partway_server.domain.grant import Grant
 from partway_server.domain.policy import Policy
 from partway_server.domain.policy_registry import PolicyRegistry
-from partway_server.domain.upload import Grant, State, Upload
+from partway_server.domain.upload import State, Upload
 from partway_server.runtime.subprocesses import Child, free_port
 from partway_server.runtime.wiring import Service, build
 from partway_server.sessions.base import SessionStore

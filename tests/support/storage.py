@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 import yarl
-from partway_server.domain.upload import Grant, Source
+from partway_server.domain.grant import CopySource, Grant
 from partway_server.storage.base import Head, Presigner, Storage, StoredPart, UnfinishedUpload
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.memory import MemoryStorage, PutRefused
@@ -139,7 +139,7 @@ class FaultyObjects:
         return await self._call("list_parts", self._storage.list_parts, grant, after, limit)
 
     async def copy_part(
-        self, grant: Grant, number: int, source: Source, begin: int, size: int
+        self, grant: Grant, number: int, source: CopySource, begin: int, size: int
     ) -> None:
         await self._call("copy_part", self._storage.copy_part, grant, number, source, begin, size)
 

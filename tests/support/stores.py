@@ -18,8 +18,9 @@ import botocore.config
 import pytest
 import yarl
 from partway_server.devstack.servers import S3
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.part_plan import MIB, Plan
-from partway_server.domain.upload import Caller, Checksum, Grant
 from partway_server.storage.base import PresignedPart, Storage
 from partway_server.storage.capabilities import KEPT, KNOWN, Capabilities
 from partway_server.storage.memory import MemoryStorage
@@ -151,7 +152,7 @@ def memory_store(*, routed: bool = False) -> Store:
     backends = {"other": MemoryStorage(buckets=[]), "test": memory}
 
     async def read(grant: Grant) -> Found:
-        stored = memory.storage[grant.bucket, grant.key]
+        stored = memory.objects[grant.bucket, grant.key]
         return Found(stored.content_type, stored.disposition, stored.metadata, stored.headers)
 
     lacks = {

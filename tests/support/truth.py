@@ -5,7 +5,7 @@ from typing import Any
 
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.domain.upload import Grant
+from partway_server.domain.grant import Grant
 from partway_server.storage.base import Head
 
 from tests.support.bucket import Bucket

@@ -4,8 +4,10 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.part_plan import GIB, MIB, Plan
-from partway_server.domain.upload import Caller, Checksum, Grant, State, Upload
+from partway_server.domain.upload import State, Upload
 
 from tests.support.clock import START
 

@@ -19,7 +19,7 @@ from partway_server.events.webhook_file import Webhook
 from partway_server.events.webhook_sender import HttpSender, Sender
 from partway_server.events.webhook_worker import WebhookWorker
 from partway_server.observability.metrics import Metrics
-from partway_server.redis_client.topology import SLOTS, Servers, Span, connect
+from partway_server.redis_client.topology import SLOTS, RedisTopology, SlotRange, connect
 from partway_server.redis_client.urls import Address
 from partway_server.runtime.webhook_reload import WebhookReloader
 from partway_server.sessions.redis_keys import due_key, events_key, shard_of
@@ -148,19 +148,23 @@ async def tell(redis: Any, number: object, **changes: str) -> str:
     return entry["id"]
 
 
-def as_a_cluster(redis_url: str, relay: Relay, shard: int) -> Servers:
+def as_a_cluster(redis_url: str, relay: Relay, shard: int) -> RedisTopology:
     """One Redis that looks like two masters: the one with this shard is behind the relay."""
     slot = key_slot(due_key(shard).encode())
     near, far = ("near", 0), ("far", 0)
 
-    async def find() -> list[Span]:
-        return [Span(slot, slot, far), Span(0, slot - 1, near), Span(slot + 1, SLOTS - 1, near)]
+    async def find() -> list[SlotRange]:
+        return [
+            SlotRange(slot, slot, far),
+            SlotRange(0, slot - 1, near),
+            SlotRange(slot + 1, SLOTS - 1, near),
+        ]
 
     def client(address: Address) -> Redis:
         url = f"redis://{relay.address}" if address == far else redis_url
         return Redis.from_url(url, retry=Retry(NoBackoff(), retries=0))
 
-    return Servers(find=find, client=client, cluster=True)
+    return RedisTopology(find=find, client=client, cluster=True)
 
 
 class Begun:
@@ -186,7 +190,7 @@ class Office:
 
     def __init__(
         self,
-        redis: str | Servers,
+        redis: str | RedisTopology,
         *webhooks: Webhook,
         clock: FakeClock,
         owner: str = "one",

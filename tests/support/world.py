@@ -15,10 +15,10 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
 from partway_server.config.settings import Settings
+from partway_server.domain.grant import Grant
 from partway_server.domain.part_plan import MIB
 from partway_server.domain.policy import Policy
 from partway_server.domain.policy_registry import PolicyRegistry
-from partway_server.domain.upload import Grant
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.runtime.wiring import Service, build
 from partway_server.sessions.base import SessionStore
@@ -101,7 +101,7 @@ class World:
 
     def grant(self, upload: upload_pb2.Upload) -> Grant:
         """What the id says."""
-        return UploadIdCipher([SEALING_KEY]).open(upload.id)
+        return UploadIdCipher([SEALING_KEY]).decrypt(upload.id)
 
     async def lose_row(self, upload: upload_pb2.Upload) -> None:
         """Let the session store forget the Upload."""

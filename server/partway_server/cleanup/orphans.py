@@ -27,10 +27,12 @@ from datetime import datetime, timedelta
 
 from partway_server.cleanup.report import Action, Finding, Kind, Report, unheard
 from partway_server.domain import errors
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.grant import Caller, Grant, sid_of_key
 from partway_server.domain.key_marks import KeyMark
 from partway_server.domain.part_plan import Plan
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Caller, Checksum, Grant, State, Upload, sid_of_key
+from partway_server.domain.upload import State, Upload
 from partway_server.storage.base import MultipartNotFound, UnfinishedUpload
 from partway_server.workflow.deps import Deps
 

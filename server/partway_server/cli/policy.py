@@ -12,11 +12,11 @@ from partway_server.config.backends import Backend
 from partway_server.config.load import read_file
 from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.config.settings import Settings
+from partway_server.domain.grant import Caller
 from partway_server.domain.key_marks import SEGMENT_CHARS
 from partway_server.domain.object_keys import METADATA, fields_of
 from partway_server.domain.part_plan import GIB, MIB
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Caller
 
 NO_BUCKET = "PARTWAY_BUCKET"
 """Shown as the bucket of a policy that names none, if the settings have none either."""

@@ -11,7 +11,7 @@ from partway_server.doctor.probes.results import (
     Conditions,
     MultipartFacts,
 )
-from partway_server.domain.upload import Checksum
+from partway_server.domain.checksum import Checksum
 from partway_server.storage.capabilities import Capabilities
 
 RECORD = "storage.record"

@@ -1,7 +1,7 @@
-"""Every way an upload fails, in upload words.
+"""Every error that an upload can end in, in terms of uploads.
 
-Each class carries its data as attributes; what a caller sees of it is decided in one place,
-`rpc/status.py`. No message holds a secret, a URL or an upload_id.
+Each class carries its data as attributes; `rpc/error_mapping.py` alone decides what a caller sees
+of it. No message contains a secret, a URL or an upload ID.
 """
 
 from collections.abc import Sequence
@@ -9,54 +9,54 @@ from dataclasses import dataclass
 
 
 class UploadError(Exception):
-    """The base of all errors that callers are meant to see."""
+    """The base class of all errors that callers may see."""
 
 
 @dataclass(frozen=True, slots=True)
-class Violation:
-    """One field that is not allowed, and why, in words for the caller."""
+class FieldViolation:
+    """One invalid field, with a description for the caller."""
 
     field: str
     description: str
 
 
 class InvalidRequest(UploadError):
-    """Fields of the request are not allowed."""
+    """Fields of the request are invalid."""
 
-    def __init__(self, violations: Sequence[Violation]) -> None:
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
         super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
         self.violations = tuple(violations)
 
 
 class UndecodableRequest(UploadError):
-    """The request is not a message of the type that the RPC takes."""
+    """The request cannot be decoded as the message type of the RPC."""
 
 
 class RequestIdReused(UploadError):
-    """The request_id was used before with other values."""
+    """The request_id was already used with other values."""
 
     def __init__(self, request_id: str) -> None:
-        super().__init__("request_id was used before with other values; use a new UUID")
+        super().__init__("request_id was already used with other values; use a new UUID")
         self.request_id = request_id
 
 
 class CallerUnknown(UploadError):
-    """The call does not say who makes it."""
+    """The call does not identify its caller."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"the call has no usable metadata {key!r}, which names the caller")
+        super().__init__(f"metadata {key!r}, which identifies the caller, is missing or invalid")
         self.key = key
 
 
 class UploadNotFound(UploadError):
-    """The upload_id opens nothing for this caller; which of the reasons, it does not say."""
+    """This caller has no upload with that ID. The reason is not disclosed."""
 
     def __init__(self) -> None:
-        super().__init__("there is no such upload")
+        super().__init__("upload not found")
 
 
 class UploadNotActive(UploadError):
-    """The Upload is in a state that does not allow the call."""
+    """The upload is in a state that does not allow the call."""
 
     def __init__(self, sid: str, state: str, abort_reason: str = "") -> None:
         because = f" ({abort_reason})" if abort_reason else ""
@@ -65,7 +65,7 @@ class UploadNotActive(UploadError):
 
 
 class PartsMissing(UploadError):
-    """Storage does not hold every part. `ranges` are (first, last), in order."""
+    """Parts are missing in storage. `ranges` are (first, last), in order."""
 
     def __init__(self, sid: str, ranges: Sequence[tuple[int, int]]) -> None:
         self.sid, self.ranges = sid, tuple(ranges)
@@ -74,54 +74,56 @@ class PartsMissing(UploadError):
 
 
 class PartsMismatch(UploadError):
-    """Storage holds parts that differ from the plan or from what the caller says it sent."""
+    """Stored parts differ from the plan or from what the caller says it sent."""
 
     def __init__(self, sid: str, mismatches: Sequence[tuple[int, str]]) -> None:
-        super().__init__(f"{len(mismatches)} parts in storage are not as planned")
+        super().__init__(f"{len(mismatches)} parts in storage differ from the plan")
         self.sid, self.mismatches = sid, tuple(mismatches)
         self.count = len(mismatches)
 
 
 class PartsRefused(UploadError):
-    """Storage would not join the parts, and says so by `storage_code`."""
+    """Storage refused to join the parts, with `storage_code`."""
 
     def __init__(self, sid: str, storage_code: str) -> None:
-        super().__init__(f"storage refuses the parts: {storage_code}")
+        super().__init__(f"storage refused to join the parts: {storage_code}")
         self.sid, self.storage_code = sid, storage_code
 
 
 class CompletedOtherwise(UploadError):
-    """The Upload was completed with other parts than the call names."""
+    """The upload was completed with other parts than the call names."""
 
     def __init__(self, sid: str) -> None:
-        super().__init__("the upload was completed with other parts")
+        super().__init__("the upload was already completed with other parts")
         self.sid = sid
 
 
 class ObjectExists(UploadError):
-    """Another object took the key first."""
+    """Another object was written to the key first."""
 
     def __init__(self, sid: str) -> None:
-        super().__init__("another object took the key first; the upload was aborted")
+        super().__init__("another object was written to the key first; the upload was aborted")
         self.sid = sid
 
 
 class UploadConflict(UploadError):
-    """Storage found a conflict and gave the Upload up."""
+    """Storage reported a conflict and dropped the upload."""
 
     def __init__(self, sid: str) -> None:
-        super().__init__("storage found a conflict; the upload was aborted, begin a new one")
+        super().__init__(
+            "storage reported a conflict and the upload was aborted; start a new upload"
+        )
         self.sid = sid
 
 
 class TryAgain(UploadError):
-    """Nothing is lost; the same call may work after `retry_seconds`."""
+    """Nothing is lost; the same call may succeed after `retry_seconds`."""
 
     retry_seconds = 1.0
 
 
 class UploadBusy(TryAgain):
-    """Another call is creating or changing the Upload at this moment."""
+    """Another call is creating or changing the upload right now."""
 
     def __init__(self, sid: str) -> None:
         super().__init__("another call is changing the upload")
@@ -129,62 +131,64 @@ class UploadBusy(TryAgain):
 
 
 class Overloaded(TryAgain):
-    """The service has as many calls in progress as it takes."""
+    """The service has as many calls in progress as it allows."""
 
     def __init__(self) -> None:
-        super().__init__("the service has too many calls in progress")
+        super().__init__("too many calls in progress")
 
 
 class SessionsUnavailable(TryAgain):
-    """Redis does not answer."""
+    """Redis is not responding."""
 
     def __init__(self) -> None:
-        super().__init__("the session store does not answer")
+        super().__init__("the session store is not responding")
 
 
 class StorageUnavailable(TryAgain):
-    """Storage does not answer, or the `backend` that an Upload is in is none that is known here."""
+    """Storage is not responding, or the upload's `backend` is not configured on this replica."""
 
     def __init__(self, backend: str = "") -> None:
-        unknown = f"the backend {backend!r} of the upload is not configured here"
-        super().__init__(unknown if backend else "storage does not answer")
+        unknown = f"backend {backend!r} is not configured on this replica"
+        super().__init__(unknown if backend else "storage is not responding")
 
 
 class TimedOut(TryAgain):
-    """The call could not be answered in time."""
+    """The call ran out of time."""
 
     def __init__(self) -> None:
-        super().__init__("the call could not be answered in time")
+        super().__init__("the call timed out")
 
 
 class Stopping(TryAgain):
-    """The service is stopping, and ends the stream."""
+    """The service is shutting down and ends the stream."""
 
     def __init__(self) -> None:
-        super().__init__("the service is stopping")
+        super().__init__("the service is shutting down")
 
 
 class ViaServiceOff(UploadError):
-    """The policy of the Upload lets no parts through the service."""
+    """The upload's policy does not allow parts to be sent through the service."""
 
     def __init__(self, sid: str, policy: str) -> None:
         super().__init__(
-            f"the policy {policy!r} lets no parts through the service: send them straight to"
-            " storage, or ask the operator to set via_service"
+            f"policy {policy!r} does not allow parts to be sent through the service; send them"
+            " directly to storage, or ask the operator to set via_service"
         )
         self.sid, self.policy = sid, policy
 
 
 class PartChanged(TryAgain):
-    """The bytes of a part, sent through the service, are not those of its checksum."""
+    """The bytes of a part sent through the service do not match its checksum."""
 
     def __init__(self, sid: str, part_number: int) -> None:
-        super().__init__(f"the bytes of part {part_number} changed on the way; send it again")
+        super().__init__(
+            f"the bytes of part {part_number} do not match its checksum; send it again"
+        )
         self.sid, self.part_number = sid, part_number
 
 
 class SourceUnusable(UploadError):
-    """A source of a Compose cannot be copied. `source` is its place in the request, from 0."""
+    """A source of a Compose cannot be copied. `source` is its index in the request, from 0."""
 
     def __init__(self, source: int, problem: str) -> None:
         super().__init__(f"source {source} cannot be copied: {problem}")
@@ -192,16 +196,16 @@ class SourceUnusable(UploadError):
 
 
 class SourcesNotJoinable(UploadError):
-    """Storage cannot join the sources of a Compose; `source` is the first in the way, from 0."""
+    """Storage cannot join the sources of a Compose. `source` is the first obstacle, from 0."""
 
     def __init__(self, source: int, problem: str) -> None:
-        super().__init__(f"storage cannot join the sources, at source {source}: {problem}")
+        super().__init__(f"the sources cannot be joined, because of source {source}: {problem}")
         self.source, self.problem = source, problem
 
 
 class StorageRefused(UploadError):
-    """Storage refuses the service itself: an operator must mend credentials or permissions."""
+    """Storage refuses the service itself; an operator must fix credentials or permissions."""
 
     def __init__(self, operation: str, storage_code: str) -> None:
-        super().__init__(f"storage refuses {operation}: {storage_code}")
+        super().__init__(f"storage refused {operation}: {storage_code}")
         self.operation, self.storage_code = operation, storage_code

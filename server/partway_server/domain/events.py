@@ -1,19 +1,19 @@
-"""What is told of an Upload, and when: decided here, appended by the session stores. No I/O.
+"""Compose the events of an upload. The session stores append them. No I/O.
 
 An event is a CloudEvent 1.0 in the JSON format (https://github.com/cloudevents/spec, spec.md and
-formats/json-format.md). It is appended to the stream of the Upload's shard in the same step as the
-change that it tells of, so that there is never one without the other.
+formats/json-format.md). It is appended to the stream of the upload's shard atomically with the
+change that it announces, so neither exists without the other.
 
-What is told twice has the same id, and this is how it comes to be told twice:
+A duplicate event has the same ID as the original. Duplicates arise in two ways:
 
-- An event of the type that was told last is not told again, for the row says so. But rows can be
-  lost, and with them the streams. A row that is rebuilt from an id and storage therefore tells what
-  it shows, unless the deadline is more than RETOLD past: a caller who asks for an Upload of last
-  year is to start nothing.
-- A row that is put back from a copy goes the way that it went before, and tells it.
+- The session record remembers the type of the last event, which is not repeated. But records can
+  be lost, and the streams with them. A record that is rebuilt from an upload ID and storage
+  therefore announces its state, unless the deadline passed more than REPLAY_WINDOW ago: asking for
+  last year's upload must not trigger anything.
+- A record that is restored from an old copy repeats its transitions, and their events.
 
-An id comes from the write token, which no two Uploads share and which is in every upload_id, and
-the type. So it needs no memory.
+An event ID is derived from the write token, which is unique to an upload and part of every upload
+ID, and from the type. So it needs no state.
 """
 
 import base64
@@ -34,8 +34,8 @@ FAILED = "upload.failed"
 
 TYPES = (INITIALIZED, COMPLETED, ABORTED, EXPIRED, FAILED)
 
-RETOLD = timedelta(days=1)
-"""How long past an Upload's deadline a row that is rebuilt still tells what it shows."""
+REPLAY_WINDOW = timedelta(days=1)
+"""How long past the upload's deadline a rebuilt session record still announces its state."""
 
 _written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -44,7 +44,7 @@ _ENDS = {AbortReason.REQUESTED: ABORTED, AbortReason.EXPIRED: EXPIRED}
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: the id and type that are in `text`, the CloudEvent, and the sid of its Upload."""
+    """An event. `text` is the CloudEvent, with `id` and `type` in it; `sid` is the upload's."""
 
     id: str
     type: str
@@ -52,8 +52,8 @@ class Event:
     text: str
 
 
-def type_of(upload: Upload) -> str:
-    """The type of the event of an Upload that has come to this state, "" if it has none."""
+def event_type_of(upload: Upload) -> str:
+    """Return the type of the event that announces this upload's state, "" if there is none."""
     match upload.state:
         case State.ACTIVE:
             return INITIALIZED
@@ -66,25 +66,25 @@ def type_of(upload: Upload) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """How a store tells: the `source` of its events, and how long it keeps them at least."""
+class EventComposer:
+    """Composes events with this `source`. A store keeps them at least for `keep`."""
 
     source: str = "/partway"
     keep: timedelta = timedelta(days=7)
 
     def inserted(self, upload: Upload, now: datetime) -> Event | None:
-        """What to tell if this row is stored where there was none."""
-        # No claim and no Initialize gives out the epoch 0: such a row was rebuilt.
-        if upload.epoch == 0 and upload.grant.expire_time + RETOLD <= now:
+        """Return the event that announces a new session record, or None."""
+        # Neither a claim nor Initialize assigns epoch 0: such a record was rebuilt.
+        if upload.epoch == 0 and upload.grant.expire_time + REPLAY_WINDOW <= now:
             return None
         return self._event(upload, now)
 
     def finished(self, outcome: Upload, now: datetime) -> Event | None:
-        """What to tell if a claim ends so."""
+        """Return the event that announces the outcome of a claim, or None."""
         return self._event(outcome, now)
 
     def _event(self, upload: Upload, now: datetime) -> Event | None:
-        if not (kind := type_of(upload)):
+        if not (kind := event_type_of(upload)):
             return None
         named = f"partway event\0{upload.grant.write_token}\0{kind}".encode()
         event = {
@@ -101,9 +101,9 @@ class Telling:
 
 
 def _data(upload: Upload) -> dict[str, Any]:
-    """Nothing in it lets anybody do anything: no upload_id, no URL that is signed."""
+    """Return the payload. Nothing in it authorizes anything: no upload ID, no signed URL."""
     grant, stored = upload.grant, upload.object
-    # A single PUT has its metadata in the grant. Where the row with it was lost, storage knows.
+    # A single PUT has its metadata in the grant. If the record with it was lost, storage has it.
     metadata = grant.metadata if grant.single else upload.metadata
     if metadata is None and stored is not None:
         metadata = stored.metadata
@@ -130,6 +130,6 @@ def _data(upload: Upload) -> dict[str, Any]:
 
 
 def _moment(moment: datetime) -> str:
-    """As RFC 3339 has it, in UTC."""
+    """Format a time as RFC 3339, in UTC."""
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")

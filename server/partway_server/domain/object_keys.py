@@ -1,4 +1,4 @@
-"""Object keys: their templates, and the harmless segments that they are made of."""
+"""Build object keys from templates and sanitized segments."""
 
 import re
 import unicodedata
@@ -13,7 +13,7 @@ MAX_KEY_BYTES = 1024
 MAX_NAME_BYTES = 200
 
 NO_EXTENSION = "bin"
-"""What stands for the extension of a name that has none."""
+"""The placeholder for a missing extension."""
 
 METADATA = "metadata."
 
@@ -30,12 +30,12 @@ _METADATA_KEY = re.compile(r"(?!partway-)[a-z0-9-]{1,64}")
 
 
 def valid_metadata_key(key: str) -> bool:
-    """Whether callers can send metadata of this name: 1 to 64 of `a-z 0-9 -`, not Partway's own."""
+    """Return whether callers may use this metadata key: 1 to 64 of `a-z 0-9 -`, not reserved."""
     return _METADATA_KEY.fullmatch(key) is not None
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
-    """The template with a value for each of its fields, and nothing else looked at."""
+    """Return the template with its fields replaced by their values, unchecked."""
     return "".join(
         literal + (values[name] if name is not None else "")
         for literal, name, _, _ in Formatter().parse(template)
@@ -43,12 +43,12 @@ def filled(template: str, values: Mapping[str, str]) -> str:
 
 
 def fields_of(template: str) -> set[str]:
-    """The names of the fields in a template that was found good."""
+    """Return the names of the fields in a valid template."""
     return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
 
 
 def prefix_of(template: str) -> str:
-    """What all keys begin with: the template up to its first field."""
+    """Return the common prefix of all keys: the template up to its first field."""
     prefix = ""
     for literal, name, _, _ in Formatter().parse(template):
         prefix += literal
@@ -58,30 +58,30 @@ def prefix_of(template: str) -> str:
 
 
 def template_problems(template: str, metadata: Collection[str]) -> Iterator[str]:
-    """What is wrong with a key template, a line each; `metadata` are the keys that it may name."""
+    """Yield each problem of a key template. `metadata` are the keys that it may name."""
     try:
         pieces = [piece for piece in Formatter().parse(template) if piece[1] is not None]
     except ValueError as error:
-        yield f"cannot be read: {error}; a brace that is meant is written twice"
+        yield f"is invalid: {error}; double a literal brace"
         return
     used = {name for _, name, _, _ in pieces if name is not None}
     named = {METADATA + key for key in metadata}
     if foreign := sorted(name for name in used - named if name.startswith(METADATA)):
-        yield f"has {_shown(foreign)}; list the key in key_metadata, too"
+        yield f"uses {_shown(foreign)}, which is not in key_metadata; add the key there"
     if unknown := sorted(used - named - set(foreign) - set(_LONGEST)):
-        yield f"has {_shown(unknown)}; it knows only {_shown([*_LONGEST, METADATA + 'KEY'])}"
+        yield f"uses unknown {_shown(unknown)}; allowed are {_shown([*_LONGEST, METADATA + 'KEY'])}"
     if any(spec or conversion for _, _, spec, conversion in pieces):
-        yield "takes no format after a field: it could cut what keeps keys apart"
+        yield "must not have a format after a field, which could truncate what makes keys unique"
     if not {"tenant", "date", "sid"} <= used:
-        yield "needs {tenant}, {date} and {sid}, so that tenants stay apart and no key comes twice"
+        yield "needs {tenant}, {date} and {sid}, to separate tenants and make keys unique"
     if any(unicodedata.category(character) == "Cc" for character in template):
-        yield "has a control character"
+        yield "contains a control character"
     if {"", ".", ".."} & set(template.split("/")):
-        yield "has a segment that is empty or a dot: no slash at either end, nor two in a row"
-    # A field that is not known has been told; here it counts as one of the caller's.
+        yield "has an empty or dot segment; remove leading, trailing and double slashes"
+    # An unknown field has been reported; here it counts as one of the caller's.
     longest = {**dict.fromkeys(used, "m" * MAX_NAME_BYTES), **_LONGEST}
     if len(filled(template, longest).encode()) > MAX_KEY_BYTES:
-        yield f"can make keys of more than {MAX_KEY_BYTES} bytes; shorten it"
+        yield f"can produce keys longer than {MAX_KEY_BYTES} bytes; shorten it"
 
 
 def _shown(names: Collection[str]) -> str:
@@ -89,10 +89,10 @@ def _shown(names: Collection[str]) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A form of `name` that is one harmless segment of a key, and still tells a person what it was.
+    """Return `name` as one harmless key segment that a person still recognizes.
 
-    Letters, their marks and digits of any script stay, so do dots, dashes and underscores; runs of
-    anything else become one underscore. At most 200 bytes of UTF-8; the extension survives.
+    Letters, their marks and digits of any script are kept, as are dots, dashes and underscores; a
+    run of anything else becomes one underscore. At most 200 bytes of UTF-8; the extension survives.
     """
     kept = (c if _harmless(c) else "_" for c in unicodedata.normalize("NFC", name))
     clean = re.sub(r"_+", "_", re.sub(r"\.{2,}", ".", "".join(kept))).lstrip("._").rstrip("._")
@@ -105,14 +105,14 @@ def safe_name(name: str) -> str:
 
 
 def extension_of(name: str) -> str:
-    """What follows the last dot of a file's name, in small letters; "" if nothing of use does."""
+    """Return the extension of a file name in lower case, "" if it has none that can be used."""
     stem, _, extension = safe_name(name).rpartition(".")
     lower = extension.lower()
     return lower if stem and len(lower.encode()) <= _MAX_EXTENSION_BYTES else ""
 
 
 def _harmless(character: str) -> bool:
-    # A mark belongs to the letter before it: without its vowels a Hindi word is another one.
+    # A mark belongs to the letter before it: without its vowel signs a Hindi word is another word.
     mark = unicodedata.category(character).startswith("M")
     return mark or character.isalnum() or character in "._-"
 

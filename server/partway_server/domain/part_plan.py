@@ -1,9 +1,9 @@
-"""How an Upload is cut into parts: arithmetic only.
+"""Divide an upload into parts. Arithmetic only.
 
-All parts that callers send are equal, but for the last. Cloudflare R2 requires it of every upload
-(https://developers.cloudflare.com/r2/objects/multipart-objects/), so it holds for all backends,
-and it lets both sides know each part's offset and size from two numbers. The parts of a composed
-Upload follow its sources instead, since no copy reads from two of them.
+All parts that callers send have the same size, except the last. Cloudflare R2 requires it
+(https://developers.cloudflare.com/r2/objects/multipart-objects/), so it applies to all backends,
+and it lets both sides compute each part's offset and size from two numbers. The parts of a composed
+upload follow its sources instead, because a copy cannot read from two of them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,17 +17,15 @@ MIB = 1024 * 1024
 GIB = 1024 * MIB
 
 MAX_PARTS = 10_000
-"""The most parts of one upload (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
-
+"""The maximum per upload (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
 
 COPY_BYTES = 256 * MIB
-"""The most that one copy takes, where 10,000 parts allow: it is over in seconds, and progress
-shows."""
+"""The maximum of one copy, where 10,000 parts allow: it ends in seconds, so progress is visible."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartLimits:
-    """What a backend takes, in bytes. The defaults are those of AWS S3, as of its `qfacts` page."""
+    """A backend's size limits, in bytes. The defaults are those of AWS S3 (its `qfacts` page)."""
 
     min_part_bytes: int = 5 * MIB
     max_part_bytes: int = 5 * GIB
@@ -35,9 +33,9 @@ class PartLimits:
 
 
 class Slice(NamedTuple):
-    """What a part of a composed Upload is a copy of: the source, from 0, and where it begins there.
+    """The origin of a part of a composed upload: the index of its source, and its start there.
 
-    `offset` is where the part begins in the whole. Both are in bytes.
+    `offset` is where the part begins in the whole. Positions and sizes are in bytes.
     """
 
     source: int
@@ -48,11 +46,11 @@ class Slice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A file of `size_bytes`, cut into equal parts of `part_size_bytes` but for the last.
+    """The division of `size_bytes` into parts of `part_size_bytes`; the last may be smaller.
 
-    An empty file is one part of no bytes. Where there are `cuts`, the sizes of the sources of a
-    composed Upload, each source has its own parts, as few as hold it, and equal but for its last;
-    `part_size_bytes` is that of the largest. A source of no bytes has none.
+    An empty file is one empty part. `cuts` are the sizes of the sources of a composed upload. Each
+    source then has its own parts, as few as possible and equal except its last, and
+    `part_size_bytes` is the largest. An empty source has no parts.
     """
 
     size_bytes: int
@@ -72,13 +70,13 @@ class Plan:
         return self.size_bytes - (self.part_count - 1) * self.part_size_bytes
 
     def offset(self, part_number: int) -> int:
-        """Where the part begins, in bytes. Parts are numbered from 1."""
+        """Return the part's offset in bytes. Parts are numbered from 1."""
         if self.cuts:
             return self.slice(part_number).offset
         return (part_number - 1) * self.part_size_bytes
 
     def size(self, part_number: int) -> int:
-        """How long the part is, in bytes."""
+        """Return the part's size in bytes."""
         if self.cuts:
             return self.slice(part_number).size
         if part_number < self.part_count:
@@ -89,7 +87,7 @@ class Plan:
         return range(1, self.part_count + 1)
 
     def slice(self, part_number: int) -> Slice:
-        """What the part of a composed Upload is a copy of. Raises ValueError if there is none."""
+        """Return the origin of a part of a composed upload. Raises ValueError if out of range."""
         before, start = 1, 0
         for source, cut in enumerate(self.cuts):
             count = _pieces(cut, self.part_size_bytes)
@@ -98,7 +96,7 @@ class Plan:
                 begin = (part_number - before) * piece
                 return Slice(source, begin, start + begin, min(piece, cut - begin))
             before, start = before + count, start + cut
-        raise ValueError(f"there is no part {part_number}")
+        raise ValueError(f"the plan has no part {part_number}")
 
 
 def _pieces(cut: int, most: int) -> int:
@@ -106,12 +104,12 @@ def _pieces(cut: int, most: int) -> int:
 
 
 def make_plan(size_bytes: int, wanted_bytes: int, limits: PartLimits) -> Plan:
-    """Cut `size_bytes` into parts near `wanted_bytes`, as `limits` and 10,000 parts allow.
+    """Divide `size_bytes` into parts of about `wanted_bytes`, within `limits` and 10,000 parts.
 
-    The part size is rounded up to a whole MiB. Raises ValueError if no plan can hold the file.
+    The part size is rounded up to a whole MiB. Raises ValueError if the file is too large.
     """
     if size_bytes > limits.max_object_bytes:
-        raise ValueError(f"storage takes at most {limits.max_object_bytes} bytes in one object")
+        raise ValueError(f"storage allows at most {limits.max_object_bytes} bytes in one object")
     needed = max(wanted_bytes, limits.min_part_bytes, -(-size_bytes // MAX_PARTS), 1)
     rounded = -(-needed // MIB) * MIB
     return Plan(size_bytes, min(rounded, limits.max_part_bytes))
@@ -125,30 +123,30 @@ def make_composed_plan(
     equal_parts: bool = False,
     copy_bytes: int = COPY_BYTES,
 ) -> Plan:
-    """Cut sources of these sizes into parts of at most `copy_bytes`, or as 10,000 parts need.
+    """Divide sources of these sizes into parts of at most `copy_bytes`, or more if 10,000 need it.
 
-    `part_minimum` and `equal_parts` are what storage asks of all parts but the last, as in
-    Capabilities. Raises SourcesNotJoinable, which names the first source in the way.
+    `part_minimum` and `equal_parts` are what storage requires of all parts except the last, as in
+    Capabilities. Raises SourcesNotJoinable, which names the first source that prevents it.
     """
     size = sum(cuts)
     if not size:
-        raise SourcesNotJoinable(0, "they are all empty")
+        raise SourcesNotJoinable(0, "all sources are empty")
     if size > limits.max_object_bytes:
-        problem = f"storage takes at most {limits.max_object_bytes} bytes in one object"
+        problem = f"storage allows at most {limits.max_object_bytes} bytes in one object"
         raise SourcesNotJoinable(_passing(cuts, limits.max_object_bytes), problem)
-    # Each source may end with a part that is not full.
+    # Each source may end with a partial part.
     needed = -(-size // (MAX_PARTS - len(cuts)))
     most = min(max(copy_bytes, needed), limits.max_part_bytes)
-    # The largest part leads to the same count of pieces as `most`, so that it can stand for it.
+    # The largest part gives the same number of pieces as `most`, so it can replace it.
     largest = max(-(-cut // _pieces(cut, most)) for cut in cuts if cut)
     plan = Plan(size, largest, tuple(cuts))
     if plan.part_count > MAX_PARTS:
-        raise SourcesNotJoinable(len(cuts) - 1, f"they make more than {MAX_PARTS} parts")
+        raise SourcesNotJoinable(len(cuts) - 1, f"the sources need more than {MAX_PARTS} parts")
     slices = [plan.slice(number) for number in plan.numbers()]
     if part_minimum and (
         small := next((s for s in slices[:-1] if s.size < limits.min_part_bytes), None)
     ):
-        problem = f"storage takes at least {limits.min_part_bytes} bytes from all but the last"
+        problem = f"storage requires at least {limits.min_part_bytes} bytes of all but the last"
         raise SourcesNotJoinable(small.source, problem)
     if equal_parts:
         _check_equal(slices)
@@ -156,25 +154,25 @@ def make_composed_plan(
 
 
 def _passing(cuts: Sequence[int], most: int) -> int:
-    """The source with which the sum passes `most`."""
+    """Return the index of the source with which the sum exceeds `most`."""
     total = 0
     for source, cut in enumerate(cuts):
         total += cut
         if total > most:
             return source
-    raise ValueError("the sum does not pass it")
+    raise ValueError("the sum does not exceed the maximum")
 
 
 def _check_equal(slices: Sequence[Slice]) -> None:
     for first, second in pairwise(slices):
         longer = second.size > first.size
         if longer or (second.size < first.size and second is not slices[-1]):
-            problem = "storage takes only parts of one size, with a last one that is not larger"
+            problem = "storage requires parts of equal size; only the last may be smaller"
             raise SourcesNotJoinable(second.source, problem)
 
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending numbers as (first, last) runs: 1, 2, 3, 7 is (1, 3), (7, 7)."""
+    """Return ascending numbers as (first, last) runs: 1, 2, 3, 7 is (1, 3), (7, 7)."""
     found: list[tuple[int, int]] = []
     for number in numbers:
         if found and number == found[-1][1] + 1:
@@ -185,6 +183,6 @@ def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def unroll(ranges: Iterable[tuple[int, int]]) -> Iterator[int]:
-    """The numbers of (first, last) runs, in the order given."""
+    """Yield the numbers of (first, last) runs, in the order given."""
     for first, last in ranges:
         yield from range(first, last + 1)

@@ -8,7 +8,9 @@ from fnmatch import fnmatchcase
 from mimetypes import MimeTypes
 from urllib.parse import quote, urlencode
 
-from partway_server.domain.errors import Violation
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.errors import FieldViolation
+from partway_server.domain.grant import Caller
 from partway_server.domain.object_keys import (
     METADATA,
     NO_EXTENSION,
@@ -22,7 +24,6 @@ from partway_server.domain.object_keys import (
 )
 from partway_server.domain.part_plan import GIB, MAX_PARTS, MIB, PartLimits
 from partway_server.domain.rule_error import Problem, RuleError
-from partway_server.domain.upload import Caller, Checksum
 
 MIN_URL_SECONDS = 120
 MAX_URL_SECONDS = 7 * 24 * 3600
@@ -119,16 +120,18 @@ class Policy:
 
     def violations(
         self, file_name: str, size_bytes: int, content_type: str, metadata: Mapping[str, str]
-    ) -> Iterator[Violation]:
+    ) -> Iterator[FieldViolation]:
         """Yield what the policy does not allow in a request, by field."""
         if size_bytes > self.max_size_bytes:
-            yield Violation("size_bytes", f"the policy allows {self.max_size_bytes} bytes")
+            yield FieldViolation("size_bytes", f"the policy allows {self.max_size_bytes} bytes")
         if size_bytes < self.min_size_bytes:
-            yield Violation(
+            yield FieldViolation(
                 "size_bytes", f"the policy requires at least {self.min_size_bytes} bytes"
             )
         if not self.allows_type(content_type):
-            yield Violation("content_type", f"the policy allows {', '.join(self.content_types)}")
+            yield FieldViolation(
+                "content_type", f"the policy allows {', '.join(self.content_types)}"
+            )
         if self.extensions:
             yield from self._extension_violations(extension_of(file_name), content_type)
         # A key may not depend on missing metadata, even if the policy does not require it.
@@ -136,15 +139,15 @@ class Policy:
         used = {named[each] for each in fields_of(self.key_template) & set(named)}
         for key in sorted({*self.required_metadata, *used}):
             if not metadata.get(key):
-                yield Violation("metadata", f"the policy requires a value of {key!r}")
+                yield FieldViolation("metadata", f"the policy requires a value of {key!r}")
 
-    def _extension_violations(self, extension: str, content_type: str) -> Iterator[Violation]:
+    def _extension_violations(self, extension: str, content_type: str) -> Iterator[FieldViolation]:
         if extension not in self.extensions:
             allowed = ", ".join(self.extensions)
-            yield Violation("file_name", f"the policy allows the extensions {allowed}")
+            yield FieldViolation("file_name", f"the policy allows the extensions {allowed}")
         elif not matches(content_type, self.extensions[extension]):
             meant = " or ".join(self.extensions[extension])
-            yield Violation("content_type", f"a file named .{extension} is {meant}")
+            yield FieldViolation("content_type", f"a file named .{extension} is {meant}")
 
     @property
     def key_prefix(self) -> str:

@@ -7,7 +7,9 @@ from datetime import datetime
 
 import msgpack
 
-from partway_server.domain.upload import Checksum, Grant, Source, State, Upload
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.grant import CopySource, Grant
+from partway_server.domain.upload import State, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class UploadParams:
     fingerprint: str
     request_id: str
     whole_checksum: bytes = b""
-    sources: tuple[Source, ...] = ()
+    sources: tuple[CopySource, ...] = ()
     delete_sources: bool = False
     composition: bytes = b""
 

@@ -1,8 +1,8 @@
-"""The upload_id: a sealed Grant.
+"""Encrypt a Grant into an upload ID, and decrypt it again.
 
-AES-SIV (RFC 5297) from the `cryptography` package: authenticated, and deterministic, so that the
-same Upload always has the same id and no id needs to be stored. Layout before base64url:
-one byte of version, four of key id, then the sealed bytes.
+AES-SIV (RFC 5297) from the `cryptography` package is authenticated and deterministic: the same
+upload always has the same ID, and no ID needs to be stored. Layout before base64url: one byte of
+version, four of key ID, then the ciphertext.
 """
 
 import base64
@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from partway_server.domain.errors import UploadNotFound
-from partway_server.domain.upload import Grant
+from partway_server.domain.grant import Grant
 
 KEY_BYTES = 64
 MAX_ID_CHARS = 8192
@@ -24,25 +24,27 @@ _HEAD_BYTES = 5
 
 
 class UploadIdCipher:
-    """Seals with the first key and opens with any: put a new key first, drop an old one last."""
+    """Encrypts with the first key and decrypts with any: add a new key first, then drop the old."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
-            raise ValueError(f"sealing keys are {KEY_BYTES} bytes each, and at least one")
+            raise ValueError(
+                f"at least one sealing key is needed, and each must have {KEY_BYTES} bytes"
+            )
         self._ciphers = {_VERSION + hashlib.sha256(k).digest()[:4]: AESSIV(k) for k in keys}
 
-    def seal(self, grant: Grant) -> str:
-        """The upload_id of `grant`: base64url without padding."""
+    def encrypt(self, grant: Grant) -> str:
+        """Return the upload ID of `grant`: base64url without padding."""
         head, cipher = next(iter(self._ciphers.items()))
         return _text(head + cipher.encrypt(grant.pack(), [head]))
 
-    def open(self, upload_id: str) -> Grant:
-        """The Grant in `upload_id`. Raises UploadNotFound if none of our keys made it."""
+    def decrypt(self, upload_id: str) -> Grant:
+        """Return the Grant in `upload_id`. Raises UploadNotFound if no key decrypts it."""
         try:
             sealed = base64.b64decode(
                 upload_id + "=" * (-len(upload_id) % 4), altchars=b"-_", validate=True
             )
-            # The last character has bits to spare: only one spelling of an id is the id.
+            # The last character has unused bits: only the canonical spelling is accepted.
             if _text(sealed) != upload_id:
                 raise UploadNotFound
             cipher = self._ciphers[sealed[:_HEAD_BYTES]]

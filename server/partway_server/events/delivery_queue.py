@@ -22,8 +22,8 @@ from typing import Any
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import SessionsUnavailable
 from partway_server.events.retry_schedule import Entry, Tries
-from partway_server.redis_client.client import Calls, Command, script
-from partway_server.redis_client.topology import Servers
+from partway_server.redis_client.client import RedisClient, RedisCommand, load_script
+from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import redis_keys as rows
 
 KEEP_DEAD = timedelta(days=30)
@@ -79,15 +79,20 @@ class DeliveryQueue:
     """
 
     def __init__(
-        self, servers: Servers, *, owner: str, clock: Clock | None = None, patience: float = 2.5
+        self,
+        servers: RedisTopology,
+        *,
+        owner: str,
+        clock: Clock | None = None,
+        patience: float = 2.5,
     ) -> None:
         self.owner = owner
         self.away: set[int] = set()
         self._servers = servers
         self._clock = clock
-        self._calls = Calls(servers=servers, patience=patience)
+        self._calls = RedisClient(topology=servers, patience=patience)
         self._scripts = {
-            verb: script(
+            verb: load_script(
                 "sessions/scripts/prelude.lua",
                 "events/scripts/prelude.lua",
                 f"events/scripts/{verb}.lua",
@@ -173,7 +178,7 @@ class DeliveryQueue:
     async def body(self, shard: int, place: str) -> str | None:
         """The CloudEvent there, None if the stream keeps it no more."""
         key = rows.events_key(shard)
-        found = await self._run(shard, Command(key, ("XRANGE", key, place, place)))
+        found = await self._run(shard, RedisCommand(key, ("XRANGE", key, place, place)))
         if not found:
             return None
         text: bytes = found[0][1][b"event"]
@@ -203,7 +208,7 @@ class DeliveryQueue:
         for shard in range(rows.SHARDS):
             key, after = rows.dead_key(shard, webhook), "-"
             while page := await self._calls.run(
-                Command(key, ("XRANGE", key, after, "+", "COUNT", _LISTED))
+                RedisCommand(key, ("XRANGE", key, after, "+", "COUNT", _LISTED))
             ):
                 found += (_letter(webhook, shard, place, entry) for place, entry in page)
                 after = f"({found[-1].place}"
@@ -219,18 +224,18 @@ class DeliveryQueue:
     async def aclose(self) -> None:
         await self._servers.aclose()
 
-    async def _run(self, shard: int, command: Command) -> Any:
+    async def _run(self, shard: int, command: RedisCommand) -> Any:
         try:
             return await self._calls.run(command)
         except SessionsUnavailable:
             self.away.add(shard)
             raise
 
-    def _command(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> Command:
+    def _command(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> RedisCommand:
         now = "" if self._clock is None else rows.moment_ms(self._clock.now())
         known = self._scripts[verb]
         words = ("EVALSHA", known.sha, len(keys), *keys, now, *args)
-        return Command(keys[0], words, script=known.source)
+        return RedisCommand(keys[0], words, script=known.source)
 
 
 def _keys(shard: int, kinds: str, webhook: str) -> list[str]:
@@ -242,9 +247,9 @@ def _group(webhook: str) -> str:
     return f"webhook:{webhook}"
 
 
-def _read(seen: Mapping[str, str]) -> Command:
+def _read(seen: Mapping[str, str]) -> RedisCommand:
     keys = tuple(seen)
-    return Command(keys[0], ("XREAD", "COUNT", 1, "STREAMS", *keys, *seen.values()))
+    return RedisCommand(keys[0], ("XREAD", "COUNT", 1, "STREAMS", *keys, *seen.values()))
 
 
 def _names(answer: Any) -> list[Any]:

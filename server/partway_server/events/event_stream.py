@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from partway_server.domain.events import Event
-from partway_server.redis_client.client import Calls, Command
-from partway_server.redis_client.topology import Servers
+from partway_server.redis_client.client import RedisClient, RedisCommand
+from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import redis_keys as rows
 
 _SHARDS = range(rows.SHARDS)
@@ -52,8 +52,8 @@ def after(ends: Mapping[int, str]) -> Places:
 class EventStreams:
     """Everything here raises SessionsUnavailable if Redis does not answer."""
 
-    def __init__(self, servers: Servers, *, patience: float = 2.5) -> None:
-        self._calls = Calls(servers=servers, patience=patience)
+    def __init__(self, servers: RedisTopology, *, patience: float = 2.5) -> None:
+        self._calls = RedisClient(topology=servers, patience=patience)
 
     async def read(
         self, begins: Places, ends: Mapping[int, str] | None = None
@@ -103,8 +103,10 @@ class EventStreams:
     async def append(self, event: Event, shard: int) -> None:
         """Put an event at the end of a shard's stream, whether it is there already or not."""
         key = rows.events_key(shard)
-        fields = zip(rows.EVENT_FIELDS, rows.told(event), strict=True)
-        await self._calls.run(Command(key, ("XADD", key, "*", *(w for f in fields for w in f))))
+        fields = zip(rows.EVENT_FIELDS, rows.event_values(event), strict=True)
+        await self._calls.run(
+            RedisCommand(key, ("XADD", key, "*", *(w for f in fields for w in f)))
+        )
 
     async def _pages(
         self, shards: Iterable[int], begins: Mapping[int, str], ends: Mapping[int, str]
@@ -112,7 +114,7 @@ class EventStreams:
         shards, commands = list(shards), []
         for shard in shards:
             key, span = rows.events_key(shard), (begins[shard], ends.get(shard, "+"))
-            commands.append(Command(key, ("XRANGE", key, *span, "COUNT", _PAGE)))
+            commands.append(RedisCommand(key, ("XRANGE", key, *span, "COUNT", _PAGE)))
         answers = await self._calls.run_all(commands)
         return [_entries(shard, answer) for shard, answer in zip(shards, answers, strict=True)]
 
@@ -121,9 +123,9 @@ def _order(entry: Entry) -> tuple[tuple[int, int], int]:
     return entry.place, entry.shard
 
 
-def _newest(shard: int, end: str, count: int) -> Command:
+def _newest(shard: int, end: str, count: int) -> RedisCommand:
     key = rows.events_key(shard)
-    return Command(key, ("XREVRANGE", key, end, "-", "COUNT", count))
+    return RedisCommand(key, ("XREVRANGE", key, end, "-", "COUNT", count))
 
 
 def _entries(shard: int, answer: Any) -> list[Entry]:

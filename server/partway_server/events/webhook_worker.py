@@ -33,7 +33,7 @@ from partway_server.events.retry_schedule import (
 )
 from partway_server.events.webhook_file import Webhook
 from partway_server.events.webhook_sender import Sender
-from partway_server.observability.metrics import Metrics, Outcome
+from partway_server.observability.metrics import DeliveryOutcome, Metrics
 from partway_server.sessions.redis_keys import SHARDS, moment_ms, span_ms
 from partway_server.workflow.background_tasks import Tasks
 
@@ -304,10 +304,10 @@ class WebhookWorker:
             case Fate.DELIVERED:
                 if answer is not _PASSED_OVER:
                     logger.debug("webhook %s: event %s is delivered", name, event_id)
-                    self._metrics.webhook_tried(name, Outcome.DELIVERED)
+                    self._metrics.webhook_tried(name, DeliveryOutcome.DELIVERED)
                 return None
             case Fate.GONE:
-                self._metrics.webhook_tried(name, Outcome.DEAD)
+                self._metrics.webhook_tried(name, DeliveryOutcome.DEAD)
                 if moment_ms(now) >= self._gone_until_ms:
                     self._gone_until_ms = moment_ms(now + GONE_FOR)
                     logger.error("webhook %s: says 410 Gone: nothing for %s", name, GONE_FOR)
@@ -319,7 +319,9 @@ class WebhookWorker:
             give_up_ms=int(self._webhook.give_up_seconds * 1000),
             chance=self._chance(),
         )
-        self._metrics.webhook_tried(name, Outcome.RETRIED if tries else Outcome.DEAD)
+        self._metrics.webhook_tried(
+            name, DeliveryOutcome.RETRIED if tries else DeliveryOutcome.DEAD
+        )
         if tries is None:
             logger.warning("webhook %s: event %s is given up: %s", name, event_id, answer.why)
         else:

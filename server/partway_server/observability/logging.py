@@ -1,4 +1,4 @@
-"""How log lines look: for people, or as JSON for machines."""
+"""Configure logging: lines for people, or JSON for machines."""
 
 import json
 import logging
@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 _FIELDS = ("rpc", "outcome", "ms")
 
-# Below WARNING these write whole requests, URLs and signatures included.
-_TALKATIVE = ("aiobotocore", "aiohttp", "boto3", "botocore", "s3transfer", "urllib3")
+# Below WARNING these log whole requests, including URLs and signatures.
+_VERBOSE_LOGGERS = ("aiobotocore", "aiohttp", "boto3", "botocore", "s3transfer", "urllib3")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """Formats each record as one JSON object on a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -28,12 +28,12 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(*, level: str, as_json: bool) -> None:
-    """Log to standard error from now on."""
+    """Log to standard error at this level from now on."""
     handler = logging.StreamHandler(sys.stderr)
     if as_json:
         handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _TALKATIVE:
+    for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

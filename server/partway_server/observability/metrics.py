@@ -1,13 +1,13 @@
 """The service's metrics, for Prometheus (https://prometheus.io/docs/concepts/metric_types/).
 
-They are served in the event loop, at /metrics of an address of their own, for callers have no
-business there. Labels hold only what operators write and what the code names: no caller can make
-another time series.
+They are served in the event loop, at /metrics of a separate address, because callers must not see
+them. Label values come only from operators and from the code: no caller can create a time series.
 """
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from enum import StrEnum
+from functools import partial
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -16,8 +16,8 @@ from prometheus_client.exposition import choose_encoder
 OK = "OK"
 
 
-class Outcome(StrEnum):
-    """What came of one try to deliver an event: DEAD was given up, be it sent or not."""
+class DeliveryOutcome(StrEnum):
+    """The outcome of one attempt to deliver an event. DEAD means given up, whether sent or not."""
 
     DELIVERED = "delivered"
     RETRIED = "retried"
@@ -25,54 +25,49 @@ class Outcome(StrEnum):
 
 
 class Metrics:
-    """What one process counts. `registry` is its own, so that two services do not mix."""
+    """The metrics of one process. The `registry` is its own, so that two services do not mix."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._via_service_bytes = Counter(
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        self._via_service_bytes = counter(
             "partway_via_service_bytes",
-            "Bytes of parts that passed through the service to storage, in failed tries too.",
+            "Bytes of parts sent through the service to storage, including failed attempts.",
             ["policy"],
-            registry=self.registry,
         )
-        self._via_service_parts = Counter(
+        self._via_service_parts = counter(
             "partway_via_service_parts",
-            "Parts through the service that ended, by outcome: OK, or the name of the error.",
+            "Parts sent through the service that ended, by outcome: OK, or the name of the error.",
             ["policy", "outcome"],
-            registry=self.registry,
         )
-        self._via_service_in_progress = Gauge(
+        self._via_service_in_progress = gauge(
             "partway_via_service_in_progress",
-            "Parts that are passing through the service.",
-            registry=self.registry,
+            "Parts that are being sent through the service.",
         )
-        self._webhook_deliveries = Counter(
+        self._webhook_deliveries = counter(
             "partway_webhook_deliveries",
-            "Tries to deliver an event, by outcome: delivered, retried later, or dead: given up.",
+            "Attempts to deliver an event, by outcome: delivered, retried, or dead (given up).",
             ["webhook", "outcome"],
-            registry=self.registry,
         )
-        self._webhook_oldest_event = Gauge(
+        self._webhook_oldest_event = gauge(
             "partway_webhook_oldest_event_age_seconds",
-            "Age of the oldest event that this process is to deliver; 0 if there is none.",
+            "Age of the oldest event that this process has to deliver; 0 if it has none.",
             ["webhook"],
-            registry=self.registry,
         )
-        self._webhook_dead_letters = Gauge(
+        self._webhook_dead_letters = gauge(
             "partway_webhook_dead_letters",
-            "Dead letters that are kept, in the shards that this process works.",
+            "Dead letters in the shards that this process delivers.",
             ["webhook"],
-            registry=self.registry,
         )
-        self._webhook_shards_away = Gauge(
+        self._webhook_shards_away = gauge(
             "partway_webhook_shards_away",
-            "Shards that do not answer this process, of 64; their events wait.",
-            registry=self.registry,
+            "Shards, of 64, that do not respond to this process; their events wait.",
         )
 
     @contextlib.contextmanager
     def part_via_service(self, policy: str) -> Iterator[None]:
-        """Count a part that passes in the block, and how it ended."""
+        """Count the part that the block sends, and its outcome."""
         outcome = OK
         with self._via_service_in_progress.track_inprogress():
             try:
@@ -84,33 +79,34 @@ class Metrics:
                 self._via_service_parts.labels(policy, outcome).inc()
 
     def passed_via_service(self, policy: str, size_bytes: int) -> None:
-        """Count bytes that storage has taken off us."""
+        """Count bytes that storage has accepted."""
         self._via_service_bytes.labels(policy).inc(size_bytes)
 
     def webhook(
         self, name: str, *, oldest_age_seconds: Callable[[], float], letters: Callable[[], float]
     ) -> None:
-        """Tell of a webhook, from now on. It is asked when somebody looks, so that no figure is old
-        because work has stopped.
+        """Report a webhook from now on.
+
+        The figures are read at each scrape, so that none is stale because work has stopped.
         """
         self._webhook_oldest_event.labels(name).set_function(oldest_age_seconds)
         self._webhook_dead_letters.labels(name).set_function(letters)
-        for outcome in Outcome:
-            # There from the start: a rate needs a zero to begin at.
+        for outcome in DeliveryOutcome:
+            # Present from the start: a rate needs an initial zero.
             self._webhook_deliveries.labels(name, outcome)
 
     def shards_away(self, number: Callable[[], float]) -> None:
-        """Tell how many shards are away, from now on."""
+        """Report the number of unreachable shards from now on."""
         self._webhook_shards_away.set_function(number)
 
-    def webhook_tried(self, name: str, outcome: Outcome) -> None:
-        """Count a try to deliver an event."""
+    def webhook_tried(self, name: str, outcome: DeliveryOutcome) -> None:
+        """Count an attempt to deliver an event."""
         self._webhook_deliveries.labels(name, outcome).inc()
 
 
 @contextlib.asynccontextmanager
 async def serving(metrics: Metrics, host: str, port: int) -> AsyncIterator[int]:
-    """Serve `metrics` in the block; yields the port. Raises OSError if it cannot be had."""
+    """Serve `metrics` in the block; yields the port. Raises OSError if it is not available."""
 
     async def answer(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

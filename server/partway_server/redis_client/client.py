@@ -1,8 +1,9 @@
-"""Commands to Redis: each to the master of its key, and again for as long as that may help.
+"""Run Redis commands: send each to the master of its key, and retry while that may help.
 
-A master can be gone, demoted or loading, and a slot can be on its way to another master. All of
-that passes; so a command is repeated, to where the key is by then, until the store's patience is
-over, and only then the store is unavailable. Repeating is safe: see `redis.py`.
+A master can be gone, demoted or loading, and a slot can be migrating to another master. All of that
+is transient. So a command is retried, wherever the key is by then, until the client's patience
+runs out, and only then is the store reported as unavailable. Retrying is safe: see
+`sessions/redis_store.py`.
 """
 
 import asyncio
@@ -19,11 +20,11 @@ from redis.asyncio import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.redis_client.topology import Servers
+from partway_server.redis_client.topology import RedisTopology
 
 T = TypeVar("T")
 
-_PASSING = (
+_TRANSIENT = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
     exceptions.ReadOnlyError,
@@ -33,41 +34,41 @@ _PASSING = (
     OSError,
 )
 
-_REFUSING = (
+_PERMANENT = (
     exceptions.OutOfMemoryError,
     exceptions.AuthenticationError,
     exceptions.AuthorizationError,
     exceptions.NoPermissionError,
     exceptions.InvalidResponse,
 )
-"""Repeating would not help soon enough."""
+"""A retry would not help soon enough."""
 
 _CLOSED = "the handler is closed"
-"""What uvloop says of a connection."""
+"""What uvloop says about a closed connection."""
 
 _UNAVAILABLE_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
-"""Answers of a server that will not write now, for which redis-py has no class."""
+"""Errors of a server that refuses writes for now, for which redis-py has no class."""
 
 _FORBIDDEN = ("ACL failure in script", "The user executing the script can't")
-"""What is said of a command in a script that the user may not run: of late, and by Redis 7.0
-(`scriptVerifyACL` in its script.c). An operator has changed its rights."""
+"""Errors about a command in a script that the user may not run, in recent versions and in Redis 7.0
+(`scriptVerifyACL` in its script.c). An operator has changed the user's rights."""
 
-_ELSEWHERE = "access a non local key"
-"""What Redis says of a script that looks for a row which has moved already, or is nowhere."""
+_NON_LOCAL_KEY = "access a non local key"
+"""What Redis says if a script accesses a record that has migrated already, or does not exist."""
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.02, 0.2
 
-_FEW = 3
-"""Tries of a command that nobody waits for: one to hear of it, one to follow, and one more."""
+_FEW_ATTEMPTS = 3
+"""Attempts at a command that no one waits for: one to learn of a move, one to follow, one more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """A command, and the key that says which server is to have it.
+class RedisCommand:
+    """A command, and the key that determines which server gets it.
 
-    `script` is the source of what an EVALSHA is to run. A command that is `whole` finds more keys
-    by what is stored under its own. While a slot moves key by key, its new master would show it the
-    first ones as all there are; so it waits until they are in one place.
+    `script` is the source of the script that an EVALSHA runs. A command that is `whole` finds more
+    keys through the value of its own. While a slot migrates key by key, the new master would
+    present the first ones as if they were all; so such a command waits until they are in one place.
     """
 
     key: str
@@ -77,47 +78,47 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """A Lua script, and the name that Redis has for it."""
+class LuaScript:
+    """A Lua script and the SHA-1 that Redis knows it by."""
 
     source: str
     sha: str
 
 
-def script(*paths: str) -> Script:
-    """The script that these files make up, one after the other: paths inside `partway_server`."""
+def load_script(*paths: str) -> LuaScript:
+    """Return the concatenation of these files, which are paths inside `partway_server`."""
     package = files("partway_server")
     source = "\n".join(package.joinpath(path).read_text("utf-8") for path in paths)
-    return Script(source, hashlib.sha1(source.encode()).hexdigest())
+    return LuaScript(source, hashlib.sha1(source.encode()).hexdigest())
 
 
-class Calls:
-    """Runs commands. `patience` is how long one may take with all its repeats, in seconds.
+class RedisClient:
+    """Runs commands with reattempts. `patience` is how long one may take in total, in seconds.
 
-    Everything here raises SessionsUnavailable, from what Redis said last; ResponseError, if the
-    command itself is wrong.
+    Every method raises SessionsUnavailable, with the last error of Redis as its cause, or
+    ResponseError if the command itself is wrong.
     """
 
-    def __init__(self, *, servers: Servers, patience: float) -> None:
-        self._servers = servers
+    def __init__(self, *, topology: RedisTopology, patience: float) -> None:
+        self._topology = topology
         self._patience = patience
 
-    async def run(self, command: Command) -> Any:
-        """The answer to one command."""
+    async def run(self, command: RedisCommand) -> Any:
+        """Run one command and return its answer."""
         return await self._bounded(self._repeat(partial(self._once, command)))
 
-    async def run_all(self, commands: Sequence[Command]) -> list[Any]:
-        """The answers to many, in their order: those of one server in one go."""
+    async def run_all(self, commands: Sequence[RedisCommand]) -> list[Any]:
+        """Run many commands, in one batch for each server, and return their answers in order."""
         return await self._bounded(self._run_all(commands))
 
-    async def run_each(self, commands: Sequence[Command]) -> list[Any]:
-        """As `run_all`, but each for itself: where one has no answer, SessionsUnavailable is it.
+    async def run_each(self, commands: Sequence[RedisCommand]) -> list[Any]:
+        """Run many commands independently; one that fails has SessionsUnavailable as its answer.
 
-        For who asks again before long: what does not answer is tried a few times, and not for all
-        of the patience, so that the answers of the others are soon there.
+        For callers that poll: a failed command is retried only a few times, not until the patience
+        runs out, so that the other answers are not delayed.
         """
         try:
-            answers = await tried(self._pipelined(commands))
+            answers = await await_redis(self._pipelined(commands))
         except (exceptions.RedisError, OSError) as exc:
             answers = [exc] * len(commands)
         failed = [i for i, answer in enumerate(answers) if isinstance(answer, Exception)]
@@ -127,87 +128,89 @@ class Calls:
         return answers
 
     async def masters(self) -> Sequence[Redis]:
-        """Every master, as the servers say it now."""
-        return await self._bounded(self._repeat(self._servers.masters))
+        """Return every master, as the servers currently report them."""
+        return await self._bounded(self._repeat(self._topology.masters))
 
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The answer of a server to a command that has no key."""
+        """Run `call`, a command without a key, and return its answer."""
         return await self._bounded(self._repeat(call))
 
     async def _bounded(self, work: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(self._patience):
                 return await work
-        except (*_PASSING, *_REFUSING) as exc:
+        except (*_TRANSIENT, *_PERMANENT) as exc:
             raise SessionsUnavailable from exc
         except exceptions.ResponseError as exc:
-            if str(exc).startswith((*_UNAVAILABLE_CODES, *_FORBIDDEN)) or _passes(exc):
+            if str(exc).startswith((*_UNAVAILABLE_CODES, *_FORBIDDEN)) or _is_transient(exc):
                 raise SessionsUnavailable from exc
             raise
 
-    async def _answer_or_none(self, command: Command) -> Any:
+    async def _answer_or_none(self, command: RedisCommand) -> Any:
         try:
-            return await self._bounded(self._repeat(partial(self._once, command), most=_FEW))
+            return await self._bounded(
+                self._repeat(partial(self._once, command), most=_FEW_ATTEMPTS)
+            )
         except SessionsUnavailable as exc:
             return exc
 
     async def _repeat(self, attempt: Callable[[], Awaitable[T]], most: int = 0) -> T:
-        """Raises what came last, while there is still time to tell it, or of the `most`th try."""
+        """Retry with back-off. Raises the last error before time runs out, or of attempt `most`."""
         now = asyncio.get_running_loop().time
         end = now() + self._patience
         pauses = ExponentialWithJitterBackoff(base=_FIRST_SECONDS, cap=_MOST_SECONDS)
-        for tries in count(1):
+        for attempts in count(1):
             try:
-                return await tried(attempt())
+                return await await_redis(attempt())
             except (exceptions.RedisError, OSError) as exc:
-                pause = pauses.compute(tries)
-                if not _passes(exc) or tries == most or now() + pause >= end:
+                pause = pauses.compute(attempts)
+                if not _is_transient(exc) or attempts == most or now() + pause >= end:
                     raise
             await asyncio.sleep(pause)
-        raise AssertionError("the count ended")
+        raise AssertionError("unreachable: count() does not end")
 
-    async def _once(self, command: Command) -> Any:
+    async def _once(self, command: RedisCommand) -> Any:
         server: Redis | None = None
         try:
-            server = await self._servers.of(command.key)
+            server = await self._topology.of(command.key)
             return await self._send(server, command)
         except exceptions.MovedError as exc:
-            await self._servers.learn(exc, server)
+            await self._topology.learn(exc, server)
             raise
         except exceptions.AskError as exc:
             if command.whole:
                 raise
             return await self._send(
-                self._servers.at(self._servers.place(exc, server)), command, asking=True
+                self._topology.at(self._topology.place(exc, server)), command, asking=True
             )
         except (exceptions.RedisError, OSError) as exc:
-            await self._servers.learn(exc, server)
+            await self._topology.learn(exc, server)
             raise
 
-    async def _send(self, server: Redis, command: Command, *, asking: bool = False) -> Any:
+    async def _send(self, server: Redis, command: RedisCommand, *, asking: bool = False) -> Any:
         try:
             return await _sent(server, command, asking)
         except exceptions.NoScriptError:
-            # A master that was a replica knows no scripts: loading them is not replicated.
+            # A promoted replica knows no scripts: loading them is not replicated.
             await server.script_load(command.script)
             return await _sent(server, command, asking)
 
-    async def _run_all(self, commands: Sequence[Command]) -> list[Any]:
+    async def _run_all(self, commands: Sequence[RedisCommand]) -> list[Any]:
         answers = await self._repeat(partial(self._pipelined, commands))
         for index, answer in enumerate(answers):
             if isinstance(answer, Exception):
                 answers[index] = await self._repeat(partial(self._once, commands[index]))
         return answers
 
-    async def _pipelined(self, commands: Sequence[Command]) -> list[Any]:
-        """The answers of one try; an exception where there was none."""
+    async def _pipelined(self, commands: Sequence[RedisCommand]) -> list[Any]:
+        """Return the answers of one attempt, with an exception for each command that failed."""
         shares: dict[Redis, list[int]] = {}
         answers: list[Any] = [None] * len(commands)
         for index, command in enumerate(commands):
             try:
-                shares.setdefault(await self._servers.of(command.key), []).append(index)
+                shares.setdefault(await self._topology.of(command.key), []).append(index)
             except exceptions.ClusterDownError as exc:
-                # Its slot has no server; the others have.
+                # Only this slot has no server.
                 answers[index] = exc
         batches = (_batch(server, [commands[i] for i in at]) for server, at in shares.items())
         for at, batch in zip(shares.values(), await asyncio.gather(*batches), strict=True):
@@ -216,13 +219,13 @@ class Calls:
         return answers
 
 
-async def tried(work: Awaitable[T]) -> T:
-    """What `work` comes to, in errors of redis-py, unless this task was cancelled meanwhile.
+async def await_redis(work: Awaitable[T]) -> T:
+    """Await `work`, preserving cancellation, and map uvloop's errors to those of redis-py.
 
-    redis-py sends through asyncio.wait_for, which before Python 3.12 forgets that it was cancelled
-    if what it waits for is done by then: https://github.com/python/cpython/issues/86296. And it
-    expects an OSError of a connection that ended between two of its writes, as asyncio has it;
-    uvloop has a RuntimeError (`UVHandle._ensure_alive` in uvloop/handles/handle.pyx).
+    redis-py sends through asyncio.wait_for, which before Python 3.12 loses a cancellation if what
+    it waits for completes at the same time: https://github.com/python/cpython/issues/86296. And it
+    expects an OSError from a connection that closed between two writes, as asyncio raises; uvloop
+    raises a RuntimeError (`UVHandle._ensure_alive` in uvloop/handles/handle.pyx).
     """
     task = asyncio.current_task()
     assert task is not None
@@ -232,22 +235,22 @@ async def tried(work: Awaitable[T]) -> T:
     except RuntimeError as exc:
         if _CLOSED not in str(exc):
             raise
-        raise exceptions.ConnectionError("the connection ended") from exc
+        raise exceptions.ConnectionError("the connection was closed") from exc
     finally:
         if task.cancelling() > before:
             raise asyncio.CancelledError
 
 
-def _passes(error: Exception) -> bool:
-    if isinstance(error, _REFUSING):
+def _is_transient(error: Exception) -> bool:
+    if isinstance(error, _PERMANENT):
         return False
-    return isinstance(error, _PASSING) or _ELSEWHERE in str(error)
+    return isinstance(error, _TRANSIENT) or _NON_LOCAL_KEY in str(error)
 
 
-async def _sent(server: Any, command: Command, asking: bool) -> Any:
+async def _sent(server: Any, command: RedisCommand, asking: bool) -> Any:
     if not asking:
         return await server.execute_command(*command.words)
-    # ASKING counts for the next command on its connection.
+    # ASKING applies to the next command on the same connection.
     pipe = server.pipeline(transaction=False)
     pipe.execute_command("ASKING")
     pipe.execute_command(*command.words)
@@ -257,7 +260,7 @@ async def _sent(server: Any, command: Command, asking: bool) -> Any:
     return answer
 
 
-async def _batch(server: Redis, commands: Sequence[Command]) -> list[Any]:
+async def _batch(server: Redis, commands: Sequence[RedisCommand]) -> list[Any]:
     pipe = server.pipeline(transaction=False)
     for command in commands:
         pipe.execute_command(*command.words)

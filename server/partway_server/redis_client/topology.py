@@ -1,12 +1,12 @@
-"""From a key to the server that is its master now: one Redis, one behind Sentinels, or a Cluster.
+"""Find the current master of a key: one Redis, one behind Sentinels, or a Cluster.
 
-What differs is how masters are found, and nothing else. All three come as spans of hash slots with
-the address of their master; one server has all slots. Each master has a pool of connections of its
-own, whose callers wait for their turn.
+They differ only in how masters are found. Each is represented as ranges of hash slots with the
+address of their master; a single server has all slots. Each master has its own connection pool, for
+whose connections callers queue.
 
-redis-py has a client for Cluster, which is not used: it sends ASKING on one connection and the
-command that it is for on another, follows ASK for scripts that must not (see `Command.whole`), and
-drops the connections of all calls in progress when a slot moves.
+The Cluster client of redis-py is not used: it sends ASKING on one connection and the command that
+it is for on another, follows ASK for scripts that must not (see `RedisCommand.whole`), and drops
+the connections of all calls in progress when a slot moves.
 """
 
 import asyncio
@@ -29,50 +29,50 @@ SLOTS = 16384
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """The slots from `first` to `last`, and where their master is."""
+class SlotRange:
+    """The slots from `first` to `last`, and the address of their master."""
 
     first: int
     last: int
     master: Address
 
 
-_GONE = (
+_MASTER_LOST = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
     exceptions.ReadOnlyError,
     exceptions.ClusterDownError,
     OSError,
 )
-"""After these, the master may be another."""
+"""After these errors, another server may be the master."""
 
-Find = Callable[[], Awaitable[Sequence[Span]]]
+Find = Callable[[], Awaitable[Sequence[SlotRange]]]
 
 
-def connect(url: str, *, max_connections: int = 64) -> "Servers":
-    """The servers of a URL as `redis_urls` has them, which rather fail than make a call wait.
+def connect(url: str, *, max_connections: int = 64) -> "RedisTopology":
+    """Return the topology behind a URL as defined in `urls.py`, with short timeouts.
 
-    Nothing is asked before the first use. Options in the query of the URL go before those here.
-    Raises ValueError if the URL, or an option in it, is none.
+    It connects on first use. Options in the query of the URL override those here. Raises ValueError
+    if the URL, or an option in it, is invalid.
     """
     named = deployment(url)
     if named is None:
         client = _client(url, max_connections=max_connections)
-        return Servers(find=_only, client=lambda _: client)
+        return RedisTopology(find=_all_slots, client=lambda _: client)
 
     def master(address: Address) -> Redis:
-        # In a Cluster a replica answers every command of ours with where to go.
+        # In a Cluster a replica redirects every command of ours to its master.
         checked = {} if named.kind == CLUSTER else {"redis_connect_func": _check_role}
         return _client(named.server_url(address), max_connections=max_connections, **checked)
 
-    # Tried once, so that a bad URL is known now.
+    # Built once now, so that an invalid URL is reported at once.
     master(named.addresses[0])
     find = _cluster(named) if named.kind == CLUSTER else _behind_sentinels(named)
-    return Servers(find=find, client=master, cluster=named.kind == CLUSTER)
+    return RedisTopology(find=find, client=master, cluster=named.kind == CLUSTER)
 
 
-class Servers:
-    """The masters, found when first needed and again after any trouble with one."""
+class RedisTopology:
+    """The masters of a deployment, looked up on first use and again after any error of one."""
 
     def __init__(
         self, *, find: Find, client: Callable[[Address], Redis], cluster: bool = False
@@ -80,15 +80,15 @@ class Servers:
         self.cluster = cluster
         self._find = find
         self._client = client
-        self._spans: Sequence[Span] = ()
+        self._spans: Sequence[SlotRange] = ()
         self._moved: dict[int, Address] = {}
         self._clients: dict[Address, Redis] = {}
-        self._known = False
-        self._finding = asyncio.Lock()
+        self._is_known = False
+        self._lookup_lock = asyncio.Lock()
 
     async def of(self, key: str) -> Redis:
-        """The master of the key, as far as is known. Raises ClusterDownError if it has none."""
-        await self._look()
+        """Return the last known master of the key. Raises ClusterDownError if its slot has none."""
+        await self._look_up()
         slot = key_slot(key.encode())
         for span in self._spans:
             if span.first <= slot <= span.last:
@@ -96,35 +96,35 @@ class Servers:
         raise exceptions.ClusterDownError(f"slot {slot} has no server")
 
     async def masters(self) -> Sequence[Redis]:
-        """Every master."""
-        await self._look()
+        """Return every master."""
+        await self._look_up()
         return [self.at(address) for address in {span.master: None for span in self._spans}]
 
     async def covered(self) -> int:
-        """How many of the slots have a master."""
-        await self._look()
+        """Return the number of slots that have a master."""
+        await self._look_up()
         return sum(span.last - span.first + 1 for span in self._spans)
 
     def at(self, address: Address) -> Redis:
-        """The server at that address."""
+        """Return the client of the server at that address."""
         if address not in self._clients:
             self._clients[address] = self._client(address)
         return self._clients[address]
 
     async def learn(self, error: Exception, server: Redis | None) -> None:
-        """What an error of `server` says about where masters are. They are looked for anew."""
+        """Learn from an error of `server`: follow a move, or look the masters up again."""
         if isinstance(error, exceptions.MovedError):
             self._moved[error.slot_id] = self.place(error, server)
             return
-        if not isinstance(error, _GONE):
+        if not isinstance(error, _MASTER_LOST):
             return
-        self._known = False
+        self._is_known = False
         if isinstance(error, exceptions.ReadOnlyError) and server is not None:
-            # A name may point to another server by now: connections are made anew.
+            # The host name may resolve to another server by now, so reconnect.
             await _drop_idle(server)
 
     def place(self, error: exceptions.AskError, server: Redis | None) -> Address:
-        """Where a redirection points. Without a host, it is the host of who said so."""
+        """Return the target of a redirection. Without a host, it is the host that redirected."""
         if error.host or server is None:
             return error.host, error.port
         return str(server.connection_pool.connection_kwargs["host"]), error.port
@@ -133,56 +133,57 @@ class Servers:
         for client in self._clients.values():
             await client.aclose()
 
-    async def _look(self) -> None:
-        if self._known:
+    async def _look_up(self) -> None:
+        if self._is_known:
             return
-        async with self._finding:
-            # Another call may have found them while this one waited.
-            if self._known:
+        async with self._lookup_lock:
+            # Another call may have looked them up while this one waited.
+            if self._is_known:
                 return
-            self._spans, self._moved, self._known = await self._find(), {}, True
+            self._spans, self._moved, self._is_known = await self._find(), {}, True
             masters = {span.master for span in self._spans}
-            # No more than the idle ones: what is under way on the others ends by itself.
+            # Only idle connections: calls in flight on the others end by themselves.
             for address in self._clients.keys() - masters:
                 await _drop_idle(self._clients[address])
 
 
-async def _only() -> Sequence[Span]:
-    return [Span(0, SLOTS - 1, ("", 0))]
+async def _all_slots() -> Sequence[SlotRange]:
+    return [SlotRange(0, SLOTS - 1, ("", 0))]
 
 
 def _behind_sentinels(named: Deployment) -> Find:
-    """Asks Sentinels as https://redis.io/docs/latest/develop/reference/sentinel-clients/ says.
+    """Return a lookup through Sentinels.
 
-    With the third step, ROLE, for each connection: a master that was demoted while nobody talked
-    to it would answer from rows that are old.
+    It follows https://redis.io/docs/latest/develop/reference/sentinel-clients/, including the third
+    step, ROLE, for each connection: a master that was demoted while idle would answer with stale
+    records.
     """
     addresses = deque(named.addresses)
 
-    async def find() -> Sequence[Span]:
-        found = await _asked(
+    async def find() -> Sequence[SlotRange]:
+        found = await _first_answer(
             *("SENTINEL", "GET-MASTER-ADDR-BY-NAME", named.service),
             addresses=addresses,
             url=named.sentinel_url,
         )
         if found is None:
-            raise MasterNotFoundError(f"Sentinel knows no service {named.service}")
+            raise MasterNotFoundError(f"Sentinel does not know the service {named.service}")
         host, port = found
-        return [Span(0, SLOTS - 1, (host.decode(), int(port)))]
+        return [SlotRange(0, SLOTS - 1, (host.decode(), int(port)))]
 
     return find
 
 
 def _cluster(named: Deployment) -> Find:
-    """Asks a node for all: first those that were masters before, then those of the URL."""
+    """Return a lookup through Cluster nodes: the last known masters first, then the URL's."""
     addresses = deque(named.addresses)
 
-    async def find() -> Sequence[Span]:
-        found = await _asked("CLUSTER", "SLOTS", addresses=addresses, url=named.server_url)
+    async def find() -> Sequence[SlotRange]:
+        found = await _first_answer("CLUSTER", "SLOTS", addresses=addresses, url=named.server_url)
         asked = addresses[0]
         spans = [
-            # A node that does not know its own host, or is not to tell, stands for the one asked.
-            Span(first, last, ((master[0] or b"").decode() or asked[0], int(master[1])))
+            # A node that does not know or announce its host is the one that was asked.
+            SlotRange(first, last, ((master[0] or b"").decode() or asked[0], int(master[1])))
             for first, last, master, *_ in found
         ]
         masters = [span.master for span in spans]
@@ -193,26 +194,29 @@ def _cluster(named: Deployment) -> Find:
     return find
 
 
-async def _asked(*command: str, addresses: deque[Address], url: Callable[[Address], str]) -> Any:
-    """The answer of the first server that gives one, which is put first in `addresses`.
+async def _first_answer(
+    *command: str, addresses: deque[Address], url: Callable[[Address], str]
+) -> Any:
+    """Return the answer of the first server that responds, and move it to the front of `addresses`.
 
-    Each time another is asked first: one whose answer was of no use is not asked again at once.
+    Each lookup begins with the next server, so that one whose answer was wrong is not asked again
+    at once.
     """
-    trouble: Exception = exceptions.ConnectionError("there is nobody to ask")
+    error_seen: Exception = exceptions.ConnectionError("no server to ask")
     for _ in range(len(addresses)):
         addresses.rotate(-1)
         client: Any = _client(url(addresses[0]), max_connections=1)
         try:
             return await client.execute_command(*command)
         except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
-            trouble = error
+            error_seen = error
         finally:
             await client.aclose()
-    raise trouble
+    raise error_seen
 
 
 def _client(url: str, *, max_connections: int, **more: Any) -> Redis:
-    # A unix socket has nobody at the other end who could be gone without a word.
+    # The peer of a Unix socket cannot disappear silently.
     if not url.startswith("unix:"):
         more |= {"socket_connect_timeout": 1.0, "socket_keepalive": True}
     pool = BlockingConnectionPool.from_url(
@@ -220,14 +224,14 @@ def _client(url: str, *, max_connections: int, **more: Any) -> Redis:
         max_connections=max_connections,
         timeout=0.5,
         socket_timeout=1.0,
-        # The store repeats, for it knows where to.
+        # RedisClient retries, because it knows which server to use.
         retry=Retry(NoBackoff(), retries=0),
         **more,
     )
     try:
         pool.connection_class(**pool.connection_kwargs)
     except TypeError as exc:
-        raise ValueError("an option in the query of the URL is unknown") from exc
+        raise ValueError("the query of the URL has an unknown option") from exc
     return Redis.from_pool(pool)
 
 

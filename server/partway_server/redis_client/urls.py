@@ -1,11 +1,11 @@
-"""The URLs of Redis: one server, a master that Sentinels know, or a Cluster.
+"""Parse Redis URLs: a single server, a master behind Sentinels, or a Cluster.
 
     redis://[user:password@]host[:6379][/db]            rediss:// with TLS, unix:///path
     redis+sentinel://[user:password@]host[:26379],host,host/service[/db]
     redis+cluster://[user:password@]host[:6379],host,host
 
-The last two are no standard, but what several Python libraries read, with `rediss+` for TLS. User
-and password are those of the Redis servers; Sentinels with a password of their own get it by the
+The last two are not standardized, but several Python libraries read them, with `rediss+` for TLS.
+User and password are those of the Redis servers; Sentinels with their own password get it from the
 options sentinel_username and sentinel_password. All other options are redis-py's.
 """
 
@@ -22,9 +22,9 @@ _PORTS = {SENTINEL: 26379, CLUSTER: 6379}
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Deployment:
-    """What a URL names: several `addresses` to ask, all of Sentinels or all of a Cluster.
+    """What a URL names: the `addresses` of Sentinels or of Cluster nodes.
 
-    `server` and `sentinel` are what the URL of one of its servers begins with and ends with.
+    `server` and `sentinel` are the beginning and the end of the URL of one such server.
     """
 
     kind: str
@@ -41,15 +41,16 @@ class Deployment:
 
 
 def deployment(url: str) -> Deployment | None:
-    """What the URL names, or None if that is a single server. Raises ValueError, with no text of
-    the URL in it.
+    """Return what the URL names, or None for a single server.
+
+    Raises ValueError, with no text of the URL in it.
     """
     scheme, _, rest = url.partition("://")
     scheme, plus, kind = scheme.partition("+")
     if not plus:
         return None
     if scheme not in ("redis", "rediss") or kind not in _PORTS:
-        raise ValueError("the scheme is unknown")
+        raise ValueError("unknown scheme")
     rest, _, query = rest.partition("?")
     place, _, path = rest.partition("/")
     user, at, hosts = place.rpartition("@")
@@ -57,9 +58,9 @@ def deployment(url: str) -> Deployment | None:
     if kind == CLUSTER:
         service, db = "", path
         if db not in ("", "0"):
-            raise ValueError("a Cluster has no databases but 0")
+            raise ValueError("a Cluster has only database 0")
     elif not service:
-        raise ValueError("the path names no service")
+        raise ValueError("the path must name the Sentinel service")
     if db and not db.isdecimal():
         raise ValueError("the database is not a number")
     sentinel_user, options = _sentinel_options(query)
@@ -74,7 +75,7 @@ def deployment(url: str) -> Deployment | None:
 
 
 def _sentinel_options(query: str) -> tuple[str, str]:
-    """What stands before a Sentinel's host, and the query without what it was made from."""
+    """Return the credentials part of a Sentinel's URL, and the query without their options."""
     options = dict(parse_qsl(query))
     user = quote(options.pop("sentinel_username", ""), safe="")
     password = quote(options.pop("sentinel_password", ""), safe="")
@@ -86,10 +87,10 @@ def _address(text: str, port: int) -> Address:
         parts = urlsplit(f"//{text}")
         found = parts.port or port
     except ValueError:
-        # Its text may hold a piece of a password.
+        # Its text may contain a piece of a password.
         parts, found = urlsplit(""), 0
     if not parts.hostname or parts.netloc != text:
-        raise ValueError("an address is not host:port")
+        raise ValueError("each address must be host or host:port")
     return parts.hostname, found
 
 

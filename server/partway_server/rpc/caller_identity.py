@@ -1,10 +1,10 @@
-"""Who calls."""
+"""Identify the caller of an RPC."""
 
 from collections.abc import Collection
 
 from partway_server.domain.errors import CallerUnknown
+from partway_server.domain.grant import Caller
 from partway_server.domain.policy import valid_tenant
-from partway_server.domain.upload import Caller
 
 TENANT_KEY = "partway-tenant"
 SUBJECT_KEY = "partway-subject"
@@ -12,18 +12,18 @@ SUBJECT_KEY = "partway-subject"
 MAX_SUBJECT_CHARS = 128
 
 
-class Identity:
-    """Tells the caller from the call's metadata, or, if not trusted, takes all for one caller.
+class CallerResolver:
+    """Reads the caller from the call's metadata or, if that is not trusted, uses one for all calls.
 
-    The metadata is believed as it is: only what stands in front of the service, and removes what
-    comes from outside, makes it worth believing.
+    The metadata is not verified. It can be trusted only behind a proxy that authenticates callers
+    and removes such metadata from their requests.
     """
 
     def __init__(self, *, trust_metadata: bool) -> None:
         self._trust_metadata = trust_metadata
 
     def caller(self, metadata: Collection[tuple[str, str | bytes]]) -> Caller:
-        """The caller. Raises CallerUnknown if the metadata does not name one that can be used."""
+        """Return the caller. Raises CallerUnknown if the metadata does not name a valid one."""
         if not self._trust_metadata:
             return Caller("default", "")
         tenant = _only(TENANT_KEY, metadata)
@@ -36,9 +36,9 @@ class Identity:
 
 
 def _only(key: str, metadata: Collection[tuple[str, str | bytes]]) -> str:
-    """The value of `key`, "" if there is none.
+    """Return the value of `key`, "" if it is absent.
 
-    Two values mean that somebody in front adds to what comes from outside: neither is believed.
+    Two values mean that a proxy adds its own without removing the caller's: neither is trusted.
     """
     values = [value for name, value in metadata if name == key]
     if len(values) > 1 or any(not isinstance(value, str) for value in values):

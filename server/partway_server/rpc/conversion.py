@@ -9,10 +9,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import InvalidRequest
 from partway_server.domain.policy import Policy
 from partway_server.domain.requests import ComposeParams, UploadFilter, UploadParams
-from partway_server.domain.upload import AbortReason, Checksum, State, Upload
+from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.validation import MAX_BATCH_PARTS
 from partway_server.sessions.base import Cursor

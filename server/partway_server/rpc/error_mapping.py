@@ -1,8 +1,8 @@
-"""The one table from errors to what callers see of them.
+"""Map errors to gRPC statuses, in one table.
 
-UNAVAILABLE says: repeat this call. ABORTED: repeat from the read. FAILED_PRECONDITION: do not
-repeat until something is mended. Details travel in trailers, which break at about 8 kB, so lists
-are ranges and at most 50 long.
+UNAVAILABLE means: retry this call. ABORTED: retry from the read. FAILED_PRECONDITION: do not retry
+until the cause is fixed. Details travel in trailers, which fail at about 8 kB, so lists contain
+ranges and at most 50 entries.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,8 +23,8 @@ MAX_DESCRIPTION = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """How one class of errors is told: code, reason, the metadata to show, further details."""
+class ErrorMapping:
+    """How callers see one class of errors: code, reason, metadata to show, further details."""
 
     code: int
     reason: "reasons.ErrorReason.ValueType"
@@ -65,7 +65,7 @@ def _precondition(kind: str, found: list[tuple[str, str]]) -> Message:
 
 def _not_found(error: errors.UploadNotFound) -> Iterator[Message]:
     yield error_details_pb2.ResourceInfo(
-        resource_type="partway.v1.Upload", description="not found, or another caller's"
+        resource_type="partway.v1.Upload", description="does not exist or belongs to another caller"
     )
 
 
@@ -97,81 +97,87 @@ def _abort_reason(error: errors.UploadNotActive) -> str:
 _UPLOAD = {"upload": attrgetter("sid")}
 _SOURCE = {"source": attrgetter("source"), "problem": attrgetter("problem")}
 
-TABLE: Mapping[type[errors.UploadError], Row] = {
-    errors.InvalidRequest: Row(
+TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
+    errors.InvalidRequest: ErrorMapping(
         code_pb2.INVALID_ARGUMENT, reasons.ERROR_REASON_INVALID_REQUEST, {}, _bad_request
     ),
-    errors.UndecodableRequest: Row(
+    errors.UndecodableRequest: ErrorMapping(
         code_pb2.INVALID_ARGUMENT, reasons.ERROR_REASON_UNDECODABLE_REQUEST, {}
     ),
-    errors.RequestIdReused: Row(
+    errors.RequestIdReused: ErrorMapping(
         code_pb2.INVALID_ARGUMENT,
         reasons.ERROR_REASON_REQUEST_ID_REUSED,
         {"request_id": attrgetter("request_id")},
     ),
-    errors.CallerUnknown: Row(
+    errors.CallerUnknown: ErrorMapping(
         code_pb2.UNAUTHENTICATED, reasons.ERROR_REASON_CALLER_UNKNOWN, {"key": attrgetter("key")}
     ),
-    errors.UploadNotFound: Row(
+    errors.UploadNotFound: ErrorMapping(
         code_pb2.NOT_FOUND, reasons.ERROR_REASON_UPLOAD_NOT_FOUND, {}, _not_found
     ),
-    errors.UploadNotActive: Row(
+    errors.UploadNotActive: ErrorMapping(
         code_pb2.FAILED_PRECONDITION,
         reasons.ERROR_REASON_UPLOAD_NOT_ACTIVE,
         {**_UPLOAD, "state": _state, "abort_reason": _abort_reason},
     ),
-    errors.PartsMissing: Row(
+    errors.PartsMissing: ErrorMapping(
         code_pb2.FAILED_PRECONDITION,
         reasons.ERROR_REASON_PARTS_MISSING,
         {**_UPLOAD, "missing_count": attrgetter("count")},
         _missing,
     ),
-    errors.PartsMismatch: Row(
+    errors.PartsMismatch: ErrorMapping(
         code_pb2.FAILED_PRECONDITION,
         reasons.ERROR_REASON_PARTS_MISMATCH,
         {**_UPLOAD, "mismatch_count": attrgetter("count")},
         _mismatch,
     ),
-    errors.PartsRefused: Row(
+    errors.PartsRefused: ErrorMapping(
         code_pb2.FAILED_PRECONDITION,
         reasons.ERROR_REASON_PARTS_REFUSED,
         {**_UPLOAD, "storage_code": attrgetter("storage_code")},
     ),
-    errors.CompletedOtherwise: Row(
+    errors.CompletedOtherwise: ErrorMapping(
         code_pb2.FAILED_PRECONDITION, reasons.ERROR_REASON_COMPLETED_OTHERWISE, _UPLOAD
     ),
-    errors.ObjectExists: Row(code_pb2.ALREADY_EXISTS, reasons.ERROR_REASON_OBJECT_EXISTS, _UPLOAD),
-    errors.UploadConflict: Row(code_pb2.ABORTED, reasons.ERROR_REASON_UPLOAD_CONFLICT, _UPLOAD),
-    errors.UploadBusy: Row(code_pb2.ABORTED, reasons.ERROR_REASON_UPLOAD_BUSY, _UPLOAD, _retry),
-    errors.Overloaded: Row(
+    errors.ObjectExists: ErrorMapping(
+        code_pb2.ALREADY_EXISTS, reasons.ERROR_REASON_OBJECT_EXISTS, _UPLOAD
+    ),
+    errors.UploadConflict: ErrorMapping(
+        code_pb2.ABORTED, reasons.ERROR_REASON_UPLOAD_CONFLICT, _UPLOAD
+    ),
+    errors.UploadBusy: ErrorMapping(
+        code_pb2.ABORTED, reasons.ERROR_REASON_UPLOAD_BUSY, _UPLOAD, _retry
+    ),
+    errors.Overloaded: ErrorMapping(
         code_pb2.RESOURCE_EXHAUSTED, reasons.ERROR_REASON_OVERLOADED, {}, _quota
     ),
-    errors.SessionsUnavailable: Row(
+    errors.SessionsUnavailable: ErrorMapping(
         code_pb2.UNAVAILABLE, reasons.ERROR_REASON_SESSIONS_UNAVAILABLE, {}, _retry
     ),
-    errors.StorageUnavailable: Row(
+    errors.StorageUnavailable: ErrorMapping(
         code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STORAGE_UNAVAILABLE, {}, _retry
     ),
-    errors.TimedOut: Row(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_TIMED_OUT, {}, _retry),
-    errors.Stopping: Row(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STOPPING, {}, _retry),
-    errors.ViaServiceOff: Row(
+    errors.TimedOut: ErrorMapping(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_TIMED_OUT, {}, _retry),
+    errors.Stopping: ErrorMapping(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STOPPING, {}, _retry),
+    errors.ViaServiceOff: ErrorMapping(
         code_pb2.FAILED_PRECONDITION,
         reasons.ERROR_REASON_VIA_SERVICE_OFF,
         {**_UPLOAD, "policy": attrgetter("policy")},
     ),
-    errors.PartChanged: Row(
+    errors.PartChanged: ErrorMapping(
         code_pb2.ABORTED,
         reasons.ERROR_REASON_PART_CHANGED,
         {**_UPLOAD, "part_number": attrgetter("part_number")},
         _retry,
     ),
-    errors.SourceUnusable: Row(
+    errors.SourceUnusable: ErrorMapping(
         code_pb2.FAILED_PRECONDITION, reasons.ERROR_REASON_SOURCE_UNUSABLE, _SOURCE
     ),
-    errors.SourcesNotJoinable: Row(
+    errors.SourcesNotJoinable: ErrorMapping(
         code_pb2.FAILED_PRECONDITION, reasons.ERROR_REASON_SOURCES_NOT_JOINABLE, _SOURCE
     ),
-    errors.StorageRefused: Row(
+    errors.StorageRefused: ErrorMapping(
         code_pb2.FAILED_PRECONDITION,
         reasons.ERROR_REASON_STORAGE_REFUSED,
         {"operation": attrgetter("operation"), "storage_code": attrgetter("storage_code")},
@@ -180,7 +186,7 @@ TABLE: Mapping[type[errors.UploadError], Row] = {
 
 
 def status_of(error: errors.UploadError) -> status_pb2.Status:
-    """What a caller sees of `error`."""
+    """Return the status that a caller sees for `error`."""
     row = TABLE[type(error)]
     shown = {name: str(get(error)) for name, get in row.show.items()}
     details = list(row.details(error)) if row.details else []
@@ -189,7 +195,7 @@ def status_of(error: errors.UploadError) -> status_pb2.Status:
 
 
 def internal(reference: str) -> status_pb2.Status:
-    """What a caller sees of a fault of ours: nothing but where to find it in the logs."""
+    """Return the status for an internal error, with a reference to search the logs for."""
     return _status(
         code_pb2.INTERNAL,
         "internal error",

@@ -1,4 +1,4 @@
-"""Asks a running service for its health, as a load balancer would."""
+"""Check the health of a running service, as a load balancer would."""
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -7,7 +7,7 @@ from partway_server.rpc.server import SERVICE
 
 
 def serving(address: str, timeout_seconds: float) -> bool:
-    """Whether the service at `address` says that it is SERVING. No answer is a no."""
+    """Return whether the service at `address` reports SERVING. No answer counts as no."""
     with grpc.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         request = health_pb2.HealthCheckRequest(service=SERVICE)

@@ -1,11 +1,11 @@
-"""What every call passes through, outermost first.
+"""The gRPC interceptors that every call passes through, outermost first.
 
-1. `Boundary` is outermost, so that nothing raised anywhere below reaches a caller as it is:
-   grpc.aio sends the text of any exception that nobody stops. It also decodes requests, since a
-   request that cannot be decoded would otherwise be UNKNOWN.
-2. `Admission` comes next: a call that is turned away costs no more than its decoding. Watches have
-   room of their own: they last, and cost next to nothing meanwhile, so that as many as there are
-   calls to be worked on would be too few, and they would leave none for those.
+1. `ErrorInterceptor` is outermost, so that no exception reaches a caller unmapped: grpc.aio sends
+   the text of any exception that is not caught. It also decodes requests, because a request that
+   cannot be decoded would otherwise be UNKNOWN.
+2. `Admission` is next: a rejected call costs no more than its decoding. Watches have a limit of
+   their own, because they last long and cost next to nothing: under the limit of working calls
+   there would be too few, and they would leave no room for those.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _WATCH = "/Watch"
 
 
 def budget_seconds(context: Context, cap_seconds: float) -> float:
-    """How long a call may take and still be answered before its caller gives up."""
+    """Return how long a call may take and still be answered before its caller's deadline."""
     remaining = context.time_remaining()
     if remaining is None:
         return cap_seconds
@@ -39,12 +39,12 @@ def budget_seconds(context: Context, cap_seconds: float) -> float:
 
 
 CLIENT_STREAM_SECONDS = 3 * 3600
-"""The most that a client stream may take: a part of 5 GiB at 500 kB/s. Shorter than a transfer to
-storage may outlive its Upload."""
+"""The time limit of a client stream: a part of 5 GiB at 500 kB/s. It is shorter than the time by
+which a transfer to storage may outlive its upload."""
 
 
-class Boundary(grpc.aio.ServerInterceptor):
-    """Decodes requests, keeps calls within their time, and turns errors into statuses."""
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Decodes requests, enforces time limits, and maps errors to statuses."""
 
     def __init__(self, *, timeout_seconds: float, random_bytes: Callable[[int], bytes]) -> None:
         self._timeout_seconds = timeout_seconds
@@ -52,7 +52,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         self._limits: set[asyncio.Timeout] = set()
 
     def end(self) -> None:
-        """The time of all calls in progress is over: each is told so."""
+        """End all calls in progress as timed out."""
         now = asyncio.get_running_loop().time()
         for limit in self._limits:
             if not limit.expired():
@@ -71,11 +71,11 @@ class Boundary(grpc.aio.ServerInterceptor):
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler:
         handler = await continuation(handler_call_details)
-        # Health and reflection keep their own ways: Watch, for one, writes instead of yielding.
+        # Health and reflection are left alone: Watch, for one, writes instead of yielding.
         if handler is None or not _ours(handler_call_details):
             return handler
         method, decode = handler_call_details.method, handler.request_deserializer
-        # Without a deserializer of its own, gRPC hands the bytes over as they came.
+        # Without a deserializer, gRPC passes the raw bytes.
         if handler.request_streaming:
             return grpc.stream_unary_rpc_method_handler(
                 self._client_stream(method, decode, handler.stream_unary),
@@ -109,12 +109,12 @@ class Boundary(grpc.aio.ServerInterceptor):
             begun = time.monotonic()
             try:
                 async with aclosing(behaviour(_decoded(decode, raw), context)) as responses:
-                    # Only the first message waits for Redis and storage. After it, the pace is
-                    # the reader's.
+                    # Only the first message waits for Redis and storage. After that, the reader
+                    # sets the pace.
                     async with self._within(budget_seconds(context, self._timeout_seconds)):
                         waiting = [await anext(responses)]
-                    # Popped, so that no variable keeps what has been sent: while a reader stalls,
-                    # the bytes alone wait for it.
+                    # Popped, so that no variable keeps a message that has been sent: while a reader
+                    # stalls, only its bytes stay in memory.
                     while waiting[0] is not None:
                         yield waiting.pop()
                         waiting = [await anext(responses, None)]
@@ -138,25 +138,25 @@ class Boundary(grpc.aio.ServerInterceptor):
         return call
 
     async def _messages(self, decode: Any, raw: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-        """Each message decoded when it is asked for. Raises TimeoutError if none comes in time."""
+        """Yield messages, each decoded on demand. Raises TimeoutError if none arrives in time."""
         while True:
             async with asyncio.timeout(self._timeout_seconds):
                 waiting: list[Any] = [await anext(raw, None)]
             if waiting[0] is None:
                 return
-            # Popped, so that no variable keeps it while storage takes its time.
+            # Popped, so that no variable keeps it while storage is slow.
             yield _decoded(decode, waiting.pop())
 
     async def _fail(self, method: str, begun: float, context: Context, error: Exception) -> None:
-        """End the call with the status of `error`. Always raises."""
+        """End the call with the status for `error`. Always raises."""
         if isinstance(error, grpc.aio.AbortError):
             raise error
         if isinstance(error, NotImplementedError):
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this service has no such method")
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this method is not implemented")
         if isinstance(error, TimeoutError):
             error = errors.TimedOut()
         if isinstance(error, errors.UploadError):
-            _log(method, begun, type(error).__name__, _trouble(error))
+            _log(method, begun, type(error).__name__, _cause_for_operators(error))
             await context.abort_with_status(rpc_status.to_status(status_of(error)))
         reference = self._random_bytes(8).hex()
         logger.error("%s failed, reference %s", method, reference, exc_info=error)
@@ -165,16 +165,16 @@ class Boundary(grpc.aio.ServerInterceptor):
 
 
 class Admission(grpc.aio.ServerInterceptor):
-    """Turns calls away while as many are in progress as the service takes.
+    """Rejects calls while as many are in progress as the service allows.
 
-    Watches are counted apart from all others. Client streams have a lower bound of their own beside
-    that of all calls: each may hold a few MiB, for hours. Health and reflection are always let in.
+    Watches are counted separately. Client streams have a lower limit in addition to that of all
+    calls: each may use a few MiB, for hours. Health and reflection are always admitted.
     """
 
     def __init__(self, *, max_calls: int, max_watchers: int, max_client_streams: int) -> None:
-        self._calls = _Room(max_calls)
-        self._watchers = _Room(max_watchers)
-        self._client_streams = _Room(max_client_streams)
+        self._calls = _CallLimit(max_calls)
+        self._watchers = _CallLimit(max_watchers)
+        self._client_streams = _CallLimit(max_client_streams)
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -190,7 +190,7 @@ class Admission(grpc.aio.ServerInterceptor):
             )
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(handler.unary_stream, self._room(handler_call_details)),
+                self._stream(handler.unary_stream, self._limit_for(handler_call_details)),
                 handler.request_deserializer,
                 handler.response_serializer,
             )
@@ -222,28 +222,28 @@ class Admission(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _stream(self, behaviour: Any, room: "_Room") -> Any:
+    def _stream(self, behaviour: Any, limit: "_CallLimit") -> Any:
         def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            room.enter()
-            context.add_done_callback(room.leave)  # type: ignore[arg-type]
+            limit.enter()
+            context.add_done_callback(limit.leave)  # type: ignore[arg-type]
             responses: AsyncIterator[Any] = behaviour(request, context)
             return responses
 
         return call
 
-    def _room(self, call: grpc.HandlerCallDetails) -> "_Room":
+    def _limit_for(self, call: grpc.HandlerCallDetails) -> "_CallLimit":
         return self._watchers if call.method.endswith(_WATCH) else self._calls
 
 
-class _Room:
-    """For so many at once."""
+class _CallLimit:
+    """A limit on concurrent calls."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._inside = 0
 
     def enter(self) -> None:
-        """Raises Overloaded."""
+        """Count a call in. Raises Overloaded if the limit is reached."""
         if self._inside >= self._most:
             raise errors.Overloaded
         self._inside += 1
@@ -264,16 +264,16 @@ def _decoded(decode: Any, raw: bytes) -> Any:
         raise errors.UndecodableRequest("the request cannot be decoded") from error
 
 
-def _trouble(error: errors.UploadError) -> str:
-    """What an operator must know of an error, "" if it is none of their business.
+def _cause_for_operators(error: errors.UploadError) -> str:
+    """Return what an operator must know about an error, "" if it does not concern them.
 
-    Of a cause only its type, and the code that Redis begins with, such as BUSY: its text may hold
-    an address, or more.
+    Of a cause, only its type and the leading code of a Redis error, such as BUSY: its text may
+    contain an address or secrets.
     """
     if isinstance(error, errors.StorageRefused):
         return f"{error.operation} {error.storage_code}"
     if isinstance(error, errors.StorageUnavailable | errors.SessionsUnavailable):
-        # Without a cause it is our own finding, such as a backend that is not configured.
+        # Without a cause it is our own error, such as a backend that is not configured.
         return _kind(error.__cause__) if error.__cause__ else str(error)
     return ""
 
@@ -284,11 +284,11 @@ def _kind(cause: BaseException) -> str:
     return f"{type(cause).__name__} {code}" if coded else type(cause).__name__
 
 
-def _log(method: str, begun: float, outcome: str, trouble: str = "") -> None:
+def _log(method: str, begun: float, outcome: str, cause: str = "") -> None:
     milliseconds = (time.monotonic() - begun) * 1000
     extra = {"rpc": method.rpartition("/")[2], "outcome": outcome, "ms": round(milliseconds, 1)}
-    if trouble:
+    if cause:
         text = "%s %s %.1f ms: %s"
-        logger.warning(text, extra["rpc"], outcome, milliseconds, trouble, extra=extra)
+        logger.warning(text, extra["rpc"], outcome, milliseconds, cause, extra=extra)
     else:
         logger.info("%s %s %.1f ms", extra["rpc"], outcome, milliseconds, extra=extra)

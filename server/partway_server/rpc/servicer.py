@@ -9,12 +9,14 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
 
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import UploadNotActive
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.part_plan import MAX_PARTS
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Caller, Checksum, Grant, State, Upload
+from partway_server.domain.upload import State, Upload
 from partway_server.rpc import conversion, validation
-from partway_server.rpc.caller_identity import Identity
+from partway_server.rpc.caller_identity import CallerResolver
 from partway_server.rpc.interceptors import Context, budget_seconds
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.presign import PresignedParts
@@ -28,7 +30,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         *,
         coordinator: Coordinator,
         policies: Mapping[str, Policy],
-        identity: Identity,
+        identity: CallerResolver,
         timeout_seconds: float,
     ) -> None:
         self._coordinator = coordinator

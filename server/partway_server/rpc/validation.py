@@ -1,7 +1,7 @@
-"""Every limit of every request field, as the comments in the proto say them.
+"""Validate requests: every limit of every field, as documented in the proto.
 
 One function for each request. Each raises InvalidRequest with all violations that it finds, at
-most 50: what is checked here needs nothing but the request.
+most 50. Only what depends on nothing but the request is checked here.
 """
 
 import re
@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
-from partway_server.domain.errors import InvalidRequest, Violation
+from partway_server.domain.errors import FieldViolation, InvalidRequest
 from partway_server.domain.object_keys import valid_metadata_key
 from partway_server.domain.part_plan import GIB, MAX_PARTS
 from partway_server.domain.policy import MAX_URL_SECONDS, MIN_URL_SECONDS
@@ -37,228 +37,237 @@ _UPLOAD_TOKEN = re.compile(r"[0-9]{1,10}-[0-9a-f]{32}")
 
 def initialize(request: pb.InitializeRequest) -> None:
     """Check an InitializeRequest."""
-    _refuse_if(_initialize(request))
+    _reject_if(_initialize(request))
 
 
 def presign(request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, max_parts: int) -> None:
     """Check a PresignPartsRequest or a BatchPresignPartsRequest."""
-    _refuse_if(_presign(request, max_parts))
+    _reject_if(_presign(request, max_parts))
 
 
 def complete(request: pb.CompleteRequest) -> None:
     """Check a CompleteRequest."""
-    _refuse_if(_complete(request))
+    _reject_if(_complete(request))
 
 
 def abort(request: pb.AbortRequest) -> None:
     """Check an AbortRequest."""
-    _refuse_if(_upload_id(request.upload_id))
+    _reject_if(_upload_id(request.upload_id))
 
 
 def list_parts(request: pb.ListPartsRequest) -> None:
     """Check a ListPartsRequest."""
-    _refuse_if(_list_parts(request))
+    _reject_if(_list_parts(request))
 
 
 def part_header(message: pb.UploadPartRequest | None) -> None:
-    """Check the first message of an UploadPart; None if there was none."""
-    _refuse_if(_part_header(message))
+    """Check the first message of an UploadPart, None if the stream was empty."""
+    _reject_if(_part_header(message))
 
 
 def chunk(message: pb.UploadPartRequest) -> None:
     """Check every other message of an UploadPart."""
     if message.WhichOneof("payload") != "chunk" or not 1 <= len(message.chunk) <= MAX_CHUNK_BYTES:
-        limit = f"every message after the header has a chunk of 1 to {MAX_CHUNK_BYTES:,} bytes"
-        raise InvalidRequest([Violation("chunk", limit)])
+        limit = f"each message after the header must have a chunk of 1 to {MAX_CHUNK_BYTES:,} bytes"
+        raise InvalidRequest([FieldViolation("chunk", limit)])
 
 
 def status(request: pb.StatusRequest) -> None:
     """Check a StatusRequest."""
-    _refuse_if(_status(request))
+    _reject_if(_status(request))
 
 
 def compose(request: pb.ComposeRequest) -> None:
     """Check a ComposeRequest."""
-    _refuse_if(_compose(request))
+    _reject_if(_compose(request))
 
 
 def report_parts(request: pb.ReportPartsRequest) -> None:
-    """Check a ReportPartsRequest, but for its parts, each of which has a result of its own."""
-    _refuse_if(_report_parts(request))
+    """Check a ReportPartsRequest, except its parts, each of which has a result of its own."""
+    _reject_if(_report_parts(request))
 
 
 def watch(request: pb.WatchRequest) -> None:
     """Check a WatchRequest."""
-    _refuse_if(_upload_id(request.upload_id))
+    _reject_if(_upload_id(request.upload_id))
 
 
 def list_uploads(request: pb.ListUploadsRequest) -> None:
     """Check a ListUploadsRequest."""
-    _refuse_if(_list_uploads(request))
+    _reject_if(_list_uploads(request))
 
 
-def _refuse_if(violations: Iterator[Violation]) -> None:
+def _reject_if(violations: Iterator[FieldViolation]) -> None:
     found = [v for v, _ in zip(violations, range(_MAX_VIOLATIONS), strict=False)]
     if found:
         raise InvalidRequest(found)
 
 
-def _initialize(request: pb.InitializeRequest) -> Iterator[Violation]:
+def _initialize(request: pb.InitializeRequest) -> Iterator[FieldViolation]:
     yield from _named(request)
     if request.size_bytes < 0:
-        yield Violation("size_bytes", "0 or more")
+        yield FieldViolation("size_bytes", "must not be negative")
     if not 0 <= request.part_size_bytes <= 5 * GIB:
-        yield Violation("part_size_bytes", f"0 to {5 * GIB}")
+        yield FieldViolation("part_size_bytes", f"must be 0 to {5 * GIB}")
     if request.checksum_algorithm not in upload_pb2.ChecksumAlgorithm.values():
-        yield Violation("checksum_algorithm", "one of the values of ChecksumAlgorithm")
+        yield FieldViolation("checksum_algorithm", "must be a value of ChecksumAlgorithm")
     if request.checksum and request.checksum_algorithm not in _WITH_WHOLE:
-        yield Violation("checksum", "only with the algorithms CRC64NVME and BEST")
+        yield FieldViolation("checksum", "is allowed only with CRC64NVME and BEST")
     yield from _whole(request.checksum)
     if not 0 <= request.presign_parts <= MAX_BATCH_PARTS:
-        yield Violation("presign_parts", f"0 to {MAX_BATCH_PARTS}")
+        yield FieldViolation("presign_parts", f"must be 0 to {MAX_BATCH_PARTS}")
 
 
-def _compose(request: pb.ComposeRequest) -> Iterator[Violation]:
+def _compose(request: pb.ComposeRequest) -> Iterator[FieldViolation]:
     yield from _named(request)
     if not 1 <= len(request.sources) <= MAX_SOURCES:
-        yield Violation("sources", f"1 to {MAX_SOURCES}")
+        yield FieldViolation("sources", f"must have 1 to {MAX_SOURCES} entries")
     for i, source in enumerate(request.sources):
         yield from _upload_id(source.upload_id, f"sources[{i}].upload_id")
 
 
-def _named(request: pb.InitializeRequest | pb.ComposeRequest) -> Iterator[Violation]:
-    """What is said of any object that is to be made."""
+def _named(request: pb.InitializeRequest | pb.ComposeRequest) -> Iterator[FieldViolation]:
+    """Check the fields that describe a new object."""
     if request.policy and not _POLICY.fullmatch(request.policy):
-        yield Violation("policy", "1 to 64 of a-z, 0-9, _, -")
+        yield FieldViolation("policy", "must be 1 to 64 of a-z, 0-9, _, -, or empty")
     if len(request.file_name) > 1024:
-        yield Violation("file_name", "at most 1,024 characters")
+        yield FieldViolation("file_name", "must have at most 1,024 characters")
     if request.content_type and not (
         len(request.content_type) <= 255 and _MEDIA_TYPE.fullmatch(request.content_type)
     ):
-        yield Violation("content_type", "type/subtype, at most 255 ASCII characters")
+        yield FieldViolation("content_type", "must be type/subtype in at most 255 ASCII characters")
     yield from _metadata(request.metadata)
     yield from _fingerprint(request.fingerprint)
     if request.request_id and not _UUID.fullmatch(request.request_id):
-        yield Violation("request_id", "a UUID in its 36-character form, or empty")
+        yield FieldViolation("request_id", "must be a UUID in its 36-character form, or empty")
 
 
-def _metadata(metadata: Mapping[str, str]) -> Iterator[Violation]:
+def _metadata(metadata: Mapping[str, str]) -> Iterator[FieldViolation]:
     if len(metadata) > 32:
-        yield Violation("metadata", "at most 32 entries")
+        yield FieldViolation("metadata", "must have at most 32 entries")
     if sum(len(k.encode()) + len(v.encode()) for k, v in metadata.items()) > 2048:
-        yield Violation("metadata", "at most 2,048 bytes in all")
+        yield FieldViolation("metadata", "must have at most 2,048 bytes in total")
     if not all(map(valid_metadata_key, metadata)):
-        yield Violation("metadata", "keys are 1 to 64 of a-z, 0-9, -, not beginning with partway-")
+        yield FieldViolation(
+            "metadata", "keys must be 1 to 64 of a-z, 0-9, -, and must not begin with partway-"
+        )
     if not all(_METADATA_VALUE.fullmatch(value) for value in metadata.values()):
-        yield Violation("metadata", "values are printable ASCII, with no space at either end")
+        yield FieldViolation(
+            "metadata",
+            "values must be printable ASCII with no space at either end; percent-encode others",
+        )
 
 
 def _presign(
     request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, max_parts: int
-) -> Iterator[Violation]:
+) -> Iterator[FieldViolation]:
     yield from _upload_id(request.upload_id)
     if len(request.ranges) > _MAX_RANGES:
-        yield Violation("ranges", f"at most {_MAX_RANGES:,} ranges")
+        yield FieldViolation("ranges", f"must have at most {_MAX_RANGES:,} entries")
     for i, run in enumerate(request.ranges):
         if not 1 <= run.first <= run.last <= MAX_PARTS:
-            yield Violation(f"ranges[{i}]", f"1 <= first <= last <= {MAX_PARTS:,}")
+            yield FieldViolation(
+                f"ranges[{i}]", f"must satisfy 1 <= first <= last <= {MAX_PARTS:,}"
+            )
     if sum(run.last - run.first + 1 for run in request.ranges) > max_parts:
-        yield Violation("ranges", f"at most {max_parts:,} parts in all")
+        yield FieldViolation("ranges", f"must name at most {max_parts:,} parts in total")
     if len(request.checksums) > max_parts:
-        yield Violation("checksums", f"at most {max_parts:,}")
+        yield FieldViolation("checksums", f"must have at most {max_parts:,} entries")
     yield from _numbers("checksums", (c.part_number for c in request.checksums))
     if request.HasField("url_lifetime"):
         seconds = request.url_lifetime.seconds
         if not MIN_URL_SECONDS <= seconds <= MAX_URL_SECONDS:
-            yield Violation("url_lifetime", f"{MIN_URL_SECONDS} to {MAX_URL_SECONDS} seconds")
+            yield FieldViolation(
+                "url_lifetime", f"must be {MIN_URL_SECONDS} to {MAX_URL_SECONDS} seconds"
+            )
 
 
-def _complete(request: pb.CompleteRequest) -> Iterator[Violation]:
+def _complete(request: pb.CompleteRequest) -> Iterator[FieldViolation]:
     yield from _upload_id(request.upload_id)
     if len(request.parts) > MAX_PARTS:
-        yield Violation("parts", f"at most {MAX_PARTS:,}")
+        yield FieldViolation("parts", f"must have at most {MAX_PARTS:,} entries")
     yield from _numbers("parts", (part.part_number for part in request.parts))
     for i, part in enumerate(request.parts):
         if part.size_bytes < 0:
-            yield Violation(f"parts[{i}].size_bytes", "0 or more")
+            yield FieldViolation(f"parts[{i}].size_bytes", "must not be negative")
         if len(part.etag) > 128:
-            yield Violation(f"parts[{i}].etag", "at most 128 characters")
+            yield FieldViolation(f"parts[{i}].etag", "must have at most 128 characters")
         if len(part.checksum) not in (0, 4, 8, 16, 32):
-            yield Violation(f"parts[{i}].checksum", "4, 8, 16 or 32 bytes, or none")
+            yield FieldViolation(f"parts[{i}].checksum", "must have 0, 4, 8, 16 or 32 bytes")
     yield from _whole(request.checksum)
 
 
-def _whole(checksum: bytes) -> Iterator[Violation]:
+def _whole(checksum: bytes) -> Iterator[FieldViolation]:
     if len(checksum) not in (0, 8):
-        yield Violation("checksum", "8 bytes, or none")
+        yield FieldViolation("checksum", "must have 8 bytes, or be empty")
 
 
-def _numbers(field: str, numbers: Iterable[int]) -> Iterator[Violation]:
+def _numbers(field: str, numbers: Iterable[int]) -> Iterator[FieldViolation]:
     seen: set[int] = set()
     for i, number in enumerate(numbers):
         if not 1 <= number <= MAX_PARTS:
-            yield Violation(f"{field}[{i}].part_number", f"1 to {MAX_PARTS:,}")
+            yield FieldViolation(f"{field}[{i}].part_number", f"must be 1 to {MAX_PARTS:,}")
         elif number in seen:
-            yield Violation(f"{field}[{i}].part_number", "each part once")
+            yield FieldViolation(f"{field}[{i}].part_number", "must not repeat an earlier one")
         seen.add(number)
 
 
-def _list_parts(request: pb.ListPartsRequest) -> Iterator[Violation]:
+def _list_parts(request: pb.ListPartsRequest) -> Iterator[FieldViolation]:
     yield from _upload_id(request.upload_id)
     if not 0 <= request.page_size <= MAX_BATCH_PARTS:
-        yield Violation("page_size", f"0 to {MAX_BATCH_PARTS}")
+        yield FieldViolation("page_size", f"must be 0 to {MAX_BATCH_PARTS}")
     if request.page_token and not _PART_TOKEN.fullmatch(request.page_token):
-        yield Violation("page_token", "a next_page_token of ListParts, or empty")
+        yield FieldViolation("page_token", "must be a next_page_token of ListParts, or empty")
 
 
-def _part_header(message: pb.UploadPartRequest | None) -> Iterator[Violation]:
+def _part_header(message: pb.UploadPartRequest | None) -> Iterator[FieldViolation]:
     if message is None or message.WhichOneof("payload") != "header":
-        yield Violation("header", "the first message has it")
+        yield FieldViolation("header", "must be in the first message")
         return
     yield from _upload_id(message.header.upload_id)
     if not 1 <= message.header.part_number <= MAX_PARTS:
-        yield Violation("header.part_number", f"1 to {MAX_PARTS:,}")
+        yield FieldViolation("header.part_number", f"must be 1 to {MAX_PARTS:,}")
     if len(message.header.checksum) not in (0, 4, 8, 16, 32):
-        yield Violation("header.checksum", "4, 8, 16 or 32 bytes, or none")
+        yield FieldViolation("header.checksum", "must have 0, 4, 8, 16 or 32 bytes")
 
 
-def _status(request: pb.StatusRequest) -> Iterator[Violation]:
+def _status(request: pb.StatusRequest) -> Iterator[FieldViolation]:
     yield from _upload_id(request.upload_id)
     if request.view not in pb.StatusView.values():
-        yield Violation("view", "one of the values of StatusView")
+        yield FieldViolation("view", "must be a value of StatusView")
 
 
-def _report_parts(request: pb.ReportPartsRequest) -> Iterator[Violation]:
+def _report_parts(request: pb.ReportPartsRequest) -> Iterator[FieldViolation]:
     yield from _upload_id(request.upload_id)
     if not 1 <= len(request.parts) <= MAX_BATCH_PARTS:
-        yield Violation("parts", f"1 to {MAX_BATCH_PARTS:,}")
+        yield FieldViolation("parts", f"must have 1 to {MAX_BATCH_PARTS:,} entries")
 
 
-def _list_uploads(request: pb.ListUploadsRequest) -> Iterator[Violation]:
+def _list_uploads(request: pb.ListUploadsRequest) -> Iterator[FieldViolation]:
     if request.state not in upload_pb2.UploadState.values():
-        yield Violation("state", "one of the values of UploadState")
+        yield FieldViolation("state", "must be a value of UploadState")
     yield from _fingerprint(request.fingerprint)
     if request.policy and not _POLICY.fullmatch(request.policy):
-        yield Violation("policy", "1 to 64 of a-z, 0-9, _, -, or empty")
+        yield FieldViolation("policy", "must be 1 to 64 of a-z, 0-9, _, -, or empty")
     for field in ("created_from", "created_before"):
         if request.HasField(field) and not _is_time(getattr(request, field)):
-            yield Violation(field, "a time from the year 1 to the year 9999")
+            yield FieldViolation(field, "must be a time from the year 1 to the year 9999")
     if not 0 <= request.page_size <= MAX_PAGE_UPLOADS:
-        yield Violation("page_size", f"0 to {MAX_PAGE_UPLOADS}")
+        yield FieldViolation("page_size", f"must be 0 to {MAX_PAGE_UPLOADS}")
     if request.page_token and not _UPLOAD_TOKEN.fullmatch(request.page_token):
-        yield Violation("page_token", "a next_page_token of ListUploads, or empty")
+        yield FieldViolation("page_token", "must be a next_page_token of ListUploads, or empty")
 
 
 def _is_time(moment: Timestamp) -> bool:
-    """https://protobuf.dev/reference/protobuf/google.protobuf/#timestamp."""
+    """Return whether the time is valid: https://protobuf.dev/reference/protobuf/google.protobuf/#timestamp."""
     return _YEAR_1 <= moment.seconds < _YEAR_10000 and 0 <= moment.nanos < 1_000_000_000
 
 
-def _upload_id(upload_id: str, field: str = "upload_id") -> Iterator[Violation]:
+def _upload_id(upload_id: str, field: str = "upload_id") -> Iterator[FieldViolation]:
     if not 1 <= len(upload_id) <= MAX_ID_CHARS:
-        yield Violation(field, f"1 to {MAX_ID_CHARS:,} characters")
+        yield FieldViolation(field, f"must have 1 to {MAX_ID_CHARS:,} characters")
 
 
-def _fingerprint(fingerprint: str) -> Iterator[Violation]:
+def _fingerprint(fingerprint: str) -> Iterator[FieldViolation]:
     if len(fingerprint) > 128 or not _PRINTABLE.fullmatch(fingerprint):
-        yield Violation("fingerprint", "at most 128 printable ASCII characters")
+        yield FieldViolation("fingerprint", "must be at most 128 printable ASCII characters")

@@ -19,7 +19,7 @@ from partway_server.config.reload import Unusable
 from partway_server.config.settings import Settings
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.domain.events import Telling
+from partway_server.domain.events import EventComposer
 from partway_server.events.delivery_queue import DeliveryQueue
 from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.events.webhook_file import Webhook, load_webhooks
@@ -85,7 +85,9 @@ def _sessions(settings: Settings, clock: Clock | None) -> SessionStore:
         return RedisSessionStore(
             connect(settings.redis_url),
             clock=clock,
-            telling=Telling(settings.event_source, timedelta(seconds=settings.event_keep_seconds)),
+            composer=EventComposer(
+                settings.event_source, timedelta(seconds=settings.event_keep_seconds)
+            ),
         )
     except ValueError as error:
         # Its text may hold a piece of the URL, and so of the password.

@@ -1,7 +1,7 @@
-"""The seam to the session store: who may change an Upload now, and what was decided.
+"""The interface of the session store: who may change an upload now, and what was decided.
 
-A store holds one row per Upload and enforces the table in `uploads.py` atomically. It decides
-nothing else. Everything in it can be rebuilt from an upload_id and storage.
+A store has one session record per upload and enforces the table in `domain/upload.py` atomically.
+It decides nothing else. Everything in it can be rebuilt from an upload ID and storage.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,48 +10,49 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from partway_server.domain.grant import Caller
 from partway_server.domain.requests import UploadFilter
-from partway_server.domain.upload import Caller, State, Upload
+from partway_server.domain.upload import State, Upload
 from partway_server.sessions.notifications import Wakeup
 
 AFTER_LEASE = timedelta(seconds=5)
-"""How long after the end of its lease a claimed Upload is due, for a janitor to take over."""
+"""How long after the end of its lease a claimed upload is due for a janitor to take over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page of Uploads ended: those before it are older."""
+    """The end of a page of uploads: the next page has older ones."""
 
     create_time: datetime
     sid: str
 
 
 class SessionStore(Protocol):
-    """A session store. Every method raises SessionsUnavailable if the store does not answer.
+    """A session store. Every method raises SessionsUnavailable if the store does not respond.
 
-    `due` is when a janitor should look at the Upload next. A store keeps its own time for leases
-    and for what is due, so that all processes agree on it.
+    `due` is when a janitor should look at the upload next. A store uses its own clock for leases
+    and due times, so that all processes agree on them.
     """
 
     async def insert(
         self, upload: Upload, due: datetime, lease: timedelta | None = None
     ) -> tuple[Upload, bool]:
-        """Store `upload` if there is no row with its sid, leased if its state is a leased one.
+        """Store a session record unless its sid has one, with a lease if its state is a leased one.
 
-        Returns the row that is there now, and whether it is the one given. In the same step its
-        event is told, as `events.base.Telling` decides.
+        Returns the current record, and whether it is the one given. The event that EventComposer
+        returns for it is appended atomically.
         """
         ...
 
     async def get(self, sid: str) -> Upload | None:
-        """The row, or None."""
+        """Return the session record, or None."""
         ...
 
     async def is_current(self, upload: Upload) -> bool:
-        """Whether the row must be the latest word on the Upload.
+        """Return whether this session record is certainly the latest.
 
-        False if the store may have lost what came after it: it was restarted, or another server
-        took its place, since the row was written, or nobody can tell.
+        False if the store may have lost later changes: since the record was written it was
+        restarted or replaced by another server, or that cannot be determined.
         """
         ...
 
@@ -64,82 +65,82 @@ class SessionStore(Protocol):
         *,
         seen: Upload | None = None,
     ) -> tuple[Upload | None, bool]:
-        """Take the Upload into the leased state `target` if CLAIMS and the present lease allow.
+        """Move the upload into the leased state `target` if CLAIMS and the current lease allow it.
 
-        If the caller saw the row before, only while it is that Upload's and in the same state of
-        the same epoch. It may have ended since; or it was lost, the same request was initialized
-        anew, and another Upload has the sid.
+        If the caller has `seen` the record before, only while it belongs to the same upload and has
+        the same state and epoch. The upload may have ended since; or the record was lost, the same
+        request was initialized again, and another upload has the sid.
 
-        Raises its epoch as `Upload.claimed` does, and stores `manifest` unless it is None. The row
-        is due AFTER_LEASE past the end of the lease. Returns the row that is there now (None:
-        there is none, or another Upload's), and whether it was claimed. Among any number of
-        callers at once, one succeeds.
+        Increases the epoch as `Upload.claimed` does, and stores `manifest` unless it is None. The
+        record is due AFTER_LEASE past the end of the lease. Returns the current record (None:
+        missing, or another upload's), and whether it was claimed. Of any number of concurrent
+        callers, one succeeds.
         """
         ...
 
     async def renew(self, sid: str, epoch: int, lease: timedelta) -> bool:
-        """Let the lease of the claim `epoch` run for `lease` from now; zero gives it up.
+        """Extend the lease of the claim `epoch` to `lease` from now; zero releases it.
 
-        The due time moves with it, as for a claim. False, and nothing changed, if that claim or
+        The due time moves with it, as for a claim. Returns False, with no change, if that claim or
         its lease is over.
         """
         ...
 
     async def put_off(self, sid: str, epoch: int, due: datetime) -> bool:
-        """Move the due time of an Upload, for whoever works on it under no claim.
+        """Move the due time of an upload, for a worker without a claim.
 
-        False, and nothing changed, if there is no row, or a claim came since `epoch`.
+        Returns False, with no change, if the record is missing or was claimed after `epoch`.
         """
         ...
 
     async def finish(self, upload: Upload, due: datetime) -> bool:
-        """Store the outcome of the claim `upload.epoch`: all but what only an insert stores.
+        """Store the outcome of the claim `upload.epoch`, except what only an insert stores.
 
-        That is fingerprint, request_digest and metadata. In the same step its event is told, unless
-        it was the last that the row told.
+        That is fingerprint, request_digest and metadata. The event is appended atomically, unless
+        the record's last event has the same type.
 
-        Sources are stored where the outcome has some; otherwise those of the row stay.
+        Sources are stored if the outcome has any; otherwise those of the record are kept.
 
-        False, and nothing changed, if another claim came since, or if FINISHES does not lead from
-        the row's state to the outcome's. A lease that ran out does not matter while nobody else
-        has claimed.
+        Returns False, with no change, if there was a later claim, or if FINISHES does not lead from
+        the record's state to the outcome's. An expired lease does not matter as long as no one else
+        has claimed the upload.
         """
         ...
 
     async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
         """Count these parts of the plan as sent, each once however often it is reported.
 
-        Only while the row is that Upload's, by its write token, and ACTIVE. Returns the row that
-        is there now (None: there is none, or another Upload's). It is reported in the row itself,
-        and so forgotten with it.
+        Only while the record belongs to that upload, by its write token, and is ACTIVE. Returns the
+        current record (None: missing, or another upload's). Reports are stored in the record, and
+        lost with it.
         """
         ...
 
     def changes(self, *sids: str) -> AbstractContextManager[Wakeup]:
-        """A Wake that is told of each change of these rows while the context lasts.
+        """Return a Wakeup that is notified of each change of these records while the context lasts.
 
-        Of all that another process does to them as well, but for `renew`. It is told that changes
-        may have been missed when the store begins to hear them, at first or anew. No more than a
-        wish to be quick may rest on it: a change of which nobody is told is possible.
+        This includes changes by other processes, except `renew`. When the store subscribes or
+        resubscribes, the Wakeup is notified that changes may have been missed. Use it only to react
+        sooner: a notification can be lost.
         """
         ...
 
     async def remove(self, sid: str, epoch: int) -> bool:
-        """Forget the Upload, if it is not forgotten yet.
+        """Remove the session record if it exists.
 
-        False, and nothing changed, if a claim came since `epoch`.
+        Returns False, with no change, if it was claimed after `epoch`.
         """
         ...
 
     async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
-        """At most `limit` sids that are due, each put off by `again`: nobody else takes it.
+        """Return at most `limit` due sids, each postponed by `again`, so no one else takes them.
 
-        The one that is due longest is among them. Their order means nothing.
+        The one that is due longest is among them. Their order has no meaning.
         """
         ...
 
     async def peek_due(self, limit: int) -> Sequence[str]:
-        """At most `limit` sids that are due, the one that is due longest first. Changes nothing."""
+        """Return at most `limit` due sids, the longest due first, and change nothing."""
         ...
 
     async def list_uploads(
@@ -153,9 +154,9 @@ class SessionStore(Protocol):
         ...
 
     async def check(self) -> None:
-        """Raises if the store does not answer, or ValueError, in words, if it is set up wrongly."""
+        """Check the setup. Raises ValueError, with a message for operators, if it is wrong."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         ...

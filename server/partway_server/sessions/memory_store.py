@@ -1,6 +1,6 @@
-"""Sessions in the memory of one process: for tests.
+"""The session store in the memory of one process, for tests.
 
-No method awaits anything, so each is one atomic step of the event loop.
+No method awaits anything, so each is atomic in the event loop.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,27 +9,28 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from partway_server.domain.clock import Clock
-from partway_server.domain.events import Event, Telling, type_of
+from partway_server.domain.events import Event, EventComposer, event_type_of
+from partway_server.domain.grant import Caller
 from partway_server.domain.requests import UploadFilter
-from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, Caller, Reported, State, Upload
+from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, ReportedParts, State, Upload
 from partway_server.sessions.base import AFTER_LEASE, Cursor
-from partway_server.sessions.notifications import Wakeup, Wakeups
+from partway_server.sessions.notifications import Wakeup, WakeupRegistry
 
 
 class MemorySessionStore:
-    """Keeps every row until it is removed; all of them are lost with the process.
+    """Keeps every session record until it is removed; all are lost with the process.
 
-    `events` are all that were told, the oldest first.
+    `events` are all that were appended, the oldest first.
     """
 
-    def __init__(self, clock: Clock, *, telling: Telling | None = None) -> None:
+    def __init__(self, clock: Clock, *, composer: EventComposer | None = None) -> None:
         self._clock = clock
-        self._telling = telling or Telling()
+        self._composer = composer or EventComposer()
         self._rows: dict[str, Upload] = {}
         self._due: dict[str, datetime] = {}
-        self._told: dict[str, str] = {}
+        self._event_types: dict[str, str] = {}
         self.events: list[Event] = []
-        self._wakes = Wakeups()
+        self._wakeups = WakeupRegistry()
 
     async def insert(
         self, upload: Upload, due: datetime, lease: timedelta | None = None
@@ -41,8 +42,8 @@ class MemorySessionStore:
             until = self._clock.now() + lease
         row = replace(upload, lease_until=until)
         self._store(row, due)
-        self._tell(upload, self._telling.inserted(upload, self._clock.now()))
-        self._wakes.tell(row.sid)
+        self._append(upload, self._composer.inserted(upload, self._clock.now()))
+        self._wakeups.notify(row.sid)
         return row, True
 
     async def get(self, sid: str) -> Upload | None:
@@ -72,7 +73,7 @@ class MemorySessionStore:
         kept = row.manifest if manifest is None else manifest
         row = replace(row.claimed(target, now, until), manifest=kept)
         self._store(row, until + AFTER_LEASE)
-        self._wakes.tell(sid)
+        self._wakeups.notify(sid)
         return row, True
 
     async def renew(self, sid: str, epoch: int, lease: timedelta) -> bool:
@@ -106,10 +107,10 @@ class MemorySessionStore:
             delete_sources=upload.delete_sources if upload.sources else row.delete_sources,
         )
         self._store(outcome, due)
-        event = self._telling.finished(upload, self._clock.now())
-        if self._told.get(upload.sid) != type_of(upload):
-            self._tell(upload, event)
-        self._wakes.tell(outcome.sid)
+        event = self._composer.finished(upload, self._clock.now())
+        if self._event_types.get(upload.sid) != event_type_of(upload):
+            self._append(upload, event)
+        self._wakeups.notify(outcome.sid)
         return True
 
     async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
@@ -119,11 +120,11 @@ class MemorySessionStore:
         reported = _with(row, numbers)
         if row.state is State.ACTIVE and reported != row.reported:
             row = self._rows[row.sid] = replace(row, reported=reported)
-            self._wakes.tell(row.sid)
+            self._wakeups.notify(row.sid)
         return row
 
     def changes(self, *sids: str) -> AbstractContextManager[Wakeup]:
-        return self._wakes.of(*sids)
+        return self._wakeups.of(*sids)
 
     async def remove(self, sid: str, epoch: int) -> bool:
         row = self._rows.get(sid)
@@ -131,8 +132,8 @@ class MemorySessionStore:
             return False
         self._rows.pop(sid, None)
         self._due.pop(sid, None)
-        self._told.pop(sid, None)
-        self._wakes.tell(sid)
+        self._event_types.pop(sid, None)
+        self._wakeups.notify(sid)
         return True
 
     async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
@@ -160,13 +161,13 @@ class MemorySessionStore:
         return page, Cursor(*_place(page[-1])) if len(found) > limit else None
 
     async def check(self) -> None:
-        """Nothing can be set up wrongly."""
+        """Do nothing: there is no setup."""
 
     async def aclose(self) -> None:
-        """There are no connections."""
+        """Do nothing: there are no connections."""
 
-    def _tell(self, upload: Upload, event: Event | None) -> None:
-        self._told[upload.sid] = type_of(upload)
+    def _append(self, upload: Upload, event: Event | None) -> None:
+        self._event_types[upload.sid] = event_type_of(upload)
         if event is not None:
             self.events.append(event)
 
@@ -175,14 +176,14 @@ class MemorySessionStore:
         self._due[row.sid] = due
 
 
-def _with(row: Upload, numbers: Collection[int]) -> Reported:
-    """What is reported of a row, with these parts."""
+def _with(row: Upload, numbers: Collection[int]) -> ReportedParts:
+    """Return the reported parts of a record, with `numbers` added."""
     parts, size = int.from_bytes(row.reported.parts, "little"), row.reported.size_bytes
     for number in numbers:
         if not parts >> (number - 1) & 1:
             parts |= 1 << (number - 1)
             size += row.grant.plan.size(number)
-    return Reported(parts.to_bytes(-(-parts.bit_length() // 8), "little"), size)
+    return ReportedParts(parts.to_bytes(-(-parts.bit_length() // 8), "little"), size)
 
 
 def _place(row: Upload) -> tuple[datetime, str]:

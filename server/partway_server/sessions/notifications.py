@@ -1,4 +1,4 @@
-"""Who in this process waits for news of which row. No I/O."""
+"""Notify waiters in this process about changes of session records. No I/O."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,45 +6,45 @@ from contextlib import contextmanager
 
 
 class Wakeup:
-    """One who waits. Told any number of times until it looks, it looks once."""
+    """A coalescing wake-up: many notifications before a read cause one read."""
 
     def __init__(self) -> None:
-        self._told = asyncio.Event()
+        self._notified = asyncio.Event()
         self._missed = False
 
-    def tell(self, *, missed: bool = False) -> None:
-        """There is news, or, if `missed`, there may have been news that nobody told."""
+    def notify(self, *, missed: bool = False) -> None:
+        """Wake the waiter: something changed or, if `missed`, changes may have gone unnoticed."""
         self._missed |= missed
-        self._told.set()
+        self._notified.set()
 
     def keep_missed(self) -> None:
-        """The look that `take` asked for came to nothing: the next one is to make up for it."""
+        """Remember that changes were missed, because the read that `take` asked for has failed."""
         self._missed = True
 
     def take(self) -> bool:
-        """Begin a look: what is told from now on needs another. Returns whether any was missed."""
+        """Begin a read: later changes need another. Return whether any may have been missed."""
         missed, self._missed = self._missed, False
-        self._told.clear()
+        self._notified.clear()
         return missed
 
     async def wait(self, seconds: float) -> bool:
-        """Until it is told, or for `seconds` at most; whether it was told."""
+        """Wait for a notification for at most `seconds`; return whether there was one."""
         try:
             async with asyncio.timeout(seconds):
-                return await self._told.wait()
+                return await self._notified.wait()
         except TimeoutError:
             return False
 
 
-class Wakeups:
-    """The wakes of this process by the sids that they wait for: news of one costs only its own."""
+class WakeupRegistry:
+    """The waiters of this process by sid, so that a change costs only those that wait for it."""
 
     def __init__(self) -> None:
         self._by_sid: dict[str, set[Wakeup]] = {}
 
     @contextmanager
     def of(self, *sids: str) -> Iterator[Wakeup]:
-        """A Wake for these sids, as long as the context lasts."""
+        """Register a Wakeup for these sids while the context lasts."""
         wake = Wakeup()
         for sid in sids:
             self._by_sid.setdefault(sid, set()).add(wake)
@@ -56,13 +56,13 @@ class Wakeups:
                 if not self._by_sid[sid]:
                     del self._by_sid[sid]
 
-    def tell(self, sid: str) -> None:
-        """This row changed."""
+    def notify(self, sid: str) -> None:
+        """Notify that this record changed."""
         for wake in self._by_sid.get(sid, ()):
-            wake.tell()
+            wake.notify()
 
-    def tell_all(self) -> None:
-        """Any row may have changed."""
+    def notify_all(self) -> None:
+        """Notify that any record may have changed."""
         for wakes in self._by_sid.values():
             for wake in wakes:
-                wake.tell(missed=True)
+                wake.notify(missed=True)

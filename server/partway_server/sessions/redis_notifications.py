@@ -1,9 +1,9 @@
-"""What scripts tell of the rows that they change: one subscription for a process.
+"""Receive the changes that scripts publish, over one subscription for each process.
 
-It begins with the first who waits. In a Cluster any server hears what all are told
+It begins with the first waiter. In a Cluster any server receives all messages
 (https://redis.io/docs/latest/develop/pubsub/), and elsewhere there is one master. Messages that
-come while nobody listens are lost, so that each beginning wakes everybody; and a server that says
-nothing for a while is asked whether it is there.
+arrive while there is no subscription are lost, so each subscription wakes all waiters; and a server
+that is silent for a while is pinged.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from redis import exceptions
 from redis.asyncio import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 
-from partway_server.redis_client.client import tried
-from partway_server.redis_client.topology import Servers
-from partway_server.sessions.notifications import Wakeup, Wakeups
+from partway_server.redis_client.client import await_redis
+from partway_server.redis_client.topology import RedisTopology
+from partway_server.sessions.notifications import Wakeup, WakeupRegistry
 from partway_server.sessions.redis_keys import CHANGES
 
 logger = logging.getLogger(__name__)
@@ -27,19 +27,19 @@ _FIRST_SECONDS, _MOST_SECONDS = 0.05, 1.0
 
 
 class RedisChanges:
-    """Wakes of this process that Redis tells."""
+    """Notifies the waiters of this process about changes published in Redis."""
 
-    def __init__(self, *, servers: Servers) -> None:
-        self._servers = servers
-        self._wakes = Wakeups()
+    def __init__(self, *, topology: RedisTopology) -> None:
+        self._topology = topology
+        self._wakeups = WakeupRegistry()
         self._listening: asyncio.Task[None] | None = None
         self._failures = 0
 
     def of(self, *sids: str) -> AbstractContextManager[Wakeup]:
-        """A Wake for these sids."""
+        """Register a Wakeup for these sids."""
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen())
-        return self._wakes.of(*sids)
+        return self._wakeups.of(*sids)
 
     async def aclose(self) -> None:
         if self._listening is not None:
@@ -51,31 +51,31 @@ class RedisChanges:
         for turn in count():
             server: Redis | None = None
             try:
-                masters = await tried(self._servers.masters())
-                # Another one each time: one alone may be the one that is gone.
+                masters = await await_redis(self._topology.masters())
+                # Another one each time: the same one may be gone.
                 server = masters[turn % len(masters)]
                 await self._hear(server)
             except (exceptions.RedisError, OSError) as exc:
                 self._failures += 1
                 if self._failures == 1:
-                    logger.warning("changes are not heard: %s", type(exc).__name__)
-                await self._servers.learn(exc, server)
+                    logger.warning("cannot subscribe to changes, retrying: %s", type(exc).__name__)
+                await self._topology.learn(exc, server)
             await asyncio.sleep(pauses.compute(self._failures))
 
     async def _hear(self, server: Redis) -> None:
-        """Wake whom the server tells of. Raises once it is gone."""
+        """Notify waiters of the messages of this server. Raises once it is gone."""
         async with server.pubsub() as channel:
-            await tried(channel.subscribe(CHANGES))
+            await await_redis(channel.subscribe(CHANGES))
             asked = False
             while True:
-                message = await tried(channel.get_message(timeout=_SILENCE_SECONDS))
+                message = await await_redis(channel.get_message(timeout=_SILENCE_SECONDS))
                 if message is None and asked:
-                    raise exceptions.ConnectionError("the server says nothing")
+                    raise exceptions.ConnectionError("the server is silent")
                 asked = message is None
                 if message is None:
-                    await tried(channel.ping())
+                    await await_redis(channel.ping())
                 elif message["type"] == "subscribe":
                     self._failures = 0
-                    self._wakes.tell_all()
+                    self._wakeups.notify_all()
                 elif message["type"] == "message":
-                    self._wakes.tell(message["data"].decode())
+                    self._wakeups.notify(message["data"].decode())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from partway_server.domain.upload import Grant, Source
+from partway_server.domain.grant import CopySource, Grant
 from partway_server.storage.capabilities import Capabilities
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -155,7 +155,7 @@ class Storage(Protocol):
         ...
 
     async def copy_part(
-        self, grant: Grant, number: int, source: Source, begin: int, size: int
+        self, grant: Grant, number: int, source: CopySource, begin: int, size: int
     ) -> None:
         """Have storage make a part from `size` bytes of another object, from byte `begin` on.
 

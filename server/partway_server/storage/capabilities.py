@@ -7,8 +7,8 @@ without.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import GIB, MIB, PartLimits
-from partway_server.domain.upload import Checksum
 
 KEPT = frozenset({"storage_class", "encryption", "tags"})
 """The rules of a policy that an object can only follow where storage knows them."""

@@ -20,10 +20,11 @@ from datetime import datetime, timedelta
 from itertools import count, pairwise
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.errors import PartChanged
+from partway_server.domain.grant import CopySource, Grant
 from partway_server.domain.part_plan import MAX_PARTS
-from partway_server.domain.upload import Checksum, Grant, Source
 from partway_server.storage.base import (
     CompleteRefused,
     CompleteUnknown,
@@ -117,7 +118,7 @@ class MemoryStorage:
         clock: Clock | None = None,
     ) -> None:
         self.capabilities = capabilities
-        self.storage: dict[tuple[str, str], MemoryObject] = {}
+        self.objects: dict[tuple[str, str], MemoryObject] = {}
         self._buckets = buckets
         self._clock = clock or SystemClock()
         self.encrypted = False
@@ -175,9 +176,9 @@ class MemoryStorage:
         return md5_in(etag) if wanted else b""
 
     async def copy_part(
-        self, grant: Grant, number: int, source: Source, begin: int, size: int
+        self, grant: Grant, number: int, source: CopySource, begin: int, size: int
     ) -> None:
-        present = self.storage.get((source.bucket, source.key))
+        present = self.objects.get((source.bucket, source.key))
         multipart = self._find(grant)
         if multipart is None:
             raise MultipartNotFound
@@ -191,7 +192,7 @@ class MemoryStorage:
         self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
     ) -> None:
         multipart = self._find(grant)
-        present = self.storage.get((grant.bucket, grant.key))
+        present = self.objects.get((grant.bucket, grant.key))
         if multipart is None:
             if present is None or present.multipart_id != grant.multipart_id:
                 raise CompleteUnknown
@@ -210,7 +211,7 @@ class MemoryStorage:
         opened = multipart.grant
         told = object_headers(opened)
         digests = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts))
-        self.storage[grant.bucket, grant.key] = MemoryObject(
+        self.objects[grant.bucket, grant.key] = MemoryObject(
             Head(
                 size_bytes=sum(multipart.parts[part.number].size_bytes for part in parts),
                 etag=f"{digests.hexdigest()}-{len(parts)}",
@@ -266,17 +267,17 @@ class MemoryStorage:
             del self._multiparts[grant.multipart_id]
 
     async def head(self, grant: Grant) -> Head | None:
-        present = self.storage.get((grant.bucket, grant.key))
+        present = self.objects.get((grant.bucket, grant.key))
         return present.head if present else None
 
     async def etags_are_md5(self, grant: Grant) -> bool:
         return not self.encrypted
 
     async def delete(self, grant: Grant, head: Head) -> None:
-        present = self.storage.get((grant.bucket, grant.key))
+        present = self.objects.get((grant.bucket, grant.key))
         only = self.capabilities.conditional_delete
         if present is not None and (not only or present.head.etag == head.etag):
-            del self.storage[grant.bucket, grant.key]
+            del self.objects[grant.bucket, grant.key]
 
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
         expire_time = now.replace(microsecond=0) + lifetime
@@ -349,7 +350,7 @@ class MemoryStorage:
     def _put_object(
         self, place: tuple[str, str], part: StoredPart, signed: Mapping[str, str]
     ) -> None:
-        if "if-none-match" in signed and place in self.storage:
+        if "if-none-match" in signed and place in self.objects:
             raise PutRefused(412, "PreconditionFailed")
         prefix = "x-amz-meta-"
         metadata = {
@@ -358,7 +359,7 @@ class MemoryStorage:
             if name.startswith(prefix)
         }
         token = metadata.pop(WRITE_TOKEN)
-        self.storage[place] = MemoryObject(
+        self.objects[place] = MemoryObject(
             Head(
                 part.size_bytes,
                 part.etag,

@@ -6,7 +6,7 @@ The parameters of the CRCs are those of https://reveng.sourceforge.io/crc-catalo
 import hashlib
 from collections.abc import Callable, Mapping
 
-from partway_server.domain.upload import Checksum
+from partway_server.domain.checksum import Checksum
 
 
 class Crc:

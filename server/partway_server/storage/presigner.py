@@ -4,8 +4,9 @@ import base64
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.grant import Grant
 from partway_server.domain.policy import DISPOSITION
-from partway_server.domain.upload import Checksum, Grant
 from partway_server.storage.base import PresignedPart
 from partway_server.storage.sigv4 import PartSigner, Signer
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from partway_server.domain.errors import StorageUnavailable
-from partway_server.domain.upload import Grant, Source
+from partway_server.domain.grant import CopySource, Grant
 from partway_server.storage.base import Head, Presigner, Storage, StoredPart, UnfinishedUpload
 from partway_server.storage.capabilities import Capabilities
 
@@ -64,7 +64,7 @@ class StorageRouter:
         await self.at(grant.backend).complete(grant, parts, checksum)
 
     async def copy_part(
-        self, grant: Grant, number: int, source: Source, begin: int, size: int
+        self, grant: Grant, number: int, source: CopySource, begin: int, size: int
     ) -> None:
         await self.at(grant.backend).copy_part(grant, number, source, begin, size)
 

@@ -13,7 +13,7 @@ from typing import Self
 from botocore.exceptions import ClientError
 
 from partway_server.domain.errors import StorageRefused
-from partway_server.domain.upload import Grant, Source
+from partway_server.domain.grant import CopySource, Grant
 from partway_server.storage.base import (
     CompleteUnknown,
     Head,
@@ -26,27 +26,27 @@ from partway_server.storage.presigner import PartPresigner, SinglePresigner, che
 from partway_server.storage.s3_client import (
     CALL_SECONDS,
     COMPLETE_SECONDS,
-    Clients,
-    CurrentSigner,
+    S3Clients,
+    SignerProvider,
     code_in,
     says_absent,
     status_in,
-    translated,
+    translate_errors,
 )
 from partway_server.storage.s3_errors import complete_error, copy_error
-from partway_server.storage.s3_listing import Lists
+from partway_server.storage.s3_listing import S3Listing
 from partway_server.storage.s3_requests import (
     complete_fields,
     copy_fields,
     create_fields,
     delete_fields,
     head_fields,
-    head_told,
-    md5_told,
+    md5_of_etag,
+    object_head,
 )
 from partway_server.storage.s3_startup_check import check_bucket, check_metadata, probe_md5
-from partway_server.storage.s3_streaming_put import PUT_SECONDS, Putter
-from partway_server.storage.sigv4 import Addressing, Endpoint
+from partway_server.storage.s3_streaming_put import PUT_SECONDS, StreamingPutClient
+from partway_server.storage.sigv4 import Addressing, S3Endpoint
 
 _PUT_LIFETIME = timedelta(minutes=15)
 """A URL that we use at once: what a request may be late by
@@ -61,11 +61,11 @@ class S3Storage:
         *,
         name: str,
         capabilities: Capabilities,
-        clients: Clients,
-        lists: Lists,
-        putter: Putter,
-        signer: CurrentSigner,
-        own_signer: CurrentSigner,
+        clients: S3Clients,
+        lists: S3Listing,
+        putter: StreamingPutClient,
+        signer: SignerProvider,
+        own_signer: SignerProvider,
     ) -> None:
         self.capabilities = capabilities
         self._name = name
@@ -102,7 +102,7 @@ class S3Storage:
         """
         if (access_key is None) != (secret_key is None):
             raise ValueError(f"backend {name!r}: give both an access key and a secret key, or none")
-        clients = await Clients.open(
+        clients = await S3Clients.open(
             region=region,
             endpoint_url=endpoint_url,
             addressing=addressing,
@@ -114,15 +114,15 @@ class S3Storage:
         )
         own_url = clients.control.meta.endpoint_url
         own, public = (
-            CurrentSigner(clients.session, Endpoint(url, region, addressing))
+            SignerProvider(clients.session, S3Endpoint(url, region, addressing))
             for url in (own_url, public_endpoint_url or own_url)
         )
         return cls(
             name=name,
             capabilities=capabilities,
             clients=clients,
-            lists=Lists(client=clients.control, capabilities=capabilities),
-            putter=Putter(ca_bundle=clients.ca_bundle, put_seconds=put_seconds),
+            lists=S3Listing(client=clients.control, capabilities=capabilities),
+            putter=StreamingPutClient(ca_bundle=clients.ca_bundle, put_seconds=put_seconds),
             signer=public,
             own_signer=own,
         )
@@ -134,7 +134,7 @@ class S3Storage:
         return self.capabilities
 
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
-        with translated("CreateMultipartUpload"):
+        with translate_errors("CreateMultipartUpload"):
             async with asyncio.timeout(self._clients.call_seconds):
                 reply = await self._clients.once.create_multipart_upload(
                     Bucket=grant.bucket,
@@ -161,13 +161,13 @@ class S3Storage:
         head = await self.head(grant)
         if after or head is None or head.write_token != grant.write_token:
             return []
-        checksum = head.checksum or md5_told(grant, head.etag, self.capabilities)
+        checksum = head.checksum or md5_of_etag(grant, head.etag, self.capabilities)
         return [StoredPart(1, head.size_bytes, head.etag, checksum)]
 
     async def copy_part(
-        self, grant: Grant, number: int, source: Source, begin: int, size: int
+        self, grant: Grant, number: int, source: CopySource, begin: int, size: int
     ) -> None:
-        with translated("UploadPartCopy"):
+        with translate_errors("UploadPartCopy"):
             try:
                 async with asyncio.timeout(self._clients.complete_seconds):
                     await self._clients.joining.upload_part_copy(
@@ -204,7 +204,7 @@ class S3Storage:
             raise CompleteUnknown
 
     async def abort(self, grant: Grant) -> None:
-        with translated("AbortMultipartUpload"):
+        with translate_errors("AbortMultipartUpload"):
             try:
                 await self._clients.control.abort_multipart_upload(
                     Bucket=grant.bucket, Key=grant.key, UploadId=grant.multipart_id
@@ -214,7 +214,7 @@ class S3Storage:
                     raise
 
     async def head(self, grant: Grant) -> Head | None:
-        with translated("HeadObject"):
+        with translate_errors("HeadObject"):
             try:
                 reply = await self._clients.control.head_object(
                     Bucket=grant.bucket, Key=grant.key, **head_fields(grant, self.capabilities)
@@ -223,7 +223,7 @@ class S3Storage:
                 if says_absent(exc):
                     return None
                 raise
-        return head_told(grant, reply)
+        return object_head(grant, reply)
 
     async def etags_are_md5(self, grant: Grant) -> bool:
         return await probe_md5(
@@ -232,7 +232,7 @@ class S3Storage:
 
     async def delete(self, grant: Grant, head: Head) -> None:
         only = delete_fields(head, self.capabilities)
-        with translated("DeleteObject"):
+        with translate_errors("DeleteObject"):
             try:
                 async with asyncio.timeout(self._clients.call_seconds):
                     await self._clients.once.delete_object(
@@ -255,13 +255,13 @@ class S3Storage:
         [part] = presigner.sign([number], {number: checksum} if checksum else {})
         told = await self._putter.put(grant, part, body)
         etag = told.get("etag", "").strip('"')
-        found = md5_told(grant, etag, self.capabilities) or base64.b64decode(
+        found = md5_of_etag(grant, etag, self.capabilities) or base64.b64decode(
             told.get(checksum_header(grant.checksum), "")
         )
         return StoredPart(number, grant.plan.size(number), etag, found)
 
     async def _presigner(
-        self, source: CurrentSigner, grant: Grant, lifetime: timedelta, now: datetime
+        self, source: SignerProvider, grant: Grant, lifetime: timedelta, now: datetime
     ) -> Presigner:
         now = now.replace(microsecond=0)  # X-Amz-Date has whole seconds, and lifetimes begin there
         signer, credentials_end = await source.get()

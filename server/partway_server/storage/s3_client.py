@@ -30,7 +30,7 @@ from botocore.parsers import ResponseParserError
 
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.storage.s3_errors import call_error, is_absent
-from partway_server.storage.sigv4 import Addressing, Credentials, Endpoint, Signer
+from partway_server.storage.sigv4 import Addressing, Credentials, S3Endpoint, Signer
 
 CALL_SECONDS = 10
 COMPLETE_SECONDS = 900
@@ -42,7 +42,7 @@ _CONNECTIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Clients:
+class S3Clients:
     """The SDK's clients for one endpoint. Ends with `aclose`."""
 
     control: Any
@@ -97,17 +97,17 @@ class Clients:
         await self.resources.aclose()
 
 
-class CurrentSigner:
+class SignerProvider:
     """Signs for `endpoint` with the credentials that the SDK has at the moment."""
 
-    def __init__(self, session: Any, endpoint: Endpoint) -> None:
+    def __init__(self, session: Any, endpoint: S3Endpoint) -> None:
         self._session = session
         self._endpoint = endpoint
         self._signer: tuple[Credentials, Signer] | None = None
 
     async def get(self) -> tuple[Signer, datetime | None]:
         """A signer with the credentials of this moment, and their end if they have one."""
-        with translated("presigning"):
+        with translate_errors("presigning"):
             source = await self._session.get_credentials()
             if source is None:
                 raise StorageRefused("presigning", "NoCredentials")
@@ -154,7 +154,7 @@ def says_absent(error: ClientError) -> bool:
 
 
 @contextmanager
-def translated(operation: str) -> Iterator[None]:
+def translate_errors(operation: str) -> Iterator[None]:
     """The SDK's errors as the seam's. Their text may hold addresses, and stays in the cause."""
     try:
         yield

@@ -9,16 +9,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from partway_server.domain.upload import Grant
+from partway_server.domain.grant import Grant
 from partway_server.storage.base import MultipartNotFound, StoredPart, UnfinishedUpload
 from partway_server.storage.capabilities import Capabilities
-from partway_server.storage.s3_client import says_absent, translated
-from partway_server.storage.s3_requests import part_told
+from partway_server.storage.s3_client import says_absent, translate_errors
+from partway_server.storage.s3_requests import stored_part
 
 _PAGE = 1000
 
 
-class Lists:
+class S3Listing:
     """Reads what the SDK's `client` lists."""
 
     def __init__(self, *, client: Any, capabilities: Capabilities) -> None:
@@ -30,7 +30,7 @@ class Lists:
         found: list[str] = []
         marker: dict[str, str] = {}
         while True:
-            with translated("ListMultipartUploads"):
+            with translate_errors("ListMultipartUploads"):
                 page = await self._client.list_multipart_uploads(
                     Bucket=grant.bucket, Prefix=grant.key, **marker
                 )
@@ -64,7 +64,7 @@ class Lists:
     async def _page_of_unfinished(
         self, bucket: str, prefix: str, marker: Mapping[str, str]
     ) -> Mapping[str, Any]:
-        with translated("ListMultipartUploads"):
+        with translate_errors("ListMultipartUploads"):
             page: Mapping[str, Any] = await self._client.list_multipart_uploads(
                 Bucket=bucket, Prefix=prefix, MaxUploads=_PAGE, **marker
             )
@@ -92,12 +92,12 @@ class Lists:
             more = bool(found) and page.get("IsTruncated", len(found) == wanted)
             after = max(after + 1, max(newest, default=0) - overlap)
         return [
-            part_told(grant, newest[number], self._capabilities)
+            stored_part(grant, newest[number], self._capabilities)
             for number in sorted(newest)[:limit]
         ]
 
     async def _page_of_parts(self, grant: Grant, after: int, wanted: int) -> Any:
-        with translated("ListParts"):
+        with translate_errors("ListParts"):
             try:
                 return await self._client.list_parts(
                     Bucket=grant.bucket,

@@ -7,7 +7,8 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from partway_server.domain.upload import Checksum, Grant, Source
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.grant import CopySource, Grant
 from partway_server.storage.base import Head, StoredPart, md5_in
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import WRITE_TOKEN, object_headers
@@ -50,7 +51,7 @@ def _names_checksum(grant: Grant, capabilities: Capabilities) -> bool:
     return capabilities.listed_checksums or grant.checksum is Checksum.CRC64NVME
 
 
-def copy_fields(source: Source, begin: int, size: int) -> dict[str, Any]:
+def copy_fields(source: CopySource, begin: int, size: int) -> dict[str, Any]:
     """Which bytes UploadPartCopy is to take, and of which object."""
     # A range is not taken of an object of 5 MB or less
     # (https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html).
@@ -98,7 +99,7 @@ def delete_fields(head: Head, capabilities: Capabilities) -> dict[str, str]:
     return {}
 
 
-def head_told(grant: Grant, reply: Mapping[str, Any]) -> Head:
+def object_head(grant: Grant, reply: Mapping[str, Any]) -> Head:
     """The object, as HeadObject tells it."""
     return Head(
         size_bytes=reply["ContentLength"],
@@ -110,14 +111,14 @@ def head_told(grant: Grant, reply: Mapping[str, Any]) -> Head:
     )
 
 
-def part_told(grant: Grant, listed: Mapping[str, Any], capabilities: Capabilities) -> StoredPart:
+def stored_part(grant: Grant, listed: Mapping[str, Any], capabilities: Capabilities) -> StoredPart:
     """A part, as ListParts tells it."""
     etag = listed["ETag"].strip('"')
-    checksum = md5_told(grant, etag, capabilities) or _checksum(grant, listed)
+    checksum = md5_of_etag(grant, etag, capabilities) or _checksum(grant, listed)
     return StoredPart(listed["PartNumber"], listed["Size"], etag, checksum)
 
 
-def md5_told(grant: Grant, etag: str, capabilities: Capabilities) -> bytes:
+def md5_of_etag(grant: Grant, etag: str, capabilities: Capabilities) -> bytes:
     """The MD5 that an entity tag is, where the Upload goes by MD5 and the store means it so."""
     wanted = grant.checksum is Checksum.MD5 and capabilities.md5_etags
     return md5_in(etag) if wanted else b""

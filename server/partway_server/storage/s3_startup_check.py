@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from partway_server.storage.base import md5_in
 from partway_server.storage.presigner import WRITE_TOKEN
-from partway_server.storage.s3_client import status_in, translated
+from partway_server.storage.s3_client import status_in, translate_errors
 from partway_server.storage.s3_errors import BUCKET_PROBLEMS
 
 PROBE_PREFIX = "partway-probe/"
@@ -17,7 +17,7 @@ PROBE_PREFIX = "partway-probe/"
 
 async def check_bucket(client: Any, bucket: str) -> None:
     """Raises ValueError, in words, if there is no such bucket, or none that we reach."""
-    with translated("HeadBucket"):
+    with translate_errors("HeadBucket"):
         try:
             await client.head_bucket(Bucket=bucket)
         except ClientError as exc:
@@ -76,7 +76,7 @@ async def probe_md5(client: Any, bucket: str, token: str, *, single: bool) -> bo
     `token` is random, names the probe, and is its bytes.
     """
     place, body = {"Bucket": bucket, "Key": PROBE_PREFIX + token}, token.encode()
-    with translated("PutObject" if single else "UploadPart"):
+    with translate_errors("PutObject" if single else "UploadPart"):
         if single:
             put = await client.put_object(**place, Body=body)
             await client.delete_object(
@@ -94,7 +94,7 @@ async def probe_md5(client: Any, bucket: str, token: str, *, single: bool) -> bo
 
 @contextmanager
 def _permitted(bucket: str, operation: str, permission: str) -> Iterator[None]:
-    with translated(operation):
+    with translate_errors(operation):
         try:
             yield
         except ClientError as exc:

@@ -18,7 +18,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from partway_server.domain.errors import PartChanged, StorageUnavailable
-from partway_server.domain.upload import Grant
+from partway_server.domain.grant import Grant
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, PresignedPart
 from partway_server.storage.s3_errors import call_error, is_absent
 
@@ -31,7 +31,7 @@ _UNWANTED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
 
 
-class Putter:
+class StreamingPutClient:
     """Sends parts to one endpoint. Make it in a running loop; ends with `aclose`."""
 
     def __init__(self, *, ca_bundle: str | None, put_seconds: float) -> None:
@@ -58,7 +58,7 @@ class Putter:
         loop = asyncio.get_running_loop()
         # The first piece is waited for here: an empty part is sent whole with its head, so what is
         # wrong with it must be known by then.
-        body = _Body(await anext(pieces, b""), pieces, grant.plan.size(part.number))
+        body = _StreamedBody(await anext(pieces, b""), pieces, grant.plan.size(part.number))
         try:
             async with asyncio.timeout(self._put_seconds) as limit:
 
@@ -81,7 +81,7 @@ class Putter:
         raise _refusal(grant, part.number, status, code)
 
     async def _exchange(
-        self, part: PresignedPart, body: "_Body"
+        self, part: PresignedPart, body: "_StreamedBody"
     ) -> tuple[int, str, dict[str, str]]:
         parts = urlsplit(part.url)
         async with self._session.put(
@@ -103,7 +103,7 @@ class Putter:
         await self._session.close()
 
 
-class _Body(aiohttp.Payload):
+class _StreamedBody(aiohttp.Payload):
     """The pieces, each asked for when the one before has been taken."""
 
     def __init__(self, first: bytes, rest: AsyncIterator[bytes], size_bytes: int) -> None:

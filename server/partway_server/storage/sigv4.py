@@ -56,7 +56,7 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class S3Endpoint:
     """A storage endpoint as clients reach it.
 
     Raises ValueError unless `url` is `http` or `https`, a host, perhaps a port and a base path that
@@ -106,7 +106,7 @@ class Signer:
     Headers that are signed always have a content-length, and never Host, which the URL implies.
     """
 
-    def __init__(self, credentials: Credentials, endpoint: Endpoint) -> None:
+    def __init__(self, credentials: Credentials, endpoint: S3Endpoint) -> None:
         self._credentials = credentials
         self._endpoint = endpoint
         self._key = _SigningKey(credentials.secret_key, "", endpoint.region)
@@ -125,7 +125,7 @@ class Signer:
         `now` is aware. Raises ValueError if `headers` have no content-length.
         """
         frame = self._frame(bucket, key, lifetime_seconds, now)
-        form = _Form(frame, headers)
+        form = _RequestTemplate(frame, headers)
         return f"{frame.location.url}?{form.query}{form.signature(form.end(headers))}"
 
     def for_parts(
@@ -134,7 +134,9 @@ class Signer:
         """A signer of the parts of one multipart upload. `now` is aware."""
         return PartSigner(self._frame(bucket, key, lifetime_seconds, now), multipart_id)
 
-    def _frame(self, bucket: str, key: str, lifetime_seconds: int, now: datetime) -> "_Frame":
+    def _frame(
+        self, bucket: str, key: str, lifetime_seconds: int, now: datetime
+    ) -> "_SigningContext":
         timestamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         signing_key = self._key
         if signing_key.date != timestamp[:8]:
@@ -142,18 +144,20 @@ class Signer:
                 self._credentials.secret_key, timestamp[:8], self._endpoint.region
             )
         location = self._endpoint.locate(bucket, key)
-        return _Frame(location, self._credentials, signing_key, timestamp, lifetime_seconds)
+        return _SigningContext(
+            location, self._credentials, signing_key, timestamp, lifetime_seconds
+        )
 
 
 class PartSigner:
     """Presigns the parts of one multipart upload, all from one moment and for one lifetime."""
 
-    def __init__(self, frame: "_Frame", multipart_id: str) -> None:
+    def __init__(self, frame: "_SigningContext", multipart_id: str) -> None:
         upload_id = f"uploadId={quote(multipart_id, safe='')}"
         self._frame = frame
         self._url = f"{frame.location.url}?{upload_id}&partNumber="
         self._query_end = f"&{upload_id}"
-        self._forms: dict[tuple[str, ...], _Form] = {}
+        self._forms: dict[tuple[str, ...], _RequestTemplate] = {}
 
     def url(self, number: int, headers: Mapping[str, str]) -> str:
         """The URL of a PUT of part `number`, to be sent with exactly `headers`.
@@ -171,10 +175,10 @@ class PartSigner:
         url, query, sign, end = self._url, form.query, form.signature, form.end(headers)
         return lambda number: f"{url}{number}&{query}{sign(f'&partNumber={number}{end}')}"
 
-    def _form(self, names: tuple[str, ...]) -> "_Form":
+    def _form(self, names: tuple[str, ...]) -> "_RequestTemplate":
         form = self._forms.get(names)
         if form is None:
-            form = self._forms[names] = _Form(self._frame, names, self._query_end)
+            form = self._forms[names] = _RequestTemplate(self._frame, names, self._query_end)
         return form
 
 
@@ -193,7 +197,7 @@ class _SigningKey:
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class _SigningContext:
     """What all URLs to one place from one moment share."""
 
     location: Location
@@ -217,13 +221,13 @@ class _Frame:
         return f"{query}{token}{signed}", f"{query}{signed}{token}&X-Amz-Signature="
 
 
-class _Form:
+class _RequestTemplate:
     """What those URLs of a frame share that are sent with headers of the same `names`.
 
     `query_end` is what follows the part number in the canonical query.
     """
 
-    def __init__(self, frame: _Frame, names: Iterable[str], query_end: str = "") -> None:
+    def __init__(self, frame: _SigningContext, names: Iterable[str], query_end: str = "") -> None:
         given = {name.lower(): name for name in names}
         # Without it the holder of the URL could send any number of bytes.
         if "content-length" not in given:

@@ -2,7 +2,8 @@
 
 from partway_server.domain import errors
 from partway_server.domain.errors import UploadNotActive
-from partway_server.domain.upload import AbortReason, Caller, State, Upload
+from partway_server.domain.grant import Caller
+from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.discard import Discard
 from partway_server.workflow.leases import Leases

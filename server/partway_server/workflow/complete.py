@@ -21,16 +21,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from partway_server.domain import errors
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import UploadNotActive
-from partway_server.domain.upload import (
-    AbortReason,
-    Caller,
-    Checksum,
-    Grant,
-    Manifest,
-    State,
-    Upload,
-)
+from partway_server.domain.grant import Caller, Grant
+from partway_server.domain.upload import AbortReason, Manifest, State, Upload
 from partway_server.storage.base import (
     CompleteRefused,
     CompleteUnknown,

@@ -17,16 +17,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from partway_server.domain import errors
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.grant import Caller, CopySource, Grant
 from partway_server.domain.requests import ComposeParams, UploadParams
-from partway_server.domain.upload import (
-    AbortReason,
-    Caller,
-    Checksum,
-    Grant,
-    Source,
-    State,
-    Upload,
-)
+from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.storage.base import MultipartNotFound
 from partway_server.workflow.complete import Complete
 from partway_server.workflow.deps import Deps
@@ -120,16 +114,18 @@ class Compose:
         )
 
     def _source_grant(self, caller: Caller, upload_id: str) -> Grant:
-        grant = self._deps.upload_ids.open(upload_id)
+        grant = self._deps.upload_ids.decrypt(upload_id)
         if grant.caller.tenant != caller.tenant:
             raise errors.UploadNotFound
         return grant
 
-    async def _verified_sources(self, grants: Sequence[Grant], backend: str) -> tuple[Source, ...]:
+    async def _verified_sources(
+        self, grants: Sequence[Grant], backend: str
+    ) -> tuple[CopySource, ...]:
         """Return the sources as storage shows them. Raises SourceUnusable, SourcesNotJoinable."""
         _check_backend(grants, backend)
         heads = await asyncio.gather(*map(self._deps.storage.head, grants))
-        sources: list[Source] = []
+        sources: list[CopySource] = []
         for position, (grant, head) in enumerate(zip(grants, heads, strict=True)):
             stored = verify_object(grant, head)
             if head is None:
@@ -137,7 +133,9 @@ class Compose:
             if stored is None:
                 raise errors.SourceUnusable(position, "its object was replaced by another")
             sources.append(
-                Source(grant.bucket, grant.key, stored.size_bytes, stored.etag, grant.write_token)
+                CopySource(
+                    grant.bucket, grant.key, stored.size_bytes, stored.etag, grant.write_token
+                )
             )
         return tuple(sources)
 
@@ -210,7 +208,7 @@ class Compose:
 
 
 def _upload_params(
-    params: ComposeParams, sources: tuple[Source, ...], digest: bytes
+    params: ComposeParams, sources: tuple[CopySource, ...], digest: bytes
 ) -> UploadParams:
     return UploadParams(
         policy=params.policy,

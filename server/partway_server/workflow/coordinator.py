@@ -57,4 +57,4 @@ class Coordinator:
 
     def upload_id(self, upload: Upload) -> str:
         """Return the ID that callers hold."""
-        return self._upload_ids.seal(upload.grant)
+        return self._upload_ids.encrypt(upload.grant)

@@ -6,7 +6,8 @@ reaches storage after that is removed when the upload is buried.
 
 import logging
 
-from partway_server.domain.upload import AbortReason, Grant, Upload
+from partway_server.domain.grant import Grant
+from partway_server.domain.upload import AbortReason, Upload
 from partway_server.storage.base import Head
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.leases import Leases

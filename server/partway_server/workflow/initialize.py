@@ -11,8 +11,9 @@ from enum import Enum
 
 from partway_server.domain import errors
 from partway_server.domain.errors import InvalidRequest
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.requests import UploadParams
-from partway_server.domain.upload import Caller, Grant, State, Upload
+from partway_server.domain.upload import State, Upload
 from partway_server.storage.base import MultipartNotFound
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.leases import Leases

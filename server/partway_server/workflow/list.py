@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from partway_server.domain.grant import Caller
 from partway_server.domain.requests import UploadFilter
-from partway_server.domain.upload import Caller, Upload
+from partway_server.domain.upload import Upload
 from partway_server.sessions.base import Cursor
 from partway_server.storage.base import StoredPart
 from partway_server.workflow.deps import Deps

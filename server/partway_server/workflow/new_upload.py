@@ -10,19 +10,13 @@ from datetime import datetime, timedelta
 
 import msgpack
 
-from partway_server.domain.errors import InvalidRequest, Violation
+from partway_server.domain.checksum import BEST_FIRST, Checksum
+from partway_server.domain.errors import FieldViolation, InvalidRequest
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.part_plan import Plan, make_composed_plan, make_plan
 from partway_server.domain.policy import Policy
 from partway_server.domain.requests import UploadParams
-from partway_server.domain.upload import (
-    BEST_FIRST,
-    Caller,
-    Checksum,
-    Grant,
-    State,
-    Upload,
-    epoch_at,
-)
+from partway_server.domain.upload import State, Upload, epoch_at
 from partway_server.storage.capabilities import Capabilities
 from partway_server.workflow.deps import Deps
 
@@ -35,7 +29,7 @@ def find_policy(policies: Mapping[str, Policy], caller: Caller, name: str) -> Po
     policy = policies.get(name)
     # Other tenants do not learn that a policy which is not theirs exists.
     if policy is None or not policy.admits(caller):
-        raise InvalidRequest([Violation("policy", "there is no such policy")])
+        raise InvalidRequest([FieldViolation("policy", "there is no such policy")])
     return policy
 
 
@@ -164,18 +158,18 @@ def _check(
     if checksum not in allowed and (checksum is not Checksum.NONE or policy.checksums):
         able = ", ".join(allowed) or "none"
         what = "the policy allows" if policy.checksums else "storage can verify"
-        wrong.append(Violation("checksum_algorithm", f"{what} {able}"))
+        wrong.append(FieldViolation("checksum_algorithm", f"{what} {able}"))
     if not wrong:
         size = params.part_size_bytes or policy.part_size_bytes
         try:
             return make_plan(params.size_bytes, size, policy.part_limits(capabilities.limits))
         except ValueError as too_large:
-            wrong.append(Violation("size_bytes", str(too_large)))
+            wrong.append(FieldViolation("size_bytes", str(too_large)))
     raise InvalidRequest(wrong)
 
 
 def _check_composed(
-    capabilities: Capabilities, params: UploadParams, wrong: Sequence[Violation]
+    capabilities: Capabilities, params: UploadParams, wrong: Sequence[FieldViolation]
 ) -> Plan:
     # Its size is that of its sources, and no caller sends a part that could carry a checksum.
     named = {"size_bytes": "sources"}

@@ -5,7 +5,8 @@ does not either. So every request that changes storage ends with this one questi
 answer is recorded and returned.
 """
 
-from partway_server.domain.upload import Grant, Source, StoredObject
+from partway_server.domain.grant import CopySource, Grant
+from partway_server.domain.upload import StoredObject
 from partway_server.storage.base import Head, Storage
 
 
@@ -24,7 +25,7 @@ def verify_object(grant: Grant, head: Head | None) -> StoredObject | None:
     return StoredObject(head.size_bytes, head.etag, head.version_id, head.checksum, head.metadata)
 
 
-def is_source(source: Source, head: Head) -> bool:
+def is_source(source: CopySource, head: Head) -> bool:
     """Return whether the object at the key of a source is still that very one."""
     return (head.etag, head.write_token) == (source.etag, source.write_token)
 

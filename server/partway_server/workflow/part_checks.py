@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import msgpack
 
-from partway_server.domain.errors import InvalidRequest, PartsMismatch, PartsMissing, Violation
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.errors import FieldViolation, InvalidRequest, PartsMismatch, PartsMissing
+from partway_server.domain.grant import Grant
 from partway_server.domain.part_plan import Plan, runs
-from partway_server.domain.upload import Checksum, Grant, Manifest
+from partway_server.domain.upload import Manifest
 from partway_server.storage.base import StoredPart
 
 
@@ -63,13 +65,13 @@ def check_parts(
 
 def refusal(field: str, description: str) -> InvalidRequest:
     """Return the error for one invalid field."""
-    return InvalidRequest([Violation(field, description)])
+    return InvalidRequest([FieldViolation(field, description)])
 
 
 def check_ranges(ranges: Iterable[tuple[int, int]], plan: Plan) -> None:
     """Refuse ranges that go past the plan. Raises InvalidRequest."""
     wrong = [
-        Violation(f"ranges[{i}]", f"the upload has parts 1 to {plan.part_count}")
+        FieldViolation(f"ranges[{i}]", f"the upload has parts 1 to {plan.part_count}")
         for i, (_, last) in enumerate(ranges)
         if last > plan.part_count
     ]
@@ -120,7 +122,7 @@ def check_number(number: int, plan: Plan) -> None:
 def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
     """Refuse named parts outside the plan. Raises InvalidRequest."""
     wrong = [
-        Violation(f"parts[{i}].part_number", f"the upload has parts 1 to {plan.part_count}")
+        FieldViolation(f"parts[{i}].part_number", f"the upload has parts 1 to {plan.part_count}")
         for i, part in enumerate(expected)
         if part.number > plan.part_count
     ]

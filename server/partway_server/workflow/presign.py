@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
+from partway_server.domain.grant import Caller
 from partway_server.domain.part_plan import Plan, runs, unroll
-from partway_server.domain.upload import Caller, Upload
+from partway_server.domain.upload import Upload
 from partway_server.storage.base import PresignedPart, Presigner
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.leases import ORPHAN_URL_SECONDS

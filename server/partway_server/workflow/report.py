@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from partway_server.domain import errors
 from partway_server.domain.errors import InvalidRequest
-from partway_server.domain.upload import Caller, Upload
+from partway_server.domain.grant import Caller
+from partway_server.domain.upload import Upload
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.part_checks import ExpectedPart
 from partway_server.workflow.progress import judge

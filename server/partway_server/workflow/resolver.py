@@ -11,7 +11,8 @@ from typing import NoReturn
 
 from partway_server.domain import errors
 from partway_server.domain.errors import UploadNotActive
-from partway_server.domain.upload import AbortReason, Caller, Grant, State, Upload, sid_of_key
+from partway_server.domain.grant import Caller, Grant, sid_of_key
+from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.storage.base import MultipartNotFound, StoredPart
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.discard import Discard
@@ -41,7 +42,7 @@ class Resolver:
 
     def grant(self, caller: Caller, upload_id: str) -> Grant:
         """Decrypt the caller's ID. Raises UploadNotFound if it is invalid or another caller's."""
-        grant = self._deps.upload_ids.open(upload_id)
+        grant = self._deps.upload_ids.decrypt(upload_id)
         if grant.caller != caller:
             raise errors.UploadNotFound
         return grant

@@ -1,8 +1,9 @@
 """Status: an upload's current state and, on request, its progress as storage lists it."""
 
 from partway_server.domain.errors import UploadNotActive
+from partway_server.domain.grant import Caller
 from partway_server.domain.part_plan import runs
-from partway_server.domain.upload import Caller, State, Upload
+from partway_server.domain.upload import State, Upload
 from partway_server.workflow.part_checks import as_planned
 from partway_server.workflow.progress import Progress
 from partway_server.workflow.resolver import Resolver

@@ -7,8 +7,10 @@ and only if no abort has overtaken it.
 from collections.abc import AsyncIterator
 
 from partway_server.domain import errors
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import UploadNotActive
-from partway_server.domain.upload import Caller, Checksum, State, Upload
+from partway_server.domain.grant import Caller
+from partway_server.domain.upload import State, Upload
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, StoredPart
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.part_checks import (

@@ -11,8 +11,9 @@ from typing import Protocol
 
 import anycrc
 
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import PartChanged
-from partway_server.domain.upload import Checksum, Grant
+from partway_server.domain.grant import Grant
 from partway_server.workflow.part_checks import refusal
 
 

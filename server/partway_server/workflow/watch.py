@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from partway_server.domain.errors import Stopping, TryAgain
-from partway_server.domain.upload import Caller, Grant, State, Upload, sid_of_key
+from partway_server.domain.grant import Caller, Grant, sid_of_key
+from partway_server.domain.upload import State, Upload
 from partway_server.sessions.notifications import Wakeup
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.resolver import Resolver
@@ -52,7 +53,7 @@ class Watch:
         """End all watches, now and from now on, with Stopping."""
         self._stopping = True
         for wakeup in self._wakeups:
-            wakeup.tell()
+            wakeup.notify()
 
     async def __call__(self, caller: Caller, upload_id: str) -> AsyncGenerator[Upload, None]:
         """Yield the upload as it is, then after each change, until it is COMPLETED or ABORTED.

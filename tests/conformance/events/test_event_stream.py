@@ -7,7 +7,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from partway_server.domain.events import COMPLETED, INITIALIZED, Event, Telling
+from partway_server.domain.events import COMPLETED, INITIALIZED, Event, EventComposer
 from partway_server.domain.upload import State, StoredObject
 from partway_server.events.event_stream import Entry, EventStreams, after, places_at
 from partway_server.redis_client.topology import connect
@@ -35,7 +35,7 @@ async def streams(redis: Redis, redis_url: str) -> AsyncIterator[EventStreams]:
 async def add(redis: Redis, shard: int, place: str) -> None:
     """An entry as a script makes it, at a place of its own."""
     event = Event(f"{shard}/{place}", INITIALIZED, sid_of(place), "{}")
-    fields = zip(rows.EVENT_FIELDS, rows.told(event), strict=True)
+    fields = zip(rows.EVENT_FIELDS, rows.event_values(event), strict=True)
     await redis.xadd(rows.events_key(shard), dict(fields), id=place)
 
 
@@ -84,9 +84,9 @@ async def test_what_is_older_than_is_kept_goes_as_more_comes(
     for number in range(300):
         await add(redis, shard, f"{old}-{number}")
     await add(redis, shard, f"{young}-0")
-    telling = Telling(keep=timedelta(days=2))
+    composer = EventComposer(keep=timedelta(days=2))
     async with aclosing(
-        RedisSessionStore(connect(redis_url), clock=clock, telling=telling)
+        RedisSessionStore(connect(redis_url), clock=clock, composer=composer)
     ) as sessions:
         await sessions.insert(upload, LATER)
     left = await redis.xrange(rows.events_key(shard))

@@ -12,7 +12,7 @@ from partway_server.domain.events import (
     EXPIRED,
     FAILED,
     INITIALIZED,
-    RETOLD,
+    REPLAY_WINDOW,
     Event,
 )
 from partway_server.domain.upload import AbortReason, State, StoredObject, Upload, epoch_at
@@ -34,7 +34,7 @@ async def events(sessions: SessionStore) -> list[Event]:
     if isinstance(sessions, MemorySessionStore):
         return sessions.events
     assert isinstance(sessions, RedisSessionStore)
-    streams = EventStreams(sessions._servers)
+    streams = EventStreams(sessions._topology)
     return [entry.event async for entry in streams.read(places_at(None))]
 
 
@@ -199,7 +199,7 @@ class TestWhatWasTold:
         self, sessions: SessionStore, clock: FakeClock, late: timedelta, told: list[str]
     ) -> None:
         upload = an_upload(State.COMPLETED, object=STORED)
-        clock.advance((upload.grant.expire_time + RETOLD + late - START).total_seconds())
+        clock.advance((upload.grant.expire_time + REPLAY_WINDOW + late - START).total_seconds())
         await sessions.insert(upload, LATER)
         assert await types(sessions) == told
 

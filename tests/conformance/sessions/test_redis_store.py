@@ -17,7 +17,7 @@ from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.part_plan import MIB, Plan
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import AbortReason, State, StoredObject, Upload
-from partway_server.redis_client.topology import SLOTS, Servers, Span, connect
+from partway_server.redis_client.topology import SLOTS, RedisTopology, SlotRange, connect
 from partway_server.sessions.redis_keys import events_key, own_key, row_key, shard_of
 from partway_server.sessions.redis_store import RedisSessionStore
 from redis.asyncio import Redis
@@ -445,8 +445,8 @@ class TestTroubleWithTheServer:
                 await redis.acl_deluser("weak")
 
 
-class Telling:
-    """A server that answers PING and PUBLISH, and INFO as it was told to."""
+class ReportingServer:
+    """A server that answers PING and PUBLISH, and INFO with the given values."""
 
     def __init__(self, **info: str) -> None:
         self._info = info
@@ -461,36 +461,36 @@ class Telling:
         return self._info
 
 
-def told(**info: str) -> RedisSessionStore:
+def store_reporting(**info: str) -> RedisSessionStore:
     """A store over a server that says this of itself."""
 
-    async def find() -> list[Span]:
-        return [Span(0, SLOTS - 1, ("", 0))]
+    async def find() -> list[SlotRange]:
+        return [SlotRange(0, SLOTS - 1, ("", 0))]
 
-    server: Any = Telling(**info)
-    return RedisSessionStore(Servers(find=find, client=lambda _: server))
+    server: Any = ReportingServer(**info)
+    return RedisSessionStore(RedisTopology(find=find, client=lambda _: server))
 
 
 class TestCheck:
     @pytest.mark.parametrize("version", ["6.2.14", "5.0.0"])
     async def test_refuses_old_servers(self, version: str) -> None:
         with pytest.raises(ValueError, match=f"{version} is too old.* 7.0 or newer"):
-            await told(redis_version=version, maxmemory_policy="noeviction").check()
+            await store_reporting(redis_version=version, maxmemory_policy="noeviction").check()
 
     @pytest.mark.parametrize("version", ["7.0.0", "7.2.4", "8.2.3", "10.0.1"])
     async def test_takes_newer_ones(self, version: str) -> None:
-        await told(redis_version=version, maxmemory_policy="noeviction").check()
+        await store_reporting(redis_version=version, maxmemory_policy="noeviction").check()
 
-    @pytest.mark.parametrize("told_by", ["redis_mode", "server_mode"])
+    @pytest.mark.parametrize("field", ["redis_mode", "server_mode"])
     @pytest.mark.parametrize(
         ("mode", "advice"),
         [("cluster", r"write redis\+cluster://"), ("sentinel", r"redis\+sentinel://.*/SERVICE")],
     )
     async def test_refuses_what_needs_another_url_and_says_which(
-        self, told_by: str, mode: str, advice: str
+        self, field: str, mode: str, advice: str
     ) -> None:
         with pytest.raises(ValueError, match=advice):
-            await told(redis_version="8.2.3", **{told_by: mode}).check()
+            await store_reporting(redis_version="8.2.3", **{field: mode}).check()
 
     async def test_refuses_a_server_that_evicts(
         self, sessions: RedisSessionStore, redis: Redis
@@ -507,7 +507,7 @@ class TestCheck:
     ) -> None:
         wrong = redis_url.replace("redis://", "redis://nobody:hunter2@", 1)
         sessions = RedisSessionStore(connect(wrong))
-        with pytest.raises(ValueError, match="refuses the user name or password") as caught:
+        with pytest.raises(ValueError, match="rejects the user name or password") as caught:
             await sessions.check()
         await sessions.aclose()
         assert "hunter2" not in str(caught.value)

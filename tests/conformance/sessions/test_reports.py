@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from partway_server.domain.part_plan import MIB, Plan
-from partway_server.domain.upload import AbortReason, Reported, State, StoredObject, Upload
+from partway_server.domain.upload import AbortReason, ReportedParts, State, StoredObject, Upload
 from partway_server.sessions.base import SessionStore
 from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.sessions.notifications import Wakeup
@@ -28,7 +28,7 @@ def reported(upload: Upload, *numbers: int) -> Upload:
     bits = sum(1 << (number - 1) for number in numbers)
     parts = bits.to_bytes(-(-bits.bit_length() // 8), "little")
     size = sum(map(upload.grant.plan.size, numbers))
-    return replace(upload, reported=Reported(parts, size))
+    return replace(upload, reported=ReportedParts(parts, size))
 
 
 @pytest.fixture
@@ -54,12 +54,12 @@ class TestReport:
             await sessions.report(upload, range(first, first + 1000))
         row = await sessions.get(upload.sid)
         assert row is not None
-        assert row.reported == Reported(b"\xff" * 1250, PLAN.size_bytes)
+        assert row.reported == ReportedParts(b"\xff" * 1250, PLAN.size_bytes)
 
     async def test_counts_a_part_of_no_bytes(self, sessions: SessionStore) -> None:
         empty = an_upload(plan=Plan(0, 5 * MIB))
         await sessions.insert(empty, LATER)
-        assert await sessions.report(empty, [1]) == replace(empty, reported=Reported(b"\1", 0))
+        assert await sessions.report(empty, [1]) == replace(empty, reported=ReportedParts(b"\1", 0))
 
     async def test_by_many_at_once_loses_none(self, sessions: SessionStore, upload: Upload) -> None:
         await sessions.insert(upload, LATER)
@@ -117,7 +117,7 @@ class TestReport:
         completed, aborted = claimed.completed(STORED), claimed.aborted(AbortReason.CONFLICT)
         await sessions.finish(completed if end is State.COMPLETED else aborted, LATER)
         row = await sessions.get(upload.sid)
-        assert row is not None and row.reported == Reported()
+        assert row is not None and row.reported == ReportedParts()
 
     async def test_begins_anew_with_a_new_row(self, sessions: SessionStore, upload: Upload) -> None:
         await sessions.insert(upload, LATER)

@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
+from partway_server.domain.grant import Caller, CopySource
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import (
     CLAIMS,
     FINISHES,
     LEASED,
     AbortReason,
-    Caller,
-    Source,
     State,
     StoredObject,
     Upload,
@@ -344,7 +343,7 @@ class TestPutOff:
 
 
 class TestSources:
-    SOURCE = Source("bucket", "acme/a key", 1 << 40, "0123abcd-64", "token")
+    SOURCE = CopySource("bucket", "acme/a key", 1 << 40, "0123abcd-64", "token")
 
     async def test_are_kept_through_claims_and_outcomes(self, sessions: SessionStore) -> None:
         upload = an_upload(sources=(self.SOURCE,) * 2, delete_sources=True)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from partway_server.devstack.servers import S3
 from partway_server.domain.errors import PartChanged, StorageRefused, StorageUnavailable
+from partway_server.domain.grant import Grant
 from partway_server.domain.part_plan import Plan
-from partway_server.domain.upload import Grant
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, StoredPart
 
 from tests.support.storage import answer, canned_s3, error_answer

@@ -20,9 +20,10 @@ import aiohttp
 import pytest
 import yarl
 from partway_server.devstack.servers import S3
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
+from partway_server.domain.grant import CopySource, Grant
 from partway_server.domain.part_plan import MIB, Plan
-from partway_server.domain.upload import Checksum, Grant, Source
 from partway_server.storage.base import (
     CompleteRefused,
     CompleteUnknown,
@@ -67,7 +68,7 @@ from tests.support.stores import (
 # An S3 client takes a quarter of a second to make: the tests share a store, and its loop.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SOURCE = Source("bucket", "a key", 7, "etag", "token")
+SOURCE = CopySource("bucket", "a key", 7, "etag", "token")
 
 CHECK_VALUES = {
     # The check values of the catalogue of CRCs, https://reveng.sourceforge.io/crc-catalogue/all.htm
@@ -422,13 +423,13 @@ async def test_a_key_without_unfinished_uploads_has_none(store: Store) -> None:
 # Parts that are copied
 
 
-async def a_source(store: Store, body: bytes) -> Source:
+async def a_source(store: Store, body: bytes) -> CopySource:
     """An object to copy from."""
     store.claims(COPIES)
     grant = await store.stored(store.grant(body, name="söurce-1_a.bin"), body)
     head = await store.storage.head(grant)
     assert head is not None
-    return Source(grant.bucket, grant.key, len(body), head.etag, head.write_token)
+    return CopySource(grant.bucket, grant.key, len(body), head.etag, head.write_token)
 
 
 async def test_parts_are_copied_from_other_objects(store: Store) -> None:

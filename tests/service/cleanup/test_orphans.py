@@ -11,10 +11,11 @@ from partway.v1 import upload_pb2
 from partway_server.cleanup.orphans import CREATE_UNDER_WAY, Sweeper
 from partway_server.cleanup.report import Action, Finding, Kind
 from partway_server.domain.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
+from partway_server.domain.grant import Grant
 from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy import Policy
 from partway_server.domain.policy_registry import PolicyRegistry
-from partway_server.domain.upload import Grant, State
+from partway_server.domain.upload import State
 from partway_server.runtime import app
 from partway_server.storage.memory import MEMORY, MemoryStorage
 from partway_server.workflow.deps import make_deps

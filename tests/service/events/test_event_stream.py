@@ -26,7 +26,7 @@ async def told(world: World) -> list[dict[str, Any]]:
     if isinstance(sessions, MemorySessionStore):
         return [json.loads(event.text) for event in sessions.events]
     assert isinstance(sessions, RedisSessionStore)
-    read = EventStreams(sessions._servers).read(places_at(None))
+    read = EventStreams(sessions._topology).read(places_at(None))
     return [json.loads(entry.event.text) async for entry in read]
 
 

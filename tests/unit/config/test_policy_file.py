@@ -3,9 +3,9 @@
 import pytest
 from partway_server.config.backends import Backend
 from partway_server.config.policy_file import PolicyFileError, Rules, read_rules
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import GIB, MIB
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Checksum
 from partway_server.storage.capabilities import KNOWN
 
 DEFAULT = Backend("default", kind="aws")
@@ -112,7 +112,7 @@ tags = { team = "film" }
         (
             "[policy.a]\nkey_template = '{tenant}/{date}/{sid}/{metadata.album}'",
             2,
-            "policy.a.key_template: has {metadata.album}; list the key in key_metadata",
+            "policy.a.key_template: uses {metadata.album}, which is not in key_metadata",
         ),
         ("[policy.a]\nkey_metadata = ['A']", 2, "policy.a.key_metadata: 'A' is not a metadata key"),
         (

@@ -12,7 +12,7 @@ from partway_server.doctor.probes.results import (
     Conditions,
     MultipartFacts,
 )
-from partway_server.domain.upload import Checksum
+from partway_server.domain.checksum import Checksum
 from partway_server.storage.capabilities import KNOWN
 
 OK, TAKEN, WRONG = Answer(200), Answer(412), Answer(400)

@@ -7,16 +7,15 @@ from itertools import product
 
 import msgpack
 import pytest
+from partway_server.domain.checksum import Checksum
+from partway_server.domain.grant import CopySource, Grant
 from partway_server.domain.part_plan import Plan
 from partway_server.domain.upload import (
     CLAIMS,
     FINISHES,
     LEASED,
     AbortReason,
-    Checksum,
-    Grant,
     Manifest,
-    Source,
     State,
     StoredObject,
     Upload,
@@ -202,7 +201,7 @@ def test_checksums_are_as_long_as_their_algorithm_says(checksum: Checksum, size:
 
 
 def test_what_is_composed_is_looked_at_again_soon_and_no_later_than_its_deadline() -> None:
-    source = Source("bucket", "key", 7, "etag", "token")
+    source = CopySource("bucket", "key", 7, "etag", "token")
     sent, composed = an_upload(), an_upload(sources=(source,))
     end, minute = sent.grant.expire_time, timedelta(minutes=1)
     assert sent.look_again(START, minute) == end

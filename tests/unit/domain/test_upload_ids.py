@@ -8,10 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import UploadNotFound
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.part_plan import Plan
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Caller, Checksum, Grant
 from partway_server.domain.upload_ids import KEY_BYTES, MAX_ID_CHARS, UploadIdCipher
 
 from tests.support.uploads import an_upload
@@ -51,43 +52,43 @@ def flipped(text: str, position: int, bit: int) -> str:
 
 @given(grants)
 def test_what_was_sealed_opens_to_the_same(grant: Grant) -> None:
-    sealed = SEALER.seal(grant)
-    assert SEALER.open(sealed) == grant
-    assert SEALER.seal(grant) == sealed
-    assert UploadIdCipher([KEY]).seal(SEALER.open(sealed)) == sealed
+    sealed = SEALER.encrypt(grant)
+    assert SEALER.decrypt(sealed) == grant
+    assert SEALER.encrypt(grant) == sealed
+    assert UploadIdCipher([KEY]).encrypt(SEALER.decrypt(sealed)) == sealed
 
 
 @given(grants, st.integers(0), st.integers(0, 7))
 def test_one_bit_spoils_it(grant: Grant, position: int, bit: int) -> None:
     with pytest.raises(UploadNotFound):
-        SEALER.open(flipped(SEALER.seal(grant), position, bit))
+        SEALER.decrypt(flipped(SEALER.encrypt(grant), position, bit))
 
 
 @settings(max_examples=500)
 @given(st.one_of(st.text(max_size=200), st.from_regex(r"[A-Za-z0-9_-]{0,200}", fullmatch=True)))
 def test_nothing_else_opens(text: str) -> None:
     with pytest.raises(UploadNotFound):
-        SEALER.open(text)
+        SEALER.decrypt(text)
 
 
 @given(grants, st.integers(1, 40), st.sampled_from("AZ_-=+/ \n\0é"))
 def test_an_id_has_one_spelling(grant: Grant, cut: int, extra: str) -> None:
-    sealed = SEALER.seal(grant)
+    sealed = SEALER.encrypt(grant)
     spellings = (sealed[:-cut], sealed + extra, extra + sealed, sealed + "=", sealed + extra * cut)
     for other in spellings:
         with pytest.raises(UploadNotFound):
-            SEALER.open(other)
+            SEALER.decrypt(other)
 
 
 def test_the_last_character_has_no_second_spelling() -> None:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     for length in range(1, 5):
         grant = replace(an_upload().grant, key="k" * length)
-        sealed = SEALER.seal(grant)
+        sealed = SEALER.encrypt(grant)
         opened = 0
         for last in alphabet:
             try:
-                SEALER.open(sealed[:-1] + last)
+                SEALER.decrypt(sealed[:-1] + last)
                 opened += 1
             except UploadNotFound:
                 continue
@@ -101,35 +102,35 @@ def test_keys_can_be_rotated() -> None:
         UploadIdCipher([OTHER, KEY]),
         UploadIdCipher([OTHER]),
     )
-    old, new = before.seal(grant), between.seal(grant)
+    old, new = before.encrypt(grant), between.encrypt(grant)
     assert old != new
-    assert between.open(old) == between.open(new) == after.open(new) == grant
+    assert between.decrypt(old) == between.decrypt(new) == after.decrypt(new) == grant
     with pytest.raises(UploadNotFound):
-        after.open(old)
+        after.decrypt(old)
     with pytest.raises(UploadNotFound):
-        before.open(new)
+        before.decrypt(new)
     with pytest.raises(UploadNotFound):
-        UploadIdCipher([THIRD]).open(new)
+        UploadIdCipher([THIRD]).decrypt(new)
 
 
 def test_the_head_is_sealed_with_the_rest() -> None:
     """Bytes under another key's name do not open, though that key is known."""
     upload_ids = UploadIdCipher([KEY, OTHER])
-    raw = base64.urlsafe_b64decode(UploadIdCipher([KEY]).seal(an_upload().grant) + "==="[:3])
+    raw = base64.urlsafe_b64decode(UploadIdCipher([KEY]).encrypt(an_upload().grant) + "==="[:3])
     named_otherwise = base64.urlsafe_b64decode(
-        UploadIdCipher([OTHER]).seal(an_upload().grant) + "==="
+        UploadIdCipher([OTHER]).encrypt(an_upload().grant) + "==="
     )[:5]
     forged = base64.urlsafe_b64encode(named_otherwise + raw[5:]).rstrip(b"=").decode()
     with pytest.raises(UploadNotFound):
-        upload_ids.open(forged)
+        upload_ids.decrypt(forged)
 
 
 def test_another_version_does_not_open() -> None:
-    raw = base64.urlsafe_b64decode(SEALER.seal(an_upload().grant) + "===")
+    raw = base64.urlsafe_b64decode(SEALER.encrypt(an_upload().grant) + "===")
     head = b"\x02" + raw[1:5]
     body = AESSIV(KEY).encrypt(an_upload().grant.pack(), [head])
     with pytest.raises(UploadNotFound):
-        SEALER.open(base64.urlsafe_b64encode(head + body).rstrip(b"=").decode())
+        SEALER.decrypt(base64.urlsafe_b64encode(head + body).rstrip(b"=").decode())
 
 
 @pytest.mark.parametrize("keys", [[], [b""], [KEY[:-1]], [KEY + b"x"], [KEY, b"short"]])
@@ -145,15 +146,15 @@ def test_an_id_stays_short() -> None:
         key="k" * 200,
         multipart_id="m" * 128,
     )
-    assert len(SEALER.seal(grant)) < 700
+    assert len(SEALER.encrypt(grant)) < 700
 
 
 def test_the_headers_of_an_object_are_in_the_id_of_a_single_put_and_in_no_other() -> None:
     headers = {"cache-control": "no-store", "x-amz-tagging": "a=b"}
     grant = replace(an_upload().grant, single=True, multipart_id="", headers=headers)
-    assert SEALER.open(SEALER.seal(grant)) == grant
+    assert SEALER.decrypt(SEALER.encrypt(grant)) == grant
     whole = replace(grant, whole_checksum=bytes(8))
-    assert SEALER.open(SEALER.seal(whole)) == whole
+    assert SEALER.decrypt(SEALER.encrypt(whole)) == whole
     assert whole.with_multipart("m").headers == {}
 
 
@@ -180,12 +181,12 @@ def test_the_longest_id_is_one_that_requests_may_carry() -> None:
             tags={"t" * 128: "v" * 256, "u" * 128: "v" * 256, "w" * 120: "v" * 100},
         ).headers,
     )
-    assert len(SEALER.seal(grant)) <= MAX_ID_CHARS
+    assert len(SEALER.encrypt(grant)) <= MAX_ID_CHARS
 
 
 def test_an_id_is_url_safe_and_says_nothing_in_the_clear() -> None:
     grant = an_upload().grant
-    sealed = SEALER.seal(grant)
+    sealed = SEALER.encrypt(grant)
     assert set(sealed) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
     raw = base64.urlsafe_b64decode(sealed + "===")
     for plain in (b"acme", b"alice", b"film", b"multipart", bytes.fromhex(grant.write_token)):

@@ -2,7 +2,7 @@
 
 import aiohttp
 import pytest
-from partway_server.observability.metrics import Metrics, Outcome, serving
+from partway_server.observability.metrics import DeliveryOutcome, Metrics, serving
 
 
 async def test_what_was_counted_is_served() -> None:
@@ -31,7 +31,7 @@ async def test_a_webhook_is_told_of_from_the_start_and_asked_each_time() -> None
     metrics, ages = Metrics(), [7.0, 8.0]
     metrics.webhook("orders", oldest_age_seconds=lambda: ages.pop(0), letters=lambda: 2)
     metrics.shards_away(lambda: 3)
-    metrics.webhook_tried("orders", Outcome.RETRIED)
+    metrics.webhook_tried("orders", DeliveryOutcome.RETRIED)
     async with serving(metrics, "127.0.0.1", 0) as port, aiohttp.ClientSession() as http:
         for age in (7.0, 8.0):
             async with http.get(f"http://127.0.0.1:{port}/metrics") as answer:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import pytest
 import uvloop
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.redis_client.client import Calls
-from partway_server.redis_client.topology import Servers, Span
+from partway_server.redis_client.client import RedisClient
+from partway_server.redis_client.topology import RedisTopology, SlotRange
 
 
-async def nobody() -> Sequence[Span]:
+async def nobody() -> Sequence[SlotRange]:
     return []
 
 
@@ -32,9 +32,9 @@ def test_a_connection_that_ended_under_uvloop_is_no_fault_of_ours() -> None:
                 transport.writelines([b"PING"])
 
             with pytest.raises(SessionsUnavailable):
-                await Calls(servers=Servers(find=nobody, client=lambda _: None), patience=0.2).ask(
-                    send
-                )
+                await RedisClient(
+                    topology=RedisTopology(find=nobody, client=lambda _: None), patience=0.2
+                ).ask(send)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())
@@ -45,4 +45,6 @@ async def test_a_fault_of_ours_is_none_of_redis() -> None:
         raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        await Calls(servers=Servers(find=nobody, client=lambda _: None), patience=0.2).ask(wrong)
+        await RedisClient(
+            topology=RedisTopology(find=nobody, client=lambda _: None), patience=0.2
+        ).ask(wrong)

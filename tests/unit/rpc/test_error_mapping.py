@@ -6,13 +6,13 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from partway_server.domain import errors
-from partway_server.domain.errors import Violation
+from partway_server.domain.errors import FieldViolation
 from partway_server.rpc.error_mapping import TABLE, internal, status_of
 
 SID = "ab" * 16
 
 EXAMPLES: list[errors.UploadError] = [
-    errors.InvalidRequest([Violation("size_bytes", "0 or more")]),
+    errors.InvalidRequest([FieldViolation("size_bytes", "0 or more")]),
     errors.UndecodableRequest("the request cannot be decoded"),
     errors.RequestIdReused("0b5a9a3e-1111-4222-8333-444455556666"),
     errors.CallerUnknown("partway-tenant"),
@@ -107,7 +107,7 @@ def test_missing_parts_are_ranges() -> None:
 
 
 def test_lists_are_cut_at_50_and_texts_at_500() -> None:
-    error = errors.InvalidRequest([Violation(f"f[{n}]", "x" * 9000) for n in range(1000)])
+    error = errors.InvalidRequest([FieldViolation(f"f[{n}]", "x" * 9000) for n in range(1000)])
     found = details(status_of(error))["BadRequest"].field_violations
     assert len(found) == 50
     assert {len(v.description) for v in found} == {500}

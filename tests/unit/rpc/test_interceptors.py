@@ -11,9 +11,9 @@ from partway_server.domain.errors import (
     StorageUnavailable,
     UploadNotFound,
 )
-from partway_server.domain.upload import Caller
-from partway_server.rpc.caller_identity import Identity
-from partway_server.rpc.interceptors import Boundary, budget_seconds
+from partway_server.domain.grant import Caller
+from partway_server.rpc.caller_identity import CallerResolver
+from partway_server.rpc.interceptors import ErrorInterceptor, budget_seconds
 from redis.exceptions import ResponseError
 
 
@@ -47,7 +47,7 @@ def test_a_call_is_answered_before_its_caller_gives_up(
     ],
 )
 def test_metadata_names_the_caller(metadata: list[tuple[str, str]], caller: Caller) -> None:
-    assert Identity(trust_metadata=True).caller(metadata) == caller
+    assert CallerResolver(trust_metadata=True).caller(metadata) == caller
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_metadata_that_names_nobody_is_refused(
     metadata: list[tuple[str, str | bytes]], key: str
 ) -> None:
     with pytest.raises(CallerUnknown) as raised:
-        Identity(trust_metadata=True).caller(metadata)
+        CallerResolver(trust_metadata=True).caller(metadata)
     assert raised.value.key == key
 
 
 @pytest.mark.parametrize("metadata", [[], [("partway-tenant", "evil"), ("partway-subject", "x")]])
 def test_metadata_that_is_not_trusted_names_nobody(metadata: list[tuple[str, str]]) -> None:
-    assert Identity(trust_metadata=False).caller(metadata) == Caller("default", "")
+    assert CallerResolver(trust_metadata=False).caller(metadata) == Caller("default", "")
 
 
 class Aborted(Exception):
@@ -86,10 +86,10 @@ class Ending:
 
 async def lines_about(error: Exception, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """Level and text of what is logged of a call that fails."""
-    boundary = Boundary(timeout_seconds=1, random_bytes=lambda n: b"r" * n)
+    error_interceptor = ErrorInterceptor(timeout_seconds=1, random_bytes=lambda n: b"r" * n)
     context: Any = Ending()
     with caplog.at_level(logging.INFO), pytest.raises(Aborted):
-        await boundary._fail("/partway.v1.UploadService/Status", 0, context, error)
+        await error_interceptor._fail("/partway.v1.UploadService/Status", 0, context, error)
     return [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
@@ -117,7 +117,7 @@ async def test_a_backend_that_is_not_configured_is_a_warning_with_its_name(
 ) -> None:
     [(level, text)] = await lines_about(StorageUnavailable("archive"), caplog)
     assert level == "WARNING"
-    assert text.endswith(" the backend 'archive' of the upload is not configured here")
+    assert text.endswith(" backend 'archive' is not configured on this replica")
 
 
 async def test_a_refusal_of_storage_is_a_warning_with_its_operation_and_code(

@@ -1,7 +1,8 @@
 """Rows of one version of the service are read by another."""
 
 import msgpack
-from partway_server.domain.upload import Source, State, StoredObject, Upload
+from partway_server.domain.grant import CopySource
+from partway_server.domain.upload import State, StoredObject, Upload
 from partway_server.sessions import redis_keys as rows
 
 from tests.support.uploads import an_upload
@@ -47,6 +48,6 @@ def test_a_row_from_before_there_were_events_has_no_metadata() -> None:
 
 def test_sources_are_read_back_and_a_row_without_any_is_as_it_was() -> None:
     assert "sources" not in rows.fields(an_upload())
-    source = Source("bucket", "a/key", 7, "etag", "token")
+    source = CopySource("bucket", "a/key", 7, "etag", "token")
     upload = an_upload(sources=(source, source), delete_sources=True)
     assert read_back(upload) == upload

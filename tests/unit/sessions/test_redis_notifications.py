@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from typing import Any, Self
 
-from partway_server.redis_client.topology import SLOTS, Servers, Span
+from partway_server.redis_client.topology import SLOTS, RedisTopology, SlotRange
 from partway_server.sessions.redis_notifications import RedisChanges
 
 from tests.support.hearing import heard
@@ -40,15 +40,15 @@ class Channel:
         return answer
 
 
-async def anywhere() -> list[Span]:
-    return [Span(0, SLOTS - 1, ("", 0))]
+async def anywhere() -> list[SlotRange]:
+    return [SlotRange(0, SLOTS - 1, ("", 0))]
 
 
 async def test_a_connection_that_ended_under_uvloop_is_made_anew() -> None:
     ended = RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
     begun = {"type": "subscribe", "data": 1}
     channel: Any = Channel(deque([begun, ended, begun]))
-    changes = RedisChanges(servers=Servers(find=anywhere, client=lambda _: channel))
+    changes = RedisChanges(topology=RedisTopology(find=anywhere, client=lambda _: channel))
     with changes.of("0" * 32) as wake:
         await heard(wake)
         await heard(wake)

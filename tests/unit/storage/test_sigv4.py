@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.session import Session
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from partway_server.storage.sigv4 import Credentials, Endpoint, Signer
+from partway_server.storage.sigv4 import Credentials, S3Endpoint, Signer
 
 NOW = datetime(2026, 11, 21, 9, 30, 15, tzinfo=UTC)
 
@@ -81,14 +81,14 @@ class Peers:
     session: Session = field(default_factory=Session)
     made: dict[Any, tuple[Any, Signer]] = field(default_factory=dict)
 
-    def get(self, credentials: Credentials, endpoint: Endpoint) -> tuple[Any, Signer]:
+    def get(self, credentials: Credentials, endpoint: S3Endpoint) -> tuple[Any, Signer]:
         pair = self.made.get((credentials, endpoint))
         if pair is None:
             pair = (self._client(credentials, endpoint), Signer(credentials, endpoint))
             self.made[credentials, endpoint] = pair
         return pair
 
-    def _client(self, credentials: Credentials, endpoint: Endpoint) -> Any:
+    def _client(self, credentials: Credentials, endpoint: S3Endpoint) -> Any:
         config = Config(
             signature_version="s3v4",
             s3={"addressing_style": endpoint.addressing},
@@ -110,7 +110,7 @@ class Case:
     """What both sides are told, whatever they sign."""
 
     credentials: Credentials
-    endpoint: Endpoint
+    endpoint: S3Endpoint
     bucket: str
     key: str
     lifetime_seconds: int
@@ -132,7 +132,7 @@ cases = st.builds(
     Case,
     credentials=st.sampled_from(CREDENTIALS),
     endpoint=st.builds(
-        lambda place, addressing: Endpoint(*place, addressing),
+        lambda place, addressing: S3Endpoint(*place, addressing),
         st.sampled_from(ENDPOINTS),
         st.sampled_from(["path", "virtual"]),
     ),
@@ -286,7 +286,7 @@ def test_every_put_url_equals_botocores(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def part_signer(now: datetime = NOW, signer: Signer | None = None) -> Any:
-    signer = signer or Signer(CREDENTIALS[1], Endpoint(*ENDPOINTS[0], "virtual"))
+    signer = signer or Signer(CREDENTIALS[1], S3Endpoint(*ENDPOINTS[0], "virtual"))
     return signer.for_parts("bucket", "a key", "an id", lifetime_seconds=900, now=now)
 
 
@@ -316,7 +316,7 @@ def test_other_headers_make_another_signature(headers: Mapping[str, str]) -> Non
 
 
 def test_a_url_without_a_content_length_is_not_signed() -> None:
-    signer = Signer(CREDENTIALS[0], Endpoint(*ENDPOINTS[0]))
+    signer = Signer(CREDENTIALS[0], S3Endpoint(*ENDPOINTS[0]))
     with pytest.raises(ValueError, match="content-length"):
         part_signer().url(1, {"content-type": "text/plain"})
     with pytest.raises(ValueError, match="content-length"):
@@ -324,7 +324,7 @@ def test_a_url_without_a_content_length_is_not_signed() -> None:
 
 
 def test_a_signer_goes_on_with_the_next_days_key() -> None:
-    signer = Signer(CREDENTIALS[1], Endpoint(*ENDPOINTS[0], "virtual"))
+    signer = Signer(CREDENTIALS[1], S3Endpoint(*ENDPOINTS[0], "virtual"))
     days = [NOW, NOW + timedelta(days=1), NOW]
     reused = [part_signer(day, signer).of_size(5)(1) for day in days]
     assert reused == [part_signer(day).of_size(5)(1) for day in days]
@@ -333,7 +333,7 @@ def test_a_signer_goes_on_with_the_next_days_key() -> None:
 
 def test_no_repr_shows_a_secret() -> None:
     credentials = Credentials("AKID", "very-secret", "very-token")
-    signer = Signer(credentials, Endpoint(*ENDPOINTS[0]))
+    signer = Signer(credentials, S3Endpoint(*ENDPOINTS[0]))
     shown = f"{credentials!r} {signer!r} {part_signer(signer=signer)!r}"
     assert "very-secret" not in shown
     assert "very-token" not in shown
@@ -354,12 +354,12 @@ def test_credentials_differ_by_their_secrets() -> None:
     ],
 )
 def test_a_bucket_is_in_the_host_or_in_the_path(addressing: Any, bucket: str, url: str) -> None:
-    assert Endpoint("http://h.example:8333", "auto", addressing).locate(bucket, "a b").url == url
+    assert S3Endpoint("http://h.example:8333", "auto", addressing).locate(bucket, "a b").url == url
 
 
 def test_the_host_header_has_the_port_unless_it_is_the_default() -> None:
     hosts = {
-        url: Endpoint(url, "auto").locate("bucket", "key").host
+        url: S3Endpoint(url, "auto").locate("bucket", "key").host
         for url in ("https://H:443", "https://h:80", "http://h:80", "http://[::1]:80", "http://h")
     }
     assert list(hosts.values()) == ["h", "h:80", "h", "[::1]", "h"]
@@ -382,10 +382,10 @@ def test_the_host_header_has_the_port_unless_it_is_the_default() -> None:
 )
 def test_an_endpoint_that_cannot_be_signed_for_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="an endpoint is"):
-        Endpoint(url, "us-east-1")
+        S3Endpoint(url, "us-east-1")
 
 
 def test_an_unknown_addressing_is_refused() -> None:
     addressing: Any = "auto"
     with pytest.raises(ValueError, match="addressing"):
-        Endpoint("https://h.example", "us-east-1", addressing)
+        S3Endpoint("https://h.example", "us-east-1", addressing)

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import MIB, Plan, runs
-from partway_server.domain.upload import AbortReason, Checksum, Reported, State, Upload
+from partway_server.domain.upload import AbortReason, ReportedParts, State, Upload
 from partway_server.workflow.part_checks import ExpectedPart
 from partway_server.workflow.progress import MAX_MISSING_RUNS, Progress, judge, reported_progress
 
@@ -23,7 +24,7 @@ def bitmap(numbers: set[int]) -> bytes:
 
 def with_parts(count: int, numbers: set[int]) -> Upload:
     upload = an_upload(plan=Plan(count * 5 * MIB, 5 * MIB))
-    return replace(upload, reported=Reported(bitmap(numbers), len(numbers) * 5 * MIB))
+    return replace(upload, reported=ReportedParts(bitmap(numbers), len(numbers) * 5 * MIB))
 
 
 @given(st.data())

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import InvalidRequest, PartChanged
 from partway_server.domain.part_plan import Plan
-from partway_server.domain.upload import Checksum
 from partway_server.workflow.verified_stream import checked
 
 from tests.support.uploads import an_upload

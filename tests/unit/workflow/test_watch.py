@@ -10,16 +10,8 @@ from typing import Any
 
 import pytest
 from partway_server.domain.errors import SessionsUnavailable, Stopping, StorageRefused
-from partway_server.domain.upload import (
-    AbortReason,
-    Caller,
-    Grant,
-    Reported,
-    State,
-    StoredObject,
-    Upload,
-    sid_of_key,
-)
+from partway_server.domain.grant import Caller, Grant, sid_of_key
+from partway_server.domain.upload import AbortReason, ReportedParts, State, StoredObject, Upload
 from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.workflow.watch import Watch
 
@@ -99,7 +91,7 @@ async def test_it_tells_the_present_then_each_change_and_ends(sessions: MemorySe
         assert (await anext(watch)).object == STORED
         with pytest.raises(StopAsyncIteration):
             await anext(watch)
-    assert sessions._wakes._by_sid == {}
+    assert sessions._wakeups._by_sid == {}
 
 
 async def test_changes_in_a_pause_come_as_one(sessions: MemorySessionStore) -> None:
@@ -113,7 +105,7 @@ async def test_changes_in_a_pause_come_as_one(sessions: MemorySessionStore) -> N
 
     look = Looking(sessions)
     async with aclosing(begun(a_watch(sessions, look, sleep))) as watch:
-        assert (await anext(watch)).reported == Reported()
+        assert (await anext(watch)).reported == ReportedParts()
         assert (await anext(watch)).reported.parts == b"\x38"
         assert (await anext(watch)).reported.parts == b"\xf8\1"
     assert paused == [0.25, 0.25]
@@ -181,7 +173,7 @@ async def test_a_change_that_nobody_told_is_found_by_and_by(sessions: MemorySess
     look = Looking(sessions)
     async with aclosing(begun(a_watch(sessions, look, poll_seconds=0.01))) as watch:
         await anext(watch)
-        sessions._rows[UPLOAD.sid] = replace(UPLOAD, reported=Reported(b"\1", 1))
+        sessions._rows[UPLOAD.sid] = replace(UPLOAD, reported=ReportedParts(b"\1", 1))
         assert (await asyncio.wait_for(anext(watch), 5)).reported.size_bytes == 1
     # Whether a row is the latest word costs more, and is not asked each time.
     assert look.sure[0] and not any(look.sure[1:])
@@ -198,7 +190,7 @@ async def test_it_makes_sure_when_changes_may_have_been_missed(
         look.trouble = SessionsUnavailable()
         looking = asyncio.create_task(looked_again(look))
         await asyncio.sleep(0)
-        sessions._wakes.tell_all()
+        sessions._wakeups.notify_all()
         await looking
         look.trouble = None
         await sessions.report(UPLOAD, [1])
@@ -234,7 +226,7 @@ async def test_the_first_look_must_succeed(sessions: MemorySessionStore) -> None
     with pytest.raises(SessionsUnavailable):
         async with aclosing(begun(a_watch(sessions, look))) as watch:
             await anext(watch)
-    assert sessions._wakes._by_sid == {}
+    assert sessions._wakeups._by_sid == {}
 
 
 async def test_what_will_not_pass_ends_it(sessions: MemorySessionStore) -> None:
@@ -262,7 +254,7 @@ async def test_all_end_when_it_stops_and_none_begins(sessions: MemorySessionStor
             await ended
     with pytest.raises(Stopping):
         await anext(begun(watching))
-    assert sessions._wakes._by_sid == {}
+    assert sessions._wakeups._by_sid == {}
 
 
 async def test_few_look_at_once(sessions: MemorySessionStore) -> None:

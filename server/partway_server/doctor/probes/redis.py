@@ -15,7 +15,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from partway_server.domain.clock import Clock
-from partway_server.redis_client.topology import Servers
+from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import redis_keys as rows
 
 _PINGS = 50
@@ -82,7 +82,7 @@ class RedisFacts:
 
 
 async def examine(
-    servers: Servers, clock: Clock, now: Callable[[], float] = time.perf_counter
+    servers: RedisTopology, clock: Clock, now: Callable[[], float] = time.perf_counter
 ) -> RedisFacts:
     """Ask everything; does not raise for what Redis or the network does."""
     try:
@@ -160,7 +160,7 @@ def _node(info: Mapping[str, Any], saves: bool | None) -> RedisNode:
     )
 
 
-async def _script(servers: Servers, clock: Clock) -> tuple[str, float | None]:
+async def _script(servers: RedisTopology, clock: Clock) -> tuple[str, float | None]:
     """Run a script of the kind that all changes of rows are; and what time it told."""
     key = rows.row_key(secrets.token_hex(16))
     try:

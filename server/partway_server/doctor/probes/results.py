@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from partway_server.domain.upload import Checksum
+from partway_server.domain.checksum import Checksum
 
 
 @dataclass(frozen=True, slots=True)

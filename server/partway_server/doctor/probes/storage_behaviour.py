@@ -21,10 +21,10 @@ from partway_server.doctor.probes.results import (
 )
 from partway_server.doctor.probes.storage_trail import Trail
 from partway_server.doctor.probes.storage_wire import Door, Wire
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.domain.part_plan import MIB
-from partway_server.domain.upload import Checksum
 from partway_server.storage.presigner import WRITE_TOKEN
 from partway_server.storage.sigv4 import Signer
 

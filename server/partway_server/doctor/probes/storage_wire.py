@@ -24,11 +24,11 @@ from partway_server.doctor.probes.results import Answer
 from partway_server.storage.s3_client import (
     CALL_SECONDS,
     COMPLETE_SECONDS,
-    Clients,
-    CurrentSigner,
+    S3Clients,
+    SignerProvider,
     code_in,
 )
-from partway_server.storage.sigv4 import Addressing, Endpoint
+from partway_server.storage.sigv4 import Addressing, S3Endpoint
 
 _NO_CREDENTIALS = (
     CredentialRetrievalError,
@@ -46,15 +46,15 @@ _T = TypeVar("_T")
 class Door:
     """One endpoint as URLs are signed for it."""
 
-    endpoint: Endpoint
-    signer: CurrentSigner
+    endpoint: S3Endpoint
+    signer: SignerProvider
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
     """The connections of a run. `own` and `public` are one and the same where one is set."""
 
-    clients: Clients
+    clients: S3Clients
     http: aiohttp.ClientSession
     own: Door
     public: Door
@@ -94,7 +94,7 @@ async def open_wire(
     session_token: str | None,
 ) -> AsyncIterator[Wire]:
     """Connects when first used. Raises ValueError, as for a region that none can be."""
-    clients = await Clients.open(
+    clients = await S3Clients.open(
         region=region,
         endpoint_url=endpoint_url,
         addressing=addressing,
@@ -110,8 +110,8 @@ async def open_wire(
         async with aiohttp.ClientSession(timeout=timeout) as http:
 
             def door(url: str) -> Door:
-                endpoint = Endpoint(url, region, addressing)
-                return Door(endpoint, CurrentSigner(clients.session, endpoint))
+                endpoint = S3Endpoint(url, region, addressing)
+                return Door(endpoint, SignerProvider(clients.session, endpoint))
 
             own = door(own_url)
             public = door(public_endpoint_url) if public_endpoint_url else own

@@ -1,12 +1,12 @@
--- Takes an Upload into a leased state. Returns {1 if it was claimed, the row}.
+-- Moves an upload into a leased state. Returns {1 if it was claimed, the session record}.
 -- KEYS: row, due
 -- ARGV: now, mark, sid, target, lease, after_lease, manifest, states it may be claimed from,
---       leased states; of the row as the caller saw it, or '' for any: write token, epoch, state
+--       leased states; of the record as the caller saw it, or '' for any: write token, epoch, state
 
 local now = time_ms(ARGV[1])
 local state, lease_until, epoch, mark, grant =
   unpack(redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'epoch', 'mark', 'grant'))
--- The token stands in the packed grant as it is.
+-- The packed grant contains the token verbatim.
 if not state or not string.find(grant, ARGV[10], 1, true) then
   return {0, {}}
 end
@@ -14,20 +14,20 @@ if mark == ARGV[2] then
   return {1, redis.call('HGETALL', KEYS[1])}
 end
 local changed = ARGV[11] ~= '' and (epoch ~= ARGV[11] or state ~= ARGV[12])
-local held = listed(ARGV[9], state) and ahead(lease_until, now)
-if changed or held or not listed(ARGV[8], state) then
+local leased = listed(ARGV[9], state) and ahead(lease_until, now)
+if changed or leased or not listed(ARGV[8], state) then
   return {0, redis.call('HGETALL', KEYS[1])}
 end
 
 lease_until = now + ARGV[5]
--- At least the time: an epoch that a lost or older row once gave out is not given again.
+-- At least the time, so that an epoch of a lost or older record is not assigned again.
 epoch = math.max(epoch + 1, now)
 redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'state', ARGV[4], 'lease_until', lease_until,
   'epoch', epoch)
--- A manifest comes after a sign, so that an empty one is not none.
+-- A manifest has a prefix, so that an empty one differs from none.
 if ARGV[7] ~= '' then
   redis.call('HSET', KEYS[1], 'manifest', string.sub(ARGV[7], 2))
 end
 redis.call('ZADD', KEYS[2], lease_until + ARGV[6], ARGV[3])
-wake(ARGV[3])
+publish_change(ARGV[3])
 return {1, redis.call('HGETALL', KEYS[1])}

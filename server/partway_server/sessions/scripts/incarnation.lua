@@ -1,5 +1,5 @@
--- Which start of which server answers for a row, and when. Returns {run_id, now}.
--- KEYS: row, for its slot alone
+-- Identifies the server process that answers for a session record. Returns {run_id, now}.
+-- KEYS: row, only to select the slot
 -- ARGV: now
 
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')

@@ -1,7 +1,8 @@
--- Stores a row if there is none. Returns {1 if it was stored, the row}.
+-- Stores a session record unless one exists. Returns {1 if it was stored, the record}.
 -- KEYS: row, due, own, events
--- ARGV: now, mark, sid, position, due, keep, lease ('' for none), told, how long events are kept, the
---       event's id, type, upload and text ('' for none), then the row's fields and values
+-- ARGV: now, mark, sid, position, due, keep, lease ('' for none), type of the last event, how long
+--       events are kept, the event's ID, type, upload and text ('' for none), then the record's
+--       fields and values
 
 local now = time_ms(ARGV[1])
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -10,11 +11,11 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
 end
 
 local lease_until = ARGV[7] ~= '' and now + ARGV[7] or ''
-tell(KEYS[4], ARGV[9], unpack(ARGV, 10, 13))
+append_event(KEYS[4], ARGV[9], unpack(ARGV, 10, 13))
 redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', lease_until, 'told', ARGV[8],
   unpack(ARGV, 14))
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
 redis.call('ZADD', KEYS[3], 0, ARGV[4])
 keep_until(KEYS[1], KEYS[3], ARGV[5], now, ARGV[6])
-wake(ARGV[3])
+publish_change(ARGV[3])
 return {1, redis.call('HGETALL', KEYS[1])}

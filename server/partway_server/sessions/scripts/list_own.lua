@@ -1,10 +1,10 @@
--- A caller's Uploads in one shard, newest first. Returns {where the scan stopped ('' at the end),
--- {{position, row}, ...}}. Positions whose row is gone leave the index. Rows are found through
--- the index: they share its hash tag, so its slot.
+-- Lists a caller's uploads in one shard, newest first. Returns {where the scan stopped ('' at the
+-- end), {{position, record}, ...}}. Positions whose session record is gone are removed from the
+-- index. Records are found through the index: they share its hash tag, and so its slot.
 -- KEYS: own
--- ARGV: now, beginning of the rows' keys, lower and upper bound of the position, rows wanted, most
---       to look at, state as callers are told it ('' for any), fingerprint ('' for any), policy
---       ('' for any; a row of an older version names none, and passes)
+-- ARGV: now, prefix of the records' keys, lower and upper bound of the position, how many, most
+--       to examine, state as callers see it ('' for any), fingerprint ('' for any), policy
+--       ('' for any; a record of an older version names none, and passes)
 
 local TIME_DIGITS = 10
 
@@ -19,10 +19,10 @@ for _, position in ipairs(positions) do
   local row = ARGV[2] .. string.sub(position, TIME_DIGITS + 1)
   local state, reason, fingerprint, policy =
     unpack(redis.call('HMGET', row, 'state', 'reason', 'fingerprint', 'policy'))
-  local told = (state == 'aborting' and reason ~= '') and 'aborted' or state
+  local public_state = (state == 'aborting' and reason ~= '') and 'aborted' or state
   if not state then
     redis.call('ZREM', KEYS[1], position)
-  elseif fits(ARGV[7], told) and fits(ARGV[8], fingerprint)
+  elseif fits(ARGV[7], public_state) and fits(ARGV[8], fingerprint)
     and fits(ARGV[9], policy or ARGV[9]) then
     found[#found + 1] = {position, redis.call('HGETALL', row)}
     if #found == wanted then

@@ -1,6 +1,6 @@
--- What every script begins with.
+-- The functions that every script begins with.
 
--- The store's time in ms: the caller's, if it gave one (only tests do), else the server's own.
+-- Returns the time in ms: the caller's, if given (only in tests), else the server's.
 local function time_ms(given)
   if given ~= '' then
     return tonumber(given)
@@ -9,33 +9,34 @@ local function time_ms(given)
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Whether `word` is among `words`, which look like ' one two '.
+-- Returns whether `word` is among `words`, which look like ' one two '.
 local function listed(words, word)
   return string.find(words, ' ' .. word .. ' ', 1, true) ~= nil
 end
 
--- Whether a row's lease_until, '' for none, is still to come.
+-- Returns whether a record's lease_until, '' for none, is in the future.
 local function ahead(lease_until, now)
   return (tonumber(lease_until) or 0) > now
 end
 
--- Appends an event, if there is one, and lets go of those that are older than `keep` ms. Before any
--- write: if it fails, nothing has changed. Entries have the server's time, whatever the caller's is.
-local function tell(stream, keep, id, type, upload, event)
+-- Appends an event, if given, and drops those that are older than `keep` ms. Call it before any
+-- write: if it fails, nothing has changed. Entries have the server's time, not the caller's.
+local function append_event(stream, keep, id, type, upload, event)
   if id ~= '' then
     redis.call('XADD', stream, 'MINID', '~', math.max(time_ms('') - keep, 0), '*',
       'id', id, 'type', type, 'upload', upload, 'event', event)
   end
 end
 
--- Says on the channel of changes that a row changed. Whether anybody hears it, or a user without the
--- right to it may say it, is nothing to the change: who waits for it looks again by and by.
-local function wake(sid)
+-- Publishes that a session record changed. The change does not depend on subscribers, nor on the
+-- user's right to publish: waiters also poll.
+local function publish_change(sid)
   redis.pcall('PUBLISH', 'partway:changes', sid)
 end
 
--- Housekeeping: row and index go `keep` ms after `due`, if no janitor came. The time to live is
--- relative, so that it holds with a caller's time as well; the index lives as long as any row.
+-- Lets record and index expire `keep` ms after `due`, in case no janitor removes them. The time to
+-- live is relative, so that it is right with a caller's time as well; the index lives as long as any
+-- record.
 local function keep_until(row, own, due, now, keep)
   local ttl = math.max(due - now, 0) + keep
   redis.call('PEXPIRE', row, ttl)

@@ -1,4 +1,4 @@
--- Moves the due time of an Upload that is under no claim. Returns 1 unless a claim came since.
+-- Moves the due time of an upload that is not claimed. Returns 1 unless it was claimed since.
 -- KEYS: row, due
 -- ARGV: now, sid, epoch, due
 

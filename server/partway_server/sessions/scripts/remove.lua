@@ -1,4 +1,4 @@
--- Forgets an Upload. Returns 1 unless a claim came since.
+-- Removes a session record. Returns 1 unless it was claimed since.
 -- KEYS: row, due, own
 -- ARGV: now, sid, epoch, position
 
@@ -9,5 +9,5 @@ end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[2])
 redis.call('ZREM', KEYS[3], ARGV[4])
-wake(ARGV[2])
+publish_change(ARGV[2])
 return 1

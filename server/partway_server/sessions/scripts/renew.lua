@@ -1,4 +1,4 @@
--- Moves the end of a claim's lease. Returns 1 if the claim and its lease were not over.
+-- Extends the lease of a claim. Returns 1 if the claim and its lease were still valid.
 -- KEYS: row, due
 -- ARGV: now, mark, sid, epoch, lease, after_lease, leased states
 

@@ -1,14 +1,14 @@
--- Takes what is due, the earliest first, and puts it off. Returns {now, the sids}.
--- Rows are found through the index: they share its hash tag, so its slot.
+-- Takes due uploads, the earliest first, and postpones them. Returns {now, the sids}.
+-- Session records are found through the index: they share its hash tag, and so its slot.
 -- KEYS: due
--- ARGV: now, limit, again, beginning of the rows' keys
+-- ARGV: now, limit, again, prefix of the records' keys
 
 local SPARE = 100
 
 local now = time_ms(ARGV[1])
 local limit = tonumber(ARGV[2])
 local taken = {}
--- Some to spare, for the entries whose row is gone.
+-- Some spare ones, for entries whose record is gone.
 local waiting =
   redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, limit + SPARE)
 for _, sid in ipairs(waiting) do
