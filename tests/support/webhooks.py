@@ -201,7 +201,7 @@ class Office:
         self._clock, self._senders = clock, list[HttpSender]()
         self.dispatcher = WebhookDispatcher(store=self.store, clock=clock, lease=LEASE)
 
-        def open_courier(webhook: Webhook, sender: Sender) -> WebhookWorker:
+        def open_worker(webhook: Webhook, sender: Sender) -> WebhookWorker:
             return WebhookWorker(
                 webhook,
                 store=self.store,
@@ -218,13 +218,13 @@ class Office:
             )
 
         self.file: Callable[[], Sequence[Webhook]] = lambda: webhooks
-        self.resubscriber = WebhookReloader(
+        self.webhook_reloader = WebhookReloader(
             read=lambda: self.file(),
             open_sender=self._open_sender,
-            open_courier=open_courier,
+            open_worker=open_worker,
             dispatcher=self.dispatcher,
         )
-        self.resubscriber.put_in_force(webhooks)
+        self.webhook_reloader.apply(webhooks)
 
     async def __aenter__(self) -> Self:
         return self

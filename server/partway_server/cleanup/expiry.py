@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from partway_server.cleanup.report import Action, Finding, Kind, Report, unheard
+from partway_server.cleanup.report import Action, CleanupKind, CleanupRecord, Report, ignore_record
 from partway_server.domain import errors
 from partway_server.domain.clock import Clock
 from partway_server.domain.upload import AbortReason, State, Upload, moment_of
@@ -29,7 +29,7 @@ GIVE_UP = timedelta(days=1)
 
 _AGAIN = timedelta(minutes=5)
 _LANES = 4
-_MOST_FORESEEN = 10_000
+_MOST_PREVIEWED = 10_000
 _PATIENCE_SECONDS = 60
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Janitor:
             except TimeoutError:
                 continue
 
-    async def sweep(self, report: Report = unheard) -> Sequence[str]:
+    async def sweep(self, report: Report = ignore_record) -> Sequence[str]:
         """Deal with at most 100 due Uploads, four at a time; returns their sids.
 
         One that takes long is reported when it is done, which may be after this returns.
@@ -131,11 +131,11 @@ class Janitor:
         await asyncio.gather(*(self._lane(left, report) for _ in range(_LANES)))
         return due
 
-    async def foresee(self, report: Report) -> None:
+    async def preview(self, report: Report) -> None:
         """Report what a sweep would do about the Uploads that are due, and do nothing."""
-        for sid in await self._sessions.peek_due(_MOST_FORESEEN):
+        for sid in await self._sessions.peek_due(_MOST_PREVIEWED):
             if (upload := await self._sessions.get(sid)) is not None:
-                report(_finding(upload, *self._next_step(upload)))
+                report(_record(upload, *self._next_step(upload)))
 
     def _next_step(self, upload: Upload) -> tuple[Action, str]:
         return next_step(upload, self._clock.now(), self._lease, self._kept(upload))
@@ -170,7 +170,7 @@ class Janitor:
             logger.exception("upload %s: the janitor failed", sid)
             failed = "an unforeseen error: see the log"
         done = not failed and action is not Action.LEAVE
-        report(_finding(upload, action, reason, done=done, error=failed))
+        report(_record(upload, action, reason, done=done, error=failed))
 
     async def _act(self, upload: Upload, action: Action) -> None:
         if action is not Action.LEAVE:
@@ -224,10 +224,10 @@ class Janitor:
         return claimed
 
 
-def _finding(
+def _record(
     upload: Upload, action: Action, reason: str, *, done: bool = False, error: str = ""
-) -> Finding:
+) -> CleanupRecord:
     grant = upload.grant
-    return Finding(
-        Kind.UPLOAD, grant.bucket, grant.key, grant.create_time, action, reason, done, error
+    return CleanupRecord(
+        CleanupKind.UPLOAD, grant.bucket, grant.key, grant.create_time, action, reason, done, error
     )

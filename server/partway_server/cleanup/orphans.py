@@ -1,7 +1,7 @@
 """What was left behind, as storage tells it: multipart uploads that no row leads to.
 
 Rows can be lost. Then an upload whose id nobody presents again is known to nobody, and its parts
-are paid for until somebody looks. So the sweep lists what is unfinished in storage and holds each
+are paid for until somebody looks. So the sweep lists what is unfinished in storage and covers each
 against the mark in its key and against its row. It touches only what carries our mark, and of
 that only what cannot be used any more.
 
@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from partway_server.cleanup.report import Action, Finding, Kind, Report, unheard
+from partway_server.cleanup.report import Action, CleanupKind, CleanupRecord, Report, ignore_record
 from partway_server.domain import errors
 from partway_server.domain.clock import Clock
 from partway_server.domain.key_marks import KeyMark, KeyMarks
@@ -44,23 +44,23 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SweepScope:
     """Where to look: all keys of a backend's bucket that begin with `prefix`."""
 
     backend: str
     bucket: str
     prefix: str
 
-    def holds(self, other: "Place") -> bool:
+    def covers(self, other: "SweepScope") -> bool:
         same = (self.backend, self.bucket) == (other.backend, other.bucket)
         return same and other.prefix.startswith(self.prefix)
 
 
-def places_of(policies: Iterable[Policy]) -> Sequence[Place]:
+def scopes_of(policies: Iterable[Policy]) -> Sequence[SweepScope]:
     """Where the uploads of these policies are, each place once."""
-    found = {Place(policy.backend, policy.bucket, policy.key_prefix) for policy in policies}
+    found = {SweepScope(policy.backend, policy.bucket, policy.key_prefix) for policy in policies}
     return sorted(
-        (place for place in found if not any(o.holds(place) for o in found - {place})),
+        (place for place in found if not any(o.covers(place) for o in found - {place})),
         key=lambda place: (place.backend, place.bucket, place.prefix),
     )
 
@@ -135,14 +135,14 @@ class Sweeper:
                 await self._try_sweep()
                 pause = self._some(period_seconds)
 
-    async def sweep(self, report: Report = unheard, *, dry_run: bool = False) -> None:
+    async def sweep(self, report: Report = ignore_record, *, dry_run: bool = False) -> None:
         """Look at all that is unfinished in storage, and unless `dry_run` abort what is an orphan.
 
         Each is reported, and so is a place that cannot be listed. Raises SessionsUnavailable: a row
         that cannot be read is not one that is missing.
         """
         # The policies may change on the way; what is new is looked at the next time.
-        for place in places_of(self._policies.values()):
+        for place in scopes_of(self._policies.values()):
             try:
                 if self._storage.capabilities_of(place.backend).exact_key_listing_only:
                     words = "this storage lists unfinished uploads of one key only"
@@ -150,7 +150,7 @@ class Sweeper:
                     continue
                 found = self._storage.unfinished(place.backend, place.bucket, place.prefix)
                 async for listed in found:
-                    report(await self._deal_with(place, listed, dry_run=dry_run))
+                    report(await self._process(place, listed, dry_run=dry_run))
             except (errors.StorageUnavailable, errors.StorageRefused) as error:
                 logger.warning("storage cannot be swept: %s", error)
                 report(_unlisted(place, "it could not be listed to its end", str(error)))
@@ -167,7 +167,9 @@ class Sweeper:
         """Between half and all of it: replicas that start together should not all list at once."""
         return seconds * (1 + int.from_bytes(self._random_bytes(2)) / 0xFFFF) / 2
 
-    async def _deal_with(self, place: Place, listed: UnfinishedUpload, *, dry_run: bool) -> Finding:
+    async def _process(
+        self, place: SweepScope, listed: UnfinishedUpload, *, dry_run: bool
+    ) -> CleanupRecord:
         mark = self._key_marks.read(place.bucket, listed.key)
         action, reason = await self._decide(place, mark, listed)
         done, error = False, ""
@@ -183,12 +185,19 @@ class Sweeper:
             except (errors.StorageUnavailable, errors.StorageRefused) as failure:
                 logger.warning("upload %s: its orphan stays: %s", mark.sid, failure)
                 error = str(failure)
-        return Finding(
-            Kind.MULTIPART, place.bucket, listed.key, listed.initiated, action, reason, done, error
+        return CleanupRecord(
+            CleanupKind.MULTIPART,
+            place.bucket,
+            listed.key,
+            listed.initiated,
+            action,
+            reason,
+            done,
+            error,
         )
 
     async def _decide(
-        self, place: Place, mark: KeyMark | None, listed: UnfinishedUpload
+        self, place: SweepScope, mark: KeyMark | None, listed: UnfinishedUpload
     ) -> tuple[Action, str]:
         now = self._clock.now()
         rows: list[Upload | None] = []
@@ -216,9 +225,9 @@ class Sweeper:
             return False
 
 
-def _unlisted(place: Place, reason: str, error: str = "") -> Finding:
-    return Finding(
-        Kind.LISTING, place.bucket, place.prefix, None, Action.LEAVE, reason, error=error
+def _unlisted(place: SweepScope, reason: str, error: str = "") -> CleanupRecord:
+    return CleanupRecord(
+        CleanupKind.LISTING, place.bucket, place.prefix, None, Action.LEAVE, reason, error=error
     )
 
 
@@ -226,7 +235,7 @@ def _at(grant: Grant) -> tuple[str, str, str]:
     return grant.backend, grant.bucket, grant.key
 
 
-def _as_marked(place: Place, mark: KeyMark, listed: UnfinishedUpload) -> Grant:
+def _as_marked(place: SweepScope, mark: KeyMark, listed: UnfinishedUpload) -> Grant:
     """As much of the grant as the mark tells. Storage goes by its place and multipart_id."""
     return Grant(
         sid=mark.sid,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class CleanupKind(StrEnum):
     """What was met."""
 
     UPLOAD = "upload"
@@ -27,14 +27,14 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CleanupRecord:
     """One thing: a due Upload, an unfinished multipart upload, or a listing that is not to be had.
 
     `since` is when it began, where that is told. `done` says that `action` was carried out, and
     `error`, in words, why it could not be.
     """
 
-    kind: Kind
+    kind: CleanupKind
     bucket: str
     key: str
     since: datetime | None
@@ -44,8 +44,8 @@ class Finding:
     error: str = ""
 
 
-Report = Callable[[Finding], None]
+Report = Callable[[CleanupRecord], None]
 
 
-def unheard(finding: Finding) -> None:
+def ignore_record(finding: CleanupRecord) -> None:
     """A Report for when nobody asked."""

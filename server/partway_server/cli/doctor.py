@@ -16,14 +16,14 @@ from partway_server.config.settings import Settings
 from partway_server.doctor.access_checks import CLEAN
 from partway_server.doctor.finding import Finding, Status, exit_code
 from partway_server.doctor.report import as_json, as_text
-from partway_server.doctor.runner import Wanted, examine_all
+from partway_server.doctor.runner import CheckSelection, run_checks
 from partway_server.domain.clock import SystemClock
 
 _QUIET_SECONDS = 1.0
 _REMOVED = "partway-server: interrupted; what was made in the bucket is removed"
 
 
-class Hint:
+class ProgressLine:
     """One line on a terminal that says what is being looked at, once a second has gone by."""
 
     def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
@@ -45,15 +45,15 @@ class Hint:
             self._stream.flush()
 
 
-def run(settings: Settings, wanted: Wanted, *, json_output: bool) -> int:
+def run(settings: Settings, wanted: CheckSelection, *, json_output: bool) -> int:
     """Print what is found; the exit code."""
-    hint = Hint(sys.stderr)
+    progress = ProgressLine(sys.stderr)
     found: list[Finding] = []
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            whole = runner.run(_until_signal(settings, wanted, hint, found.append))
+            whole = runner.run(_until_signal(settings, wanted, progress, found.append))
     finally:
-        hint.clear()
+        progress.clear()
     if not whole:
         left = [f for f in found if f.name == CLEAN and f.status is not Status.OK]
         click.echo("partway-server: interrupted" if left else _REMOVED, err=True)
@@ -66,16 +66,19 @@ def run(settings: Settings, wanted: Wanted, *, json_output: bool) -> int:
 
 
 async def _until_signal(
-    settings: Settings, wanted: Wanted, hint: Hint, say: Callable[[Finding], None]
+    settings: Settings,
+    wanted: CheckSelection,
+    progress: ProgressLine,
+    say: Callable[[Finding], None],
 ) -> bool:
     """Whether it ran to its end. Only the first signal counts: a second would leave things."""
     work = asyncio.ensure_future(
-        examine_all(
+        run_checks(
             settings,
             wanted,
             clock=SystemClock(),
             random_hex=secrets.token_hex,
-            progress=hint,
+            progress=progress,
             say=say,
         )
     )

@@ -20,7 +20,7 @@ from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.events import TYPES
 
 if TYPE_CHECKING:
-    from partway_server.events.event_stream import Entry, EventStreams
+    from partway_server.events.event_stream import EventStreams, StreamEntry
 
 _POLL_SECONDS = 0.5
 _SHOWN = 10
@@ -32,14 +32,14 @@ _SID = re.compile(r"[0-9a-f]{32}")
 Command = Callable[..., None]
 
 
-class Refused(click.ClickException):
+class CommandFailed(click.ClickException):
     """Something is in the way of a command."""
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"partway-server: {self.message}", file=file, err=file is None)
 
 
-class Misused(Refused):
+class CommandMisused(CommandFailed):
     """A command was called, or set up, in a way that makes no sense."""
 
     exit_code = 2
@@ -134,7 +134,7 @@ def tail(
     The keys of all that is stored, for a script:
       partway-server events tail --since 7d --json | jq -r .data.key
     """
-    wanted = Wanted(types, upload)
+    wanted = EventFilter(types, upload)
     with _ending():
         asyncio.run(_tail(_url(redis_url), wanted, since, follow=follow, as_json=as_json))
 
@@ -161,8 +161,8 @@ def replay(
     """Tell stored events again, to all consumers.
 
     Each event of the time, or of the upload, is put once more at the end of its stream, as it is
-    and with the id that it has. So every consumer group, and every webhook, gets it again; one that
-    knows the ids that it has processed passes over it. Of several with one id one is told again.
+    and with the id that it matches. So every consumer group, and every webhook, gets it again; one that
+    knows the ids that it matches processed passes over it. Of several with one id one is told again.
     What was trimmed from the streams cannot be: see PARTWAY_EVENT_KEEP_SECONDS.
 
     \b
@@ -174,21 +174,21 @@ def replay(
       partway-server events replay --upload 9f2c... --dry-run
     """
     if since is None and not upload:
-        raise Misused("say what: --since, --upload, or both")
-    wanted = Wanted(types, upload)
+        raise CommandMisused("say what: --since, --upload, or both")
+    wanted = EventFilter(types, upload)
     with _ending():
         count = asyncio.run(_replay(_url(redis_url), wanted, since, until, dry_run=dry_run))
     click.echo(f"{count:,} {'would be ' if dry_run else ''}told again")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventFilter:
     """Which events: of these types, of this upload; empty: all."""
 
     types: Collection[str]
     sid: str
 
-    def has(self, entry: "Entry") -> bool:
+    def matches(self, entry: "StreamEntry") -> bool:
         event = entry.event
         return event.type in (self.types or TYPES) and self.sid in ("", event.sid)
 
@@ -204,11 +204,11 @@ def line(event: Mapping[str, Any]) -> str:
 
 
 async def _tail(
-    url: str, wanted: Wanted, since: datetime | None, *, follow: bool, as_json: bool
+    url: str, wanted: EventFilter, since: datetime | None, *, follow: bool, as_json: bool
 ) -> None:
     from partway_server.events.event_stream import after
 
-    def show(entry: "Entry") -> None:
+    def show(entry: "StreamEntry") -> None:
         text = entry.event.text
         print(text if as_json else line(json.loads(text)), flush=True)
 
@@ -219,14 +219,14 @@ async def _tail(
         places = after(ends)
         while follow:
             async for entry in streams.read(places):
-                if wanted.has(entry):
+                if wanted.matches(entry):
                     show(entry)
             await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _stored(
-    streams: "EventStreams", wanted: Wanted, since: datetime | None, ends: Mapping[int, str]
-) -> AsyncIterator["Entry"]:
+    streams: "EventStreams", wanted: EventFilter, since: datetime | None, ends: Mapping[int, str]
+) -> AsyncIterator["StreamEntry"]:
     """What is wanted since then, or the last few of it."""
     from partway_server.events.event_stream import places_at
 
@@ -234,13 +234,13 @@ async def _stored(
         for entry in await streams.last(_SHOWN, ends):
             yield entry
         return
-    found = (e async for e in streams.read(places_at(since), ends) if wanted.has(e))
+    found = (e async for e in streams.read(places_at(since), ends) if wanted.matches(e))
     if since is not None:
         async for entry in found:
             yield entry
         return
     # Which are the last of these, only the whole tells.
-    last: deque[Entry] = deque(maxlen=_SHOWN)
+    last: deque[StreamEntry] = deque(maxlen=_SHOWN)
     async for entry in found:
         last.append(entry)
     for entry in last:
@@ -248,7 +248,7 @@ async def _stored(
 
 
 async def _replay(
-    url: str, wanted: Wanted, since: datetime | None, until: datetime | None, *, dry_run: bool
+    url: str, wanted: EventFilter, since: datetime | None, until: datetime | None, *, dry_run: bool
 ) -> int:
     from partway_server.events.event_stream import places_at
 
@@ -257,7 +257,7 @@ async def _replay(
         ends = await streams.ends() if until is None else places_at(until)
         seen: set[str] = set()
         async for entry in streams.read(places_at(since), ends):
-            if not wanted.has(entry) or entry.event.id in seen:
+            if not wanted.matches(entry) or entry.event.id in seen:
                 continue
             seen.add(entry.event.id)
             if dry_run:
@@ -276,7 +276,9 @@ async def _streams(url: str) -> AsyncIterator["EventStreams"]:
     try:
         servers = connect(url, max_connections=4)
     except ValueError as error:
-        raise Misused("PARTWAY_REDIS_URL is not a URL that Redis clients understand") from error
+        raise CommandMisused(
+            "PARTWAY_REDIS_URL is not a URL that Redis clients understand"
+        ) from error
     try:
         yield EventStreams(servers)
     finally:
@@ -290,7 +292,9 @@ def _ending() -> Any:
         raise_again()
         yield
     except SessionsUnavailable as error:
-        raise Refused("Redis does not answer or let us in; check PARTWAY_REDIS_URL") from error
+        raise CommandFailed(
+            "Redis does not answer or let us in; check PARTWAY_REDIS_URL"
+        ) from error
     except KeyboardInterrupt:
         sys.exit(0)
 
@@ -299,5 +303,5 @@ def _url(given: str | None) -> str:
     settings, problems = Settings.examine(os.environ, {"redis_url": given})
     for problem in problems:
         if variable("redis_url") in problem:
-            raise Misused(problem)
+            raise CommandMisused(problem)
     return settings.redis_url

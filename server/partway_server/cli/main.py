@@ -160,9 +160,9 @@ def doctor(only: str | None, fix: bool, cors_origin: str, as_json: bool, **given
         _fail(2, *error.problems)
     # Imported late: the AWS SDK takes its time.
     from partway_server.cli.doctor import run
-    from partway_server.doctor.runner import Wanted
+    from partway_server.doctor.runner import CheckSelection
 
-    sys.exit(run(settings, Wanted(only or "", fix, cors_origin), json_output=as_json))
+    sys.exit(run(settings, CheckSelection(only or "", fix, cors_origin), json_output=as_json))
 
 
 @main.command()

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import uvloop
 
-from partway_server.cleanup.report import Action, Finding, Kind
+from partway_server.cleanup.report import Action, CleanupKind, CleanupRecord
 from partway_server.cli.interrupt import raise_again
 from partway_server.config.settings import Settings
 from partway_server.domain.errors import UploadError
@@ -30,8 +30,8 @@ DONE = {
 _PROGRESS_EACH = 100
 
 
-class Teller:
-    """Tells each Finding on `out`, or all at the end as JSON. On a terminal, `err` counts along."""
+class SweepReport:
+    """Tells each CleanupRecord on `out`, or all at the end as JSON. On a terminal, `err` counts along."""
 
     def __init__(
         self, *, dry_run: bool, as_json: bool, out: TextIO, err: TextIO, now: datetime
@@ -49,7 +49,7 @@ class Teller:
     def failed(self) -> bool:
         return self._outcomes["failed"] > 0
 
-    def report(self, finding: Finding) -> None:
+    def report(self, finding: CleanupRecord) -> None:
         """Tell of one thing."""
         self._seen += 1
         outcome = self._outcome(finding)
@@ -74,25 +74,25 @@ class Teller:
         changed = "; nothing was changed" if self._dry_run else ""
         print(f"{self._seen:,} looked at{': ' if words else ''}{words}{changed}", file=self._out)
 
-    def _outcome(self, finding: Finding) -> str:
+    def _outcome(self, finding: CleanupRecord) -> str:
         if finding.error:
             return "failed"
         if finding.action is Action.LEAVE:
             return DONE[Action.LEAVE]
         return DONE[finding.action] if finding.done else f"would be {DONE[finding.action]}"
 
-    def _line(self, finding: Finding, outcome: str) -> str:
+    def _line(self, finding: CleanupRecord, outcome: str) -> str:
         age = _age(self._now - finding.since) if finding.since else "-"
         place = f"{finding.bucket}/{finding.key}"
         error = f": {finding.error}" if finding.error else ""
         return f"{finding.kind:9}  {age:>4}  {place}  {outcome}: {finding.reason}{error}"
 
-    def _as_dict(self, finding: Finding, outcome: str) -> dict[str, Any]:
+    def _as_dict(self, finding: CleanupRecord, outcome: str) -> dict[str, Any]:
         since = finding.since
         return {
             "kind": finding.kind.value,
             "bucket": finding.bucket,
-            "prefix" if finding.kind is Kind.LISTING else "key": finding.key,
+            "prefix" if finding.kind is CleanupKind.LISTING else "key": finding.key,
             "since": since.astimezone(UTC).isoformat(timespec="seconds") if since else None,
             "age_seconds": max(int((self._now - since).total_seconds()), 0) if since else None,
             "action": finding.action.value,
@@ -108,19 +108,19 @@ class Teller:
 
 def run(settings: Settings, *, dry_run: bool, as_json: bool) -> bool:
     """Sweep once; whether all of it was done. Raises StartupError, UploadError."""
-    teller = Teller(
+    report = SweepReport(
         dry_run=dry_run, as_json=as_json, out=sys.stdout, err=sys.stderr, now=datetime.now(UTC)
     )
     raise_again()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(app.sweep(settings, report=teller.report, dry_run=dry_run))
+            runner.run(app.sweep(settings, report=report.report, dry_run=dry_run))
         except UploadError as error:
             raise StartupError(f"the sweep was not finished: {error}") from error
         finally:
             # What was done before it broke off was done.
-            teller.summary()
-    return not teller.failed
+            report.summary()
+    return not report.failed
 
 
 def _age(span: timedelta) -> str:

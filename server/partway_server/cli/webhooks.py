@@ -18,7 +18,12 @@ from partway_server.cli.interrupt import raise_again
 from partway_server.config.settings import Settings, variable
 from partway_server.domain.clock import SystemClock
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.events.retry_schedule import Answer, Fate, fate, position
+from partway_server.events.retry_schedule import (
+    DeliveryResponse,
+    DeliveryVerdict,
+    position,
+    verdict_of,
+)
 
 if TYPE_CHECKING:
     from partway_server.events.delivery_queue import DeadLetter
@@ -82,7 +87,7 @@ def send_test(name: str) -> None:
     if name not in named:
         _fail(2, f"PARTWAY_WEBHOOK_FILE has no webhook {name!r}; it has {', '.join(named)}")
     answer = _run(lambda: _send(named[name]))
-    if fate(answer) is not Fate.DELIVERED:
+    if verdict_of(answer) is not DeliveryVerdict.DELIVERED:
         _fail(1, f"webhook {name}: {answer.why}")
     click.echo(f"webhook {name}: HTTP {answer.status}")
 
@@ -95,13 +100,13 @@ async def _dead(
     from partway_server.redis_client.topology import connect
 
     async with aclosing(DeliveryQueue(connect(redis_url, max_connections=4), owner="")) as store:
-        found = [letter for name in names for letter in await store.letters(name)]
+        found = [letter for name in names for letter in await store.dead_letters(name)]
         if wanted is None:
             return found
         return [letter for letter in found if wanted(letter) and await store.revive(letter)]
 
 
-async def _send(webhook: "Webhook") -> Answer:
+async def _send(webhook: "Webhook") -> DeliveryResponse:
     from partway_server.events.webhook_sender import HttpSender
 
     now = datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from partway_server.doctor.finding import Finding, bad, ok, skipped, unclear, warn
-from partway_server.doctor.probes.results import Answer, Left, Permissions, Reached
+from partway_server.doctor.probes.results import Leftovers, Permissions, ProbeResponse, Reachability
 
 REACHABLE, CREDENTIALS, BUCKET = "storage.reachable", "storage.credentials", "storage.bucket"
 REGION, ADDRESSING, CLOCK = "storage.region", "storage.addressing", "storage.clock"
@@ -92,12 +92,12 @@ WRITING = ("PutObject", "GetObject", "ListMultipartUploadParts")
 """What is asked without making anything, and then by making something."""
 
 
-def usable(answer: Answer) -> bool:
+def usable(answer: ProbeResponse) -> bool:
     """Whether it is worth to go on: the bucket answers, or may, to more than a listing."""
     return answer.ok or (answer.forbidden and answer.code not in _CREDENTIALS)
 
 
-def way_in(reached: Reached, bucket: str, region: str, addressing: str) -> Iterator[Finding]:
+def way_in(reached: Reachability, bucket: str, region: str, addressing: str) -> Iterator[Finding]:
     """As far as the way in leads. What comes after the first obstacle is skipped."""
     answer = reached.answer
     if answer.code in _OBSTACLES:
@@ -121,7 +121,7 @@ def way_in(reached: Reached, bucket: str, region: str, addressing: str) -> Itera
     yield clock(reached.skew_seconds, CLOCK, "storage", SKEW_WARN_SECONDS)
 
 
-def _credentials(answer: Answer) -> Finding:
+def _credentials(answer: ProbeResponse) -> Finding:
     if answer.code in _CREDENTIALS:
         return bad(CREDENTIALS, *_CREDENTIALS[answer.code])
     if answer.code in _REGION_CODES or answer.code == "bucket name":
@@ -131,7 +131,7 @@ def _credentials(answer: Answer) -> Finding:
     return unclear(CREDENTIALS, answer)
 
 
-def _bucket(answer: Answer, bucket: str, addressing: str) -> Finding:
+def _bucket(answer: ProbeResponse, bucket: str, addressing: str) -> Finding:
     if answer.code == "bucket name":
         return bad(BUCKET, f"{bucket!r} is no name that a bucket can have", "Check PARTWAY_BUCKET.")
     if answer.code in _CREDENTIALS:
@@ -152,7 +152,7 @@ def _bucket(answer: Answer, bucket: str, addressing: str) -> Finding:
     return ok(BUCKET, f"{bucket!r} exists") if answer.ok else unclear(BUCKET, answer)
 
 
-def _region(reached: Reached, region: str) -> Finding:
+def _region(reached: Reachability, region: str) -> Finding:
     right, answer = reached.bucket_region, reached.answer
     if right and right != region:
         mend = f"PARTWAY_S3_REGION={right}, or --s3-region {right}."
@@ -165,7 +165,7 @@ def _region(reached: Reached, region: str) -> Finding:
     return ok(REGION, region if right else f"{region} is taken; storage does not tell its own")
 
 
-def _addressing(answer: Answer, addressing: str) -> Finding:
+def _addressing(answer: ProbeResponse, addressing: str) -> Finding:
     if not answer.ok:
         return next(skipped((ADDRESSING,), "a bucket that answers"))
     where = "path of the URL" if addressing == "path" else "host name"
@@ -192,7 +192,7 @@ def permissions(asked: Permissions, bucket: str) -> Iterator[Finding]:
         yield permission(action, answer, bucket)
 
 
-def permission(action: str, answer: Answer, bucket: str) -> Finding:
+def permission(action: str, answer: ProbeResponse, bucket: str) -> Finding:
     """Whether one action is allowed."""
     name = f"storage.permission.{action}"
     if answer.forbidden:
@@ -224,7 +224,7 @@ def latency(seconds: Sequence[float], name: str, what: str, slow: float) -> Find
     return ok(name, found)
 
 
-def cleanliness(left: Left, prefix: str, bucket: str) -> Finding:
+def cleanliness(left: Leftovers, prefix: str, bucket: str) -> Finding:
     """Whether what the run made is gone."""
     sweep = f"aws s3 rm --recursive s3://{bucket}/{prefix}; incomplete uploads: aws s3api"
     sweep += f" list-multipart-uploads --bucket {bucket} --prefix {prefix}"
@@ -242,7 +242,7 @@ def lacking(asked: Permissions, needed: Sequence[str]) -> str:
     Any answer but a 403 came after storage had allowed it.
     """
     for action in needed:
-        answer = asked.get(action, Answer(0))
+        answer = asked.get(action, ProbeResponse(0))
         if answer.forbidden or not (answer.ok or answer.refused):
             return f"s3:{action}"
     return ""

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 
 from partway_server.doctor.finding import Finding, bad, ok, unclear, warn
 from partway_server.doctor.probes.results import (
-    Answer,
     BrowserFacts,
     Checksums,
-    Conditions,
+    ConditionFacts,
     MultipartFacts,
-    Refusals,
+    ProbeResponse,
+    SignatureFacts,
 )
 
 PUBLIC, SIGNED = "storage.public", "storage.signature.as_signed"
@@ -43,7 +43,7 @@ PREFLIGHT = "storage.cors.preflight"
 NAMES = (*SIGNATURES, *CONDITIONS, CONDITIONAL_DELETE, *CHECKSUMS, *MULTIPART)
 
 
-def public(answer: Answer, *, is_own: bool, plain: bool) -> Finding:
+def public(answer: ProbeResponse, *, is_own: bool, plain: bool) -> Finding:
     """Whether callers can send by presigned URLs. `plain`: over HTTP, and not on this machine."""
     which = "the service's own endpoint" if is_own else "the public endpoint"
     variable = "PARTWAY_S3_ENDPOINT" if is_own else "PARTWAY_S3_PUBLIC_ENDPOINT"
@@ -65,7 +65,7 @@ def public(answer: Answer, *, is_own: bool, plain: bool) -> Finding:
     return ok(PUBLIC, f"{which} takes a presigned PUT")
 
 
-def refusals(facts: Refusals) -> Iterator[Finding]:
+def refusals(facts: SignatureFacts) -> Iterator[Finding]:
     """Storage is what holds callers to what was signed: one that does not is bad."""
     answer = facts.as_signed
     if answer.ok:
@@ -77,7 +77,7 @@ def refusals(facts: Refusals) -> Iterator[Finding]:
         yield _refusal(name, words, getattr(facts, name), as_signed=answer)
 
 
-def _refusal(name: str, words: str, answer: Answer, *, as_signed: Answer) -> Finding:
+def _refusal(name: str, words: str, answer: ProbeResponse, *, as_signed: ProbeResponse) -> Finding:
     finding = f"storage.signature.{name}"
     if answer.ok:
         mend = "Do not use this storage, or what stands before it, with Partway in earnest."
@@ -88,14 +88,16 @@ def _refusal(name: str, words: str, answer: Answer, *, as_signed: Answer) -> Fin
     return ok(finding, f"{words}: refused, {answer}")
 
 
-def conditions(facts: Conditions) -> Iterator[Finding]:
+def conditions(facts: ConditionFacts) -> Iterator[Finding]:
     """Two ways not to overwrite, and one not to remove what is not ours."""
     yield _none_match(CONDITIONS[0], facts.put_honoured, *facts.put)
     yield _none_match(CONDITIONS[1], facts.complete_honoured, *facts.complete)
     yield _match(facts)
 
 
-def _none_match(name: str, honoured: bool | None, free: Answer, taken: Answer) -> Finding:
+def _none_match(
+    name: str, honoured: bool | None, free: ProbeResponse, taken: ProbeResponse
+) -> Finding:
     if honoured is None:
         return unclear(name, taken if free.ok else free)
     if honoured:
@@ -105,7 +107,7 @@ def _none_match(name: str, honoured: bool | None, free: Answer, taken: Answer) -
     return warn(name, f"If-None-Match is {how}", mend)
 
 
-def _match(facts: Conditions) -> Finding:
+def _match(facts: ConditionFacts) -> Finding:
     name = CONDITIONAL_DELETE
     if facts.delete_honoured is None:
         return unclear(name, facts.delete)
@@ -160,7 +162,7 @@ def _equal_parts(facts: MultipartFacts) -> Finding:
     return unclear(name, facts.unequal)
 
 
-def _small_parts(answer: Answer) -> Finding:
+def _small_parts(answer: ProbeResponse) -> Finding:
     name = "storage.small_parts"
     if answer.ok:
         return ok(name, "parts below 5 MiB are joined, too; no plan of Partway has them")
@@ -180,7 +182,7 @@ def _metadata(name: str, what: str, kept: bool | None) -> Finding:
     return bad(name, f"the metadata of {what} are lost", mend)
 
 
-def _again(answer: Answer | None) -> Finding:
+def _again(answer: ProbeResponse | None) -> Finding:
     name = "storage.idempotent_complete"
     if answer is None or not (answer.ok or answer.refused):
         return unclear(name, answer or "there was nothing to complete again")

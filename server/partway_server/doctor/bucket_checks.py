@@ -14,11 +14,11 @@ from partway_server.config.settings import Settings
 from partway_server.doctor import access_checks, behaviour_checks, bucket_rules, capability_check
 from partway_server.doctor.finding import Finding, bad, skipped
 from partway_server.doctor.probes import storage_access as ask
-from partway_server.doctor.probes.results import Answer, BucketFacts
-from partway_server.doctor.probes.storage_behaviour import Behaviour
+from partway_server.doctor.probes.results import BucketFacts, ProbeResponse
+from partway_server.doctor.probes.storage_behaviour import BehaviourProbes
+from partway_server.doctor.probes.storage_connection import ProbeConnection
+from partway_server.doctor.probes.storage_objects import ProbeObjects
 from partway_server.doctor.probes.storage_rules import set_cors, set_lifecycle
-from partway_server.doctor.probes.storage_trail import Trail
-from partway_server.doctor.probes.storage_wire import Wire
 from partway_server.doctor.settings_checks import in_plain_text
 from partway_server.domain.clock import Clock
 from partway_server.storage.capabilities import KNOWN
@@ -31,7 +31,7 @@ _REMOVAL = ("DeleteObject", "AbortMultipartUpload")
 _VERSION_REMOVAL = ("DeleteObjectVersion", "ListBucketVersions")
 
 
-class StorageExamination:
+class BucketExamination:
     """Everything about one bucket, called `where` in what is found.
 
     The settings describe its backend. `longest` is the longest life of an upload in it, and
@@ -47,7 +47,7 @@ class StorageExamination:
         where: str,
         longest: timedelta,
         headers: Sequence[str],
-        wire: Wire,
+        connection: ProbeConnection,
         token: str,
         clock: Clock,
         cors_origin: str,
@@ -60,9 +60,9 @@ class StorageExamination:
         self._where = where
         self._longest = longest
         self._headers = tuple(headers)
-        self._wire = wire
-        self._trail = Trail(wire, bucket, token)
-        self._behaviour = Behaviour(wire, self._trail, clock)
+        self._connection = connection
+        self._objects = ProbeObjects(connection, bucket, token)
+        self._behaviour = BehaviourProbes(connection, self._objects, clock)
         self._clock = clock
         self._origin = cors_origin
         self._fix = fix
@@ -75,8 +75,8 @@ class StorageExamination:
             await self._look()
         finally:
             self._progress("removing what was made")
-            left = await self._trail.tidy()
-            self._say([access_checks.cleanliness(left, self._trail.prefix, self._bucket)])
+            left = await self._objects.tidy()
+            self._say([access_checks.cleanliness(left, self._objects.prefix, self._bucket)])
 
     def _say(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
@@ -94,7 +94,9 @@ class StorageExamination:
             return None
 
     async def _look(self) -> None:
-        reached = await self._try("reachable", ask.reach(self._wire, self._trail, self._clock))
+        reached = await self._try(
+            "reachable", ask.reach(self._connection, self._objects, self._clock)
+        )
         if reached is None:
             return
         region, addressing = self._settings.s3_region, self._settings.s3_addressing
@@ -102,7 +104,7 @@ class StorageExamination:
         if not access_checks.usable(reached.answer):
             self._say(skipped(_after_way_in(), "a bucket that answers"))
             return
-        facts = await self._try("bucket", ask.bucket_facts(self._wire, self._bucket))
+        facts = await self._try("bucket", ask.bucket_facts(self._connection, self._bucket))
         if facts is None:
             return
         needs = await self._permissions(reached.answer, facts)
@@ -112,13 +114,13 @@ class StorageExamination:
             self._say(skipped((behaviour_checks.PREFLIGHT,), needs))
         else:
             await self._browser(facts)
-        known = capability_check.found_from(found, facts)
+        known = capability_check.observed_capabilities(found, facts)
         self._say(
             capability_check.agreement(
                 self._settings.backend, KNOWN, known, is_aws=not self._settings.s3_endpoint
             )
         )
-        taken = await self._try("latency", ask.latency(self._wire, self._trail))
+        taken = await self._try("latency", ask.latency(self._connection, self._objects))
         self._say(
             [
                 access_checks.latency(
@@ -127,16 +129,16 @@ class StorageExamination:
             ]
         )
 
-    async def _permissions(self, listing: Answer, facts: BucketFacts) -> str:
+    async def _permissions(self, listing: ProbeResponse, facts: BucketFacts) -> str:
         """Say what is allowed; returns what is lacking to make anything, "" if nothing is."""
         asked = await self._try(
-            "permissions", ask.harmless_permissions(self._wire, self._trail, listing)
+            "permissions", ask.harmless_permissions(self._connection, self._objects, listing)
         )
         if asked is None:
             return "to know what is allowed"
         removal: tuple[str, ...] = _REMOVAL
         if facts.versions:
-            asked |= await ask.version_permissions(self._wire, self._trail)
+            asked |= await ask.version_permissions(self._connection, self._objects)
             removal = (*_REMOVAL, *_VERSION_REMOVAL)
         asked |= {
             "GetBucketCORS": facts.cors,
@@ -145,20 +147,22 @@ class StorageExamination:
         }
         self._say(access_checks.permissions(asked, self._bucket))
         needs = access_checks.lacking(asked, removal)
-        if not needs and await ask.retention(self._wire, self._bucket):
+        if not needs and await ask.retention(self._connection, self._bucket):
             needs = "a bucket without default retention"
         if needs:
             needs += ", to remove what it would make"
             self._say(skipped((f"storage.permission.{a}" for a in access_checks.WRITING), needs))
             return needs
-        writing = await self._try("writing", ask.writing_permissions(self._wire, self._trail))
+        writing = await self._try(
+            "writing", ask.writing_permissions(self._connection, self._objects)
+        )
         self._say(access_checks.permissions(writing or {}, self._bucket))
         return access_checks.lacking(writing or {}, ["PutObject"])
 
-    async def _behave(self, needs: str) -> capability_check.Facts:
+    async def _behave(self, needs: str) -> capability_check.BehaviourFacts:
         if needs:
             self._say(skipped((behaviour_checks.PUBLIC, *behaviour_checks.NAMES), needs))
-            return capability_check.Facts()
+            return capability_check.BehaviourFacts()
         public = await self._try("public", self._behaviour.public_put())
         if public is not None:
             url, own = self._settings.s3_public_endpoint, self._settings.s3_endpoint
@@ -172,7 +176,7 @@ class StorageExamination:
         self._say(behaviour_checks.checksums(checksums) if checksums else ())
         multipart = await self._try("multipart", self._behaviour.multipart())
         self._say(behaviour_checks.multipart(multipart) if multipart else ())
-        return capability_check.Facts(conditions, checksums, multipart)
+        return capability_check.BehaviourFacts(conditions, checksums, multipart)
 
     async def _rules(self, facts: BucketFacts) -> BucketFacts:
         if self._fix:
@@ -195,15 +199,17 @@ class StorageExamination:
         cors, lifecycle = facts.cors_rules, facts.lifecycle_rules
         if cors is not None and bucket_rules.cors_problem(cors, self._origin, self._headers):
             wanted = bucket_rules.with_cors(cors, self._origin)
-            answer = await set_cors(self._wire, self._bucket, wanted)
+            answer = await set_cors(self._connection, self._bucket, wanted)
             self._say([bucket_rules.fixed("cors", "PutBucketCORS", answer, self._bucket)])
         if lifecycle is not None:
             wanted = bucket_rules.with_lifecycle(lifecycle, bucket_rules.enough_days(self._longest))
             if wanted != list(lifecycle):
-                answer = await set_lifecycle(self._wire, self._bucket, wanted, facts.lifecycle)
+                answer = await set_lifecycle(
+                    self._connection, self._bucket, wanted, facts.lifecycle
+                )
                 action = "PutLifecycleConfiguration"
                 self._say([bucket_rules.fixed("lifecycle", action, answer, self._bucket)])
-        return await ask.bucket_facts(self._wire, self._bucket)
+        return await ask.bucket_facts(self._connection, self._bucket)
 
     async def _browser(self, facts: BucketFacts) -> None:
         origin = bucket_rules.page_origin(facts.cors_rules or (), self._origin)

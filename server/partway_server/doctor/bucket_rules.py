@@ -14,7 +14,7 @@ from typing import Any
 
 from partway_server.doctor.access_checks import statement
 from partway_server.doctor.finding import Finding, bad, ok, skipped, warn
-from partway_server.doctor.probes.results import Answer, BucketFacts
+from partway_server.doctor.probes.results import BucketFacts, ProbeResponse
 from partway_server.storage.presigner import WRITE_TOKEN
 
 CORS, LIFECYCLE, VERSIONING = "storage.cors", "storage.lifecycle", "storage.versioning"
@@ -244,7 +244,7 @@ def _command(call: str, bucket: str, option: str, value: str, endpoint: str) -> 
     return f"aws s3api {call} --bucket {bucket}{where} --{option} {shlex.quote(value)}"
 
 
-def fixed(what: str, action: str, answer: Answer, bucket: str) -> Finding:
+def fixed(what: str, action: str, answer: ProbeResponse, bucket: str) -> Finding:
     """What came of setting `what`."""
     name = f"storage.fix.{what}"
     if answer.ok:

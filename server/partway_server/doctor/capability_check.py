@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from partway_server.doctor.finding import Finding, bad, ok, warn
 from partway_server.doctor.probes.results import (
-    Answer,
     BucketFacts,
     Checksums,
-    Conditions,
+    ConditionFacts,
     MultipartFacts,
+    ProbeResponse,
 )
 from partway_server.domain.upload import Checksum
 from partway_server.storage.capabilities import Capabilities
@@ -42,16 +42,16 @@ _UNREAD = {"equal_parts", "idempotent_complete", "lifecycle", "cors_api"}
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class BehaviourFacts:
     """What was looked at; None: it was not."""
 
-    conditions: Conditions | None = None
+    conditions: ConditionFacts | None = None
     checksums: Checksums | None = None
     multipart: MultipartFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ObservedCapabilities:
     """What a store was found to do, in the words of the record; None, or absent: nobody could tell.
 
     `checksums`: whether each algorithm is verified.
@@ -61,7 +61,7 @@ class Found:
     checksums: Mapping[Checksum, bool | None]
 
 
-def found_from(facts: Facts, bucket: BucketFacts) -> Found:
+def observed_capabilities(facts: BehaviourFacts, bucket: BucketFacts) -> ObservedCapabilities:
     """The facts in the words of the record."""
     conditions, checksums = facts.conditions, facts.checksums
     fields: dict[str, bool | None] = {
@@ -81,10 +81,10 @@ def found_from(facts: Facts, bucket: BucketFacts) -> Found:
         listed = [each for each in verified if verified[each] and each is not Checksum.MD5]
         told = [checksums[each].listed for each in listed]
         fields["listed_checksums"] = all(told) if told else None
-    return Found(fields, verified)
+    return ObservedCapabilities(fields, verified)
 
 
-def _call_works(answer: Answer, rules: object) -> bool | None:
+def _call_works(answer: ProbeResponse, rules: object) -> bool | None:
     """Whether storage knows the call. A 403 says nothing about that."""
     if rules is not None:
         return True
@@ -104,7 +104,7 @@ def _of_multipart(facts: MultipartFacts) -> dict[str, bool | None]:
 
 
 def agreement(
-    kind: str, known: Mapping[str, Capabilities], found: Found, *, is_aws: bool
+    kind: str, known: Mapping[str, Capabilities], found: ObservedCapabilities, *, is_aws: bool
 ) -> Iterator[Finding]:
     """A finding for each disagreement, or one that there is none.
 
@@ -137,7 +137,7 @@ def agreement(
         yield ok(RECORD, f"the record of {kind!r} agrees with what was found")
 
 
-def _claims(record: Capabilities, found: Found) -> tuple[list[str], list[str]]:
+def _claims(record: Capabilities, found: ObservedCapabilities) -> tuple[list[str], list[str]]:
     """Where a record claims more than was found, and where less."""
     more: list[str] = []
     less: list[str] = []
@@ -153,7 +153,9 @@ def _claims(record: Capabilities, found: Found) -> tuple[list[str], list[str]]:
     return more, less
 
 
-def _better(kind: str, known: Mapping[str, Capabilities], found: Found, *, is_aws: bool) -> str:
+def _better(
+    kind: str, known: Mapping[str, Capabilities], found: ObservedCapabilities, *, is_aws: bool
+) -> str:
     """The record that claims nothing false and leaves the least unused, if it beats `kind`."""
     unused: dict[str, int] = {}
     for name, record in known.items():

@@ -10,11 +10,11 @@ from partway_server.config.load import read_policy_file
 from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.config.settings import Settings
 from partway_server.doctor import access_checks
-from partway_server.doctor.bucket_checks import Progress, StorageExamination
+from partway_server.doctor.bucket_checks import BucketExamination, Progress
 from partway_server.doctor.finding import Finding, bad
 from partway_server.doctor.probes.redis import examine
 from partway_server.doctor.probes.storage_access import credentials_end
-from partway_server.doctor.probes.storage_wire import open_wire
+from partway_server.doctor.probes.storage_connection import open_connection
 from partway_server.doctor.redis_checks import REACHABLE
 from partway_server.doctor.redis_checks import redis as judge_redis
 from partway_server.doctor.settings_checks import configuration, lifetimes, no_policies
@@ -28,7 +28,7 @@ STORAGE, REDIS = "storage", "redis"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CheckSelection:
     """What to look at, STORAGE or REDIS or "" for all, and what to set."""
 
     only: str = ""
@@ -36,9 +36,9 @@ class Wanted:
     cors_origin: str = "*"
 
 
-async def examine_all(
+async def run_checks(
     settings: Settings,
-    wanted: Wanted,
+    wanted: CheckSelection,
     *,
     clock: Clock,
     random_hex: Callable[[int], str],
@@ -95,7 +95,7 @@ async def _storage(
     given: Settings,
     backend: Backend,
     policies: Mapping[str, Policy],
-    wanted: Wanted,
+    wanted: CheckSelection,
     clock: Clock,
     random_hex: Callable[[int], str],
     progress: Progress,
@@ -103,7 +103,7 @@ async def _storage(
 ) -> None:
     try:
         settings = _seen_from(backend, given)
-        async with open_wire(
+        async with open_connection(
             region=settings.s3_region,
             endpoint_url=settings.s3_endpoint or None,
             public_endpoint_url=settings.s3_public_endpoint or None,
@@ -111,18 +111,18 @@ async def _storage(
             access_key=settings.s3_access_key or None,
             secret_key=settings.s3_secret_key or None,
             session_token=settings.s3_session_token or None,
-        ) as wire:
+        ) as connection:
             if not wanted.only:
-                end = await credentials_end(wire)
+                end = await credentials_end(connection)
                 say(lifetimes(settings, policies, end, clock.now()))
             for bucket, longest, headers in _buckets(policies):
-                examination = StorageExamination(
+                examination = BucketExamination(
                     settings=settings,
                     bucket=bucket,
                     where=bucket if backend.name == DEFAULT else f"{backend.name}/{bucket}",
                     longest=longest,
                     headers=headers,
-                    wire=wire,
+                    connection=connection,
                     token=random_hex(16),
                     clock=clock,
                     cors_origin=wanted.cors_origin,

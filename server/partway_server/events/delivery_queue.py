@@ -21,7 +21,7 @@ from typing import Any
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.events.retry_schedule import Entry, Tries
+from partway_server.events.retry_schedule import Delivery, RetryState
 from partway_server.redis_client.client import Calls, Command, script
 from partway_server.redis_client.topology import Servers
 from partway_server.sessions import redis_keys as rows
@@ -41,18 +41,18 @@ _WORKERS = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class LeasedShard:
     """What taking a shard came to. `entries` are those after the place that was asked for, or all
     if `mark` is not the one that was known; with `more`, the stream has others that were not read.
-    `letters` dead ones are kept.
+    `dead_letters` dead ones are kept.
     """
 
     mark: str
     last: str
     more: bool
     pending: int
-    letters: int
-    entries: Sequence[Entry]
+    dead_letters: int
+    entries: Sequence[Delivery]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class DeliveryQueue:
         new_mark: str,
         lease: timedelta,
         most: int,
-    ) -> dict[int, Taken | None]:
+    ) -> dict[int, LeasedShard | None]:
         """Take or renew the leases of shards, and what is new in them; None where another has it.
         Those that are away are not in the answer.
 
@@ -185,10 +185,10 @@ class DeliveryQueue:
             keys = _keys(shard, "events tries", webhook)
             await self._run(shard, self._command("settle", keys, _group(webhook), *places))
 
-    async def postpone(self, webhook: str, shard: int, place: str, tries: Tries) -> None:
+    async def postpone(self, webhook: str, shard: int, place: str, tries: RetryState) -> None:
         """It failed, and is tried again. Counts only for whoever has the lease."""
         keys = _keys(shard, "lease tries", webhook)
-        args = (self.owner, rows.span_ms(_KEEP), place, tries.packed())
+        args = (self.owner, rows.span_ms(_KEEP), place, tries.pack())
         await self._run(shard, self._command("postpone", keys, *args))
 
     async def bury(self, webhook: str, shard: int, place: str, attempts: int, why: str) -> None:
@@ -197,7 +197,7 @@ class DeliveryQueue:
         args = (_group(webhook), place, rows.span_ms(KEEP_DEAD), attempts, why)
         await self._run(shard, self._command("bury", keys, *args))
 
-    async def letters(self, webhook: str) -> list[DeadLetter]:
+    async def dead_letters(self, webhook: str) -> list[DeadLetter]:
         """All dead letters of a webhook, the oldest first."""
         found: list[DeadLetter] = []
         for shard in range(rows.SHARDS):
@@ -252,17 +252,17 @@ def _names(answer: Any) -> list[Any]:
     return list(answer) if isinstance(answer, dict) else [key for key, _ in answer or ()]
 
 
-def _taken(answer: Sequence[Any]) -> Taken | None:
+def _taken(answer: Sequence[Any]) -> LeasedShard | None:
     if not answer:
         return None
-    mark, last, more, pending, letters, entries = answer
+    mark, last, more, pending, dead_letters, entries = answer
     found = [_entry(entry) for entry in entries]
-    return Taken(mark.decode(), last.decode(), bool(more), pending, letters, found)
+    return LeasedShard(mark.decode(), last.decode(), bool(more), pending, dead_letters, found)
 
 
-def _entry(words: Sequence[bytes]) -> Entry:
+def _entry(words: Sequence[bytes]) -> Delivery:
     place, event_id, kind, upload, only, tries = (word.decode() for word in words)
-    return Entry(place, event_id, kind, upload, only, Tries.unpacked(tries))
+    return Delivery(place, event_id, kind, upload, only, RetryState.unpack(tries))
 
 
 def _letter(webhook: str, shard: int, place: bytes, entry: Mapping[bytes, bytes]) -> DeadLetter:

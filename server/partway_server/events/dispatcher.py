@@ -25,19 +25,19 @@ logger = logging.getLogger(__name__)
 
 
 class WebhookDispatcher:
-    """Runs the couriers of all webhooks."""
+    """Runs the workers of all webhooks."""
 
     def __init__(self, *, store: DeliveryQueue, clock: Clock, lease: timedelta) -> None:
-        self._couriers: list[WebhookWorker] = []
+        self._workers: list[WebhookWorker] = []
         self._store = store
         self._clock = clock
         self._round = min(ROUND, lease / 4)
         self._next_round: datetime | None = None
         self._told_away: set[int] = set()
 
-    def add(self, courier: WebhookWorker) -> None:
+    def add(self, worker: WebhookWorker) -> None:
         """Run this one, from the next round on."""
-        self._couriers.append(courier)
+        self._workers.append(worker)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set; what is under way then goes on as detached tasks.
@@ -60,20 +60,20 @@ class WebhookDispatcher:
         """Look once, and begin what may be sent."""
         now = self._clock.now()
         if self._next_round is None or now >= self._next_round:
-            for courier in self._couriers:
-                await courier.round()
+            for worker in self._workers:
+                await worker.round()
             self._next_round = now + self._round
         news = await self._store.news(self._seen())
-        for courier in self._couriers:
-            await courier.refill(news)
-            courier.start()
+        for worker in self._workers:
+            await worker.refill(news)
+            worker.start()
         self._tell()
 
     async def leave(self) -> None:
         """Begin no more deliveries, and give the shards back that have none under way."""
-        for courier in self._couriers:
-            courier.stop()
-            await courier.leave()
+        for worker in self._workers:
+            worker.stop()
+            await worker.leave()
 
     def _tell(self) -> None:
         away = self._store.away
@@ -84,10 +84,10 @@ class WebhookDispatcher:
         self._told_away = set(away)
 
     def _seen(self) -> dict[int, str]:
-        """For each shard that is ours the first of what the couriers have seen last."""
+        """For each shard that is ours the first of what the workers have seen last."""
         seen: dict[int, str] = {}
-        for courier in self._couriers:
-            for shard, place in courier.seen().items():
+        for worker in self._workers:
+            for shard, place in worker.seen().items():
                 seen[shard] = min(seen.get(shard, place), place, key=position)
         return seen
 

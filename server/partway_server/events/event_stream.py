@@ -23,7 +23,7 @@ Places = dict[int, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StreamEntry:
     """An event where it stands: its place is (milliseconds, number), by the clock of Redis.
 
     One that is `again` is there a second time, for one webhook that had given it up.
@@ -57,13 +57,13 @@ class EventStreams:
 
     async def read(
         self, begins: Places, ends: Mapping[int, str] | None = None
-    ) -> AsyncIterator[Entry]:
+    ) -> AsyncIterator[StreamEntry]:
         """What there is now from `begins` to `ends`, by place; `begins` are moved past it.
 
         A page of each shard is held. What is older than the youngest that any shard may still have
         to give can be told.
         """
-        held: list[Entry] = []
+        held: list[StreamEntry] = []
         reached: dict[int, tuple[int, int]] = dict.fromkeys(begins, (0, 0))
         while reached:
             horizon = min(reached.values())
@@ -93,7 +93,7 @@ class EventStreams:
             for shard, answer in zip(_SHARDS, answers, strict=True)
         }
 
-    async def last(self, count: int, ends: Mapping[int, str]) -> list[Entry]:
+    async def last(self, count: int, ends: Mapping[int, str]) -> list[StreamEntry]:
         """The last `count` entries up to `ends`, by place."""
         commands = [_newest(shard, ends[shard], count) for shard in _SHARDS]
         answers = zip(_SHARDS, await self._calls.run_all(commands), strict=True)
@@ -108,7 +108,7 @@ class EventStreams:
 
     async def _pages(
         self, shards: Iterable[int], begins: Mapping[int, str], ends: Mapping[int, str]
-    ) -> list[list[Entry]]:
+    ) -> list[list[StreamEntry]]:
         shards, commands = list(shards), []
         for shard in shards:
             key, span = rows.events_key(shard), (begins[shard], ends.get(shard, "+"))
@@ -117,7 +117,7 @@ class EventStreams:
         return [_entries(shard, answer) for shard, answer in zip(shards, answers, strict=True)]
 
 
-def _order(entry: Entry) -> tuple[tuple[int, int], int]:
+def _order(entry: StreamEntry) -> tuple[tuple[int, int], int]:
     return entry.place, entry.shard
 
 
@@ -126,7 +126,7 @@ def _newest(shard: int, end: str, count: int) -> Command:
     return Command(key, ("XREVRANGE", key, end, "-", "COUNT", count))
 
 
-def _entries(shard: int, answer: Any) -> list[Entry]:
+def _entries(shard: int, answer: Any) -> list[StreamEntry]:
     found = []
     for place, fields in answer:
         milliseconds, _, number = place.decode().partition("-")
@@ -134,5 +134,5 @@ def _entries(shard: int, answer: Any) -> list[Entry]:
         named = fields if isinstance(fields, dict) else rows.unflat(fields)
         event = Event(*(named[name.encode()].decode() for name in rows.EVENT_FIELDS))
         again = b"webhook" in named
-        found.append(Entry((int(milliseconds), int(number)), shard, event, again))
+        found.append(StreamEntry((int(milliseconds), int(number)), shard, event, again))
     return found

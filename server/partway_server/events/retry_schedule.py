@@ -20,24 +20,24 @@ JITTER = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
+class RetryState:
     """How often a delivery has failed, when it first did, and when it is due again."""
 
     attempts: int = 0
     first_ms: int = 0
     next_ms: int = 0
 
-    def packed(self) -> str:
+    def pack(self) -> str:
         return f"{self.attempts} {self.first_ms} {self.next_ms}"
 
     @staticmethod
-    def unpacked(text: str) -> "Tries":
-        """From `packed`; "" for none."""
-        return Tries(*map(int, text.split()))
+    def unpack(text: str) -> "RetryState":
+        """From `pack`; "" for none."""
+        return RetryState(*map(int, text.split()))
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Delivery:
     """An event that waits for its delivery. `place` is its id in the stream.
 
     `event_id` is "" if the stream keeps it no more; `only` names the one webhook it is for, "" if
@@ -49,11 +49,11 @@ class Entry:
     type: str
     upload: str
     only: str = ""
-    tries: Tries = Tries()
+    tries: RetryState = RetryState()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeliveryResponse:
     """What an endpoint answered: the HTTP status, 0 if there was no answer.
 
     `why` says in words what went wrong, and has nothing of the URL or the answer's body in it.
@@ -64,7 +64,7 @@ class Answer:
     retry_after_ms: int = 0
 
 
-class Fate(Enum):
+class DeliveryVerdict(Enum):
     """What an answer means for the event."""
 
     DELIVERED = auto()
@@ -72,16 +72,16 @@ class Fate(Enum):
     GONE = auto()
 
 
-def fate(answer: Answer) -> Fate:
+def verdict_of(answer: DeliveryResponse) -> DeliveryVerdict:
     """Standard Webhooks: 2xx alone is success; 410 says that the endpoint wants no more."""
     if 200 <= answer.status < 300:
-        return Fate.DELIVERED
-    return Fate.GONE if answer.status == 410 else Fate.AGAIN
+        return DeliveryVerdict.DELIVERED
+    return DeliveryVerdict.GONE if answer.status == 410 else DeliveryVerdict.AGAIN
 
 
 def after_failure(
-    tries: Tries, *, now_ms: int, retry_after_ms: int, give_up_ms: int, chance: float
-) -> Tries | None:
+    tries: RetryState, *, now_ms: int, retry_after_ms: int, give_up_ms: int, chance: float
+) -> RetryState | None:
     """When to try again after one more failure; None: never. `chance`, from 0 to 1, is jitter.
 
     The last attempt is when the time to give up has come, however long the pause would be.
@@ -93,7 +93,7 @@ def after_failure(
     pause = PAUSES_MS[min(tries.attempts, len(PAUSES_MS) - 1)]
     pause = max(pause, min(retry_after_ms, PAUSES_MS[-1]))
     next_ms = now_ms + int(pause * (1 + JITTER * chance))
-    return Tries(tries.attempts + 1, first_ms, min(next_ms, end_ms))
+    return RetryState(tries.attempts + 1, first_ms, min(next_ms, end_ms))
 
 
 def share(owners: Iterable[str], me: str, shards: int) -> set[int]:
@@ -102,13 +102,13 @@ def share(owners: Iterable[str], me: str, shards: int) -> set[int]:
     return set(range(ranks.index(me), shards, len(ranks))) if me in ranks else set()
 
 
-class Line:
+class ShardQueue:
     """What waits for one webhook in one shard: for each Upload in order, one at a time.
 
     `mark` is that of the lease, which is good until `held_until_ms`; "" if all is to be read again.
     `after` is the last entry that was taken, and `last` the last of the stream, of which with
     `more` not all was read. `under_way` are being sent, and `finished` counts what was done. There
-    are so many dead `letters`.
+    are so many dead `dead_letters`.
     """
 
     def __init__(self, mark: str) -> None:
@@ -116,9 +116,9 @@ class Line:
         self.after = self.last = "0-0"
         self.more = False
         self.held_until_ms = 0
-        self.under_way = self.finished = self.letters = 0
-        self._waiting: dict[str, deque[Entry]] = {}
-        self._heads: list[tuple[int, int, Entry]] = []
+        self.under_way = self.finished = self.dead_letters = 0
+        self._waiting: dict[str, deque[Delivery]] = {}
+        self._heads: list[tuple[int, int, Delivery]] = []
         self._numbers = count()
         self._size = 0
 
@@ -130,7 +130,7 @@ class Line:
         """When the oldest of them was told, None if there is none."""
         return min((position(each[0].place)[0] for each in self._waiting.values()), default=None)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Delivery) -> None:
         """Put it behind all that is there of its Upload."""
         line = self._waiting.setdefault(entry.upload, deque())
         line.append(entry)
@@ -138,14 +138,14 @@ class Line:
         if len(line) == 1:
             self._expose(entry)
 
-    def take(self, now_ms: int) -> Entry | None:
+    def take(self, now_ms: int) -> Delivery | None:
         """One that may be sent now, and is under way until `done` or `postponed`."""
         if now_ms >= self.held_until_ms or not self._heads or self._heads[0][0] > now_ms:
             return None
         self.under_way += 1
         return heapq.heappop(self._heads)[2]
 
-    def done(self, entry: Entry) -> None:
+    def done(self, entry: Delivery) -> None:
         """It was delivered or given up: the next of its Upload may go."""
         self.under_way -= 1
         self.finished += 1
@@ -157,14 +157,14 @@ class Line:
         else:
             del self._waiting[entry.upload]
 
-    def postponed(self, entry: Entry, tries: Tries) -> None:
+    def postponed(self, entry: Delivery, tries: RetryState) -> None:
         """It failed, and waits until it is due again."""
         self.under_way -= 1
         later = replace(entry, tries=tries)
         self._waiting[entry.upload][0] = later
         self._expose(later)
 
-    def _expose(self, entry: Entry) -> None:
+    def _expose(self, entry: Delivery) -> None:
         # The number keeps the order of those that are due at once.
         heapq.heappush(self._heads, (entry.tries.next_ms, next(self._numbers), entry))
 

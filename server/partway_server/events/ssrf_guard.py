@@ -50,7 +50,7 @@ def forbidden(address: str) -> bool:
     )
 
 
-class Forbidden(OSError):
+class ForbiddenAddress(OSError):
     """A name leads to an address that is not allowed, or the address itself stands in the URL."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class PublicResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         found = await self._resolver.resolve(host, port, family)
         if any(forbidden(result["host"]) for result in found):
-            raise Forbidden
+            raise ForbiddenAddress
         return found
 
     async def close(self) -> None:
@@ -76,12 +76,12 @@ class PublicResolver(AbstractResolver):
 
 
 def public_socket(address: Sequence[Any]) -> socket.socket:
-    """A socket for a connection to that address, as getaddrinfo has it. Raises Forbidden.
+    """A socket for a connection to that address, as getaddrinfo has it. Raises ForbiddenAddress.
 
     Every connection is made by it, so that it has the last word: also about an address that stands
     in a URL, which no resolver sees.
     """
     family, kind, protocol, _, place = address
     if forbidden(place[0]):
-        raise Forbidden
+        raise ForbiddenAddress
     return socket.socket(family, kind, protocol)

@@ -17,8 +17,8 @@ from standardwebhooks import Webhook as Signer
 
 from partway_server import __version__
 from partway_server.domain.clock import Clock
-from partway_server.events.retry_schedule import Answer
-from partway_server.events.ssrf_guard import Forbidden, PublicResolver, public_socket
+from partway_server.events.retry_schedule import DeliveryResponse
+from partway_server.events.ssrf_guard import ForbiddenAddress, PublicResolver, public_socket
 from partway_server.events.webhook_file import Webhook
 
 _CONTENT_TYPE = "application/cloudevents+json"
@@ -28,7 +28,7 @@ _CONTENT_TYPE = "application/cloudevents+json"
 class Sender(Protocol):
     """Sends to one endpoint."""
 
-    async def send(self, event_id: str, body: str) -> Answer:
+    async def send(self, event_id: str, body: str) -> DeliveryResponse:
         """Send an event once. Whatever goes wrong is in the answer."""
         ...
 
@@ -67,7 +67,7 @@ class HttpSender:
             auto_decompress=False,
         )
 
-    async def send(self, event_id: str, body: str) -> Answer:
+    async def send(self, event_id: str, body: str) -> DeliveryResponse:
         headers = self._headers(event_id, body)
         try:
             async with self._http.post(
@@ -77,12 +77,12 @@ class HttpSender:
                 # is closed with it unread.
                 return self._answer(reply.status, reply.headers)
         except TimeoutError:
-            return Answer(0, "no answer in time")
+            return DeliveryResponse(0, "no answer in time")
         except aiohttp.ClientSSLError:
-            return Answer(0, "TLS failed")
+            return DeliveryResponse(0, "TLS failed")
         except Exception as error:
             # Whatever it is, the event is tried again. Its text may hold the URL.
-            return Answer(0, _why(error))
+            return DeliveryResponse(0, _why(error))
 
     async def aclose(self) -> None:
         await self._http.close()
@@ -99,16 +99,16 @@ class HttpSender:
             ),
         }
 
-    def _answer(self, status: int, headers: Mapping[str, str]) -> Answer:
+    def _answer(self, status: int, headers: Mapping[str, str]) -> DeliveryResponse:
         why = "" if 200 <= status < 300 else f"HTTP {status}"
         wait = retry_after(headers.get("retry-after", ""), self._clock.now())
-        return Answer(status, why, wait // timedelta(milliseconds=1))
+        return DeliveryResponse(status, why, wait // timedelta(milliseconds=1))
 
 
 def _why(error: Exception) -> str:
     """What an operator is told of a request that got no answer: nothing that may hold its URL."""
     match error:
-        case Forbidden() | aiohttp.ClientConnectorError(os_error=Forbidden()):
+        case ForbiddenAddress() | aiohttp.ClientConnectorError(os_error=ForbiddenAddress()):
             return "address not of the public internet, and allow_private is not set"
         case aiohttp.ClientConnectorDNSError():
             return "host name not found"

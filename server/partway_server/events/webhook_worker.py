@@ -20,16 +20,16 @@ from typing import Any
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.events.delivery_queue import DeliveryQueue, Taken
+from partway_server.events.delivery_queue import DeliveryQueue, LeasedShard
 from partway_server.events.retry_schedule import (
-    Answer,
-    Entry,
-    Fate,
-    Line,
-    Tries,
+    Delivery,
+    DeliveryResponse,
+    DeliveryVerdict,
+    RetryState,
+    ShardQueue,
     after_failure,
-    fate,
     share,
+    verdict_of,
 )
 from partway_server.events.webhook_file import Webhook
 from partway_server.events.webhook_sender import Sender
@@ -48,7 +48,7 @@ BEFORE = timedelta(minutes=10)
 that lost all may have got events since, and none of the processes from then lived to begin a group:
 longer than a deployment takes to restart one that crashes again and again."""
 
-_PASSED_OVER = Answer(204, "there was nothing to send")
+_PASSED_OVER = DeliveryResponse(204, "there was nothing to send")
 
 GONE_FOR = timedelta(hours=1)
 """How long nothing is sent to an endpoint that said 410."""
@@ -91,7 +91,7 @@ class WebhookWorker:
         self._since = began - BEFORE
         self._lease = lease
         self._most_pending = most_pending
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, ShardQueue] = {}
         # Shards whose stream had our group once: if it has none, Redis has lost it.
         self._known: set[int] = set()
         # Shards that are being asked: whoever asked twice at once would add the answer twice.
@@ -100,7 +100,7 @@ class WebhookWorker:
         self._gone_until_ms = 0
         self._stopped = self._resting = False
         metrics.webhook(
-            webhook.name, oldest_age_seconds=self.oldest_age_seconds, letters=self.letters
+            webhook.name, oldest_age_seconds=self.oldest_age_seconds, letters=self.dead_letters
         )
 
     def oldest_age_seconds(self) -> float:
@@ -109,9 +109,9 @@ class WebhookWorker:
         told = (line.oldest_ms() for line in self._lines.values())
         return max((now_ms - ms for ms in told if ms is not None), default=0) / 1000
 
-    def letters(self) -> int:
+    def dead_letters(self) -> int:
         """How many dead letters are in our shards."""
-        return sum(line.letters for line in self._lines.values())
+        return sum(line.dead_letters for line in self._lines.values())
 
     async def round(self) -> None:
         """Find out which shards are ours by now, give back the others, and renew the leases."""
@@ -172,7 +172,7 @@ class WebhookWorker:
         # and what a process leaves that ends now has somebody.
         return set(range(SHARDS)) if owners is None else share(owners, self._store.owner, SHARDS)
 
-    def _there(self) -> list[tuple[int, Line]]:
+    def _there(self) -> list[tuple[int, ShardQueue]]:
         return [each for each in self._lines.items() if each[0] not in self._store.away]
 
     async def _give_back(self, wanted: Collection[int]) -> None:
@@ -212,7 +212,7 @@ class WebhookWorker:
             else:
                 line = self._lines.get(shard)
                 if line is None or line.mark != taken.mark:
-                    line = self._lines[shard] = Line(taken.mark)
+                    line = self._lines[shard] = ShardQueue(taken.mark)
                 line.held_until_ms = asked_ms + span_ms(self._lease)
                 unwanted = self._merge(line, taken)
                 # What was under way when it was asked may have been settled before or after.
@@ -224,9 +224,13 @@ class WebhookWorker:
                     self._known.add(shard)
                 await self._pass_over(shard, unwanted)
 
-    def _merge(self, line: Line, taken: Taken) -> list[str]:
+    def _merge(self, line: ShardQueue, taken: LeasedShard) -> list[str]:
         """Put what was taken into the line; the places of what is not wanted."""
-        line.last, line.more, line.letters = taken.last or "0-0", taken.more, taken.letters
+        line.last, line.more, line.dead_letters = (
+            taken.last or "0-0",
+            taken.more,
+            taken.dead_letters,
+        )
         unwanted = []
         for entry in taken.entries:
             line.after = entry.place
@@ -243,7 +247,7 @@ class WebhookWorker:
             # They stay pending, more than we know of: so all of the shard is read again.
             logger.debug("webhook %s: shard %d did not answer", self._webhook.name, shard)
 
-    def _wants(self, entry: Entry) -> bool:
+    def _wants(self, entry: Delivery) -> bool:
         if not entry.event_id:
             # Its id and its upload went with it.
             name = self._webhook.name
@@ -251,7 +255,7 @@ class WebhookWorker:
             return False
         return entry.only in ("", self._webhook.name) and self._webhook.wants(entry.type)
 
-    async def _deliver(self, shard: int, line: Line, entry: Entry) -> None:
+    async def _deliver(self, shard: int, line: ShardQueue, entry: Delivery) -> None:
         try:
             answer = await self._attempt(shard, entry)
         finally:
@@ -269,10 +273,10 @@ class WebhookWorker:
             line.postponed(entry, tries)
         self.start()
 
-    async def _attempt(self, shard: int, entry: Entry) -> Answer | None:
+    async def _attempt(self, shard: int, entry: Delivery) -> DeliveryResponse | None:
         """What came of it; None if the shard is away, and nothing was sent."""
         if moment_ms(self._clock.now()) < self._gone_until_ms:
-            return Answer(410, "HTTP 410 of late")
+            return DeliveryResponse(410, "HTTP 410 of late")
         # The rules may have changed since it was taken.
         if not self._webhook.wants(entry.type):
             return _PASSED_OVER
@@ -289,24 +293,24 @@ class WebhookWorker:
         except Exception:
             # It counts as a failed attempt, and ends as a dead letter for an operator to see.
             logger.exception("event %s cannot be read", entry.event_id)
-            return Answer(0, "the event cannot be read")
+            return DeliveryResponse(0, "the event cannot be read")
         sender = self._sender
         answer = await sender.send(entry.event_id, body)
-        if fate(answer) is Fate.GONE and sender is not self._sender:
-            return Answer(0, "HTTP 410 from where it is sent no more")
+        if verdict_of(answer) is DeliveryVerdict.GONE and sender is not self._sender:
+            return DeliveryResponse(0, "HTTP 410 from where it is sent no more")
         return answer
 
-    def _judge(self, entry: Entry, answer: Answer) -> Tries | None:
+    def _judge(self, entry: Delivery, answer: DeliveryResponse) -> RetryState | None:
         """When to try again; None if it is done, be it delivered or given up."""
         now = self._clock.now()
         name, event_id = self._webhook.name, entry.event_id
-        match fate(answer):
-            case Fate.DELIVERED:
+        match verdict_of(answer):
+            case DeliveryVerdict.DELIVERED:
                 if answer is not _PASSED_OVER:
                     logger.debug("webhook %s: event %s is delivered", name, event_id)
                     self._metrics.webhook_tried(name, Outcome.DELIVERED)
                 return None
-            case Fate.GONE:
+            case DeliveryVerdict.GONE:
                 self._metrics.webhook_tried(name, Outcome.DEAD)
                 if moment_ms(now) >= self._gone_until_ms:
                     self._gone_until_ms = moment_ms(now + GONE_FOR)
@@ -330,7 +334,7 @@ class WebhookWorker:
         return tries
 
     async def _write_down(
-        self, shard: int, entry: Entry, answer: Answer, tries: Tries | None
+        self, shard: int, entry: Delivery, answer: DeliveryResponse, tries: RetryState | None
     ) -> None:
         """Without an end: while the shard is away, nothing else would come of it either."""
         name, place, store = self._webhook.name, entry.place, self._store
@@ -341,7 +345,7 @@ class WebhookWorker:
             try:
                 if tries is not None:
                     await store.postpone(name, shard, place, tries)
-                elif fate(answer) is Fate.DELIVERED:
+                elif verdict_of(answer) is DeliveryVerdict.DELIVERED:
                     await store.settle(name, shard, [place])
                 else:
                     await store.bury(name, shard, place, entry.tries.attempts + 1, answer.why)

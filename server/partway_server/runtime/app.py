@@ -27,11 +27,11 @@ from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.runtime.startup import (
     StartupError,
     check_sessions,
-    dispatching,
-    metrics_served,
-    rules_of,
-    stores,
-    webhooks_of,
+    open_dispatcher,
+    open_stores,
+    read_rules,
+    read_webhooks,
+    serve_metrics,
 )
 from partway_server.runtime.wiring import Service, build
 from partway_server.sessions.base import SessionStore
@@ -61,11 +61,11 @@ async def run(
 
     Raises StartupError.
     """
-    rules = rules_of(settings)
-    webhooks = webhooks_of(settings)
+    rules = read_rules(settings)
+    webhooks = read_webhooks(settings)
     policies = PolicyRegistry(rules.policies)
     async with contextlib.AsyncExitStack() as opened:
-        sessions, routed = await opened.enter_async_context(stores(settings, rules, clock))
+        sessions, routed = await opened.enter_async_context(open_stores(settings, rules, clock))
         await check_sessions(sessions)
         if problems := await bucket_problems(routed, [*places(rules.policies.values())]):
             raise StartupError("\n".join(problems))
@@ -87,27 +87,27 @@ async def run(
             clock=clock or SystemClock(),
             share_port=share_port,
         )
-        dispatcher, resubscriber = await opened.enter_async_context(
-            dispatching(
+        dispatcher, webhook_reloader = await opened.enter_async_context(
+            open_dispatcher(
                 settings, webhooks, tasks=service.tasks, metrics=service.metrics, clock=clock
             )
         )
-        async with metrics_served(settings, service.metrics):
+        async with serve_metrics(settings, service.metrics):
             # In here: where the metrics cannot be served, there must be nothing that never ran.
             beside = [
                 reloader.run(
-                    reload or asyncio.Event(), *([resubscriber.reload] if webhooks else [])
+                    reload or asyncio.Event(), *([webhook_reloader.reload] if webhooks else [])
                 ),
                 service.janitor.run(settings.janitor_seconds, stop),
                 service.sweeper.run(settings.sweep_seconds, stop),
             ]
             if webhooks:
                 beside.append(dispatcher.run(stop))
-            await _until(stop, service, settings, beside, started)
+            await _serve_until(stop, service, settings, beside, started)
     logger.info("stopped")
 
 
-async def _until(
+async def _serve_until(
     stop: asyncio.Event,
     service: Service,
     settings: Settings,
@@ -117,7 +117,7 @@ async def _until(
     """Serve until `stop` is set, with what runs `beside` it, then drain."""
     running: list[asyncio.Task[None]] = []
     try:
-        port = await _listening(service, settings)
+        port = await _listen(service, settings)
         if started is not None:
             started(port)
         running += map(asyncio.create_task, beside)
@@ -136,7 +136,7 @@ async def _until(
         await finish(service, settings.grace_seconds)
 
 
-async def _listening(service: Service, settings: Settings) -> int:
+async def _listen(service: Service, settings: Settings) -> int:
     try:
         port = service.server.bind(settings.address)
     except RuntimeError as error:
@@ -164,8 +164,8 @@ async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
     With `dry_run` nothing is changed, and buckets are not probed. Raises StartupError, or
     SessionsUnavailable when Redis goes away in the middle.
     """
-    rules = rules_of(settings)
-    async with stores(settings, rules) as (sessions, storage):
+    rules = read_rules(settings)
+    async with open_stores(settings, rules) as (sessions, storage):
         await check_sessions(sessions)
         service = build(
             settings,
@@ -183,7 +183,7 @@ async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
 async def tidy(service: Service, *, report: Report, dry_run: bool) -> None:
     """One pass over what is due and over storage."""
     if dry_run:
-        await service.janitor.foresee(report)
+        await service.janitor.preview(report)
     else:
         while len(await service.janitor.sweep(report)) == BATCH:
             pass

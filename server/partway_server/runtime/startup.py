@@ -41,7 +41,7 @@ class StartupError(Exception):
     """The service cannot start, for the reasons in its text: a line each, for an operator."""
 
 
-def rules_of(settings: Settings) -> Rules:
+def read_rules(settings: Settings) -> Rules:
     """The policies and backends. Raises StartupError."""
     try:
         return read_policy_file(settings)
@@ -50,7 +50,7 @@ def rules_of(settings: Settings) -> Rules:
         raise StartupError("\n".join(lines)) from error
 
 
-def webhooks_of(settings: Settings) -> Sequence[Webhook]:
+def read_webhooks(settings: Settings) -> Sequence[Webhook]:
     """The webhooks, if the settings name a file of them. Raises StartupError."""
     if not settings.webhook_file:
         return ()
@@ -61,7 +61,7 @@ def webhooks_of(settings: Settings) -> Sequence[Webhook]:
 
 
 @contextlib.asynccontextmanager
-async def stores(
+async def open_stores(
     settings: Settings, rules: Rules, clock: Clock | None = None
 ) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
     """Both stores, open. Raises StartupError."""
@@ -108,7 +108,7 @@ async def check_sessions(sessions: SessionStore) -> None:
 
 
 @contextlib.asynccontextmanager
-async def dispatching(
+async def open_dispatcher(
     settings: Settings,
     webhooks: Sequence[Webhook],
     *,
@@ -135,10 +135,10 @@ async def dispatching(
             return sender
 
         dispatcher = WebhookDispatcher(store=store, clock=time_of_day, lease=lease)
-        resubscriber = WebhookReloader(
+        webhook_reloader = WebhookReloader(
             read=lambda: load_webhooks(Path(settings.webhook_file), os.environ),
             open_sender=open_sender,
-            open_courier=lambda webhook, sender: WebhookWorker(
+            open_worker=lambda webhook, sender: WebhookWorker(
                 webhook,
                 store=store,
                 sender=sender,
@@ -153,13 +153,13 @@ async def dispatching(
             ),
             dispatcher=dispatcher,
         )
-        resubscriber.put_in_force(webhooks)
+        webhook_reloader.apply(webhooks)
         opened.push_async_callback(dispatcher.leave)
-        yield dispatcher, resubscriber
+        yield dispatcher, webhook_reloader
 
 
 @contextlib.asynccontextmanager
-async def metrics_served(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
+async def serve_metrics(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
     """Serve the metrics in the block, to its very end, if the settings say where.
 
     Raises StartupError.

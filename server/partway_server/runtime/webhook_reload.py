@@ -2,7 +2,7 @@
 
 A file with a fault changes nothing. One without is in force from one moment to the next: what is
 under way ends at the endpoint where it began, and what is tried after that follows the new rules. A
-name has one courier for as long as the process runs, so that nothing is sent by two.
+name has one worker for as long as the process runs, so that nothing is sent by two.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class WebhookReloader:
-    """Gives the dispatcher its couriers. `read` raises OSError or ValueError, as `load_webhooks`
+    """Gives the dispatcher its workers. `read` raises OSError or ValueError, as `load_webhooks`
     does; a sender stays open to the end, for something may be under way in it.
     """
 
@@ -28,15 +28,15 @@ class WebhookReloader:
         *,
         read: Callable[[], Sequence[Webhook]],
         open_sender: Callable[[Webhook], Sender],
-        open_courier: Callable[[Webhook, Sender], WebhookWorker],
+        open_worker: Callable[[Webhook, Sender], WebhookWorker],
         dispatcher: WebhookDispatcher,
     ) -> None:
         self._read = read
         self._open_sender = open_sender
-        self._open_courier = open_courier
+        self._open_courier = open_worker
         self._dispatcher = dispatcher
         self._webhooks: dict[str, Webhook] = {}
-        self._couriers: dict[str, WebhookWorker] = {}
+        self._workers: dict[str, WebhookWorker] = {}
 
     async def reload(self) -> bool:
         """Read the file now; whether it is in force. Why not is logged."""
@@ -47,22 +47,22 @@ class WebhookReloader:
             logger.error("webhooks: none of it is in force; what was, stays")
             return False
         before = self._webhooks
-        self.put_in_force(webhooks)
+        self.apply(webhooks)
         told = ", ".join(changed("webhook", before, self._webhooks))
         logger.info("webhooks read anew: %s", told or "nothing has changed")
         return True
 
-    def put_in_force(self, webhooks: Sequence[Webhook]) -> None:
+    def apply(self, webhooks: Sequence[Webhook]) -> None:
         """These, and no others, from now on."""
         before, self._webhooks = self._webhooks, {webhook.name: webhook for webhook in webhooks}
         for name in before.keys() - self._webhooks.keys():
-            self._couriers[name].rest()
+            self._workers[name].rest()
         for name, webhook in self._webhooks.items():
             if before.get(name) == webhook:
                 continue
             sender = self._open_sender(webhook)
-            if name in self._couriers:
-                self._couriers[name].change(webhook, sender)
+            if name in self._workers:
+                self._workers[name].change(webhook, sender)
             else:
-                self._couriers[name] = self._open_courier(webhook, sender)
-                self._dispatcher.add(self._couriers[name])
+                self._workers[name] = self._open_courier(webhook, sender)
+                self._dispatcher.add(self._workers[name])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from partway.v1 import upload_pb2
 from partway_server.cleanup.orphans import CREATE_UNDER_WAY, Sweeper
-from partway_server.cleanup.report import Action, Finding, Kind
+from partway_server.cleanup.report import Action, CleanupKind, CleanupRecord
 from partway_server.domain.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
 from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy import Policy
@@ -34,15 +34,15 @@ OTHER_KEY = bytes(range(1, 65))
 REQUEST_ID = "0b5a9a3e-1111-4222-8333-444455556666"
 
 
-async def sweep(world: World, after: float = 0, *, dry_run: bool = False) -> list[Finding]:
+async def sweep(world: World, after: float = 0, *, dry_run: bool = False) -> list[CleanupRecord]:
     """What a sweep finds once some seconds have passed."""
     world.clock.advance(after)
-    found: list[Finding] = []
+    found: list[CleanupRecord] = []
     await world.service.sweeper.sweep(found.append, dry_run=dry_run)
     return found
 
 
-def of(grant: Grant, found: list[Finding]) -> list[tuple[Action, bool]]:
+def of(grant: Grant, found: list[CleanupRecord]) -> list[tuple[Action, bool]]:
     """What was found at the key of a grant. The bucket may hold what other tests left."""
     place = grant.bucket, grant.key
     return [(f.action, f.done) for f in found if (f.bucket, f.key) == place]
@@ -155,7 +155,7 @@ async def test_a_deployment_with_other_sealing_keys_leaves_ours_alone(world: Wor
     grant = world.grant(upload)
     await world.lose_row(upload)
     world.clock.advance(LONG)
-    found: list[Finding] = []
+    found: list[CleanupRecord] = []
     await a_sweeper(world, grant.bucket, marks=KeyMarks([OTHER_KEY])).sweep(found.append)
     assert of(grant, found) == [(Action.LEAVE, False)]
     await a_sweeper(world, grant.bucket, marks=KeyMarks([OTHER_KEY, SEALING_KEY])).sweep()
@@ -379,13 +379,13 @@ async def test_a_dry_run_tells_all_and_changes_nothing(world: World) -> None:
     janitor, sweeper = world.service.janitor, a_sweeper(world, stray.object.bucket, sessions=noting)
     janitor._sessions = noting
     world.storage.calls.clear()
-    found: list[Finding] = []
+    found: list[CleanupRecord] = []
     await app.tidy(replace(world.service, sweeper=sweeper), report=found.append, dry_run=True)
     assert noting.calls == {"get", "peek_due"}
     assert set(world.storage.calls) <= {"unfinished", "head", "list_parts"}
     assert not any(finding.done or finding.error for finding in found)
     assert of(grants[-1], found) == [(Action.ABORT, False)]
-    due = {f.key for f in found if f.kind is Kind.UPLOAD}
+    due = {f.key for f in found if f.kind is CleanupKind.UPLOAD}
     assert {grant.key for grant in grants[:-1]} <= due
     after = [(await world.sessions.get(g.sid), await left(world, g)) for g in grants]
     assert after == before
@@ -420,8 +420,8 @@ async def test_a_bucket_that_cannot_be_listed_keeps_no_other_from_it(
         await world.lose_row(upload)
         world.storage.before("unfinished", failing(error))
         first, second = await sweep(world, LONG)
-    assert (first.kind, first.bucket, bool(first.error)) == (Kind.LISTING, "a-bucket", True)
-    assert (second.kind, second.bucket, second.done) == (Kind.MULTIPART, "uploads", True)
+    assert (first.kind, first.bucket, bool(first.error)) == (CleanupKind.LISTING, "a-bucket", True)
+    assert (second.kind, second.bucket, second.done) == (CleanupKind.MULTIPART, "uploads", True)
 
 
 async def test_one_that_cannot_be_aborted_keeps_no_other_from_it(world: World) -> None:
@@ -441,7 +441,7 @@ async def test_storage_that_lists_one_key_only_is_said_to(clock: FakeClock) -> N
     async with a_memory_world(clock, storage=storage) as world:
         await world.lose_row(await world.initialize(TWO_PARTS))
         (finding,) = await sweep(world, LONG)
-        assert (finding.kind, finding.done) == (Kind.LISTING, False)
+        assert (finding.kind, finding.done) == (CleanupKind.LISTING, False)
         assert "one key only" in finding.reason
         assert "unfinished" not in world.storage.calls
 

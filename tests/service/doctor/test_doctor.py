@@ -19,9 +19,9 @@ from partway_server.devstack import servers
 from partway_server.devstack.servers import S3, start_seaweedfs, start_valkey
 from partway_server.doctor.finding import Finding
 from partway_server.doctor.probes.redis import examine
-from partway_server.doctor.probes.storage_behaviour import Behaviour
+from partway_server.doctor.probes.storage_behaviour import BehaviourProbes
 from partway_server.doctor.redis_checks import redis as judged
-from partway_server.doctor.runner import Wanted, examine_all
+from partway_server.doctor.runner import CheckSelection, run_checks
 from partway_server.domain.clock import SystemClock
 from partway_server.redis_client.topology import connect
 from partway_server.runtime.subprocesses import Child, binary, free_port
@@ -224,11 +224,11 @@ class TestWithStores:
     def test_a_check_that_fails_is_a_finding_and_the_others_go_on(
         self, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def failing(self: Behaviour) -> None:
+        async def failing(self: BehaviourProbes) -> None:
             await self._put("left-by-a-check-that-fails")
             raise KeyError("https://files.example/?X-Amz-Signature=secret")
 
-        monkeypatch.setattr(Behaviour, "checksums", failing)
+        monkeypatch.setattr(BehaviourProbes, "checksums", failing)
         found = doctor(*only_storage)
         assert bad(found) == {"storage.checksums"}
         assert found["storage.multipart"]["status"] == "ok"
@@ -256,9 +256,9 @@ class TestWithStores:
 
         environ = service_environ(replace(s3, bucket=bucket.name), redis_url)
         task = asyncio.ensure_future(
-            examine_all(
+            run_checks(
                 Settings.load(environ),
-                Wanted(only="storage"),
+                CheckSelection(only="storage"),
                 clock=SystemClock(),
                 random_hex=lambda n: os.urandom(n).hex(),
                 progress=progress,

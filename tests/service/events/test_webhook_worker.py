@@ -273,7 +273,7 @@ class TestFailures:
             await tell(redis, number)
         await one.turn()
         assert endpoint.ids == ["event-0"]
-        assert [letter.id for letter in await one.store.letters("orders")] == [
+        assert [letter.id for letter in await one.store.dead_letters("orders")] == [
             f"event-{n}" for n in range(3)
         ]
         clock.advance(3600)
@@ -330,7 +330,7 @@ class TestReading:
         await first.wait()
         async with an_endpoint() as second:
             one.file = lambda: [a_webhook(second.url, secrets=(OTHER_SECRET,))]
-            assert await one.resubscriber.reload()
+            assert await one.webhook_reloader.reload()
             await tell(redis, 3, upload="01")
             go.set()
             await one.turn()
@@ -346,7 +346,7 @@ class TestReading:
 
         async def gone(request: web.Request) -> web.StreamResponse:
             one.file = lambda: [a_webhook(second.url)]
-            assert await one.resubscriber.reload()
+            assert await one.webhook_reloader.reload()
             return web.Response(status=410)
 
         endpoint.handle = gone
@@ -356,7 +356,7 @@ class TestReading:
             clock.advance(5)
             await one.turn()
             assert second.ids == ["event-1"]
-        assert await one.store.letters("orders") == []
+        assert await one.store.dead_letters("orders") == []
 
     async def test_a_file_with_a_fault_changes_nothing_and_is_told(
         self,
@@ -371,7 +371,7 @@ class TestReading:
             raise ValueError("webhook 'orders': url is missing")
 
         one.file = read
-        assert not await one.resubscriber.reload()
+        assert not await one.webhook_reloader.reload()
         assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
             "webhooks: PARTWAY_WEBHOOK_FILE cannot be used: webhook 'orders': url is missing",
             "webhooks: none of it is in force; what was, stays",
@@ -395,7 +395,7 @@ class TestReading:
             orders, audit = a_webhook(endpoint.url), a_webhook(second.url, name="audit")
             for webhooks in ([audit], [orders, audit]):
                 one.file = lambda webhooks=webhooks: webhooks
-                assert await one.resubscriber.reload()
+                assert await one.webhook_reloader.reload()
                 clock.advance(6)
                 await one.turn()
                 leases = await redis.keys("*lease*")
@@ -500,7 +500,7 @@ class TestDeadLetters:
         attempts = len(endpoint.got) - 1
         assert endpoint.ids == ["event-1"] * attempts + ["event-2"]
         assert 10 <= attempts <= 20
-        [letter] = await one.store.letters("orders")
+        [letter] = await one.store.dead_letters("orders")
         assert (letter.id, letter.upload, letter.type) == ("event-1", "00", "upload.completed")
         assert (letter.attempts, letter.why) == (attempts, "HTTP 500")
         assert letter.text == an_event(1)["event"]
@@ -516,7 +516,7 @@ class TestDeadLetters:
                 await tell(redis, 1)
                 await self.give_up(one, clock)
                 endpoint.answer = lambda got: 204
-                [letter] = await one.store.letters("orders")
+                [letter] = await one.store.dead_letters("orders")
                 assert await one.store.revive(letter)
                 assert not await one.store.revive(letter)
                 clock.advance(1)
@@ -525,7 +525,7 @@ class TestDeadLetters:
                 assert endpoint.ids[before:] == ["event-1"]
                 assert endpoint.got[-1].body == endpoint.got[0].body
                 assert second.ids == ["event-1"]
-                assert await one.store.letters("orders") == []
+                assert await one.store.dead_letters("orders") == []
 
     async def test_they_are_kept_for_a_month(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
@@ -537,7 +537,7 @@ class TestDeadLetters:
         endpoint.answer = failing(1, 410)
         await tell(redis, 1)
         await one.turn()
-        assert [letter.id for letter in await one.store.letters("orders")] == ["event-1"]
+        assert [letter.id for letter in await one.store.dead_letters("orders")] == ["event-1"]
 
 
 class TestSharing:
@@ -646,7 +646,7 @@ class TestLosses:
         await tell(redis, 2)
         await one.turn()
         assert endpoint.ids == ["event-2"]
-        assert [letter.id for letter in await one.store.letters("orders")] == ["event-1"]
+        assert [letter.id for letter in await one.store.dead_letters("orders")] == ["event-1"]
 
     async def test_a_group_that_is_gone_is_made_again_and_repeats_what_is_kept(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
-from partway_server.cli.doctor import Hint
+from partway_server.cli.doctor import ProgressLine
 from partway_server.cli.main import main
 from partway_server.config.settings import Settings
 from partway_server.doctor.finding import Finding, Status, bad, ok, skipped, warn
@@ -79,20 +79,20 @@ class Terminal(io.StringIO):
 def test_a_hint_is_given_on_a_terminal_after_a_second_and_taken_away() -> None:
     seconds = iter([0.0, 0.5, 1.5])
     stream = Terminal()
-    hint = Hint(stream, now=lambda: next(seconds))
-    hint("storage")
+    progress = ProgressLine(stream, now=lambda: next(seconds))
+    progress("storage")
     assert stream.getvalue() == ""
-    hint("signatures")
-    hint.clear()
+    progress("signatures")
+    progress.clear()
     assert stream.getvalue() == "\r\x1b[Klooking: signatures\r\x1b[K"
 
 
 def test_no_hint_is_given_to_a_file() -> None:
     seconds = iter([0.0, 9.0])
     stream = io.StringIO()
-    hint = Hint(stream, now=lambda: next(seconds))
-    hint("storage")
-    hint.clear()
+    progress = ProgressLine(stream, now=lambda: next(seconds))
+    progress("storage")
+    progress.clear()
     assert stream.getvalue() == ""
 
 

@@ -11,7 +11,7 @@ from partway_server.domain.upload import Checksum
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeResponse:
     """What storage answered to one request: the HTTP status and S3's code, "" if there is none.
 
     Status 0 says that no answer came, and `code` what was in the way: dns, connect, certificate,
@@ -47,42 +47,42 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class Reachability:
     """The first signed call. `bucket_region` is "" where storage does not tell it.
 
     `skew_seconds`: how far storage's clock is ahead of ours, None if it does not tell the time.
     """
 
-    answer: Answer
+    answer: ProbeResponse
     bucket_region: str
     skew_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Refusals:
+class SignatureFacts:
     """What storage says to one PUT as it was signed, and to four that are not.
 
     `through` says by which endpoint they were sent: public, or own.
     """
 
-    as_signed: Answer
-    wrong_signature: Answer
-    expired: Answer
-    other_length: Answer
-    other_key: Answer
+    as_signed: ProbeResponse
+    wrong_signature: ProbeResponse
+    expired: ProbeResponse
+    other_length: ProbeResponse
+    other_key: ProbeResponse
     through: str
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class ConditionFacts:
     """Requests with a condition. Each pair: where the condition holds, and where it does not.
 
     `survived`: whether the object outlived a delete of another ETag, None if nobody could tell.
     """
 
-    put: tuple[Answer, Answer]
-    complete: tuple[Answer, Answer]
-    delete: Answer
+    put: tuple[ProbeResponse, ProbeResponse]
+    complete: tuple[ProbeResponse, ProbeResponse]
+    delete: ProbeResponse
     survived: bool | None
 
     @property
@@ -103,7 +103,7 @@ class Conditions:
         return self.survived and self.delete.status == 412
 
 
-def _honoured(free: Answer, taken: Answer) -> bool | None:
+def _honoured(free: ProbeResponse, taken: ProbeResponse) -> bool | None:
     """The first where no object was, the second where one was."""
     if free.ok and taken.status in (409, 412):
         return True
@@ -114,8 +114,8 @@ def _honoured(free: Answer, taken: Answer) -> bool | None:
 class ChecksumFacts:
     """A part sent with the right and with a wrong checksum. `listed`: ListParts tells it."""
 
-    right: Answer
-    wrong: Answer
+    right: ProbeResponse
+    wrong: ProbeResponse
     listed: bool = False
 
     @property
@@ -136,13 +136,13 @@ class MultipartFacts:
     with other bytes, and `resent` what ListParts then tells of it, as ETags without quotes.
     """
 
-    unequal: Answer
-    small: Answer
-    equal: Answer | None = None
-    again: Answer | None = None
+    unequal: ProbeResponse
+    small: ProbeResponse
+    equal: ProbeResponse | None = None
+    again: ProbeResponse | None = None
     token_kept: bool | None = None
     single_token_kept: bool | None = None
-    resending: Answer | None = None
+    resending: ProbeResponse | None = None
     resent: Sequence[str] = ()
     listed_by_key: bool | None = None
     listed_by_prefix: bool | None = None
@@ -155,9 +155,9 @@ class BucketFacts:
     Of `cors` and `lifecycle` the `reply` may hold more than rules.
     """
 
-    cors: Answer
-    lifecycle: Answer
-    versioning: Answer
+    cors: ProbeResponse
+    lifecycle: ProbeResponse
+    versioning: ProbeResponse
 
     @property
     def cors_rules(self) -> Sequence[Mapping[str, Any]] | None:
@@ -174,7 +174,7 @@ class BucketFacts:
         return status
 
 
-def _rules(answer: Answer, name: str, none: str) -> Sequence[Mapping[str, Any]] | None:
+def _rules(answer: ProbeResponse, name: str, none: str) -> Sequence[Mapping[str, Any]] | None:
     if answer.ok:
         rules: Sequence[Mapping[str, Any]] = answer.reply.get(name, [])
         return rules
@@ -187,19 +187,19 @@ class BrowserFacts:
 
     origin: str
     asked_headers: Sequence[str]
-    preflight: Answer
-    put: Answer
+    preflight: ProbeResponse
+    put: ProbeResponse
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Leftovers:
     """What is still there after all was removed. None: storage did not tell."""
 
     objects: int | None
     multiparts: int | None
 
 
-Permissions = Mapping[str, Answer]
+Permissions = Mapping[str, ProbeResponse]
 """By IAM action without `s3:`, such as PutObject: what storage said to one that needs it."""
 
 Checksums = Mapping[Checksum | str, ChecksumFacts]

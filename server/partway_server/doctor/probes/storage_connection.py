@@ -1,4 +1,4 @@
-"""How probes ask storage: through the SDK, and by presigned URLs. Both answer with an Answer."""
+"""How probes ask storage: through the SDK, and by presigned URLs. Both answer with an ProbeResponse."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from partway_server.doctor.probes.results import Answer
+from partway_server.doctor.probes.results import ProbeResponse
 from partway_server.storage.s3_client import (
     CALL_SECONDS,
     COMPLETE_SECONDS,
@@ -43,7 +43,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class UrlSigner:
     """One endpoint as URLs are signed for it."""
 
     endpoint: Endpoint
@@ -51,21 +51,21 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class ProbeConnection:
     """The connections of a run. `own` and `public` are one and the same where one is set."""
 
     clients: Clients
     http: aiohttp.ClientSession
-    own: Door
-    public: Door
+    own: UrlSigner
+    public: UrlSigner
 
-    async def call(self, operation: str, **arguments: Any) -> Answer:
+    async def call(self, operation: str, **arguments: Any) -> ProbeResponse:
         """One call of the SDK, sent once, such as `put_object`."""
-        return await answer_of(getattr(self.clients.once, operation)(**arguments))
+        return await response_to(getattr(self.clients.once, operation)(**arguments))
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
-    ) -> Answer:
+    ) -> ProbeResponse:
         """A plain request, as a caller of the service sends it."""
 
         async def sent() -> Mapping[str, Any]:
@@ -79,11 +79,11 @@ class Wire:
                 metadata = {"HTTPStatusCode": response.status, "HTTPHeaders": lower}
                 return {"ResponseMetadata": metadata, "Error": {"Code": code}}
 
-        return await answer_of(sent())
+        return await response_to(sent())
 
 
 @contextlib.asynccontextmanager
-async def open_wire(
+async def open_connection(
     *,
     region: str,
     endpoint_url: str | None,
@@ -92,7 +92,7 @@ async def open_wire(
     access_key: str | None,
     secret_key: str | None,
     session_token: str | None,
-) -> AsyncIterator[Wire]:
+) -> AsyncIterator[ProbeConnection]:
     """Connects when first used. Raises ValueError, as for a region that none can be."""
     clients = await Clients.open(
         region=region,
@@ -109,18 +109,18 @@ async def open_wire(
         timeout = aiohttp.ClientTimeout(total=_SEND_SECONDS, sock_connect=3, sock_read=CALL_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as http:
 
-            def door(url: str) -> Door:
+            def url_signer(url: str) -> UrlSigner:
                 endpoint = Endpoint(url, region, addressing)
-                return Door(endpoint, CurrentSigner(clients.session, endpoint))
+                return UrlSigner(endpoint, CurrentSigner(clients.session, endpoint))
 
-            own = door(own_url)
-            public = door(public_endpoint_url) if public_endpoint_url else own
-            yield Wire(clients, http, own, public)
+            own = url_signer(own_url)
+            public = url_signer(public_endpoint_url) if public_endpoint_url else own
+            yield ProbeConnection(clients, http, own, public)
     finally:
         await clients.aclose()
 
 
-async def whole(request: Awaitable[_T]) -> _T:
+async def uninterrupted(request: Awaitable[_T]) -> _T:
     """Await a request to its end, even if we are cancelled meanwhile, and raise that then.
 
     One that is given up half way may be carried out after we have tidied up.
@@ -133,30 +133,30 @@ async def whole(request: Awaitable[_T]) -> _T:
         raise
 
 
-async def answer_of(request: Awaitable[Mapping[str, Any]]) -> Answer:
+async def response_to(request: Awaitable[Mapping[str, Any]]) -> ProbeResponse:
     """What came of a request: nothing that storage or the network does raises."""
     try:
-        reply = await whole(request)
+        reply = await uninterrupted(request)
     except ClientError as exc:
         return _answered(exc.response, code_in(exc))
     except ResponseParserError:
         # Something is there that speaks HTTP, and is no S3.
-        return Answer(0, "no S3")
+        return ProbeResponse(0, "no S3")
     except _NO_CREDENTIALS:
-        return Answer(0, "credentials")
+        return ProbeResponse(0, "credentials")
     except ParamValidationError:
         # The SDK looks at the bucket's name, and at nothing else that a run does not make itself.
-        return Answer(0, "bucket name")
+        return ProbeResponse(0, "bucket name")
     except (BotoCoreError, aiohttp.ClientError, OSError) as exc:
-        return Answer(0, obstacle(exc))
+        return ProbeResponse(0, obstacle(exc))
     return _answered(reply, str(reply.get("Error", {}).get("Code", "")))
 
 
-def _answered(reply: Mapping[str, Any], code: str) -> Answer:
+def _answered(reply: Mapping[str, Any], code: str) -> ProbeResponse:
     metadata = reply.get("ResponseMetadata", {})
     status = int(metadata.get("HTTPStatusCode", 0))
     content = reply if status < 300 else reply.get("Error", {})
-    return Answer(status, code, metadata.get("HTTPHeaders", {}), content)
+    return ProbeResponse(status, code, metadata.get("HTTPHeaders", {}), content)
 
 
 def obstacle(error: BaseException | None) -> str:
