@@ -144,10 +144,10 @@ async def test_what_is_told_again_is_known_by_its_id(
 
     of_one = ("--upload", told["subject"])
     dry = (await events("replay", *of_one, "--dry-run")).splitlines()
-    assert dry == [*shown[:2], "2 would be told again"]
+    assert dry == [*shown[:2], "2 would be replayed"]
     assert (await events("tail")).splitlines() == shown
-    assert await events("replay", *of_one) == "2 told again\n"
-    assert await events("replay", "--since", "1h") == "4 told again\n"
+    assert await events("replay", *of_one) == "2 replayed\n"
+    assert await events("replay", "--since", "1h") == "4 replayed\n"
     again = (await events("tail", "--json", "--since", "1h", *of_one)).splitlines()
     assert again.count(event) == 3 and len(again) == 6
     await until(lambda: not held(redis) and delivered(redis) == 10)

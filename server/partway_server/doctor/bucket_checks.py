@@ -36,7 +36,7 @@ class BucketExamination:
 
     The settings describe its backend. `longest` is the longest life of an upload in it, and
     `headers` are those that policies add to a PUT.
-    What is found is told to `say`, one by one.
+    What is found is told to `report`, one by one.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class BucketExamination:
         cors_origin: str,
         fix: bool,
         progress: Progress,
-        say: Callable[[Finding], None],
+        report: Callable[[Finding], None],
     ) -> None:
         self._settings = settings
         self._bucket = bucket
@@ -67,7 +67,7 @@ class BucketExamination:
         self._origin = cors_origin
         self._fix = fix
         self._progress = progress
-        self._tell = say
+        self._report = report
 
     async def run(self) -> None:
         """Look at everything; the last finding, cancelled or not, is what is left in the bucket."""
@@ -76,11 +76,11 @@ class BucketExamination:
         finally:
             self._progress("removing what was made")
             left = await self._objects.tidy()
-            self._say([access_checks.cleanliness(left, self._objects.prefix, self._bucket)])
+            self._report_all([access_checks.cleanliness(left, self._objects.prefix, self._bucket)])
 
-    def _say(self, findings: Iterable[Finding]) -> None:
+    def _report_all(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
-            self._tell(replace(finding, bucket=self._where))
+            self._report(replace(finding, bucket=self._where))
 
     async def _try(self, what: str, probe: Awaitable[_T]) -> _T | None:
         """What the probe finds; None, with a finding, if it fails: the others are to go on."""
@@ -90,7 +90,9 @@ class BucketExamination:
         except Exception as exc:
             # Its text may hold a URL.
             found = f"the check failed: {type(exc).__name__}"
-            self._say([bad(f"storage.{what}", found, "A fault of the doctor: please report it.")])
+            self._report_all(
+                [bad(f"storage.{what}", found, "A fault of the doctor: please report it.")]
+            )
             return None
 
     async def _look(self) -> None:
@@ -100,9 +102,9 @@ class BucketExamination:
         if reached is None:
             return
         region, addressing = self._settings.s3_region, self._settings.s3_addressing
-        self._say(access_checks.way_in(reached, self._bucket, region, addressing))
+        self._report_all(access_checks.way_in(reached, self._bucket, region, addressing))
         if not access_checks.usable(reached.answer):
-            self._say(skipped(_after_way_in(), "a bucket that answers"))
+            self._report_all(skipped(_after_way_in(), "a bucket that answers"))
             return
         facts = await self._try("bucket", ask.bucket_facts(self._connection, self._bucket))
         if facts is None:
@@ -111,17 +113,17 @@ class BucketExamination:
         found = await self._behave(needs)
         facts = await self._rules(facts)
         if needs:
-            self._say(skipped((behaviour_checks.PREFLIGHT,), needs))
+            self._report_all(skipped((behaviour_checks.PREFLIGHT,), needs))
         else:
             await self._browser(facts)
         known = capability_check.observed_capabilities(found, facts)
-        self._say(
+        self._report_all(
             capability_check.agreement(
                 self._settings.backend, KNOWN, known, is_aws=not self._settings.s3_endpoint
             )
         )
         taken = await self._try("latency", ask.latency(self._connection, self._objects))
-        self._say(
+        self._report_all(
             [
                 access_checks.latency(
                     taken or (), access_checks.LATENCY, "HEAD", access_checks.SLOW_SECONDS
@@ -145,37 +147,39 @@ class BucketExamination:
             "GetLifecycleConfiguration": facts.lifecycle,
             "GetBucketVersioning": facts.versioning,
         }
-        self._say(access_checks.permissions(asked, self._bucket))
+        self._report_all(access_checks.permissions(asked, self._bucket))
         needs = access_checks.lacking(asked, removal)
         if not needs and await ask.retention(self._connection, self._bucket):
             needs = "a bucket without default retention"
         if needs:
             needs += ", to remove what it would make"
-            self._say(skipped((f"storage.permission.{a}" for a in access_checks.WRITING), needs))
+            self._report_all(
+                skipped((f"storage.permission.{a}" for a in access_checks.WRITING), needs)
+            )
             return needs
         writing = await self._try(
             "writing", ask.writing_permissions(self._connection, self._objects)
         )
-        self._say(access_checks.permissions(writing or {}, self._bucket))
+        self._report_all(access_checks.permissions(writing or {}, self._bucket))
         return access_checks.lacking(writing or {}, ["PutObject"])
 
     async def _behave(self, needs: str) -> capability_check.BehaviourFacts:
         if needs:
-            self._say(skipped((behaviour_checks.PUBLIC, *behaviour_checks.NAMES), needs))
+            self._report_all(skipped((behaviour_checks.PUBLIC, *behaviour_checks.NAMES), needs))
             return capability_check.BehaviourFacts()
         public = await self._try("public", self._behaviour.public_put())
         if public is not None:
             url, own = self._settings.s3_public_endpoint, self._settings.s3_endpoint
             plain = in_plain_text(url or own)
-            self._say([behaviour_checks.public(public, is_own=not url, plain=plain)])
+            self._report_all([behaviour_checks.public(public, is_own=not url, plain=plain)])
         refusals = await self._try("signatures", self._behaviour.refusals())
-        self._say(behaviour_checks.refusals(refusals) if refusals else ())
+        self._report_all(behaviour_checks.refusals(refusals) if refusals else ())
         conditions = await self._try("conditions", self._behaviour.conditions())
-        self._say(behaviour_checks.conditions(conditions) if conditions else ())
+        self._report_all(behaviour_checks.conditions(conditions) if conditions else ())
         checksums = await self._try("checksums", self._behaviour.checksums())
-        self._say(behaviour_checks.checksums(checksums) if checksums else ())
+        self._report_all(behaviour_checks.checksums(checksums) if checksums else ())
         multipart = await self._try("multipart", self._behaviour.multipart())
-        self._say(behaviour_checks.multipart(multipart) if multipart else ())
+        self._report_all(behaviour_checks.multipart(multipart) if multipart else ())
         return capability_check.BehaviourFacts(conditions, checksums, multipart)
 
     async def _rules(self, facts: BucketFacts) -> BucketFacts:
@@ -183,7 +187,7 @@ class BucketExamination:
             facts = await self._try("fix", self._mend(facts)) or facts
         own = self._where == self._bucket
         endpoint = bucket_rules.endpoint_word(self._settings.s3_endpoint, own=own)
-        self._say(
+        self._report_all(
             [
                 bucket_rules.cors(
                     facts, self._bucket, self._origin, endpoint=endpoint, also=self._headers
@@ -200,7 +204,7 @@ class BucketExamination:
         if cors is not None and bucket_rules.cors_problem(cors, self._origin, self._headers):
             wanted = bucket_rules.with_cors(cors, self._origin)
             answer = await set_cors(self._connection, self._bucket, wanted)
-            self._say([bucket_rules.fixed("cors", "PutBucketCORS", answer, self._bucket)])
+            self._report_all([bucket_rules.fixed("cors", "PutBucketCORS", answer, self._bucket)])
         if lifecycle is not None:
             wanted = bucket_rules.with_lifecycle(lifecycle, bucket_rules.enough_days(self._longest))
             if wanted != list(lifecycle):
@@ -208,14 +212,14 @@ class BucketExamination:
                     self._connection, self._bucket, wanted, facts.lifecycle
                 )
                 action = "PutLifecycleConfiguration"
-                self._say([bucket_rules.fixed("lifecycle", action, answer, self._bucket)])
+                self._report_all([bucket_rules.fixed("lifecycle", action, answer, self._bucket)])
         return await ask.bucket_facts(self._connection, self._bucket)
 
     async def _browser(self, facts: BucketFacts) -> None:
         origin = bucket_rules.page_origin(facts.cors_rules or (), self._origin)
         headers = [*bucket_rules.BROWSER_HEADERS, *self._headers]
         browser = await self._try("preflight", self._behaviour.browser(origin, headers))
-        self._say([behaviour_checks.preflight(browser)] if browser else ())
+        self._report_all([behaviour_checks.preflight(browser)] if browser else ())
 
 
 def _after_way_in() -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from partway_server.domain.clock import Clock
 from partway_server.domain.policy import Policy
 from partway_server.redis_client.topology import connect
 
-Say = Callable[[Finding], None]
+Report = Callable[[Finding], None]
 
 STORAGE, REDIS = "storage", "redis"
 
@@ -38,31 +38,31 @@ class CheckSelection:
 
 async def run_checks(
     settings: Settings,
-    wanted: CheckSelection,
+    selection: CheckSelection,
     *,
     clock: Clock,
     random_hex: Callable[[int], str],
     progress: Progress,
-    say: Say,
+    report: Report,
 ) -> None:
     """Everything, in order. Leaves nothing in storage or Redis, cancelled or not."""
     rules, problem = _rules(settings)
-    if not wanted.only:
+    if not selection.only:
         for finding in configuration(settings, rules.policies, problem):
-            say(finding)
+            report(finding)
     elif problem:
-        say(no_policies(problem))
-    if wanted.only != REDIS:
+        report(no_policies(problem))
+    if selection.only != REDIS:
         for backend in rules.backends.values():
             policies = {n: p for n, p in rules.policies.items() if p.backend == backend.name}
             if policies:
                 await _storage(
-                    settings, backend, policies, wanted, clock, random_hex, progress, say
+                    settings, backend, policies, selection, clock, random_hex, progress, report
                 )
-    if wanted.only != STORAGE:
+    if selection.only != STORAGE:
         progress("Redis")
         for finding in await _redis(settings, clock):
-            say(finding)
+            report(finding)
 
 
 def _rules(settings: Settings) -> tuple[Rules, str]:
@@ -95,11 +95,11 @@ async def _storage(
     given: Settings,
     backend: Backend,
     policies: Mapping[str, Policy],
-    wanted: CheckSelection,
+    selection: CheckSelection,
     clock: Clock,
     random_hex: Callable[[int], str],
     progress: Progress,
-    say: Say,
+    report: Report,
 ) -> None:
     try:
         settings = _seen_from(backend, given)
@@ -112,9 +112,9 @@ async def _storage(
             secret_key=settings.s3_secret_key or None,
             session_token=settings.s3_session_token or None,
         ) as connection:
-            if not wanted.only:
+            if not selection.only:
                 end = await credentials_end(connection)
-                say(lifetimes(settings, policies, end, clock.now()))
+                report(lifetimes(settings, policies, end, clock.now()))
             for bucket, longest, headers in _buckets(policies):
                 examination = BucketExamination(
                     settings=settings,
@@ -125,15 +125,15 @@ async def _storage(
                     connection=connection,
                     token=random_hex(16),
                     clock=clock,
-                    cors_origin=wanted.cors_origin,
-                    fix=wanted.fix,
+                    cors_origin=selection.cors_origin,
+                    fix=selection.fix,
                     progress=progress,
-                    say=say,
+                    report=report,
                 )
                 await examination.run()
     except ValueError as exc:
         where = "PARTWAY_S3_REGION" if backend.name == DEFAULT else f"[backend.{backend.name}]"
-        say(bad(access_checks.REGION, f"storage cannot be used: {exc}", f"See {where}."))
+        report(bad(access_checks.REGION, f"storage cannot be used: {exc}", f"See {where}."))
 
 
 def _buckets(policies: Mapping[str, Policy]) -> Iterator[tuple[str, timedelta, Sequence[str]]]:

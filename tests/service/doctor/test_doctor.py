@@ -262,7 +262,7 @@ class TestWithStores:
                 clock=SystemClock(),
                 random_hex=lambda n: os.urandom(n).hex(),
                 progress=progress,
-                say=found.append,
+                report=found.append,
             )
         )
         with pytest.raises(asyncio.CancelledError):

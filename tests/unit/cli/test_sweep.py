@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def a_teller(
+def a_report(
     *, dry_run: bool = False, as_json: bool = False, err: io.StringIO | None = None
 ) -> tuple[SweepReport, io.StringIO, io.StringIO]:
     out, err = io.StringIO(), err or io.StringIO()
@@ -37,13 +37,13 @@ def test_every_action_has_a_word() -> None:
 
 
 def test_each_thing_has_a_line_and_the_end_a_count() -> None:
-    report, out, err = a_teller()
-    report.report(found())
-    report.report(found(Action.LEAVE, done=False))
-    report.report(
+    report, out, err = a_report()
+    report.add(found())
+    report.add(found(Action.LEAVE, done=False))
+    report.add(
         CleanupRecord(CleanupKind.UPLOAD, "uploads", "c", START, Action.BURY, "it is over", True)
     )
-    report.report(
+    report.add(
         CleanupRecord(CleanupKind.LISTING, "uploads", "", None, Action.LEAVE, "it cannot be")
     )
     report.summary()
@@ -59,8 +59,8 @@ def test_each_thing_has_a_line_and_the_end_a_count() -> None:
 
 
 def test_a_dry_run_says_what_would_be() -> None:
-    report, out, _ = a_teller(dry_run=True)
-    report.report(found(done=False))
+    report, out, _ = a_report(dry_run=True)
+    report.add(found(done=False))
     report.summary()
     assert out.getvalue().splitlines() == [
         "multipart    8d  uploads/a/b.mp4  would be aborted: so it is",
@@ -69,21 +69,21 @@ def test_a_dry_run_says_what_would_be() -> None:
 
 
 def test_what_failed_says_why() -> None:
-    report, out, _ = a_teller()
-    report.report(found(done=False, error="storage does not answer"))
+    report, out, _ = a_report()
+    report.add(found(done=False, error="storage does not answer"))
     assert "failed: so it is: storage does not answer" in out.getvalue()
     assert report.failed
 
 
 def test_nothing_found_is_said_too() -> None:
-    report, out, _ = a_teller()
+    report, out, _ = a_report()
     report.summary()
     assert out.getvalue() == "0 looked at\n"
 
 
 def test_as_json_it_is_one_object() -> None:
-    report, out, _ = a_teller(dry_run=True, as_json=True)
-    report.report(found(done=False))
+    report, out, _ = a_report(dry_run=True, as_json=True)
+    report.add(found(done=False))
     report.summary()
     assert json.loads(out.getvalue()) == {
         "dry_run": True,
@@ -105,9 +105,9 @@ def test_as_json_it_is_one_object() -> None:
 
 
 def test_a_terminal_is_told_how_far_it_is() -> None:
-    report, out, err = a_teller(as_json=True, err=Terminal())
+    report, out, err = a_report(as_json=True, err=Terminal())
     for _ in range(250):
-        report.report(found())
+        report.add(found())
     report.summary()
     assert "100 looked at" in err.getvalue() and "200 looked at" in err.getvalue()
     assert json.loads(out.getvalue())["counts"] == {"aborted": 250}

@@ -84,7 +84,7 @@ def test_a_hint_is_given_on_a_terminal_after_a_second_and_taken_away() -> None:
     assert stream.getvalue() == ""
     progress("signatures")
     progress.clear()
-    assert stream.getvalue() == "\r\x1b[Klooking: signatures\r\x1b[K"
+    assert stream.getvalue() == "\r\x1b[Kchecking: signatures\r\x1b[K"
 
 
 def test_no_hint_is_given_to_a_file() -> None:

@@ -1,4 +1,4 @@
-"""How probes ask storage: through the SDK, and by presigned URLs. Both answer with an ProbeResponse."""
+"""How probes send requests: through the SDK, and by presigned URLs."""
 
 import asyncio
 import contextlib
