@@ -131,8 +131,8 @@ async def test_sighup_has_the_file_of_webhooks_read_anew(
     rules = file.read_text()
     async with an_endpoint() as second:
         for text, said in (
-            ("[webhook.orders]\n", "cannot be used: webhook 'orders': url is missing"),
-            (rules.replace(endpoint.url, second.url), "read anew: webhook orders changed"),
+            ("[webhook.orders]\n", "is invalid: webhook 'orders': url is missing"),
+            (rules.replace(endpoint.url, second.url), "webhooks reloaded: webhook orders changed"),
         ):
             file.write_text(text)
             service.server.process.send_signal(signal.SIGHUP)

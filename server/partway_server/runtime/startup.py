@@ -154,7 +154,7 @@ async def open_dispatcher(
             dispatcher=dispatcher,
         )
         webhook_reloader.apply(webhooks)
-        opened.push_async_callback(dispatcher.leave)
+        opened.push_async_callback(dispatcher.release)
         yield dispatcher, webhook_reloader
 
 

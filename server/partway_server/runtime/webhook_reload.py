@@ -56,13 +56,13 @@ class WebhookReloader:
         """These, and no others, from now on."""
         before, self._webhooks = self._webhooks, {webhook.name: webhook for webhook in webhooks}
         for name in before.keys() - self._webhooks.keys():
-            self._workers[name].rest()
+            self._workers[name].pause()
         for name, webhook in self._webhooks.items():
             if before.get(name) == webhook:
                 continue
             sender = self._open_sender(webhook)
             if name in self._workers:
-                self._workers[name].change(webhook, sender)
+                self._workers[name].reconfigure(webhook, sender)
             else:
                 self._workers[name] = self._open_courier(webhook, sender)
                 self._dispatcher.add(self._workers[name])

@@ -169,4 +169,6 @@ async def test_a_connection_that_breaks_is_told_as_that() -> None:
 
         endpoint.handle = broken
         async with a_sender(a_webhook(endpoint.url)) as sender:
-            assert await sender.send("event-1", BODY) == DeliveryResponse(0, "the connection broke")
+            assert await sender.send("event-1", BODY) == DeliveryResponse(
+                0, "the connection was lost"
+            )

@@ -299,8 +299,8 @@ class TestFailures:
         await one.turn()
         ours = [r for r in caplog.records if r.name.startswith("partway_server")]
         assert [record.getMessage() for record in ours] == [
-            "webhook orders: event event-1: HTTP 500; again in 5 s",
-            "webhook orders: event event-1 is delivered",
+            "webhook orders: event event-1: HTTP 500; retry in 5 s",
+            "webhook orders: event event-1 delivered",
         ]
         # The endpoint's own server logs what it is asked.
         told = "".join(r.getMessage() for r in caplog.records if r.name != "aiohttp.access")
@@ -373,8 +373,8 @@ class TestReading:
         one.file = read
         assert not await one.webhook_reloader.reload()
         assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
-            "webhooks: PARTWAY_WEBHOOK_FILE cannot be used: webhook 'orders': url is missing",
-            "webhooks: none of it is in force; what was, stays",
+            "webhooks: PARTWAY_WEBHOOK_FILE is invalid: webhook 'orders': url is missing",
+            "webhooks: not reloaded; the previous webhooks stay in force",
         ]
         await tell(redis, 1)
         await one.turn()
@@ -405,10 +405,10 @@ class TestReading:
                     await tell(redis, 1)
                     await one.turn()
             assert (endpoint.ids, second.ids) == (["event-1"], ["event-1"])
-        said = [r.getMessage() for r in caplog.records if r.name.endswith("resubscribing")]
+        said = [r.getMessage() for r in caplog.records if r.name.endswith("webhook_reload")]
         assert said == [
-            "webhooks read anew: webhook audit new, webhook orders gone",
-            "webhooks read anew: webhook orders new",
+            "webhooks reloaded: webhook audit new, webhook orders gone",
+            "webhooks reloaded: webhook orders new",
         ]
 
 
@@ -566,7 +566,7 @@ class TestSharing:
         await one.turn()
         await two.turn()
         await tell(redis, 1)
-        await one.dispatcher.leave()
+        await one.dispatcher.release()
         clock.advance(5)
         await two.turn()
         assert endpoint.ids == ["event-1"]
@@ -583,11 +583,11 @@ class TestSharing:
         endpoint.handle = wait
         await tell(redis, 1)
         await one.dispatcher.step()
-        await one.dispatcher.leave()
+        await one.dispatcher.release()
         assert await redis.hget(webhook_key(0, "lease", "orders"), "owner") == "one"
         left.set()
         await one.tasks.done()
-        await one.dispatcher.leave()
+        await one.dispatcher.release()
         assert not await redis.keys("*lease*")
         assert await pending(redis) == 0
 
@@ -820,7 +820,7 @@ class TestShardsAway:
             await one.turn()
             clock.advance(6)
         assert sorted(endpoint.ids) == sorted(others * 2)
-        assert waits(caplog) == ["webhooks: the events of shards 05 wait: Redis does not answer"]
+        assert waits(caplog) == ["webhooks: Redis does not answer; events of shards 05 wait"]
         endpoint.got.clear()
         await relay.open()
         for _ in range(3):
@@ -898,7 +898,7 @@ class TestShardsAway:
             clock.advance(6)
         await relay.cut()
         await one.turn()
-        await one.dispatcher.leave()
+        await one.dispatcher.release()
         told = [await tell(redis, n, upload=f"{n:02x}") for n in range(1, 64)]
         for _ in range(2):
             await two.turn()
@@ -934,7 +934,7 @@ class TestShardsAway:
                 clock.advance(6)
         assert endpoint.ids == ["event-1"]
         assert waits(caplog) == [
-            "webhooks: the events of all shards wait: Redis does not answer",
+            "webhooks: Redis does not answer; events of all shards wait",
             "webhooks: Redis answers again for all shards",
         ]
 

@@ -11,7 +11,7 @@ from partway_server.events.retry_schedule import (
     RetryState,
     ShardQueue,
     after_failure,
-    share,
+    shards_of,
     verdict_of,
 )
 from partway_server.events.webhook_sender import retry_after
@@ -91,10 +91,10 @@ def test_retry_after_is_read_in_both_forms(value: str, seconds: int) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 64, 100])
 def test_every_shard_is_somebodys_and_nobody_has_much_more(count: int) -> None:
     owners = [f"{n:03}" for n in range(count)]
-    shares = [share(reversed(owners), me, 64) for me in owners]
+    shares = [shards_of(me, reversed(owners), 64) for me in owners]
     assert sorted(shard for each in shares for shard in each) == list(range(64))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    assert share(owners, "nobody", 64) == set()
+    assert shards_of("nobody", owners, 64) == set()
 
 
 def entry(number: int, upload: str, next_ms: int = 0) -> Delivery:

@@ -28,7 +28,7 @@ OF_NO_PUBLIC_USE = (
     *("", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1"),
 )
 
-FORBIDDEN = "address not of the public internet, and allow_private is not set"
+FORBIDDEN = "the address is not on the public internet, and allow_private is not set"
 
 PUBLIC = ("8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "64:ff9b::808:808")
 
