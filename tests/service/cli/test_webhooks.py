@@ -97,7 +97,7 @@ class TestDead:
     [
         ({"PARTWAY_REDIS_URL": ""}, 2, "PARTWAY_REDIS_URL or --redis-url is not set"),
         ({"PARTWAY_REDIS_URL": "redis://127.0.0.1:1"}, 1, "Redis does not answer"),
-        ({"PARTWAY_REDIS_URL": "redis://x?y=z"}, 2, "is not a URL that Redis clients understand"),
+        ({"PARTWAY_REDIS_URL": "redis://x?y=z"}, 2, "is not a valid Redis URL"),
         (
             {"PARTWAY_REDIS_URL": "redis://127.0.0.1:1", "PARTWAY_WEBHOOK_FILE": ""},
             2,
@@ -106,7 +106,7 @@ class TestDead:
         (
             {"PARTWAY_REDIS_URL": "redis://127.0.0.1:1", "PARTWAY_WEBHOOK_FILE": "/nowhere"},
             2,
-            "PARTWAY_WEBHOOK_FILE cannot be used",
+            "PARTWAY_WEBHOOK_FILE is invalid",
         ),
     ],
 )
