@@ -78,11 +78,8 @@ class WebhookWorker:
         lease: timedelta,
         most_pending: int = MOST_PENDING,
     ) -> None:
-        self._webhook = webhook
-        self._store = store
-        self._sender = sender
-        self._tasks = tasks
-        self._metrics = metrics
+        self._webhook, self._sender = webhook, sender
+        self._store, self._tasks, self._metrics = store, tasks, metrics
         self._clock = clock
         self._sleep = sleep
         self._chance = chance

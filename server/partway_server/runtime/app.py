@@ -25,6 +25,7 @@ from partway_server.config.reload import PolicyReloader
 from partway_server.config.settings import Settings
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.runtime.startup import (
     StartupError,
     check_sessions,
@@ -34,6 +35,7 @@ from partway_server.runtime.startup import (
     read_webhooks,
     serve_metrics,
 )
+from partway_server.runtime.webhook_reload import WebhookReloader
 from partway_server.runtime.wiring import Service, build
 from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import Storage
@@ -67,8 +69,9 @@ async def run(
     policies = PolicyRegistry(rules.policies)
     async with contextlib.AsyncExitStack() as opened:
         sessions, routed = await opened.enter_async_context(_checked_stores(settings, rules, clock))
-        stores: tuple[SessionStore, Storage] = (sessions, routed)
-        sessions, storage = stores if over is None else over(*stores)
+        storage: Storage = routed
+        if over is not None:
+            sessions, storage = over(sessions, storage)
         service = build(
             settings,
             policies=policies,
@@ -77,21 +80,15 @@ async def run(
             clock=clock or SystemClock(),
             share_port=share_port,
         )
-        dispatcher, webhook_reloader = await opened.enter_async_context(
-            open_dispatcher(
-                settings, webhooks, tasks=service.tasks, metrics=service.metrics, clock=clock
-            )
+        delivery = await opened.enter_async_context(
+            open_dispatcher(settings, webhooks, service.tasks, service.metrics, clock)
         )
         reloader = _policy_reloader(settings, rules, policies, routed)
         async with serve_metrics(settings, service.metrics):
             # Inside the block: if the metrics cannot be served, no coroutine may be left unawaited.
-            also = [webhook_reloader.reload] if webhooks else []
-            beside = [
-                reloader.run(reload or asyncio.Event(), *also),
-                *_cleanup(service, settings, stop),
-            ]
-            if webhooks:
-                beside.append(dispatcher.run(stop))
+            beside = _background(service, settings, stop, delivery if webhooks else None)
+            also = [delivery[1].reload] if webhooks else []
+            beside.append(reloader.run(reload or asyncio.Event(), *also))
             await _serve_until(stop, service, settings, beside, started)
     logger.info("stopped")
 
@@ -120,13 +117,18 @@ def _policy_reloader(
     )
 
 
-def _cleanup(
-    service: Service, settings: Settings, stop: asyncio.Event
+def _background(
+    service: Service,
+    settings: Settings,
+    stop: asyncio.Event,
+    delivery: tuple[WebhookDispatcher, WebhookReloader] | None,
 ) -> list[Coroutine[Any, Any, None]]:
-    return [
+    """Return what runs beside the server: clean-up, and the delivery of webhooks if any."""
+    work = [
         service.janitor.run(settings.janitor_seconds, stop),
         service.sweeper.run(settings.sweep_seconds, stop),
     ]
+    return work if delivery is None else [*work, delivery[0].run(stop)]
 
 
 async def _serve_until(

@@ -109,7 +109,6 @@ async def check_sessions(sessions: SessionStore) -> None:
 async def open_dispatcher(
     settings: Settings,
     webhooks: Sequence[Webhook],
-    *,
     tasks: Tasks,
     metrics: Metrics,
     clock: Clock | None,
