@@ -100,7 +100,7 @@ def _run(settings: Settings, selection: "CheckSelection", *, json_output: bool) 
         left = [f for f in found if f.name == CLEAN and f.status is not Status.OK]
         click.echo("partway-server: interrupted" if left else _REMOVED, err=True)
         for finding in left:
-            click.echo(f"{finding.found}\n{finding.mend}", err=True)
+            click.echo(f"{finding.found}\n{finding.remedy}", err=True)
         return INTERRUPTED
     colour = sys.stdout.isatty()
     click.echo(as_json(found) if json_output else as_text(found, colour=colour))

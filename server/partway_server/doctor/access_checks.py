@@ -101,13 +101,13 @@ def way_in(reached: Reachability, bucket: str, region: str, addressing: str) -> 
     """As far as the way in leads. What comes after the first obstacle is skipped."""
     answer = reached.answer
     if answer.code in _OBSTACLES:
-        found, mend = _OBSTACLES[answer.code]
+        found, remedy = _OBSTACLES[answer.code]
         if addressing == "virtual":
-            mend += (
+            remedy += (
                 " The bucket is part of the host name: PARTWAY_S3_ADDRESSING=path, if storage does"
                 " not do that."
             )
-        yield bad(REACHABLE, found, mend)
+        yield bad(REACHABLE, found, remedy)
         yield from skipped((CREDENTIALS, BUCKET, REGION, ADDRESSING, CLOCK), "storage in reach")
         return
     if answer.status:
@@ -139,27 +139,29 @@ def _bucket(answer: ProbeResponse, bucket: str, addressing: str) -> Finding:
     if answer.code in _REGION_CODES:
         return next(skipped((BUCKET,), "the right region"))
     if answer.status == 404:
-        mend = f"Make it (aws s3api create-bucket --bucket {bucket}), or check PARTWAY_BUCKET."
+        remedy = f"Make it (aws s3api create-bucket --bucket {bucket}), or check PARTWAY_BUCKET."
         if addressing == "virtual":
-            mend += " PARTWAY_S3_ADDRESSING=path, if storage takes no bucket in the host name."
-        return bad(BUCKET, f"there is no bucket {bucket!r}", mend)
+            remedy += " PARTWAY_S3_ADDRESSING=path, if storage takes no bucket in the host name."
+        return bad(BUCKET, f"there is no bucket {bucket!r}", remedy)
     if answer.forbidden:
-        mend = (
+        remedy = (
             "If the bucket is yours, give the credentials s3:ListBucket (below); if not, take a"
             " name that nobody has."
         )
-        return warn(BUCKET, f"whether {bucket!r} exists is not ours to know: {answer}", mend)
+        return warn(BUCKET, f"whether {bucket!r} exists is not ours to know: {answer}", remedy)
     return ok(BUCKET, f"{bucket!r} exists") if answer.ok else unclear(BUCKET, answer)
 
 
 def _region(reached: Reachability, region: str) -> Finding:
     right, answer = reached.bucket_region, reached.answer
     if right and right != region:
-        mend = f"PARTWAY_S3_REGION={right}, or --s3-region {right}."
-        return bad(REGION, f"the bucket is in {right}, and requests are signed for {region}", mend)
+        remedy = f"PARTWAY_S3_REGION={right}, or --s3-region {right}."
+        return bad(
+            REGION, f"the bucket is in {right}, and requests are signed for {region}", remedy
+        )
     if answer.code in _REGION_CODES or answer.status in (301, 307):
-        mend = "Set PARTWAY_S3_REGION to the region of the bucket, and see its endpoint."
-        return bad(REGION, f"the bucket is elsewhere: {answer}", mend)
+        remedy = "Set PARTWAY_S3_REGION to the region of the bucket, and see its endpoint."
+        return bad(REGION, f"the bucket is elsewhere: {answer}", remedy)
     if not answer.ok:
         return next(skipped((REGION,), "a bucket that answers"))
     return ok(REGION, region if right else f"{region} is taken; storage does not tell its own")
@@ -180,10 +182,10 @@ def clock(skew: float | None, name: str, whose: str, patience: float) -> Finding
         return ok(name, f"{whose} is within a second of this machine")
     words = "ahead of" if skew > 0 else "behind"
     found = f"{whose} is {abs(skew):.1f} s {words} this machine"
-    mend = "Have both machines keep time with NTP (timedatectl set-ntp true)."
+    remedy = "Have both machines keep time with NTP (timedatectl set-ntp true)."
     if abs(skew) > SKEW_BAD_SECONDS:
-        return bad(name, f"{found}: requests are refused and URLs end early or late", mend)
-    return warn(name, found, mend) if abs(skew) > patience else ok(name, found)
+        return bad(name, f"{found}: requests are refused and URLs end early or late", remedy)
+    return warn(name, found, remedy) if abs(skew) > patience else ok(name, found)
 
 
 def permissions(asked: Permissions, bucket: str) -> Iterator[Finding]:
@@ -196,11 +198,11 @@ def permission(action: str, answer: ProbeResponse, bucket: str) -> Finding:
     """Whether one action is allowed."""
     name = f"storage.permission.{action}"
     if answer.forbidden:
-        mend = f"Add to the policy of the credentials: {statement(action, bucket)}"
+        remedy = f"Add to the policy of the credentials: {statement(action, bucket)}"
         if loss := {**_BUCKET_ACTIONS, **_OBJECT_ACTIONS}.get(action):
-            return bad(name, f"s3:{action} is refused: {loss}", mend)
+            return bad(name, f"s3:{action} is refused: {loss}", remedy)
         # Only the doctor asks for the others.
-        return warn(name, f"s3:{action} is refused, which only the doctor needs", mend)
+        return warn(name, f"s3:{action} is refused, which only the doctor needs", remedy)
     if answer.ok or answer.refused:
         return ok(name, f"s3:{action} is allowed")
     return unclear(name, answer)

@@ -48,20 +48,20 @@ def public(answer: ProbeResponse, *, is_own: bool, plain: bool) -> Finding:
     which = "the service's own endpoint" if is_own else "the public endpoint"
     variable = "PARTWAY_S3_ENDPOINT" if is_own else "PARTWAY_S3_PUBLIC_ENDPOINT"
     if answer.code == "SignatureDoesNotMatch":
-        mend = (
+        remedy = (
             f"What stands before storage must pass on the Host header and the path as they come; or"
             f" check the host, the port and the scheme of {variable}."
         )
-        return bad(PUBLIC, f"{which} does not take a presigned PUT: {answer}", mend)
+        return bad(PUBLIC, f"{which} does not take a presigned PUT: {answer}", remedy)
     if not answer.ok:
-        mend = (
+        remedy = (
             f"Check {variable}: callers send to it, and it must lead to the same bucket."
             " It was tried from this machine; if only callers reach it, try it from theirs."
         )
-        return bad(PUBLIC, f"{which} does not take a presigned PUT: {answer}", mend)
+        return bad(PUBLIC, f"{which} does not take a presigned PUT: {answer}", remedy)
     if plain:
-        mend = f"Give {variable} an https:// address: who reads a URL on the way can use it."
-        return warn(PUBLIC, f"{which} takes a presigned PUT, in plain text", mend)
+        remedy = f"Give {variable} an https:// address: who reads a URL on the way can use it."
+        return warn(PUBLIC, f"{which} takes a presigned PUT, in plain text", remedy)
     return ok(PUBLIC, f"{which} takes a presigned PUT")
 
 
@@ -71,8 +71,8 @@ def refusals(facts: SignatureFacts) -> Iterator[Finding]:
     if answer.ok:
         yield ok(SIGNED, f"a PUT as it was signed is taken ({facts.through} endpoint)")
     else:
-        mend = "Nothing can be uploaded: see the clock, the region and the permissions above."
-        yield bad(SIGNED, f"a PUT as it was signed is refused: {answer}", mend)
+        remedy = "Nothing can be uploaded: see the clock, the region and the permissions above."
+        yield bad(SIGNED, f"a PUT as it was signed is refused: {answer}", remedy)
     for name, words in REFUSALS.items():
         yield _refusal(name, words, getattr(facts, name), as_signed=answer)
 
@@ -80,8 +80,8 @@ def refusals(facts: SignatureFacts) -> Iterator[Finding]:
 def _refusal(name: str, words: str, answer: ProbeResponse, *, as_signed: ProbeResponse) -> Finding:
     finding = f"storage.signature.{name}"
     if answer.ok:
-        mend = "Do not use this storage, or what stands before it, with Partway in earnest."
-        return bad(finding, f"{words}: taken, so that {_MEANING[name]}", mend)
+        remedy = "Do not use this storage, or what stands before it, with Partway in earnest."
+        return bad(finding, f"{words}: taken, so that {_MEANING[name]}", remedy)
     # Where nothing is taken at all, a refusal proves nothing.
     if not as_signed.ok or not answer.refused:
         return unclear(finding, answer)
@@ -103,8 +103,8 @@ def _none_match(
     if honoured:
         return ok(name, f"If-None-Match is honoured: {taken}")
     how = "ignored" if taken.ok else f"not known ({taken if free.ok else free})"
-    mend = "Nothing to mend on this storage: of two writes to one key the last wins."
-    return warn(name, f"If-None-Match is {how}", mend)
+    remedy = "Nothing to mend on this storage: of two writes to one key the last wins."
+    return warn(name, f"If-None-Match is {how}", remedy)
 
 
 def _match(facts: ConditionFacts) -> Finding:
@@ -114,8 +114,8 @@ def _match(facts: ConditionFacts) -> Finding:
     if facts.delete_honoured:
         return ok(name, f"If-Match is honoured: {facts.delete}")
     how = f"not known ({facts.delete})" if facts.survived else "ignored"
-    mend = "Nothing to mend on this storage: a delete may take an object that just came."
-    return warn(name, f"If-Match on a delete is {how}", mend)
+    remedy = "Nothing to mend on this storage: a delete may take an object that just came."
+    return warn(name, f"If-Match on a delete is {how}", remedy)
 
 
 def checksums(found: Checksums) -> Iterator[Finding]:
@@ -140,8 +140,8 @@ def multipart(facts: MultipartFacts) -> Iterator[Finding]:
     if done.ok:
         yield ok("storage.multipart", "an upload of three parts, the least of 5 MiB, is joined")
     elif done.refused:
-        mend = "No upload of more than one part can be completed: see the permissions above."
-        yield bad("storage.multipart", f"three parts are not joined: {done}", mend)
+        remedy = "No upload of more than one part can be completed: see the permissions above."
+        yield bad("storage.multipart", f"three parts are not joined: {done}", remedy)
     else:
         yield unclear("storage.multipart", done)
     yield _equal_parts(facts)
@@ -178,8 +178,8 @@ def _metadata(name: str, what: str, kept: bool | None) -> Finding:
         return unclear(name, "there was no object to look at")
     if kept:
         return ok(name, f"the metadata of {what} come back")
-    mend = "Choose another storage: metadata prove outcomes, and the service will not start."
-    return bad(name, f"the metadata of {what} are lost", mend)
+    remedy = "Choose another storage: metadata prove outcomes, and the service will not start."
+    return bad(name, f"the metadata of {what} are lost", remedy)
 
 
 def _again(answer: ProbeResponse | None) -> Finding:
@@ -194,16 +194,16 @@ def _again(answer: ProbeResponse | None) -> Finding:
 def _resent(facts: MultipartFacts) -> Finding:
     name = "storage.resent_part"
     answer = facts.resending
-    mend = "Do not use this storage: a part whose first sending failed half way would be lost."
+    remedy = "Do not use this storage: a part whose first sending failed half way would be lost."
     if answer is not None and answer.refused:
-        return bad(name, f"a part cannot be sent again: {answer}", mend)
+        return bad(name, f"a part cannot be sent again: {answer}", remedy)
     if answer is None or not answer.ok or not facts.resent:
         return unclear(name, "the part is not listed" if answer is None or answer.ok else answer)
     if len(facts.resent) > 1:
         return ok(name, f"ListParts tells {len(facts.resent)} sendings of one part")
     if facts.resent[0] == answer.headers.get("etag", "").strip('"'):
         return ok(name, "a part that is sent again replaces the first")
-    return bad(name, "a part that is sent again does not replace the first", mend)
+    return bad(name, "a part that is sent again does not replace the first", remedy)
 
 
 def _listing(facts: MultipartFacts) -> Finding:
@@ -211,8 +211,8 @@ def _listing(facts: MultipartFacts) -> Finding:
     if facts.listed_by_key is None or facts.listed_by_prefix is None:
         return unclear(name, "storage does not list")
     if not facts.listed_by_key:
-        mend = "Rely on a lifecycle rule: after a crash the service would not find its own."
-        return warn(name, "incomplete uploads are not listed by their key", mend)
+        remedy = "Rely on a lifecycle rule: after a crash the service would not find its own."
+        return warn(name, "incomplete uploads are not listed by their key", remedy)
     if not facts.listed_by_prefix:
         return ok(name, "incomplete uploads are listed by a whole key only, which is enough")
     return ok(name, "incomplete uploads are listed, by key and by prefix")
@@ -222,11 +222,11 @@ def preflight(facts: BrowserFacts) -> Finding:
     """What a browser would do with what it is told
     (https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/CORS)."""
     if problem := _browser_problem(facts):
-        mend = (
+        remedy = (
             "Mend storage.cors; if that is ok, what stands before storage must pass OPTIONS and the"
             " access-control headers on."
         )
-        return warn(PREFLIGHT, f"a browser at {facts.origin} {problem}", mend)
+        return warn(PREFLIGHT, f"a browser at {facts.origin} {problem}", remedy)
     return ok(PREFLIGHT, f"a browser at {facts.origin} may send parts and read ETag")
 
 

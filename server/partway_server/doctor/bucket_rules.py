@@ -103,14 +103,16 @@ def cors(
     if facts.cors.forbidden:
         return next(skipped((CORS,), "s3:GetBucketCORS"))
     if rules is None:
-        mend = "Set it where this storage wants it set; storage.cors.preflight tells whether it is."
-        return warn(CORS, f"the rules cannot be read: {facts.cors}", mend)
+        remedy = (
+            "Set it where this storage wants it set; storage.cors.preflight tells whether it is."
+        )
+        return warn(CORS, f"the rules cannot be read: {facts.cors}", remedy)
     if problem := cors_problem(rules, origin, also):
         wanted = json.dumps({"CORSRules": with_cors(rules, origin)})
         command = _command("put-bucket-cors", bucket, "cors-configuration", wanted, endpoint)
         open_to_all = f" (then {_OPEN})" if origin == ANY else ""
-        mend = f"partway-server doctor --fix{open_to_all}, or:\n{command}"
-        return warn(CORS, f"no web page can upload: {problem}", mend)
+        remedy = f"partway-server doctor --fix{open_to_all}, or:\n{command}"
+        return warn(CORS, f"no web page can upload: {problem}", remedy)
     put = [r for r in rules if "PUT" in r.get("AllowedMethods", ())]
     origins = sorted({each for rule in put for each in rule.get("AllowedOrigins", ())})
     also = f": {_OPEN}" if ANY in origins else ""
@@ -173,31 +175,31 @@ def lifecycle(facts: BucketFacts, bucket: str, longest: timedelta, *, endpoint: 
     if facts.lifecycle.forbidden:
         return next(skipped((LIFECYCLE,), "s3:GetLifecycleConfiguration"))
     if rules is None:
-        mend = (
+        remedy = (
             f"Have this storage remove incomplete uploads after {days} days or more, if it can:"
             " after a loss of Redis and of the caller nobody else does."
         )
-        return warn(LIFECYCLE, f"the rules cannot be read: {facts.lifecycle}", mend)
+        return warn(LIFECYCLE, f"the rules cannot be read: {facts.lifecycle}", remedy)
     wanted = json.dumps({"Rules": with_lifecycle(rules, days)})
     option = "lifecycle-configuration"
     command = _command(f"put-bucket-{option}", bucket, option, wanted, endpoint)
-    mend = f"partway-server doctor --fix, or:\n{command}"
+    remedy = f"partway-server doctor --fix, or:\n{command}"
     ending = _ending(rules)
     shortest = min(ending, key=lambda prefix: ending[prefix], default="")
     if not ending:
-        return warn(LIFECYCLE, "no rule ends incomplete uploads: they may be kept for ever", mend)
+        return warn(LIFECYCLE, "no rule ends incomplete uploads: they may be kept for ever", remedy)
     if timedelta(days=ending[shortest]) < longest:
         found = f"incomplete uploads{_below(shortest)} end after {_days(ending[shortest])}, and a"
         found += f" policy lets uploads take {longest / timedelta(days=1):g}"
         if shortest:
-            mend = f"Raise the days of that rule to {days}, if keys of Partway begin so."
-            return warn(LIFECYCLE, found, mend)
-        return bad(LIFECYCLE, found, mend)
+            remedy = f"Raise the days of that rule to {days}, if keys of Partway begin so."
+            return warn(LIFECYCLE, found, remedy)
+        return bad(LIFECYCLE, found, remedy)
     if "" not in ending:
-        return warn(LIFECYCLE, "no rule for the whole bucket ends incomplete uploads", mend)
+        return warn(LIFECYCLE, "no rule for the whole bucket ends incomplete uploads", remedy)
     if ending[""] < days:
         found = f"incomplete uploads end after {_days(ending[''])}, which is just enough"
-        return warn(LIFECYCLE, found, mend)
+        return warn(LIFECYCLE, found, remedy)
     return ok(LIFECYCLE, f"incomplete uploads end after {_days(ending[''])}; {days} are enough")
 
 
@@ -250,6 +252,6 @@ def fixed(what: str, action: str, answer: ProbeResponse, bucket: str) -> Finding
     if answer.ok:
         return ok(name, "set")
     if answer.forbidden:
-        mend = f"Add to the policy of the credentials: {statement(action, bucket)}"
-        return bad(name, f"not set: s3:{action} is refused", mend)
+        remedy = f"Add to the policy of the credentials: {statement(action, bucket)}"
+        return bad(name, f"not set: s3:{action} is refused", remedy)
     return bad(name, f"not set: {answer}", "Set it where this storage wants it set.")

@@ -131,8 +131,8 @@ def agreement(
         words = (
             f"storage {_found_is(name, better=True)}, which the record of {kind!r} leaves unused"
         )
-        mend = change or "Nothing breaks, and no other record fits better."
-        yield warn(f"{RECORD}.{name}", words, mend)
+        remedy = change or "Nothing breaks, and no other record fits better."
+        yield warn(f"{RECORD}.{name}", words, remedy)
     if not more and not less:
         yield ok(RECORD, f"the record of {kind!r} agrees with what was found")
 

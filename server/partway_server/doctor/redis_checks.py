@@ -94,8 +94,10 @@ def redis(facts: RedisFacts) -> Iterator[Finding]:
 def _commands(facts: RedisFacts) -> Finding:
     if facts.forbidden:
         names = ", ".join(each.upper() for each in facts.forbidden)
-        mend = "Add to the rules of the Redis user: +ping +info."
-        return bad(COMMANDS, f"the user may not run {names}, which the service asks at start", mend)
+        remedy = "Add to the rules of the Redis user: +ping +info."
+        return bad(
+            COMMANDS, f"the user may not run {names}, which the service asks at start", remedy
+        )
     return ok(COMMANDS, "the user may run PING and INFO")
 
 
@@ -104,8 +106,8 @@ def _scripts(facts: RedisFacts) -> Finding:
         return ok(SCRIPTS, "a script changes a row and removes it")
     if facts.script.startswith("READONLY") or "-READONLY" in facts.script:
         return bad(SCRIPTS, "it is a replica", "Have PARTWAY_REDIS_URL name the primary.")
-    mend = _WRITES.get(facts.script.partition(" ")[0], _RIGHTS)
-    return bad(SCRIPTS, f"no script can run: {facts.script}", mend)
+    remedy = _WRITES.get(facts.script.partition(" ")[0], _RIGHTS)
+    return bad(SCRIPTS, f"no script can run: {facts.script}", remedy)
 
 
 def _version(facts: RedisFacts) -> Finding:
@@ -119,11 +121,11 @@ def _version(facts: RedisFacts) -> Finding:
 def _mode(facts: RedisFacts) -> Finding:
     modes = _told(node.mode for node in facts.nodes)
     if "sentinel" in modes:
-        mend = "PARTWAY_REDIS_URL must lead to the Redis that it watches."
-        return bad(MODE, "it is a Sentinel, which keeps no rows", mend)
+        remedy = "PARTWAY_REDIS_URL must lead to the Redis that it watches."
+        return bad(MODE, "it is a Sentinel, which keeps no rows", remedy)
     if "cluster" in modes and not facts.cluster_client:
-        mend = "Write redis+cluster://HOST:PORT,HOST:PORT, or take a Redis without cluster mode."
-        return bad(MODE, "it is a Cluster, and the URL is that of one server", mend)
+        remedy = "Write redis+cluster://HOST:PORT,HOST:PORT, or take a Redis without cluster mode."
+        return bad(MODE, "it is a Cluster, and the URL is that of one server", remedy)
     if any(node.role in ("slave", "replica") for node in facts.nodes):
         return bad(MODE, "it is a replica", "Have PARTWAY_REDIS_URL name the primary.")
     servers = f", {len(facts.nodes)} servers" if len(facts.nodes) > 1 else ""
@@ -133,14 +135,14 @@ def _mode(facts: RedisFacts) -> Finding:
 def _eviction(facts: RedisFacts) -> Finding:
     policies = {node.policy for node in facts.nodes}
     if evicting := sorted(policies - {"noeviction", ""}):
-        mend = (
+        remedy = (
             "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its configuration;"
             " or give Partway a Redis of its own."
         )
-        return bad(EVICTION, f"it may evict rows: maxmemory-policy {', '.join(evicting)}", mend)
+        return bad(EVICTION, f"it may evict rows: maxmemory-policy {', '.join(evicting)}", remedy)
     if "" in policies:
-        mend = "See in the settings of the service that it is noeviction."
-        return warn(EVICTION, "maxmemory-policy is not told", mend)
+        remedy = "See in the settings of the service that it is noeviction."
+        return warn(EVICTION, "maxmemory-policy is not told", remedy)
     return ok(EVICTION, "maxmemory-policy noeviction")
 
 
@@ -151,10 +153,10 @@ def _memory(facts: RedisFacts) -> Finding:
     if not fullest.maxmemory_bytes:
         return ok(MEMORY, f"{used}, with no limit (maxmemory 0)")
     found = f"{used} of {fullest.maxmemory_bytes / 2**20:.0f}"
-    mend = "redis-cli CONFIG SET maxmemory with more; a row takes under 4 kB."
+    remedy = "redis-cli CONFIG SET maxmemory with more; a row takes under 4 kB."
     if fill >= _FULL:
-        return bad(MEMORY, f"{found}: when it is full, no upload can begin", mend)
-    return warn(MEMORY, found, mend) if fill >= _NEARLY_FULL else ok(MEMORY, found)
+        return bad(MEMORY, f"{found}: when it is full, no upload can begin", remedy)
+    return warn(MEMORY, found, remedy) if fill >= _NEARLY_FULL else ok(MEMORY, found)
 
 
 def _fill(node: RedisNode) -> float:
@@ -168,12 +170,12 @@ def _persistence(facts: RedisFacts) -> Finding:
         "a restart loses no upload, but the list of a caller's uploads, repeats of request_id, and"
         " the janitor's knowledge of what was never finished"
     )
-    mend = "redis-cli CONFIG SET appendonly yes, and the same in its configuration."
+    remedy = "redis-cli CONFIG SET appendonly yes, and the same in its configuration."
     saves = [node.saves for node in facts.nodes if not node.aof]
     if all(saves):
         return ok(PERSISTENCE, "snapshots are taken (RDB)")
     told = "nothing is written down" if False in saves else "no AOF, and snapshots are not told"
-    return warn(PERSISTENCE, f"{told}: {loss}", mend)
+    return warn(PERSISTENCE, f"{told}: {loss}", remedy)
 
 
 def _told(words: Iterator[str]) -> str:

@@ -61,17 +61,13 @@ async def run(
 
     Whenever `reload` is set, the policy and webhook files are reloaded. With `share_port`, other
     processes may listen on the same port. `over` wraps the stores once they are checked. A `clock`
-    replaces that of the machine and that of Redis.
-
-    Raises StartupError.
+    replaces that of the machine and that of Redis. Raises StartupError.
     """
     rules, webhooks = read_rules(settings), read_webhooks(settings)
     policies = PolicyRegistry(rules.policies)
     async with contextlib.AsyncExitStack() as opened:
         sessions, routed = await opened.enter_async_context(_checked_stores(settings, rules, clock))
-        storage: Storage = routed
-        if over is not None:
-            sessions, storage = over(sessions, storage)
+        sessions, storage = over(sessions, routed) if over else (sessions, routed)
         service = build(
             settings,
             policies=policies,

@@ -44,13 +44,13 @@ def test_what_is_in_the_way_is_told_apart_and_the_rest_is_skipped(
     reachable = found.pop(access_checks.REACHABLE)
     assert reachable.status is Status.BAD
     assert words in reachable.found
-    assert "PARTWAY_S3_ENDPOINT" in reachable.mend or "AWS_CA_BUNDLE" in reachable.mend
+    assert "PARTWAY_S3_ENDPOINT" in reachable.remedy or "AWS_CA_BUNDLE" in reachable.remedy
     assert {f.found for f in found.values()} == {"skipped: needs storage in reach"}
 
 
 def test_a_host_that_is_not_known_may_be_the_fault_of_virtual_hosts() -> None:
     found = judged(ProbeResponse(0, "dns"), addressing="virtual")[access_checks.REACHABLE]
-    assert "PARTWAY_S3_ADDRESSING=path" in found.mend
+    assert "PARTWAY_S3_ADDRESSING=path" in found.remedy
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_host_that_is_not_known_may_be_the_fault_of_virtual_hosts() -> None:
 def test_credentials_that_are_wrong_are_told_apart(code: str, variable: str) -> None:
     found = judged(ProbeResponse(403, code))
     assert found[access_checks.CREDENTIALS].status is Status.BAD
-    assert variable in found[access_checks.CREDENTIALS].mend
+    assert variable in found[access_checks.CREDENTIALS].remedy
     assert found[access_checks.BUCKET].status is Status.SKIPPED
     assert not access_checks.usable(ProbeResponse(403, code))
 
@@ -80,7 +80,7 @@ def test_a_bucket_that_is_not_there_is_bad() -> None:
     found = judged(ProbeResponse(404, "NoSuchBucket"))
     assert found[access_checks.CREDENTIALS].status is Status.OK
     assert found[access_checks.BUCKET].status is Status.BAD
-    assert "create-bucket --bucket uploads" in found[access_checks.BUCKET].mend
+    assert "create-bucket --bucket uploads" in found[access_checks.BUCKET].remedy
 
 
 def test_a_name_that_no_bucket_can_have_is_bad() -> None:
@@ -107,7 +107,7 @@ def test_the_right_region_is_named_also_where_the_sdk_found_it_by_itself(
 ) -> None:
     found = judged(answer, region="eu-west-1")[access_checks.REGION]
     assert found.status is Status.BAD
-    assert "PARTWAY_S3_REGION=eu-west-1" in found.mend
+    assert "PARTWAY_S3_REGION=eu-west-1" in found.remedy
 
 
 def test_a_redirect_that_names_no_region_is_bad_as_well() -> None:
@@ -136,15 +136,15 @@ def test_storage_that_is_down_for_a_moment_says_nothing() -> None:
 def test_an_action_that_is_refused_comes_with_its_statement(action: str) -> None:
     found = access_checks.permission(action, ProbeResponse(403, "AccessDenied"), "uploads")
     assert found.status is Status.BAD
-    assert f'"Action": "s3:{action}"' in found.mend
+    assert f'"Action": "s3:{action}"' in found.remedy
     on_bucket = action in ("ListBucket", "ListBucketMultipartUploads")
-    assert f'"arn:aws:s3:::uploads{"" if on_bucket else "/*"}"' in found.mend
+    assert f'"arn:aws:s3:::uploads{"" if on_bucket else "/*"}"' in found.remedy
 
 
 def test_an_action_that_only_the_doctor_needs_is_a_warning() -> None:
     found = access_checks.permission("GetBucketCORS", ProbeResponse(403), "uploads")
     assert found.status is Status.WARN
-    assert '"Resource": "arn:aws:s3:::uploads"' in found.mend
+    assert '"Resource": "arn:aws:s3:::uploads"' in found.remedy
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_the_public_endpoint_must_take_a_presigned_put(
 ) -> None:
     found = behaviour_checks.public(answer, is_own=False, plain=plain)
     assert found.status == status
-    assert words in found.mend
+    assert words in found.remedy
 
 
 def test_a_browser_that_is_told_all_it_needs_is_good() -> None:

@@ -94,7 +94,7 @@ def test_what_a_rule_exposed_stays_exposed() -> None:
 def test_a_bucket_without_cors_comes_with_the_command_that_sets_it() -> None:
     found = bucket_rules.cors(facts(), "uploads", "https://app.example", endpoint=HERE)
     assert found.status == "warn"
-    _, command = found.mend.splitlines()
+    _, command = found.remedy.splitlines()
     assert command.startswith("aws s3api put-bucket-cors --bucket uploads --endpoint-url ")
     configuration = json.loads(command.partition("--cors-configuration '")[2][:-1])
     assert bucket_rules.cors_problem(configuration["CORSRules"], "https://app.example") == ""
@@ -117,12 +117,12 @@ def test_a_command_is_for_the_storage_that_was_looked_at(
         bucket_rules.cors(facts(), "films", "*", endpoint=told),
         bucket_rules.lifecycle(facts(), "films", LIFE, endpoint=told),
     ):
-        assert f" --bucket films{word} --c" in found.mend or f"films{word} --l" in found.mend
+        assert f" --bucket films{word} --c" in found.remedy or f"films{word} --l" in found.remedy
 
 
 def test_any_origin_is_said_to_be_any() -> None:
     sentence = "any web site may use a URL that it is given"
-    assert sentence in bucket_rules.cors(facts(), "uploads", "*", endpoint="").mend
+    assert sentence in bucket_rules.cors(facts(), "uploads", "*", endpoint="").remedy
     everyone = [{**PUT, "AllowedOrigins": ["*"]}]
     assert sentence in bucket_rules.cors(facts(everyone), "uploads", "*", endpoint="").found
     assert sentence not in bucket_rules.cors(facts([PUT]), "uploads", "*", endpoint="").found
@@ -206,7 +206,7 @@ def test_days_are_rounded_up_and_one_more() -> None:
 def test_what_was_to_be_set_and_was_not_is_bad(answer: ProbeResponse, status: str) -> None:
     found = bucket_rules.fixed("cors", "PutBucketCORS", answer, "uploads")
     assert found.status == status
-    assert ("s3:PutBucketCORS" in found.mend) == (answer.status == 403)
+    assert ("s3:PutBucketCORS" in found.remedy) == (answer.status == 403)
 
 
 def test_versions_are_noted() -> None:

@@ -36,7 +36,7 @@ def judged(
     kind: str, found: ObservedCapabilities, *, is_aws: bool = False
 ) -> dict[str, tuple[str, str]]:
     findings = agreement(kind, KNOWN, found, is_aws=is_aws)
-    return {f.name: (str(f.status), f.mend) for f in findings}
+    return {f.name: (str(f.status), f.remedy) for f in findings}
 
 
 @pytest.mark.parametrize("kind", KNOWN)

@@ -44,7 +44,7 @@ def test_the_text_is_grouped_and_aligned_with_what_to_do_below() -> None:
         "          Go there.",
         "",
         "redis",
-        "  skip  mode     skipped: needs Redis in reach, and 1 more like this",
+        "  skip  mode     skipped: needs Redis in reach, and 1 more like it",
         "",
         "1 good, 1 warning, 1 bad, 2 skipped",
     ]
