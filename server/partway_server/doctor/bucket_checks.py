@@ -1,8 +1,8 @@
-"""Runs the probes of one bucket in order, and has what they find judged.
+"""Runs the probes of one bucket in order, and has their results judged.
 
-The order is that of need: what makes something in a bucket comes after it is known that it can be
-removed. A check whose need is not there is skipped, and one that fails is a finding: whatever
-happens, the others go on, and what was made is removed.
+The order follows the needs: nothing is made in a bucket before it is known that it can be removed.
+A check whose need is missing is skipped, and a check that fails is a finding: in every case the
+others go on, and what was made is removed.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -32,11 +32,10 @@ _VERSION_REMOVAL = ("DeleteObjectVersion", "ListBucketVersions")
 
 
 class BucketExamination:
-    """Everything about one bucket, called `where` in what is found.
+    """All checks of one bucket, called `where` in the findings.
 
     The settings describe its backend. `longest` is the longest life of an upload in it, and
-    `headers` are those that policies add to a PUT.
-    What is found is told to `report`, one by one.
+    `headers` are those that policies add to a PUT. Each finding is passed to `report`.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class BucketExamination:
         self._report = report
 
     async def run(self) -> None:
-        """Look at everything; the last finding, cancelled or not, is what is left in the bucket."""
+        """Run every check. The last finding, cancelled or not, is what remains in the bucket."""
         try:
             await self._look()
         finally:
@@ -83,15 +82,15 @@ class BucketExamination:
             self._report(replace(finding, bucket=self._where))
 
     async def _try(self, what: str, probe: Awaitable[_T]) -> _T | None:
-        """What the probe finds; None, with a finding, if it fails: the others are to go on."""
+        """Run a probe; if it fails, report that and return None, so that the others go on."""
         self._progress(what)
         try:
             return await probe
         except Exception as exc:
-            # Its text may hold a URL.
+            # The text of the error may contain a URL.
             found = f"the check failed: {type(exc).__name__}"
             self._report_all(
-                [bad(f"storage.{what}", found, "A fault of the doctor: please report it.")]
+                [bad(f"storage.{what}", found, "This is a bug in the doctor; please report it.")]
             )
             return None
 
@@ -102,9 +101,9 @@ class BucketExamination:
         if reached is None:
             return
         region, addressing = self._settings.s3_region, self._settings.s3_addressing
-        self._report_all(access_checks.way_in(reached, self._bucket, region, addressing))
+        self._report_all(access_checks.reach(reached, self._bucket, region, addressing))
         if not access_checks.usable(reached.answer):
-            self._report_all(skipped(_after_way_in(), "a bucket that answers"))
+            self._report_all(skipped(_after_first_contact(), "a bucket that answers"))
             return
         facts = await self._try("bucket", ask.bucket_facts(self._connection, self._bucket))
         if facts is None:
@@ -132,12 +131,12 @@ class BucketExamination:
         )
 
     async def _permissions(self, listing: ProbeResponse, facts: BucketFacts) -> str:
-        """Say what is allowed; returns what is lacking to make anything, "" if nothing is."""
+        """Report what is allowed, and return what is lacking to make anything, "" if nothing is."""
         asked = await self._try(
             "permissions", ask.harmless_permissions(self._connection, self._objects, listing)
         )
         if asked is None:
-            return "to know what is allowed"
+            return "the list of permissions"
         removal: tuple[str, ...] = _REMOVAL
         if facts.versions:
             asked |= await ask.version_permissions(self._connection, self._objects)
@@ -152,7 +151,7 @@ class BucketExamination:
         if not needs and await ask.retention(self._connection, self._bucket):
             needs = "a bucket without default retention"
         if needs:
-            needs += ", to remove what it would make"
+            needs += ", to remove what it would create"
             self._report_all(
                 skipped((f"storage.permission.{a}" for a in access_checks.WRITING), needs)
             )
@@ -184,7 +183,7 @@ class BucketExamination:
 
     async def _rules(self, facts: BucketFacts) -> BucketFacts:
         if self._fix:
-            facts = await self._try("fix", self._mend(facts)) or facts
+            facts = await self._try("fix", self._fix_rules(facts)) or facts
         own = self._where == self._bucket
         endpoint = bucket_rules.endpoint_word(self._settings.s3_endpoint, own=own)
         self._report_all(
@@ -198,8 +197,8 @@ class BucketExamination:
         )
         return facts
 
-    async def _mend(self, facts: BucketFacts) -> BucketFacts:
-        """Set what can be set, and look again: a store may say yes and do nothing."""
+    async def _fix_rules(self, facts: BucketFacts) -> BucketFacts:
+        """Set the rules that can be set, and read them again: a store may agree and do nothing."""
         cors, lifecycle = facts.cors_rules, facts.lifecycle_rules
         if cors is not None and bucket_rules.cors_problem(cors, self._origin, self._headers):
             wanted = bucket_rules.with_cors(cors, self._origin)
@@ -222,8 +221,8 @@ class BucketExamination:
         self._report_all([behaviour_checks.preflight(browser)] if browser else ())
 
 
-def _after_way_in() -> tuple[str, ...]:
-    """The names of all that needs a bucket."""
+def _after_first_contact() -> tuple[str, ...]:
+    """Return the names of all checks that need a bucket."""
     actions = (*access_checks.HARMLESS, *access_checks.WRITING)
     return (
         *(f"storage.permission.{action}" for action in actions),

@@ -147,7 +147,7 @@ class TestWithStores:
 
     def test_https_to_a_port_without_it_is_told_from_no_port(self, doctor: Doctor, s3: S3) -> None:
         found = doctor(*only_storage, s3_endpoint=s3.endpoint.replace("http:", "https:"))
-        assert found["storage.reachable"]["found"] == "TLS does not come about"
+        assert found["storage.reachable"]["found"] == "the TLS handshake failed"
 
     def test_another_store_than_is_said_is_bad_and_the_right_one_is_named(
         self, doctor: Doctor

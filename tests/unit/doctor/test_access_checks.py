@@ -14,7 +14,7 @@ def judged(
     answer: ProbeResponse, *, region: str = "", skew: float | None = 0.0, addressing: str = "path"
 ) -> dict[str, Finding]:
     reached = Reachability(answer, region, skew)
-    return {f.name: f for f in access_checks.way_in(reached, "uploads", "us-east-1", addressing)}
+    return {f.name: f for f in access_checks.reach(reached, "uploads", "us-east-1", addressing)}
 
 
 def statuses(found: dict[str, Finding]) -> dict[str, str]:
@@ -28,8 +28,8 @@ def test_a_bucket_that_answers_is_good_in_all() -> None:
 @pytest.mark.parametrize(
     ("obstacle", "words"),
     [
-        ("dns", "name of the host"),
-        ("connect", "nobody takes the connection"),
+        ("dns", "host name cannot be resolved"),
+        ("connect", "the connection is refused"),
         ("timeout", "no answer came in time"),
         ("certificate", "certificate"),
         ("tls", "TLS"),

@@ -121,7 +121,7 @@ def test_a_command_is_for_the_storage_that_was_looked_at(
 
 
 def test_any_origin_is_said_to_be_any() -> None:
-    sentence = "any web site may use a URL that it is given"
+    sentence = "any web site may use a URL it is given"
     assert sentence in bucket_rules.cors(facts(), "uploads", "*", endpoint="").remedy
     everyone = [{**PUT, "AllowedOrigins": ["*"]}]
     assert sentence in bucket_rules.cors(facts(everyone), "uploads", "*", endpoint="").found

@@ -1,4 +1,4 @@
-"""Probes of the way in: is it reached, with what, and what may it do there."""
+"""Probes of access: whether storage is reached, with which credentials, and what they may do."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _NO_UPLOAD = "partway-no-such-upload"
 
 
 async def reach(connection: ProbeConnection, objects: ProbeObjects, clock: Clock) -> Reachability:
-    """List one key of none: a GET, because the answer to a HEAD has no code to tell errors by."""
+    """List one key: a GET, because the answer to a HEAD has no error code."""
     before = clock.now()
     answer = await connection.call(
         "list_objects_v2", Bucket=objects.bucket, Prefix=objects.prefix, MaxKeys=1
@@ -45,10 +45,10 @@ def _skew(answer: ProbeResponse, now: datetime) -> float | None:
 async def harmless_permissions(
     connection: ProbeConnection, objects: ProbeObjects, listing: ProbeResponse
 ) -> dict[str, ProbeResponse]:
-    """Which actions are allowed, of those that can be told without making anything.
+    """Test the actions that need nothing made.
 
-    Removing what is not there is as good as removing something: it is refused before it is looked
-    for. Asked first, so that nothing is made which could not be removed. `listing` is the answer
+    Removing a missing object is as good as removing one: permission is checked before existence.
+    These come first, so that nothing is made which could not be removed. `listing` is the answer
     that is known already.
     """
     place = objects.place("absent")
@@ -67,7 +67,7 @@ async def harmless_permissions(
 async def version_permissions(
     connection: ProbeConnection, objects: ProbeObjects
 ) -> dict[str, ProbeResponse]:
-    """Whether versions may be found and removed, in a bucket that keeps them."""
+    """Test whether versions may be found and removed, in a bucket that keeps them."""
     return {
         "DeleteObjectVersion": await connection.call(
             "delete_object", **objects.place("absent"), VersionId="null"
@@ -79,13 +79,13 @@ async def version_permissions(
 
 
 async def retention(connection: ProbeConnection, bucket: str) -> bool:
-    """Whether the bucket locks all new objects, so that nothing in it can be removed."""
+    """Return whether the bucket locks all new objects, so that nothing in it can be removed."""
     answer = await connection.call("get_object_lock_configuration", Bucket=bucket)
     return "Rule" in answer.reply.get("ObjectLockConfiguration", {})
 
 
 async def writing_permissions(connection: ProbeConnection, objects: ProbeObjects) -> Permissions:
-    """PutObject, GetObject and ListMultipartUploadParts, tried for real."""
+    """Test PutObject, GetObject and ListMultipartUploadParts for real."""
     put = await connection.call("put_object", **objects.place("permissions"), Body=b"")
     permissions = {"PutObject": put}
     if put.ok:
@@ -99,7 +99,7 @@ async def writing_permissions(connection: ProbeConnection, objects: ProbeObjects
 
 
 async def bucket_facts(connection: ProbeConnection, bucket: str) -> BucketFacts:
-    """What the bucket is set to."""
+    """Read how the bucket is configured."""
     return BucketFacts(
         cors=await connection.call("get_bucket_cors", Bucket=bucket),
         lifecycle=await connection.call("get_bucket_lifecycle_configuration", Bucket=bucket),
@@ -110,7 +110,7 @@ async def bucket_facts(connection: ProbeConnection, bucket: str) -> BucketFacts:
 async def latency(
     connection: ProbeConnection, objects: ProbeObjects, now: Callable[[], float] = time.perf_counter
 ) -> list[float]:
-    """How long HeadBucket takes, in seconds, over and over; an answer of any kind counts."""
+    """Measure HeadBucket, in seconds, many times; an answer of any kind counts."""
     taken = []
     for _ in range(_HEADS):
         begin = now()
@@ -121,10 +121,10 @@ async def latency(
 
 
 async def credentials_end(connection: ProbeConnection) -> datetime | None:
-    """When the credentials of this moment end; None if they do not, or there are none."""
+    """Return when the present credentials expire; None if they do not, or are missing."""
     try:
         _, end = await connection.own.signer.get()
     except (StorageRefused, StorageUnavailable):
-        # That there are none is told by the first call.
+        # The first call reports that there are no credentials.
         return None
     return end

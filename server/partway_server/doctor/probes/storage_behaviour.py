@@ -1,6 +1,6 @@
 """Probes of what storage does with requests: signatures, conditions, checksums, multipart.
 
-Bodies are a few bytes, but for the parts of one multipart upload: 5 MiB is the least that a part
+Bodies are a few bytes, except for the parts of one multipart upload: 5 MiB is the least that a part
 other than the last can have.
 """
 
@@ -36,7 +36,7 @@ _EQUAL = (5 * MIB, 5 * MIB, 1)
 
 _BODY = b"123456789"
 _CHECKSUMS: Mapping[Checksum, bytes] = {
-    # The check values of the catalogue of CRCs, https://reveng.sourceforge.io/crc-catalogue/all.htm
+    # The check values of the CRC catalogue, https://reveng.sourceforge.io/crc-catalogue/all.htm
     Checksum.CRC32C: bytes.fromhex("e3069283"),
     Checksum.CRC64NVME: bytes.fromhex("ae8b14860a799888"),
     Checksum.SHA256: hashlib.sha256(_BODY).digest(),
@@ -44,7 +44,7 @@ _CHECKSUMS: Mapping[Checksum, bytes] = {
 
 
 class BehaviourProbes:
-    """Probes over one bucket. Everything they make is in `objects`."""
+    """Probes of one bucket. Everything they make is recorded in `objects`."""
 
     def __init__(self, connection: ProbeConnection, objects: ProbeObjects, clock: Clock) -> None:
         self._connection = connection
@@ -53,16 +53,18 @@ class BehaviourProbes:
         self._url_signer = connection.own
 
     async def public_put(self) -> ProbeResponse:
-        """One PUT by the public endpoint; if it works, what follows goes by it as well."""
+        """PUT once by the public endpoint; if that works, everything after it uses that endpoint
+        too.
+        """
         answer = await self._put("public", url_signer=self._connection.public)
         if answer.ok:
             self._url_signer = self._connection.public
         return answer
 
     async def refusals(self) -> SignatureFacts:
-        """A PUT as it was signed, and what must be refused.
+        """PUT once as signed, and in four ways that must be refused.
 
-        The wrong ones have keys of their own: nothing that came before can stand in their way.
+        The wrong ones have keys of their own, so that nothing from before can be in their way.
         """
         return SignatureFacts(
             as_signed=await self._put("signed"),
@@ -74,7 +76,7 @@ class BehaviourProbes:
         )
 
     async def conditions(self) -> ConditionFacts:
-        """If-None-Match on a PUT and on Complete, If-Match on a delete."""
+        """Try If-None-Match on a PUT and on Complete, and If-Match on a delete."""
         once = {"if-none-match": "*"}
         put = await self._put("put-once", once), await self._put("put-once", once)
         complete = (await self._complete_once(), await self._complete_once())
@@ -86,18 +88,18 @@ class BehaviourProbes:
         return ConditionFacts(put, complete, delete, survived)
 
     async def checksums(self) -> Checksums:
-        """Each algorithm, and Content-MD5, with a right and a wrong value."""
+        """Try each algorithm, and Content-MD5, with a right and a wrong value."""
         found: dict[Checksum | str, ChecksumFacts] = {}
         for algorithm in _CHECKSUMS:
             found[algorithm] = await self._checksum(algorithm, named=True)
             if not found[algorithm].right.ok:
-                # Some stores verify a part's checksum, and do not know that of an upload.
+                # Some stores verify a part's checksum, but do not support one for the upload.
                 found[algorithm] = await self._checksum(algorithm, named=False)
         found["md5"] = await self._content_md5()
         return found
 
     async def multipart(self) -> MultipartFacts:
-        """The life of one multipart upload."""
+        """Take one multipart upload from beginning to end."""
         token = self._objects.prefix.split("/")[1]
         metadata = {WRITE_TOKEN: token}
         opened, upload = await self._objects.open_multipart("multipart", Metadata=metadata)
@@ -107,7 +109,7 @@ class BehaviourProbes:
         unequal, again = await self._joined(upload, _UNEQUAL)
         equal = None
         if unequal.refused:
-            # Another one: some stores lose an upload whose Complete they refuse.
+            # A new upload: some stores lose an upload whose Complete they refuse.
             _, upload = await self._objects.open_multipart("multipart", Metadata=metadata)
             equal, again = await self._joined(upload, _EQUAL)
         resending, resent = await self._resent()
@@ -125,7 +127,7 @@ class BehaviourProbes:
         )
 
     async def browser(self, origin: str, headers: list[str]) -> BrowserFacts:
-        """What a page at `origin` is told that wants to PUT with `headers`."""
+        """Send what a page at `origin` sends that wants to PUT with `headers`."""
         location = self._url_signer.endpoint.locate(
             self._objects.bucket, self._objects.key("browser")
         )
@@ -151,7 +153,7 @@ class BehaviourProbes:
         sent_to: str = "",
         unsigned: Mapping[str, str] | None = None,
     ) -> ProbeResponse:
-        """A presigned PUT of a whole object, signed for `size` bytes and sent to `sent_to`."""
+        """Send a presigned PUT of a whole object, signed for `size` bytes and sent to `sent_to`."""
         url_signer = url_signer or self._url_signer
         signer = await _signer(url_signer)
         if signer is None:
@@ -204,7 +206,7 @@ class BehaviourProbes:
     async def _joined(
         self, upload: Mapping[str, str], sizes: Sequence[int]
     ) -> tuple[ProbeResponse, ProbeResponse | None]:
-        """Complete of parts of those sizes, and, if that works, the same again."""
+        """Complete parts of those sizes and, if that works, complete them again."""
         sent = [await self._part(upload, n, bytes(size)) for n, size in enumerate(sizes, 1)]
         if failed := [answer for answer in sent if not answer.ok]:
             return failed[0], None
@@ -213,7 +215,7 @@ class BehaviourProbes:
         return done, await self._complete(upload, etags) if done.ok else None
 
     async def _resent(self) -> tuple[ProbeResponse, Sequence[str]]:
-        """A part sent again with other bytes, and what ListParts tells of it, as ETags."""
+        """Send a part twice with different bytes, and return what ListParts reports, as ETags."""
         opened, upload = await self._objects.open_multipart("resent")
         if not opened.ok:
             return opened, ()
@@ -237,7 +239,7 @@ class BehaviourProbes:
         return await self._complete(upload, etags)
 
     async def _listed(self, upload: Mapping[str, str]) -> tuple[bool | None, bool | None]:
-        """Whether the upload is listed by its key, and by the prefix of it."""
+        """Return whether the upload is listed by its key, and by the prefix of the key."""
         found: list[bool | None] = []
         for prefix in (upload["Key"], self._objects.prefix):
             answer = await self._connection.call(
@@ -265,10 +267,10 @@ class BehaviourProbes:
         wrong = await self._part(upload, 1, _BODY, {header: _base64(value[::-1])})
         right = await self._part(upload, 2, _BODY, {header: _base64(value)})
         listed = await self._connection.call("list_parts", **upload)
-        # By its number: the wrong one may be there, too.
+        # By its number: the wrong one may be listed too.
         parts = [part for part in listed.reply.get("Parts", []) if part["PartNumber"] == 2]
-        told = any(f"Checksum{algorithm.upper()}" in part for part in parts)
-        return ChecksumFacts(right, wrong, listed=told)
+        listed_checksum = any(f"Checksum{algorithm.upper()}" in part for part in parts)
+        return ChecksumFacts(right, wrong, listed=listed_checksum)
 
     async def _content_md5(self) -> ChecksumFacts:
         value = hashlib.md5(_BODY, usedforsecurity=False).digest()

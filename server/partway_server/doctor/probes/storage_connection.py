@@ -44,7 +44,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class UrlSigner:
-    """One endpoint as URLs are signed for it."""
+    """One endpoint, and the signer of URLs for it."""
 
     endpoint: Endpoint
     signer: CurrentSigner
@@ -52,7 +52,7 @@ class UrlSigner:
 
 @dataclass(frozen=True, slots=True)
 class ProbeConnection:
-    """The connections of a run. `own` and `public` are one and the same where one is set."""
+    """The connections of a run. `own` and `public` are the same where only one endpoint is set."""
 
     clients: Clients
     http: aiohttp.ClientSession
@@ -60,16 +60,16 @@ class ProbeConnection:
     public: UrlSigner
 
     async def call(self, operation: str, **arguments: Any) -> ProbeResponse:
-        """One call of the SDK, sent once, such as `put_object`."""
+        """Make one call of the SDK, such as `put_object`, without retries."""
         return await response_to(getattr(self.clients.once, operation)(**arguments))
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
     ) -> ProbeResponse:
-        """A plain request, as a caller of the service sends it."""
+        """Send a plain request, as a caller of the service does."""
 
         async def sent() -> Mapping[str, Any]:
-            # Encoded: the signature holds for the very spelling of the URL.
+            # Encoded, because the signature is valid for exactly this spelling of the URL.
             target = yarl.URL(url, encoded=True)
             # As a file: aiohttp warns of large bytes.
             data = io.BytesIO(body) if body else None
@@ -93,7 +93,7 @@ async def open_connection(
     secret_key: str | None,
     session_token: str | None,
 ) -> AsyncIterator[ProbeConnection]:
-    """Connects when first used. Raises ValueError, as for a region that none can be."""
+    """Open the clients, which connect at first use. Raises ValueError for an invalid region."""
     clients = await Clients.open(
         region=region,
         endpoint_url=endpoint_url,
@@ -121,9 +121,9 @@ async def open_connection(
 
 
 async def uninterrupted(request: Awaitable[_T]) -> _T:
-    """Await a request to its end, even if we are cancelled meanwhile, and raise that then.
+    """Await a request to its end even if we are cancelled, and raise the cancellation then.
 
-    One that is given up half way may be carried out after we have tidied up.
+    A request that is abandoned half way may be carried out after the clean-up.
     """
     task = asyncio.ensure_future(request)
     try:
@@ -134,18 +134,19 @@ async def uninterrupted(request: Awaitable[_T]) -> _T:
 
 
 async def response_to(request: Awaitable[Mapping[str, Any]]) -> ProbeResponse:
-    """What came of a request: nothing that storage or the network does raises."""
+    """Await a request and return its response. Nothing that storage or the network does raises."""
     try:
         reply = await uninterrupted(request)
     except ClientError as exc:
         return _answered(exc.response, code_in(exc))
     except ResponseParserError:
-        # Something is there that speaks HTTP, and is no S3.
+        # Something is there that speaks HTTP, but not S3.
         return ProbeResponse(0, "no S3")
     except _NO_CREDENTIALS:
         return ProbeResponse(0, "credentials")
     except ParamValidationError:
-        # The SDK looks at the bucket's name, and at nothing else that a run does not make itself.
+        # The SDK validates the bucket's name, and nothing else that does not come from the run
+        # itself.
         return ProbeResponse(0, "bucket name")
     except (BotoCoreError, aiohttp.ClientError, OSError) as exc:
         return ProbeResponse(0, obstacle(exc))
@@ -160,9 +161,9 @@ def _answered(reply: Mapping[str, Any], code: str) -> ProbeResponse:
 
 
 def obstacle(error: BaseException | None) -> str:
-    """What was in the way of a request, in a word. The SDK puts what aiohttp said in the context.
+    """Return in a word what prevented a request. The SDK keeps the error of aiohttp in the context.
 
-    The order: a failed certificate is a TLS error, and either is a failed connection.
+    The order matters: a failed certificate is a TLS error, and either is a failed connection.
     """
     words: tuple[tuple[type[BaseException], str], ...] = (
         (aiohttp.ClientConnectorDNSError, "dns"),
@@ -180,7 +181,7 @@ def obstacle(error: BaseException | None) -> str:
 
 
 def _xml_code(body: str) -> str:
-    """The Code of an S3 error. Looked for as text: what answers may be no S3, and no XML."""
+    """Return the Code of an S3 error. A text search: the answer may be neither S3 nor XML."""
     _, found, rest = body.partition("<Code>")
     code = rest.partition("</Code>")[0]
     return code if found and code.isalnum() and len(code) < 64 else ""

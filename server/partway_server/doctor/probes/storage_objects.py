@@ -1,7 +1,7 @@
 """What a run puts into a bucket, and its removal.
 
-A key is written down before the request that may make something there, so that a lost reply loses
-nothing: all that a run makes is at keys of its own, and is found by them.
+A key is recorded before the request that may make something there, so that a lost reply loses
+nothing: everything a run makes is at keys of its own, and is found by them.
 """
 
 import asyncio
@@ -26,19 +26,21 @@ class ProbeObjects:
         self._multiparts: dict[tuple[str, str], None] = {}
 
     def key(self, name: str) -> str:
-        """The key of that name, which will be removed."""
+        """Return the key of that name, and remember to remove it."""
         key = self.prefix + name
         self._keys[key] = None
         return key
 
     def place(self, name: str) -> dict[str, str]:
-        """The same, as arguments of a call."""
+        """Return the same as arguments of a call."""
         return {"Bucket": self.bucket, "Key": self.key(name)}
 
     async def open_multipart(
         self, name: str, **arguments: Any
     ) -> tuple[ProbeResponse, dict[str, str]]:
-        """CreateMultipartUpload, and the arguments that calls about it begin with."""
+        """Create a multipart upload; return the answer, and the arguments of calls about the
+        upload.
+        """
         place = self.place(name)
 
         async def made() -> tuple[ProbeResponse, str]:
@@ -48,12 +50,12 @@ class ProbeObjects:
                 self._multiparts[place["Key"], multipart_id] = None
             return answer, multipart_id
 
-        # Whole: the id is to be written down although we are cancelled.
+        # To its end: the id must be recorded even if we are cancelled.
         answer, multipart_id = await uninterrupted(made())
         return answer, {**place, "UploadId": multipart_id}
 
     async def tidy(self) -> Leftovers:
-        """Remove everything, look again, and tell what is left. Runs to its end if cancelled."""
+        """Remove everything, look again, and return what remains. Runs to its end if cancelled."""
         return await uninterrupted(self._tidy())
 
     async def _tidy(self) -> Leftovers:
@@ -75,7 +77,7 @@ class ProbeObjects:
 
     async def _delete_all(self) -> None:
         await self._each("delete_object", [{"Key": key} for key in self._keys])
-        # After those: in a bucket with versions each of them has left a marker.
+        # After those: in a bucket with versions each of them left a delete marker.
         await self._each("delete_object", await self._versions())
 
     async def _left(self) -> Leftovers:
@@ -90,7 +92,7 @@ class ProbeObjects:
         )
 
     async def _listed_multiparts(self) -> set[tuple[str, str]]:
-        # By each key, too: some stores list for a whole key only.
+        # By each key too: some stores list only for a whole key.
         pages = await asyncio.gather(
             *(self._listing("list_multipart_uploads", each) for each in (self.prefix, *self._keys))
         )
@@ -102,7 +104,9 @@ class ProbeObjects:
         }
 
     async def _versions(self) -> list[dict[str, str]]:
-        """What a plain delete leaves. Stores without versions list objects as version `null`."""
+        """Return what a plain delete leaves. Stores without versions list objects as version
+        `null`.
+        """
         page = await self._listing("list_object_versions", self.prefix)
         return [
             {"Key": version["Key"], "VersionId": version["VersionId"]}

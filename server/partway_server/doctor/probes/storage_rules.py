@@ -1,4 +1,4 @@
-"""Sets a bucket's rules, whole: S3 knows no way to add to them, so the caller merges."""
+"""Sets a bucket's rules as a whole: S3 has no call to add to them, so the caller merges."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,9 +19,9 @@ async def set_cors(connection: ProbeConnection, bucket: str, rules: Rules) -> Pr
 async def set_lifecycle(
     connection: ProbeConnection, bucket: str, rules: Rules, before: ProbeResponse
 ) -> ProbeResponse:
-    """PutBucketLifecycleConfiguration; `before` is the answer that the present rules came with."""
+    """PutBucketLifecycleConfiguration; `before` is the answer that contained the present rules."""
     name = "TransitionDefaultMinimumObjectSize"
-    # Left out, it would go back to S3's default.
+    # Without it, S3 would go back to its default.
     kept = {name: before.reply[name]} if before.ok and name in before.reply else {}
     return await connection.call(
         "put_bucket_lifecycle_configuration",
