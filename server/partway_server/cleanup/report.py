@@ -1,4 +1,4 @@
-"""What a sweep says of each thing it met."""
+"""The records that a clean-up reports, one for each thing it found."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class CleanupKind(StrEnum):
-    """What was met."""
+    """What was found."""
 
     UPLOAD = "upload"
     MULTIPART = "multipart"
@@ -28,10 +28,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CleanupRecord:
-    """One thing: a due Upload, an unfinished multipart upload, or a listing that is not to be had.
+    """A due upload, an unfinished multipart upload, or a listing that storage cannot give.
 
-    `since` is when it began, where that is told. `done` says that `action` was carried out, and
-    `error`, in words, why it could not be.
+    `since` is when it began, if known. `done` means that `action` was carried out, and `error` says
+    why it could not be.
     """
 
     kind: CleanupKind
@@ -48,4 +48,4 @@ Report = Callable[[CleanupRecord], None]
 
 
 def ignore_record(finding: CleanupRecord) -> None:
-    """A Report for when nobody asked."""
+    """A Report for callers who want none."""
