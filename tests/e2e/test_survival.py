@@ -72,10 +72,10 @@ class Rig:
 
     def assert_whole(self, ran: Ran, film: File, resumed: int = 0, cut: int = 0) -> None:
         """The object is the file, and no part was sent twice but those that were `cut`."""
-        told = ran.only
-        assert self.bucket.sha256(told["key"]) == film.sha256
-        assert (told["parts"], told["parts_resumed"]) == (PARTS, resumed)
-        assert (told["parts_sent"], told["parts_retried"]) == (PARTS - resumed, 0)
+        result = ran.only
+        assert self.bucket.sha256(result["key"]) == film.sha256
+        assert (result["parts"], result["parts_resumed"]) == (PARTS, resumed)
+        assert (result["parts_sent"], result["parts_retried"]) == (PARTS - resumed, 0)
         assert len(self.valve.puts) == PARTS
         assert self.valve.puts.total() == PARTS + cut
         assert self.bucket.unfinished() == 0

@@ -1,4 +1,4 @@
-"""The example worker processes every upload, and the commands show and repeat what it was told."""
+"""The example worker processes every upload, and the commands show and replay its events."""
 
 import asyncio
 import hashlib
@@ -138,11 +138,11 @@ async def test_what_is_told_again_is_known_by_its_id(
     ]
     assert result["uri"] in shown[1] and "REQUESTED" in shown[3]
     [event] = (await events("tail", "--json", "--type", "upload.completed")).splitlines()
-    told = json.loads(event)
-    assert told["id"] == result["id"] and told["data"]["etag"] == result["etag"]
+    printed = json.loads(event)
+    assert printed["id"] == result["id"] and printed["data"]["etag"] == result["etag"]
     assert opened.upload.id not in event
 
-    of_one = ("--upload", told["subject"])
+    of_one = ("--upload", printed["subject"])
     dry = (await events("replay", *of_one, "--dry-run")).splitlines()
     assert dry == [*shown[:2], "2 would be replayed"]
     assert (await events("tail")).splitlines() == shown
@@ -164,8 +164,8 @@ async def test_tail_follows(stub: UploadServiceStub, redis: Redis, redis_url: st
         await upload(stub, 1)
         assert following.stdout is not None
         lines = [await following.stdout.readline() for _ in range(2)]
-        told = [json.loads(line)["type"] for line in lines]
-        assert told == ["upload.initialized", "upload.completed"]
+        printed = [json.loads(line)["type"] for line in lines]
+        assert printed == ["upload.initialized", "upload.completed"]
     finally:
         following.kill()
         await following.communicate()

@@ -141,7 +141,7 @@ def an_event(
     return {"id": f"event-{number}", "type": kind, "upload": upload, "event": text}
 
 
-async def tell(redis: Any, number: object, **changes: str) -> str:
+async def publish(redis: Any, number: object, **changes: str) -> str:
     """Append an event to the stream of its Upload; its id."""
     entry = an_event(number, **changes)
     await redis.xadd(events_key(shard_of(entry["upload"])), entry)

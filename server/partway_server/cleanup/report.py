@@ -48,4 +48,4 @@ Report = Callable[[CleanupRecord], None]
 
 
 def ignore_record(finding: CleanupRecord) -> None:
-    """A Report for callers who want none."""
+    """Discard the record: a Report for callers who want none."""

@@ -1,6 +1,6 @@
 """Which addresses a webhook may connect to: the public internet, unless it is allowed more.
 
-An operator writes the URLs, but whoever owns the names in them decides what they resolve to. So
+An operator writes the URLs, but the owners of the names in them decide what they resolve to. So
 each address is checked when a connection to it is made, and not earlier.
 """
 

@@ -114,7 +114,7 @@ async def test_the_row_of_another_upload_with_the_same_sid_does_not_count(world:
     first = await world.initialize(TWO_PARTS, request_id=REQUEST_ID)
     await world.lose_row(first)
     second = await world.initialize(TWO_PARTS, request_id=REQUEST_ID)
-    # Beside that row it would be a stray; but its own id may yet be presented.
+    # Beside that record it would be an orphan; but its own id may still be presented.
     found = await sweep(world, EXPIRY_SECONDS)
     assert of(world.grant(first), found) == [(Action.LEAVE, False)]
     found = await sweep(world, LONG)
@@ -177,7 +177,7 @@ def a_sweeper(world: World, bucket: str, **changes: Any) -> Sweeper:
     )
 
 
-# ---- strays beside a row
+# ---- orphans beside a session record
 
 
 async def test_strays_go_and_the_upload_goes_on(world: World) -> None:
@@ -239,11 +239,11 @@ async def test_what_an_object_may_be_made_from_is_left(world: World) -> None:
     await complete_beside(world, grant)
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
     await world.service.janitor.sweep()
-    stray = await world.storage.create(grant, {})
+    second = await world.storage.create(grant, {})
     for wait in (0, COMPLETED_ROW.total_seconds() + 1, LONG):
         assert (Action.LEAVE, False) in of(grant, await sweep(world, wait))
         assert await left(world, grant) == [grant.multipart_id]
-        assert stray not in await left(world, grant)
+        assert second not in await left(world, grant)
         await world.service.janitor.sweep()
     assert await world.sessions.get(grant.sid) is None
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
@@ -276,7 +276,7 @@ async def test_a_put_that_comes_late_leaves_nothing_behind(
         world.clock.advance(EXPIRY_SECONDS + 1)
         await world.service.janitor.sweep()
     elif grant.single:
-        pytest.skip("an object whose row was lost cannot be told from a completed one")
+        pytest.skip("an object whose session record was lost looks like a completed one")
     else:
         await world.lose_row(upload)
         await sweep(world, EXPIRY_SECONDS + GRACE_SECONDS)
@@ -369,14 +369,17 @@ class Noting:
 async def test_a_dry_run_tells_all_and_changes_nothing(world: World) -> None:
     situations = [s for s in Situation if s is not Situation.EXPIRED]
     uploads = [await bring_to(world, situation, TWO_PARTS) for situation in situations]
-    stray, orphan = uploads[0], await world.initialize(TWO_PARTS)
-    await world.storage.create(world.grant(stray), {})
+    second, orphan = uploads[0], await world.initialize(TWO_PARTS)
+    await world.storage.create(world.grant(second), {})
     await world.lose_row(orphan)
     world.clock.advance(LONG)
     grants = [world.grant(upload) for upload in (*uploads, orphan)]
     before = [(await world.sessions.get(g.sid), await left(world, g)) for g in grants]
     noting: Any = Noting(world.sessions)
-    janitor, sweeper = world.service.janitor, a_sweeper(world, stray.object.bucket, sessions=noting)
+    janitor, sweeper = (
+        world.service.janitor,
+        a_sweeper(world, second.object.bucket, sessions=noting),
+    )
     janitor._sessions = noting
     world.storage.calls.clear()
     found: list[CleanupRecord] = []
@@ -466,8 +469,8 @@ async def test_it_goes_on_whatever_becomes_of_one_sweep(
         end,
     )
     await world.service.sweeper.run(0.001, stop)
-    told = [r.levelname for r in caplog.records if r.name == "partway_server.cleanup.orphans"]
-    assert told == ["ERROR", "WARNING", "WARNING"]
+    printed = [r.levelname for r in caplog.records if r.name == "partway_server.cleanup.orphans"]
+    assert printed == ["ERROR", "WARNING", "WARNING"]
 
 
 @in_memory

@@ -37,7 +37,7 @@ only_storage = ("--only", "storage")
 
 
 def nothing_in(bucket: Bucket) -> bool:
-    """No object, no version and no upload, whoever made it."""
+    """No object, no version and no upload of anyone."""
     versions = bucket.client.list_object_versions(Bucket=bucket.name)
     storage = bucket.client.list_objects_v2(Bucket=bucket.name)
     found = [storage.get("Contents"), versions.get("Versions"), versions.get("DeleteMarkers")]
@@ -115,7 +115,7 @@ class TestWithStores:
             bucket = "{bucket.name}"
             """
         )
-        # The default backend has no policy, so nobody asks whether it can be reached.
+        # The default backend has no policy, so it is not checked.
         settings = {"policy_file": file, "s3_endpoint": "http://127.0.0.1:1"}
         environ = {**CLEAN, **service_environ(s3, redis_url, **settings)}
         environ |= {"FAR_ACCESS_KEY": s3.access_key, "FAR_SECRET_KEY": s3.secret_key}

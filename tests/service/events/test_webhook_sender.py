@@ -146,7 +146,7 @@ async def test_what_goes_wrong_is_told_without_the_url() -> None:
     assert (answer.status, answer.why) == (0, "no connection: Connection refused")
 
 
-class Nobody(Names):
+class NoNames(Names):
     """Knows no name."""
 
     async def resolve(self, *_: Any, **__: Any) -> list[ResolveResult]:
@@ -155,7 +155,7 @@ class Nobody(Names):
 
 async def test_a_host_that_nobody_knows_is_told_as_that() -> None:
     webhook = a_webhook("http://hooks.example/hunter2")
-    async with a_sender(webhook, names=Nobody()) as sender:
+    async with a_sender(webhook, names=NoNames()) as sender:
         assert await sender.send("event-1", BODY) == DeliveryResponse(0, "host name not found")
 
 

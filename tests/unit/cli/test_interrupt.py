@@ -1,4 +1,4 @@
-"""Ctrl-C while `partway-server` starts: the modules that it has imported tell how far it is."""
+"""Ctrl-C while `partway-server` starts: the imported modules show how far it is."""
 
 import asyncio
 import signal

@@ -198,15 +198,15 @@ def test_a_browser_that_is_told_all_it_needs_is_good() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "printed",
     [
         {"access-control-allow-origin": "https://other.example"},
         {"access-control-allow-methods": "GET"},
         {"access-control-allow-headers": "x-other"},
     ],
 )
-def test_a_browser_that_is_told_otherwise_would_not_send(told: dict[str, str]) -> None:
-    answer = ProbeResponse(200, headers={**PREFLIGHT, **told})
+def test_a_browser_that_is_told_otherwise_would_not_send(printed: dict[str, str]) -> None:
+    answer = ProbeResponse(200, headers={**PREFLIGHT, **printed})
     assert behaviour_checks.preflight(replace(BROWSER, preflight=answer)).status == "warn"
 
 

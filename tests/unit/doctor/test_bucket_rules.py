@@ -112,10 +112,10 @@ def test_a_bucket_without_cors_comes_with_the_command_that_sets_it() -> None:
 def test_a_command_is_for_the_storage_that_was_looked_at(
     endpoint: str, own: bool, word: str
 ) -> None:
-    told = bucket_rules.endpoint_word(endpoint, own=own)
+    printed = bucket_rules.endpoint_word(endpoint, own=own)
     for found in (
-        bucket_rules.cors(facts(), "films", "*", endpoint=told),
-        bucket_rules.lifecycle(facts(), "films", LIFE, endpoint=told),
+        bucket_rules.cors(facts(), "films", "*", endpoint=printed),
+        bucket_rules.lifecycle(facts(), "films", LIFE, endpoint=printed),
     ):
         assert f" --bucket films{word} --c" in found.remedy or f"films{word} --l" in found.remedy
 

@@ -19,7 +19,7 @@ from partway_server.domain.policy import Policy
 FINDINGS = [
     ok("settings.address", "here"),
     Finding("storage.cors", Status.WARN, "none", "Set it, or:\naws s3api x", bucket="uploads"),
-    Finding("storage.reachable", Status.BAD, "nobody is there", "Go there.", bucket="uploads"),
+    Finding("storage.reachable", Status.BAD, "no answer", "Go there.", bucket="uploads"),
     *skipped(["redis.mode", "redis.version"], "Redis in reach"),
 ]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,7 +40,7 @@ def test_the_text_is_grouped_and_aligned_with_what_to_do_below() -> None:
         "  warn  cors       none",
         "          Set it, or:",
         "          aws s3api x",
-        "  BAD   reachable  nobody is there",
+        "  BAD   reachable  no answer",
         "          Go there.",
         "",
         "redis",
