@@ -29,12 +29,12 @@ PART_BYTES = 8 * MIB
 KILL_AFTER_PARTS = 10
 POLL_SECONDS = 0.05
 
-# Installed commands stand beside the interpreter, whatever PATH says.
+# Installed commands are beside the interpreter, independent of PATH.
 COMMANDS = Path(sys.executable).parent
 
 
 class DemoFailure(Exception):
-    """What was seen is not what should be."""
+    """Something is not as expected."""
 
 
 @dataclass
@@ -293,6 +293,6 @@ if __name__ == "__main__":
     try:
         asyncio.run(main())
     except DemoFailure as failure:
-        sys.exit(f"demo failed: not as it should be: {failure}")
+        sys.exit(f"demo failed: not as expected: {failure}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -31,7 +31,7 @@ def buf_curl(service: Service, path: str, *arguments: str) -> subprocess.Complet
 
 
 def call(service: Service, rpc: str, **request: Any) -> list[dict[str, Any]]:
-    """The answers, of which a stream has several."""
+    """Return the answers; a stream has several."""
     ran = buf_curl(service, f"/{UPLOADS}/{rpc}", "--data", json.dumps(request))
     assert ran.returncode == 0, ran.stderr
     return decoded(ran.stdout)

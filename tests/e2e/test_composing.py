@@ -86,7 +86,7 @@ async def test_a_janitor_finishes_what_a_killed_process_was_copying(
 
 
 async def completed(service: Service) -> upload_pb2.Upload:
-    """The composed Upload, once it is complete."""
+    """Return the composed upload once it is complete."""
     async with grpc.aio.insecure_channel(service.address) as channel, asyncio.timeout(40):
         while True:
             listed = await UploadServiceStub(channel).ListUploads(pb.ListUploadsRequest())

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
 
 def in_use(bucket: Bucket) -> bool:
-    """Whether the doctor has something in the bucket."""
+    """Return whether the doctor has something in the bucket."""
     found = bucket.client.list_objects_v2(Bucket=bucket.name, Prefix="partway-probe/")
     return bool(found.get("Contents")) or bucket.unfinished() > 0
 

@@ -67,7 +67,7 @@ def film(tmp_path: Path) -> Iterator[File]:
 
 @pytest.fixture
 def copy(tmp_path: Path, film: File) -> Iterator[Path]:
-    """The same file elsewhere, and of another time."""
+    """Copy the file elsewhere, with another modification time."""
     path = tmp_path / "elsewhere" / film.path.name
     path.parent.mkdir()
     shutil.copy(film.path, path)

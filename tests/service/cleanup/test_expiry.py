@@ -25,7 +25,7 @@ TOMBSTONE = timedelta(hours=1) + LONGEST_PUT
 
 
 async def sweep(world: World, after: float = 0) -> None:
-    """What the janitor does once some seconds have passed."""
+    """Sweep once some seconds have passed."""
     world.clock.advance(after)
     await world.service.janitor.sweep()
 
@@ -36,7 +36,7 @@ async def row_state(world: World, upload: upload_pb2.Upload) -> str | None:
 
 
 async def in_storage(world: World, upload: upload_pb2.Upload) -> tuple[int, bool]:
-    """How many multipart uploads there are at the key, and whether there is an object."""
+    """Count the multipart uploads at the key, and return whether there is an object."""
     grant = world.grant(upload)
     open_ones = await world.storage.list_multiparts(grant)
     return len(open_ones), await world.storage.head(grant) is not None

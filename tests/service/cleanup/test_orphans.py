@@ -35,7 +35,7 @@ REQUEST_ID = "0b5a9a3e-1111-4222-8333-444455556666"
 
 
 async def sweep(world: World, after: float = 0, *, dry_run: bool = False) -> list[CleanupRecord]:
-    """What a sweep finds once some seconds have passed."""
+    """Sweep once some seconds have passed, and return the records."""
     world.clock.advance(after)
     found: list[CleanupRecord] = []
     await world.service.sweeper.sweep(found.append, dry_run=dry_run)
@@ -43,7 +43,7 @@ async def sweep(world: World, after: float = 0, *, dry_run: bool = False) -> lis
 
 
 def of(grant: Grant, found: list[CleanupRecord]) -> list[tuple[Action, bool]]:
-    """What was found at the key of a grant. The bucket may hold what other tests left."""
+    """Return the records of a key. The bucket may hold what other tests left."""
     place = grant.bucket, grant.key
     return [(f.action, f.done) for f in found if (f.bucket, f.key) == place]
 

@@ -51,7 +51,7 @@ class Doctor:
         self._environ = service_environ(s3, redis_url)
 
     def __call__(self, *arguments: str, **settings: object) -> dict[str, dict[str, Any]]:
-        """The findings by name; checks that the exit code and the output go with them."""
+        """Return the findings by name; check the exit code and the output against them."""
         changes = {f"PARTWAY_{name.upper()}": str(v) for name, v in settings.items()}
         environ: dict[str, str | None] = {**CLEAN, **self._environ, **changes}
         result = CliRunner(env=environ).invoke(main, ["doctor", "--json", *arguments])
@@ -72,7 +72,7 @@ def bad(found: dict[str, dict[str, Any]]) -> set[str]:
 
 @pytest.fixture
 def bucket(request: pytest.FixtureRequest) -> Iterator[Bucket]:
-    """A bucket of the test's own, which must be empty at the end."""
+    """Yield a bucket of the test's own, which must be empty at the end."""
     s3: S3 = request.getfixturevalue("s3")
     with look_into(s3, f"doctor-{os.urandom(6).hex()}") as bucket:
         yield bucket
@@ -408,7 +408,7 @@ async def test_a_cluster_is_good_only_if_it_is_spoken_to_as_one(tmp_path: Path) 
 
 
 def assigned(redis: Redis) -> bool:
-    """Whether the cluster of one works; gives it all slots."""
+    """Give the cluster of one all slots, and return whether it works."""
     with contextlib.suppress(exceptions.ResponseError):  # It has them already.
         redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     return b"cluster_state:ok" in redis.execute_command("CLUSTER", "INFO")

@@ -21,7 +21,7 @@ both_kinds = pytest.mark.parametrize("size", [1000, TWO_PARTS], ids=["put", "mul
 
 
 async def published(world: World) -> list[dict[str, Any]]:
-    """The events, in order."""
+    """Return the events, in order."""
     sessions = world.sessions
     if isinstance(sessions, MemorySessionStore):
         return [json.loads(event.text) for event in sessions.events]

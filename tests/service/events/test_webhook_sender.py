@@ -40,7 +40,7 @@ async def a_sender(
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """For `NAME`, signed by itself: as a server shows it, and as a client trusts it."""
+    """Make a self-signed certificate for `NAME`, for a server and for its client."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
     now = datetime.now(UTC)

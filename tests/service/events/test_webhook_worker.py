@@ -51,7 +51,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """A client of a Redis that holds nothing."""
+    """Return a client of an empty Redis."""
     async with Redis.from_url(redis_url, decode_responses=True) as client:
         await client.flushall()
         yield client
@@ -413,7 +413,7 @@ class TestReading:
 
 
 def counted(one: Office) -> dict[str, float]:
-    """The figures of the webhook: deliveries by outcome, and the others by their name's end."""
+    """Return the metrics of the webhook: deliveries by outcome, others by their suffix."""
     found = {}
     for sample in (s for metric in one.metrics.registry.collect() for s in metric.samples):
         if sample.labels.get("webhook") == "orders" and not sample.name.endswith("_created"):
@@ -769,7 +769,7 @@ FAR = 5
 
 
 def waits(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the log says of shards."""
+    """Return what the log says of shards."""
     name = "partway_server.events.dispatcher"
     return [record.getMessage() for record in caplog.records if record.name == name]
 
@@ -787,7 +787,7 @@ class TestShardsAway:
     async def split(
         self, relay: Relay, redis_url: str, endpoint: Endpoint, clock: FakeClock
     ) -> AsyncIterator[OpenOffice]:
-        """As `office`, with one shard behind the relay."""
+        """Like `office`, but with one shard behind the relay."""
         async with contextlib.AsyncExitStack() as opened:
 
             async def begin(

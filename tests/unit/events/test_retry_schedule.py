@@ -37,7 +37,7 @@ def test_410_is_the_end() -> None:
 
 
 def failing(give_up_ms: int, chance: float = 0.0, retry_after_ms: int = 0) -> list[int]:
-    """The pauses between attempts that all fail."""
+    """Return the pauses between attempts that all fail."""
     now_ms, tries, pauses = NOW_MS, RetryState(), []
     while after := after_failure(
         tries, now_ms=now_ms, retry_after_ms=retry_after_ms, give_up_ms=give_up_ms, chance=chance
