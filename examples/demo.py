@@ -1,9 +1,9 @@
 """The main job, seen from outside: upload, kill the client half way, resume, watch, compare.
 
 Starts the embedded stack as a process, puts a counting relay between client and service, and runs
-the real `partway` command; another one watches the upload, and `partway-server events` says what
-was told of it. The object is read back with boto3. Exits 1 if anything is not as it should be, and
-leaves nothing behind.
+the real `partway` command. Another one watches the upload, and `partway-server events` prints its
+events. The object is read back with boto3. Exits 1 if anything is not as expected, and leaves
+nothing behind.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ PART_BYTES = 8 * MIB
 KILL_AFTER_PARTS = 10
 POLL_SECONDS = 0.05
 
-# Installed commands stand beside the interpreter, whatever PATH says.
+# Installed commands are beside the interpreter, independent of PATH.
 COMMANDS = Path(sys.executable).parent
 
 
 class DemoFailure(Exception):
-    """What was seen is not what should be."""
+    """Something is not as expected."""
 
 
 @dataclass
@@ -139,7 +139,7 @@ async def upload(
 
 
 async def watch(server: str) -> asyncio.subprocess.Process:
-    """Follow the one upload that is under way with the real `partway watch`."""
+    """Follow the one upload that is in flight with the real `partway watch`."""
     [upload] = await lines("partway", "list", "--state", "active", "--json", "--server", server)
     return await asyncio.create_subprocess_exec(
         *(str(COMMANDS / "partway"), "watch", upload["upload_id"], "--json", "--server", server),
@@ -148,7 +148,7 @@ async def watch(server: str) -> asyncio.subprocess.Process:
 
 
 async def watched(process: asyncio.subprocess.Process) -> list[dict[str, Any]]:
-    """What it saw, once the upload has ended."""
+    """Return what it saw, once the upload has ended."""
     output, _ = await asyncio.wait_for(process.communicate(), 30)
     expect(process.returncode == 0, "the watch of the upload")
     seen = [json.loads(line) for line in output.splitlines()]
@@ -157,14 +157,14 @@ async def watched(process: asyncio.subprocess.Process) -> list[dict[str, Any]]:
 
 
 async def completed_event(redis_url: str) -> dict[str, Any]:
-    """The one event that says that the upload was completed, as any consumer finds it."""
-    told = ("--type", "upload.completed", "--since", "1h", "--json")
-    [event] = await lines("partway-server", "events", "tail", "--redis-url", redis_url, *told)
+    """Return the one event of the completed upload, as any consumer finds it."""
+    wanted = ("--type", "upload.completed", "--since", "1h", "--json")
+    [event] = await lines("partway-server", "events", "tail", "--redis-url", redis_url, *wanted)
     return event
 
 
 async def lines(command: str, *arguments: str) -> list[dict[str, Any]]:
-    """The JSON lines that a command prints."""
+    """Return the JSON lines that a command prints."""
     process = await asyncio.create_subprocess_exec(
         str(COMMANDS / command), *arguments, stdout=asyncio.subprocess.PIPE
     )
@@ -193,7 +193,7 @@ class Uploader:
                 process.kill()
             await process.wait()
             sys.stderr.write("\n")
-        # What the dead client had sent may still be on its way into storage.
+        # What the dead client sent may still be on its way into storage.
         held, settled = -1, await asyncio.to_thread(storage.parts)
         while held != settled:
             await asyncio.sleep(10 * POLL_SECONDS)
@@ -232,7 +232,7 @@ class Storage:
         )
 
     def parts(self) -> int:
-        """How many parts the unfinished upload has, 0 without one."""
+        """Return how many parts the unfinished upload has, 0 without one."""
         uploads = self._client.list_multipart_uploads(Bucket=self._bucket).get("Uploads", [])
         if not uploads:
             return 0
@@ -240,7 +240,7 @@ class Storage:
         return len(self._client.list_parts(Bucket=self._bucket, **upload).get("Parts", []))
 
     def digest(self, key: str) -> str:
-        """The SHA-256 of an object."""
+        """Return the SHA-256 of an object."""
         digest = hashlib.sha256()
         for chunk in self._client.get_object(Bucket=self._bucket, Key=key)["Body"].iter_chunks(MIB):
             digest.update(chunk)
@@ -249,12 +249,12 @@ class Storage:
 
 @contextlib.asynccontextmanager
 async def stack(calls: Calls) -> AsyncIterator[dict[str, Any]]:
-    """The embedded stack; what it says it is, once it is ready."""
+    """Run the embedded stack, and yield its ready line."""
     process = await asyncio.create_subprocess_exec(
         *(str(COMMANDS / "partway-server"), "dev", "--json-logs"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        # Ctrl-C is for us: we stop the stack when we are done with it.
+        # Ctrl-C is for this program, which stops the stack when it is done.
         start_new_session=True,
     )
     assert process.stdout is not None and process.stderr is not None
@@ -293,6 +293,6 @@ if __name__ == "__main__":
     try:
         asyncio.run(main())
     except DemoFailure as failure:
-        sys.exit(f"demo failed: not as it should be: {failure}")
+        sys.exit(f"demo failed: not as expected: {failure}")
     except KeyboardInterrupt:
         sys.exit(130)

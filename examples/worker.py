@@ -7,9 +7,9 @@ all with the same --group: Redis gives each event to one of them. For each `uplo
 object is read, and its SHA-256, bytes and lines are appended to --out. Only then is the event
 acknowledged. If a worker dies before that, another claims the event after --claim-after seconds.
 
-So an object may be processed twice, but never not at all. What was done is remembered in Redis by
-the event's id, so that an event that is told again is passed over; only a worker that dies between
-its result and that note leaves a result twice, with the same id.
+So an object may be processed twice, but is never missed. What was done is remembered in Redis by
+the event's id, so that a replayed event is skipped; only a worker that dies between its result and
+that note leaves a result twice, with the same id.
 """
 
 import argparse
@@ -53,28 +53,28 @@ class Worker:
                 while True:
                     self._claim()
                     wanted = dict.fromkeys(STREAMS, ">")
-                    # One at a time: what a worker holds, no other works on.
+                    # One at a time: while a worker has an event, no other worker processes it.
                     found = self._redis.xreadgroup(
                         self._group, self._name, wanted, count=1, block=1000
                     )
                     for stream, entries in found:
                         self._process(stream, entries)
             except (RedisError, OSError) as error:
-                # Redis is away, or came back empty and the groups are to be made again.
-                self._say(f"again in a second: {error}")
+                # Redis is away, or came back empty and the groups must be created again.
+                self._say(f"retrying in a second: {error}")
                 time.sleep(1)
 
     def _make_groups(self) -> None:
         for stream in STREAMS:
             try:
-                # From the beginning: what was told before there was a group is to be done, too.
+                # From the beginning: events from before the group existed must be processed too.
                 self._redis.xgroup_create(stream, self._group, id="0", mkstream=True)
             except ResponseError as error:
                 if not str(error).startswith("BUSYGROUP"):
                     raise
 
     def _claim(self) -> None:
-        """Take what another worker was given a while ago and never acknowledged."""
+        """Take events that another worker received a while ago and never acknowledged."""
         if time.monotonic() < self._next_claim:
             return
         self._next_claim = time.monotonic() + self._claim_after / 2
@@ -90,20 +90,20 @@ class Worker:
                 self._redis.xack(stream, self._group, place)
 
     def _work(self, fields: dict[str, str]) -> bool:
-        """Whether all was done that can be; if not, the event comes again."""
+        """Process the event, and return whether it is done; if not, it comes again."""
         data = json.loads(fields["event"])["data"]
         try:
             found = self._storage.get_object(Bucket=data["bucket"], Key=data["key"])
             result = measure(found["Body"])
         except self._storage.exceptions.NoSuchKey:
-            self._say(f"{data['uri']}: somebody has removed it")
+            self._say(f"{data['uri']}: removed by someone else")
             return True
         except (BotoCoreError, ClientError, OSError) as error:
-            self._say(f"{data['uri']}: {error}; it comes again")
+            self._say(f"{data['uri']}: {error}; will retry")
             return False
-        told = {"id": fields["id"], "uri": data["uri"], "etag": data["etag"], **result}
+        line = {"id": fields["id"], "uri": data["uri"], "etag": data["etag"], **result}
         with self._out.open("a") as out:
-            print(json.dumps(told), file=out)
+            print(json.dumps(line), file=out)
         self._redis.set(self._note(fields["id"]), "", ex=REMEMBERED_SECONDS)
         self._say(f"{data['uri']}: {result['bytes']:,} bytes, {result['lines']:,} lines")
         return True
@@ -119,7 +119,7 @@ class Worker:
 
 
 def measure(body: Any) -> dict[str, Any]:
-    """What there is to know of an object, read once."""
+    """Read an object once, and return its SHA-256, bytes and lines."""
     digest, size, lines = hashlib.sha256(), 0, 0
     for chunk in body.iter_chunks(1 << 20):
         digest.update(chunk)

@@ -1,4 +1,4 @@
-"""`partway-server`, which is `python -m partway_server` too."""
+"""The entry point: `partway-server`, which is also `python -m partway_server`."""
 
 from partway_server.cli.interrupt import end_at_once
 
@@ -6,7 +6,7 @@ from partway_server.cli.interrupt import end_at_once
 def main() -> None:
     """Run the command line."""
     end_at_once()
-    # After that: it takes its time.
+    # Imported after that, because it takes a while.
     from partway_server.cli.main import main
 
     main(prog_name="partway-server")

@@ -14,7 +14,7 @@ from tests.support.processes import Partway, Service
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, redis_url: str, s3: S3) -> Iterator[Service]:
-    """A running service, with reflection."""
+    """Yield a running service, with reflection."""
     with Service(tmp_path_factory.mktemp("service"), s3, redis_url, reflection=True) as service:
         service.start()
         yield service
@@ -22,7 +22,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, redis_url: str, s3: S3) ->
 
 @pytest.fixture(scope="session")
 def bucket(s3: S3) -> Iterator[Bucket]:
-    """Where the service puts objects."""
+    """Return the bucket of the service."""
     with look_into(s3) as bucket:
         yield bucket
 

@@ -31,7 +31,7 @@ def buf_curl(service: Service, path: str, *arguments: str) -> subprocess.Complet
 
 
 def call(service: Service, rpc: str, **request: Any) -> list[dict[str, Any]]:
-    """The answers, of which a stream has several."""
+    """Return the answers; a stream has several."""
     ran = buf_curl(service, f"/{UPLOADS}/{rpc}", "--data", json.dumps(request))
     assert ran.returncode == 0, ran.stderr
     return decoded(ran.stdout)
@@ -49,7 +49,7 @@ def decoded(text: str) -> list[dict[str, Any]]:
 def curl(part: dict[str, Any], body: str | Path) -> str:
     """Send a file as a part, with exactly its headers; the status that storage answers."""
     headers = [word for k, v in part.get("headers", {}).items() for word in ("-H", f"{k}: {v}")]
-    # What curl adds to a body of its own accord, unless told otherwise.
+    # What curl adds to a body by default.
     if "content-type" not in part.get("headers", {}):
         headers += ["-H", "Content-Type:"]
     command = ["curl", "-sS", "-o", "-", "-w", "%{http_code}", "-X", part["method"], *headers]

@@ -30,21 +30,21 @@ async def test_a_file_arrives_as_it_is(
 ) -> None:
     file = File.write(tmp_path / "film.mp4", size)
     ran = await partway.run("upload", file.path, "--part-size", "5MiB", "--json")
-    told = ran.only
-    assert bucket.sha256(told["key"]) == file.sha256
-    assert told["file"] == str(file.path)
-    assert told["bucket"] == bucket.name
-    assert told["uri"] == f"s3://{bucket.name}/{told['key']}"
-    assert told["content_type"] == "video/mp4"
-    assert (told["size_bytes"], told["bytes_sent"]) == (size, size)
-    assert (told["parts"], told["parts_sent"]) == (parts, parts)
-    assert (told["parts_resumed"], told["parts_retried"]) == (0, 0)
+    result = ran.only
+    assert bucket.sha256(result["key"]) == file.sha256
+    assert result["file"] == str(file.path)
+    assert result["bucket"] == bucket.name
+    assert result["uri"] == f"s3://{bucket.name}/{result['key']}"
+    assert result["content_type"] == "video/mp4"
+    assert (result["size_bytes"], result["bytes_sent"]) == (size, size)
+    assert (result["parts"], result["parts_sent"]) == (parts, parts)
+    assert (result["parts_resumed"], result["parts_retried"]) == (0, 0)
     # Initialize signs the only part with the checksum of the file; otherwise one call looks for an
     # Upload of the same file, one signs all, and others may report what was sent.
-    assert told["rpcs"] == 2 if parts == 1 else 4 <= told["rpcs"] <= 4 + parts
-    assert told["checksum_algorithm"] == "crc64nvme"
+    assert result["rpcs"] == 2 if parts == 1 else 4 <= result["rpcs"] <= 4 + parts
+    assert result["checksum_algorithm"] == "crc64nvme"
     whole = anycrc.Model("CRC64-NVME").calc(file.path.read_bytes())
-    assert base64.b64decode(told["checksum"]) == whole.to_bytes(8)
+    assert base64.b64decode(result["checksum"]) == whole.to_bytes(8)
 
 
 async def test_a_missing_file_fails_alone(partway: Partway, bucket: Bucket, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ async def test_a_janitor_finishes_what_a_killed_process_was_copying(
     for path, body in zip(paths, bodies, strict=True):
         path.write_bytes(body)
     sent = await rig.partway.run("upload", "--json", *paths)
-    ids = [told["upload_id"] for told in sent.printed]
+    ids = [reported["upload_id"] for reported in sent.printed]
     # Four are copied at a time: some are done, and the others hear nothing.
     rig.storage.on(COPY, NEVER_ANSWERED, skip=2, times=100)
     command = ("compose", "--json", "--name", "whole.bin", "--delete-sources", *ids)
@@ -86,7 +86,7 @@ async def test_a_janitor_finishes_what_a_killed_process_was_copying(
 
 
 async def completed(service: Service) -> upload_pb2.Upload:
-    """The composed Upload, once it is complete."""
+    """Return the composed upload once it is complete."""
     async with grpc.aio.insecure_channel(service.address) as channel, asyncio.timeout(40):
         while True:
             listed = await UploadServiceStub(channel).ListUploads(pb.ListUploadsRequest())

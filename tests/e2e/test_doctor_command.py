@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
 
 def in_use(bucket: Bucket) -> bool:
-    """Whether the doctor has something in the bucket."""
+    """Return whether the doctor has something in the bucket."""
     found = bucket.client.list_objects_v2(Bucket=bucket.name, Prefix="partway-probe/")
     return bool(found.get("Contents")) or bucket.unfinished() > 0
 
@@ -42,5 +42,5 @@ async def test_a_signal_in_the_middle_leaves_nothing(
             # A second one, from somebody impatient, cuts nothing short.
             assert server.stop(number) == 130
             assert server.stdout.read() == b""
-        assert "what was made in the bucket is removed" in (tmp_path / "log").read_text()
+        assert "everything it made in the bucket is removed" in (tmp_path / "log").read_text()
         assert not in_use(bucket)

@@ -67,7 +67,7 @@ def film(tmp_path: Path) -> Iterator[File]:
 
 @pytest.fixture
 def copy(tmp_path: Path, film: File) -> Iterator[Path]:
-    """The same file elsewhere, and of another time."""
+    """Copy the file elsewhere, with another modification time."""
     path = tmp_path / "elsewhere" / film.path.name
     path.parent.mkdir()
     shutil.copy(film.path, path)
@@ -104,9 +104,9 @@ async def test_what_a_killed_client_left_goes_on_from_another_machine(
         change_first_part(copy)
     wanted = File.of(copy)
 
-    told = (await ended(await rig.upload(rig.other, copy))).only
+    result = (await ended(await rig.upload(rig.other, copy))).only
 
-    assert rig.bucket.sha256(told["key"]) == wanted.sha256
+    assert rig.bucket.sha256(result["key"]) == wanted.sha256
     again = rig.valve.puts - sent_before
     not_again = held - {1} if differs else held
     if differs and again[1] == 2:
@@ -115,7 +115,7 @@ async def test_what_a_killed_client_left_goes_on_from_another_machine(
         again[1] = 1
     assert not_again.isdisjoint(again)
     assert again == {n: 1 for n in range(1, PARTS + 1) if n not in not_again}
-    assert (told["parts_resumed"], told["parts_retried"]) == (len(not_again), 0)
+    assert (result["parts_resumed"], result["parts_retried"]) == (len(not_again), 0)
     assert rig.bucket.unfinished() == 0
 
 

@@ -142,7 +142,7 @@ class Scene:
         return (await insist(lambda: self._stub.Complete(request))).upload
 
     async def go_on(self, sending: Sending) -> None:
-        """What a sender does next, whatever it knows; every answer must be the right one."""
+        """Do what a sender does next, whatever it knows; every answer must be the right one."""
         missing = pb.BatchPresignPartsRequest(upload_id=sending.id)
         about = pb.StatusRequest(upload_id=sending.id)
         if sending.stage == "aborted":

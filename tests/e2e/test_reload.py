@@ -168,12 +168,10 @@ async def test_a_file_with_a_problem_changes_nothing_and_is_reported(
 ) -> None:
     write(file, second)
     async with running(tmp_path, s3, redis_url, file) as (service, stub):
-        for times, (wrong, told) in enumerate(FAULTS, 1):
+        for times, (wrong, printed) in enumerate(FAULTS, 1):
             write(file, wrong)
-            await reloaded(
-                service, "policies: nothing of it takes effect; what was in force stays", times
-            )
-            assert not [words for words in told if words not in service.logged()]
+            await reloaded(service, "policies: none of it is in force; what was, stays", times)
+            assert not [words for words in printed if words not in service.logged()]
         upload = await initialized(stub, 1000, "films")
         await send(stub, upload, 1)
         assert (await failure(initialized(stub, PART))).code == "INVALID_ARGUMENT"

@@ -45,7 +45,7 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def serving(server: Server) -> int:
-    """How many processes have said that they serve."""
+    """Return how many processes have logged that they serve."""
     return server.log.read_text().count("serving on")
 
 

@@ -54,7 +54,7 @@ class Rig:
     partway: Partway
 
     async def upload_half(self, film: File) -> asyncio.subprocess.Process:
-        """A client that has sent some parts and hangs in the middle of two others."""
+        """Start a client that has sent some parts and hangs half way in two others."""
         await self.valve.allow(5.5 * PART)
         client = await self.upload(film)
         await until(lambda: self.valve.blocked == 2)
@@ -71,11 +71,11 @@ class Rig:
         await until(lambda: len(self.bucket.parts()) == FIRST_URLS)
 
     def assert_whole(self, ran: Ran, film: File, resumed: int = 0, cut: int = 0) -> None:
-        """The object is the file, and no part was sent twice but those that were `cut`."""
-        told = ran.only
-        assert self.bucket.sha256(told["key"]) == film.sha256
-        assert (told["parts"], told["parts_resumed"]) == (PARTS, resumed)
-        assert (told["parts_sent"], told["parts_retried"]) == (PARTS - resumed, 0)
+        """Assert that the object is the file, and that only the `cut` parts were sent twice."""
+        result = ran.only
+        assert self.bucket.sha256(result["key"]) == film.sha256
+        assert (result["parts"], result["parts_resumed"]) == (PARTS, resumed)
+        assert (result["parts_sent"], result["parts_retried"]) == (PARTS - resumed, 0)
         assert len(self.valve.puts) == PARTS
         assert self.valve.puts.total() == PARTS + cut
         assert self.bucket.unfinished() == 0
@@ -195,7 +195,7 @@ async def test_an_upload_outlives_a_storage_that_is_gone_for_a_while(
 
 
 async def any_id(service: Service) -> str:
-    """The id of the newest Upload."""
+    """Return the id of the newest upload."""
     async with grpc.aio.insecure_channel(service.address) as channel:
         listed = await UploadServiceStub(channel).ListUploads(pb.ListUploadsRequest(page_size=1))
     return listed.uploads[0].id
@@ -204,7 +204,7 @@ async def any_id(service: Service) -> str:
 async def failure_of_status(
     service: Service, request: pb.StatusRequest, *, seconds: float
 ) -> Failure:
-    """How Status fails with that deadline: as something to be tried again, and in time."""
+    """Return how Status fails with that deadline: retryably, and in time."""
     async with grpc.aio.insecure_channel(service.address) as channel:
         await channel.channel_ready()
         begun = time.monotonic()
@@ -239,7 +239,7 @@ async def test_two_completes_at_the_same_moment_make_one_object(
 
 
 async def sent(stub: UploadServiceStub, http: aiohttp.ClientSession) -> upload_pb2.Upload:
-    """An Upload of two parts that are in storage."""
+    """Return an upload of two parts that are in storage."""
     opened = await stub.Initialize(
         pb.InitializeRequest(
             file_name="a", size_bytes=PART + 7, part_size_bytes=PART, presign_parts=2

@@ -88,9 +88,9 @@ def test_the_command_ends_what_is_dead_and_only_that(
     assert bucket.client.list_objects_v2(Bucket=NAME)["KeyCount"] == 0
 
     code, printed, _ = sweep(environ, "--json")
-    told: dict[str, Any] = json.loads(printed)
-    assert (code, told["counts"]) == (0, {"aborted": 1, "left": 2})
-    assert {f["key"] for f in told["findings"] if f["outcome"] == "aborted"} == {dead}
+    result: dict[str, Any] = json.loads(printed)
+    assert (code, result["counts"]) == (0, {"aborted": 1, "left": 2})
+    assert {f["key"] for f in result["findings"] if f["outcome"] == "aborted"} == {dead}
     assert unfinished(bucket) == {young, theirs}
 
 

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from standardwebhooks import Webhook as Verifier
 
 from tests.support.processes import Service, until
-from tests.support.webhooks import SECRET, Endpoint, an_endpoint, tell
+from tests.support.webhooks import SECRET, Endpoint, an_endpoint, publish
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
@@ -78,7 +78,7 @@ async def test_a_kill_between_the_post_and_its_settling_repeats_the_event_and_lo
         return 204
 
     endpoint.answer = killed
-    ids = [await tell(redis, number) for number in range(3)]
+    ids = [await publish(redis, number) for number in range(3)]
     await until(lambda: len(endpoint.got) == 1)
     second = await asyncio.to_thread(serve)
     await until(lambda: len(endpoint.got) == 4)
@@ -108,8 +108,8 @@ async def test_a_delivery_under_way_at_sigterm_is_finished_and_the_shards_are_gi
         return web.Response(status=204)
 
     endpoint.handle = wait
-    await tell(redis, 1)
-    await tell(redis, 2)
+    await publish(redis, 1)
+    await publish(redis, 2)
     await asyncio.wait_for(arrived.wait(), 20)
     service.server.process.send_signal(signal.SIGTERM)
     await until(lambda: "draining" in service.logged())
@@ -131,12 +131,15 @@ async def test_sighup_has_the_file_of_webhooks_read_anew(
     rules = file.read_text()
     async with an_endpoint() as second:
         for text, said in (
-            ("[webhook.orders]\n", f"cannot be used: {file}:1: webhook.orders.url: is missing"),
-            (rules.replace(endpoint.url, second.url), "read anew: webhook orders changed"),
+            (
+                "[webhook.orders]\n",
+                f"PARTWAY_WEBHOOK_FILE: {file}:1: webhook.orders.url: is missing",
+            ),
+            (rules.replace(endpoint.url, second.url), "webhooks reloaded: webhook orders changed"),
         ):
             file.write_text(text)
             service.server.process.send_signal(signal.SIGHUP)
             await until(lambda said=said: said in service.logged())
-        await tell(redis, 1)
+        await publish(redis, 1)
         await until(lambda: second.ids == ["event-1"])
     assert endpoint.got == []

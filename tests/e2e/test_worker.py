@@ -1,4 +1,4 @@
-"""The example worker processes every upload, and the commands show and repeat what it was told."""
+"""The example worker processes every upload, and the commands show and replay its events."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ CLAIM_AFTER = 1.0
 
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[Redis]:
-    """A Redis with no events of other tests."""
+    """Return a Redis without events of other tests."""
     with Redis.from_url(redis_url, decode_responses=True) as redis:
         redis.flushall()
         yield redis
@@ -92,7 +92,7 @@ async def upload(stub: UploadServiceStub, number: int) -> str:
 
 
 def held(redis: Redis) -> int:
-    """How many events were given to a worker and not acknowledged."""
+    """Return how many events were given to a worker and not acknowledged."""
     streams = (events_key(shard) for shard in range(SHARDS))
     present = [stream for stream in streams if redis.exists(stream)]
     return sum(redis.xpending(stream, "measure")["pending"] for stream in present)
@@ -138,16 +138,16 @@ async def test_what_is_told_again_is_known_by_its_id(
     ]
     assert result["uri"] in shown[1] and "REQUESTED" in shown[3]
     [event] = (await events("tail", "--json", "--type", "upload.completed")).splitlines()
-    told = json.loads(event)
-    assert told["id"] == result["id"] and told["data"]["etag"] == result["etag"]
+    printed = json.loads(event)
+    assert printed["id"] == result["id"] and printed["data"]["etag"] == result["etag"]
     assert opened.upload.id not in event
 
-    of_one = ("--upload", told["subject"])
+    of_one = ("--upload", printed["subject"])
     dry = (await events("replay", *of_one, "--dry-run")).splitlines()
-    assert dry == [*shown[:2], "2 would be told again"]
+    assert dry == [*shown[:2], "2 would be replayed"]
     assert (await events("tail")).splitlines() == shown
-    assert await events("replay", *of_one) == "2 told again\n"
-    assert await events("replay", "--since", "1h") == "4 told again\n"
+    assert await events("replay", *of_one) == "2 replayed\n"
+    assert await events("replay", "--since", "1h") == "4 replayed\n"
     again = (await events("tail", "--json", "--since", "1h", *of_one)).splitlines()
     assert again.count(event) == 3 and len(again) == 6
     await until(lambda: not held(redis) and delivered(redis) == 10)
@@ -164,21 +164,21 @@ async def test_tail_follows(stub: UploadServiceStub, redis: Redis, redis_url: st
         await upload(stub, 1)
         assert following.stdout is not None
         lines = [await following.stdout.readline() for _ in range(2)]
-        told = [json.loads(line)["type"] for line in lines]
-        assert told == ["upload.initialized", "upload.completed"]
+        printed = [json.loads(line)["type"] for line in lines]
+        assert printed == ["upload.initialized", "upload.completed"]
     finally:
         following.kill()
         await following.communicate()
 
 
 def run_events(redis_url: str, *arguments: str) -> str:
-    """What `partway-server events` prints."""
+    """Return what `partway-server events` prints."""
     ran = CliRunner().invoke(main, ["events", *arguments, "--redis-url", redis_url])
     assert ran.exit_code == 0, ran.output
     return ran.output
 
 
 def delivered(redis: Redis) -> int:
-    """How many entries the group was given."""
+    """Return how many entries the group was given."""
     streams = (events_key(shard) for shard in range(SHARDS))
     return sum(group["entries-read"] or 0 for s in streams for group in redis.xinfo_groups(s))

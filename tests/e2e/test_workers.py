@@ -49,7 +49,7 @@ async def test_two_processes_answer_on_one_port_and_end_together(
 
 
 def accepted(pid: int, port: int) -> int:
-    """How many connections to the port the process holds."""
+    """Return how many connections to the port the process has."""
     rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
     # gRPC listens on IPv6 sockets, which take IPv4, too.
     rows += [line.split() for line in Path(f"/proc/{pid}/net/tcp6").read_text().splitlines()[1:]]
@@ -62,7 +62,7 @@ def accepted(pid: int, port: int) -> int:
 
 
 def refused(environ: Mapping[str, str], *arguments: str) -> tuple[int, list[str]]:
-    """How `serve` ends, and its own lines, within a few seconds."""
+    """Run `serve`, and return how it ends within a few seconds, and its own lines."""
     begun = time.monotonic()
     ran = subprocess.run(
         [sys.executable, "-m", "partway_server", "serve", *arguments],

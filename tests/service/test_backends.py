@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
-from partway_server.cleanup.report import Action, Finding
+from partway_server.cleanup.report import Action, CleanupRecord
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import MIB, PartLimits
 from partway_server.domain.policy import Policy
@@ -72,7 +72,7 @@ async def test_an_upload_is_in_the_backend_of_its_policy_alone(two: Two, policy:
     await two.world.send(upload)
     done = await two.world.complete(upload)
     assert (done.object.bucket, done.object.key) in own.objects
-    assert not other.storage
+    assert not other.objects
 
 
 async def test_capabilities_are_those_of_the_backend(two: Two) -> None:
@@ -148,7 +148,7 @@ async def test_the_sweep_looks_into_each_backend_and_touches_what_is_its_own(
     copied = two.world.grant(near)
     await two.far.create(replace(copied, backend="far"), {})
     clock.advance(30 * 24 * 3600)
-    found: list[Finding] = []
+    found: list[CleanupRecord] = []
     await two.world.service.sweeper.sweep(found.append)
     assert [each.action for each in found] == [Action.ABORT] * 3
     assert [each.error for each in found] == [""] * 3
@@ -163,7 +163,7 @@ async def test_one_backend_that_cannot_be_listed_keeps_no_other_from_it(
     await two.world.lose_row(near)
     clock.advance(30 * 24 * 3600)
     two.routed.replace({"default": two.near})
-    found: list[Finding] = []
+    found: list[CleanupRecord] = []
     await two.world.service.sweeper.sweep(found.append)
     assert [bool(each.error) for each in found] == [False, True]
     assert "backend 'far'" in found[1].error

@@ -74,7 +74,7 @@ class Endpoint:
 
 @contextlib.asynccontextmanager
 async def an_endpoint(tls: ssl.SSLContext | None = None) -> AsyncIterator[Endpoint]:
-    """An endpoint on loopback."""
+    """Run an endpoint on loopback."""
     endpoint = Endpoint()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", endpoint.receive)
@@ -112,7 +112,7 @@ class Names(AbstractResolver):
 
 
 def a_webhook(url: str, *, name: str = "orders", **rules: Any) -> Webhook:
-    """A webhook to loopback."""
+    """Return a webhook to loopback."""
     return Webhook(
         **{
             "name": name,
@@ -128,7 +128,7 @@ def a_webhook(url: str, *, name: str = "orders", **rules: Any) -> Webhook:
 def an_event(
     number: object, *, upload: str = "00", kind: str = "upload.completed", tenant: str = "acme"
 ) -> dict[str, str]:
-    """The fields of an entry in the stream."""
+    """Return the fields of an entry in the stream."""
     event = {
         "specversion": "1.0",
         "id": f"event-{number}",
@@ -141,15 +141,15 @@ def an_event(
     return {"id": f"event-{number}", "type": kind, "upload": upload, "event": text}
 
 
-async def tell(redis: Any, number: object, **changes: str) -> str:
-    """Append an event to the stream of its Upload; its id."""
+async def publish(redis: Any, number: object, **changes: str) -> str:
+    """Append an event to the stream of its upload, and return its id."""
     entry = an_event(number, **changes)
     await redis.xadd(events_key(shard_of(entry["upload"])), entry)
     return entry["id"]
 
 
 def as_a_cluster(redis_url: str, relay: Relay, shard: int) -> RedisTopology:
-    """One Redis that looks like two masters: the one with this shard is behind the relay."""
+    """Make one Redis look like two masters, the one with this shard behind the relay."""
     slot = key_slot(due_key(shard).encode())
     near, far = ("near", 0), ("far", 0)
 
@@ -179,7 +179,7 @@ class Begun:
         return task
 
     async def done(self) -> None:
-        """All are done, and those that they began. Raises what one of them did."""
+        """Wait until all are done, and those that they began. Raises what one of them did."""
         async with asyncio.timeout(20):
             while self._running:
                 await asyncio.gather(self._running.pop())
@@ -205,7 +205,7 @@ class Office:
         self._clock, self._senders = clock, list[HttpSender]()
         self.dispatcher = WebhookDispatcher(store=self.store, clock=clock, lease=LEASE)
 
-        def open_courier(webhook: Webhook, sender: Sender) -> WebhookWorker:
+        def open_worker(webhook: Webhook, sender: Sender) -> WebhookWorker:
             return WebhookWorker(
                 webhook,
                 store=self.store,
@@ -222,13 +222,13 @@ class Office:
             )
 
         self.file: Callable[[], Sequence[Webhook]] = lambda: webhooks
-        self.resubscriber = WebhookReloader(
+        self.webhook_reloader = WebhookReloader(
             read=lambda: self.file(),
             open_sender=self._open_sender,
-            open_courier=open_courier,
+            open_worker=open_worker,
             dispatcher=self.dispatcher,
         )
-        self.resubscriber.put_in_force(webhooks)
+        self.webhook_reloader.apply(webhooks)
 
     async def __aenter__(self) -> Self:
         return self
@@ -243,6 +243,6 @@ class Office:
         return self._senders[-1]
 
     async def turn(self) -> None:
-        """A step, and all that comes of it."""
+        """Take a step, and wait for everything it starts."""
         await self.dispatcher.step()
         await self.tasks.done()

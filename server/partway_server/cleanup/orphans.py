@@ -1,22 +1,22 @@
-"""What was left behind, as storage tells it: multipart uploads that no row leads to.
+"""Cleans up what storage shows to be left behind: multipart uploads without a session record.
 
-Rows can be lost. Then an upload whose id nobody presents again is known to nobody, and its parts
-are paid for until somebody looks. So the sweep lists what is unfinished in storage and holds each
-against the mark in its key and against its row. It touches only what carries our mark, and of
-that only what cannot be used any more.
+Session records can be lost. Then an upload whose id is never presented again is unknown to Partway,
+and its parts are billed until someone looks. So the sweep lists the unfinished uploads in storage
+and compares each with the mark in its key and with its session record. It touches only uploads with
+our mark, and of those only the ones that cannot be used any more.
 
-Nothing here is locked, and nothing need be:
+Nothing here is locked, and nothing needs to be:
 
-- Storage is listed first and the row is read after. A row is written before its multipart upload
-  is created, so a row that is missing was lost or forgotten, not late.
-- The multipart upload of an ACTIVE, COMPLETING or ABORTING row is never touched. An Upload never
-  changes over to another, so one that is a stray when the row is read stays one.
+- Storage is listed first and the session record is read after. A record is written before its
+  multipart upload is created, so a missing record was lost or forgotten, not late.
+- The multipart upload of an ACTIVE, COMPLETING or ABORTING record is never touched. An upload never
+  changes over to another one, so an orphan stays an orphan after its record was read.
 - The worst that can come between the decision and the request is a caller who presents an id whose
-  row was lost, hours after its deadline, and asks to complete it. Storage then decides between that
-  Complete and our abort, and the Complete learns by HEAD which it was. Nothing that was answered is
-  taken back.
-- An object is never removed here. One that came after an abort is found at the burial of its row,
-  under a claim.
+  record was lost, hours after its deadline, and asks to complete it. Storage then decides between
+  that Complete and our abort, and the Complete learns by HEAD which it was. No answer that was
+  given is taken back.
+- An object is never removed here. One that appears after an abort is found at the burial of its
+  record, under a lease.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from partway_server.cleanup.report import Action, Finding, Kind, Report, unheard
+from partway_server.cleanup.report import Action, CleanupKind, CleanupRecord, Report, ignore_record
 from partway_server.domain import errors
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.grant import Caller, Grant, sid_of_key
@@ -37,7 +37,7 @@ from partway_server.storage.base import MultipartNotFound, UnfinishedUpload
 from partway_server.workflow.deps import Deps
 
 CREATE_UNDER_WAY = timedelta(minutes=15)
-"""How long a create may be under way, with room for clocks that differ."""
+"""How long a create may be in flight, with room for clocks that differ."""
 
 _SOON_SECONDS = 60.0
 
@@ -45,24 +45,24 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where to look: all keys of a backend's bucket that begin with `prefix`."""
+class SweepScope:
+    """What to list: all keys in the bucket of a backend that begin with `prefix`."""
 
     backend: str
     bucket: str
     prefix: str
 
-    def holds(self, other: "Place") -> bool:
+    def covers(self, other: "SweepScope") -> bool:
         same = (self.backend, self.bucket) == (other.backend, other.bucket)
         return same and other.prefix.startswith(self.prefix)
 
 
-def places_of(policies: Iterable[Policy]) -> Sequence[Place]:
-    """Where the uploads of these policies are, each place once."""
-    found = {Place(policy.backend, policy.bucket, policy.key_prefix) for policy in policies}
+def scopes_of(policies: Iterable[Policy]) -> Sequence[SweepScope]:
+    """Return where the uploads of these policies are, each once."""
+    found = {SweepScope(policy.backend, policy.bucket, policy.key_prefix) for policy in policies}
     return sorted(
-        (place for place in found if not any(o.holds(place) for o in found - {place})),
-        key=lambda place: (place.backend, place.bucket, place.prefix),
+        (scope for scope in found if not any(o.covers(scope) for o in found - {scope})),
+        key=lambda scope: (scope.backend, scope.bucket, scope.prefix),
     )
 
 
@@ -73,36 +73,36 @@ def decide(
     now: datetime,
     grace: timedelta,
 ) -> tuple[Action, str]:
-    """What to do about an unfinished multipart upload, and why. `row` is the one for its key."""
+    """Return what to do about an unfinished multipart upload, and why."""
     if mark is None:
-        return Action.LEAVE, "its key has no mark of this deployment"
+        return Action.LEAVE, "its key does not have the mark of this deployment"
     if row is None:
         if now < mark.expire_time + grace:
-            return Action.LEAVE, "it has no row, but its id may yet be presented"
-        return Action.ABORT, "it has no row, and its deadline is past"
+            return Action.LEAVE, "no session record, but its id may still be presented"
+        return Action.ABORT, "no session record, and its deadline has passed"
     its_own = row.grant.multipart_id == listed.multipart_id
     match row.state:
         case State.ABORTED:
             return Action.ABORT, "its upload is aborted"
         case State.COMPLETED if not its_own:
-            return Action.ABORT, "its upload was completed with another"
+            return Action.ABORT, "its upload was completed with another one"
         case State.COMPLETED:
             # Its parts may be the object's own bytes: see the look that `workflow.discard` begins
             # with.
-            return Action.LEAVE, "its upload was completed with it: storage still lists it"
+            return Action.LEAVE, "its upload was completed with it, and storage still lists it"
         case State.ACTIVE if not its_own:
             if listed.initiated is None or now < listed.initiated + CREATE_UNDER_WAY:
-                return Action.LEAVE, "its upload goes on with another, but it is young"
-            return Action.ABORT, "its upload goes on with another"
+                return Action.LEAVE, "its upload continues with another one, but it is recent"
+            return Action.ABORT, "its upload continues with another one"
         case _:
             return Action.LEAVE, f"its upload is {row.state}"
 
 
 class Sweeper:
-    """Aborts what is unfinished in storage, is ours, and is of no use any more.
+    """Aborts unfinished uploads in storage that are ours and of no use any more.
 
-    `grace` is how long past its deadline an upload without a row is left, for clocks that differ
-    and for a Complete that is at work on it while its row is lost.
+    `grace` is how long past its deadline an upload without a session record is left, for clocks
+    that differ and for a Complete that is working on it while its record is lost.
     """
 
     def __init__(self, deps: Deps, *, grace: timedelta) -> None:
@@ -117,7 +117,7 @@ class Sweeper:
     async def run(self, period_seconds: float, stop: asyncio.Event) -> None:
         """Sweep within a minute, and then at least every `period_seconds`, until `stop` is set.
 
-        A sweep that is cut off is no loss: the next one sees what is left.
+        A sweep that is cut off loses nothing: the next one sees what is left.
         """
         pause = self._some(min(period_seconds, _SOON_SECONDS))
         while not stop.is_set():
@@ -127,77 +127,87 @@ class Sweeper:
                 await self._try_sweep()
                 pause = self._some(period_seconds)
 
-    async def sweep(self, report: Report = unheard, *, dry_run: bool = False) -> None:
-        """Look at all that is unfinished in storage, and unless `dry_run` abort what is an orphan.
+    async def sweep(self, report: Report = ignore_record, *, dry_run: bool = False) -> None:
+        """Look at all unfinished uploads in storage and, unless `dry_run`, abort the orphans.
 
-        Each is reported, and so is a place that cannot be listed. Raises SessionsUnavailable: a row
-        that cannot be read is not one that is missing.
+        Each is reported, and so is a scope that cannot be listed. Raises SessionsUnavailable: a
+        session record that cannot be read is not one that is missing.
         """
-        # The policies may change on the way; what is new is looked at the next time.
-        for place in places_of(self._policies.values()):
+        # The policies may change meanwhile; new ones are covered by the next sweep.
+        for scope in scopes_of(self._policies.values()):
             try:
-                if self._storage.capabilities_of(place.backend).exact_key_listing_only:
-                    words = "this storage lists unfinished uploads of one key only"
-                    report(_unlisted(place, words))
+                if self._storage.capabilities_of(scope.backend).exact_key_listing_only:
+                    words = "this storage lists the unfinished uploads of one key only"
+                    report(_unlisted(scope, words))
                     continue
-                found = self._storage.unfinished(place.backend, place.bucket, place.prefix)
+                found = self._storage.unfinished(scope.backend, scope.bucket, scope.prefix)
                 async for listed in found:
-                    report(await self._deal_with(place, listed, dry_run=dry_run))
+                    report(await self._process(scope, listed, dry_run=dry_run))
             except (errors.StorageUnavailable, errors.StorageRefused) as error:
-                logger.warning("storage cannot be swept: %s", error)
-                report(_unlisted(place, "it could not be listed to its end", str(error)))
+                logger.warning("cannot sweep storage: %s", error)
+                report(_unlisted(scope, "it could not be listed completely", str(error)))
 
     async def _try_sweep(self) -> None:
         try:
             await self.sweep()
         except errors.SessionsUnavailable:
-            logger.warning("a sweep of storage cannot reach the session store; it tries again")
+            logger.warning("a storage sweep cannot reach the session store; retrying")
         except Exception:
-            logger.exception("a sweep of storage failed; it tries again")
+            logger.exception("a storage sweep failed; retrying")
 
     def _some(self, seconds: float) -> float:
-        """Between half and all of it: replicas that start together should not all list at once."""
+        """Return between half and all of it, so that replicas started together do not all list."""
         return seconds * (1 + int.from_bytes(self._random_bytes(2)) / 0xFFFF) / 2
 
-    async def _deal_with(self, place: Place, listed: UnfinishedUpload, *, dry_run: bool) -> Finding:
-        mark = self._key_marks.read(place.bucket, listed.key)
-        action, reason = await self._decide(place, mark, listed)
+    async def _process(
+        self, scope: SweepScope, listed: UnfinishedUpload, *, dry_run: bool
+    ) -> CleanupRecord:
+        mark = self._key_marks.read(scope.bucket, listed.key)
+        action, reason = await self._decide(scope, mark, listed)
         done, error = False, ""
         if mark is not None and action is Action.ABORT:
-            grant = _as_marked(place, mark, listed)
+            grant = _as_marked(scope, mark, listed)
             try:
                 if await self._keeps_an_object(grant):
-                    action, reason = Action.LEAVE, "the object at its key may be made from it"
+                    action, reason = Action.LEAVE, "the object at its key may consist of it"
                 elif not dry_run:
                     await self._storage.abort(grant)
                     done = True
                     logger.info("upload %s: aborted an orphan in storage: %s", mark.sid, reason)
             except (errors.StorageUnavailable, errors.StorageRefused) as failure:
-                logger.warning("upload %s: its orphan stays: %s", mark.sid, failure)
+                logger.warning("upload %s: its orphan could not be aborted: %s", mark.sid, failure)
                 error = str(failure)
-        return Finding(
-            Kind.MULTIPART, place.bucket, listed.key, listed.initiated, action, reason, done, error
+        return CleanupRecord(
+            CleanupKind.MULTIPART,
+            scope.bucket,
+            listed.key,
+            listed.initiated,
+            action,
+            reason,
+            done,
+            error,
         )
 
     async def _decide(
-        self, place: Place, mark: KeyMark | None, listed: UnfinishedUpload
+        self, scope: SweepScope, mark: KeyMark | None, listed: UnfinishedUpload
     ) -> tuple[Action, str]:
         now = self._clock.now()
         rows: list[Upload | None] = []
         if mark is not None:
-            # Under its own sid there may be another Upload by now, and this one under another's.
-            for sid in (mark.sid, sid_of_key(place.bucket, listed.key)):
+            # Its own sid may belong to another upload by now, and this upload may have another sid.
+            for sid in (mark.sid, sid_of_key(scope.bucket, listed.key)):
                 row = await self._sessions.get(sid)
-                if row is not None and _at(row.grant) == (place.backend, place.bucket, listed.key):
+                if row is not None and _at(row.grant) == (scope.backend, scope.bucket, listed.key):
                     rows.append(row)
         verdicts = [decide(mark, listed, row, now, self._grace) for row in rows or [None]]
-        # Of two rows that differ, the one in whose favour it is.
+        # If two records disagree, the one that protects the upload counts.
         return next((v for v in verdicts if v[0] is Action.LEAVE), verdicts[0])
 
     async def _keeps_an_object(self, grant: Grant) -> bool:
-        """Whether the Upload's object exists, and could be made from these very parts.
+        """Return whether the object of the upload exists and could be made of these very parts.
 
-        A store may have joined them and failed to clear them away. What has no parts is a stray.
+        A store may have joined them and failed to remove them. An upload without parts is an
+        orphan.
         """
         head = await self._storage.head(grant)
         if head is None or not head.write_token.startswith(grant.write_token):
@@ -208,9 +218,9 @@ class Sweeper:
             return False
 
 
-def _unlisted(place: Place, reason: str, error: str = "") -> Finding:
-    return Finding(
-        Kind.LISTING, place.bucket, place.prefix, None, Action.LEAVE, reason, error=error
+def _unlisted(scope: SweepScope, reason: str, error: str = "") -> CleanupRecord:
+    return CleanupRecord(
+        CleanupKind.LISTING, scope.bucket, scope.prefix, None, Action.LEAVE, reason, error=error
     )
 
 
@@ -218,14 +228,14 @@ def _at(grant: Grant) -> tuple[str, str, str]:
     return grant.backend, grant.bucket, grant.key
 
 
-def _as_marked(place: Place, mark: KeyMark, listed: UnfinishedUpload) -> Grant:
-    """As much of the grant as the mark tells. Storage goes by its place and multipart_id."""
+def _as_marked(scope: SweepScope, mark: KeyMark, listed: UnfinishedUpload) -> Grant:
+    """Return as much of the grant as the mark has. Storage needs its place and multipart_id."""
     return Grant(
         sid=mark.sid,
         caller=Caller("", ""),
         policy="",
-        backend=place.backend,
-        bucket=place.bucket,
+        backend=scope.backend,
+        bucket=scope.bucket,
         key=listed.key,
         single=False,
         plan=Plan(0, 1),

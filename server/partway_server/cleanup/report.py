@@ -1,4 +1,4 @@
-"""What a sweep says of each thing it met."""
+"""The records that a clean-up reports, one for each thing it found."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Kind(StrEnum):
-    """What was met."""
+class CleanupKind(StrEnum):
+    """What was found."""
 
     UPLOAD = "upload"
     MULTIPART = "multipart"
@@ -27,14 +27,14 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing: a due Upload, an unfinished multipart upload, or a listing that is not to be had.
+class CleanupRecord:
+    """A due upload, an unfinished multipart upload, or a listing that storage cannot give.
 
-    `since` is when it began, where that is told. `done` says that `action` was carried out, and
-    `error`, in words, why it could not be.
+    `since` is when it began, if known. `done` means that `action` was carried out, and `error` says
+    why it could not be.
     """
 
-    kind: Kind
+    kind: CleanupKind
     bucket: str
     key: str
     since: datetime | None
@@ -44,8 +44,8 @@ class Finding:
     error: str = ""
 
 
-Report = Callable[[Finding], None]
+Report = Callable[[CleanupRecord], None]
 
 
-def unheard(finding: Finding) -> None:
-    """A Report for when nobody asked."""
+def ignore_record(finding: CleanupRecord) -> None:
+    """Discard the record: a Report for callers who want none."""

@@ -1,7 +1,7 @@
-"""The embedded stack: the service with storage, Redis and a REST gateway of its own.
+"""The embedded stack: the service with its own storage, Redis and REST gateway.
 
-It tells where it is in one line of JSON on standard output, and everything else on standard error.
-However this process ends, its children end with it.
+It prints its addresses as one line of JSON on standard output, and everything else on standard
+error. However this process ends, its children end with it.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _BUCKET = "partway"
-# SIGHUP comes when the terminal is closed.
+# SIGHUP arrives when the terminal is closed.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WATCH_SECONDS = 0.2
 _REST_SECONDS = 10.0
@@ -40,10 +40,11 @@ _TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 
 
 class _Interrupt:
-    """A signal handler for the start: the first signal raises, others must not cut the end short.
+    """A signal handler for the start: the first signal raises, later ones must not cut the end
+    short.
 
-    Python drops an exception that is raised inside a finalizer or around a fork, so `came` is to be
-    asked as well.
+    Python drops an exception that is raised inside a finalizer or around a fork, so `came` must be
+    checked as well.
     """
 
     def __init__(self) -> None:
@@ -65,7 +66,7 @@ def run(
     json_logs: bool,
     environ: Mapping[str, str],
 ) -> None:
-    """Run the stack until SIGINT, SIGTERM or SIGHUP; nothing of it runs any more on return.
+    """Run the stack until SIGINT, SIGTERM or SIGHUP; on return none of it is running.
 
     Raises ChildError if a part of it cannot start or ends, SettingsError and StartupError as the
     service does.
@@ -88,7 +89,7 @@ def run(
         children = [valkey, seaweedfs]
         if rest:
             children.append(stack.enter_context(_start_gateway(folder, port, rest_port)))
-        settings = _over(settings, s3, redis_url)
+        settings = _with_addresses(settings, s3, redis_url)
         ready = _ready(port, rest_port, s3, redis_url)
         stack.callback(_ignore_signals)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -133,7 +134,7 @@ async def _serve(
 
 
 async def _gateway_ready(port: int) -> None:
-    """Wait until the gateway finds the service behind it."""
+    """Wait until the gateway finds the service behind it. Raises ChildError."""
     try:
         async with asyncio.timeout(_REST_SECONDS):
             while True:
@@ -147,7 +148,7 @@ async def _gateway_ready(port: int) -> None:
 def _settings(
     environ: Mapping[str, str], folder: Path, port: int, *, reflection: bool, json_logs: bool
 ) -> Settings:
-    """The environment, but for all that the stack decides. Where its parts are is not known yet."""
+    """Load the environment, except for everything the stack decides. Its addresses come later."""
     decided = {
         "address": f"{_HOST}:{port}",
         "s3_endpoint": f"http://{_HOST}",
@@ -167,13 +168,14 @@ def _settings(
         "json_logs": json_logs,
     }
     if not environ.get(variable("via_service")):
-        # Whoever tries things out may have no way to storage, such as from another machine.
+        # A caller who tries this out may be unable to reach storage, for example from another
+        # machine.
         decided["via_service"] = True
     return Settings.load(environ, decided)
 
 
-def _over(settings: Settings, s3: S3, redis_url: str) -> Settings:
-    """The settings over the parts that now run."""
+def _with_addresses(settings: Settings, s3: S3, redis_url: str) -> Settings:
+    """Return the settings with the addresses of the parts that are running now."""
     return replace(
         settings,
         s3_endpoint=s3.endpoint,
@@ -190,7 +192,7 @@ def _ready(port: int, rest_port: int, s3: S3, redis_url: str) -> dict[str, Any]:
 
 
 def _start_gateway(folder: Path, port: int, rest_port: int) -> Child:
-    """Envoy in front of the service. It is ready before the service is, and finds it later."""
+    """Start Envoy in front of the service, which it finds once that is up."""
     admin_port = free_port()
     envoy = start_envoy(folder, _bootstrap(port, rest_port, admin_port))
     envoy.wait(lambda: answers(admin_port, "/ready") == 200)
@@ -198,8 +200,8 @@ def _start_gateway(folder: Path, port: int, rest_port: int) -> Child:
 
 
 def _bootstrap(port: int, rest_port: int, admin_port: int) -> dict[str, Any]:
-    """The gateway's configuration as it is in production, at our addresses."""
-    # Of the dev extra, like the gateway: whoever comes here has it.
+    """Return the production configuration of the gateway, with our addresses."""
+    # Part of the dev extra, like the gateway.
     import yaml
 
     text = (importlib.resources.files("partway_server.devstack") / "envoy.yaml").read_text("utf-8")
@@ -223,7 +225,7 @@ def _address(port: int) -> dict[str, Any]:
 
 
 def _chosen_port(port: int, option: str) -> int:
-    """`port`, or a free one if it is 0. Raises ChildError if it is taken."""
+    """Return `port`, or a free one if it is 0. Raises ChildError if it is taken."""
     if port and not port_is_free(_HOST, port):
         raise ChildError(f"port {port} is taken; choose another with {option}, or 0 for any")
     return port or free_port()
@@ -231,7 +233,7 @@ def _chosen_port(port: int, option: str) -> int:
 
 @contextlib.contextmanager
 def _folder(data_dir: Path | None) -> Iterator[Path]:
-    """The folder for everything: the one given, locked, or one that is removed at the end."""
+    """Yield the folder for everything: the given one, locked, or one that is removed at the end."""
     if data_dir is None:
         with tempfile.TemporaryDirectory(prefix="partway-") as name:
             yield Path(name)
@@ -241,12 +243,14 @@ def _folder(data_dir: Path | None) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ChildError(f"another stack runs in {data_dir}") from None
+            raise ChildError(
+                f"another stack runs in {data_dir}; choose another --data-dir"
+            ) from None
         yield data_dir.resolve()
 
 
 def _sealing_key(folder: Path) -> str:
-    """The key of this stack, made once, so that upload_ids outlive a restart where data does."""
+    """Return the key of this stack, made once: upload_ids survive a restart, as data does."""
     path = folder / "sealing.key"
     if not path.exists():
         path.touch(mode=0o600)

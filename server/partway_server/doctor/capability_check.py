@@ -1,15 +1,15 @@
-"""Judges whether the record of the configured backend agrees with what was found."""
+"""Judges whether the capability record of the backend agrees with what was observed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from partway_server.doctor.finding import Finding, bad, ok, warn
 from partway_server.doctor.probes.results import (
-    Answer,
     BucketFacts,
     Checksums,
-    Conditions,
+    ConditionFacts,
     MultipartFacts,
+    ProbeResponse,
 )
 from partway_server.domain.checksum import Checksum
 from partway_server.storage.capabilities import Capabilities
@@ -21,38 +21,39 @@ _GIFTS = {
     "conditional_complete": "honours If-None-Match on Complete",
     "conditional_delete": "honours If-Match on a delete",
     "idempotent_complete": "lets Complete be repeated",
-    "listed_checksums": "tells checksums in ListParts",
-    "lifecycle": "knows the calls for lifecycle rules",
-    "cors_api": "knows the calls for CORS rules",
+    "listed_checksums": "reports checksums in ListParts",
+    "lifecycle": "supports the calls for lifecycle rules",
+    "cors_api": "supports the calls for CORS rules",
 }
 _BURDENS = {
-    "equal_parts": "wants parts of one size",
+    "equal_parts": "requires parts of one size",
     "exact_key_listing_only": "lists incomplete uploads by a whole key only",
-    "listed_resends": "lists a part once for each sending",
+    "listed_resends": "lists a part once for each time it was sent",
 }
-"""Fields that are true of a store that asks for more care."""
+"""Fields that are true of a store that needs more care."""
 
-_NO_RECORD = "No record fits; add one to objects/capabilities.py."
+_NO_RECORD = "No record fits; add one to storage/capabilities.py."
 
 TRIED = (*_GIFTS, *_BURDENS)
-"""The fields of the record that are tried; the others are for the suites of this project."""
+"""The fields of the record that the doctor tries; the test suites of this project cover the others.
+"""
 
 _UNREAD = {"equal_parts", "idempotent_complete", "lifecycle", "cors_api"}
-"""Fields that are for the record: the service behaves no differently by them."""
+"""Fields that only document: the service behaves the same either way."""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What was looked at; None: it was not."""
+class BehaviourFacts:
+    """What was probed; None if it was not."""
 
-    conditions: Conditions | None = None
+    conditions: ConditionFacts | None = None
     checksums: Checksums | None = None
     multipart: MultipartFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a store was found to do, in the words of the record; None, or absent: nobody could tell.
+class ObservedCapabilities:
+    """What a store was observed to do, in the terms of the record; None, or absent, if unknown.
 
     `checksums`: whether each algorithm is verified.
     """
@@ -61,8 +62,8 @@ class Found:
     checksums: Mapping[Checksum, bool | None]
 
 
-def found_from(facts: Facts, bucket: BucketFacts) -> Found:
-    """The facts in the words of the record."""
+def observed_capabilities(facts: BehaviourFacts, bucket: BucketFacts) -> ObservedCapabilities:
+    """Return the facts in the terms of the record."""
     conditions, checksums = facts.conditions, facts.checksums
     fields: dict[str, bool | None] = {
         "lifecycle": _call_works(bucket.lifecycle, bucket.lifecycle_rules),
@@ -77,15 +78,15 @@ def found_from(facts: Facts, bucket: BucketFacts) -> Found:
     verified: dict[Checksum, bool | None] = {}
     if checksums is not None:
         verified = {Checksum(each): f.verified for each, f in checksums.items()}
-        # An MD5 is told by the entity tag.
+        # An MD5 shows in the entity tag.
         listed = [each for each in verified if verified[each] and each is not Checksum.MD5]
-        told = [checksums[each].listed for each in listed]
-        fields["listed_checksums"] = all(told) if told else None
-    return Found(fields, verified)
+        reported = [checksums[each].listed for each in listed]
+        fields["listed_checksums"] = all(reported) if reported else None
+    return ObservedCapabilities(fields, verified)
 
 
-def _call_works(answer: Answer, rules: object) -> bool | None:
-    """Whether storage knows the call. A 403 says nothing about that."""
+def _call_works(answer: ProbeResponse, rules: object) -> bool | None:
+    """Return whether storage supports the call. A 403 says nothing about that."""
     if rules is not None:
         return True
     return False if answer.status in (400, 405, 501) else None
@@ -104,11 +105,11 @@ def _of_multipart(facts: MultipartFacts) -> dict[str, bool | None]:
 
 
 def agreement(
-    kind: str, known: Mapping[str, Capabilities], found: Found, *, is_aws: bool
+    kind: str, known: Mapping[str, Capabilities], found: ObservedCapabilities, *, is_aws: bool
 ) -> Iterator[Finding]:
-    """A finding for each disagreement, or one that there is none.
+    """Yield a finding for each disagreement, or one that says there is no disagreement.
 
-    `is_aws`: no other endpoint is set; elsewhere nobody is told to say that it is AWS.
+    `is_aws`: no other endpoint is set. Elsewhere the record of AWS is never suggested.
     """
     record = known[kind]
     more, less = _claims(record, found)
@@ -121,7 +122,7 @@ def agreement(
             judge = warn
         else:
             meaning, judge = "the service relies on that", bad
-        words = f"storage {found_is}, and the record of {kind!r} says otherwise: {meaning}"
+        words = f"storage {found_is}, but the record of {kind!r} says otherwise: {meaning}"
         yield judge(
             f"{RECORD}.{name}",
             words,
@@ -131,14 +132,14 @@ def agreement(
         words = (
             f"storage {_found_is(name, better=True)}, which the record of {kind!r} leaves unused"
         )
-        mend = change or "Nothing breaks, and no other record fits better."
-        yield warn(f"{RECORD}.{name}", words, mend)
+        remedy = change or "Nothing breaks, and no other record fits better."
+        yield warn(f"{RECORD}.{name}", words, remedy)
     if not more and not less:
         yield ok(RECORD, f"the record of {kind!r} agrees with what was found")
 
 
-def _claims(record: Capabilities, found: Found) -> tuple[list[str], list[str]]:
-    """Where a record claims more than was found, and where less."""
+def _claims(record: Capabilities, found: ObservedCapabilities) -> tuple[list[str], list[str]]:
+    """Return where a record claims more than was observed, and where less."""
     more: list[str] = []
     less: list[str] = []
     for name in TRIED:
@@ -153,21 +154,23 @@ def _claims(record: Capabilities, found: Found) -> tuple[list[str], list[str]]:
     return more, less
 
 
-def _better(kind: str, known: Mapping[str, Capabilities], found: Found, *, is_aws: bool) -> str:
-    """The record that claims nothing false and leaves the least unused, if it beats `kind`."""
+def _better(
+    kind: str, known: Mapping[str, Capabilities], found: ObservedCapabilities, *, is_aws: bool
+) -> str:
+    """Return the record that claims nothing false and leaves the least unused, if not `kind`."""
     unused: dict[str, int] = {}
     for name, record in known.items():
         more, less = _claims(record, found)
         if not more and (is_aws or name != "aws"):
             unused[name] = len(less)
-    # Of equals the one with a name of its own: its limits are that store's.
+    # Among equals prefer the one with a name of its own: its limits are those of that store.
     best = min(unused, key=lambda name: (unused[name], name == "generic", name), default=kind)
     better = kind not in unused or unused[best] < unused[kind]
     return best if better and best != kind else ""
 
 
 def _found_is(name: str, *, better: bool = False) -> str:
-    """What storage was found to do: better than the record says, or worse."""
+    """Describe what storage was observed to do: better than the record says, or worse."""
     algorithm = name.removeprefix("checksums.")
     if algorithm != name:
         return f"verifies {algorithm}" if better else f"does not verify {algorithm}"

@@ -1,4 +1,4 @@
-"""What the doctor says: a Finding for each thing that was looked at."""
+"""What the doctor reports: a Finding for each check."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How it is. `skipped`: what it needs was not there to look with."""
+    """The result of a check. `skipped`: what the check needs was missing."""
 
     OK = "ok"
     WARN = "warn"
@@ -16,17 +16,17 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
-    `name` is stable, dots between its words. `found` and `mend` are sentences for an operator, and
-    hold no secret and no URL; `mend` has a command on a line of its own, and is "" where there is
-    nothing to do. `bucket` is "" for what is no bucket's affair.
+    `name` is stable, with dots between its words. `found` and `remedy` are sentences for an
+    operator, and contain no secret and no URL; `remedy` has a command on a line of its own, and is
+    "" where there is nothing to do. `bucket` is "" for what does not concern one bucket.
     """
 
     name: str
     status: Status
     found: str
-    mend: str = ""
+    remedy: str = ""
     bucket: str = ""
 
 
@@ -34,23 +34,23 @@ def ok(name: str, found: str) -> Finding:
     return Finding(name, Status.OK, found)
 
 
-def warn(name: str, found: str, mend: str) -> Finding:
-    return Finding(name, Status.WARN, found, mend)
+def warn(name: str, found: str, remedy: str) -> Finding:
+    return Finding(name, Status.WARN, found, remedy)
 
 
-def bad(name: str, found: str, mend: str) -> Finding:
-    return Finding(name, Status.BAD, found, mend)
+def bad(name: str, found: str, remedy: str) -> Finding:
+    return Finding(name, Status.BAD, found, remedy)
 
 
 def skipped(names: Iterable[str], needs: str) -> Iterator[Finding]:
-    """A Finding for each of `names`: it could not be looked at without `needs`."""
+    """Yield a Finding for each of `names`: it could not be checked without `needs`."""
     for name in names:
         yield Finding(name, Status.SKIPPED, f"skipped: needs {needs}")
 
 
 def unclear(name: str, answer: object) -> Finding:
-    """Storage answered with what may pass, so that nothing can be said."""
-    return warn(name, f"could not be told: {answer}", "Run the doctor again.")
+    """Report a response that may be transient, so that nothing can be concluded."""
+    return warn(name, f"inconclusive: {answer}", "Run the doctor again.")
 
 
 def count(findings: Sequence[Finding], status: Status) -> int:
@@ -58,5 +58,5 @@ def count(findings: Sequence[Finding], status: Status) -> int:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """1 if anything is bad, else 0."""
+    """Return 1 if anything is bad, else 0."""
     return 1 if count(findings, Status.BAD) else 0

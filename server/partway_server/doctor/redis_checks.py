@@ -20,34 +20,34 @@ _OBSTACLES = {
     "auth": (
         "it refuses the user name or password",
         "Check the user and the password in PARTWAY_REDIS_URL: redis://USER:PASSWORD@HOST:PORT/0,"
-        " and percent-encode what is no letter or digit.",
+        " and percent-encode everything but letters and digits.",
     ),
     "timeout": (
         "it does not answer in time",
-        "Check the host and the port in PARTWAY_REDIS_URL, what firewalls stand between, and"
+        "Check the host and the port in PARTWAY_REDIS_URL, the firewalls between, and"
         " whether it wants TLS: rediss:// if so.",
     ),
     "connect": (
-        "no connection comes about",
+        "the connection failed",
         "Check the host and the port in PARTWAY_REDIS_URL, that Redis is running, and whether it"
         " wants TLS: rediss:// if so, redis:// if not.",
     ),
     "loading": (
-        "it reads its data from disk and serves nobody until then",
-        "Wait; redis-cli INFO persistence tells how far it is.",
+        "it is loading its data from disk and serves no one until then",
+        "Wait; redis-cli INFO persistence shows the progress.",
     ),
     "busy": (
-        "a script or function keeps it busy, and it serves nobody else",
-        "redis-cli SCRIPT KILL, or FUNCTION KILL, ends it; see whose it is: those of Partway take"
-        " milliseconds.",
+        "a script or function keeps it busy, and it serves no one else",
+        "redis-cli SCRIPT KILL, or FUNCTION KILL, ends it. Find out whose it is: those of Partway"
+        " take milliseconds.",
     ),
     "masterdown": (
         "it is a replica that has lost its primary",
-        "Have PARTWAY_REDIS_URL name the primary.",
+        "Point PARTWAY_REDIS_URL at the primary.",
     ),
     "url": (
-        "it does not take the URL",
-        "Check PARTWAY_REDIS_URL, and the number of the database at its end.",
+        "it does not accept the URL",
+        "Check PARTWAY_REDIS_URL, including the database number at its end.",
     ),
 }
 
@@ -60,14 +60,14 @@ _RIGHTS = (
 
 _WRITES = {
     "OOM": "redis-cli CONFIG SET maxmemory with more; see redis.memory.",
-    "NOREPLICAS": "Bring its replicas back: it has fewer than its min-replicas-to-write.",
-    "MISCONF": "It cannot write its data down: look at its log, and at the room on its disk.",
+    "NOREPLICAS": "Restore its replicas: it has fewer than its min-replicas-to-write.",
+    "MISCONF": "It cannot save its data: check its log and the free space on its disk.",
 }
-"""What mends a server that takes no writes, by the first word of what it says."""
+"""How to fix a server that accepts no writes, by the first word of its error."""
 
 
 def redis(facts: RedisFacts) -> Iterator[Finding]:
-    """Everything about Redis."""
+    """Judge everything about Redis."""
     if facts.obstacle:
         yield bad(REACHABLE, *_OBSTACLES[facts.obstacle])
         rest = (COMMANDS, SCRIPTS, VERSION, MODE, EVICTION, MEMORY, PERSISTENCE, CLOCK, LATENCY)
@@ -94,22 +94,24 @@ def redis(facts: RedisFacts) -> Iterator[Finding]:
 def _commands(facts: RedisFacts) -> Finding:
     if facts.forbidden:
         names = ", ".join(each.upper() for each in facts.forbidden)
-        mend = "Add to the rules of the Redis user: +ping +info."
-        return bad(COMMANDS, f"the user may not run {names}, which the service asks at start", mend)
+        remedy = "Add to the rules of the Redis user: +ping +info."
+        return bad(
+            COMMANDS, f"the user may not run {names}, which the service needs at start", remedy
+        )
     return ok(COMMANDS, "the user may run PING and INFO")
 
 
 def _scripts(facts: RedisFacts) -> Finding:
     if not facts.script:
-        return ok(SCRIPTS, "a script changes a row and removes it")
+        return ok(SCRIPTS, "a script writes a session record and removes it")
     if facts.script.startswith("READONLY") or "-READONLY" in facts.script:
-        return bad(SCRIPTS, "it is a replica", "Have PARTWAY_REDIS_URL name the primary.")
-    mend = _WRITES.get(facts.script.partition(" ")[0], _RIGHTS)
-    return bad(SCRIPTS, f"no script can run: {facts.script}", mend)
+        return bad(SCRIPTS, "it is a replica", "Point PARTWAY_REDIS_URL at the primary.")
+    remedy = _WRITES.get(facts.script.partition(" ")[0], _RIGHTS)
+    return bad(SCRIPTS, f"no script can run: {facts.script}", remedy)
 
 
 def _version(facts: RedisFacts) -> Finding:
-    versions = _told(node.version for node in facts.nodes)
+    versions = _listed(node.version for node in facts.nodes)
     old = [n for n in facts.nodes if int(n.version.partition(".")[0] or 0) < OLDEST]
     if old:
         return bad(VERSION, f"{old[0].version} is too old", "Run Redis 7.0 or newer, or Valkey.")
@@ -117,30 +119,34 @@ def _version(facts: RedisFacts) -> Finding:
 
 
 def _mode(facts: RedisFacts) -> Finding:
-    modes = _told(node.mode for node in facts.nodes)
+    modes = _listed(node.mode for node in facts.nodes)
     if "sentinel" in modes:
-        mend = "PARTWAY_REDIS_URL must lead to the Redis that it watches."
-        return bad(MODE, "it is a Sentinel, which keeps no rows", mend)
+        remedy = "Point PARTWAY_REDIS_URL at the Redis that it monitors."
+        return bad(MODE, "it is a Sentinel, which stores no data", remedy)
     if "cluster" in modes and not facts.cluster_client:
-        mend = "Write redis+cluster://HOST:PORT,HOST:PORT, or take a Redis without cluster mode."
-        return bad(MODE, "it is a Cluster, and the URL is that of one server", mend)
+        remedy = "Use redis+cluster://HOST:PORT,HOST:PORT, or a Redis without cluster mode."
+        return bad(MODE, "it is a Cluster, but the URL is that of a single server", remedy)
     if any(node.role in ("slave", "replica") for node in facts.nodes):
-        return bad(MODE, "it is a replica", "Have PARTWAY_REDIS_URL name the primary.")
+        return bad(MODE, "it is a replica", "Point PARTWAY_REDIS_URL at the primary.")
     servers = f", {len(facts.nodes)} servers" if len(facts.nodes) > 1 else ""
-    return ok(MODE, f"{modes or 'not told'}{servers}")
+    return ok(MODE, f"{modes or 'not reported'}{servers}")
 
 
 def _eviction(facts: RedisFacts) -> Finding:
     policies = {node.policy for node in facts.nodes}
     if evicting := sorted(policies - {"noeviction", ""}):
-        mend = (
+        remedy = (
             "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its configuration;"
             " or give Partway a Redis of its own."
         )
-        return bad(EVICTION, f"it may evict rows: maxmemory-policy {', '.join(evicting)}", mend)
+        return bad(
+            EVICTION,
+            f"it may evict session records: maxmemory-policy {', '.join(evicting)}",
+            remedy,
+        )
     if "" in policies:
-        mend = "See in the settings of the service that it is noeviction."
-        return warn(EVICTION, "maxmemory-policy is not told", mend)
+        remedy = "Check in the settings of the hosted service that it is noeviction."
+        return warn(EVICTION, "maxmemory-policy is not reported", remedy)
     return ok(EVICTION, "maxmemory-policy noeviction")
 
 
@@ -151,10 +157,10 @@ def _memory(facts: RedisFacts) -> Finding:
     if not fullest.maxmemory_bytes:
         return ok(MEMORY, f"{used}, with no limit (maxmemory 0)")
     found = f"{used} of {fullest.maxmemory_bytes / 2**20:.0f}"
-    mend = "redis-cli CONFIG SET maxmemory with more; a row takes under 4 kB."
+    remedy = "redis-cli CONFIG SET maxmemory with more; a session record takes under 4 kB."
     if fill >= _FULL:
-        return bad(MEMORY, f"{found}: when it is full, no upload can begin", mend)
-    return warn(MEMORY, found, mend) if fill >= _NEARLY_FULL else ok(MEMORY, found)
+        return bad(MEMORY, f"{found}; when it is full, no upload can begin", remedy)
+    return warn(MEMORY, found, remedy) if fill >= _NEARLY_FULL else ok(MEMORY, found)
 
 
 def _fill(node: RedisNode) -> float:
@@ -163,18 +169,18 @@ def _fill(node: RedisNode) -> float:
 
 def _persistence(facts: RedisFacts) -> Finding:
     if all(node.aof for node in facts.nodes):
-        return ok(PERSISTENCE, "written down as it changes (AOF)")
+        return ok(PERSISTENCE, "every change is saved (AOF)")
     loss = (
-        "a restart loses no upload, but the list of a caller's uploads, repeats of request_id, and"
-        " the janitor's knowledge of what was never finished"
+        "a restart loses no upload, but the list of a caller's uploads, the idempotency of"
+        " request_id, and the janitor's list of unfinished uploads"
     )
-    mend = "redis-cli CONFIG SET appendonly yes, and the same in its configuration."
+    remedy = "redis-cli CONFIG SET appendonly yes, and the same in its configuration."
     saves = [node.saves for node in facts.nodes if not node.aof]
     if all(saves):
         return ok(PERSISTENCE, "snapshots are taken (RDB)")
-    told = "nothing is written down" if False in saves else "no AOF, and snapshots are not told"
-    return warn(PERSISTENCE, f"{told}: {loss}", mend)
+    state = "nothing is saved" if False in saves else "no AOF, and snapshots are not reported"
+    return warn(PERSISTENCE, f"{state}: {loss}", remedy)
 
 
-def _told(words: Iterator[str]) -> str:
+def _listed(words: Iterator[str]) -> str:
     return ", ".join(sorted(set(words)))

@@ -1,4 +1,4 @@
-"""Findings as a person reads them, and as a script does."""
+"""Findings formatted for a person and for a script."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,16 +19,22 @@ _MARKS = {
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """One object: the findings, how many there are of each status, and the exit code."""
+    """Return one JSON object: the findings, the count of each status, and the exit code."""
     counts = {str(status): count(findings, status) for status in Status}
-    listed = [asdict(finding) for finding in findings]
+    listed = [_as_dict(finding) for finding in findings]
     return json.dumps(
         {"findings": listed, "counts": counts, "exit_code": exit_code(findings)}, indent=2
     )
 
 
+def _as_dict(finding: Finding) -> dict[str, str]:
+    fields = asdict(finding)
+    # The key under which scripts know the remedy.
+    return {"mend" if name == "remedy" else name: value for name, value in fields.items()}
+
+
 def as_text(findings: Sequence[Finding], *, colour: bool) -> str:
-    """Grouped and aligned, what to do below each, and the sum in the last line."""
+    """Return the findings grouped and aligned, each remedy below its finding, counts at the end."""
     lines = []
     for title, group in groupby(findings, _title):
         members = list(group)
@@ -50,7 +56,10 @@ def _short(finding: Finding) -> str:
 
 
 def _alike(finding: Finding) -> str:
-    """What skipped findings in a row are one line for: the same need. Others are each alone."""
+    """Return a key that consecutive skipped findings with the same need share.
+
+    They are printed as one line; every other finding has a line of its own.
+    """
     return finding.found if finding.status is Status.SKIPPED else finding.name
 
 
@@ -58,10 +67,10 @@ def _lines(alike: Sequence[Finding], width: int, *, colour: bool) -> Iterator[st
     finding = alike[0]
     mark, hue = _MARKS[finding.status]
     padded = click.style(f"{mark:<4}", fg=hue) if colour else f"{mark:<4}"
-    more = f", and {len(alike) - 1} more like this" if len(alike) > 1 else ""
+    more = f", and {len(alike) - 1} more like it" if len(alike) > 1 else ""
     yield f"  {padded}  {_short(finding):<{width}}  {finding.found}{more}"
-    # Not wrapped: a command is to be pasted.
-    for line in finding.mend.splitlines():
+    # Not wrapped, so that a command can be pasted.
+    for line in finding.remedy.splitlines():
         yield f"{_INDENT}{line}"
 
 

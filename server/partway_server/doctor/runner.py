@@ -1,7 +1,8 @@
-"""The whole run: settings, every bucket, Redis."""
+"""The whole run: the settings, every bucket, Redis."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -10,11 +11,11 @@ from partway_server.config.load import read_policy_file
 from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.config.settings import Settings
 from partway_server.doctor import access_checks
-from partway_server.doctor.bucket_checks import Progress, StorageExamination
+from partway_server.doctor.bucket_checks import BucketExamination, Progress
 from partway_server.doctor.finding import Finding, bad
 from partway_server.doctor.probes.redis import examine
 from partway_server.doctor.probes.storage_access import credentials_end
-from partway_server.doctor.probes.storage_wire import open_wire
+from partway_server.doctor.probes.storage_connection import ProbeConnection, open_connection
 from partway_server.doctor.redis_checks import REACHABLE
 from partway_server.doctor.redis_checks import redis as judge_redis
 from partway_server.doctor.settings_checks import configuration, lifetimes, no_policies
@@ -22,52 +23,55 @@ from partway_server.domain.clock import Clock
 from partway_server.domain.policy import Policy
 from partway_server.redis_client.topology import connect
 
-Say = Callable[[Finding], None]
+Report = Callable[[Finding], None]
 
 STORAGE, REDIS = "storage", "redis"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What to look at, STORAGE or REDIS or "" for all, and what to set."""
+class CheckSelection:
+    """What to check, STORAGE, REDIS or "" for all, and whether to fix the bucket rules."""
 
     only: str = ""
     fix: bool = False
     cors_origin: str = "*"
 
 
-async def examine_all(
+async def run_checks(
     settings: Settings,
-    wanted: Wanted,
+    selection: CheckSelection,
     *,
     clock: Clock,
     random_hex: Callable[[int], str],
     progress: Progress,
-    say: Say,
+    report: Report,
 ) -> None:
-    """Everything, in order. Leaves nothing in storage or Redis, cancelled or not."""
+    """Run every selected check in order, and report each finding.
+
+    Leaves nothing in storage or Redis, cancelled or not.
+    """
     rules, problem = _rules(settings)
-    if not wanted.only:
+    if not selection.only:
         unknown = settings.unknown(os.environ)
         for finding in configuration(settings, rules.policies, problem, unknown):
-            say(finding)
+            report(finding)
     elif problem:
-        say(no_policies(problem))
-    if wanted.only != REDIS:
+        report(no_policies(problem))
+    if selection.only != REDIS:
         for backend in rules.backends.values():
             policies = {n: p for n, p in rules.policies.items() if p.backend == backend.name}
             if policies:
                 await _storage(
-                    settings, backend, policies, wanted, clock, random_hex, progress, say
+                    settings, backend, policies, selection, clock, random_hex, progress, report
                 )
-    if wanted.only != STORAGE:
+    if selection.only != STORAGE:
         progress("Redis")
         for finding in await _redis(settings, clock):
-            say(finding)
+            report(finding)
 
 
 def _rules(settings: Settings) -> tuple[Rules, str]:
-    """What is in force, or what is wrong and, to go on with, what there is without a file."""
+    """Return the rules of the policy file and "", or the rules without a file and the problem."""
     try:
         return read_policy_file(settings), ""
     except PolicyFileError as exc:
@@ -75,7 +79,7 @@ def _rules(settings: Settings) -> tuple[Rules, str]:
 
 
 def _seen_from(backend: Backend, settings: Settings) -> Settings:
-    """The settings as they would be if `backend` were the default. Raises RuleError."""
+    """Return the settings as if `backend` were the default. Raises RuleError."""
     if backend.name == DEFAULT:
         return settings
     secrets = secrets_of(backend, settings, os.environ)
@@ -96,53 +100,58 @@ async def _storage(
     given: Settings,
     backend: Backend,
     policies: Mapping[str, Policy],
-    wanted: Wanted,
+    selection: CheckSelection,
     clock: Clock,
     random_hex: Callable[[int], str],
     progress: Progress,
-    say: Say,
+    report: Report,
 ) -> None:
+    is_default = backend.name == DEFAULT
     try:
         settings = _seen_from(backend, given)
-        async with open_wire(
-            region=settings.s3_region,
-            endpoint_url=settings.s3_endpoint or None,
-            public_endpoint_url=settings.s3_public_endpoint or None,
-            addressing="path" if settings.s3_addressing == "path" else "virtual",
-            access_key=settings.s3_access_key or None,
-            secret_key=settings.s3_secret_key or None,
-            session_token=settings.s3_session_token or None,
-        ) as wire:
-            if not wanted.only:
-                end = await credentials_end(wire)
-                say(lifetimes(settings, policies, end, clock.now()))
+        async with _connection(settings) as connection:
+            if not selection.only:
+                end = await credentials_end(connection)
+                report(lifetimes(settings, policies, end, clock.now()))
             for bucket, longest, headers in _buckets(policies):
-                examination = StorageExamination(
+                examination = BucketExamination(
                     settings=settings,
                     bucket=bucket,
-                    where=bucket if backend.name == DEFAULT else f"{backend.name}/{bucket}",
+                    where=bucket if is_default else f"{backend.name}/{bucket}",
                     longest=longest,
                     headers=headers,
-                    wire=wire,
+                    connection=connection,
                     token=random_hex(16),
                     clock=clock,
-                    cors_origin=wanted.cors_origin,
-                    fix=wanted.fix,
+                    cors_origin=selection.cors_origin,
+                    fix=selection.fix,
                     progress=progress,
-                    say=say,
+                    report=report,
                 )
                 await examination.run()
     except ValueError as exc:
-        where = "PARTWAY_S3_REGION" if backend.name == DEFAULT else f"[backend.{backend.name}]"
-        say(bad(access_checks.REGION, f"storage cannot be used: {exc}", f"See {where}."))
+        where = "PARTWAY_S3_REGION" if is_default else f"[backend.{backend.name}]"
+        report(bad(access_checks.REGION, f"storage cannot be used: {exc}", f"Check {where}."))
+
+
+def _connection(settings: Settings) -> AbstractAsyncContextManager[ProbeConnection]:
+    return open_connection(
+        region=settings.s3_region,
+        endpoint_url=settings.s3_endpoint or None,
+        public_endpoint_url=settings.s3_public_endpoint or None,
+        addressing="path" if settings.s3_addressing == "path" else "virtual",
+        access_key=settings.s3_access_key or None,
+        secret_key=settings.s3_secret_key or None,
+        session_token=settings.s3_session_token or None,
+    )
 
 
 def _buckets(policies: Mapping[str, Policy]) -> Iterator[tuple[str, timedelta, Sequence[str]]]:
-    """Each bucket, the longest life of an upload in it, and what headers policies add there."""
+    """Yield each bucket, the longest life of an upload in it, and the headers that policies add."""
     for bucket in sorted({policy.bucket for policy in policies.values()}):
         here = [policy for policy in policies.values() if policy.bucket == bucket]
         headers = sorted({name for policy in here for name in policy.headers})
-        # That one is sent anyway.
+        # Every upload sends that one anyway.
         added = [name for name in headers if name != "content-disposition"]
         yield bucket, timedelta(seconds=max(p.upload_seconds for p in here)), added
 
@@ -151,8 +160,8 @@ async def _redis(settings: Settings, clock: Clock) -> Sequence[Finding]:
     try:
         servers = connect(settings.redis_url)
     except ValueError:
-        # Its text may hold a piece of the URL, and so of the password.
-        found = "PARTWAY_REDIS_URL is not a URL that Redis clients understand"
+        # The text of the error may contain part of the URL, and so of the password.
+        found = "PARTWAY_REDIS_URL is not a valid Redis URL"
         return [bad(REACHABLE, found, "For example redis://127.0.0.1:6379/0.")]
     try:
         return list(judge_redis(await examine(servers, clock)))

@@ -1,1 +1,1 @@
-"""What happened to Uploads, told to whoever processes them."""
+"""Events of uploads, read and delivered: the streams for consumers, and webhooks."""

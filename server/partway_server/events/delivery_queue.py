@@ -1,17 +1,17 @@
-"""What Redis knows of deliveries, all of a shard in one slot.
+"""The delivery state of webhooks in Redis, all of a shard in one slot.
 
-Each webhook is a consumer group of the streams of events. What was taken into the group and not yet
-settled is pending, and so it stays through the death of whoever took it. There is one consumer for
-all processes, for a lease says who works a shard; its mark is new for each that takes it, so that
-nobody trusts what it remembers from before another one.
+Each webhook is a consumer group of the event streams. An event that was read into the group and not
+yet settled is pending, and stays so through the death of its process. All processes share one
+consumer name, for a lease decides who works a shard; the mark of the lease is new for each process
+that takes it, so that none trusts what it remembers from before another one had the shard.
 
-In a Cluster some shards may answer while others do not. Those are `away`, and hold up nobody who
+In a Cluster some shards may answer while others do not. Those are `away`, and hold up no one who
 asks for the others.
 
-Settling and giving up need no lease: an event that was delivered was delivered, whoever has the
-lease by now. Every call may be repeated, and changes nothing more.
+Settling and giving up need no lease: an event that was delivered is delivered, wherever the lease
+is by now. Every call is idempotent.
 
-A Redis user needs for this xread and xrange, beside what `sessions.redis` says.
+A Redis user needs XREAD and XRANGE for this, in addition to what `sessions.redis_store` lists.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +21,7 @@ from typing import Any
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.events.retry_schedule import Entry, Tries
+from partway_server.events.retry_schedule import Delivery, RetryState
 from partway_server.redis_client.client import RedisClient, RedisCommand, load_script
 from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import redis_keys as rows
@@ -30,29 +30,30 @@ KEEP_DEAD = timedelta(days=30)
 """How long a dead letter is kept."""
 
 _KEEP = timedelta(days=31)
-"""How long leases and tries stay if nobody comes. Decides nothing."""
+"""How long leases and retry states outlive their last use. Housekeeping: decides nothing."""
 
 _VERBS = ("take", "settle", "postpone", "bury", "revive", "join", "release")
 
 _LISTED = 1000
 
 _WORKERS = 0
-"""The shard that has who works for a webhook."""
+"""The shard that lists the workers of a webhook."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What taking a shard came to. `entries` are those after the place that was asked for, or all
-    if `mark` is not the one that was known; with `more`, the stream has others that were not read.
-    `letters` dead ones are kept.
+class LeasedShard:
+    """The result of taking a shard.
+
+    `deliveries` are those after the place that was asked for, or all if `mark` is not the one that
+    was known. With `more`, the stream has others that were not read. `dead_letters` are kept.
     """
 
     mark: str
     last: str
     more: bool
     pending: int
-    letters: int
-    entries: Sequence[Entry]
+    dead_letters: int
+    deliveries: Sequence[Delivery]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,11 @@ class DeadLetter:
 
 
 class DeliveryQueue:
-    """Deliveries in Redis. Closes `servers`.
+    """The deliveries in Redis. Closes `servers`.
 
-    `owner` names this process and no other, ever; a `clock` stands in for that of Redis. `away` are
-    the shards that did not answer, until they are taken again. What is about one event or letter
-    raises SessionsUnavailable.
+    `owner` names this process, and never another; a `clock` replaces that of Redis. `away` are the
+    shards that did not answer, until they are taken again. Calls about one event or letter raise
+    SessionsUnavailable.
     """
 
     def __init__(
@@ -101,9 +102,9 @@ class DeliveryQueue:
         }
 
     async def join(self, webhook: str, lease: timedelta) -> Sequence[str] | None:
-        """Say that this process works for the webhook, for as long; all that do.
+        """Register this process as a worker of the webhook for the length of the lease.
 
-        None while the shard that knows them is away.
+        Return all workers, or None while the shard that lists them is away.
         """
         if _WORKERS in self.away:
             return None
@@ -123,12 +124,12 @@ class DeliveryQueue:
         new_mark: str,
         lease: timedelta,
         most: int,
-    ) -> dict[int, Taken | None]:
-        """Take or renew the leases of shards, and what is new in them; None where another has it.
-        Those that are away are not in the answer.
+    ) -> dict[int, LeasedShard | None]:
+        """Take or renew the leases of shards, and read what is new in them.
 
-        `wanted` has by shard the mark and the place that are known, and from when on the webhook is
-        to have events if it has no group there yet; None: all that is kept. `most` may be pending.
+        A shard is None in the result if another process has it, and missing if it is away. `wanted`
+        has by shard the known mark and place, and where the webhook begins if it has no group there
+        yet; None begins with everything that is kept. At most `most` events may be pending.
         """
         commands = [
             self._command(
@@ -153,7 +154,7 @@ class DeliveryQueue:
         return found
 
     async def release(self, webhook: str, shards: Collection[int]) -> None:
-        """Give leases back that are ours. Where that cannot be told, they run out."""
+        """Release our leases. Where Redis does not answer, they run out."""
         await self._calls.run_each(
             [
                 self._command("release", _keys(shard, "lease", webhook), self.owner)
@@ -161,10 +162,10 @@ class DeliveryQueue:
             ]
         )
 
-    async def news(self, seen: Mapping[int, str]) -> set[int]:
-        """The shards whose stream has more than the id that was seen."""
+    async def changed_shards(self, seen: Mapping[int, str]) -> set[int]:
+        """Return the shards whose stream has more than the id that was seen."""
         shards, found = list(seen), set[str]()
-        # A server with all slots tells of all shards at once.
+        # One server with all slots answers for all shards in one call.
         together = [[shard] for shard in shards] if self._servers.cluster else [shards]
         together = [each for each in together if each]
         commands = [_read({rows.events_key(s): seen[s] for s in each}) for each in together]
@@ -176,7 +177,7 @@ class DeliveryQueue:
         return {shard for shard in shards if rows.events_key(shard) in found}
 
     async def body(self, shard: int, place: str) -> str | None:
-        """The CloudEvent there, None if the stream keeps it no more."""
+        """Return the CloudEvent at that place, None if the stream no longer has it."""
         key = rows.events_key(shard)
         found = await self._run(shard, RedisCommand(key, ("XRANGE", key, place, place)))
         if not found:
@@ -185,25 +186,25 @@ class DeliveryQueue:
         return text.decode()
 
     async def settle(self, webhook: str, shard: int, places: Sequence[str]) -> None:
-        """These are done: delivered, or not wanted."""
+        """Mark these deliveries as done: delivered, or not wanted."""
         if places:
             keys = _keys(shard, "events tries", webhook)
             await self._run(shard, self._command("settle", keys, _group(webhook), *places))
 
-    async def postpone(self, webhook: str, shard: int, place: str, tries: Tries) -> None:
-        """It failed, and is tried again. Counts only for whoever has the lease."""
+    async def postpone(self, webhook: str, shard: int, place: str, tries: RetryState) -> None:
+        """Record a failure and when to retry. Ignored unless this process has the lease."""
         keys = _keys(shard, "lease tries", webhook)
-        args = (self.owner, rows.span_ms(_KEEP), place, tries.packed())
+        args = (self.owner, rows.span_ms(_KEEP), place, tries.pack())
         await self._run(shard, self._command("postpone", keys, *args))
 
     async def bury(self, webhook: str, shard: int, place: str, attempts: int, why: str) -> None:
-        """It is given up, and becomes a dead letter."""
+        """Give a delivery up, and make it a dead letter."""
         keys = _keys(shard, "events tries dead", webhook)
         args = (_group(webhook), place, rows.span_ms(KEEP_DEAD), attempts, why)
         await self._run(shard, self._command("bury", keys, *args))
 
-    async def letters(self, webhook: str) -> list[DeadLetter]:
-        """All dead letters of a webhook, the oldest first."""
+    async def dead_letters(self, webhook: str) -> list[DeadLetter]:
+        """Return all dead letters of a webhook, the oldest first."""
         found: list[DeadLetter] = []
         for shard in range(rows.SHARDS):
             key, after = rows.dead_key(shard, webhook), "-"
@@ -215,7 +216,7 @@ class DeliveryQueue:
         return sorted(found, key=lambda letter: int(letter.place.partition("-")[0]))
 
     async def revive(self, letter: DeadLetter) -> bool:
-        """Put a dead letter back for delivery; False if it is there no more."""
+        """Put a dead letter back for delivery, and return whether it was still there."""
         keys = _keys(letter.shard, "dead events", letter.webhook)
         return bool(
             await self._calls.run(self._command("revive", keys, letter.place, letter.webhook))
@@ -253,21 +254,21 @@ def _read(seen: Mapping[str, str]) -> RedisCommand:
 
 
 def _names(answer: Any) -> list[Any]:
-    """The keys in an answer to XREAD: a map in RESP3, pairs in RESP2."""
+    """Return the keys in a reply to XREAD: a map in RESP3, pairs in RESP2."""
     return list(answer) if isinstance(answer, dict) else [key for key, _ in answer or ()]
 
 
-def _taken(answer: Sequence[Any]) -> Taken | None:
+def _taken(answer: Sequence[Any]) -> LeasedShard | None:
     if not answer:
         return None
-    mark, last, more, pending, letters, entries = answer
+    mark, last, more, pending, dead_letters, entries = answer
     found = [_entry(entry) for entry in entries]
-    return Taken(mark.decode(), last.decode(), bool(more), pending, letters, found)
+    return LeasedShard(mark.decode(), last.decode(), bool(more), pending, dead_letters, found)
 
 
-def _entry(words: Sequence[bytes]) -> Entry:
+def _entry(words: Sequence[bytes]) -> Delivery:
     place, event_id, kind, upload, only, tries = (word.decode() for word in words)
-    return Entry(place, event_id, kind, upload, only, Tries.unpacked(tries))
+    return Delivery(place, event_id, kind, upload, only, RetryState.unpack(tries))
 
 
 def _letter(webhook: str, shard: int, place: bytes, entry: Mapping[bytes, bytes]) -> DeadLetter:

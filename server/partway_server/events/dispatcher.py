@@ -1,8 +1,8 @@
-"""Delivers events to webhooks. Every process runs one, and they share the shards.
+"""Delivers events to webhooks. Every process runs one dispatcher, and they share the shards.
 
-While nothing happens, one read every half second tells whether any stream has more than was seen,
-for all webhooks at once; only then, and every few seconds for the leases, is anything else asked.
-Events of shards that do not answer wait; the log says so once, and once that it is over.
+While nothing happens, one read every half second shows whether any stream has more than was seen,
+for all webhooks at once. Only then, and every few seconds for the leases, is anything else asked.
+Events of shards that do not answer wait; the log has a line when that begins and one when it ends.
 """
 
 import asyncio
@@ -19,75 +19,76 @@ from partway_server.sessions.redis_keys import SHARDS
 POLL_SECONDS = 0.5
 
 ROUND = timedelta(seconds=5)
-"""How often leases are renewed, or more often, to have several goes before they run out."""
+"""The longest time between two renewals of the leases."""
 
 logger = logging.getLogger(__name__)
 
 
 class WebhookDispatcher:
-    """Runs the couriers of all webhooks."""
+    """Runs the workers of all webhooks."""
 
     def __init__(self, *, store: DeliveryQueue, clock: Clock, lease: timedelta) -> None:
-        self._couriers: list[WebhookWorker] = []
+        self._workers: list[WebhookWorker] = []
         self._store = store
         self._clock = clock
+        # Several attempts must fit into a lease.
         self._round = min(ROUND, lease / 4)
         self._next_round: datetime | None = None
-        self._told_away: set[int] = set()
+        self._reported_away: set[int] = set()
 
-    def add(self, courier: WebhookWorker) -> None:
-        """Run this one, from the next round on."""
-        self._couriers.append(courier)
+    def add(self, worker: WebhookWorker) -> None:
+        """Run this worker, from the next round on."""
+        self._workers.append(worker)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set; what is under way then goes on as detached tasks.
 
-        Use `leave` when those are done too.
+        Call `release` once those are done too.
         """
         while not stop.is_set():
             try:
                 await self.step()
             except Exception:
-                # Whatever it is: what was not settled is still pending, and comes again.
-                logger.exception("a step of the webhooks failed; it is tried again")
+                # Nothing is lost: what was not settled is still pending, and comes again.
+                logger.exception("a webhook step failed; retrying")
             try:
                 await asyncio.wait_for(stop.wait(), POLL_SECONDS)
             except TimeoutError:
                 continue
-        await self.leave()
+        await self.release()
 
     async def step(self) -> None:
-        """Look once, and begin what may be sent."""
+        """Look for news once, and start the deliveries that may be sent."""
         now = self._clock.now()
         if self._next_round is None or now >= self._next_round:
-            for courier in self._couriers:
-                await courier.round()
+            for worker in self._workers:
+                await worker.rebalance()
             self._next_round = now + self._round
-        news = await self._store.news(self._seen())
-        for courier in self._couriers:
-            await courier.refill(news)
-            courier.start()
-        self._tell()
+        changed = await self._store.changed_shards(self._last_seen())
+        for worker in self._workers:
+            await worker.refill(changed)
+            worker.start()
+        self._log_outages()
 
-    async def leave(self) -> None:
-        """Begin no more deliveries, and give the shards back that have none under way."""
-        for courier in self._couriers:
-            courier.stop()
-            await courier.leave()
+    async def release(self) -> None:
+        """Start no more deliveries, and release the shards with none under way."""
+        for worker in self._workers:
+            worker.stop()
+            await worker.release()
 
-    def _tell(self) -> None:
+    def _log_outages(self) -> None:
         away = self._store.away
-        if lost := away - self._told_away:
-            logger.warning("webhooks: the events of %s wait: Redis does not answer", _named(lost))
-        if back := self._told_away - away:
+        if lost := away - self._reported_away:
+            logger.warning("webhooks: Redis does not answer; events of %s wait", _named(lost))
+        if back := self._reported_away - away:
             logger.info("webhooks: Redis answers again for %s", _named(back))
-        self._told_away = set(away)
+        self._reported_away = set(away)
 
-    def _seen(self) -> dict[int, str]:
-        """For each shard that is ours the first of what the couriers have seen last."""
+    def _last_seen(self) -> dict[int, str]:
+        """Return for each of our shards the earliest place that the workers have seen last."""
         seen: dict[int, str] = {}
-        for courier in self._couriers:
-            for shard, place in courier.seen().items():
+        for worker in self._workers:
+            for shard, place in worker.last_seen().items():
                 seen[shard] = min(seen.get(shard, place), place, key=position)
         return seen
 

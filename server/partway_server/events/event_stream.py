@@ -1,7 +1,7 @@
-"""The streams of all shards as one: read in order of time, and appended to.
+"""The event streams of all shards as one: read in order of time, and appended to.
 
-Consumers that are to get every event once they have it have groups of their own, as docs/events.md
-shows. This is for looking and for telling again.
+For looking and for replay. Consumers that must receive every event have consumer groups of their
+own, as docs/events.md shows.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -19,14 +19,14 @@ _PAGE = 100
 """How many entries of a shard are held at a time."""
 
 Places = dict[int, str]
-"""By shard: where to read from or to, as XRANGE takes it."""
+"""By shard: where to read from or to, in the form XRANGE takes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An event where it stands: its place is (milliseconds, number), by the clock of Redis.
+class StreamEntry:
+    """An event in its stream. Its place is (milliseconds, number), by the clock of Redis.
 
-    One that is `again` is there a second time, for one webhook that had given it up.
+    One that is `again` stands there a second time, for one webhook that had given it up.
     """
 
     place: tuple[int, int]
@@ -40,30 +40,31 @@ class Entry:
 
 
 def places_at(time: datetime | None) -> Places:
-    """The places at that time; None: where the streams begin."""
+    """Return the places at that time; None means where the streams begin."""
     return dict.fromkeys(_SHARDS, "-" if time is None else str(rows.moment_ms(time)))
 
 
 def after(ends: Mapping[int, str]) -> Places:
-    """The places that follow these."""
+    """Return the places that follow these."""
     return {shard: f"({end}" for shard, end in ends.items()}
 
 
 class EventStreams:
-    """Everything here raises SessionsUnavailable if Redis does not answer."""
+    """The event streams in Redis. Every method raises SessionsUnavailable if it does not answer."""
 
     def __init__(self, servers: RedisTopology, *, patience: float = 2.5) -> None:
         self._calls = RedisClient(topology=servers, patience=patience)
 
     async def read(
         self, begins: Places, ends: Mapping[int, str] | None = None
-    ) -> AsyncIterator[Entry]:
-        """What there is now from `begins` to `ends`, by place; `begins` are moved past it.
+    ) -> AsyncIterator[StreamEntry]:
+        """Yield the entries that exist now from `begins` to `ends`, by place; `begins` move past
+        them.
 
-        A page of each shard is held. What is older than the youngest that any shard may still have
-        to give can be told.
+        A page of each shard is held. An entry may be yielded once no shard can still have an older
+        one.
         """
-        held: list[Entry] = []
+        held: list[StreamEntry] = []
         reached: dict[int, tuple[int, int]] = dict.fromkeys(begins, (0, 0))
         while reached:
             horizon = min(reached.values())
@@ -86,22 +87,22 @@ class EventStreams:
             held = held[len(ready) :]
 
     async def ends(self) -> Places:
-        """Where each stream ends now."""
+        """Return where each stream ends now."""
         answers = await self._calls.run_all([_newest(shard, "+", 1) for shard in _SHARDS])
         return {
             shard: answer[0][0].decode() if answer else "0-0"
             for shard, answer in zip(_SHARDS, answers, strict=True)
         }
 
-    async def last(self, count: int, ends: Mapping[int, str]) -> list[Entry]:
-        """The last `count` entries up to `ends`, by place."""
+    async def last(self, count: int, ends: Mapping[int, str]) -> list[StreamEntry]:
+        """Return the last `count` entries up to `ends`, by place."""
         commands = [_newest(shard, ends[shard], count) for shard in _SHARDS]
         answers = zip(_SHARDS, await self._calls.run_all(commands), strict=True)
         found = (entry for shard, answer in answers for entry in _entries(shard, answer))
         return sorted((entry for entry in found if not entry.again), key=_order)[-count:]
 
     async def append(self, event: Event, shard: int) -> None:
-        """Put an event at the end of a shard's stream, whether it is there already or not."""
+        """Append an event to the stream of a shard, whether or not it is there already."""
         key = rows.events_key(shard)
         fields = zip(rows.EVENT_FIELDS, rows.event_values(event), strict=True)
         await self._calls.run(
@@ -110,7 +111,7 @@ class EventStreams:
 
     async def _pages(
         self, shards: Iterable[int], begins: Mapping[int, str], ends: Mapping[int, str]
-    ) -> list[list[Entry]]:
+    ) -> list[list[StreamEntry]]:
         shards, commands = list(shards), []
         for shard in shards:
             key, span = rows.events_key(shard), (begins[shard], ends.get(shard, "+"))
@@ -119,7 +120,7 @@ class EventStreams:
         return [_entries(shard, answer) for shard, answer in zip(shards, answers, strict=True)]
 
 
-def _order(entry: Entry) -> tuple[tuple[int, int], int]:
+def _order(entry: StreamEntry) -> tuple[tuple[int, int], int]:
     return entry.place, entry.shard
 
 
@@ -128,13 +129,13 @@ def _newest(shard: int, end: str, count: int) -> RedisCommand:
     return RedisCommand(key, ("XREVRANGE", key, end, "-", "COUNT", count))
 
 
-def _entries(shard: int, answer: Any) -> list[Entry]:
+def _entries(shard: int, answer: Any) -> list[StreamEntry]:
     found = []
     for place, fields in answer:
         milliseconds, _, number = place.decode().partition("-")
-        # A mapping in redis-py's own parsing, a list of words as Redis has it.
+        # A mapping if redis-py parsed it, a flat list as Redis sends it.
         named = fields if isinstance(fields, dict) else rows.unflat(fields)
         event = Event(*(named[name.encode()].decode() for name in rows.EVENT_FIELDS))
         again = b"webhook" in named
-        found.append(Entry((int(milliseconds), int(number)), shard, event, again))
+        found.append(StreamEntry((int(milliseconds), int(number)), shard, event, again))
     return found

@@ -1,4 +1,4 @@
-"""What becomes of deliveries: which may be sent now, and what follows on an answer. No I/O.
+"""Which deliveries may be sent now, and what follows on a response. No I/O.
 
 Times are in milliseconds since 1970, as Redis has them.
 """
@@ -11,36 +11,39 @@ from enum import Enum, auto
 from itertools import count
 
 PAUSES_MS = tuple(s * 1000 for s in (5, 30, 120, 600, 3600, 4 * 3600, 8 * 3600))
-"""Between attempts; the last one for all that follow. Standard Webhooks wants several days of
-exponential backoff with jitter
-(https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md)."""
+"""Pauses between attempts; the last one also for all that follow.
+
+Standard Webhooks asks for several days of exponential back-off with jitter
+(https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
+"""
 
 JITTER = 0.2
-"""A pause is longer by at most this part of it: never shorter, for Retry-After is a promise."""
+"""The most by which jitter lengthens a pause. It never shortens one: Retry-After is a promise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
+class RetryState:
     """How often a delivery has failed, when it first did, and when it is due again."""
 
     attempts: int = 0
     first_ms: int = 0
     next_ms: int = 0
 
-    def packed(self) -> str:
+    def pack(self) -> str:
+        """Return the stored form."""
         return f"{self.attempts} {self.first_ms} {self.next_ms}"
 
     @staticmethod
-    def unpacked(text: str) -> "Tries":
-        """From `packed`; "" for none."""
-        return Tries(*map(int, text.split()))
+    def unpack(text: str) -> "RetryState":
+        """Parse the stored form; "" means no failure yet."""
+        return RetryState(*map(int, text.split()))
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An event that waits for its delivery. `place` is its id in the stream.
+class Delivery:
+    """An event waiting for its delivery to one webhook. `place` is its id in the stream.
 
-    `event_id` is "" if the stream keeps it no more; `only` names the one webhook it is for, "" if
+    `event_id` is "" if the stream no longer has it; `only` names the one webhook it is for, "" if
     it is for all.
     """
 
@@ -49,14 +52,14 @@ class Entry:
     type: str
     upload: str
     only: str = ""
-    tries: Tries = Tries()
+    tries: RetryState = RetryState()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What an endpoint answered: the HTTP status, 0 if there was no answer.
+class DeliveryResponse:
+    """What an endpoint answered: the HTTP status, 0 without an answer.
 
-    `why` says in words what went wrong, and has nothing of the URL or the answer's body in it.
+    `why` describes the failure, and contains nothing of the URL or the body of the answer.
     """
 
     status: int
@@ -64,27 +67,28 @@ class Answer:
     retry_after_ms: int = 0
 
 
-class Fate(Enum):
-    """What an answer means for the event."""
+class DeliveryVerdict(Enum):
+    """What a response means for the event."""
 
     DELIVERED = auto()
     AGAIN = auto()
     GONE = auto()
 
 
-def fate(answer: Answer) -> Fate:
-    """Standard Webhooks: 2xx alone is success; 410 says that the endpoint wants no more."""
+def verdict_of(answer: DeliveryResponse) -> DeliveryVerdict:
+    """Judge a response as Standard Webhooks does: only 2xx is success, 410 ends the webhook."""
     if 200 <= answer.status < 300:
-        return Fate.DELIVERED
-    return Fate.GONE if answer.status == 410 else Fate.AGAIN
+        return DeliveryVerdict.DELIVERED
+    return DeliveryVerdict.GONE if answer.status == 410 else DeliveryVerdict.AGAIN
 
 
 def after_failure(
-    tries: Tries, *, now_ms: int, retry_after_ms: int, give_up_ms: int, chance: float
-) -> Tries | None:
-    """When to try again after one more failure; None: never. `chance`, from 0 to 1, is jitter.
+    tries: RetryState, *, now_ms: int, retry_after_ms: int, give_up_ms: int, chance: float
+) -> RetryState | None:
+    """Return when to retry after one more failure, None for never. `chance`, from 0 to 1, is
+    jitter.
 
-    The last attempt is when the time to give up has come, however long the pause would be.
+    The last attempt is made when the time to give up has come, however long the pause would be.
     """
     first_ms = tries.first_ms or now_ms
     end_ms = first_ms + give_up_ms
@@ -93,22 +97,22 @@ def after_failure(
     pause = PAUSES_MS[min(tries.attempts, len(PAUSES_MS) - 1)]
     pause = max(pause, min(retry_after_ms, PAUSES_MS[-1]))
     next_ms = now_ms + int(pause * (1 + JITTER * chance))
-    return Tries(tries.attempts + 1, first_ms, min(next_ms, end_ms))
+    return RetryState(tries.attempts + 1, first_ms, min(next_ms, end_ms))
 
 
-def share(owners: Iterable[str], me: str, shards: int) -> set[int]:
-    """The shards that are mine while these work, each of whom counts the same way."""
+def shards_of(owner: str, owners: Iterable[str], shards: int) -> set[int]:
+    """Return the shards of one of the owners. Each of them computes the same partition."""
     ranks = sorted(owners)
-    return set(range(ranks.index(me), shards, len(ranks))) if me in ranks else set()
+    return set(range(ranks.index(owner), shards, len(ranks))) if owner in ranks else set()
 
 
-class Line:
-    """What waits for one webhook in one shard: for each Upload in order, one at a time.
+class ShardQueue:
+    """The deliveries waiting for one webhook in one shard: in order for each upload, one at a time.
 
-    `mark` is that of the lease, which is good until `held_until_ms`; "" if all is to be read again.
-    `after` is the last entry that was taken, and `last` the last of the stream, of which with
-    `more` not all was read. `under_way` are being sent, and `finished` counts what was done. There
-    are so many dead `letters`.
+    `mark` is the mark of the lease, which is valid until `held_until_ms`; "" if everything must be
+    read again. `after` is the last entry read, and `last` the last of the stream; with `more`,
+    entries between them are still unread. `under_way` deliveries are being sent, `finished` counts
+    those that are over, and the shard has `dead_letters`.
     """
 
     def __init__(self, mark: str) -> None:
@@ -116,60 +120,60 @@ class Line:
         self.after = self.last = "0-0"
         self.more = False
         self.held_until_ms = 0
-        self.under_way = self.finished = self.letters = 0
-        self._waiting: dict[str, deque[Entry]] = {}
-        self._heads: list[tuple[int, int, Entry]] = []
+        self.under_way = self.finished = self.dead_letters = 0
+        self._waiting: dict[str, deque[Delivery]] = {}
+        self._heads: list[tuple[int, int, Delivery]] = []
         self._numbers = count()
         self._size = 0
 
     def __len__(self) -> int:
-        """How many wait or are under way."""
+        """Return how many deliveries wait or are under way."""
         return self._size
 
     def oldest_ms(self) -> int | None:
-        """When the oldest of them was told, None if there is none."""
+        """Return when the oldest of them was published, None without any."""
         return min((position(each[0].place)[0] for each in self._waiting.values()), default=None)
 
-    def add(self, entry: Entry) -> None:
-        """Put it behind all that is there of its Upload."""
-        line = self._waiting.setdefault(entry.upload, deque())
-        line.append(entry)
+    def add(self, delivery: Delivery) -> None:
+        """Queue an event behind all others of its upload."""
+        waiting = self._waiting.setdefault(delivery.upload, deque())
+        waiting.append(delivery)
         self._size += 1
-        if len(line) == 1:
-            self._expose(entry)
+        if len(waiting) == 1:
+            self._expose(delivery)
 
-    def take(self, now_ms: int) -> Entry | None:
-        """One that may be sent now, and is under way until `done` or `postponed`."""
+    def take(self, now_ms: int) -> Delivery | None:
+        """Return a delivery that may be sent now; it is under way until `done` or `postponed`."""
         if now_ms >= self.held_until_ms or not self._heads or self._heads[0][0] > now_ms:
             return None
         self.under_way += 1
         return heapq.heappop(self._heads)[2]
 
-    def done(self, entry: Entry) -> None:
-        """It was delivered or given up: the next of its Upload may go."""
+    def done(self, delivery: Delivery) -> None:
+        """End a delivery, delivered or given up: the next one of its upload may go."""
         self.under_way -= 1
         self.finished += 1
         self._size -= 1
-        line = self._waiting[entry.upload]
-        line.popleft()
-        if line:
-            self._expose(line[0])
+        waiting = self._waiting[delivery.upload]
+        waiting.popleft()
+        if waiting:
+            self._expose(waiting[0])
         else:
-            del self._waiting[entry.upload]
+            del self._waiting[delivery.upload]
 
-    def postponed(self, entry: Entry, tries: Tries) -> None:
-        """It failed, and waits until it is due again."""
+    def postponed(self, delivery: Delivery, tries: RetryState) -> None:
+        """Put a failed delivery back until it is due again."""
         self.under_way -= 1
-        later = replace(entry, tries=tries)
-        self._waiting[entry.upload][0] = later
+        later = replace(delivery, tries=tries)
+        self._waiting[delivery.upload][0] = later
         self._expose(later)
 
-    def _expose(self, entry: Entry) -> None:
-        # The number keeps the order of those that are due at once.
-        heapq.heappush(self._heads, (entry.tries.next_ms, next(self._numbers), entry))
+    def _expose(self, delivery: Delivery) -> None:
+        # The number keeps the order of those that are due at the same time.
+        heapq.heappush(self._heads, (delivery.tries.next_ms, next(self._numbers), delivery))
 
 
 def position(place: str) -> tuple[int, int]:
-    """An id of a stream as it sorts."""
+    """Return a stream id as a key to sort by."""
     ms, _, number = place.partition("-")
     return int(ms), int(number or 0)

@@ -1,7 +1,7 @@
-"""Which addresses a webhook may be sent to: the public internet's, unless it is allowed more.
+"""Which addresses a webhook may connect to: the public internet, unless it is allowed more.
 
-An operator writes the URLs, but the names in them are resolved by whoever owns those names. So each
-address is looked at when a connection to it is made, and not before.
+An operator writes the URLs, but the owners of the names in them decide what they resolve to. So
+each address is checked when a connection to it is made, and not earlier.
 """
 
 import errno
@@ -13,23 +13,23 @@ from typing import Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-"""An IPv4 address is in its last 32 bits (RFC 6052)."""
+"""Its last 32 bits are an IPv4 address (RFC 6052)."""
 
-_ODD = tuple(
+_NOT_PUBLIC = tuple(
     map(
         ipaddress.ip_network,
         (
             # NAT64 within an organisation (RFC 8215), 6to4 and its relays (RFC 3056, 7526), and
-            # what a translator or a tunnel in the host itself may take for IPv4 (RFC 7335, 4380).
+            # what a translator or a tunnel in the host itself may read as IPv4 (RFC 7335, 4380).
             *("64:ff9b:1::/48", "2002::/16", "192.88.99.0/24", "192.0.0.0/24", "2001::/32"),
         ),
     )
 )
-"""Python's ipaddress takes some of these for public."""
+"""Networks that Python's ipaddress reports as public, some of them."""
 
 
 def forbidden(address: str) -> bool:
-    """Whether an IP address is none of the public internet. What is not one at all is forbidden."""
+    """Return whether an address is outside the public internet. Text that is no address counts."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -46,19 +46,19 @@ def forbidden(address: str) -> bool:
         or found.is_multicast
         or found.is_reserved
         or found.is_unspecified
-        or any(found in odd for odd in _ODD if odd.version == found.version)
+        or any(found in net for net in _NOT_PUBLIC if net.version == found.version)
     )
 
 
-class Forbidden(OSError):
-    """A name leads to an address that is not allowed, or the address itself stands in the URL."""
+class ForbiddenAddress(OSError):
+    """A name resolves to a forbidden address, or the URL contains one."""
 
     def __init__(self) -> None:
-        super().__init__(errno.EACCES, "the address is not of the public internet")
+        super().__init__(errno.EACCES, "the address is not on the public internet")
 
 
 class PublicResolver(AbstractResolver):
-    """Resolves as another does, and refuses a name with any address that is forbidden."""
+    """A resolver that refuses a name with any forbidden address."""
 
     def __init__(self, resolver: AbstractResolver) -> None:
         self._resolver = resolver
@@ -68,7 +68,7 @@ class PublicResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         found = await self._resolver.resolve(host, port, family)
         if any(forbidden(result["host"]) for result in found):
-            raise Forbidden
+            raise ForbiddenAddress
         return found
 
     async def close(self) -> None:
@@ -76,12 +76,12 @@ class PublicResolver(AbstractResolver):
 
 
 def public_socket(address: Sequence[Any]) -> socket.socket:
-    """A socket for a connection to that address, as getaddrinfo has it. Raises Forbidden.
+    """Return a socket for a connection to that address, as getaddrinfo gives it.
 
-    Every connection is made by it, so that it has the last word: also about an address that stands
-    in a URL, which no resolver sees.
+    Every connection is made through this, so the check also covers an address that stands in a URL
+    and that no resolver sees. Raises ForbiddenAddress.
     """
     family, kind, protocol, _, place = address
     if forbidden(place[0]):
-        raise Forbidden
+        raise ForbiddenAddress
     return socket.socket(family, kind, protocol)

@@ -12,7 +12,7 @@ import yarl
 
 from partway_server.config.schema import UNSET, OneOrMore, Table, Texts
 from partway_server.config.settings_validation import range_problem, shown_variable
-from partway_server.config.toml_file import TomlFile, TomlFileError
+from partway_server.config.toml_file import FileProblem, TomlFile, TomlFileError
 from partway_server.domain.rule_error import Problem, RuleError
 from partway_server.events.ssrf_guard import forbidden
 
@@ -83,9 +83,9 @@ class WebhookFileError(TomlFileError):
 def load_webhooks(path: Path, environ: Mapping[str, str]) -> list[Webhook]:
     """Return the webhooks of a TOML file; `environ` holds the secrets.
 
-    Raises WebhookFileError, or OSError if the file cannot be read.
+    Raises WebhookFileError, also if the file cannot be read.
     """
-    toml = TomlFile(str(path), path.read_bytes(), WebhookFileError)
+    toml = _open(path)
     tables = _tables(toml)
     webhooks = [_webhook(toml, name, rules, environ) for name, rules in tables.items()]
     toml.raise_problems()
@@ -94,10 +94,19 @@ def load_webhooks(path: Path, environ: Mapping[str, str]) -> list[Webhook]:
 
 def webhook_names(path: Path) -> list[str]:
     """Return the names of the webhooks, without their secrets. Raises as `load_webhooks` does."""
-    toml = TomlFile(str(path), path.read_bytes(), WebhookFileError)
+    toml = _open(path)
     names = list(_tables(toml))
     toml.raise_problems()
     return names
+
+
+def _open(path: Path) -> TomlFile:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        problem = FileProblem(0, "", f"cannot be read: {error.strerror}")
+        raise WebhookFileError(str(path), [problem]) from error
+    return TomlFile(str(path), content, WebhookFileError)
 
 
 def _tables(toml: TomlFile) -> Mapping[str, Mapping[str, Any]]:

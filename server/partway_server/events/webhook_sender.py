@@ -1,4 +1,5 @@
-"""One delivery over HTTP: signed as Standard Webhooks has it, and to nowhere it should not go.
+"""Sends one delivery over HTTP, signed as Standard Webhooks requires, and only to allowed
+addresses.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -17,8 +18,8 @@ from standardwebhooks import Webhook as Signer
 
 from partway_server import __version__
 from partway_server.domain.clock import Clock
-from partway_server.events.retry_schedule import Answer
-from partway_server.events.ssrf_guard import Forbidden, PublicResolver, public_socket
+from partway_server.events.retry_schedule import DeliveryResponse
+from partway_server.events.ssrf_guard import ForbiddenAddress, PublicResolver, public_socket
 from partway_server.events.webhook_file import Webhook
 
 _CONTENT_TYPE = "application/cloudevents+json"
@@ -28,15 +29,15 @@ _CONTENT_TYPE = "application/cloudevents+json"
 class Sender(Protocol):
     """Sends to one endpoint."""
 
-    async def send(self, event_id: str, body: str) -> Answer:
-        """Send an event once. Whatever goes wrong is in the answer."""
+    async def send(self, event_id: str, body: str) -> DeliveryResponse:
+        """Send an event once. Every failure is in the response."""
         ...
 
 
 class HttpSender:
-    """Posts to a webhook's URL. Make it where its loop runs.
+    """Posts to the URL of a webhook. Must be created inside the event loop that uses it.
 
-    `resolver` and `tls` stand in for those of the machine.
+    `resolver` and `tls` replace those of the machine.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class HttpSender:
         guarded = not webhook.allow_private
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                # Nothing is remembered: what is connected to is what was just looked at.
+                # No cache: the address that is connected to is the one that was just checked.
                 use_dns_cache=False,
                 resolver=PublicResolver(resolver) if guarded else resolver,
                 socket_factory=public_socket if guarded else None,
@@ -62,27 +63,27 @@ class HttpSender:
             ),
             timeout=aiohttp.ClientTimeout(total=webhook.timeout_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # No proxy of the environment: it would resolve names by itself.
+            # No proxy from the environment: it would resolve names itself.
             trust_env=False,
             auto_decompress=False,
         )
 
-    async def send(self, event_id: str, body: str) -> Answer:
+    async def send(self, event_id: str, body: str) -> DeliveryResponse:
         headers = self._headers(event_id, body)
         try:
             async with self._http.post(
                 self._url, data=body.encode(), headers=headers, allow_redirects=False
             ) as reply:
-                # Its body is not read: if there is more than came with the head, the connection
+                # The body is not read: if more follows than came with the headers, the connection
                 # is closed with it unread.
-                return self._answer(reply.status, reply.headers)
+                return self._response(reply.status, reply.headers)
         except TimeoutError:
-            return Answer(0, "no answer in time")
+            return DeliveryResponse(0, "no answer in time")
         except aiohttp.ClientSSLError:
-            return Answer(0, "TLS failed")
+            return DeliveryResponse(0, "TLS failed")
         except Exception as error:
-            # Whatever it is, the event is tried again. Its text may hold the URL.
-            return Answer(0, _why(error))
+            # Every failure is retried. The text of the error may contain the URL.
+            return DeliveryResponse(0, _why(error))
 
     async def aclose(self) -> None:
         await self._http.close()
@@ -99,30 +100,30 @@ class HttpSender:
             ),
         }
 
-    def _answer(self, status: int, headers: Mapping[str, str]) -> Answer:
+    def _response(self, status: int, headers: Mapping[str, str]) -> DeliveryResponse:
         why = "" if 200 <= status < 300 else f"HTTP {status}"
         wait = retry_after(headers.get("retry-after", ""), self._clock.now())
-        return Answer(status, why, wait // timedelta(milliseconds=1))
+        return DeliveryResponse(status, why, wait // timedelta(milliseconds=1))
 
 
 def _why(error: Exception) -> str:
-    """What an operator is told of a request that got no answer: nothing that may hold its URL."""
+    """Describe a request that got no answer, with nothing that may contain its URL."""
     match error:
-        case Forbidden() | aiohttp.ClientConnectorError(os_error=Forbidden()):
-            return "address not of the public internet, and allow_private is not set"
+        case ForbiddenAddress() | aiohttp.ClientConnectorError(os_error=ForbiddenAddress()):
+            return "the address is not on the public internet, and allow_private is not set"
         case aiohttp.ClientConnectorDNSError():
             return "host name not found"
         case aiohttp.ClientConnectorError():
             number = error.os_error.errno
             return f"no connection: {os.strerror(number)}" if number else "no connection"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
-            return "the connection broke"
+            return "the connection was lost"
         case _:
             return type(error).__name__
 
 
 def retry_after(value: str, now: datetime) -> timedelta:
-    """How long a Retry-After asks to wait, in seconds or until a date; not at all if unclear.
+    """Return how long Retry-After asks to wait, in seconds or until a date; zero if it is unclear.
 
     https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
     """

@@ -1,66 +1,65 @@
-"""What one process does for one webhook: its share of the shards, and the deliveries from them.
+"""Delivers the events of one webhook from this process's share of the shards.
 
-Every process has a share, by its rank among those that work for the webhook, and changes it when
-one comes or goes. The lease of a shard makes certain that no two work it at once; it is taken again
-in each round, long before it runs out, and nothing is sent from a shard whose lease may be over.
-
-At least once: a delivery is settled after its answer. Who dies between the two leaves it pending,
-and whoever has the shard next sends it again, with the same id. In order for each Upload: one event
-waits until the one before is delivered or given up, while those of other Uploads go on.
-
-A shard that does not answer is left alone but for one question in each round, which nothing else
-waits for.
+At least once: a delivery is settled after its answer. A process that dies between the two leaves
+it pending, and the next one with the shard sends it again, with the same id. In order for each
+upload: an event waits until the one before it is delivered or given up, while events of other
+uploads go on.
 """
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.events.delivery_queue import DeliveryQueue, Taken
+from partway_server.events.delivery_queue import DeliveryQueue
 from partway_server.events.retry_schedule import (
-    Answer,
-    Entry,
-    Fate,
-    Line,
-    Tries,
+    Delivery,
+    DeliveryResponse,
+    DeliveryVerdict,
+    RetryState,
+    ShardQueue,
     after_failure,
-    fate,
-    share,
+    verdict_of,
 )
 from partway_server.events.webhook_file import Webhook
 from partway_server.events.webhook_sender import Sender
+from partway_server.events.webhook_shards import WebhookShards
 from partway_server.observability.metrics import DeliveryOutcome, Metrics
-from partway_server.sessions.redis_keys import SHARDS, moment_ms, span_ms
+from partway_server.sessions.redis_keys import moment_ms
 from partway_server.workflow.background_tasks import Tasks
 
 MOST_AT_ONCE = 16
 """Deliveries of one webhook that one process has under way."""
 
 MOST_PENDING = 1000
-"""Events of a shard that may be pending for a webhook; what comes later stays in the stream."""
+"""Events of a shard that may be pending for a webhook; later ones stay in the stream."""
 
 BEFORE = timedelta(minutes=10)
-"""How long before a process began its webhooks have events too, if they are new to Redis. A Redis
-that lost all may have got events since, and none of the processes from then lived to begin a group:
-longer than a deployment takes to restart one that crashes again and again."""
+"""How far before the start of a process its webhooks begin, if they are new to Redis.
 
-_PASSED_OVER = Answer(204, "there was nothing to send")
+A Redis that lost everything may have received events since, and none of the processes of that time
+lived to create a consumer group. So this is longer than a deployment takes to restart a process
+that crashes again and again.
+"""
+
+_NOTHING_SENT = DeliveryResponse(204, "there was nothing to send")
 
 GONE_FOR = timedelta(hours=1)
-"""How long nothing is sent to an endpoint that said 410."""
+"""How long nothing is sent to an endpoint that answered 410."""
 
-_AGAIN_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
 
 class WebhookWorker:
-    """Delivers for one webhook. `began` is when this process did; `lease` is how long a shard stays
-    with a process that is gone.
+    """Delivers for one webhook.
+
+    `began` is when this process started; `lease` is how long a shard stays with a process that is
+    gone.
     """
 
     def __init__(
@@ -79,280 +78,194 @@ class WebhookWorker:
         lease: timedelta,
         most_pending: int = MOST_PENDING,
     ) -> None:
-        self._webhook = webhook
-        self._store = store
-        self._sender = sender
-        self._tasks = tasks
-        self._metrics = metrics
+        self._webhook, self._sender = webhook, sender
+        self._store, self._tasks, self._metrics = store, tasks, metrics
         self._clock = clock
         self._sleep = sleep
         self._chance = chance
-        self._new_mark = new_mark
-        self._since = began - BEFORE
-        self._lease = lease
-        self._most_pending = most_pending
-        self._lines: dict[int, Line] = {}
-        # Shards whose stream had our group once: if it has none, Redis has lost it.
-        self._known: set[int] = set()
-        # Shards that are being asked: whoever asked twice at once would add the answer twice.
-        self._asked: set[int] = set()
         self._under_way = 0
         self._gone_until_ms = 0
-        self._stopped = self._resting = False
+        self._stopped = False
+        self._shards = WebhookShards(
+            webhook.name,
+            store=store,
+            tasks=tasks,
+            clock=clock,
+            wants=self._wants,
+            new_mark=new_mark,
+            since=began - BEFORE,
+            lease=lease,
+            most_pending=most_pending,
+        )
         metrics.webhook(
-            webhook.name, oldest_age_seconds=self.oldest_age_seconds, letters=self.letters
+            webhook.name,
+            oldest_age_seconds=self._shards.oldest_age_seconds,
+            letters=self._shards.dead_letters,
         )
 
-    def oldest_age_seconds(self) -> float:
-        """How long the oldest event that is ours to deliver waits; 0 if there is none."""
-        now_ms = moment_ms(self._clock.now())
-        told = (line.oldest_ms() for line in self._lines.values())
-        return max((now_ms - ms for ms in told if ms is not None), default=0) / 1000
+    async def rebalance(self) -> None:
+        """Work out which shards are ours now, release the others, and renew the leases."""
+        await self._shards.rebalance()
 
-    def letters(self) -> int:
-        """How many dead letters are in our shards."""
-        return sum(line.letters for line in self._lines.values())
+    def last_seen(self) -> dict[int, str]:
+        """Return the last known stream id of each of our shards that answers."""
+        return self._shards.last_seen()
 
-    async def round(self) -> None:
-        """Find out which shards are ours by now, give back the others, and renew the leases."""
-        wanted = await self._wanted()
-        away = set(self._store.away)
-        await self._give_back(wanted)
-        await self._refill((wanted | self._lines.keys()) - away)
-        if away:
-            self._tasks.start(self._refill(away))
-
-    def seen(self) -> dict[int, str]:
-        """The last id of each stream that is ours and not away, as far as is known."""
-        return {shard: line.last for shard, line in self._there()}
-
-    async def refill(self, shards: Iterable[int]) -> None:
-        """Take what is new in these shards, where they are ours."""
-        if self._resting:
-            return
-        lines = self._lines.items()
-        behind = {s for s, line in lines if line.more and len(line) < self._most_pending}
-        behind |= {s for s, line in lines if not line.mark}
-        await self._refill((behind | (self._lines.keys() & set(shards))) - self._store.away)
+    async def refill(self, changed: Iterable[int]) -> None:
+        """Read what is new in those of our shards that changed or are behind."""
+        await self._shards.refill(changed)
 
     def start(self) -> None:
-        """Begin what may be sent now."""
+        """Start the deliveries that may be sent now."""
         now_ms = moment_ms(self._clock.now())
-        for shard, line in self._there():
-            while self._under_way < MOST_AT_ONCE and not (self._stopped or self._resting):
-                if (entry := line.take(now_ms)) is None:
+        for shard, queue in self._shards.answering():
+            while self._under_way < MOST_AT_ONCE and not (self._stopped or self._shards.paused):
+                if (delivery := queue.take(now_ms)) is None:
                     break
                 self._under_way += 1
-                self._tasks.start(self._deliver(shard, line, entry))
+                self._tasks.start(self._deliver(shard, queue, delivery))
 
-    def change(self, webhook: Webhook, sender: Sender) -> None:
-        """Go on by other rules for the same name, also after `rest`. What is under way stays so."""
+    def reconfigure(self, webhook: Webhook, sender: Sender) -> None:
+        """Continue under new rules for the same name, also after `pause`.
+
+        What is under way stays with the old sender.
+        """
         self._webhook, self._sender = webhook, sender
-        self._gone_until_ms, self._resting = 0, False
+        self._gone_until_ms, self._shards.paused = 0, False
 
-    def rest(self) -> None:
-        """Begin nothing until `change`; rounds give back the shards with nothing under way."""
-        self._resting = True
+    def pause(self) -> None:
+        """Start nothing until `reconfigure`; rounds release the shards with nothing under way."""
+        self._shards.paused = True
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Start nothing more."""
         self._stopped = True
 
-    async def leave(self) -> None:
-        """Give back all shards that nothing is under way from, so that nobody needs to wait."""
-        await self._store.join(self._webhook.name, timedelta())
-        await self._give_back(set())
+    async def release(self) -> None:
+        """Release all shards with nothing under way, so that no other process has to wait."""
+        await self._shards.release()
 
-    async def _wanted(self) -> set[int]:
-        lease = timedelta() if self._resting else self._lease
-        owners = await self._store.join(self._webhook.name, lease)
-        if self._resting:
-            return set()
-        # If nobody can say who works, whatever is free: the leases keep it from being worked twice,
-        # and what a process leaves that ends now has somebody.
-        return set(range(SHARDS)) if owners is None else share(owners, self._store.owner, SHARDS)
-
-    def _there(self) -> list[tuple[int, Line]]:
-        return [each for each in self._lines.items() if each[0] not in self._store.away]
-
-    async def _give_back(self, wanted: Collection[int]) -> None:
-        # Not before what is under way from it is done.
-        left = [s for s, line in self._lines.items() if s not in wanted and not line.under_way]
-        for shard in left:
-            del self._lines[shard]
-        there = [s for s in left if s not in self._store.away]
-        await self._store.release(self._webhook.name, there)
-
-    async def _refill(self, shards: Collection[int]) -> None:
-        shards = set(shards) - self._asked
-        self._asked |= shards
-        try:
-            await self._take(shards)
-        finally:
-            self._asked -= shards
-
-    async def _take(self, shards: Iterable[int]) -> None:
-        wanted: dict[int, tuple[str, str, datetime | None]] = {}
-        for shard in shards:
-            line = self._lines.get(shard)
-            known = ("", "0-0") if line is None else (line.mark, line.after)
-            wanted[shard] = (*known, None if shard in self._known else self._since)
-        finished = {shard: line.finished for shard, line in self._lines.items()}
-        asked_ms = moment_ms(self._clock.now())
-        found = await self._store.take(
-            self._webhook.name,
-            wanted,
-            new_mark=self._new_mark(),
-            lease=self._lease,
-            most=self._most_pending,
-        )
-        for shard, taken in found.items():
-            if taken is None:
-                self._lines.pop(shard, None)
-            else:
-                line = self._lines.get(shard)
-                if line is None or line.mark != taken.mark:
-                    line = self._lines[shard] = Line(taken.mark)
-                line.held_until_ms = asked_ms + span_ms(self._lease)
-                unwanted = self._merge(line, taken)
-                # What was under way when it was asked may have been settled before or after.
-                quiet = not line.under_way and line.finished == finished.get(shard, 0)
-                if quiet and taken.pending != len(line) + len(unwanted):
-                    # Redis went back to an older copy: all is read again, before anything is sent.
-                    line.mark, line.held_until_ms = "", 0
-                if taken.last:
-                    self._known.add(shard)
-                await self._pass_over(shard, unwanted)
-
-    def _merge(self, line: Line, taken: Taken) -> list[str]:
-        """Put what was taken into the line; the places of what is not wanted."""
-        line.last, line.more, line.letters = taken.last or "0-0", taken.more, taken.letters
-        unwanted = []
-        for entry in taken.entries:
-            line.after = entry.place
-            if self._wants(entry):
-                line.add(entry)
-            else:
-                unwanted.append(entry.place)
-        return unwanted
-
-    async def _pass_over(self, shard: int, unwanted: Sequence[str]) -> None:
-        try:
-            await self._store.settle(self._webhook.name, shard, unwanted)
-        except SessionsUnavailable:
-            # They stay pending, more than we know of: so all of the shard is read again.
-            logger.debug("webhook %s: shard %d did not answer", self._webhook.name, shard)
-
-    def _wants(self, entry: Entry) -> bool:
-        if not entry.event_id:
-            # Its id and its upload went with it.
+    def _wants(self, delivery: Delivery) -> bool:
+        if not delivery.event_id:
+            # The stream trimmed it, and its id and upload with it.
             name = self._webhook.name
-            logger.warning("webhook %s: event at %s dropped: not kept any more", name, entry.place)
+            logger.warning(
+                "webhook %s: event at %s dropped: no longer in the stream", name, delivery.place
+            )
             return False
-        return entry.only in ("", self._webhook.name) and self._webhook.wants(entry.type)
+        return delivery.only in ("", self._webhook.name) and self._webhook.wants(delivery.type)
 
-    async def _deliver(self, shard: int, line: Line, entry: Entry) -> None:
+    async def _deliver(self, shard: int, queue: ShardQueue, delivery: Delivery) -> None:
         try:
-            answer = await self._attempt(shard, entry)
+            response = await self._attempt(shard, delivery)
         finally:
-            # Before it is written down: a shard that is away would hold up the others. Also if it
-            # was cancelled: then the process ends, and it stays pending.
+            # Before the result is recorded, or a shard that is away would hold up the others. Also
+            # on cancellation: then the process is ending, and the delivery stays pending.
             self._under_way -= 1
-        if answer is None:
-            line.postponed(entry, entry.tries)
+        if response is None:
+            queue.postponed(delivery, delivery.tries)
             return
-        tries = self._judge(entry, answer)
-        await self._write_down(shard, entry, answer, tries)
-        if tries is None:
-            line.done(entry)
+        retry = self._judge(delivery, response)
+        await self._record(shard, delivery, response, retry)
+        if retry is None:
+            queue.done(delivery)
         else:
-            line.postponed(entry, tries)
+            queue.postponed(delivery, retry)
         self.start()
 
-    async def _attempt(self, shard: int, entry: Entry) -> Answer | None:
-        """What came of it; None if the shard is away, and nothing was sent."""
+    async def _attempt(self, shard: int, delivery: Delivery) -> DeliveryResponse | None:
+        """Send the event; None if the shard is away and nothing was sent."""
         if moment_ms(self._clock.now()) < self._gone_until_ms:
-            return Answer(410, "HTTP 410 of late")
-        # The rules may have changed since it was taken.
-        if not self._webhook.wants(entry.type):
-            return _PASSED_OVER
+            return DeliveryResponse(410, "HTTP 410 recently")
+        # The rules may have changed since the delivery was queued.
+        if not self._webhook.wants(delivery.type):
+            return _NOTHING_SENT
         try:
-            body = await self._store.body(shard, entry.place)
+            body = await self._store.body(shard, delivery.place)
             if body is None:
-                name, event = self._webhook.name, entry.event_id
-                logger.warning("webhook %s: event %s dropped: not kept any more", name, event)
-                return _PASSED_OVER
+                name, event = self._webhook.name, delivery.event_id
+                logger.warning("webhook %s: event %s dropped: no longer in the stream", name, event)
+                return _NOTHING_SENT
             if self._webhook.tenants and _tenant(body) not in self._webhook.tenants:
-                return _PASSED_OVER
+                return _NOTHING_SENT
         except SessionsUnavailable:
             return None
         except Exception:
-            # It counts as a failed attempt, and ends as a dead letter for an operator to see.
-            logger.exception("event %s cannot be read", entry.event_id)
-            return Answer(0, "the event cannot be read")
+            # It counts as a failed attempt, and becomes a dead letter for an operator to see.
+            logger.exception("event %s cannot be read", delivery.event_id)
+            return DeliveryResponse(0, "the event cannot be read")
         sender = self._sender
-        answer = await sender.send(entry.event_id, body)
-        if fate(answer) is Fate.GONE and sender is not self._sender:
-            return Answer(0, "HTTP 410 from where it is sent no more")
-        return answer
+        response = await sender.send(delivery.event_id, body)
+        if verdict_of(response) is DeliveryVerdict.GONE and sender is not self._sender:
+            return DeliveryResponse(0, "HTTP 410 from the previous endpoint")
+        return response
 
-    def _judge(self, entry: Entry, answer: Answer) -> Tries | None:
-        """When to try again; None if it is done, be it delivered or given up."""
+    def _judge(self, delivery: Delivery, response: DeliveryResponse) -> RetryState | None:
+        """Log and count the response, and return when to retry.
+
+        None if the delivery is over: delivered, or given up.
+        """
         now = self._clock.now()
-        name, event_id = self._webhook.name, entry.event_id
-        match fate(answer):
-            case Fate.DELIVERED:
-                if answer is not _PASSED_OVER:
-                    logger.debug("webhook %s: event %s is delivered", name, event_id)
+        name, event_id = self._webhook.name, delivery.event_id
+        match verdict_of(response):
+            case DeliveryVerdict.DELIVERED:
+                if response is not _NOTHING_SENT:
+                    logger.debug("webhook %s: event %s delivered", name, event_id)
                     self._metrics.webhook_tried(name, DeliveryOutcome.DELIVERED)
                 return None
-            case Fate.GONE:
+            case DeliveryVerdict.GONE:
                 self._metrics.webhook_tried(name, DeliveryOutcome.DEAD)
                 if moment_ms(now) >= self._gone_until_ms:
                     self._gone_until_ms = moment_ms(now + GONE_FOR)
-                    logger.error("webhook %s: says 410 Gone: nothing for %s", name, GONE_FOR)
+                    logger.error(
+                        "webhook %s: answered 410 Gone; nothing is sent for %s", name, GONE_FOR
+                    )
                 return None
-        tries = after_failure(
-            entry.tries,
+        retry = after_failure(
+            delivery.tries,
             now_ms=moment_ms(now),
-            retry_after_ms=answer.retry_after_ms,
+            retry_after_ms=response.retry_after_ms,
             give_up_ms=int(self._webhook.give_up_seconds * 1000),
             chance=self._chance(),
         )
         self._metrics.webhook_tried(
-            name, DeliveryOutcome.RETRIED if tries else DeliveryOutcome.DEAD
+            name, DeliveryOutcome.RETRIED if retry else DeliveryOutcome.DEAD
         )
-        if tries is None:
-            logger.warning("webhook %s: event %s is given up: %s", name, event_id, answer.why)
+        if retry is None:
+            logger.warning("webhook %s: gave up event %s: %s", name, event_id, response.why)
         else:
-            wait = (tries.next_ms - moment_ms(now)) / 1000
+            wait = (retry.next_ms - moment_ms(now)) / 1000
             logger.info(
-                "webhook %s: event %s: %s; again in %.0f s", name, event_id, answer.why, wait
+                "webhook %s: event %s: %s; retry in %.0f s", name, event_id, response.why, wait
             )
-        return tries
+        return retry
 
-    async def _write_down(
-        self, shard: int, entry: Entry, answer: Answer, tries: Tries | None
+    async def _record(
+        self, shard: int, delivery: Delivery, response: DeliveryResponse, retry: RetryState | None
     ) -> None:
-        """Without an end: while the shard is away, nothing else would come of it either."""
-        name, place, store = self._webhook.name, entry.place, self._store
+        """Write the result to Redis, retrying without end.
+
+        While the shard is away, nothing else could come of the delivery either.
+        """
+        name, place, store = self._webhook.name, delivery.place, self._store
         while True:
             while shard in store.away and not self._stopped:
-                # The next round that finds it answering says so, for all at once.
-                await self._sleep(_AGAIN_SECONDS)
+                # The next round that gets an answer clears this, for all shards at once.
+                await self._sleep(_RETRY_SECONDS)
             try:
-                if tries is not None:
-                    await store.postpone(name, shard, place, tries)
-                elif fate(answer) is Fate.DELIVERED:
+                if retry is not None:
+                    await store.postpone(name, shard, place, retry)
+                elif verdict_of(response) is DeliveryVerdict.DELIVERED:
                     await store.settle(name, shard, [place])
                 else:
-                    await store.bury(name, shard, place, entry.tries.attempts + 1, answer.why)
+                    attempts = delivery.tries.attempts + 1
+                    await store.bury(name, shard, place, attempts, response.why)
                 return
             except SessionsUnavailable:
-                await self._sleep(_AGAIN_SECONDS)
+                await self._sleep(_RETRY_SECONDS)
 
 
 def _tenant(body: str) -> str | None:
-    """The tenant that an event is about, None if it tells none."""
+    """Return the tenant that an event is about, None if it names none."""
     data = json.loads(body).get("data")
     return data.get("tenant") if isinstance(data, dict) else None

@@ -1,44 +1,48 @@
-"""The composition root: starts, drains, stops.
+"""The lifecycle of a service: start, serve, drain, stop.
 
-Nothing is constructed elsewhere than here, in `starting`, which opens what the settings name, and
-in `service`, which puts the rest together over it.
+Everything is constructed from here: `startup` opens what the settings name, and `wiring` puts the
+rest together on top of it.
 
-The order at the end matters. First the health service says NOT_SERVING, watches end, and load
-balancers get `drain_seconds` to see it. Then no more calls are taken. Those in progress and, after
-them, the detached tasks, which may be in the middle of a Complete, share `grace_seconds`. Only then
-do the connections to storage and Redis go.
+The order at the end matters. First the health service reports NOT_SERVING, watches end, and load
+balancers get `drain_seconds` to notice. Then no more calls are accepted. Calls in progress and,
+after them, the detached tasks, which may be in the middle of a Complete, share `grace_seconds`.
+Only then are the connections to storage and Redis closed.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 from partway_server.cleanup.expiry import BATCH
 from partway_server.cleanup.report import Report
 from partway_server.config.bucket_checks import bucket_problems, places
 from partway_server.config.load import open_backend, read_policy_file
+from partway_server.config.policy_file import Rules
 from partway_server.config.reload import PolicyReloader
 from partway_server.config.settings import Settings
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.runtime.startup import (
     StartupError,
     check_sessions,
-    dispatching,
-    metrics_served,
-    rules_of,
-    stores,
-    webhooks_of,
+    open_dispatcher,
+    open_stores,
+    read_rules,
+    read_webhooks,
+    serve_metrics,
 )
+from partway_server.runtime.webhook_reload import WebhookReloader
 from partway_server.runtime.wiring import Service, build
 from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import Storage
+from partway_server.storage.router import StorageRouter
 
 Over = Callable[[SessionStore, Storage], tuple[SessionStore, Storage]]
-"""Puts something around the two open stores, such as what counts their calls."""
+"""Wraps the two open stores, for example to count their calls."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,32 +57,17 @@ async def run(
     over: Over | None = None,
     clock: Clock | None = None,
 ) -> None:
-    """Serve until `stop` is set, then drain; `started` is told the port.
+    """Serve until `stop` is set, then drain. `started` is called with the port.
 
-    Whenever `reload` is set, the files of policies and webhooks are read anew.
-    With `share_port`, other processes may listen on the same one. `over` is put around the stores
-    once they were checked. A `clock` stands in for the machine's and for that of Redis.
-
-    Raises StartupError.
+    Whenever `reload` is set, the policy and webhook files are reloaded. With `share_port`, other
+    processes may listen on the same port. `over` wraps the stores once they are checked. A `clock`
+    replaces that of the machine and that of Redis. Raises StartupError.
     """
-    rules = rules_of(settings)
-    webhooks = webhooks_of(settings)
+    rules, webhooks = read_rules(settings), read_webhooks(settings)
     policies = PolicyRegistry(rules.policies)
     async with contextlib.AsyncExitStack() as opened:
-        sessions, routed = await opened.enter_async_context(stores(settings, rules, clock))
-        await check_sessions(sessions)
-        if problems := await bucket_problems(routed, [*places(rules.policies.values())]):
-            raise StartupError("\n".join(problems))
-        storage: Storage = routed
-        if over is not None:
-            sessions, storage = over(sessions, storage)
-        reloader = PolicyReloader(
-            rules=rules,
-            read=lambda: read_policy_file(settings),
-            open_backend=lambda backend: open_backend(backend, settings),
-            policies=policies,
-            storage=routed,
-        )
+        sessions, routed = await opened.enter_async_context(_checked_stores(settings, rules, clock))
+        sessions, storage = over(sessions, routed) if over else (sessions, routed)
         service = build(
             settings,
             policies=policies,
@@ -87,27 +76,58 @@ async def run(
             clock=clock or SystemClock(),
             share_port=share_port,
         )
-        dispatcher, resubscriber = await opened.enter_async_context(
-            dispatching(
-                settings, webhooks, tasks=service.tasks, metrics=service.metrics, clock=clock
-            )
+        delivery = await opened.enter_async_context(
+            open_dispatcher(settings, webhooks, service.tasks, service.metrics, clock)
         )
-        async with metrics_served(settings, service.metrics):
-            # In here: where the metrics cannot be served, there must be nothing that never ran.
-            beside = [
-                reloader.run(
-                    reload or asyncio.Event(), *([resubscriber.reload] if webhooks else [])
-                ),
-                service.janitor.run(settings.janitor_seconds, stop),
-                service.sweeper.run(settings.sweep_seconds, stop),
-            ]
-            if webhooks:
-                beside.append(dispatcher.run(stop))
-            await _until(stop, service, settings, beside, started)
+        reloader = _policy_reloader(settings, rules, policies, routed)
+        async with serve_metrics(settings, service.metrics):
+            # Inside the block: if the metrics cannot be served, no coroutine may be left unawaited.
+            beside = _background(service, settings, stop, delivery if webhooks else None)
+            also = [delivery[1].reload] if webhooks else []
+            beside.append(reloader.run(reload or asyncio.Event(), *also))
+            await _serve_until(stop, service, settings, beside, started)
     logger.info("stopped")
 
 
-async def _until(
+@contextlib.asynccontextmanager
+async def _checked_stores(
+    settings: Settings, rules: Rules, clock: Clock | None
+) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
+    """Open both stores, and check that they can be relied on. Raises StartupError."""
+    async with open_stores(settings, rules, clock) as (sessions, storage):
+        await check_sessions(sessions)
+        if problems := await bucket_problems(storage, [*places(rules.policies.values())]):
+            raise StartupError("\n".join(problems))
+        yield sessions, storage
+
+
+def _policy_reloader(
+    settings: Settings, rules: Rules, policies: PolicyRegistry, storage: StorageRouter
+) -> PolicyReloader:
+    return PolicyReloader(
+        rules=rules,
+        read=lambda: read_policy_file(settings),
+        open_backend=lambda backend: open_backend(backend, settings),
+        policies=policies,
+        storage=storage,
+    )
+
+
+def _background(
+    service: Service,
+    settings: Settings,
+    stop: asyncio.Event,
+    delivery: tuple[WebhookDispatcher, WebhookReloader] | None,
+) -> list[Coroutine[Any, Any, None]]:
+    """Return what runs beside the server: clean-up, and the delivery of webhooks if any."""
+    work = [
+        service.janitor.run(settings.janitor_seconds, stop),
+        service.sweeper.run(settings.sweep_seconds, stop),
+    ]
+    return work if delivery is None else [*work, delivery[0].run(stop)]
+
+
+async def _serve_until(
     stop: asyncio.Event,
     service: Service,
     settings: Settings,
@@ -117,7 +137,7 @@ async def _until(
     """Serve until `stop` is set, with what runs `beside` it, then drain."""
     running: list[asyncio.Task[None]] = []
     try:
-        port = await _listening(service, settings)
+        port = await _listen(service, settings)
         if started is not None:
             started(port)
         running += map(asyncio.create_task, beside)
@@ -136,12 +156,12 @@ async def _until(
         await finish(service, settings.grace_seconds)
 
 
-async def _listening(service: Service, settings: Settings) -> int:
+async def _listen(service: Service, settings: Settings) -> int:
     try:
         port = service.server.bind(settings.address)
     except RuntimeError as error:
         raise StartupError(
-            f"cannot listen on {settings.address}: it is taken or not ours;"
+            f"cannot listen on {settings.address}: port taken, or not a local address;"
             " choose another with PARTWAY_ADDRESS or --address"
         ) from error
     await service.server.start()
@@ -159,13 +179,13 @@ async def finish(
 
 
 async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
-    """Once what the janitor and the sweeper of a service do all the time; each thing is reported.
+    """Do once what the janitor and the sweeper of a service do all the time.
 
-    With `dry_run` nothing is changed, and buckets are not probed. Raises StartupError, or
-    SessionsUnavailable when Redis goes away in the middle.
+    Each thing found is reported. With `dry_run` nothing is changed, and buckets are not probed.
+    Raises StartupError, or SessionsUnavailable if Redis goes away half way.
     """
-    rules = rules_of(settings)
-    async with stores(settings, rules) as (sessions, storage):
+    rules = read_rules(settings)
+    async with open_stores(settings, rules) as (sessions, storage):
         await check_sessions(sessions)
         service = build(
             settings,
@@ -181,9 +201,9 @@ async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
 
 
 async def tidy(service: Service, *, report: Report, dry_run: bool) -> None:
-    """One pass over what is due and over storage."""
+    """Make one pass over the uploads that are due and over storage."""
     if dry_run:
-        await service.janitor.foresee(report)
+        await service.janitor.preview(report)
     else:
         while len(await service.janitor.sweep(report)) == BATCH:
             pass

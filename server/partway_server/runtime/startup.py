@@ -1,6 +1,6 @@
-"""What a service needs to start: read and opened as the settings say, and closed in the end.
+"""Reads and opens what a service needs to start, as the settings say, and closes it at the end.
 
-Whatever of it cannot be had is a StartupError, in words for an operator.
+Whatever is missing or invalid is a StartupError, in words for an operator.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.events import EventComposer
 from partway_server.events.delivery_queue import DeliveryQueue
 from partway_server.events.dispatcher import WebhookDispatcher
-from partway_server.events.webhook_file import Webhook, load_webhooks
-from partway_server.events.webhook_sender import HttpSender
+from partway_server.events.webhook_file import Webhook, WebhookFileError, load_webhooks
+from partway_server.events.webhook_sender import HttpSender, Sender
 from partway_server.events.webhook_worker import WebhookWorker
 from partway_server.observability.metrics import Metrics, serving
 from partway_server.redis_client.topology import connect
@@ -38,11 +38,11 @@ logger = logging.getLogger(__name__)
 
 
 class StartupError(Exception):
-    """The service cannot start, for the reasons in its text: a line each, for an operator."""
+    """The service cannot start. The text has the reasons, one per line, for an operator."""
 
 
-def rules_of(settings: Settings) -> Rules:
-    """The policies and backends. Raises StartupError."""
+def read_rules(settings: Settings) -> Rules:
+    """Read the policies and backends. Raises StartupError."""
     try:
         return read_policy_file(settings)
     except PolicyFileError as error:
@@ -50,21 +50,22 @@ def rules_of(settings: Settings) -> Rules:
         raise StartupError("\n".join(lines)) from error
 
 
-def webhooks_of(settings: Settings) -> Sequence[Webhook]:
-    """The webhooks, if the settings name a file of them. Raises StartupError."""
+def read_webhooks(settings: Settings) -> Sequence[Webhook]:
+    """Read the webhooks, if the settings name a file of them. Raises StartupError."""
     if not settings.webhook_file:
         return ()
     try:
         return load_webhooks(Path(settings.webhook_file), os.environ)
-    except (OSError, ValueError) as error:
-        raise StartupError(f"PARTWAY_WEBHOOK_FILE cannot be used: {error}") from error
+    except WebhookFileError as error:
+        lines = (f"PARTWAY_WEBHOOK_FILE: {line}" for line in error.lines)
+        raise StartupError("\n".join(lines)) from error
 
 
 @contextlib.asynccontextmanager
-async def stores(
+async def open_stores(
     settings: Settings, rules: Rules, clock: Clock | None = None
 ) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
-    """Both stores, open. Raises StartupError."""
+    """Open the session store and the storage backends. Raises StartupError."""
     async with contextlib.AsyncExitStack() as opened:
         sessions = _sessions(settings, clock)
         opened.push_async_callback(sessions.aclose)
@@ -90,37 +91,34 @@ def _sessions(settings: Settings, clock: Clock | None) -> SessionStore:
             ),
         )
     except ValueError as error:
-        # Its text may hold a piece of the URL, and so of the password.
-        raise StartupError(
-            "PARTWAY_REDIS_URL is not a URL that Redis clients understand"
-        ) from error
+        # The text of the error may contain part of the URL, and so of the password.
+        raise StartupError("PARTWAY_REDIS_URL is not a valid Redis URL") from error
 
 
 async def check_sessions(sessions: SessionStore) -> None:
-    """Raises StartupError if Redis cannot be reached, or not be relied on."""
+    """Check that Redis can be reached and relied on. Raises StartupError."""
     try:
         await sessions.check()
     except ValueError as error:
         raise StartupError(str(error)) from error
     except SessionsUnavailable as error:
         raise StartupError(
-            "Redis does not answer, or serves nobody now; check PARTWAY_REDIS_URL,"
-            " or ask partway-server doctor --only redis"
+            "Redis does not answer, or serves no one now; check PARTWAY_REDIS_URL,"
+            " or run partway-server doctor --only redis"
         ) from error
 
 
 @contextlib.asynccontextmanager
-async def dispatching(
+async def open_dispatcher(
     settings: Settings,
     webhooks: Sequence[Webhook],
-    *,
     tasks: Tasks,
     metrics: Metrics,
     clock: Clock | None,
 ) -> AsyncIterator[tuple[WebhookDispatcher, WebhookReloader]]:
-    """What delivers to webhooks, and what reads them anew.
+    """Open what delivers to webhooks, and what reloads their file.
 
-    Use it around the tasks' end: then its shards are given back.
+    The tasks must end inside the block: leaving it releases the shards.
     """
     time_of_day = clock or SystemClock()
     lease = timedelta(seconds=settings.lease_seconds)
@@ -137,32 +135,39 @@ async def dispatching(
             return sender
 
         dispatcher = WebhookDispatcher(store=store, clock=time_of_day, lease=lease)
-        resubscriber = WebhookReloader(
+        reloader = WebhookReloader(
             read=lambda: load_webhooks(Path(settings.webhook_file), os.environ),
             open_sender=open_sender,
-            open_courier=lambda webhook, sender: WebhookWorker(
-                webhook,
-                store=store,
-                sender=sender,
-                tasks=tasks,
-                metrics=metrics,
-                clock=time_of_day,
-                sleep=asyncio.sleep,
-                chance=random.random,
-                new_mark=lambda: secrets.token_hex(8),
-                began=time_of_day.now(),
-                lease=lease,
-            ),
+            open_worker=_worker_factory(store, tasks, metrics, time_of_day, lease),
             dispatcher=dispatcher,
         )
-        resubscriber.put_in_force(webhooks)
-        opened.push_async_callback(dispatcher.leave)
-        yield dispatcher, resubscriber
+        reloader.apply(webhooks)
+        opened.push_async_callback(dispatcher.release)
+        yield dispatcher, reloader
+
+
+def _worker_factory(
+    store: DeliveryQueue, tasks: Tasks, metrics: Metrics, clock: Clock, lease: timedelta
+) -> Callable[[Webhook, Sender], WebhookWorker]:
+    """Return what makes the worker of a webhook."""
+    return lambda webhook, sender: WebhookWorker(
+        webhook,
+        store=store,
+        sender=sender,
+        tasks=tasks,
+        metrics=metrics,
+        clock=clock,
+        sleep=asyncio.sleep,
+        chance=random.random,
+        new_mark=lambda: secrets.token_hex(8),
+        began=clock.now(),
+        lease=lease,
+    )
 
 
 @contextlib.asynccontextmanager
-async def metrics_served(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
-    """Serve the metrics in the block, to its very end, if the settings say where.
+async def serve_metrics(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
+    """Serve the metrics to the very end of the block, if the settings name an address.
 
     Raises StartupError.
     """
@@ -176,7 +181,7 @@ async def metrics_served(settings: Settings, metrics: Metrics) -> AsyncIterator[
             )
         except OSError as error:
             raise StartupError(
-                f"cannot listen on {settings.metrics_address}: it is taken or not ours;"
+                f"cannot listen on {settings.metrics_address}: port taken, or not a local address;"
                 " choose another with PARTWAY_METRICS_ADDRESS or --metrics-address"
             ) from error
         logger.info("metrics on %s:%d", settings.metrics_host, port)

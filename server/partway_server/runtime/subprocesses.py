@@ -1,7 +1,7 @@
 """Programs that run beside the service and end with it.
 
-All is synchronous: Linux ties a child to the thread that started it, so children are started from
-the main thread, which outlives them. None outlives this process, not even when it is killed.
+Everything is synchronous: Linux ties a child to the thread that started it, so children are started
+from the main thread, which outlives them. None outlives this process, even if it is killed.
 """
 
 import ctypes
@@ -28,9 +28,9 @@ class ChildError(Exception):
 
 
 class Child:
-    """A running program. What it prints goes to the file `log`.
+    """A running program. Its output goes to the file `log`.
 
-    `patience` is how long `stop` waits between asking and killing; zero: kill at once.
+    `patience` is how long `stop` waits between asking and killing; 0 kills at once.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class Child:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=log.parent,
-                # Ctrl-C at the terminal goes to the foreground group: to us alone, who stop all.
+                # Ctrl-C at the terminal goes to the foreground group: to this process alone, which
+                # stops the children.
                 process_group=0,
                 preexec_fn=die_with_parent(signal.SIGKILL),
             )
@@ -72,33 +73,33 @@ class Child:
         return self._process.pid
 
     def check(self) -> None:
-        """Raises ChildError, with the last lines it printed, if the program has ended."""
+        """Raise ChildError, with the last lines of its output, if the program has ended."""
         if (code := self._process.poll()) is not None:
             tail = self._log.read_text("utf-8", "replace").splitlines()[-10:]
             raise ChildError(
-                "\n".join([f"{self.name} ended with code {code}; it last said:", *tail])
+                "\n".join([f"{self.name} ended with code {code}; its last output:", *tail])
             )
 
     def wait(self, ready: Callable[[], bool], seconds: float = _READY_SECONDS) -> None:
-        """Wait until `ready` answers True; an OSError from it is a no.
+        """Wait until `ready` returns True; an OSError counts as False.
 
-        Raises ChildError if the program ends or takes too long; it is stopped then.
+        Raises ChildError, and stops the program, if it ends or takes too long.
         """
         deadline = time.monotonic() + seconds
         try:
-            while not _yes(ready):
+            while not _is_true(ready):
                 self.check()
                 if time.monotonic() > deadline:
                     raise ChildError(f"{self.name} was not ready after {seconds:.0f} s")
                 time.sleep(_POLL_SECONDS)
-            # The answer may have come from a stranger that has the port.
+            # The answer may have come from another program that has the port.
             self.check()
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Ask the program to end, kill it if it does not, and wait for its end."""
+        """Ask the program to end, kill it if it does not, and wait until it has ended."""
         if self._patience:
             self._process.terminate()
         else:
@@ -113,9 +114,9 @@ class Child:
 
 
 def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
-    """What a child runs before its program, to get the signal when its parent is gone, even killed.
+    """Return what a child runs before its program to get the signal when its parent is gone.
 
-    Only Linux can do that: None elsewhere.
+    The signal comes even if the parent is killed. Only Linux can do that: None elsewhere.
     """
     if not sys.platform.startswith("linux"):
         return None
@@ -131,9 +132,9 @@ def die_with_parent(number: signal.Signals) -> Callable[[], None] | None:
 
 
 def free_port(spread: int = 0) -> int:
-    """A port free at this moment on 127.0.0.1, with port + `spread` free too.
+    """Return a port that is free now on 127.0.0.1, with port + `spread` free too.
 
-    From below the range out of which the kernel serves outgoing connections, so that it stays free.
+    It is below the range the kernel takes for outgoing connections, so that it stays free.
     """
     for _ in range(100):
         port = random.randrange(11_000, 21_000)
@@ -143,10 +144,10 @@ def free_port(spread: int = 0) -> int:
 
 
 def port_is_free(host: str, port: int) -> bool:
-    """Whether nobody listens there, not even somebody willing to share (SO_REUSEPORT)."""
+    """Return whether no one listens there, not even with SO_REUSEPORT."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # Connections that linger from a server that has ended are no obstacle.
+        # Connections that linger from a server that has ended do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -156,7 +157,7 @@ def port_is_free(host: str, port: int) -> bool:
 
 
 def binary(distribution: str, name: str) -> Path:
-    """The file of an installed distribution whose path ends in `name`."""
+    """Return the file of an installed distribution whose path ends in `name`. Raises ChildError."""
     try:
         files = importlib.metadata.files(distribution) or []
     except importlib.metadata.PackageNotFoundError:
@@ -170,7 +171,7 @@ def binary(distribution: str, name: str) -> Path:
     )
 
 
-def _yes(ready: Callable[[], bool]) -> bool:
+def _is_true(ready: Callable[[], bool]) -> bool:
     try:
         return ready()
     except OSError:

@@ -1,8 +1,8 @@
-"""The webhooks of the file, read anew while the service runs.
+"""Reloads the webhook file while the service runs.
 
-A file with a fault changes nothing. One without is in force from one moment to the next: what is
-under way ends at the endpoint where it began, and what is tried after that follows the new rules. A
-name has one courier for as long as the process runs, so that nothing is sent by two.
+An invalid file changes nothing. A valid one takes effect at once: what is under way ends at the
+endpoint where it began, and every later attempt follows the new rules. A name keeps one worker for
+as long as the process runs, so that nothing is sent by two.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from partway_server.config.reload import changed
 from partway_server.events.dispatcher import WebhookDispatcher
-from partway_server.events.webhook_file import Webhook
+from partway_server.events.webhook_file import Webhook, WebhookFileError
 from partway_server.events.webhook_sender import Sender
 from partway_server.events.webhook_worker import WebhookWorker
 
@@ -19,8 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class WebhookReloader:
-    """Gives the dispatcher its couriers. `read` raises OSError or ValueError, as `load_webhooks`
-    does; a sender stays open to the end, for something may be under way in it.
+    """Gives the dispatcher its workers, and changes them when the file changes.
+
+    `read` raises OSError or ValueError, as `load_webhooks` does. A sender stays open to the end,
+    because a delivery may be under way in it.
     """
 
     def __init__(
@@ -28,41 +30,42 @@ class WebhookReloader:
         *,
         read: Callable[[], Sequence[Webhook]],
         open_sender: Callable[[Webhook], Sender],
-        open_courier: Callable[[Webhook, Sender], WebhookWorker],
+        open_worker: Callable[[Webhook, Sender], WebhookWorker],
         dispatcher: WebhookDispatcher,
     ) -> None:
         self._read = read
         self._open_sender = open_sender
-        self._open_courier = open_courier
+        self._open_worker = open_worker
         self._dispatcher = dispatcher
         self._webhooks: dict[str, Webhook] = {}
-        self._couriers: dict[str, WebhookWorker] = {}
+        self._workers: dict[str, WebhookWorker] = {}
 
     async def reload(self) -> bool:
-        """Read the file now; whether it is in force. Why not is logged."""
+        """Read the file and return whether it took effect. Problems are logged."""
         try:
             webhooks = await asyncio.to_thread(self._read)
-        except (OSError, ValueError) as error:
-            logger.error("webhooks: PARTWAY_WEBHOOK_FILE cannot be used: %s", error)
-            logger.error("webhooks: none of it is in force; what was, stays")
+        except WebhookFileError as error:
+            for line in error.lines:
+                logger.error("webhooks: PARTWAY_WEBHOOK_FILE: %s", line)
+            logger.error("webhooks: not reloaded; the previous webhooks stay in force")
             return False
         before = self._webhooks
-        self.put_in_force(webhooks)
-        told = ", ".join(changed("webhook", before, self._webhooks))
-        logger.info("webhooks read anew: %s", told or "nothing has changed")
+        self.apply(webhooks)
+        changes = ", ".join(changed("webhook", before, self._webhooks))
+        logger.info("webhooks reloaded: %s", changes or "nothing has changed")
         return True
 
-    def put_in_force(self, webhooks: Sequence[Webhook]) -> None:
-        """These, and no others, from now on."""
+    def apply(self, webhooks: Sequence[Webhook]) -> None:
+        """Deliver to these webhooks, and to no others, from now on."""
         before, self._webhooks = self._webhooks, {webhook.name: webhook for webhook in webhooks}
         for name in before.keys() - self._webhooks.keys():
-            self._couriers[name].rest()
+            self._workers[name].pause()
         for name, webhook in self._webhooks.items():
             if before.get(name) == webhook:
                 continue
             sender = self._open_sender(webhook)
-            if name in self._couriers:
-                self._couriers[name].change(webhook, sender)
+            if name in self._workers:
+                self._workers[name].reconfigure(webhook, sender)
             else:
-                self._couriers[name] = self._open_courier(webhook, sender)
-                self._dispatcher.add(self._couriers[name])
+                self._workers[name] = self._open_worker(webhook, sender)
+                self._dispatcher.add(self._workers[name])

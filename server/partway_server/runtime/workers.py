@@ -1,4 +1,4 @@
-"""Several processes on one port: the kernel shares connections out (SO_REUSEPORT).
+"""Several processes on one port: the kernel distributes connections among them (SO_REUSEPORT).
 
 The parent only starts, watches and stops them. It never uses gRPC, which does not survive a fork.
 """
@@ -21,21 +21,22 @@ logger = logging.getLogger(__name__)
 _COMMAND = (sys.executable, "-m", "partway_server", "serve", "--worker")
 _PAUSE_SECONDS = 1.0
 _START_SECONDS = 30.0
-"""What still counts as the very start: with little of a CPU a process takes many seconds to find
-out that its settings are wrong."""
+"""What still counts as the start: with little CPU a process takes many seconds to find that its
+settings are invalid.
+"""
 _POLL_SECONDS = 0.1
 
 
 def supervise(settings: Settings, environ: Mapping[str, str]) -> None:
     """Run `settings.workers` processes until a signal, and return when all have drained.
 
-    A process that ends on its own is started again after a pause, but one that fails at the very
-    start takes all with it: exits with its code. Raises SettingsError if another program has the
-    port, for the processes could not tell it from each other.
+    A process that ends by itself is restarted after a pause; but one that fails at the start ends
+    them all, and this process exits with code 1. Raises SettingsError if another program has the
+    port, because the processes could not distinguish it from each other.
     """
     if not port_is_free(settings.host, settings.port):
         raise SettingsError([f"{settings.address} is taken by another program"])
-    workers = _Workers(settings, environ)
+    workers = _WorkerPool(settings, environ)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, workers.on_signal)
     signal.signal(signal.SIGHUP, workers.on_reload)
@@ -43,19 +44,19 @@ def supervise(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def _in_worker() -> Callable[[], None]:
-    """What a process runs before its program."""
+    """Return what a process runs before its program."""
     die = die_with_parent(signal.SIGTERM)
 
     def prepare() -> None:
         if die is not None:
             die()
-        # Until it listens for it: it has not read its policies then, and is not to die of it.
+        # Until the worker handles SIGHUP: it has not read its policies yet, and must not die of it.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     return prepare
 
 
-class _Workers:
+class _WorkerPool:
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self._settings = settings
         self._environ = environ
@@ -64,7 +65,9 @@ class _Workers:
         self._reload = False
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """The first signal only leaves a note: a process may be starting at this moment."""
+        """Note the first signal, for a process may be starting right now; end everything on the
+        second.
+        """
         if self._stopping:
             for process in self._processes.values():
                 process.kill()
@@ -72,11 +75,11 @@ class _Workers:
         self._stopping = True
 
     def on_reload(self, number: int, frame: FrameType | None) -> None:
-        """Have all processes read the policy file anew. One that starts now reads it anyway."""
+        """Have all processes reload their files. One that is just starting reads them anyway."""
         self._reload = True
 
     def run(self) -> None:
-        """Keep the processes running until a signal, then wait for their end."""
+        """Keep the processes running until a signal, then wait until they have ended."""
         begun = time.monotonic()
         starts = [(begun, worker) for worker in range(self._settings.workers)]
         while not self._stopping:
@@ -85,16 +88,16 @@ class _Workers:
                 self._processes[worker] = self._start(worker)
             time.sleep(_POLL_SECONDS)
             if self._reload:
-                # Taken back first: what comes meanwhile counts anew.
+                # Cleared first: a signal that comes during the loop counts again.
                 self._reload = False
                 for process in self._processes.values():
                     process.send_signal(signal.SIGHUP)
-            codes = self._bury()
+            codes = self._reap()
             if (
                 any(code > 0 for code in codes.values())
                 and time.monotonic() < begun + _START_SECONDS
             ):
-                # It has said why on its own, and another try would only say it again.
+                # It has reported why, and another attempt would only repeat that.
                 self._end()
                 sys.exit(1)
             starts += [(time.monotonic() + _PAUSE_SECONDS, worker) for worker in codes]
@@ -109,21 +112,21 @@ class _Workers:
     def _start(self, worker: int) -> subprocess.Popen[bytes]:
         settings = replace(self._settings, workers=1)
         if settings.metrics_address:
-            # Nobody can ask for the metrics of one of several on a shared port.
+            # On a shared port no one could choose which process to ask for its metrics.
             place = settings.metrics_address.rpartition(":")[0]
             settings = replace(settings, metrics_address=f"{place}:{settings.metrics_port(worker)}")
         return subprocess.Popen(
             _COMMAND,
-            # By environment, not by arguments, which are there for all to see.
+            # In the environment, not in arguments, which every user of the machine can read.
             env={**self._environ, **environment(settings)},
             stdin=subprocess.DEVNULL,
-            # A terminal's Ctrl-C is for the parent, which passes it on once.
+            # Ctrl-C at the terminal goes to the parent, which passes it on once.
             process_group=0,
             preexec_fn=_in_worker(),
         )
 
-    def _bury(self) -> dict[int, int]:
-        """Forget the workers that have ended; their exit codes, negative for a signal."""
+    def _reap(self) -> dict[int, int]:
+        """Forget ended workers, and return their exit codes, negative for a signal."""
         ended = {w: p for w, p in self._processes.items() if p.poll() is not None}
         for worker, process in ended.items():
             logger.error("worker %d ended with code %d", process.pid, process.returncode)

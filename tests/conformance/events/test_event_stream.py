@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from partway_server.domain.events import COMPLETED, INITIALIZED, Event, EventComposer
 from partway_server.domain.upload import State, StoredObject
-from partway_server.events.event_stream import Entry, EventStreams, after, places_at
+from partway_server.events.event_stream import EventStreams, StreamEntry, after, places_at
 from partway_server.redis_client.topology import connect
 from partway_server.sessions import redis_keys as rows
 from partway_server.sessions.redis_store import RedisSessionStore
@@ -39,7 +39,7 @@ async def add(redis: Redis, shard: int, place: str) -> None:
     await redis.xadd(rows.events_key(shard), dict(fields), id=place)
 
 
-async def read(streams: EventStreams, *span: dict[int, str]) -> list[Entry]:
+async def read(streams: EventStreams, *span: dict[int, str]) -> list[StreamEntry]:
     return [entry async for entry in streams.read(*span)]
 
 

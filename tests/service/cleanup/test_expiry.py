@@ -26,7 +26,7 @@ TOMBSTONE = timedelta(hours=1) + LONGEST_PUT
 
 
 async def sweep(world: World, after: float = 0) -> None:
-    """What the janitor does once some seconds have passed."""
+    """Sweep once some seconds have passed."""
     world.clock.advance(after)
     await world.service.janitor.sweep()
 
@@ -37,7 +37,7 @@ async def row_state(world: World, upload: upload_pb2.Upload) -> str | None:
 
 
 async def in_storage(world: World, upload: upload_pb2.Upload) -> tuple[int, bool]:
-    """How many multipart uploads there are at the key, and whether there is an object."""
+    """Count the multipart uploads at the key, and return whether there is an object."""
     grant = world.grant(upload)
     open_ones = await world.storage.list_multiparts(grant)
     return len(open_ones), await world.storage.head(grant) is not None
@@ -154,12 +154,12 @@ async def test_a_row_put_back_before_any_part_was_sent_keeps_its_upload(world: W
 
 async def test_of_two_that_were_created_the_one_with_parts_is_kept(world: World) -> None:
     upload = await world.initialize(TWO_PARTS)
-    strays = [await world.storage.create(world.grant(upload), {}) for _ in range(3)]
+    orphans = [await world.storage.create(world.grant(upload), {}) for _ in range(3)]
     await world.send(upload, [1])
     await put_back(world, upload, State.INITIATING)
     await sweep(world, 10 * LEASE.total_seconds())
     row = await world.sessions.get(world.grant(upload).sid)
-    assert row is not None and row.grant.multipart_id not in strays
+    assert row is not None and row.grant.multipart_id not in orphans
 
 
 async def test_a_row_put_back_after_the_object_was_made_is_forgotten(world: World) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from partway.v1 import upload_pb2
 from partway_server.cleanup.orphans import CREATE_UNDER_WAY, Sweeper
-from partway_server.cleanup.report import Action, Finding, Kind
+from partway_server.cleanup.report import Action, CleanupKind, CleanupRecord
 from partway_server.domain.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
 from partway_server.domain.grant import Grant
 from partway_server.domain.key_marks import KeyMarks
@@ -37,16 +37,16 @@ OTHER_KEY = bytes(range(1, 65))
 REQUEST_ID = "0b5a9a3e-1111-4222-8333-444455556666"
 
 
-async def sweep(world: World, after: float = 0, *, dry_run: bool = False) -> list[Finding]:
-    """What a sweep finds once some seconds have passed."""
+async def sweep(world: World, after: float = 0, *, dry_run: bool = False) -> list[CleanupRecord]:
+    """Sweep once some seconds have passed, and return the records."""
     world.clock.advance(after)
-    found: list[Finding] = []
+    found: list[CleanupRecord] = []
     await world.service.sweeper.sweep(found.append, dry_run=dry_run)
     return found
 
 
-def of(grant: Grant, found: list[Finding]) -> list[tuple[Action, bool]]:
-    """What was found at the key of a grant. The bucket may hold what other tests left."""
+def of(grant: Grant, found: list[CleanupRecord]) -> list[tuple[Action, bool]]:
+    """Return the records of a key. The bucket may hold what other tests left."""
     place = grant.bucket, grant.key
     return [(f.action, f.done) for f in found if (f.bucket, f.key) == place]
 
@@ -117,7 +117,7 @@ async def test_the_row_of_another_upload_with_the_same_sid_does_not_count(world:
     first = await world.initialize(TWO_PARTS, request_id=REQUEST_ID)
     await world.lose_row(first)
     second = await world.initialize(TWO_PARTS, request_id=REQUEST_ID)
-    # Beside that row it would be a stray; but its own id may yet be presented.
+    # Beside that record it would be an orphan; but its own id may still be presented.
     found = await sweep(world, EXPIRY_SECONDS)
     assert of(world.grant(first), found) == [(Action.LEAVE, False)]
     found = await sweep(world, LONG)
@@ -158,7 +158,7 @@ async def test_a_deployment_with_other_sealing_keys_leaves_ours_alone(world: Wor
     grant = world.grant(upload)
     await world.lose_row(upload)
     world.clock.advance(LONG)
-    found: list[Finding] = []
+    found: list[CleanupRecord] = []
     await a_sweeper(world, grant.bucket, key_marks=KeyMarks([OTHER_KEY])).sweep(found.append)
     assert of(grant, found) == [(Action.LEAVE, False)]
     await a_sweeper(world, grant.bucket, key_marks=KeyMarks([OTHER_KEY, SEALING_KEY])).sweep()
@@ -178,7 +178,7 @@ def a_sweeper(world: World, bucket: str, **changes: Any) -> Sweeper:
     return Sweeper(replace(deps, **changes), grace=timedelta(seconds=GRACE_SECONDS))
 
 
-# ---- strays beside a row
+# ---- orphans beside a session record
 
 
 async def test_strays_go_and_the_upload_goes_on(world: World) -> None:
@@ -240,11 +240,11 @@ async def test_what_an_object_may_be_made_from_is_left(world: World) -> None:
     await complete_beside(world, grant)
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
     await world.service.janitor.sweep()
-    stray = await world.storage.create(grant, {})
+    second = await world.storage.create(grant, {})
     for wait in (0, COMPLETED_RETENTION.total_seconds() + 1, LONG):
         assert (Action.LEAVE, False) in of(grant, await sweep(world, wait))
         assert await left(world, grant) == [grant.multipart_id]
-        assert stray not in await left(world, grant)
+        assert second not in await left(world, grant)
         await world.service.janitor.sweep()
     assert await world.sessions.get(grant.sid) is None
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
@@ -277,7 +277,7 @@ async def test_a_put_that_comes_late_leaves_nothing_behind(
         world.clock.advance(EXPIRY_SECONDS + 1)
         await world.service.janitor.sweep()
     elif grant.single:
-        pytest.skip("an object whose row was lost cannot be told from a completed one")
+        pytest.skip("an object whose session record was lost looks like a completed one")
     else:
         await world.lose_row(upload)
         await sweep(world, EXPIRY_SECONDS + GRACE_SECONDS)
@@ -370,23 +370,26 @@ class Noting:
 async def test_a_dry_run_tells_all_and_changes_nothing(world: World) -> None:
     situations = [s for s in Situation if s is not Situation.EXPIRED]
     uploads = [await bring_to(world, situation, TWO_PARTS) for situation in situations]
-    stray, orphan = uploads[0], await world.initialize(TWO_PARTS)
-    await world.storage.create(world.grant(stray), {})
+    second, orphan = uploads[0], await world.initialize(TWO_PARTS)
+    await world.storage.create(world.grant(second), {})
     await world.lose_row(orphan)
     world.clock.advance(LONG)
     grants = [world.grant(upload) for upload in (*uploads, orphan)]
     before = [(await world.sessions.get(g.sid), await left(world, g)) for g in grants]
     noting: Any = Noting(world.sessions)
-    janitor, sweeper = world.service.janitor, a_sweeper(world, stray.object.bucket, sessions=noting)
+    janitor, sweeper = (
+        world.service.janitor,
+        a_sweeper(world, second.object.bucket, sessions=noting),
+    )
     janitor._sessions = noting
     world.storage.calls.clear()
-    found: list[Finding] = []
+    found: list[CleanupRecord] = []
     await app.tidy(replace(world.service, sweeper=sweeper), report=found.append, dry_run=True)
     assert noting.calls == {"get", "peek_due"}
     assert set(world.storage.calls) <= {"unfinished", "head", "list_parts"}
     assert not any(finding.done or finding.error for finding in found)
     assert of(grants[-1], found) == [(Action.ABORT, False)]
-    due = {f.key for f in found if f.kind is Kind.UPLOAD}
+    due = {f.key for f in found if f.kind is CleanupKind.UPLOAD}
     assert {grant.key for grant in grants[:-1]} <= due
     after = [(await world.sessions.get(g.sid), await left(world, g)) for g in grants]
     assert after == before
@@ -421,8 +424,8 @@ async def test_a_bucket_that_cannot_be_listed_keeps_no_other_from_it(
         await world.lose_row(upload)
         world.storage.before("unfinished", failing(error))
         first, second = await sweep(world, LONG)
-    assert (first.kind, first.bucket, bool(first.error)) == (Kind.LISTING, "a-bucket", True)
-    assert (second.kind, second.bucket, second.done) == (Kind.MULTIPART, "uploads", True)
+    assert (first.kind, first.bucket, bool(first.error)) == (CleanupKind.LISTING, "a-bucket", True)
+    assert (second.kind, second.bucket, second.done) == (CleanupKind.MULTIPART, "uploads", True)
 
 
 async def test_one_that_cannot_be_aborted_keeps_no_other_from_it(world: World) -> None:
@@ -442,7 +445,7 @@ async def test_storage_that_lists_one_key_only_is_said_to(clock: FakeClock) -> N
     async with a_memory_world(clock, storage=storage) as world:
         await world.lose_row(await world.initialize(TWO_PARTS))
         (finding,) = await sweep(world, LONG)
-        assert (finding.kind, finding.done) == (Kind.LISTING, False)
+        assert (finding.kind, finding.done) == (CleanupKind.LISTING, False)
         assert "one key only" in finding.reason
         assert "unfinished" not in world.storage.calls
 
@@ -467,8 +470,8 @@ async def test_it_goes_on_whatever_becomes_of_one_sweep(
         end,
     )
     await world.service.sweeper.run(0.001, stop)
-    told = [r.levelname for r in caplog.records if r.name == "partway_server.cleanup.orphans"]
-    assert told == ["ERROR", "WARNING", "WARNING"]
+    printed = [r.levelname for r in caplog.records if r.name == "partway_server.cleanup.orphans"]
+    assert printed == ["ERROR", "WARNING", "WARNING"]
 
 
 @in_memory

@@ -61,13 +61,13 @@ class TestDead:
 
     def test_tells_all_of_them_as_json(self, run: Run, client: Any, redis_url: str) -> None:
         listed = run("dead", "--json", PARTWAY_REDIS_URL=redis_url)
-        told = [json.loads(line) for line in listed.output.splitlines()]
-        assert [(each["webhook"], each["id"]) for each in told] == [
+        printed = [json.loads(line) for line in listed.output.splitlines()]
+        assert [(each["webhook"], each["id"]) for each in printed] == [
             ("orders", "event-1"),
             ("orders", "event-2"),
             ("audit", "event-1"),
         ]
-        assert told[0]["event"] == json.loads(an_event(1)["event"])
+        assert printed[0]["event"] == json.loads(an_event(1)["event"])
 
     def test_puts_one_back(self, run: Run, client: Any, redis_url: str) -> None:
         again = run("dead", "--retry", "event-1", PARTWAY_REDIS_URL=redis_url)
@@ -97,7 +97,7 @@ class TestDead:
     [
         ({"PARTWAY_REDIS_URL": ""}, 2, "PARTWAY_REDIS_URL or --redis-url: is not set"),
         ({"PARTWAY_REDIS_URL": "redis://127.0.0.1:1"}, 1, "Redis does not answer"),
-        ({"PARTWAY_REDIS_URL": "redis://x?y=z"}, 2, "is not a URL that Redis clients understand"),
+        ({"PARTWAY_REDIS_URL": "redis://x?y=z"}, 2, "is not a valid Redis URL"),
         (
             {"PARTWAY_REDIS_URL": "redis://127.0.0.1:1", "PARTWAY_WEBHOOK_FILE": ""},
             2,
@@ -106,7 +106,7 @@ class TestDead:
         (
             {"PARTWAY_REDIS_URL": "redis://127.0.0.1:1", "PARTWAY_WEBHOOK_FILE": "/nowhere"},
             2,
-            "PARTWAY_WEBHOOK_FILE cannot be used",
+            "PARTWAY_WEBHOOK_FILE is invalid",
         ),
     ],
 )
@@ -130,6 +130,6 @@ async def test_a_test_is_sent_signed(run: Run) -> None:
 
 
 def test_a_test_needs_a_webhook_that_there_is(run: Run) -> None:
-    sent = run("send-test", "nobody")
+    sent = run("send-test", "unknown")
     assert sent.exit_code == 2
-    assert "has no webhook 'nobody'; it has orders, audit" in sent.output
+    assert "has no webhook 'unknown'; it has orders, audit" in sent.output

@@ -19,9 +19,9 @@ from partway_server.devstack import servers
 from partway_server.devstack.servers import S3, start_seaweedfs, start_valkey
 from partway_server.doctor.finding import Finding
 from partway_server.doctor.probes.redis import examine
-from partway_server.doctor.probes.storage_behaviour import Behaviour
+from partway_server.doctor.probes.storage_behaviour import BehaviourProbes
 from partway_server.doctor.redis_checks import redis as judged
-from partway_server.doctor.runner import Wanted, examine_all
+from partway_server.doctor.runner import CheckSelection, run_checks
 from partway_server.domain.clock import SystemClock
 from partway_server.redis_client.topology import connect
 from partway_server.runtime.subprocesses import Child, binary, free_port
@@ -37,7 +37,7 @@ only_storage = ("--only", "storage")
 
 
 def nothing_in(bucket: Bucket) -> bool:
-    """No object, no version and no upload, whoever made it."""
+    """No object, no version and no upload of anyone."""
     versions = bucket.client.list_object_versions(Bucket=bucket.name)
     storage = bucket.client.list_objects_v2(Bucket=bucket.name)
     found = [storage.get("Contents"), versions.get("Versions"), versions.get("DeleteMarkers")]
@@ -51,7 +51,7 @@ class Doctor:
         self._environ = service_environ(s3, redis_url)
 
     def __call__(self, *arguments: str, **settings: object) -> dict[str, dict[str, Any]]:
-        """The findings by name; checks that the exit code and the output go with them."""
+        """Return the findings by name; check the exit code and the output against them."""
         changes = {f"PARTWAY_{name.upper()}": str(v) for name, v in settings.items()}
         environ: dict[str, str | None] = {**CLEAN, **self._environ, **changes}
         result = CliRunner(env=environ).invoke(main, ["doctor", "--json", *arguments])
@@ -72,7 +72,7 @@ def bad(found: dict[str, dict[str, Any]]) -> set[str]:
 
 @pytest.fixture
 def bucket(request: pytest.FixtureRequest) -> Iterator[Bucket]:
-    """A bucket of the test's own, which must be empty at the end."""
+    """Yield a bucket of the test's own, which must be empty at the end."""
     s3: S3 = request.getfixturevalue("s3")
     with look_into(s3, f"doctor-{os.urandom(6).hex()}") as bucket:
         yield bucket
@@ -115,7 +115,7 @@ class TestWithStores:
             bucket = "{bucket.name}"
             """
         )
-        # The default backend has no policy, so nobody asks whether it can be reached.
+        # The default backend has no policy, so it is not checked.
         settings = {"policy_file": file, "s3_endpoint": "http://127.0.0.1:1"}
         environ = {**CLEAN, **service_environ(s3, redis_url, **settings)}
         environ |= {"FAR_ACCESS_KEY": s3.access_key, "FAR_SECRET_KEY": s3.secret_key}
@@ -147,7 +147,7 @@ class TestWithStores:
 
     def test_https_to_a_port_without_it_is_told_from_no_port(self, doctor: Doctor, s3: S3) -> None:
         found = doctor(*only_storage, s3_endpoint=s3.endpoint.replace("http:", "https:"))
-        assert found["storage.reachable"]["found"] == "TLS does not come about"
+        assert found["storage.reachable"]["found"] == "the TLS handshake failed"
 
     def test_another_store_than_is_said_is_bad_and_the_right_one_is_named(
         self, doctor: Doctor
@@ -224,11 +224,11 @@ class TestWithStores:
     def test_a_check_that_fails_is_a_finding_and_the_others_go_on(
         self, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def failing(self: Behaviour) -> None:
+        async def failing(self: BehaviourProbes) -> None:
             await self._put("left-by-a-check-that-fails")
             raise KeyError("https://files.example/?X-Amz-Signature=secret")
 
-        monkeypatch.setattr(Behaviour, "checksums", failing)
+        monkeypatch.setattr(BehaviourProbes, "checksums", failing)
         found = doctor(*only_storage)
         assert bad(found) == {"storage.checksums"}
         assert found["storage.multipart"]["status"] == "ok"
@@ -256,13 +256,13 @@ class TestWithStores:
 
         environ = service_environ(replace(s3, bucket=bucket.name), redis_url)
         task = asyncio.ensure_future(
-            examine_all(
+            run_checks(
                 Settings.load(environ),
-                Wanted(only="storage"),
+                CheckSelection(only="storage"),
                 clock=SystemClock(),
                 random_hex=lambda n: os.urandom(n).hex(),
                 progress=progress,
-                say=found.append,
+                report=found.append,
             )
         )
         with pytest.raises(asyncio.CancelledError):
@@ -408,7 +408,7 @@ async def test_a_cluster_is_good_only_if_it_is_spoken_to_as_one(tmp_path: Path) 
 
 
 def assigned(redis: Redis) -> bool:
-    """Whether the cluster of one works; gives it all slots."""
+    """Give the cluster of one all slots, and return whether it works."""
     with contextlib.suppress(exceptions.ResponseError):  # It has them already.
         redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     return b"cluster_state:ok" in redis.execute_command("CLUSTER", "INFO")

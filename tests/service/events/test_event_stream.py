@@ -1,4 +1,4 @@
-"""What a service tells of its uploads, from Initialize to the end, and after a loss of Redis."""
+"""The events of uploads, from Initialize to the end, and after a loss of Redis."""
 
 import json
 from typing import Any
@@ -20,8 +20,8 @@ in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 both_kinds = pytest.mark.parametrize("size", [1000, TWO_PARTS], ids=["put", "multipart"])
 
 
-async def told(world: World) -> list[dict[str, Any]]:
-    """The events, in order."""
+async def published(world: World) -> list[dict[str, Any]]:
+    """Return the events, in order."""
     sessions = world.sessions
     if isinstance(sessions, MemorySessionStore):
         return [json.loads(event.text) for event in sessions.events]
@@ -31,7 +31,7 @@ async def told(world: World) -> list[dict[str, Any]]:
 
 
 async def types(world: World) -> list[str]:
-    return [event["type"].removeprefix("upload.") for event in await told(world)]
+    return [event["type"].removeprefix("upload.") for event in await published(world)]
 
 
 @both_kinds
@@ -40,7 +40,7 @@ async def test_an_upload_is_told_from_its_beginning_to_its_end(world: World, siz
     await world.send(upload)
     done = await world.complete(upload)
     await world.complete(upload)
-    opened, completed = await told(world)
+    opened, completed = await published(world)
     assert [opened["type"], completed["type"]] == ["upload.initialized", "upload.completed"]
     data = completed["data"]
     assert (data["key"], data["uri"]) == (done.object.key, done.object.uri)
@@ -62,7 +62,7 @@ async def test_an_outcome_that_redis_lost_is_told_again_when_it_is_asked_for(
     assert await world.state(upload) == "COMPLETED"
     assert await world.state(upload) == "COMPLETED"
     assert await types(world) == ["initialized", "completed", "completed"]
-    _, first, again = await told(world)
+    _, first, again = await published(world)
     assert first["id"] == again["id"]
     assert again["data"] == first["data"]
 
@@ -95,7 +95,7 @@ async def test_an_end_that_nobody_asked_for_says_why(world: World) -> None:
     await world.storage.abort(world.grant(lost))
     await failure(world.complete(lost))
     assert await types(world) == ["initialized", "expired", "initialized", "failed"]
-    assert (await told(world))[-1]["data"]["abort_reason"] == "LOST"
+    assert (await published(world))[-1]["data"]["abort_reason"] == "LOST"
 
 
 @in_memory
@@ -112,6 +112,6 @@ async def test_nothing_that_authorizes_is_told(clock: FakeClock) -> None:
         upload = await world.initialize(TWO_PARTS)
         await world.send(upload)
         await world.complete(upload)
-        text, grant = json.dumps(await told(world)), world.grant(upload)
+        text, grant = json.dumps(await published(world)), world.grant(upload)
         for secret in (upload.id, grant.write_token, grant.multipart_id):
             assert secret not in text

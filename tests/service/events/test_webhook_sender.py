@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from partway_server.events.retry_schedule import Answer
+from partway_server.events.retry_schedule import DeliveryResponse
 from partway_server.events.webhook_file import Webhook
 from partway_server.events.webhook_sender import HttpSender
 from partway_server.runtime.subprocesses import free_port
@@ -40,7 +40,7 @@ async def a_sender(
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """For `NAME`, signed by itself: as a server shows it, and as a client trusts it."""
+    """Make a self-signed certificate for `NAME`, for a server and for its client."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
     now = datetime.now(UTC)
@@ -79,16 +79,16 @@ async def test_tls_is_verified_against_the_name_in_the_url(tmp_path: Path) -> No
     async with an_endpoint(server) as endpoint:
         named = endpoint.url.replace("127.0.0.1", NAME)
         async with a_sender(_https(named), names=Names(("127.0.0.1",)), tls=client) as sender:
-            assert await sender.send("event-1", BODY) == Answer(204)
+            assert await sender.send("event-1", BODY) == DeliveryResponse(204)
         [got] = endpoint.got
         Verifier(SECRET).verify(got.body, dict(got.headers))
         assert got.headers["Host"] == named.split("/")[2]
 
         other = _https(named.replace(NAME, "other.example"))
         async with a_sender(other, names=Names(("127.0.0.1",)), tls=client) as sender:
-            assert await sender.send("event-1", BODY) == Answer(0, "TLS failed")
+            assert await sender.send("event-1", BODY) == DeliveryResponse(0, "TLS failed")
         async with a_sender(_https(named), names=Names(("127.0.0.1",))) as sender:
-            assert await sender.send("event-1", BODY) == Answer(0, "TLS failed")
+            assert await sender.send("event-1", BODY) == DeliveryResponse(0, "TLS failed")
         assert len(endpoint.got) == 1
 
 
@@ -137,7 +137,7 @@ async def test_no_answer_in_time_is_a_failure() -> None:
 
         endpoint.handle = never
         async with a_sender(a_webhook(endpoint.url, timeout_seconds=0.1)) as sender:
-            assert await sender.send("event-1", BODY) == Answer(0, "no answer in time")
+            assert await sender.send("event-1", BODY) == DeliveryResponse(0, "no answer in time")
 
 
 async def test_what_goes_wrong_is_told_without_the_url() -> None:
@@ -146,7 +146,7 @@ async def test_what_goes_wrong_is_told_without_the_url() -> None:
     assert (answer.status, answer.why) == (0, "no connection: Connection refused")
 
 
-class Nobody(Names):
+class NoNames(Names):
     """Knows no name."""
 
     async def resolve(self, *_: Any, **__: Any) -> list[ResolveResult]:
@@ -155,8 +155,8 @@ class Nobody(Names):
 
 async def test_a_host_that_nobody_knows_is_told_as_that() -> None:
     webhook = a_webhook("http://hooks.example/hunter2")
-    async with a_sender(webhook, names=Nobody()) as sender:
-        assert await sender.send("event-1", BODY) == Answer(0, "host name not found")
+    async with a_sender(webhook, names=NoNames()) as sender:
+        assert await sender.send("event-1", BODY) == DeliveryResponse(0, "host name not found")
 
 
 async def test_a_connection_that_breaks_is_told_as_that() -> None:
@@ -169,4 +169,6 @@ async def test_a_connection_that_breaks_is_told_as_that() -> None:
 
         endpoint.handle = broken
         async with a_sender(a_webhook(endpoint.url)) as sender:
-            assert await sender.send("event-1", BODY) == Answer(0, "the connection broke")
+            assert await sender.send("event-1", BODY) == DeliveryResponse(
+                0, "the connection was lost"
+            )

@@ -32,7 +32,7 @@ from tests.support.webhooks import (
     an_endpoint,
     an_event,
     as_a_cluster,
-    tell,
+    publish,
 )
 
 pytestmark = pytest.mark.redis
@@ -51,7 +51,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """A client of a Redis that holds nothing."""
+    """Return a client of an empty Redis."""
     async with Redis.from_url(redis_url, decode_responses=True) as client:
         await client.flushall()
         yield client
@@ -70,7 +70,7 @@ OpenOffice = Callable[..., Any]
 async def office(
     redis: Redis, redis_url: str, clock: FakeClock, endpoint: Endpoint
 ) -> AsyncIterator[OpenOffice]:
-    """Opens the dispatcher of a process, for one webhook with these rules unless told otherwise."""
+    """Opens the dispatcher of a process, for one webhook with these rules by default."""
     async with contextlib.AsyncExitStack() as opened:
 
         async def begin(owner: str = "one", *, most: int = 1000, **rules: Any) -> Office:
@@ -98,7 +98,7 @@ class TestDelivery:
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice
     ) -> None:
         one = await office(secrets=(OTHER_SECRET, SECRET))
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
         [got] = endpoint.got
         assert got.body.decode() == an_event(1)["event"]
@@ -113,7 +113,7 @@ class TestDelivery:
         code: dict[str, Any] = {}
         exec(re.findall(r"```python\n(.*?)```", DOCUMENT, re.S)[0], code)
         one = await office()
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
         [got], seen = endpoint.got, set[str]()
         secret = "whsec_" + base64.b64encode(SECRET).decode()
@@ -128,7 +128,7 @@ class TestDelivery:
     ) -> None:
         one = await office()
         await one.turn()
-        ids = {await tell(redis, n, upload=f"{n:02x}") for n in range(64)}
+        ids = {await publish(redis, n, upload=f"{n:02x}") for n in range(64)}
         await one.turn()
         assert sorted(endpoint.ids) == sorted(ids)
 
@@ -136,9 +136,9 @@ class TestDelivery:
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice
     ) -> None:
         one = await office(types=frozenset({"upload.completed"}), tenants=frozenset({"acme"}))
-        await tell(redis, 1, kind="upload.aborted")
-        await tell(redis, 2, tenant="evil")
-        await tell(redis, 3)
+        await publish(redis, 1, kind="upload.aborted")
+        await publish(redis, 2, tenant="evil")
+        await publish(redis, 3)
         await one.turn()
         assert endpoint.ids == ["event-3"]
         assert await pending(redis) == 0
@@ -146,22 +146,22 @@ class TestDelivery:
     async def test_a_new_webhook_begins_ten_minutes_before_it_is_configured(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
     ) -> None:
-        # Of those before, some may be all that is left of what a Redis that lost all was told.
+        # Of those before, some may be all that is left after Redis lost everything.
         for number, minutes in enumerate((11, 9)):
             old = int((clock.now() - timedelta(minutes=minutes)).timestamp() * 1000)
             await redis.xadd(events_key(0), an_event(number), id=f"{old}-0")
         one = await office()
         await one.turn()
-        await tell(redis, 2)
+        await publish(redis, 2)
         await one.turn()
         assert endpoint.ids == ["event-1", "event-2"]
 
     async def test_what_comes_while_no_process_runs_is_delivered_later(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
     ) -> None:
-        await tell(redis, 1)
+        await publish(redis, 1)
         await (await office()).turn()
-        await tell(redis, 2)
+        await publish(redis, 2)
         clock.advance(DAY)
         await (await office("two")).turn()
         assert endpoint.ids == ["event-1", "event-2"]
@@ -170,7 +170,7 @@ class TestDelivery:
         self, redis: Redis, office: OpenOffice
     ) -> None:
         one = await office()
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
         before = (await redis.info("stats"))["total_commands_processed"]
         for _ in range(10):
@@ -186,7 +186,7 @@ class TestFailures:
     ) -> None:
         one = await office()
         endpoint.answer = failing(4)
-        await tell(redis, 1)
+        await publish(redis, 1)
         for attempts, pause in enumerate((5, 30, 120, 600), 1):
             await one.turn()
             clock.advance(pause - 1)
@@ -206,7 +206,7 @@ class TestFailures:
         one = await office()
         endpoint.answer = failing(1)
         for number, upload in enumerate(("0000", "0000", "0100", "0000")):
-            await tell(redis, number, upload=upload)
+            await publish(redis, number, upload=upload)
             await one.turn()
         assert endpoint.ids == ["event-0", "event-2"]
         clock.advance(5)
@@ -218,7 +218,7 @@ class TestFailures:
     ) -> None:
         one, two = await office(), await office("two")
         endpoint.answer = failing(2)
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
         clock.advance(21)
         await two.turn()
@@ -243,7 +243,7 @@ class TestFailures:
         answers = iter([busy])
         endpoint.answer = lambda got: next(answers, 204)
         one = await office()
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
         clock.advance(299)
         await one.turn()
@@ -259,7 +259,7 @@ class TestFailures:
             moved = web.Response(status=307, headers={"location": elsewhere.url})
             endpoint.answer = lambda got: moved
             one = await office()
-            await tell(redis, 1)
+            await publish(redis, 1)
             await one.turn()
             assert (len(endpoint.got), elsewhere.got) == (1, [])
         assert await pending(redis) == 1
@@ -270,14 +270,14 @@ class TestFailures:
         one = await office()
         endpoint.answer = failing(1, 410)
         for number in range(3):
-            await tell(redis, number)
+            await publish(redis, number)
         await one.turn()
         assert endpoint.ids == ["event-0"]
-        assert [letter.id for letter in await one.store.letters("orders")] == [
+        assert [letter.id for letter in await one.store.dead_letters("orders")] == [
             f"event-{n}" for n in range(3)
         ]
         clock.advance(3600)
-        await tell(redis, 3)
+        await publish(redis, 3)
         await one.turn()
         assert endpoint.ids == ["event-0", "event-3"]
 
@@ -293,24 +293,24 @@ class TestFailures:
         endpoint.url += "?token=hunter2"
         endpoint.answer = failing(1)
         one = await office()
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
         clock.advance(5)
         await one.turn()
         ours = [r for r in caplog.records if r.name.startswith("partway_server")]
         assert [record.getMessage() for record in ours] == [
-            "webhook orders: event event-1: HTTP 500; again in 5 s",
-            "webhook orders: event event-1 is delivered",
+            "webhook orders: event event-1: HTTP 500; retry in 5 s",
+            "webhook orders: event event-1 delivered",
         ]
         # The endpoint's own server logs what it is asked.
-        told = "".join(r.getMessage() for r in caplog.records if r.name != "aiohttp.access")
+        published = "".join(r.getMessage() for r in caplog.records if r.name != "aiohttp.access")
         secrets = ["hunter2", base64.b64encode(SECRET).decode(), repr(SECRET)]
         secrets += [got.headers["webhook-signature"] for got in endpoint.got]
-        assert not [secret for secret in secrets if secret in told]
+        assert not [secret for secret in secrets if secret in published]
 
 
 class TestReading:
-    """The file is read anew."""
+    """The file is reloaded."""
 
     async def test_what_is_under_way_ends_where_it_began_and_all_else_goes_to_the_new_endpoint(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice
@@ -324,14 +324,14 @@ class TestReading:
             return web.Response(status=204)
 
         endpoint.handle = wait
-        await tell(redis, 1)
-        await tell(redis, 2)
+        await publish(redis, 1)
+        await publish(redis, 2)
         await one.dispatcher.step()
         await first.wait()
         async with an_endpoint() as second:
             one.file = lambda: [a_webhook(second.url, secrets=(OTHER_SECRET,))]
-            assert await one.resubscriber.reload()
-            await tell(redis, 3, upload="01")
+            assert await one.webhook_reloader.reload()
+            await publish(redis, 3, upload="01")
             go.set()
             await one.turn()
             assert (ids, sorted(second.ids)) == (["event-1"], ["event-2", "event-3"])
@@ -346,17 +346,17 @@ class TestReading:
 
         async def gone(request: web.Request) -> web.StreamResponse:
             one.file = lambda: [a_webhook(second.url)]
-            assert await one.resubscriber.reload()
+            assert await one.webhook_reloader.reload()
             return web.Response(status=410)
 
         endpoint.handle = gone
-        await tell(redis, 1)
+        await publish(redis, 1)
         async with an_endpoint() as second:
             await one.turn()
             clock.advance(5)
             await one.turn()
             assert second.ids == ["event-1"]
-        assert await one.store.letters("orders") == []
+        assert await one.store.dead_letters("orders") == []
 
     async def test_a_file_with_a_fault_changes_nothing_and_is_told(
         self,
@@ -371,12 +371,12 @@ class TestReading:
             raise ValueError("webhook 'orders': url is missing")
 
         one.file = read
-        assert not await one.resubscriber.reload()
+        assert not await one.webhook_reloader.reload()
         assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
-            "webhooks: PARTWAY_WEBHOOK_FILE cannot be used: webhook 'orders': url is missing",
-            "webhooks: none of it is in force; what was, stays",
+            "webhooks: PARTWAY_WEBHOOK_FILE is invalid: webhook 'orders': url is missing",
+            "webhooks: not reloaded; the previous webhooks stay in force",
         ]
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
         assert endpoint.ids == ["event-1"]
 
@@ -395,25 +395,25 @@ class TestReading:
             orders, audit = a_webhook(endpoint.url), a_webhook(second.url, name="audit")
             for webhooks in ([audit], [orders, audit]):
                 one.file = lambda webhooks=webhooks: webhooks
-                assert await one.resubscriber.reload()
+                assert await one.webhook_reloader.reload()
                 clock.advance(6)
                 await one.turn()
                 leases = await redis.keys("*lease*")
                 owned = {key.rpartition(":")[2] for key in leases}
                 assert owned == {webhook.name for webhook in webhooks}
                 if webhooks == [audit]:
-                    await tell(redis, 1)
+                    await publish(redis, 1)
                     await one.turn()
             assert (endpoint.ids, second.ids) == (["event-1"], ["event-1"])
-        said = [r.getMessage() for r in caplog.records if r.name.endswith("resubscribing")]
+        said = [r.getMessage() for r in caplog.records if r.name.endswith("webhook_reload")]
         assert said == [
-            "webhooks read anew: webhook audit new, webhook orders gone",
-            "webhooks read anew: webhook orders new",
+            "webhooks reloaded: webhook audit new, webhook orders gone",
+            "webhooks reloaded: webhook orders new",
         ]
 
 
 def counted(one: Office) -> dict[str, float]:
-    """The figures of the webhook: deliveries by outcome, and the others by their name's end."""
+    """Return the metrics of the webhook: deliveries by outcome, others by their suffix."""
     found = {}
     for sample in (s for metric in one.metrics.registry.collect() for s in metric.samples):
         if sample.labels.get("webhook") == "orders" and not sample.name.endswith("_created"):
@@ -462,7 +462,7 @@ class TestMetrics:
         await redis.acl_setuser(
             "lean", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-xlen"]
         )
-        await tell(redis, 1)
+        await publish(redis, 1)
         url = redis_url.replace("redis://", "redis://lean:any@")
         try:
             async with Office(url, a_webhook(endpoint.url), clock=clock) as one:
@@ -476,11 +476,11 @@ class TestMetrics:
     ) -> None:
         endpoint.url += "?token=hunter2"
         one = await office()
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
-        told = generate_latest(one.metrics.registry).decode()
-        assert 'outcome="delivered",webhook="orders"} 1.0' in told
-        assert not [s for s in ("hunter2", "127.0.0.1", "event-1", "acme") if s in told]
+        published = generate_latest(one.metrics.registry).decode()
+        assert 'outcome="delivered",webhook="orders"} 1.0' in published
+        assert not [s for s in ("hunter2", "127.0.0.1", "event-1", "acme") if s in published]
 
 
 class TestDeadLetters:
@@ -494,13 +494,13 @@ class TestDeadLetters:
     ) -> None:
         one = await office()
         endpoint.answer = lambda got: 500 if got.id == "event-1" else 204
-        await tell(redis, 1)
-        await tell(redis, 2)
+        await publish(redis, 1)
+        await publish(redis, 2)
         await self.give_up(one, clock)
         attempts = len(endpoint.got) - 1
         assert endpoint.ids == ["event-1"] * attempts + ["event-2"]
         assert 10 <= attempts <= 20
-        [letter] = await one.store.letters("orders")
+        [letter] = await one.store.dead_letters("orders")
         assert (letter.id, letter.upload, letter.type) == ("event-1", "00", "upload.completed")
         assert (letter.attempts, letter.why) == (attempts, "HTTP 500")
         assert letter.text == an_event(1)["event"]
@@ -513,10 +513,10 @@ class TestDeadLetters:
             webhooks = a_webhook(endpoint.url), a_webhook(second.url, name="audit")
             async with Office(redis_url, *webhooks, clock=clock) as one:
                 endpoint.answer = failing(20)
-                await tell(redis, 1)
+                await publish(redis, 1)
                 await self.give_up(one, clock)
                 endpoint.answer = lambda got: 204
-                [letter] = await one.store.letters("orders")
+                [letter] = await one.store.dead_letters("orders")
                 assert await one.store.revive(letter)
                 assert not await one.store.revive(letter)
                 clock.advance(1)
@@ -525,7 +525,7 @@ class TestDeadLetters:
                 assert endpoint.ids[before:] == ["event-1"]
                 assert endpoint.got[-1].body == endpoint.got[0].body
                 assert second.ids == ["event-1"]
-                assert await one.store.letters("orders") == []
+                assert await one.store.dead_letters("orders") == []
 
     async def test_they_are_kept_for_a_month(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
@@ -535,9 +535,9 @@ class TestDeadLetters:
         await redis.xadd(dead_key(0, "orders"), letter, id=f"{month}-0")
         one = await office()
         endpoint.answer = failing(1, 410)
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
-        assert [letter.id for letter in await one.store.letters("orders")] == ["event-1"]
+        assert [letter.id for letter in await one.store.dead_letters("orders")] == ["event-1"]
 
 
 class TestSharing:
@@ -546,14 +546,14 @@ class TestSharing:
     ) -> None:
         one, two = await office(), await office("two")
         await one.turn()
-        told: list[str] = []
+        published: list[str] = []
         for n in range(60):
-            told.append(await tell(redis, n, upload=f"{n:04x}"))
+            published.append(await publish(redis, n, upload=f"{n:04x}"))
             clock.advance(1)
             await asyncio.gather(one.turn(), two.turn())
         clock.advance(6)
         await asyncio.gather(one.turn(), two.turn())
-        assert sorted(endpoint.ids) == sorted(told)
+        assert sorted(endpoint.ids) == sorted(published)
         leases = [webhook_key(shard, "lease", "orders") for shard in range(64)]
         owners = [await redis.hget(lease, "owner") for lease in leases]
         shares = [owners.count("one"), owners.count("two")]
@@ -565,8 +565,8 @@ class TestSharing:
         one, two = await office(), await office("two")
         await one.turn()
         await two.turn()
-        await tell(redis, 1)
-        await one.dispatcher.leave()
+        await publish(redis, 1)
+        await one.dispatcher.release()
         clock.advance(5)
         await two.turn()
         assert endpoint.ids == ["event-1"]
@@ -581,13 +581,13 @@ class TestSharing:
             return web.Response(status=204)
 
         endpoint.handle = wait
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.dispatcher.step()
-        await one.dispatcher.leave()
+        await one.dispatcher.release()
         assert await redis.hget(webhook_key(0, "lease", "orders"), "owner") == "one"
         left.set()
         await one.tasks.done()
-        await one.dispatcher.leave()
+        await one.dispatcher.release()
         assert not await redis.keys("*lease*")
         assert await pending(redis) == 0
 
@@ -596,7 +596,7 @@ class TestSharing:
     ) -> None:
         one, two = await office(), await office("two")
         endpoint.answer = failing(1)
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
         # One is paused, and its shards go to two.
         clock.advance(21)
@@ -611,7 +611,7 @@ class TestLosses:
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
     ) -> None:
         one = await office()
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
         await redis.flushall()
         await redis.xadd(events_key(0), an_event(2), id="5-0")
@@ -631,7 +631,7 @@ class TestLosses:
 
         endpoint.handle = lose_all
         for number in range(3):
-            await tell(redis, number)
+            await publish(redis, number)
             await one.turn()
             clock.advance(5)
             await one.turn()
@@ -643,19 +643,19 @@ class TestLosses:
     ) -> None:
         one = await office(tenants=frozenset({"acme"}), give_up_seconds=0)
         await redis.xadd(events_key(0), {**an_event(1), "event": "{"})
-        await tell(redis, 2)
+        await publish(redis, 2)
         await one.turn()
         assert endpoint.ids == ["event-2"]
-        assert [letter.id for letter in await one.store.letters("orders")] == ["event-1"]
+        assert [letter.id for letter in await one.store.dead_letters("orders")] == ["event-1"]
 
     async def test_a_group_that_is_gone_is_made_again_and_repeats_what_is_kept(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice
     ) -> None:
         one = await office()
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
         await redis.xgroup_destroy(events_key(0), "webhook:orders")
-        await tell(redis, 2)
+        await publish(redis, 2)
         for _ in range(2):
             await one.turn()
         assert endpoint.ids == ["event-1", "event-1", "event-2"]
@@ -665,7 +665,7 @@ class TestLosses:
     ) -> None:
         one = await office()
         endpoint.answer = failing(1)
-        await tell(redis, 1)
+        await publish(redis, 1)
         await one.turn()
         copy = await redis_dump(redis, events_key(0))
         clock.advance(5)
@@ -682,8 +682,8 @@ class TestLosses:
     ) -> None:
         one = await office()
         endpoint.answer = failing(1)
-        await tell(redis, 1)
-        await tell(redis, 2)
+        await publish(redis, 1)
+        await publish(redis, 2)
         await one.turn()
         await redis.xtrim(events_key(0), maxlen=1, approximate=False)
         clock.advance(5)
@@ -695,11 +695,11 @@ class TestLosses:
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
     ) -> None:
         endpoint.answer = failing(1)
-        await tell(redis, 1)
+        await publish(redis, 1)
         await (await office()).turn()
         await redis.xtrim(events_key(0), maxlen=0, approximate=False)
         clock.advance(21)
-        await tell(redis, 2)
+        await publish(redis, 2)
         await (await office("two")).turn()
         assert endpoint.ids == ["event-1", "event-2"]
         assert await pending(redis) == 0
@@ -710,9 +710,9 @@ class TestLosses:
         one = await office(most=10)
         endpoint.answer = lambda got: 500
         for number in range(15):
-            await tell(redis, number, upload=f"{number:04x}00")
+            await publish(redis, number, upload=f"{number:04x}00")
         await one.turn()
-        await tell(redis, 15, upload="001500")
+        await publish(redis, 15, upload="001500")
         await one.turn()
         assert (len(endpoint.got), await pending(redis)) == (10, 10)
         endpoint.answer = lambda got: 204
@@ -731,15 +731,15 @@ class TestCluster:
         endpoint.answer = failing(10)
         async with Office(cluster.url, a_webhook(endpoint.url), clock=clock) as one:
             await one.turn()
-            told = []
+            published = []
             for number in range(64):
                 event = an_event(number, upload=f"{number:02x}")
                 cluster.node(cluster.owner(OUR_SLOTS[number])).xadd(events_key(number), event)
-                told.append(event["id"])
+                published.append(event["id"])
             await one.turn()
             clock.advance(5)
             await one.turn()
-        assert sorted(set(endpoint.ids)) == sorted(told)
+        assert sorted(set(endpoint.ids)) == sorted(published)
         assert len(endpoint.got) == 74
 
     async def test_a_shard_that_moves_is_followed_and_nothing_waits(
@@ -769,7 +769,7 @@ FAR = 5
 
 
 def waits(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the log says of shards."""
+    """Return what the log says of shards."""
     name = "partway_server.events.dispatcher"
     return [record.getMessage() for record in caplog.records if record.name == name]
 
@@ -787,7 +787,7 @@ class TestShardsAway:
     async def split(
         self, relay: Relay, redis_url: str, endpoint: Endpoint, clock: FakeClock
     ) -> AsyncIterator[OpenOffice]:
-        """As `office`, with one shard behind the relay."""
+        """Like `office`, but with one shard behind the relay."""
         async with contextlib.AsyncExitStack() as opened:
 
             async def begin(
@@ -814,13 +814,13 @@ class TestShardsAway:
         one = await split("orders", "audit", patience=LONG)
         await one.turn()
         await relay.cut()
-        others = [await tell(redis, n, upload=f"{n:02x}") for n in range(64) if n != FAR]
-        await tell(redis, FAR, upload=f"{FAR:02x}")
+        others = [await publish(redis, n, upload=f"{n:02x}") for n in range(64) if n != FAR]
+        await publish(redis, FAR, upload=f"{FAR:02x}")
         for _ in range(3):
             await one.turn()
             clock.advance(6)
         assert sorted(endpoint.ids) == sorted(others * 2)
-        assert waits(caplog) == ["webhooks: the events of shards 05 wait: Redis does not answer"]
+        assert waits(caplog) == ["webhooks: Redis does not answer; events of shards 05 wait"]
         endpoint.got.clear()
         await relay.open()
         for _ in range(3):
@@ -841,7 +841,7 @@ class TestShardsAway:
 
         one = await split(sleep=nap, patience=6.0)
         await one.turn()
-        far = {await tell(redis, n, upload=f"{n:02x}{FAR:02x}") for n in range(16)}
+        far = {await publish(redis, n, upload=f"{n:02x}{FAR:02x}") for n in range(16)}
         arrived, ids = asyncio.Event(), list[str]()
 
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -856,7 +856,7 @@ class TestShardsAway:
         endpoint.handle = answer
         await one.dispatcher.step()
         await arrived.wait()
-        near = await tell(redis, 99, upload="00")
+        near = await publish(redis, 99, upload="00")
         await until(lambda: one.store.away == {FAR})
         clock.advance(6)
         await one.dispatcher.step()
@@ -875,7 +875,7 @@ class TestShardsAway:
         self, redis: Redis, relay: Relay, endpoint: Endpoint, split: OpenOffice, clock: FakeClock
     ) -> None:
         one = await split()
-        await tell(redis, 1, upload=f"{FAR:02x}")
+        await publish(redis, 1, upload=f"{FAR:02x}")
         # What it begins has not yet begun.
         await one.dispatcher.step()
         await relay.cut()
@@ -898,12 +898,12 @@ class TestShardsAway:
             clock.advance(6)
         await relay.cut()
         await one.turn()
-        await one.dispatcher.leave()
-        told = [await tell(redis, n, upload=f"{n:02x}") for n in range(1, 64)]
+        await one.dispatcher.release()
+        published = [await publish(redis, n, upload=f"{n:02x}") for n in range(1, 64)]
         for _ in range(2):
             await two.turn()
             clock.advance(6)
-        assert sorted(endpoint.ids) == sorted(told)
+        assert sorted(endpoint.ids) == sorted(published)
         await relay.open()
         for _ in range(3):
             await two.turn()
@@ -923,7 +923,7 @@ class TestShardsAway:
         async with Office(url, a_webhook(endpoint.url), clock=clock, patience=LONG) as one:
             await one.turn()
             await relay.cut()
-            await tell(redis, 1)
+            await publish(redis, 1)
             for _ in range(3):
                 await one.turn()
                 clock.advance(6)
@@ -934,7 +934,7 @@ class TestShardsAway:
                 clock.advance(6)
         assert endpoint.ids == ["event-1"]
         assert waits(caplog) == [
-            "webhooks: the events of all shards wait: Redis does not answer",
+            "webhooks: Redis does not answer; events of all shards wait",
             "webhooks: Redis answers again for all shards",
         ]
 

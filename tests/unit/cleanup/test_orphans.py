@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from partway_server.cleanup.expiry import next_step
-from partway_server.cleanup.orphans import CREATE_UNDER_WAY, Place, decide, places_of
+from partway_server.cleanup.orphans import CREATE_UNDER_WAY, SweepScope, decide, scopes_of
 from partway_server.cleanup.report import Action
 from partway_server.domain.key_marks import KeyMark
 from partway_server.domain.policy import Policy
@@ -88,10 +88,10 @@ def test_each_place_is_looked_at_once() -> None:
         policy("b", ""),
         policy("b", ""),
     ]
-    assert places_of(policies) == [
-        Place("default", "a", "films/"),
-        Place("default", "a", "music/"),
-        Place("default", "b", ""),
+    assert scopes_of(policies) == [
+        SweepScope("default", "a", "films/"),
+        SweepScope("default", "a", "music/"),
+        SweepScope("default", "b", ""),
     ]
 
 

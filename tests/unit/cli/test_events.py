@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from click import Context
 from click.testing import CliRunner
-from partway_server.cli.events import tail
+from partway_server.cli.events_tail import tail
 from partway_server.cli.main import main
 from partway_server.domain.events import TYPES
 
@@ -36,7 +36,7 @@ def test_without_the_url_of_redis_it_asks_for_it(cli: CliRunner, command: list[s
 def test_where_redis_does_not_answer_it_says_so_and_fails(cli: CliRunner) -> None:
     absent = cli.invoke(main, ["events", "tail", "--redis-url", NOWHERE])
     assert absent.exit_code == 1
-    words = "partway-server: Redis does not answer or let us in; check PARTWAY_REDIS_URL\n"
+    words = "partway-server: Redis does not answer or refuses access; check PARTWAY_REDIS_URL\n"
     assert absent.stderr == words
 
 

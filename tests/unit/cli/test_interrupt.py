@@ -1,4 +1,4 @@
-"""Ctrl-C while `partway-server` starts: the modules that it has imported tell how far it is."""
+"""Ctrl-C while `partway-server` starts: the imported modules show how far it is."""
 
 import asyncio
 import signal
@@ -13,7 +13,7 @@ LOADING = b"import time:"
 
 
 async def interrupted(after: str, *arguments: str) -> tuple[int | None, bytes, bytes]:
-    """How it ends if Ctrl-C comes once the module `after` is imported, and what it said."""
+    """Send Ctrl-C once the module `after` is imported; return how it ends and its output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-X", "importtime", "-m", "partway_server", *arguments),

@@ -114,7 +114,7 @@ def test_sweep_without_settings_says_line_by_line_what_is_missing(cli: CliRunner
 def test_the_help_of_sweep_teaches_by_example(cli: CliRunner) -> None:
     text = cli.invoke(main, ["sweep", "--help"], terminal_width=100).output
     assert "partway-server sweep --dry-run\n" in text
-    assert "would be aborted: it has no row" in text
+    assert "would be aborted: no session record" in text
 
 
 @pytest.mark.parametrize("flags", [[], ["--dry-run"], ["--json"]])
@@ -132,8 +132,8 @@ def test_sweep_without_redis_says_so_and_fails(flags: list[str]) -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environ)
     assert result.returncode == 1
     assert result.stderr == (
-        "partway-server: Redis does not answer, or serves nobody now; check PARTWAY_REDIS_URL,"
-        " or ask partway-server doctor --only redis\n"
+        "partway-server: Redis does not answer, or serves no one now; check PARTWAY_REDIS_URL,"
+        " or run partway-server doctor --only redis\n"
     )
     assert "0 looked at" in result.stdout or json.loads(result.stdout)["findings"] == []
 
@@ -155,6 +155,6 @@ def test_dev_on_a_taken_port_says_so_in_one_line() -> None:
 
 def test_the_command_line_alone_does_not_load_grpc() -> None:
     # A parent of workers must not have used it, and help should be quick.
-    program = "import sys, partway_server.cli; print('grpc' in sys.modules)"
+    program = "import sys, partway_server.cli.main; print('grpc' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stdout == "False\n"

@@ -4,8 +4,8 @@ import io
 import json
 from datetime import timedelta
 
-from partway_server.cleanup.report import Action, Finding, Kind
-from partway_server.cli.sweep import DONE, Teller
+from partway_server.cleanup.report import Action, CleanupKind, CleanupRecord
+from partway_server.cli.sweep import DONE, SweepReport
 
 from tests.support.clock import START
 
@@ -19,15 +19,17 @@ class Terminal(io.StringIO):
         return True
 
 
-def a_teller(
+def a_report(
     *, dry_run: bool = False, as_json: bool = False, err: io.StringIO | None = None
-) -> tuple[Teller, io.StringIO, io.StringIO]:
+) -> tuple[SweepReport, io.StringIO, io.StringIO]:
     out, err = io.StringIO(), err or io.StringIO()
-    return Teller(dry_run=dry_run, as_json=as_json, out=out, err=err, now=START), out, err
+    return SweepReport(dry_run=dry_run, as_json=as_json, out=out, err=err, now=START), out, err
 
 
-def found(action: Action = Action.ABORT, *, done: bool = True, error: str = "") -> Finding:
-    return Finding(Kind.MULTIPART, "uploads", "a/b.mp4", BEGAN, action, "so it is", done, error)
+def found(action: Action = Action.ABORT, *, done: bool = True, error: str = "") -> CleanupRecord:
+    return CleanupRecord(
+        CleanupKind.MULTIPART, "uploads", "a/b.mp4", BEGAN, action, "so it is", done, error
+    )
 
 
 def test_every_action_has_a_word() -> None:
@@ -35,12 +37,16 @@ def test_every_action_has_a_word() -> None:
 
 
 def test_each_thing_has_a_line_and_the_end_a_count() -> None:
-    teller, out, err = a_teller()
-    teller.report(found())
-    teller.report(found(Action.LEAVE, done=False))
-    teller.report(Finding(Kind.UPLOAD, "uploads", "c", START, Action.BURY, "it is over", True))
-    teller.report(Finding(Kind.LISTING, "uploads", "", None, Action.LEAVE, "it cannot be"))
-    teller.summary()
+    report, out, err = a_report()
+    report.add(found())
+    report.add(found(Action.LEAVE, done=False))
+    report.add(
+        CleanupRecord(CleanupKind.UPLOAD, "uploads", "c", START, Action.BURY, "it is over", True)
+    )
+    report.add(
+        CleanupRecord(CleanupKind.LISTING, "uploads", "", None, Action.LEAVE, "it cannot be")
+    )
+    report.summary()
     assert out.getvalue().splitlines() == [
         "multipart    8d  uploads/a/b.mp4  aborted: so it is",
         "multipart    8d  uploads/a/b.mp4  left: so it is",
@@ -49,13 +55,13 @@ def test_each_thing_has_a_line_and_the_end_a_count() -> None:
         "4 looked at: 1 aborted, 1 buried, 2 left",
     ]
     assert err.getvalue() == ""
-    assert not teller.failed
+    assert not report.failed
 
 
 def test_a_dry_run_says_what_would_be() -> None:
-    teller, out, _ = a_teller(dry_run=True)
-    teller.report(found(done=False))
-    teller.summary()
+    report, out, _ = a_report(dry_run=True)
+    report.add(found(done=False))
+    report.summary()
     assert out.getvalue().splitlines() == [
         "multipart    8d  uploads/a/b.mp4  would be aborted: so it is",
         "1 looked at: 1 would be aborted; nothing was changed",
@@ -63,22 +69,22 @@ def test_a_dry_run_says_what_would_be() -> None:
 
 
 def test_what_failed_says_why() -> None:
-    teller, out, _ = a_teller()
-    teller.report(found(done=False, error="storage does not answer"))
+    report, out, _ = a_report()
+    report.add(found(done=False, error="storage does not answer"))
     assert "failed: so it is: storage does not answer" in out.getvalue()
-    assert teller.failed
+    assert report.failed
 
 
 def test_nothing_found_is_said_too() -> None:
-    teller, out, _ = a_teller()
-    teller.summary()
+    report, out, _ = a_report()
+    report.summary()
     assert out.getvalue() == "0 looked at\n"
 
 
 def test_as_json_it_is_one_object() -> None:
-    teller, out, _ = a_teller(dry_run=True, as_json=True)
-    teller.report(found(done=False))
-    teller.summary()
+    report, out, _ = a_report(dry_run=True, as_json=True)
+    report.add(found(done=False))
+    report.summary()
     assert json.loads(out.getvalue()) == {
         "dry_run": True,
         "counts": {"would be aborted": 1},
@@ -99,9 +105,9 @@ def test_as_json_it_is_one_object() -> None:
 
 
 def test_a_terminal_is_told_how_far_it_is() -> None:
-    teller, out, err = a_teller(as_json=True, err=Terminal())
+    report, out, err = a_report(as_json=True, err=Terminal())
     for _ in range(250):
-        teller.report(found())
-    teller.summary()
+        report.add(found())
+    report.summary()
     assert "100 looked at" in err.getvalue() and "200 looked at" in err.getvalue()
     assert json.loads(out.getvalue())["counts"] == {"aborted": 250}

@@ -1,4 +1,4 @@
-"""What the embedded stack decides for whoever tries it, and leaves to the environment."""
+"""What the embedded stack decides for people who try it, and leaves to the environment."""
 
 from pathlib import Path
 

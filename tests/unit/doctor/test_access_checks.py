@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 from partway_server.doctor import access_checks
 from partway_server.doctor.finding import Finding, Status
-from partway_server.doctor.probes.results import Answer, Left, Reached
+from partway_server.doctor.probes.results import Leftovers, ProbeResponse, Reachability
 
-LISTED = Answer(200)
+LISTED = ProbeResponse(200)
 
 
 def judged(
-    answer: Answer, *, region: str = "", skew: float | None = 0.0, addressing: str = "path"
+    answer: ProbeResponse, *, region: str = "", skew: float | None = 0.0, addressing: str = "path"
 ) -> dict[str, Finding]:
-    reached = Reached(answer, region, skew)
-    return {f.name: f for f in access_checks.way_in(reached, "uploads", "us-east-1", addressing)}
+    reached = Reachability(answer, region, skew)
+    return {f.name: f for f in access_checks.reach(reached, "uploads", "us-east-1", addressing)}
 
 
 def statuses(found: dict[str, Finding]) -> dict[str, str]:
@@ -28,8 +28,8 @@ def test_a_bucket_that_answers_is_good_in_all() -> None:
 @pytest.mark.parametrize(
     ("obstacle", "words"),
     [
-        ("dns", "name of the host"),
-        ("connect", "nobody takes the connection"),
+        ("dns", "host name cannot be resolved"),
+        ("connect", "the connection is refused"),
         ("timeout", "no answer came in time"),
         ("certificate", "certificate"),
         ("tls", "TLS"),
@@ -40,17 +40,17 @@ def test_a_bucket_that_answers_is_good_in_all() -> None:
 def test_what_is_in_the_way_is_told_apart_and_the_rest_is_skipped(
     obstacle: str, words: str
 ) -> None:
-    found = judged(Answer(0, obstacle))
+    found = judged(ProbeResponse(0, obstacle))
     reachable = found.pop(access_checks.REACHABLE)
     assert reachable.status is Status.BAD
     assert words in reachable.found
-    assert "PARTWAY_S3_ENDPOINT" in reachable.mend or "AWS_CA_BUNDLE" in reachable.mend
+    assert "PARTWAY_S3_ENDPOINT" in reachable.remedy or "AWS_CA_BUNDLE" in reachable.remedy
     assert {f.found for f in found.values()} == {"skipped: needs storage in reach"}
 
 
 def test_a_host_that_is_not_known_may_be_the_fault_of_virtual_hosts() -> None:
-    found = judged(Answer(0, "dns"), addressing="virtual")[access_checks.REACHABLE]
-    assert "PARTWAY_S3_ADDRESSING=path" in found.mend
+    found = judged(ProbeResponse(0, "dns"), addressing="virtual")[access_checks.REACHABLE]
+    assert "PARTWAY_S3_ADDRESSING=path" in found.remedy
 
 
 @pytest.mark.parametrize(
@@ -63,32 +63,32 @@ def test_a_host_that_is_not_known_may_be_the_fault_of_virtual_hosts() -> None:
     ],
 )
 def test_credentials_that_are_wrong_are_told_apart(code: str, variable: str) -> None:
-    found = judged(Answer(403, code))
+    found = judged(ProbeResponse(403, code))
     assert found[access_checks.CREDENTIALS].status is Status.BAD
-    assert variable in found[access_checks.CREDENTIALS].mend
+    assert variable in found[access_checks.CREDENTIALS].remedy
     assert found[access_checks.BUCKET].status is Status.SKIPPED
-    assert not access_checks.usable(Answer(403, code))
+    assert not access_checks.usable(ProbeResponse(403, code))
 
 
 def test_no_credentials_are_bad_and_nothing_was_asked() -> None:
-    found = judged(Answer(0, "credentials"))
+    found = judged(ProbeResponse(0, "credentials"))
     assert found[access_checks.CREDENTIALS].status is Status.BAD
     assert found[access_checks.REACHABLE].status is Status.SKIPPED
 
 
 def test_a_bucket_that_is_not_there_is_bad() -> None:
-    found = judged(Answer(404, "NoSuchBucket"))
+    found = judged(ProbeResponse(404, "NoSuchBucket"))
     assert found[access_checks.CREDENTIALS].status is Status.OK
     assert found[access_checks.BUCKET].status is Status.BAD
-    assert "create-bucket --bucket uploads" in found[access_checks.BUCKET].mend
+    assert "create-bucket --bucket uploads" in found[access_checks.BUCKET].remedy
 
 
 def test_a_name_that_no_bucket_can_have_is_bad() -> None:
-    assert judged(Answer(0, "bucket name"))[access_checks.BUCKET].status is Status.BAD
+    assert judged(ProbeResponse(0, "bucket name"))[access_checks.BUCKET].status is Status.BAD
 
 
 def test_a_bucket_that_may_not_be_listed_may_exist() -> None:
-    refused = Answer(403, "AccessDenied")
+    refused = ProbeResponse(403, "AccessDenied")
     assert judged(refused)[access_checks.CREDENTIALS].status is Status.OK
     assert judged(refused)[access_checks.BUCKET].status is Status.WARN
     assert access_checks.usable(refused)
@@ -96,16 +96,22 @@ def test_a_bucket_that_may_not_be_listed_may_exist() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [LISTED, Answer(400, "AuthorizationHeaderMalformed"), Answer(301, "PermanentRedirect")],
+    [
+        LISTED,
+        ProbeResponse(400, "AuthorizationHeaderMalformed"),
+        ProbeResponse(301, "PermanentRedirect"),
+    ],
 )
-def test_the_right_region_is_named_also_where_the_sdk_found_it_by_itself(answer: Answer) -> None:
+def test_the_right_region_is_named_also_where_the_sdk_found_it_by_itself(
+    answer: ProbeResponse,
+) -> None:
     found = judged(answer, region="eu-west-1")[access_checks.REGION]
     assert found.status is Status.BAD
-    assert "PARTWAY_S3_REGION=eu-west-1" in found.mend
+    assert "PARTWAY_S3_REGION=eu-west-1" in found.remedy
 
 
 def test_a_redirect_that_names_no_region_is_bad_as_well() -> None:
-    found = judged(Answer(301, "PermanentRedirect"))
+    found = judged(ProbeResponse(301, "PermanentRedirect"))
     assert found[access_checks.REGION].status is Status.BAD
     assert found[access_checks.BUCKET].status is Status.SKIPPED
 
@@ -119,7 +125,7 @@ def test_a_clock_may_be_half_a_minute_off(skew: float | None, status: str) -> No
 
 
 def test_storage_that_is_down_for_a_moment_says_nothing() -> None:
-    found = judged(Answer(503, "SlowDown"))
+    found = judged(ProbeResponse(503, "SlowDown"))
     assert found[access_checks.CREDENTIALS].status is Status.WARN
     assert found[access_checks.BUCKET].status is Status.WARN
 
@@ -128,32 +134,38 @@ def test_storage_that_is_down_for_a_moment_says_nothing() -> None:
     "action", [*access_checks.HARMLESS, *access_checks.WRITING, "DeleteObjectVersion"]
 )
 def test_an_action_that_is_refused_comes_with_its_statement(action: str) -> None:
-    found = access_checks.permission(action, Answer(403, "AccessDenied"), "uploads")
+    found = access_checks.permission(action, ProbeResponse(403, "AccessDenied"), "uploads")
     assert found.status is Status.BAD
-    assert f'"Action": "s3:{action}"' in found.mend
+    assert f'"Action": "s3:{action}"' in found.remedy
     on_bucket = action in ("ListBucket", "ListBucketMultipartUploads")
-    assert f'"arn:aws:s3:::uploads{"" if on_bucket else "/*"}"' in found.mend
+    assert f'"arn:aws:s3:::uploads{"" if on_bucket else "/*"}"' in found.remedy
 
 
 def test_an_action_that_only_the_doctor_needs_is_a_warning() -> None:
-    found = access_checks.permission("GetBucketCORS", Answer(403), "uploads")
+    found = access_checks.permission("GetBucketCORS", ProbeResponse(403), "uploads")
     assert found.status is Status.WARN
-    assert '"Resource": "arn:aws:s3:::uploads"' in found.mend
+    assert '"Resource": "arn:aws:s3:::uploads"' in found.remedy
 
 
 @pytest.mark.parametrize(
     ("answer", "status"),
-    [(Answer(204), "ok"), (Answer(404, "NoSuchUpload"), "ok"), (Answer(503), "warn")],
+    [
+        (ProbeResponse(204), "ok"),
+        (ProbeResponse(404, "NoSuchUpload"), "ok"),
+        (ProbeResponse(503), "warn"),
+    ],
 )
 def test_an_answer_that_is_no_403_came_after_storage_had_allowed_it(
-    answer: Answer, status: str
+    answer: ProbeResponse, status: str
 ) -> None:
     assert access_checks.permission("AbortMultipartUpload", answer, "uploads").status == status
 
 
-@pytest.mark.parametrize("answer", [Answer(403), Answer(503), Answer(0, "timeout")])
-def test_nothing_is_made_unless_it_can_surely_be_removed(answer: Answer) -> None:
-    allowed = {"DeleteObject": Answer(204), "AbortMultipartUpload": Answer(404)}
+@pytest.mark.parametrize(
+    "answer", [ProbeResponse(403), ProbeResponse(503), ProbeResponse(0, "timeout")]
+)
+def test_nothing_is_made_unless_it_can_surely_be_removed(answer: ProbeResponse) -> None:
+    allowed = {"DeleteObject": ProbeResponse(204), "AbortMultipartUpload": ProbeResponse(404)}
     assert access_checks.lacking(allowed, list(allowed)) == ""
     assert (
         access_checks.lacking({**allowed, "DeleteObject": answer}, list(allowed))
@@ -163,10 +175,16 @@ def test_nothing_is_made_unless_it_can_surely_be_removed(answer: Answer) -> None
 
 
 def test_what_is_left_is_bad_and_what_cannot_be_seen_a_warning() -> None:
-    clean = Left(0, 0)
+    clean = Leftovers(0, 0)
     status = {
         left: access_checks.cleanliness(left, "partway-probe/x/", "uploads").status
-        for left in (clean, replace(clean, objects=1), Left(0, 2), Left(None, 0), Left(0, None))
+        for left in (
+            clean,
+            replace(clean, objects=1),
+            Leftovers(0, 2),
+            Leftovers(None, 0),
+            Leftovers(0, None),
+        )
     }
     assert list(status.values()) == ["ok", "bad", "bad", "warn", "warn"]
 

@@ -6,27 +6,32 @@ import pytest
 from partway_server.doctor import behaviour_checks
 from partway_server.doctor.finding import Finding
 from partway_server.doctor.probes.results import (
-    Answer,
     BrowserFacts,
     ChecksumFacts,
-    Conditions,
+    ConditionFacts,
     MultipartFacts,
-    Refusals,
+    ProbeResponse,
+    SignatureFacts,
 )
 
-OK, REFUSED, TAKEN, DOWN = Answer(200), Answer(403, "AccessDenied"), Answer(412), Answer(503)
-UNKNOWN = Answer(501, "NotImplemented")
+OK, REFUSED, TAKEN, DOWN = (
+    ProbeResponse(200),
+    ProbeResponse(403, "AccessDenied"),
+    ProbeResponse(412),
+    ProbeResponse(503),
+)
+UNKNOWN = ProbeResponse(501, "NotImplemented")
 
-REFUSALS = Refusals(OK, REFUSED, REFUSED, REFUSED, REFUSED, through="own")
-CONDITIONS = Conditions((OK, TAKEN), (OK, TAKEN), TAKEN, survived=True)
+REFUSALS = SignatureFacts(OK, REFUSED, REFUSED, REFUSED, REFUSED, through="own")
+CONDITIONS = ConditionFacts((OK, TAKEN), (OK, TAKEN), TAKEN, survived=True)
 MULTIPART = MultipartFacts(
     unequal=OK,
-    small=Answer(400, "EntityTooSmall"),
+    small=ProbeResponse(400, "EntityTooSmall"),
     again=OK,
     token_kept=True,
     single_token_kept=True,
     resent=["two"],
-    resending=Answer(200, headers={"etag": '"two"'}),
+    resending=ProbeResponse(200, headers={"etag": '"two"'}),
     listed_by_key=True,
     listed_by_prefix=True,
 )
@@ -38,8 +43,8 @@ PREFLIGHT = {
 BROWSER = BrowserFacts(
     "https://app.example",
     ["content-type"],
-    Answer(200, headers=PREFLIGHT),
-    Answer(200, headers={"access-control-expose-headers": "ETag"}),
+    ProbeResponse(200, headers=PREFLIGHT),
+    ProbeResponse(200, headers={"access-control-expose-headers": "ETag"}),
 )
 
 
@@ -75,7 +80,7 @@ def test_a_refusal_that_did_not_come_is_not_taken_for_one() -> None:
     ("pair", "honoured"),
     [
         ((OK, TAKEN), True),
-        ((OK, Answer(409)), True),
+        ((OK, ProbeResponse(409)), True),
         ((OK, OK), False),
         ((UNKNOWN, UNKNOWN), False),
         ((OK, UNKNOWN), False),
@@ -84,7 +89,7 @@ def test_a_refusal_that_did_not_come_is_not_taken_for_one() -> None:
     ],
 )
 def test_if_none_match_is_honoured_only_if_both_ways_are_right(
-    pair: tuple[Answer, Answer], honoured: bool | None
+    pair: tuple[ProbeResponse, ProbeResponse], honoured: bool | None
 ) -> None:
     facts = replace(CONDITIONS, put=pair, complete=pair)
     assert (facts.put_honoured, facts.complete_honoured) == (honoured, honoured)
@@ -97,15 +102,15 @@ def test_if_none_match_is_honoured_only_if_both_ways_are_right(
     ("answer", "survived", "honoured"),
     [
         (TAKEN, True, True),
-        (Answer(204), False, False),
-        (Answer(204), True, False),
+        (ProbeResponse(204), False, False),
+        (ProbeResponse(204), True, False),
         (UNKNOWN, True, False),
         (DOWN, True, None),
         (TAKEN, None, None),
     ],
 )
 def test_if_match_on_a_delete_is_honoured_if_the_object_lives_and_storage_says_why(
-    answer: Answer, survived: bool | None, honoured: bool | None
+    answer: ProbeResponse, survived: bool | None, honoured: bool | None
 ) -> None:
     facts = replace(CONDITIONS, delete=answer, survived=survived)
     assert facts.delete_honoured is honoured
@@ -116,7 +121,7 @@ def test_if_match_on_a_delete_is_honoured_if_the_object_lives_and_storage_says_w
 @pytest.mark.parametrize(
     ("right", "wrong", "verified"),
     [
-        (OK, Answer(400, "BadDigest"), True),
+        (OK, ProbeResponse(400, "BadDigest"), True),
         (OK, OK, False),
         (UNKNOWN, UNKNOWN, False),
         (OK, DOWN, None),
@@ -124,7 +129,7 @@ def test_if_match_on_a_delete_is_honoured_if_the_object_lives_and_storage_says_w
     ],
 )
 def test_a_checksum_is_verified_if_the_right_one_is_taken_and_the_wrong_one_is_not(
-    right: Answer, wrong: Answer, verified: bool | None
+    right: ProbeResponse, wrong: ProbeResponse, verified: bool | None
 ) -> None:
     facts = ChecksumFacts(right, wrong)
     assert facts.verified is verified
@@ -151,7 +156,7 @@ def test_a_whole_life_of_a_multipart_upload_is_good() -> None:
         ({"token_kept": False}, "metadata.multipart", "bad"),
         ({"token_kept": None}, "metadata.multipart", "warn"),
         ({"single_token_kept": False}, "metadata.put", "bad"),
-        ({"again": Answer(404, "NoSuchUpload")}, "idempotent_complete", "ok"),
+        ({"again": ProbeResponse(404, "NoSuchUpload")}, "idempotent_complete", "ok"),
         ({"again": None}, "idempotent_complete", "warn"),
         ({"resent": ["one", "two"]}, "resent_part", "ok"),
         ({"resent": ["one"]}, "resent_part", "bad"),
@@ -176,16 +181,16 @@ def test_what_is_otherwise_is_judged_by_what_it_costs(
     [
         (OK, False, "ok", ""),
         (OK, True, "warn", "https://"),
-        (Answer(403, "SignatureDoesNotMatch"), False, "bad", "Host header"),
-        (Answer(0, "connect"), False, "bad", "PARTWAY_S3_PUBLIC_ENDPOINT"),
+        (ProbeResponse(403, "SignatureDoesNotMatch"), False, "bad", "Host header"),
+        (ProbeResponse(0, "connect"), False, "bad", "PARTWAY_S3_PUBLIC_ENDPOINT"),
     ],
 )
 def test_the_public_endpoint_must_take_a_presigned_put(
-    answer: Answer, plain: bool, status: str, words: str
+    answer: ProbeResponse, plain: bool, status: str, words: str
 ) -> None:
     found = behaviour_checks.public(answer, is_own=False, plain=plain)
     assert found.status == status
-    assert words in found.mend
+    assert words in found.remedy
 
 
 def test_a_browser_that_is_told_all_it_needs_is_good() -> None:
@@ -193,15 +198,15 @@ def test_a_browser_that_is_told_all_it_needs_is_good() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "printed",
     [
         {"access-control-allow-origin": "https://other.example"},
         {"access-control-allow-methods": "GET"},
         {"access-control-allow-headers": "x-other"},
     ],
 )
-def test_a_browser_that_is_told_otherwise_would_not_send(told: dict[str, str]) -> None:
-    answer = Answer(200, headers={**PREFLIGHT, **told})
+def test_a_browser_that_is_told_otherwise_would_not_send(printed: dict[str, str]) -> None:
+    answer = ProbeResponse(200, headers={**PREFLIGHT, **printed})
     assert behaviour_checks.preflight(replace(BROWSER, preflight=answer)).status == "warn"
 
 

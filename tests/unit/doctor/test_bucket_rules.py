@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from partway_server.doctor import bucket_rules
-from partway_server.doctor.probes.results import Answer, BucketFacts
+from partway_server.doctor.probes.results import BucketFacts, ProbeResponse
 
 HERE = '"$PARTWAY_S3_ENDPOINT"'
 LIFE = timedelta(days=6)
-NOT_KEPT = Answer(200)
+NOT_KEPT = ProbeResponse(200)
 PUT: dict[str, Any] = {
     "AllowedOrigins": ["https://*.example"],
     "AllowedMethods": ["PUT"],
@@ -21,12 +21,16 @@ GET: dict[str, Any] = {"AllowedOrigins": ["*"], "AllowedMethods": ["GET"]}
 OTHER: dict[str, Any] = {"ID": "old", "Status": "Enabled", "Expiration": {"Days": 3}}
 
 
-def facts(cors: Any = None, lifecycle: Any = None, versioning: Answer = NOT_KEPT) -> BucketFacts:
+def facts(
+    cors: Any = None, lifecycle: Any = None, versioning: ProbeResponse = NOT_KEPT
+) -> BucketFacts:
     return BucketFacts(
-        cors=cors if isinstance(cors, Answer) else Answer(200, reply={"CORSRules": cors or []}),
+        cors=cors
+        if isinstance(cors, ProbeResponse)
+        else ProbeResponse(200, reply={"CORSRules": cors or []}),
         lifecycle=lifecycle
-        if isinstance(lifecycle, Answer)
-        else Answer(200, reply={"Rules": lifecycle or []}),
+        if isinstance(lifecycle, ProbeResponse)
+        else ProbeResponse(200, reply={"Rules": lifecycle or []}),
         versioning=versioning,
     )
 
@@ -90,7 +94,7 @@ def test_what_a_rule_exposed_stays_exposed() -> None:
 def test_a_bucket_without_cors_comes_with_the_command_that_sets_it() -> None:
     found = bucket_rules.cors(facts(), "uploads", "https://app.example", endpoint=HERE)
     assert found.status == "warn"
-    _, command = found.mend.splitlines()
+    _, command = found.remedy.splitlines()
     assert command.startswith("aws s3api put-bucket-cors --bucket uploads --endpoint-url ")
     configuration = json.loads(command.partition("--cors-configuration '")[2][:-1])
     assert bucket_rules.cors_problem(configuration["CORSRules"], "https://app.example") == ""
@@ -108,27 +112,28 @@ def test_a_bucket_without_cors_comes_with_the_command_that_sets_it() -> None:
 def test_a_command_is_for_the_storage_that_was_looked_at(
     endpoint: str, own: bool, word: str
 ) -> None:
-    told = bucket_rules.endpoint_word(endpoint, own=own)
+    printed = bucket_rules.endpoint_word(endpoint, own=own)
     for found in (
-        bucket_rules.cors(facts(), "films", "*", endpoint=told),
-        bucket_rules.lifecycle(facts(), "films", LIFE, endpoint=told),
+        bucket_rules.cors(facts(), "films", "*", endpoint=printed),
+        bucket_rules.lifecycle(facts(), "films", LIFE, endpoint=printed),
     ):
-        assert f" --bucket films{word} --c" in found.mend or f"films{word} --l" in found.mend
+        assert f" --bucket films{word} --c" in found.remedy or f"films{word} --l" in found.remedy
 
 
 def test_any_origin_is_said_to_be_any() -> None:
-    sentence = "any web site may use a URL that it is given"
-    assert sentence in bucket_rules.cors(facts(), "uploads", "*", endpoint="").mend
+    sentence = "any web site may use a URL it is given"
+    assert sentence in bucket_rules.cors(facts(), "uploads", "*", endpoint="").remedy
     everyone = [{**PUT, "AllowedOrigins": ["*"]}]
     assert sentence in bucket_rules.cors(facts(everyone), "uploads", "*", endpoint="").found
     assert sentence not in bucket_rules.cors(facts([PUT]), "uploads", "*", endpoint="").found
 
 
 @pytest.mark.parametrize(
-    ("answer", "status"), [(Answer(403), "skipped"), (Answer(501), "warn"), (Answer(404), "warn")]
+    ("answer", "status"),
+    [(ProbeResponse(403), "skipped"), (ProbeResponse(501), "warn"), (ProbeResponse(404), "warn")],
 )
 def test_rules_that_cannot_be_read_are_no_rules_that_are_missing(
-    answer: Answer, status: str
+    answer: ProbeResponse, status: str
 ) -> None:
     found = facts(answer, answer, answer)
     assert bucket_rules.cors(found, "uploads", "*", endpoint=HERE).status == status
@@ -139,7 +144,8 @@ def test_rules_that_cannot_be_read_are_no_rules_that_are_missing(
 
 def test_the_answer_that_there_are_no_rules_is_an_empty_list() -> None:
     found = facts(
-        Answer(404, "NoSuchCORSConfiguration"), Answer(404, "NoSuchLifecycleConfiguration")
+        ProbeResponse(404, "NoSuchCORSConfiguration"),
+        ProbeResponse(404, "NoSuchLifecycleConfiguration"),
     )
     assert (found.cors_rules, found.lifecycle_rules) == ([], [])
 
@@ -194,16 +200,17 @@ def test_days_are_rounded_up_and_one_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status"), [(Answer(200), "ok"), (Answer(403), "bad"), (Answer(501), "bad")]
+    ("answer", "status"),
+    [(ProbeResponse(200), "ok"), (ProbeResponse(403), "bad"), (ProbeResponse(501), "bad")],
 )
-def test_what_was_to_be_set_and_was_not_is_bad(answer: Answer, status: str) -> None:
+def test_what_was_to_be_set_and_was_not_is_bad(answer: ProbeResponse, status: str) -> None:
     found = bucket_rules.fixed("cors", "PutBucketCORS", answer, "uploads")
     assert found.status == status
-    assert ("s3:PutBucketCORS" in found.mend) == (answer.status == 403)
+    assert ("s3:PutBucketCORS" in found.remedy) == (answer.status == 403)
 
 
 def test_versions_are_noted() -> None:
-    kept = facts(versioning=Answer(200, reply={"Status": "Enabled"}))
+    kept = facts(versioning=ProbeResponse(200, reply={"Status": "Enabled"}))
     assert kept.versions == "Enabled"
     assert bucket_rules.versioning(kept).found.startswith("kept")
     assert bucket_rules.versioning(facts()).found == "not kept"

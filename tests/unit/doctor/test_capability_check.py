@@ -4,31 +4,39 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from partway_server.doctor.capability_check import TRIED, Facts, Found, agreement, found_from
+from partway_server.doctor.capability_check import (
+    TRIED,
+    BehaviourFacts,
+    ObservedCapabilities,
+    agreement,
+    observed_capabilities,
+)
 from partway_server.doctor.probes.results import (
-    Answer,
     BucketFacts,
     ChecksumFacts,
-    Conditions,
+    ConditionFacts,
     MultipartFacts,
+    ProbeResponse,
 )
 from partway_server.domain.checksum import Checksum
 from partway_server.storage.capabilities import KNOWN
 
-OK, TAKEN, WRONG = Answer(200), Answer(412), Answer(400)
+OK, TAKEN, WRONG = ProbeResponse(200), ProbeResponse(412), ProbeResponse(400)
 ALGORITHMS = [each for each in Checksum if each is not Checksum.NONE]
 
 
-def as_recorded(kind: str, **changes: bool) -> Found:
-    """A store that does what the record says, but for `changes`."""
+def as_recorded(kind: str, **changes: bool) -> ObservedCapabilities:
+    """Return a store that does what the record says, except for `changes`."""
     record = KNOWN[kind]
     truth: dict[str, Any] = {name: getattr(record, name) for name in TRIED} | changes
-    return Found(truth, {each: each in record.checksums for each in ALGORITHMS})
+    return ObservedCapabilities(truth, {each: each in record.checksums for each in ALGORITHMS})
 
 
-def judged(kind: str, found: Found, *, is_aws: bool = False) -> dict[str, tuple[str, str]]:
+def judged(
+    kind: str, found: ObservedCapabilities, *, is_aws: bool = False
+) -> dict[str, tuple[str, str]]:
     findings = agreement(kind, KNOWN, found, is_aws=is_aws)
-    return {f.name: (str(f.status), f.mend) for f in findings}
+    return {f.name: (str(f.status), f.remedy) for f in findings}
 
 
 @pytest.mark.parametrize("kind", KNOWN)
@@ -71,13 +79,13 @@ def test_nobody_is_told_to_call_another_store_aws() -> None:
 
 
 def test_what_could_not_be_told_is_no_disagreement() -> None:
-    nothing = Found(dict.fromkeys(TRIED), dict.fromkeys(ALGORITHMS))
+    nothing = ObservedCapabilities(dict.fromkeys(TRIED), dict.fromkeys(ALGORITHMS))
     assert judged("aws", nothing, is_aws=True) == {"storage.record": ("ok", "")}
 
 
 def test_facts_become_the_words_of_the_record() -> None:
-    facts = Facts(
-        Conditions((OK, TAKEN), (OK, OK), Answer(204), survived=False),
+    facts = BehaviourFacts(
+        ConditionFacts((OK, TAKEN), (OK, OK), ProbeResponse(204), survived=False),
         {
             Checksum.CRC32C: ChecksumFacts(OK, WRONG, listed=True),
             Checksum.SHA256: ChecksumFacts(OK, OK),
@@ -87,14 +95,14 @@ def test_facts_become_the_words_of_the_record() -> None:
             unequal=WRONG,
             equal=OK,
             small=WRONG,
-            again=Answer(404),
+            again=ProbeResponse(404),
             resent=["a", "b"],
             listed_by_key=True,
             listed_by_prefix=False,
         ),
     )
-    bucket = BucketFacts(Answer(501), Answer(404, "NoSuchLifecycleConfiguration"), OK)
-    found = found_from(facts, bucket)
+    bucket = BucketFacts(ProbeResponse(501), ProbeResponse(404, "NoSuchLifecycleConfiguration"), OK)
+    found = observed_capabilities(facts, bucket)
     assert found.checksums == {Checksum.CRC32C: True, Checksum.SHA256: False, Checksum.MD5: True}
     assert set(found.fields) == set(TRIED)
     assert {name for name, true in found.fields.items() if true} == {
@@ -108,5 +116,7 @@ def test_facts_become_the_words_of_the_record() -> None:
 
 
 def test_a_call_that_is_refused_says_nothing_about_the_store() -> None:
-    found = found_from(Facts(), BucketFacts(Answer(403), Answer(503), OK))
+    found = observed_capabilities(
+        BehaviourFacts(), BucketFacts(ProbeResponse(403), ProbeResponse(503), OK)
+    )
     assert set(found.fields.values()) == {None}

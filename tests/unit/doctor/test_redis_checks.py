@@ -73,7 +73,7 @@ def test_a_cluster_is_good_if_it_is_spoken_to_as_one() -> None:
 def test_commands_that_are_refused_come_with_the_rule_that_allows_them() -> None:
     found = {f.name: f for f in redis(replace(GOOD, forbidden=["info"], nodes=[]))}
     assert found["redis.commands"].status == "bad"
-    assert "+info" in found["redis.commands"].mend
+    assert "+info" in found["redis.commands"].remedy
     assert found["redis.eviction"].status == "skipped"
 
 
@@ -90,7 +90,7 @@ def test_commands_that_are_refused_come_with_the_rule_that_allows_them() -> None
 def test_a_script_that_cannot_run_is_bad(said: str, words: str) -> None:
     found = {f.name: f for f in redis(replace(GOOD, script=said, skew_seconds=None))}
     assert found["redis.scripts"].status == "bad"
-    assert words in found["redis.scripts"].mend
+    assert words in found["redis.scripts"].remedy
     assert found["redis.clock"].status == "skipped"
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
-from partway_server.cli.doctor import Hint
+from partway_server.cli.doctor import ProgressLine
 from partway_server.cli.main import main
 from partway_server.config.settings import Settings
 from partway_server.doctor.finding import Finding, Status, bad, ok, skipped, warn
@@ -19,7 +19,7 @@ from partway_server.domain.policy import Policy
 FINDINGS = [
     ok("settings.address", "here"),
     Finding("storage.cors", Status.WARN, "none", "Set it, or:\naws s3api x", bucket="uploads"),
-    Finding("storage.reachable", Status.BAD, "nobody is there", "Go there.", bucket="uploads"),
+    Finding("storage.reachable", Status.BAD, "no answer", "Go there.", bucket="uploads"),
     *skipped(["redis.mode", "redis.version"], "Redis in reach"),
 ]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,11 +40,11 @@ def test_the_text_is_grouped_and_aligned_with_what_to_do_below() -> None:
         "  warn  cors       none",
         "          Set it, or:",
         "          aws s3api x",
-        "  BAD   reachable  nobody is there",
+        "  BAD   reachable  no answer",
         "          Go there.",
         "",
         "redis",
-        "  skip  mode     skipped: needs Redis in reach, and 1 more like this",
+        "  skip  mode     skipped: needs Redis in reach, and 1 more like it",
         "",
         "1 good, 1 warning, 1 bad, 2 skipped",
     ]
@@ -79,20 +79,20 @@ class Terminal(io.StringIO):
 def test_a_hint_is_given_on_a_terminal_after_a_second_and_taken_away() -> None:
     seconds = iter([0.0, 0.5, 1.5])
     stream = Terminal()
-    hint = Hint(stream, now=lambda: next(seconds))
-    hint("storage")
+    progress = ProgressLine(stream, now=lambda: next(seconds))
+    progress("storage")
     assert stream.getvalue() == ""
-    hint("signatures")
-    hint.clear()
-    assert stream.getvalue() == "\r\x1b[Klooking: signatures\r\x1b[K"
+    progress("signatures")
+    progress.clear()
+    assert stream.getvalue() == "\r\x1b[Kchecking: signatures\r\x1b[K"
 
 
 def test_no_hint_is_given_to_a_file() -> None:
     seconds = iter([0.0, 9.0])
     stream = io.StringIO()
-    hint = Hint(stream, now=lambda: next(seconds))
-    hint("storage")
-    hint.clear()
+    progress = ProgressLine(stream, now=lambda: next(seconds))
+    progress("storage")
+    progress.clear()
     assert stream.getvalue() == ""
 
 

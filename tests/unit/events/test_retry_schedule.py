@@ -5,14 +5,14 @@ from datetime import timedelta
 import pytest
 from partway_server.events.retry_schedule import (
     PAUSES_MS,
-    Answer,
-    Entry,
-    Fate,
-    Line,
-    Tries,
+    Delivery,
+    DeliveryResponse,
+    DeliveryVerdict,
+    RetryState,
+    ShardQueue,
     after_failure,
-    fate,
-    share,
+    shards_of,
+    verdict_of,
 )
 from partway_server.events.webhook_sender import retry_after
 
@@ -24,27 +24,27 @@ NOW_MS = 1_000 * DAY_MS
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_only_2xx_is_success(status: int) -> None:
-    assert fate(Answer(status)) is Fate.DELIVERED
+    assert verdict_of(DeliveryResponse(status)) is DeliveryVerdict.DELIVERED
 
 
 @pytest.mark.parametrize("status", [0, 199, 300, 301, 307, 400, 401, 404, 409, 429, 500, 503])
 def test_all_else_is_tried_again(status: int) -> None:
-    assert fate(Answer(status)) is Fate.AGAIN
+    assert verdict_of(DeliveryResponse(status)) is DeliveryVerdict.AGAIN
 
 
 def test_410_is_the_end() -> None:
-    assert fate(Answer(410)) is Fate.GONE
+    assert verdict_of(DeliveryResponse(410)) is DeliveryVerdict.GONE
 
 
 def failing(give_up_ms: int, chance: float = 0.0, retry_after_ms: int = 0) -> list[int]:
-    """The pauses between attempts that all fail."""
-    now_ms, tries, pauses = NOW_MS, Tries(), []
+    """Return the pauses between attempts that all fail."""
+    now_ms, tries, pauses = NOW_MS, RetryState(), []
     while after := after_failure(
         tries, now_ms=now_ms, retry_after_ms=retry_after_ms, give_up_ms=give_up_ms, chance=chance
     ):
         pauses.append(after.next_ms - now_ms)
         assert after.attempts == len(pauses)
-        now_ms, tries = after.next_ms, Tries.unpacked(after.packed())
+        now_ms, tries = after.next_ms, RetryState.unpack(after.pack())
     return pauses
 
 
@@ -91,25 +91,27 @@ def test_retry_after_is_read_in_both_forms(value: str, seconds: int) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 64, 100])
 def test_every_shard_is_somebodys_and_nobody_has_much_more(count: int) -> None:
     owners = [f"{n:03}" for n in range(count)]
-    shares = [share(reversed(owners), me, 64) for me in owners]
+    shares = [shards_of(me, reversed(owners), 64) for me in owners]
     assert sorted(shard for each in shares for shard in each) == list(range(64))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    assert share(owners, "nobody", 64) == set()
+    assert shards_of("unknown", owners, 64) == set()
 
 
-def entry(number: int, upload: str, next_ms: int = 0) -> Entry:
-    return Entry(f"{number}-0", f"event-{number}", "t", upload, tries=Tries(next_ms=next_ms))
+def entry(number: int, upload: str, next_ms: int = 0) -> Delivery:
+    return Delivery(
+        f"{number}-0", f"event-{number}", "t", upload, tries=RetryState(next_ms=next_ms)
+    )
 
 
-def a_line(*entries: Entry) -> Line:
-    line = Line("mark")
+def a_line(*entries: Delivery) -> ShardQueue:
+    line = ShardQueue("mark")
     line.held_until_ms = NOW_MS + 1000
     for each in entries:
         line.add(each)
     return line
 
 
-def taken(line: Line, now_ms: int = NOW_MS) -> list[Entry]:
+def taken(line: ShardQueue, now_ms: int = NOW_MS) -> list[Delivery]:
     return list(iter(lambda: line.take(now_ms), None))
 
 
@@ -129,7 +131,7 @@ def test_one_that_failed_waits_and_what_follows_it_too() -> None:
     first, second = entry(1, "a"), entry(2, "a")
     line = a_line(first, second)
     taken(line)
-    line.postponed(first, Tries(1, NOW_MS, NOW_MS + 5))
+    line.postponed(first, RetryState(1, NOW_MS, NOW_MS + 5))
     assert taken(line, NOW_MS + 4) == []
     [again] = taken(line, NOW_MS + 5)
     assert (again.place, again.tries.attempts) == ("1-0", 1)

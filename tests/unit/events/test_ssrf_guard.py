@@ -4,7 +4,12 @@ import socket
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from partway_server.events.ssrf_guard import Forbidden, PublicResolver, forbidden, public_socket
+from partway_server.events.ssrf_guard import (
+    ForbiddenAddress,
+    PublicResolver,
+    forbidden,
+    public_socket,
+)
 from partway_server.events.webhook_file import Webhook
 from partway_server.events.webhook_sender import HttpSender
 
@@ -23,7 +28,7 @@ OF_NO_PUBLIC_USE = (
     *("", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1"),
 )
 
-FORBIDDEN = "address not of the public internet, and allow_private is not set"
+FORBIDDEN = "the address is not on the public internet, and allow_private is not set"
 
 PUBLIC = ("8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "64:ff9b::808:808")
 
@@ -39,7 +44,7 @@ def test_a_public_address_is_not(address: str) -> None:
 
 
 def test_no_connection_is_made_to_a_forbidden_address() -> None:
-    with pytest.raises(Forbidden):
+    with pytest.raises(ForbiddenAddress):
         public_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 80)))
     public_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("8.8.8.8", 80))).close()
 
@@ -47,7 +52,7 @@ def test_no_connection_is_made_to_a_forbidden_address() -> None:
 async def test_a_name_with_one_forbidden_address_is_refused_whole() -> None:
     resolver = PublicResolver(Names(("8.8.8.8", "8.8.4.4"), ("8.8.8.8", "10.0.0.1")))
     assert len(await resolver.resolve("hooks.example", 443)) == 2
-    with pytest.raises(Forbidden):
+    with pytest.raises(ForbiddenAddress):
         await resolver.resolve("hooks.example", 443)
 
 

@@ -27,7 +27,7 @@ def says_up(tmp_path: Path) -> bool:
 
 def test_a_child_that_ends_is_told_with_its_last_lines(tmp_path: Path) -> None:
     with python(tmp_path, "print('one', flush=True); raise SystemExit('two')") as child:
-        with pytest.raises(ChildError, match="child ended with code 1; it last said:\none\ntwo"):
+        with pytest.raises(ChildError, match="child ended with code 1; its last output:\none\ntwo"):
             child.wait(lambda: False)
 
 

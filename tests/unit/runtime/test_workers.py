@@ -33,5 +33,5 @@ def test_workers_that_take_long_to_say_what_is_wrong_end_the_parent(
     monkeypatch.setattr(workers, "time", SlowMachine())
     monkeypatch.setattr(workers, "_COMMAND", (sys.executable, "-c", "raise SystemExit(1)"))
     with pytest.raises(SystemExit) as ended:
-        workers._Workers(Settings(workers=2), os.environ).run()
+        workers._WorkerPool(Settings(workers=2), os.environ).run()
     assert ended.value.code == 1

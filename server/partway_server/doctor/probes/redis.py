@@ -1,7 +1,7 @@
-"""What a Redis is like, found out by trying: for `partway-server doctor`. No judgement.
+"""What a Redis is like, found by trying: facts for `partway-server doctor`, without judgement.
 
-Only keys of ours are touched, and the one script removes what it makes before it ends, so that
-nothing is left whatever happens.
+Only our own keys are touched, and the one script removes what it makes before it ends, so that
+nothing remains.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _CODES = {
     exceptions.OutOfMemoryError: "OOM",
     exceptions.ReadOnlyError: "READONLY",
 }
-"""The first words of answers from which redis-py takes them off."""
+"""The first words of errors, where redis-py strips them."""
 
 _NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN")
 
@@ -46,10 +46,10 @@ return {{kept, time[1], time[2]}}
 
 @dataclass(frozen=True, slots=True)
 class RedisNode:
-    """What one server tells of itself by INFO. `maxmemory_bytes` 0: no limit.
+    """What one server reports about itself in INFO. `maxmemory_bytes` 0: no limit.
 
-    `policy` is "" where a hosted service does not tell it. `saves`: whether snapshots are taken,
-    None if it may not be asked.
+    `policy` is "" where a hosted service does not report it. `saves`: whether snapshots are taken,
+    None if CONFIG is not allowed.
     """
 
     version: str
@@ -64,12 +64,12 @@ class RedisNode:
 
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
-    """What was found. `obstacle` is "" or a word for what was in the way of everything:
+    """Everything that was found. `obstacle` is "" or a word for what prevented everything.
 
-    connect, timeout, auth, url, or what Redis says while it serves nobody, in small letters:
-    loading, busy, masterdown. `forbidden` has the commands that the user may not run.
-    `cluster_client`: the URL is spoken to as a Cluster. `script`: "" if one ran, else what Redis
-    said; `skew_seconds`: how far its clock is ahead of ours.
+    The words: connect, timeout, auth, url, or the error of a Redis that serves no one, in lower
+    case: loading, busy, masterdown. `forbidden` lists the commands that the user may not run.
+    `cluster_client`: the URL is that of a Cluster. `script`: "" if one ran, else the error;
+    `skew_seconds`: how far the clock of Redis is ahead of ours.
     """
 
     obstacle: str = ""
@@ -84,7 +84,7 @@ class RedisFacts:
 async def examine(
     servers: RedisTopology, clock: Clock, now: Callable[[], float] = time.perf_counter
 ) -> RedisFacts:
-    """Ask everything; does not raise for what Redis or the network does."""
+    """Ask Redis everything. Does not raise for what Redis or the network does."""
     try:
         masters = await _patient(servers.masters())
         for master in masters:
@@ -111,7 +111,7 @@ async def _patient(call: Awaitable[_T]) -> _T:
 
 
 def _obstacle(error: BaseException) -> str:
-    # Timeouts of redis-py and of the loop; a wrong password is a ConnectionError to redis-py.
+    # Timeouts of redis-py and of the loop; redis-py reports a wrong password as a ConnectionError.
     if isinstance(error, exceptions.TimeoutError | TimeoutError):
         return "timeout"
     if isinstance(error, exceptions.AuthenticationError):
@@ -133,23 +133,23 @@ async def _nodes(masters: Sequence[Redis]) -> tuple[list[RedisNode], list[str]]:
 
 
 def _command(error: BaseException, name: str) -> str:
-    # Some services refuse commands in words of their own.
+    # Some services refuse commands with wording of their own.
     return name if isinstance(error, exceptions.ResponseError) else f"{name} (no answer)"
 
 
 async def _saves(redis: Redis) -> bool | None:
     try:
-        told = await _patient(redis.config_get("save"))
+        config = await _patient(redis.config_get("save"))
     except (exceptions.RedisError, OSError):
-        # Often it may not be asked; then nobody knows.
+        # CONFIG is often forbidden; then this is unknown.
         return None
-    return bool(told.get("save", ""))
+    return bool(config.get("save", ""))
 
 
 def _node(info: Mapping[str, Any], saves: bool | None) -> RedisNode:
     return RedisNode(
         version=str(info.get("redis_version", "0")),
-        # The first is what Redis calls it, the second Valkey.
+        # Redis has the first name, Valkey the second.
         mode=str(info.get("redis_mode") or info.get("server_mode", "")),
         role=str(info.get("role", "")),
         policy=str(info.get("maxmemory_policy", "")),
@@ -161,7 +161,7 @@ def _node(info: Mapping[str, Any], saves: bool | None) -> RedisNode:
 
 
 async def _script(servers: RedisTopology, clock: Clock) -> tuple[str, float | None]:
-    """Run a script of the kind that all changes of rows are; and what time it told."""
+    """Run a script like those that change session records; return its error and the clock skew."""
     key = rows.row_key(secrets.token_hex(16))
     try:
         script: Any = (await _patient(servers.of(key))).register_script(_TRY)
@@ -190,6 +190,6 @@ async def _pings(redis: Redis, now: Callable[[], float]) -> list[float]:
             await _patient(redis.ping())
             taken.append(now() - begin)
     except (exceptions.RedisError, OSError):
-        # What was measured until then is told.
+        # Report what was measured until then.
         pass
     return taken

@@ -1,6 +1,6 @@
-"""What was found out about a store by trying: facts, and no judgement. No I/O.
+"""What was found out about a store by trying: facts, without judgement. No I/O.
 
-`doctor` asks for them and judges them; `s3_probes` finds them out.
+The probes produce them, and the checks of the doctor judge them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ from partway_server.domain.checksum import Checksum
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What storage answered to one request: the HTTP status and S3's code, "" if there is none.
+class ProbeResponse:
+    """What storage answered to one request: the HTTP status and S3's code, "" without one.
 
-    Status 0 says that no answer came, and `code` what was in the way: dns, connect, certificate,
-    tls, timeout, closed, or credentials if there were none to ask with. `headers` have lower-case
+    Status 0 means that no answer came, and `code` says why: dns, connect, certificate, tls,
+    timeout, closed, or credentials if there were none to sign with. `headers` have lower-case
     names; `reply` is the parsed body, or the S3 error.
     """
 
@@ -30,9 +30,10 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        """Storage surely does not do it. A 501 says so of a call or header that it does not know.
+        """Return whether storage certainly did not do it.
 
-        What may pass, a 429 or another status from 500, says nothing.
+        A 501 means that it does not support a call or header. What may be transient, a 429 or
+        another status from 500, proves nothing.
         """
         return (400 <= self.status < 500 and self.status != 429) or self.status == 501
 
@@ -47,64 +48,65 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """The first signed call. `bucket_region` is "" where storage does not tell it.
+class Reachability:
+    """The first signed call. `bucket_region` is "" where storage does not report it.
 
-    `skew_seconds`: how far storage's clock is ahead of ours, None if it does not tell the time.
+    `skew_seconds`: how far the clock of storage is ahead of ours, None if it does not report its
+    time.
     """
 
-    answer: Answer
+    answer: ProbeResponse
     bucket_region: str
     skew_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Refusals:
-    """What storage says to one PUT as it was signed, and to four that are not.
+class SignatureFacts:
+    """What storage answers to one PUT as signed, and to four that are not.
 
-    `through` says by which endpoint they were sent: public, or own.
+    `through` names the endpoint they were sent to: public, or own.
     """
 
-    as_signed: Answer
-    wrong_signature: Answer
-    expired: Answer
-    other_length: Answer
-    other_key: Answer
+    as_signed: ProbeResponse
+    wrong_signature: ProbeResponse
+    expired: ProbeResponse
+    other_length: ProbeResponse
+    other_key: ProbeResponse
     through: str
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class ConditionFacts:
     """Requests with a condition. Each pair: where the condition holds, and where it does not.
 
-    `survived`: whether the object outlived a delete of another ETag, None if nobody could tell.
+    `survived`: whether the object outlived a delete with another ETag, None if unknown.
     """
 
-    put: tuple[Answer, Answer]
-    complete: tuple[Answer, Answer]
-    delete: Answer
+    put: tuple[ProbeResponse, ProbeResponse]
+    complete: tuple[ProbeResponse, ProbeResponse]
+    delete: ProbeResponse
     survived: bool | None
 
     @property
     def put_honoured(self) -> bool | None:
-        """Whether If-None-Match on a PUT is; None: what came back says neither."""
+        """Return whether If-None-Match on a PUT is honoured; None if the answers do not show it."""
         return _honoured(*self.put)
 
     @property
     def complete_honoured(self) -> bool | None:
-        """Likewise on Complete."""
+        """Return the same for Complete."""
         return _honoured(*self.complete)
 
     @property
     def delete_honoured(self) -> bool | None:
-        """Whether If-Match on a delete is. One that is said to be done, and is not, is no."""
+        """Return whether If-Match on a delete is honoured. Reported done but not done is no."""
         if self.survived is None or not (self.delete.ok or self.delete.refused):
             return None
         return self.survived and self.delete.status == 412
 
 
-def _honoured(free: Answer, taken: Answer) -> bool | None:
-    """The first where no object was, the second where one was."""
+def _honoured(free: ProbeResponse, taken: ProbeResponse) -> bool | None:
+    """Judge an answer where no object was, and one where there was one."""
     if free.ok and taken.status in (409, 412):
         return True
     return False if taken.ok or free.refused or (free.ok and taken.refused) else None
@@ -112,15 +114,15 @@ def _honoured(free: Answer, taken: Answer) -> bool | None:
 
 @dataclass(frozen=True, slots=True)
 class ChecksumFacts:
-    """A part sent with the right and with a wrong checksum. `listed`: ListParts tells it."""
+    """A part sent with the right and with a wrong checksum. `listed`: ListParts reports it."""
 
-    right: Answer
-    wrong: Answer
+    right: ProbeResponse
+    wrong: ProbeResponse
     listed: bool = False
 
     @property
     def verified(self) -> bool | None:
-        """None: what came back says neither."""
+        """Return whether it is verified; None if the answers do not show it."""
         if self.right.ok and self.wrong.refused:
             return True
         return False if self.wrong.ok or self.right.refused else None
@@ -128,21 +130,21 @@ class ChecksumFacts:
 
 @dataclass(frozen=True, slots=True)
 class MultipartFacts:
-    """One multipart upload from its beginning to its end, and one of parts that are too small.
+    """One multipart upload from beginning to end, and one whose parts are too small.
 
-    `unequal` is Complete of 5 MiB, 5 MiB + 1 byte and 1 byte; `equal`, only if that was refused,
-    of 5 MiB, 5 MiB and 1 byte. `token_kept` and `single_token_kept`: metadata came back, for a
+    `unequal` is Complete of 5 MiB, 5 MiB + 1 byte and 1 byte; `equal`, only if that was refused, of
+    5 MiB, 5 MiB and 1 byte. `token_kept` and `single_token_kept`: metadata came back, for a
     multipart upload and for a PUT. `resending` is the answer to a part that was sent a second time,
-    with other bytes, and `resent` what ListParts then tells of it, as ETags without quotes.
+    with other bytes, and `resent` what ListParts then reports of it, as ETags without quotes.
     """
 
-    unequal: Answer
-    small: Answer
-    equal: Answer | None = None
-    again: Answer | None = None
+    unequal: ProbeResponse
+    small: ProbeResponse
+    equal: ProbeResponse | None = None
+    again: ProbeResponse | None = None
     token_kept: bool | None = None
     single_token_kept: bool | None = None
-    resending: Answer | None = None
+    resending: ProbeResponse | None = None
     resent: Sequence[str] = ()
     listed_by_key: bool | None = None
     listed_by_prefix: bool | None = None
@@ -150,14 +152,15 @@ class MultipartFacts:
 
 @dataclass(frozen=True, slots=True)
 class BucketFacts:
-    """What the bucket is set to. Rules are as S3 spells them, None if storage does not tell them.
+    """How the bucket is configured. Rules are spelled as S3 does, None if storage does not report
+    them.
 
-    Of `cors` and `lifecycle` the `reply` may hold more than rules.
+    The `reply` of `cors` and `lifecycle` may hold more than rules.
     """
 
-    cors: Answer
-    lifecycle: Answer
-    versioning: Answer
+    cors: ProbeResponse
+    lifecycle: ProbeResponse
+    versioning: ProbeResponse
 
     @property
     def cors_rules(self) -> Sequence[Mapping[str, Any]] | None:
@@ -169,12 +172,12 @@ class BucketFacts:
 
     @property
     def versions(self) -> str:
-        """Enabled, Suspended, or "" if no version was ever kept."""
+        """Return Enabled, Suspended, or "" if no version was ever kept."""
         status: str = self.versioning.reply.get("Status", "") if self.versioning.ok else ""
         return status
 
 
-def _rules(answer: Answer, name: str, none: str) -> Sequence[Mapping[str, Any]] | None:
+def _rules(answer: ProbeResponse, name: str, none: str) -> Sequence[Mapping[str, Any]] | None:
     if answer.ok:
         rules: Sequence[Mapping[str, Any]] = answer.reply.get(name, [])
         return rules
@@ -183,24 +186,24 @@ def _rules(answer: Answer, name: str, none: str) -> Sequence[Mapping[str, Any]] 
 
 @dataclass(frozen=True, slots=True)
 class BrowserFacts:
-    """What a web page at `origin` would be answered: the preflight of a PUT, and the PUT itself."""
+    """What a web page at `origin` is answered: the preflight of a PUT, and the PUT itself."""
 
     origin: str
     asked_headers: Sequence[str]
-    preflight: Answer
-    put: Answer
+    preflight: ProbeResponse
+    put: ProbeResponse
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What is still there after all was removed. None: storage did not tell."""
+class Leftovers:
+    """What remains after everything was removed. None: storage did not report it."""
 
     objects: int | None
     multiparts: int | None
 
 
-Permissions = Mapping[str, Answer]
-"""By IAM action without `s3:`, such as PutObject: what storage said to one that needs it."""
+Permissions = Mapping[str, ProbeResponse]
+"""By IAM action without `s3:`, such as PutObject: the answer to a request that needs it."""
 
 Checksums = Mapping[Checksum | str, ChecksumFacts]
 """By algorithm; Content-MD5 is `md5`."""

@@ -1,13 +1,18 @@
-"""Probes of the way in: is it reached, with what, and what may it do there."""
+"""Probes of access: whether storage is reached, with which credentials, and what they may do."""
 
 import time
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from partway_server.doctor.probes.results import Answer, BucketFacts, Permissions, Reached
-from partway_server.doctor.probes.storage_trail import Trail
-from partway_server.doctor.probes.storage_wire import Wire
+from partway_server.doctor.probes.results import (
+    BucketFacts,
+    Permissions,
+    ProbeResponse,
+    Reachability,
+)
+from partway_server.doctor.probes.storage_connection import ProbeConnection
+from partway_server.doctor.probes.storage_objects import ProbeObjects
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
 
@@ -15,16 +20,18 @@ _HEADS = 20
 _NO_UPLOAD = "partway-no-such-upload"
 
 
-async def reach(wire: Wire, trail: Trail, clock: Clock) -> Reached:
-    """List one key of none: a GET, because the answer to a HEAD has no code to tell errors by."""
+async def reach(connection: ProbeConnection, objects: ProbeObjects, clock: Clock) -> Reachability:
+    """List one key: a GET, because the answer to a HEAD has no error code."""
     before = clock.now()
-    answer = await wire.call("list_objects_v2", Bucket=trail.bucket, Prefix=trail.prefix, MaxKeys=1)
+    answer = await connection.call(
+        "list_objects_v2", Bucket=objects.bucket, Prefix=objects.prefix, MaxKeys=1
+    )
     middle = before + (clock.now() - before) / 2
     region = answer.headers.get("x-amz-bucket-region", "") or str(answer.reply.get("Region", ""))
-    return Reached(answer, region, _skew(answer, middle))
+    return Reachability(answer, region, _skew(answer, middle))
 
 
-def _skew(answer: Answer, now: datetime) -> float | None:
+def _skew(answer: ProbeResponse, now: datetime) -> float | None:
     try:
         theirs = parsedate_to_datetime(answer.headers.get("date", ""))
     except ValueError:
@@ -35,83 +42,89 @@ def _skew(answer: Answer, now: datetime) -> float | None:
     return (theirs - now).total_seconds() + 0.5
 
 
-async def harmless_permissions(wire: Wire, trail: Trail, listing: Answer) -> dict[str, Answer]:
-    """Which actions are allowed, of those that can be told without making anything.
+async def harmless_permissions(
+    connection: ProbeConnection, objects: ProbeObjects, listing: ProbeResponse
+) -> dict[str, ProbeResponse]:
+    """Test the actions that need nothing made.
 
-    Removing what is not there is as good as removing something: it is refused before it is looked
-    for. Asked first, so that nothing is made which could not be removed. `listing` is the answer
+    Removing a missing object is as good as removing one: permission is checked before existence.
+    These come first, so that nothing is made which could not be removed. `listing` is the answer
     that is known already.
     """
-    place = trail.place("absent")
+    place = objects.place("absent")
     return {
         "ListBucket": listing,
-        "ListBucketMultipartUploads": await wire.call(
-            "list_multipart_uploads", Bucket=trail.bucket, Prefix=trail.prefix
+        "ListBucketMultipartUploads": await connection.call(
+            "list_multipart_uploads", Bucket=objects.bucket, Prefix=objects.prefix
         ),
-        "DeleteObject": await wire.call("delete_object", **place),
-        "AbortMultipartUpload": await wire.call(
+        "DeleteObject": await connection.call("delete_object", **place),
+        "AbortMultipartUpload": await connection.call(
             "abort_multipart_upload", **place, UploadId=_NO_UPLOAD
         ),
     }
 
 
-async def version_permissions(wire: Wire, trail: Trail) -> dict[str, Answer]:
-    """Whether versions may be found and removed, in a bucket that keeps them."""
+async def version_permissions(
+    connection: ProbeConnection, objects: ProbeObjects
+) -> dict[str, ProbeResponse]:
+    """Test whether versions may be found and removed, in a bucket that keeps them."""
     return {
-        "DeleteObjectVersion": await wire.call(
-            "delete_object", **trail.place("absent"), VersionId="null"
+        "DeleteObjectVersion": await connection.call(
+            "delete_object", **objects.place("absent"), VersionId="null"
         ),
-        "ListBucketVersions": await wire.call(
-            "list_object_versions", Bucket=trail.bucket, Prefix=trail.prefix
+        "ListBucketVersions": await connection.call(
+            "list_object_versions", Bucket=objects.bucket, Prefix=objects.prefix
         ),
     }
 
 
-async def retention(wire: Wire, bucket: str) -> bool:
-    """Whether the bucket locks all new objects, so that nothing in it can be removed."""
-    answer = await wire.call("get_object_lock_configuration", Bucket=bucket)
+async def retention(connection: ProbeConnection, bucket: str) -> bool:
+    """Return whether the bucket locks all new objects, so that nothing in it can be removed."""
+    answer = await connection.call("get_object_lock_configuration", Bucket=bucket)
     return "Rule" in answer.reply.get("ObjectLockConfiguration", {})
 
 
-async def writing_permissions(wire: Wire, trail: Trail) -> Permissions:
-    """PutObject, GetObject and ListMultipartUploadParts, tried for real."""
-    put = await wire.call("put_object", **trail.place("permissions"), Body=b"")
+async def writing_permissions(connection: ProbeConnection, objects: ProbeObjects) -> Permissions:
+    """Test PutObject, GetObject and ListMultipartUploadParts for real."""
+    put = await connection.call("put_object", **objects.place("permissions"), Body=b"")
     permissions = {"PutObject": put}
     if put.ok:
-        permissions["GetObject"] = await wire.call("head_object", **trail.place("permissions"))
-    opened, upload = await trail.open_multipart("permissions")
+        permissions["GetObject"] = await connection.call(
+            "head_object", **objects.place("permissions")
+        )
+    opened, upload = await objects.open_multipart("permissions")
     if opened.ok:
-        permissions["ListMultipartUploadParts"] = await wire.call("list_parts", **upload)
+        permissions["ListMultipartUploadParts"] = await connection.call("list_parts", **upload)
     return permissions
 
 
-async def bucket_facts(wire: Wire, bucket: str) -> BucketFacts:
-    """What the bucket is set to."""
+async def bucket_facts(connection: ProbeConnection, bucket: str) -> BucketFacts:
+    """Read how the bucket is configured."""
     return BucketFacts(
-        cors=await wire.call("get_bucket_cors", Bucket=bucket),
-        lifecycle=await wire.call("get_bucket_lifecycle_configuration", Bucket=bucket),
-        versioning=await wire.call("get_bucket_versioning", Bucket=bucket),
+        cors=await connection.call("get_bucket_cors", Bucket=bucket),
+        lifecycle=await connection.call("get_bucket_lifecycle_configuration", Bucket=bucket),
+        versioning=await connection.call("get_bucket_versioning", Bucket=bucket),
     )
 
 
 async def latency(
-    wire: Wire, trail: Trail, now: Callable[[], float] = time.perf_counter
+    connection: ProbeConnection, objects: ProbeObjects, now: Callable[[], float] = time.perf_counter
 ) -> list[float]:
-    """How long HeadBucket takes, in seconds, over and over; an answer of any kind counts."""
+    """Measure HeadBucket, in seconds, many times; an answer of any kind counts."""
     taken = []
     for _ in range(_HEADS):
         begin = now()
-        answer = await wire.call("head_bucket", Bucket=trail.bucket)
+        answer = await connection.call("head_bucket", Bucket=objects.bucket)
         if answer.status:
             taken.append(now() - begin)
     return taken
 
 
-async def credentials_end(wire: Wire) -> datetime | None:
-    """When the credentials of this moment end; None if they do not, or there are none."""
+async def credentials_end(connection: ProbeConnection) -> datetime | None:
+    """Return when the present credentials expire; None if they do not, or are missing."""
     try:
-        _, end = await wire.own.signer.get()
+        _, end = await connection.own.signer.get()
     except (StorageRefused, StorageUnavailable):
-        # That there are none is told by the first call.
+        # The first call reports that there are no credentials.
         return None
     return end

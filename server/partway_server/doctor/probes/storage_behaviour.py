@@ -1,6 +1,6 @@
 """Probes of what storage does with requests: signatures, conditions, checksums, multipart.
 
-Bodies are a few bytes, but for the parts of one multipart upload: 5 MiB is the least that a part
+Bodies are a few bytes, except for the parts of one multipart upload: 5 MiB is the least that a part
 other than the last can have.
 """
 
@@ -11,16 +11,16 @@ from datetime import timedelta
 from typing import Any
 
 from partway_server.doctor.probes.results import (
-    Answer,
     BrowserFacts,
     ChecksumFacts,
     Checksums,
-    Conditions,
+    ConditionFacts,
     MultipartFacts,
-    Refusals,
+    ProbeResponse,
+    SignatureFacts,
 )
-from partway_server.doctor.probes.storage_trail import Trail
-from partway_server.doctor.probes.storage_wire import Door, Wire
+from partway_server.doctor.probes.storage_connection import ProbeConnection, UrlSigner
+from partway_server.doctor.probes.storage_objects import ProbeObjects
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
@@ -36,79 +36,81 @@ _EQUAL = (5 * MIB, 5 * MIB, 1)
 
 _BODY = b"123456789"
 _CHECKSUMS: Mapping[Checksum, bytes] = {
-    # The check values of the catalogue of CRCs, https://reveng.sourceforge.io/crc-catalogue/all.htm
+    # The check values of the CRC catalogue, https://reveng.sourceforge.io/crc-catalogue/all.htm
     Checksum.CRC32C: bytes.fromhex("e3069283"),
     Checksum.CRC64NVME: bytes.fromhex("ae8b14860a799888"),
     Checksum.SHA256: hashlib.sha256(_BODY).digest(),
 }
 
 
-class Behaviour:
-    """Probes over one bucket. Everything they make is in `trail`."""
+class BehaviourProbes:
+    """Probes of one bucket. Everything they make is recorded in `objects`."""
 
-    def __init__(self, wire: Wire, trail: Trail, clock: Clock) -> None:
-        self._wire = wire
-        self._trail = trail
+    def __init__(self, connection: ProbeConnection, objects: ProbeObjects, clock: Clock) -> None:
+        self._connection = connection
+        self._objects = objects
         self._clock = clock
-        self._door = wire.own
+        self._url_signer = connection.own
 
-    async def public_put(self) -> Answer:
-        """One PUT by the public endpoint; if it works, what follows goes by it as well."""
-        answer = await self._put("public", door=self._wire.public)
+    async def public_put(self) -> ProbeResponse:
+        """PUT once by the public endpoint; if that works, everything after it uses that endpoint
+        too.
+        """
+        answer = await self._put("public", url_signer=self._connection.public)
         if answer.ok:
-            self._door = self._wire.public
+            self._url_signer = self._connection.public
         return answer
 
-    async def refusals(self) -> Refusals:
-        """A PUT as it was signed, and what must be refused.
+    async def refusals(self) -> SignatureFacts:
+        """PUT once as signed, and in four ways that must be refused.
 
-        The wrong ones have keys of their own: nothing that came before can stand in their way.
+        The wrong ones have keys of their own, so that nothing from before can be in their way.
         """
-        return Refusals(
+        return SignatureFacts(
             as_signed=await self._put("signed"),
             wrong_signature=await self._put("wrong-signature", spoil=True),
             expired=await self._put("expired", ago=_LONG_AGO),
             other_length=await self._put("other-length", body=_BODY + b"0", size=len(_BODY)),
             other_key=await self._put("other-key", sent_to="another-key"),
-            through="own" if self._door is self._wire.own else "public",
+            through="own" if self._url_signer is self._connection.own else "public",
         )
 
-    async def conditions(self) -> Conditions:
-        """If-None-Match on a PUT and on Complete, If-Match on a delete."""
+    async def conditions(self) -> ConditionFacts:
+        """Try If-None-Match on a PUT and on Complete, and If-Match on a delete."""
         once = {"if-none-match": "*"}
         put = await self._put("put-once", once), await self._put("put-once", once)
         complete = (await self._complete_once(), await self._complete_once())
-        place = self._trail.place("keep")
-        kept = await self._wire.call("put_object", **place, Body=b"")
-        delete = await self._wire.call("delete_object", **place, IfMatch=_OTHER_ETAG)
-        head = await self._wire.call("head_object", **place)
+        place = self._objects.place("keep")
+        kept = await self._connection.call("put_object", **place, Body=b"")
+        delete = await self._connection.call("delete_object", **place, IfMatch=_OTHER_ETAG)
+        head = await self._connection.call("head_object", **place)
         survived = head.ok if kept.ok and head.status in (200, 404) else None
-        return Conditions(put, complete, delete, survived)
+        return ConditionFacts(put, complete, delete, survived)
 
     async def checksums(self) -> Checksums:
-        """Each algorithm, and Content-MD5, with a right and a wrong value."""
+        """Try each algorithm, and Content-MD5, with a right and a wrong value."""
         found: dict[Checksum | str, ChecksumFacts] = {}
         for algorithm in _CHECKSUMS:
             found[algorithm] = await self._checksum(algorithm, named=True)
             if not found[algorithm].right.ok:
-                # Some stores verify a part's checksum, and do not know that of an upload.
+                # Some stores verify a part's checksum, but do not support one for the upload.
                 found[algorithm] = await self._checksum(algorithm, named=False)
         found["md5"] = await self._content_md5()
         return found
 
     async def multipart(self) -> MultipartFacts:
-        """The life of one multipart upload."""
-        token = self._trail.prefix.split("/")[1]
+        """Take one multipart upload from beginning to end."""
+        token = self._objects.prefix.split("/")[1]
         metadata = {WRITE_TOKEN: token}
-        opened, upload = await self._trail.open_multipart("multipart", Metadata=metadata)
+        opened, upload = await self._objects.open_multipart("multipart", Metadata=metadata)
         if not opened.ok:
             return MultipartFacts(unequal=opened, small=opened)
         by_key, by_prefix = await self._listed(upload)
         unequal, again = await self._joined(upload, _UNEQUAL)
         equal = None
         if unequal.refused:
-            # Another one: some stores lose an upload whose Complete they refuse.
-            _, upload = await self._trail.open_multipart("multipart", Metadata=metadata)
+            # A new upload: some stores lose an upload whose Complete they refuse.
+            _, upload = await self._objects.open_multipart("multipart", Metadata=metadata)
             equal, again = await self._joined(upload, _EQUAL)
         resending, resent = await self._resent()
         return MultipartFacts(
@@ -125,14 +127,16 @@ class Behaviour:
         )
 
     async def browser(self, origin: str, headers: list[str]) -> BrowserFacts:
-        """What a page at `origin` is told that wants to PUT with `headers`."""
-        location = self._door.endpoint.locate(self._trail.bucket, self._trail.key("browser"))
+        """Send what a page at `origin` sends that wants to PUT with `headers`."""
+        location = self._url_signer.endpoint.locate(
+            self._objects.bucket, self._objects.key("browser")
+        )
         asked = {
             "origin": origin,
             "access-control-request-method": "PUT",
             "access-control-request-headers": ",".join(headers),
         }
-        preflight = await self._wire.send("OPTIONS", location.url, asked)
+        preflight = await self._connection.send("OPTIONS", location.url, asked)
         put = await self._put("browser", unsigned={"origin": origin})
         return BrowserFacts(origin, headers, preflight, put)
 
@@ -141,35 +145,35 @@ class Behaviour:
         name: str,
         headers: Mapping[str, str] | None = None,
         *,
-        door: Door | None = None,
+        url_signer: UrlSigner | None = None,
         body: bytes = _BODY,
         size: int | None = None,
         ago: timedelta = timedelta(0),
         spoil: bool = False,
         sent_to: str = "",
         unsigned: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """A presigned PUT of a whole object, signed for `size` bytes and sent to `sent_to`."""
-        door = door or self._door
-        signer = await _signer(door)
+    ) -> ProbeResponse:
+        """Send a presigned PUT of a whole object, signed for `size` bytes and sent to `sent_to`."""
+        url_signer = url_signer or self._url_signer
+        signer = await _signer(url_signer)
         if signer is None:
-            return Answer(0, "credentials")
+            return ProbeResponse(0, "credentials")
         length = {"content-length": str(len(body) if size is None else size)}
         signed = {**length, **(headers or {})}
         url = signer.presign_put(
-            self._trail.bucket,
-            self._trail.key(name),
+            self._objects.bucket,
+            self._objects.key(name),
             headers=signed,
             lifetime_seconds=_LIFETIME,
             now=self._clock.now() - ago,
         )
         if sent_to:
-            there = door.endpoint.locate(self._trail.bucket, self._trail.key(sent_to))
+            there = url_signer.endpoint.locate(self._objects.bucket, self._objects.key(sent_to))
             url = f"{there.url}?{url.partition('?')[2]}"
         if spoil:
             url = url[:-1] + ("0" if url[-1] != "0" else "1")
         sent = {**signed, "content-length": str(len(body)), **(unsigned or {})}
-        return await self._wire.send("PUT", url, sent, body)
+        return await self._connection.send("PUT", url, sent, body)
 
     async def _part(
         self,
@@ -177,10 +181,10 @@ class Behaviour:
         number: int,
         body: bytes,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        signer = await _signer(self._door)
+    ) -> ProbeResponse:
+        signer = await _signer(self._url_signer)
         if signer is None:
-            return Answer(0, "credentials")
+            return ProbeResponse(0, "credentials")
         signed = {"content-length": str(len(body)), **(headers or {})}
         parts = signer.for_parts(
             upload["Bucket"],
@@ -189,20 +193,20 @@ class Behaviour:
             lifetime_seconds=_LIFETIME,
             now=self._clock.now(),
         )
-        return await self._wire.send("PUT", parts.url(number, signed), signed, body)
+        return await self._connection.send("PUT", parts.url(number, signed), signed, body)
 
     async def _complete(
         self, upload: Mapping[str, str], etags: list[str], **condition: str
-    ) -> Answer:
+    ) -> ProbeResponse:
         parts = [{"PartNumber": n, "ETag": f'"{etag}"'} for n, etag in enumerate(etags, 1)]
-        return await self._wire.call(
+        return await self._connection.call(
             "complete_multipart_upload", **upload, MultipartUpload={"Parts": parts}, **condition
         )
 
     async def _joined(
         self, upload: Mapping[str, str], sizes: Sequence[int]
-    ) -> tuple[Answer, Answer | None]:
-        """Complete of parts of those sizes, and, if that works, the same again."""
+    ) -> tuple[ProbeResponse, ProbeResponse | None]:
+        """Complete parts of those sizes and, if that works, complete them again."""
         sent = [await self._part(upload, n, bytes(size)) for n, size in enumerate(sizes, 1)]
         if failed := [answer for answer in sent if not answer.ok]:
             return failed[0], None
@@ -210,35 +214,35 @@ class Behaviour:
         done = await self._complete(upload, etags)
         return done, await self._complete(upload, etags) if done.ok else None
 
-    async def _resent(self) -> tuple[Answer, Sequence[str]]:
-        """A part sent again with other bytes, and what ListParts tells of it, as ETags."""
-        opened, upload = await self._trail.open_multipart("resent")
+    async def _resent(self) -> tuple[ProbeResponse, Sequence[str]]:
+        """Send a part twice with different bytes, and return what ListParts reports, as ETags."""
+        opened, upload = await self._objects.open_multipart("resent")
         if not opened.ok:
             return opened, ()
         await self._part(upload, 1, b"1")
         again = await self._part(upload, 1, b"2")
-        listed = await self._wire.call("list_parts", **upload)
+        listed = await self._connection.call("list_parts", **upload)
         return again, [part["ETag"].strip('"') for part in listed.reply.get("Parts", [])]
 
-    async def _complete_once(self) -> Answer:
-        opened, upload = await self._trail.open_multipart("complete-once")
+    async def _complete_once(self) -> ProbeResponse:
+        opened, upload = await self._objects.open_multipart("complete-once")
         if not opened.ok:
             return opened
         etag = _etag(await self._part(upload, 1, _BODY))
         return await self._complete(upload, [etag], IfNoneMatch="*")
 
-    async def _complete_small(self) -> Answer:
-        opened, upload = await self._trail.open_multipart("small")
+    async def _complete_small(self) -> ProbeResponse:
+        opened, upload = await self._objects.open_multipart("small")
         if not opened.ok:
             return opened
         etags = [_etag(await self._part(upload, number, _BODY)) for number in (1, 2)]
         return await self._complete(upload, etags)
 
     async def _listed(self, upload: Mapping[str, str]) -> tuple[bool | None, bool | None]:
-        """Whether the upload is listed by its key, and by the prefix of it."""
+        """Return whether the upload is listed by its key, and by the prefix of the key."""
         found: list[bool | None] = []
-        for prefix in (upload["Key"], self._trail.prefix):
-            answer = await self._wire.call(
+        for prefix in (upload["Key"], self._objects.prefix):
+            answer = await self._connection.call(
                 "list_multipart_uploads", Bucket=upload["Bucket"], Prefix=prefix
             )
             ids = [each["UploadId"] for each in answer.reply.get("Uploads", [])]
@@ -246,7 +250,7 @@ class Behaviour:
         return found[0], found[1]
 
     async def _kept(self, name: str, token: str) -> bool | None:
-        head = await self._wire.call("head_object", **self._trail.place(name))
+        head = await self._connection.call("head_object", **self._objects.place(name))
         return head.reply["Metadata"].get(WRITE_TOKEN) == token if head.ok else None
 
     async def _single_kept(self, token: str) -> bool | None:
@@ -255,18 +259,18 @@ class Behaviour:
 
     async def _checksum(self, algorithm: Checksum, *, named: bool) -> ChecksumFacts:
         arguments: dict[str, Any] = {"ChecksumAlgorithm": algorithm.upper()} if named else {}
-        opened, upload = await self._trail.open_multipart(f"checksum-{algorithm}", **arguments)
+        opened, upload = await self._objects.open_multipart(f"checksum-{algorithm}", **arguments)
         if not opened.ok:
             return ChecksumFacts(opened, opened)
         header = f"x-amz-checksum-{algorithm}"
         value = _CHECKSUMS[algorithm]
         wrong = await self._part(upload, 1, _BODY, {header: _base64(value[::-1])})
         right = await self._part(upload, 2, _BODY, {header: _base64(value)})
-        listed = await self._wire.call("list_parts", **upload)
-        # By its number: the wrong one may be there, too.
+        listed = await self._connection.call("list_parts", **upload)
+        # By its number: the wrong one may be listed too.
         parts = [part for part in listed.reply.get("Parts", []) if part["PartNumber"] == 2]
-        told = any(f"Checksum{algorithm.upper()}" in part for part in parts)
-        return ChecksumFacts(right, wrong, listed=told)
+        listed_checksum = any(f"Checksum{algorithm.upper()}" in part for part in parts)
+        return ChecksumFacts(right, wrong, listed=listed_checksum)
 
     async def _content_md5(self) -> ChecksumFacts:
         value = hashlib.md5(_BODY, usedforsecurity=False).digest()
@@ -275,15 +279,15 @@ class Behaviour:
         return ChecksumFacts(right, wrong)
 
 
-async def _signer(door: Door) -> Signer | None:
+async def _signer(url_signer: UrlSigner) -> Signer | None:
     try:
-        signer, _ = await door.signer.get()
+        signer, _ = await url_signer.signer.get()
     except (StorageRefused, StorageUnavailable):
         return None
     return signer
 
 
-def _etag(answer: Answer) -> str:
+def _etag(answer: ProbeResponse) -> str:
     return answer.headers.get("etag", "").strip('"')
 
 

@@ -1,27 +1,29 @@
-"""Sets a bucket's rules, whole: S3 knows no way to add to them, so the caller merges."""
+"""Sets a bucket's rules as a whole: S3 has no call to add to them, so the caller merges."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from partway_server.doctor.probes.results import Answer
-from partway_server.doctor.probes.storage_wire import Wire
+from partway_server.doctor.probes.results import ProbeResponse
+from partway_server.doctor.probes.storage_connection import ProbeConnection
 
 Rules = Sequence[Mapping[str, Any]]
 
 
-async def set_cors(wire: Wire, bucket: str, rules: Rules) -> Answer:
+async def set_cors(connection: ProbeConnection, bucket: str, rules: Rules) -> ProbeResponse:
     """PutBucketCors."""
-    return await wire.call(
+    return await connection.call(
         "put_bucket_cors", Bucket=bucket, CORSConfiguration={"CORSRules": [*rules]}
     )
 
 
-async def set_lifecycle(wire: Wire, bucket: str, rules: Rules, before: Answer) -> Answer:
-    """PutBucketLifecycleConfiguration; `before` is the answer that the present rules came with."""
+async def set_lifecycle(
+    connection: ProbeConnection, bucket: str, rules: Rules, before: ProbeResponse
+) -> ProbeResponse:
+    """PutBucketLifecycleConfiguration; `before` is the answer that contained the present rules."""
     name = "TransitionDefaultMinimumObjectSize"
-    # Left out, it would go back to S3's default.
+    # Without it, S3 would go back to its default.
     kept = {name: before.reply[name]} if before.ok and name in before.reply else {}
-    return await wire.call(
+    return await connection.call(
         "put_bucket_lifecycle_configuration",
         Bucket=bucket,
         LifecycleConfiguration={"Rules": [*rules]},

@@ -2,8 +2,8 @@
 -- KEYS: events, tries, dead
 -- ARGV: now, group, place, how long dead letters are kept, attempts, why
 
--- Whoever finds it pending writes the letter, so that it is written once. An error says that there
--- is no such group: Redis lost all.
+-- Only the call that finds it pending writes the letter, so that it is written once. An error means
+-- that the group is missing: Redis lost everything.
 if #redis.pcall('XPENDING', KEYS[1], ARGV[2], ARGV[3], ARGV[3], 1) == 0 then
   return 0
 end

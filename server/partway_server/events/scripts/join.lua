@@ -1,6 +1,6 @@
--- Says that a process works for a webhook. Returns all that do.
+-- Registers a process as a worker of a webhook. Returns all workers.
 -- KEYS: workers
--- ARGV: now, owner, until when it counts without another word, in ms from now
+-- ARGV: now, owner, how long it counts without renewal, in ms
 
 local now = time_ms(ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)

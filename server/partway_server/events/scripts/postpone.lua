@@ -1,4 +1,4 @@
--- Writes down that a delivery failed and when it is tried again. Returns 1 if the lease is ours.
+-- Records that a delivery failed and when it is retried. Returns 1 if the lease is ours.
 -- KEYS: lease, tries
 -- ARGV: now, owner, keep, place, tries
 

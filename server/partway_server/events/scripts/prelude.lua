@@ -1,6 +1,6 @@
--- What the scripts of webhooks begin with, after the prelude of all.
+-- Shared by the webhook scripts, after the prelude of the session scripts.
 
--- The fields of a stream's entry by name. An entry that is pending but kept no more has none.
+-- Returns the fields of a stream entry by name. A pending entry that was trimmed has none.
 local function fields_of(flat)
   local has = {}
   for i = 1, flat and #flat or 0, 2 do

@@ -1,4 +1,4 @@
--- Gives a lease back. Returns 1 if it was ours.
+-- Releases a lease. Returns 1 if it was ours.
 -- KEYS: lease
 -- ARGV: now, owner
 

@@ -1,4 +1,4 @@
--- Forgets deliveries that are done. Returns how many were pending.
+-- Removes deliveries that are done. Returns how many were pending.
 -- KEYS: events, tries
 -- ARGV: now, group, then the places
 

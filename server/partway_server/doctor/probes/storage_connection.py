@@ -1,4 +1,4 @@
-"""How probes ask storage: through the SDK, and by presigned URLs. Both answer with an Answer."""
+"""How probes send requests: through the SDK, and by presigned URLs."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from partway_server.doctor.probes.results import Answer
+from partway_server.doctor.probes.results import ProbeResponse
 from partway_server.storage.s3_client import (
     CALL_SECONDS,
     COMPLETE_SECONDS,
@@ -43,33 +43,33 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """One endpoint as URLs are signed for it."""
+class UrlSigner:
+    """One endpoint, and the signer of URLs for it."""
 
     endpoint: S3Endpoint
     signer: SignerProvider
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
-    """The connections of a run. `own` and `public` are one and the same where one is set."""
+class ProbeConnection:
+    """The connections of a run. `own` and `public` are the same where only one endpoint is set."""
 
     clients: S3Clients
     http: aiohttp.ClientSession
-    own: Door
-    public: Door
+    own: UrlSigner
+    public: UrlSigner
 
-    async def call(self, operation: str, **arguments: Any) -> Answer:
-        """One call of the SDK, sent once, such as `put_object`."""
-        return await answer_of(getattr(self.clients.once, operation)(**arguments))
+    async def call(self, operation: str, **arguments: Any) -> ProbeResponse:
+        """Make one call of the SDK, such as `put_object`, without retries."""
+        return await response_to(getattr(self.clients.once, operation)(**arguments))
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
-    ) -> Answer:
-        """A plain request, as a caller of the service sends it."""
+    ) -> ProbeResponse:
+        """Send a plain request, as a caller of the service does."""
 
         async def sent() -> Mapping[str, Any]:
-            # Encoded: the signature holds for the very spelling of the URL.
+            # Encoded, because the signature is valid for exactly this spelling of the URL.
             target = yarl.URL(url, encoded=True)
             # As a file: aiohttp warns of large bytes.
             data = io.BytesIO(body) if body else None
@@ -79,11 +79,11 @@ class Wire:
                 metadata = {"HTTPStatusCode": response.status, "HTTPHeaders": lower}
                 return {"ResponseMetadata": metadata, "Error": {"Code": code}}
 
-        return await answer_of(sent())
+        return await response_to(sent())
 
 
 @contextlib.asynccontextmanager
-async def open_wire(
+async def open_connection(
     *,
     region: str,
     endpoint_url: str | None,
@@ -92,8 +92,8 @@ async def open_wire(
     access_key: str | None,
     secret_key: str | None,
     session_token: str | None,
-) -> AsyncIterator[Wire]:
-    """Connects when first used. Raises ValueError, as for a region that none can be."""
+) -> AsyncIterator[ProbeConnection]:
+    """Open the clients, which connect at first use. Raises ValueError for an invalid region."""
     clients = await S3Clients.open(
         region=region,
         endpoint_url=endpoint_url,
@@ -109,21 +109,21 @@ async def open_wire(
         timeout = aiohttp.ClientTimeout(total=_SEND_SECONDS, sock_connect=3, sock_read=CALL_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as http:
 
-            def door(url: str) -> Door:
+            def url_signer(url: str) -> UrlSigner:
                 endpoint = S3Endpoint(url, region, addressing)
-                return Door(endpoint, SignerProvider(clients.session, endpoint))
+                return UrlSigner(endpoint, SignerProvider(clients.session, endpoint))
 
-            own = door(own_url)
-            public = door(public_endpoint_url) if public_endpoint_url else own
-            yield Wire(clients, http, own, public)
+            own = url_signer(own_url)
+            public = url_signer(public_endpoint_url) if public_endpoint_url else own
+            yield ProbeConnection(clients, http, own, public)
     finally:
         await clients.aclose()
 
 
-async def whole(request: Awaitable[_T]) -> _T:
-    """Await a request to its end, even if we are cancelled meanwhile, and raise that then.
+async def uninterrupted(request: Awaitable[_T]) -> _T:
+    """Await a request to its end even if we are cancelled, and raise the cancellation then.
 
-    One that is given up half way may be carried out after we have tidied up.
+    A request that is abandoned half way may be carried out after the clean-up.
     """
     task = asyncio.ensure_future(request)
     try:
@@ -133,36 +133,37 @@ async def whole(request: Awaitable[_T]) -> _T:
         raise
 
 
-async def answer_of(request: Awaitable[Mapping[str, Any]]) -> Answer:
-    """What came of a request: nothing that storage or the network does raises."""
+async def response_to(request: Awaitable[Mapping[str, Any]]) -> ProbeResponse:
+    """Await a request and return its response. Nothing that storage or the network does raises."""
     try:
-        reply = await whole(request)
+        reply = await uninterrupted(request)
     except ClientError as exc:
         return _answered(exc.response, code_in(exc))
     except ResponseParserError:
-        # Something is there that speaks HTTP, and is no S3.
-        return Answer(0, "no S3")
+        # Something is there that speaks HTTP, but not S3.
+        return ProbeResponse(0, "no S3")
     except _NO_CREDENTIALS:
-        return Answer(0, "credentials")
+        return ProbeResponse(0, "credentials")
     except ParamValidationError:
-        # The SDK looks at the bucket's name, and at nothing else that a run does not make itself.
-        return Answer(0, "bucket name")
+        # The SDK validates the bucket's name, and nothing else that does not come from the run
+        # itself.
+        return ProbeResponse(0, "bucket name")
     except (BotoCoreError, aiohttp.ClientError, OSError) as exc:
-        return Answer(0, obstacle(exc))
+        return ProbeResponse(0, obstacle(exc))
     return _answered(reply, str(reply.get("Error", {}).get("Code", "")))
 
 
-def _answered(reply: Mapping[str, Any], code: str) -> Answer:
+def _answered(reply: Mapping[str, Any], code: str) -> ProbeResponse:
     metadata = reply.get("ResponseMetadata", {})
     status = int(metadata.get("HTTPStatusCode", 0))
     content = reply if status < 300 else reply.get("Error", {})
-    return Answer(status, code, metadata.get("HTTPHeaders", {}), content)
+    return ProbeResponse(status, code, metadata.get("HTTPHeaders", {}), content)
 
 
 def obstacle(error: BaseException | None) -> str:
-    """What was in the way of a request, in a word. The SDK puts what aiohttp said in the context.
+    """Return in a word what prevented a request. The SDK keeps the error of aiohttp in the context.
 
-    The order: a failed certificate is a TLS error, and either is a failed connection.
+    The order matters: a failed certificate is a TLS error, and either is a failed connection.
     """
     words: tuple[tuple[type[BaseException], str], ...] = (
         (aiohttp.ClientConnectorDNSError, "dns"),
@@ -180,7 +181,7 @@ def obstacle(error: BaseException | None) -> str:
 
 
 def _xml_code(body: str) -> str:
-    """The Code of an S3 error. Looked for as text: what answers may be no S3, and no XML."""
+    """Return the Code of an S3 error. A text search: the answer may be neither S3 nor XML."""
     _, found, rest = body.partition("<Code>")
     code = rest.partition("</Code>")[0]
     return code if found and code.isalnum() and len(code) < 64 else ""

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from botocore.parsers import ResponseParserError
-from partway_server.doctor.probes.results import Answer
-from partway_server.doctor.probes.storage_wire import answer_of, obstacle, whole
+from partway_server.doctor.probes.results import ProbeResponse
+from partway_server.doctor.probes.storage_connection import obstacle, response_to, uninterrupted
 
 
 async def test_a_request_under_way_ends_before_the_cancellation_goes_on() -> None:
@@ -21,7 +21,7 @@ async def test_a_request_under_way_ends_before_the_cancellation_goes_on() -> Non
         await may_end.wait()
         ended.set()
 
-    task = asyncio.ensure_future(whole(request()))
+    task = asyncio.ensure_future(uninterrupted(request()))
     await begun.wait()
     task.cancel()
     may_end.set()
@@ -70,19 +70,19 @@ def s3_error(status: int, code: str) -> ClientError:
 @pytest.mark.parametrize(
     ("error", "answer"),
     [
-        (s3_error(403, "AccessDenied"), Answer(403, "AccessDenied")),
-        (NoCredentialsError(), Answer(0, "credentials")),
-        (ResponseParserError("no XML"), Answer(0, "no S3")),
-        (EndpointConnectionError(endpoint_url="https://files.example"), Answer(0, "closed")),
+        (s3_error(403, "AccessDenied"), ProbeResponse(403, "AccessDenied")),
+        (NoCredentialsError(), ProbeResponse(0, "credentials")),
+        (ResponseParserError("no XML"), ProbeResponse(0, "no S3")),
+        (EndpointConnectionError(endpoint_url="https://files.example"), ProbeResponse(0, "closed")),
     ],
 )
 async def test_what_storage_or_the_network_does_is_an_answer(
-    error: Exception, answer: Answer
+    error: Exception, answer: ProbeResponse
 ) -> None:
     async def failing() -> Mapping[str, Any]:
         raise error
 
-    found = await answer_of(failing())
+    found = await response_to(failing())
     assert (found.status, found.code) == (answer.status, answer.code)
     if found.status:
         assert found.reply["Region"] == "eu-west-1"
@@ -94,21 +94,21 @@ async def test_a_fault_of_ours_is_no_answer() -> None:
         raise KeyError("ours")
 
     with pytest.raises(KeyError):
-        await answer_of(failing())
+        await response_to(failing())
 
 
 @pytest.mark.parametrize(
     ("answer", "text", "ok", "refused"),
     [
-        (Answer(200), "200", True, False),
-        (Answer(403, "AccessDenied"), "403 AccessDenied", False, True),
-        (Answer(429, "SlowDown"), "429 SlowDown", False, False),
-        (Answer(501, "NotImplemented"), "501 NotImplemented", False, True),
-        (Answer(503), "503", False, False),
-        (Answer(0, "timeout"), "no answer (timeout)", False, False),
+        (ProbeResponse(200), "200", True, False),
+        (ProbeResponse(403, "AccessDenied"), "403 AccessDenied", False, True),
+        (ProbeResponse(429, "SlowDown"), "429 SlowDown", False, False),
+        (ProbeResponse(501, "NotImplemented"), "501 NotImplemented", False, True),
+        (ProbeResponse(503), "503", False, False),
+        (ProbeResponse(0, "timeout"), "no answer (timeout)", False, False),
     ],
 )
 def test_only_an_answer_that_will_not_pass_is_a_refusal(
-    answer: Answer, text: str, ok: bool, refused: bool
+    answer: ProbeResponse, text: str, ok: bool, refused: bool
 ) -> None:
     assert (str(answer), answer.ok, answer.refused) == (text, ok, refused)

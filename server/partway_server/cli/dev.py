@@ -1,0 +1,47 @@
+"""`partway-server dev`: the service with storage and Redis of its own."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from partway_server.cli.options import fail
+from partway_server.config.settings import SettingsError
+from partway_server.runtime.subprocesses import ChildError
+
+
+@click.command()
+@click.option("--port", default=0, help="Port for gRPC; any free one by default.")
+@click.option("--rest", is_flag=True, help="Run the REST gateway (Envoy) too.")
+@click.option("--rest-port", default=0, help="Port for REST; any free one by default.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep uploads and sessions here; by default they are removed at the end.",
+)
+@click.option("--reflection/--no-reflection", default=True, show_default=True)
+@click.option("--json-logs", is_flag=True, help="Log JSON lines.")
+def dev(**options: Any) -> None:
+    """Run the service with its own storage (SeaweedFS) and Redis (Valkey) until Ctrl-C.
+
+    Once everything is ready, one line of JSON on standard output lists every address. Logs go to
+    standard error. Parts may pass through the service, unless PARTWAY_VIA_SERVICE=false. Settings
+    that the stack does not decide come from the environment, such as PARTWAY_WEBHOOK_FILE; a policy
+    file is read only at start. Needs the dev extra: pip install 'partway-server[dev]'.
+
+    \b
+    With a REST gateway, keeping its data:
+      partway-server dev --rest --rest-port 8080 --data-dir ./partway-data
+      curl -d '{"fileName": "a.bin", "sizeBytes": "1"}' http://127.0.0.1:8080/v1/uploads
+    """
+    # Slow to load.
+    from partway_server.devstack.run import run
+    from partway_server.runtime.startup import StartupError
+
+    try:
+        run(environ=os.environ, **options)
+    except SettingsError as error:
+        fail(2, *error.problems)
+    except (ChildError, StartupError) as error:
+        fail(1, *str(error).splitlines())

@@ -1,0 +1,72 @@
+"""`partway-server serve`: settings to a running service, in one process or several."""
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+import click
+import uvloop
+
+from partway_server.cli.options import fail, setting_flags
+from partway_server.config.settings import Settings, SettingsError
+from partway_server.observability.logging import configure_logging
+from partway_server.runtime.workers import supervise
+from partway_server.storage.capabilities import KNOWN
+
+
+@click.command()
+@setting_flags
+@click.option("--worker", is_flag=True, hidden=True, help="One of several on the same port.")
+def serve(worker: bool, **given: Any) -> None:
+    """Run the service until SIGTERM or Ctrl-C; a second signal ends it at once.
+
+    SIGHUP reloads the policy and webhook files. A valid file takes effect at once, and no call is
+    dropped; an invalid one is reported in the log, and the previous one stays in force.
+
+    Every flag is also an environment variable, and the flag wins. Secrets have only the variable:
+    PARTWAY_S3_SECRET_KEY, PARTWAY_S3_SESSION_TOKEN, PARTWAY_SEALING_KEYS.
+
+    \b
+    With MinIO, in four processes:
+      partway-server serve --address 0.0.0.0:50051 --workers 4 \\
+        --s3-endpoint http://minio:9000 --s3-public-endpoint https://files.example \\
+        --backend minio --bucket uploads --redis-url redis://redis:6379/0
+    """
+    try:
+        settings = Settings.load(os.environ, given, backends=KNOWN)
+        configure_logging(level=settings.log_level, as_json=settings.json_logs)
+        if settings.workers > 1:
+            supervise(settings, os.environ)
+        else:
+            _serve(settings, share_port=worker)
+    except SettingsError as error:
+        fail(2, *error.problems)
+
+
+def _serve(settings: Settings, *, share_port: bool) -> None:
+    # Imported here so that the parent of several workers never loads gRPC.
+    from partway_server.runtime.startup import StartupError
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_signal(settings, share_port=share_port))
+    except StartupError as error:
+        fail(1, *str(error).splitlines())
+
+
+async def _until_signal(settings: Settings, *, share_port: bool) -> None:
+    from partway_server.runtime import app
+
+    stop, reload = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    # Before the policy file is first read, so that no SIGHUP comes too early to count.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
+    await app.run(settings, stop=stop, reload=reload, share_port=share_port)
