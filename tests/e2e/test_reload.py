@@ -170,7 +170,9 @@ async def test_a_file_with_a_problem_changes_nothing_and_is_reported(
     async with running(tmp_path, s3, redis_url, file) as (service, stub):
         for times, (wrong, printed) in enumerate(FAULTS, 1):
             write(file, wrong)
-            await reloaded(service, "policies: none of it is in force; what was, stays", times)
+            await reloaded(
+                service, "policies: not reloaded; the previous policies stay in force", times
+            )
             assert not [words for words in printed if words not in service.logged()]
         upload = await initialized(stub, 1000, "films")
         await send(stub, upload, 1)

@@ -65,7 +65,7 @@ class PolicyReloader:
         except (Unusable, PolicyFileError) as error:
             for line in error.lines:
                 logger.error("policies: %s", line)
-            logger.error("policies: nothing of it takes effect; what was in force stays")
+            logger.error("policies: not reloaded; the previous policies stay in force")
             return False
         return True
 

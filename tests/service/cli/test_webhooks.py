@@ -106,7 +106,7 @@ class TestDead:
         (
             {"PARTWAY_REDIS_URL": "redis://127.0.0.1:1", "PARTWAY_WEBHOOK_FILE": "/nowhere"},
             2,
-            "PARTWAY_WEBHOOK_FILE is invalid",
+            "PARTWAY_WEBHOOK_FILE: ",
         ),
     ],
 )

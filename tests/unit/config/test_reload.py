@@ -108,7 +108,7 @@ async def test_what_was_opened_in_vain_is_closed(
     assert stand.policies == OLD.policies
     assert stand.opened["far"].closed
     assert "there is no such" in caplog.text
-    assert "nothing of it takes effect" in caplog.text
+    assert "the previous policies stay in force" in caplog.text
 
 
 async def test_each_problem_of_a_file_is_logged(caplog: pytest.LogCaptureFixture) -> None:
