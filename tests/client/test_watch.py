@@ -207,7 +207,7 @@ async def test_ctrl_c_ends_the_watching_alone(
     process.send_signal(signal.SIGINT)
     done = await ended(process)
 
-    assert (done.code, done.stderr) == (130, "partway: stopped; the upload goes on\n")
+    assert (done.code, done.stderr) == (130, "partway: stopped; the upload continues\n")
     assert upload.state == pb.UPLOAD_STATE_ACTIVE
 
 

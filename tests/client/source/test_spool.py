@@ -41,7 +41,7 @@ async def test_a_stream_without_an_end_does_not_fill_the_disk() -> None:
 
     with pytest.raises(SpoolFailed, match=r"nearly full after 3,145,728 bytes.*set TMPDIR"):
         await spool(
-            opener(zeros), name="zeros", size=None, counted=ignored, room=disk_of(3 * MIB + 5)
+            opener(zeros), name="zeros", size=None, on_count=ignored, free=disk_of(3 * MIB + 5)
         )
 
     assert zeros.given == 4 * MIB
@@ -50,9 +50,9 @@ async def test_a_stream_without_an_end_does_not_fill_the_disk() -> None:
 async def test_a_stream_that_says_it_is_too_large_is_not_read() -> None:
     zeros = Endless()
 
-    with pytest.raises(SpoolFailed, match="not enough of its disk is free"):
+    with pytest.raises(SpoolFailed, match="not enough free disk space"):
         await spool(
-            opener(zeros), name="zeros", size=3 * MIB, counted=ignored, room=disk_of(3 * MIB - 1)
+            opener(zeros), name="zeros", size=3 * MIB, on_count=ignored, free=disk_of(3 * MIB - 1)
         )
 
     assert zeros.given == 0
@@ -61,8 +61,8 @@ async def test_a_stream_that_says_it_is_too_large_is_not_read() -> None:
 async def test_a_stream_is_not_read_far_beyond_the_size_given() -> None:
     zeros = Endless()
 
-    with pytest.raises(SizeMismatch, match="more than the 10 bytes given"):
-        await spool(opener(zeros), name="zeros", size=10, counted=ignored)
+    with pytest.raises(SizeMismatch, match="more than the specified 10 bytes"):
+        await spool(opener(zeros), name="zeros", size=10, on_count=ignored)
 
     assert zeros.given == MIB
 
@@ -71,7 +71,7 @@ async def test_a_stream_that_just_fits_is_kept() -> None:
     stream = io.BytesIO(bytes(3 * MIB))
 
     source = await spool(
-        opener(stream), name="zeros", size=3 * MIB, counted=ignored, room=disk_of(3 * MIB)
+        opener(stream), name="zeros", size=3 * MIB, on_count=ignored, free=disk_of(3 * MIB)
     )
 
     assert source.size_bytes == 3 * MIB

@@ -332,7 +332,7 @@ async def test_an_algorithm_from_the_future_is_told(
 ) -> None:
     service.checksum_algorithm = 99  # type: ignore[assignment]
 
-    with pytest.raises(CallFailed, match="a checksum that this client does not know"):
+    with pytest.raises(CallFailed, match="a checksum algorithm that this client does not know"):
         await client.upload_file(movie)
 
 

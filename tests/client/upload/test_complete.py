@@ -52,7 +52,7 @@ async def test_the_wait_for_storage_has_an_end(
 ) -> None:
     service.polls = 10_000
 
-    with pytest.raises(StillCompleting, match="upload again to go on waiting"):
+    with pytest.raises(StillCompleting, match="upload again to continue waiting"):
         await client.upload_file(movie)
 
 

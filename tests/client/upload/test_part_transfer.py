@@ -384,7 +384,7 @@ async def test_an_upload_that_storage_lost_is_given_up_after_three_rounds(
 ) -> None:
     storage.fail(1, *[answering(404, "NoSuchUpload")] * 9)
 
-    with pytest.raises(TransferFailed, match="does not know the upload"):
+    with pytest.raises(TransferFailed, match="does not know the multipart upload"):
         await client.upload_file(movie, concurrency=1)
 
     assert storage.numbers_put() == [1, 1, 1]
@@ -445,7 +445,7 @@ async def test_a_file_that_changed_too_late_to_abort_says_what_storage_holds(
 
     storage.on_stored = stored
 
-    with pytest.raises(FileChanged, match="storage holds what was read of it") as caught:
+    with pytest.raises(FileChanged, match="the object in storage may be a mixture") as caught:
         await client.upload_file(small)
 
     assert caught.value.stored
@@ -454,7 +454,7 @@ async def test_a_file_that_changed_too_late_to_abort_says_what_storage_holds(
 async def test_a_disk_that_fails_is_no_network_error(
     client: UploadClient, storage: Storage, movie: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(source: Source, offset: int, size: int) -> bytes:
+    def failing(source: FileSource, offset: int, size: int) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(FileSource, "read", failing)

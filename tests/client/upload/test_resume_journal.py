@@ -299,7 +299,7 @@ async def test_one_file_is_uploaded_by_one_process_at_a_time(
     first = asyncio.create_task(client.upload_file(movie))
     await until(lambda: storage.open_puts)
 
-    with pytest.raises(FileBusy, match="the file is being uploaded already"):
+    with pytest.raises(FileBusy, match="the file is already being uploaded"):
         await client.upload_file(movie)
 
     gate.set()

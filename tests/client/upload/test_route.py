@@ -145,7 +145,7 @@ async def test_where_the_service_passes_nothing_on_that_is_said(
         "storage cannot be reached from here (no connection to 127.0.0.1:1"
     )
     assert str(raised.value).endswith(
-        ", and the service does not pass parts on: ask its operator to set via_service"
+        ", and the service does not accept parts: ask its operator to set via_service"
     )
 
 
@@ -164,8 +164,8 @@ async def test_a_resumed_upload_asks_the_service_by_trying(
         await client.upload_file(movie)
     assert service.count("UploadPart") > 0
     # Nothing is promised that is then taken back.
-    assert "): trying the way through the service" in caplog.text
-    assert "the parts go through the service" not in caplog.text
+    assert "): trying to send the parts through the service" in caplog.text
+    assert "sending the parts through the service" not in caplog.text
     service.via_service = True
     uploaded = await client.upload_file(movie)
     assert service.count("Initialize") == 1
@@ -188,7 +188,7 @@ async def test_direct_is_direct_only(
     # It takes minutes, and says so once, whichever part meets it first.
     assert turned(caplog) == 1
     assert (
-        "no connection to 127.0.0.1:1: Connection refused): trying again for some minutes"
+        "no connection to 127.0.0.1:1: Connection refused): retrying for some minutes"
         in caplog.text
     )
 
