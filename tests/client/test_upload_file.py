@@ -1,4 +1,4 @@
-"""What upload_file sends, and what it returns."""
+"""Tests what upload_file sends, and what it returns."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Files and outputs that are not as one expects, given to `partway`."""
+"""Tests `partway` with unusual files and outputs."""
 
 import errno
 import json

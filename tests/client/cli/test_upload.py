@@ -1,4 +1,4 @@
-"""`partway`, run as a process: what it prints, how it ends, and what it leaves."""
+"""Tests `partway` as a process: its output, its exit code, and what it leaves behind."""
 
 import asyncio
 import json

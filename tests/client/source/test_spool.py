@@ -1,4 +1,4 @@
-"""A stream is kept on disk while it is sent, and does not fill the disk."""
+"""Tests that a stream is copied to disk while it is sent, and does not fill the disk."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 
 
 class Endless(io.RawIOBase):
-    """Zeros; `given` counts them."""
+    """A stream of zeros; `given` counts them."""
 
     given = 0
 
@@ -25,7 +25,7 @@ class Endless(io.RawIOBase):
 
 
 def disk_of(total: int) -> Callable[[int], int]:
-    """The room on a disk of its own for the file."""
+    """Return a function for the free space on a disk that only this file uses."""
     return lambda fd: total - os.fstat(fd).st_size
 
 
@@ -93,7 +93,7 @@ def test_some_of_the_disk_is_left_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: int, free: int, room: int
 ) -> None:
     fields = list(os.statvfs(tmp_path))
-    # Of a block, of a fragment; how many fragments there are, are free, and are free to us.
+    # The size of a block and of a fragment; how many fragments exist, are free, are free to us.
     fields[:5] = [4096 * 4, 4096, total // 4096, free // 4096 + 7, free // 4096]
     monkeypatch.setattr("os.fstatvfs", lambda fd: os.statvfs_result(fields))
 
