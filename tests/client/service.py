@@ -75,16 +75,17 @@ def not_active(state: "pb.UploadState.ValueType", abort_reason: str = "") -> Fai
 
 
 class Service(service_grpc.UploadServiceServicer):
-    """Uploads by id. `failures` are used up, one for each call of the RPC.
+    """Uploads by id. Each call of an RPC uses up one of its `failures`.
 
-    `copied` are the sizes of the sources of composed ones: each answer has one more of them there.
-    `polls` is how many answers say COMPLETING before one says COMPLETED. `checksum_algorithm` is
-    that of new Uploads, whatever was asked for. `etags` are those that it lists: "plain", "md5", or
-    "hex", which look like MD5s and are none. Where it is `lists_checksums`, it lists checksums, too.
+    `copied` are the sizes of the sources of composed Uploads: each answer has one more copied.
+    `polls` is how many answers say COMPLETING before one says COMPLETED. New Uploads have
+    `checksum_algorithm`, regardless of the request. `etags` selects the entity tags in listings:
+    "plain", "md5", or "hex", which look like MD5s but are not. With `lists_checksums`, listings
+    have checksums, too.
 
-    `reported` are the numbers by Upload. A stream of Watch is cut after its first message as often
-    as `cut_watches` says. `via_service`: parts may pass; `offered` is what Initialize says of it,
-    if that is something else. `stuck`: no part ever ends.
+    `reported` are the part numbers by Upload. `cut_watches` is how many streams of Watch are cut
+    after their first message. `via_service`: parts may go through the service; `offered` is what
+    Initialize says about that, if it differs. `stuck`: no part ever finishes.
     """
 
     def __init__(self, storage: Storage, part_size: int = 64 * KIB) -> None:
