@@ -1,4 +1,4 @@
-"""The command line, run as a process of its own."""
+"""Runs the command line in a process of its own."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ _MAIN = "from partway_client.__main__ import main; main()"
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended, and what it said."""
+    """The exit code and the output of a process."""
 
     code: int
     stdout: str
@@ -36,7 +36,7 @@ class Partway:
         stdout: int = asyncio.subprocess.PIPE,
         before: Callable[[], None] | None = None,
     ) -> asyncio.subprocess.Process:
-        """Start it. `before` runs in the new process, ahead of the command."""
+        """Start it. `before` runs in the new process, before the command."""
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",

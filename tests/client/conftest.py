@@ -1,4 +1,4 @@
-"""What the client's tests share; the code is in the modules beside."""
+"""Fixtures of the client's tests; their code is in the modules of this folder."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -41,7 +41,7 @@ async def client(service: Service, slept: Slept, state_dir: Path) -> AsyncIterat
 
 @pytest.fixture
 def movie(tmp_path: Path) -> Path:
-    """Ten parts of 64 KiB, the last one short; every part is different."""
+    """Return a file of ten different parts of 64 KiB, the last one short."""
     path = tmp_path / "movie.mp4"
     path.write_bytes(b"".join(bytes([n]) * 64 * 1024 for n in range(9)) + b"the end")
     return path

@@ -1,4 +1,4 @@
-"""Files, read from tests that run in an event loop."""
+"""Reads files for tests that run in an event loop."""
 
 from pathlib import Path
 
@@ -16,6 +16,6 @@ def names(directory: Path) -> list[str]:
 
 
 def only_entry(state_dir: Path) -> Path:
-    """The one upload that the journal remembers."""
+    """Return the only entry in the journal."""
     (entry,) = state_dir.glob("*.json")
     return entry

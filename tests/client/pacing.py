@@ -1,4 +1,4 @@
-"""Time and chance for tests: nothing waits, and what would have been waited is written down."""
+"""Replaces time and randomness in tests: nothing waits, and the waits are recorded."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from partway_client._transport.retry_policy import RetryPolicy
 
 
 class Slept:
-    """A sleep that does not."""
+    """A sleep that returns at once and records the seconds."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -19,15 +19,15 @@ class Slept:
 
 
 def pace(slept: Slept, **others: Any) -> RetryPolicy:
-    """The longest waits that chance allows, written down in `slept`. Nothing is reported."""
+    """Return a policy with the longest random waits, recorded in `slept`, and no reports."""
     return RetryPolicy(**{"sleep": slept, "random": lambda: 1.0, "report_seconds": 1e9, **others})
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let others run until `condition` holds; fails after ten seconds or more."""
+    """Let other tasks run until `condition` is true; fail after ten seconds or more."""
     for _ in range(10_000):
         if condition():
             return
-        # Sockets need real time to say that something came; how much does not matter.
+        # Sockets need real time to deliver; how much does not matter.
         await asyncio.sleep(0.001)
-    raise AssertionError("it never came to that")
+    raise AssertionError("the condition never became true")

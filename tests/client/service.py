@@ -1,4 +1,4 @@
-"""The upload service, faked over a dict, behind a real gRPC server."""
+"""A fake upload service: a dict behind a real gRPC server."""
 
 import asyncio
 import hashlib
@@ -26,16 +26,16 @@ KIB = 1024
 
 @dataclass(frozen=True)
 class Failure:
-    """How a call fails: a code by name, a reason without its prefix ("": none), more details.
+    """How a call fails: the name of a code, a reason without its prefix ("": none), and details.
 
-    `parts` are the (first, last) numbers of the parts that are at fault.
+    `parts` are the (first, last) numbers of the parts concerned.
     """
 
     code: str
     reason: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     retry_seconds: float | None = None
-    message: str = "as told"
+    message: str = "as arranged"
     parts: tuple[tuple[int, int], ...] = ()
 
     def status(self) -> Any:
@@ -75,16 +75,17 @@ def not_active(state: "pb.UploadState.ValueType", abort_reason: str = "") -> Fai
 
 
 class Service(service_grpc.UploadServiceServicer):
-    """Uploads by id. `failures` are used up, one for each call of the RPC.
+    """Uploads by id. Each call of an RPC uses up one of its `failures`.
 
-    `copied` are the sizes of the sources of composed ones: each answer has one more of them there.
-    `polls` is how many answers say COMPLETING before one says COMPLETED. `checksum_algorithm` is
-    that of new Uploads, whatever was asked for. `etags` are those that it lists: "plain", "md5", or
-    "hex", which look like MD5s and are none. Where it is `telling`, it lists checksums, too.
+    `copied` are the sizes of the sources of composed Uploads: each answer has one more copied.
+    `polls` is how many answers say COMPLETING before one says COMPLETED. New Uploads have
+    `checksum_algorithm`, regardless of the request. `etags` selects the entity tags in listings:
+    "plain", "md5", or "hex", which look like MD5s but are not. With `lists_checksums`, listings
+    have checksums, too.
 
-    `reported` are the numbers by Upload. A stream of Watch is cut after its first message as often
-    as `cut_watches` says. `via_service`: parts may pass; `offered` is what Initialize says of it,
-    if that is something else. `stuck`: no part ever ends.
+    `reported` are the part numbers by Upload. `cut_watches` is how many streams of Watch are cut
+    after their first message. `via_service`: parts may go through the service; `offered` is what
+    Initialize says about that, if it differs. `stuck`: no part ever finishes.
     """
 
     def __init__(self, storage: Storage, part_size: int = 64 * KIB) -> None:
@@ -103,7 +104,7 @@ class Service(service_grpc.UploadServiceServicer):
         self.stuck = False
         self.checksum_algorithm = pb.CHECKSUM_ALGORITHM_UNSPECIFIED
         self.etags = "plain"
-        self.telling = False
+        self.lists_checksums = False
         self.completions: dict[str, dict[int, bytes]] = {}
         self.reported: dict[str, set[int]] = defaultdict(set)
         self.cut_watches = 0
@@ -300,11 +301,11 @@ class Service(service_grpc.UploadServiceServicer):
                 if self.cut_watches:
                     self.cut_watches -= 1
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "the service is stopping")
-            # Tests change the Upload directly, and nobody is told.
+            # Tests change the Upload directly, without a notification.
             await asyncio.sleep(0.002)
 
     def _others(self, upload: pb.Upload, named: Any) -> list[int]:
-        """The parts that have another entity tag than is named. Storage answers MD5s."""
+        """Return the parts whose entity tag differs from the one named. Storage returns MD5s."""
         if self.etags != "md5":
             return []
         tags = {p.part_number: p.etag for p in named if p.etag}
@@ -330,7 +331,7 @@ class Service(service_grpc.UploadServiceServicer):
             part_number=number,
             size_bytes=self.held(upload)[number],
             etag={"plain": f"e{number}", "md5": digest, "hex": digest[::-1]}[self.etags],
-            checksum=crc if self.telling else b"",
+            checksum=crc if self.lists_checksums else b"",
         )
 
     def _new(self, request: Any) -> pb.Upload:

@@ -1,4 +1,4 @@
-"""A storage server on a real socket that keeps what it is sent, and misbehaves when told to."""
+"""A storage server on a real socket that keeps what it receives, and fails on demand."""
 
 import asyncio
 import hashlib
@@ -26,7 +26,7 @@ class Put:
 
 @dataclass
 class Storage:
-    """Parts by upload and number. `faults` are used up, one for each PUT of the part; 0: of any."""
+    """Parts by upload and number. Each PUT of a part uses up one of its `faults`; 0: any part."""
 
     keep_bytes: bool = True
     stored: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
@@ -43,7 +43,7 @@ class Storage:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_put("/{path:.*}", self._put)
-        # Stalled handlers end with the server, which waits for nobody.
+        # Stalled handlers end with the server, which does not wait for them.
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=0.0, handler_cancellation=True
         )
@@ -63,7 +63,7 @@ class Storage:
         await self._runner.cleanup()
 
     def fail(self, number: int, *faults: Fault) -> None:
-        """Let the next PUTs of the part meet `faults`."""
+        """Make the next PUTs of the part fail with `faults`."""
         self.faults[number].extend(faults)
 
     def bytes_of(self, upload: str) -> bytes:
@@ -81,7 +81,7 @@ class Storage:
         try:
             return await self._answer(request, upload, number)
         except ConnectionResetError:
-            # The client is gone, and nobody reads this.
+            # The client has disconnected, and no one reads this.
             return web.Response()
         finally:
             self.open_puts -= 1
@@ -110,7 +110,7 @@ def error(status: int, code: str, message: str = "") -> web.Response:
 
 
 def answering(status: int, code: str = "", message: str = "") -> Fault:
-    """Takes the body, then answers an error."""
+    """Read the body, then answer with an error."""
 
     async def fault(request: web.Request) -> web.StreamResponse:
         await request.read()
@@ -120,7 +120,7 @@ def answering(status: int, code: str = "", message: str = "") -> Fault:
 
 
 def refusing(status: int, code: str) -> Fault:
-    """Answers an error before it has read the body."""
+    """Answer with an error before reading the body."""
 
     async def fault(request: web.Request) -> web.StreamResponse:
         return error(status, code)
@@ -129,7 +129,7 @@ def refusing(status: int, code: str) -> Fault:
 
 
 async def resetting(request: web.Request) -> web.StreamResponse:
-    """Breaks the connection in the middle of the body."""
+    """Break the connection in the middle of the body."""
     await request.content.read(1)
     assert request.transport is not None
     request.transport.abort()
@@ -137,7 +137,7 @@ async def resetting(request: web.Request) -> web.StreamResponse:
 
 
 def waiting(event: asyncio.Event) -> Fault:
-    """Does nothing until `event`, then goes on."""
+    """Wait for `event`, then continue."""
 
     async def fault(request: web.Request) -> None:
         await event.wait()

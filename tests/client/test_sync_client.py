@@ -1,4 +1,4 @@
-"""The client for code that does not use asyncio."""
+"""Tests the client for code that does not use asyncio."""
 
 import asyncio
 import inspect
@@ -30,7 +30,7 @@ def test_a_method_has_the_arguments_and_the_words_of_its_twin(verb: str) -> None
 def test_every_verb_has_a_twin() -> None:
     verbs = [name for name in vars(UploadClient) if not name.startswith("_")]
 
-    # What streams has an iterator instead: tests/client/test_watch.py.
+    # Streaming methods return an iterator instead: tests/client/test_watch.py.
     assert sorted(verbs) == sorted([*VERBS, "watch"])
     assert inspect.signature(SyncUploadClient.watch).parameters.keys() == {"self", "upload_id"}
 

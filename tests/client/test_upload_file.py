@@ -1,4 +1,4 @@
-"""What upload_file sends, and what it returns."""
+"""Tests what upload_file sends, and what it returns."""
 
 import gzip
 import io
@@ -131,7 +131,7 @@ async def test_a_failing_progress_callback_costs_no_upload(
     await client.upload_file(movie, on_progress=broken)
 
     assert [record.message for record in caplog.records] == [
-        "on_progress failed; this upload reports no more progress"
+        "on_progress raised an exception; no more progress is reported"
     ]
 
 
@@ -190,7 +190,7 @@ async def test_a_named_pipe_is_sent(client: UploadClient, storage: Storage, tmp_
 async def test_a_stream_of_another_size_than_given_is_refused(
     client: UploadClient, service: Service
 ) -> None:
-    with pytest.raises(SizeMismatch, match="has 5 bytes, not the 6 given"):
+    with pytest.raises(SizeMismatch, match="has 5 bytes instead of the specified 6"):
         await client.upload_file(io.BytesIO(b"12345"), size=6)
 
     assert service.calls == []

@@ -1,4 +1,4 @@
-"""An upload is followed to its end, by the library and on the command line."""
+"""Tests watching an upload to its end, with the library and on the command line."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ KIB = 1024
 
 @pytest.fixture
 def upload(service: Service) -> pb.Upload:
-    """Ten parts, of which the first is reported."""
+    """Return an Upload of ten parts, of which the first is reported."""
     upload = service._new(
         service_pb.InitializeRequest(file_name="film.mp4", size_bytes=10 * 64 * KIB)
     )
@@ -76,7 +76,7 @@ async def test_a_stream_that_is_cut_is_opened_again(
         if seen == 31:
             complete(upload)
 
-    # Whatever was told begins the count of tries again, so that a long upload is not given up.
+    # Each message resets the count of tries, so that a long upload is not given up.
     assert service.count("Watch") == 34
     assert slept.seconds == [0.25, 0.5, 1.0] + [0.25] * 30
 
@@ -150,7 +150,7 @@ async def test_it_is_an_iterator_without_asyncio(
 
 
 async def started(service: Service, state_dir: Path, *arguments: str) -> asyncio.subprocess.Process:
-    """`partway watch` that has shown the first message."""
+    """Start `partway watch`, and wait until it has shown the first message."""
     before = service.count("Watch")
     process = await Partway(service, state_dir).start("watch", *arguments)
     await until(lambda: service.count("Watch") > before)
@@ -166,8 +166,8 @@ async def test_the_command_prints_a_line_for_each_change(
     complete(upload)
     done = await ended(process)
 
-    told = "active  10%, 65.5 kB of 655.4 kB, 1 of 10 parts are reported\n"
-    assert first.decode() == told
+    line = "active  10%, 65.5 kB of 655.4 kB, 1 of 10 parts are reported\n"
+    assert first.decode() == line
     again, last = done.stdout.splitlines()
     assert again == "completed"
     assert last.startswith("completed  2") and last.endswith("  s3://bucket/files/film.mp4")
@@ -207,7 +207,7 @@ async def test_ctrl_c_ends_the_watching_alone(
     process.send_signal(signal.SIGINT)
     done = await ended(process)
 
-    assert (done.code, done.stderr) == (130, "partway: stopped; the upload goes on\n")
+    assert (done.code, done.stderr) == (130, "partway: stopped; the upload continues\n")
     assert upload.state == pb.UPLOAD_STATE_ACTIVE
 
 

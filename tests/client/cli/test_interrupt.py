@@ -1,4 +1,4 @@
-"""Ctrl-C while `partway` starts: the modules that it has imported tell how far it is."""
+"""Tests Ctrl-C while `partway` starts: the modules it has imported show its progress."""
 
 import asyncio
 import os
@@ -18,13 +18,13 @@ LOADING = "import time:"
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The address of a service that takes connections and says nothing."""
+    """Return the address of a service that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
 async def interrupted(after: str, *arguments: str, ignoring: bool = False) -> Ended:
-    """How it ends if Ctrl-C comes once the module `after` is imported."""
+    """Return how it ends if Ctrl-C comes once the module `after` is imported."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-X", "importtime", "-m", "partway_client", *arguments),
@@ -51,7 +51,7 @@ async def test_ctrl_c_at_the_start_ends_it_without_a_traceback(silent: str, afte
     done = await interrupted(after, "status", "--server", silent, "any")
 
     assert (done.code, done.stdout) == (130, "")
-    # It may have come further by the time that the signal is there.
+    # It may be further along by the time the signal arrives.
     assert done.stderr in ("", "partway: stopped")
 
 

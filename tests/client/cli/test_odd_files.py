@@ -1,4 +1,4 @@
-"""Files and outputs that are not as one expects, given to `partway`."""
+"""Tests `partway` with unusual files and outputs."""
 
 import errno
 import json
@@ -36,9 +36,9 @@ async def test_a_name_that_is_not_unicode_is_sent_with_what_is(
 async def test_a_file_that_says_it_is_empty_and_is_not_is_sent_whole(
     client: UploadClient, storage: Storage, tmp_path: Path
 ) -> None:
-    told = Path("/proc/sys/kernel/ostype")
+    path = Path("/proc/sys/kernel/ostype")
 
-    uploaded = await client.upload_file(told)
+    uploaded = await client.upload_file(path)
 
     assert storage.bytes_of(uploaded.upload_id) == b"Linux\n"
 

@@ -1,4 +1,4 @@
-"""`partway`, run as a process: what it prints, how it ends, and what it leaves."""
+"""Tests `partway` as a process: its output, its exit code, and what it leaves behind."""
 
 import asyncio
 import json
@@ -96,8 +96,8 @@ async def test_a_killed_upload_goes_on_where_it_was(
 
     done = await partway.run("upload", "--json", movie)
 
-    told = json.loads(done.stdout)
-    assert (told["parts_resumed"], told["parts_sent"]) == (6, 4)
+    printed = json.loads(done.stdout)
+    assert (printed["parts_resumed"], printed["parts_sent"]) == (6, 4)
     assert sorted(storage.numbers_put()) == [7, 8, 9, 10]
     assert storage.bytes_of(service.only().id) == content(movie)
     assert names(partway.state_dir) == []
@@ -127,7 +127,7 @@ async def test_ctrl_c_stops_at_once_and_says_how_to_go_on(
     done = await ended(process)
 
     assert done.code == 130
-    assert done.stderr.endswith("partway: stopped; the same command goes on where this one was\n")
+    assert done.stderr.endswith("partway: stopped; the same command resumes the upload\n")
     assert "Traceback" not in done.stderr
     assert time.monotonic() - began < 3
 
@@ -185,9 +185,9 @@ async def test_options_reach_the_service(partway: Partway, service: Service, mov
     assert (request.policy, request.part_size_bytes) == ("films", 1024 * 1024)
     assert (request.content_type, request.file_name) == ("video/x-film", "film.bin")
     assert dict(request.metadata) == {"year": "1927", "by": "x=y"}
-    told = service.metadata[0]
-    assert (told["partway-tenant"], told["partway-subject"]) == ("acme", "ann")
-    assert told["x-trace"] == "1"
+    sent = service.metadata[0]
+    assert (sent["partway-tenant"], sent["partway-subject"]) == ("acme", "ann")
+    assert sent["x-trace"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -213,10 +213,13 @@ def test_what_is_not_understood_ends_with_2(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--tenant", "m\u00fcller"], "the call metadata 'partway-tenant' must be printable ASCII"),
-        (["--tenant", os.fsdecode(b"\xff")], "the call metadata 'partway-tenant' must be"),
-        (["--header", "Bad Key=1"], "'bad key' is no key of call metadata"),
-        (["--header", "trace-bin=1"], "'trace-bin' is no key of call metadata"),
+        (
+            ["--tenant", "m\u00fcller"],
+            "the value of call metadata 'partway-tenant' must be print",
+        ),
+        (["--tenant", os.fsdecode(b"\xff")], "the value of call metadata 'partway-tenant' must be"),
+        (["--header", "Bad Key=1"], "call metadata key 'bad key' is invalid"),
+        (["--header", "trace-bin=1"], "call metadata key 'trace-bin' is invalid"),
     ],
 )
 async def test_what_no_call_can_carry_is_one_line(
@@ -294,9 +297,9 @@ async def test_all_of_them_speak_json(
     )
     aborted = await partway.run("abort", "--json", upload.id)
 
-    told = json.loads(status.stdout)
-    assert (told["state"], told["progress"]["parts_stored"]) == ("active", 2)
-    assert told["create_time"].endswith("Z")
+    printed = json.loads(status.stdout)
+    assert (printed["state"], printed["progress"]["parts_stored"]) == ("active", 2)
+    assert printed["create_time"].endswith("Z")
     assert json.loads(parts.stdout.splitlines()[1]) == {
         "part_number": 2,
         "size_bytes": 65536,

@@ -1,4 +1,4 @@
-"""A stream is kept on disk while it is sent, and does not fill the disk."""
+"""Tests that a stream is copied to disk while it is sent, and does not fill the disk."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 
 
 class Endless(io.RawIOBase):
-    """Zeros; `given` counts them."""
+    """A stream of zeros; `given` counts them."""
 
     given = 0
 
@@ -25,7 +25,7 @@ class Endless(io.RawIOBase):
 
 
 def disk_of(total: int) -> Callable[[int], int]:
-    """The room on a disk of its own for the file."""
+    """Return a function for the free space on a disk that only this file uses."""
     return lambda fd: total - os.fstat(fd).st_size
 
 
@@ -41,7 +41,7 @@ async def test_a_stream_without_an_end_does_not_fill_the_disk() -> None:
 
     with pytest.raises(SpoolFailed, match=r"nearly full after 3,145,728 bytes.*set TMPDIR"):
         await spool(
-            opener(zeros), name="zeros", size=None, counted=ignored, room=disk_of(3 * MIB + 5)
+            opener(zeros), name="zeros", size=None, on_count=ignored, free=disk_of(3 * MIB + 5)
         )
 
     assert zeros.given == 4 * MIB
@@ -50,9 +50,9 @@ async def test_a_stream_without_an_end_does_not_fill_the_disk() -> None:
 async def test_a_stream_that_says_it_is_too_large_is_not_read() -> None:
     zeros = Endless()
 
-    with pytest.raises(SpoolFailed, match="not enough of its disk is free"):
+    with pytest.raises(SpoolFailed, match="not enough free disk space"):
         await spool(
-            opener(zeros), name="zeros", size=3 * MIB, counted=ignored, room=disk_of(3 * MIB - 1)
+            opener(zeros), name="zeros", size=3 * MIB, on_count=ignored, free=disk_of(3 * MIB - 1)
         )
 
     assert zeros.given == 0
@@ -61,8 +61,8 @@ async def test_a_stream_that_says_it_is_too_large_is_not_read() -> None:
 async def test_a_stream_is_not_read_far_beyond_the_size_given() -> None:
     zeros = Endless()
 
-    with pytest.raises(SizeMismatch, match="more than the 10 bytes given"):
-        await spool(opener(zeros), name="zeros", size=10, counted=ignored)
+    with pytest.raises(SizeMismatch, match="more than the specified 10 bytes"):
+        await spool(opener(zeros), name="zeros", size=10, on_count=ignored)
 
     assert zeros.given == MIB
 
@@ -71,7 +71,7 @@ async def test_a_stream_that_just_fits_is_kept() -> None:
     stream = io.BytesIO(bytes(3 * MIB))
 
     source = await spool(
-        opener(stream), name="zeros", size=3 * MIB, counted=ignored, room=disk_of(3 * MIB)
+        opener(stream), name="zeros", size=3 * MIB, on_count=ignored, free=disk_of(3 * MIB)
     )
 
     assert source.size_bytes == 3 * MIB
@@ -93,7 +93,7 @@ def test_some_of_the_disk_is_left_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: int, free: int, room: int
 ) -> None:
     fields = list(os.statvfs(tmp_path))
-    # Of a block, of a fragment; how many fragments there are, are free, and are free to us.
+    # The size of a block and of a fragment; how many fragments exist, are free, are free to us.
     fields[:5] = [4096 * 4, 4096, total // 4096, free // 4096 + 7, free // 4096]
     monkeypatch.setattr("os.fstatvfs", lambda fd: os.statvfs_result(fields))
 

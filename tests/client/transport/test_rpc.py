@@ -1,4 +1,4 @@
-"""Calls to the service: which are repeated, how long, and what becomes of errors."""
+"""Tests calls to the service: which are repeated, for how long, and how errors are mapped."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ async def test_a_reason_becomes_its_exception(
 ) -> None:
     service.fail("Status", *[Failure("FAILED_PRECONDITION", reason, {"a": "b"})] * 30)
 
-    with pytest.raises(BY_REASON[reason], match="as told") as caught:
+    with pytest.raises(BY_REASON[reason], match="as arranged") as caught:
         await client.status("any")
 
     assert isinstance(caught.value, ServiceError)

@@ -1,4 +1,4 @@
-"""What the client computes, asks to be signed, and names at the end."""
+"""Tests the checksums that the client computes, has signed, and names at the end."""
 
 import asyncio
 import base64
@@ -37,7 +37,7 @@ def crc64nvme(content: bytes) -> bytes:
 
 @pytest.fixture
 def verified(service: Service) -> Service:
-    """A service whose Uploads have CRC64NVME."""
+    """Return a service whose Uploads have CRC64NVME."""
     service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
     return service
 
@@ -195,7 +195,7 @@ async def test_a_line_that_damages_everything_is_given_up(
 
 
 def overwrite_unnoticed(path: Path, at: int = 0) -> None:
-    """Other bytes, of the same size and time."""
+    """Write other bytes, keeping size and modification time."""
     before = path.stat()
     whole = bytearray(path.read_bytes())
     whole[at] ^= 1
@@ -281,7 +281,7 @@ async def test_a_second_run_reads_what_the_first_has_sent(
 
     uploaded = await client.upload_file(movie)
 
-    # Storage has the old bytes; it is for the service to find that they are not those named.
+    # Storage has the old bytes; the service must find that they are not those named.
     [complete] = verified.requests("Complete")
     assert (
         complete.checksum
@@ -307,11 +307,11 @@ async def test_a_file_that_changed_between_two_runs_is_told_as_such(
 async def test_the_checksum_of_the_object_is_told(
     client: UploadClient, verified: Service, movie: Path
 ) -> None:
-    async def told() -> None:
+    async def finish() -> None:
         await until(lambda: verified.uploads)
         verified.only().object.checksum = b"12345678"
 
-    uploaded, _ = await asyncio.gather(client.upload_file(movie), told())
+    uploaded, _ = await asyncio.gather(client.upload_file(movie), finish())
 
     assert uploaded.checksum_algorithm is Checksum.CRC64NVME
     assert base64.b64decode(uploaded.checksum) == b"12345678"
@@ -332,7 +332,7 @@ async def test_an_algorithm_from_the_future_is_told(
 ) -> None:
     service.checksum_algorithm = 99  # type: ignore[assignment]
 
-    with pytest.raises(CallFailed, match="a checksum that this client does not know"):
+    with pytest.raises(CallFailed, match="a checksum algorithm that this client does not know"):
         await client.upload_file(movie)
 
 

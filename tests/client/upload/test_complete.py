@@ -1,4 +1,4 @@
-"""The end of an upload: storage that takes its time, parts that turn out to be missing."""
+"""Tests the end of an upload: storage that takes long, parts that turn out to be missing."""
 
 import asyncio
 from pathlib import Path
@@ -43,7 +43,7 @@ async def test_a_completion_that_hangs_is_taken_over(
 
     await client.upload_file(movie)
 
-    # One begins it, one takes over, and one makes certain that it was completed with our parts.
+    # One starts it, one takes over, and one verifies that it was completed with our parts.
     assert service.count("Complete") == 3
 
 
@@ -52,7 +52,7 @@ async def test_the_wait_for_storage_has_an_end(
 ) -> None:
     service.polls = 10_000
 
-    with pytest.raises(StillCompleting, match="upload again to go on waiting"):
+    with pytest.raises(StillCompleting, match="upload again to continue waiting"):
         await client.upload_file(movie)
 
 
@@ -107,7 +107,7 @@ async def test_parts_are_sent_again_three_times_at_most(
 async def test_an_upload_that_storage_refused_to_join_is_tried_again(
     client: UploadClient, service: Service, storage: Storage, movie: Path
 ) -> None:
-    """COMPLETING goes back to ACTIVE."""
+    """The state returns from COMPLETING to ACTIVE."""
     service.polls = 10_000
 
     def refuse(progress: Progress) -> None:
@@ -150,7 +150,7 @@ async def test_a_taken_key_is_told_and_forgotten(
 async def test_two_clients_that_complete_one_upload_both_end_well(
     service: Service, slept: Slept, tmp_path: Path, movie: Path
 ) -> None:
-    """They got the same Upload by the same journal, copied to another machine."""
+    """They have the same Upload by the same journal, copied to another machine."""
     service.fail("Complete", Failure("UNAVAILABLE", "STORAGE_UNAVAILABLE"), *[MISSING] * 3)
     service.polls = 3
     async with UploadClient(

@@ -1,4 +1,4 @@
-"""One object of several: asked for once, and waited for."""
+"""Tests composing one object of several: requested once, then waited for."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.client.service import Failure, Service
 
 @pytest.fixture
 async def sources(client: UploadClient, tmp_path: Path) -> list[str]:
-    """Three completed uploads of 1000, 2000 and 3000 bytes."""
+    """Return three completed uploads of 1000, 2000 and 3000 bytes."""
     ids = []
     for number in (1, 2, 3):
         path = tmp_path / f"file-{number}"
@@ -41,7 +41,7 @@ async def test_it_waits_until_the_object_is_complete(
     assert [source.upload_id for source in request.sources] == sources
     assert request.delete_sources and request.metadata["origin"] == "camera"
     assert len(request.request_id) == 36
-    # Short, so that what comes after the call shows how it moves.
+    # Short, so that the polls after the call show the progress.
     deadlines = [
         d for d, (rpc, _) in zip(service.deadlines, service.calls, strict=True) if rpc == "Compose"
     ]
@@ -74,11 +74,11 @@ async def test_a_lost_answer_makes_no_second_object(
 async def test_a_source_that_cannot_be_used_is_told(
     client: UploadClient, service: Service, sources: list[str]
 ) -> None:
-    told = {"source": "1", "problem": "it is gone"}
-    service.fail("Compose", Failure("FAILED_PRECONDITION", "SOURCE_UNUSABLE", told))
+    details = {"source": "1", "problem": "it is gone"}
+    service.fail("Compose", Failure("FAILED_PRECONDITION", "SOURCE_UNUSABLE", details))
     with pytest.raises(SourceUnusable) as raised:
         await client.compose(sources, name="whole")
-    assert raised.value.metadata == told
+    assert raised.value.metadata == details
     with pytest.raises(UploadNotFound):
         await client.compose(["nothing"], name="whole")
 
@@ -116,5 +116,9 @@ async def test_the_command_tells_a_failure_in_one_line_and_success_as_json(
     assert (failed.code, failed.stdout) == (1, "")
     assert "Traceback" not in failed.stderr
     done = await partway.run("compose", "--json", "--name", "whole.bin", sources[0])
-    told = json.loads(done.stdout)
-    assert (told["state"], told["source_count"], told["size_bytes"]) == ("completed", 1, 1000)
+    printed = json.loads(done.stdout)
+    assert (printed["state"], printed["source_count"], printed["size_bytes"]) == (
+        "completed",
+        1,
+        1000,
+    )

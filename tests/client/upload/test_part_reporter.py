@@ -1,4 +1,4 @@
-"""What was sent is reported, beside the upload and never in its way."""
+"""Tests that sent parts are reported, in parallel with the upload and never delaying it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from tests.client.storage import Storage, answering, waiting
 
 @pytest.fixture
 def options() -> dict[str, Any]:
-    """Every part is told at once, unless another report is under way."""
+    """Return a client that reports each part at once, unless a report is in flight."""
     return {"report_seconds": 0.0}
 
 
@@ -29,8 +29,8 @@ async def client(
         yield client
 
 
-def told(service: Service) -> list[list[int]]:
-    """The numbers in each report."""
+def reports(service: Service) -> list[list[int]]:
+    """Return the part numbers in each report."""
     requests = service.requests("ReportParts")
     return [[part.part_number for part in request.parts] for request in requests]
 
@@ -41,15 +41,15 @@ async def test_parts_are_reported_with_their_sizes_while_others_are_sent(
     gate = asyncio.Event()
     storage.fail(9, waiting(gate))
     upload = asyncio.create_task(client.upload_file(movie, concurrency=1))
-    await until(lambda: 9 in storage.numbers_put() and told(service))
-    # What was sent while a report was under way goes with the next.
+    await until(lambda: 9 in storage.numbers_put() and reports(service))
+    # Parts sent while a report was in flight go with the next.
     reported = service.reported[service.only().id]
     assert reported <= set(range(1, 9))
     gate.set()
 
     uploaded = await upload
 
-    numbers = [n for report in told(service) for n in report]
+    numbers = [n for report in reports(service) for n in report]
     assert len(numbers) == len(set(numbers))
     sizes = {p.part_number: p.size_bytes for r in service.requests("ReportParts") for p in r.parts}
     assert all(size == 64 * 1024 for number, size in sizes.items() if number < 10)
@@ -62,7 +62,7 @@ async def test_reports_are_a_second_apart(
 ) -> None:
     await client.upload_file(movie, concurrency=1)
 
-    assert 1 <= len(told(service)) < 9
+    assert 1 <= len(reports(service)) < 9
 
 
 @pytest.mark.parametrize("options", [{"report_seconds": 1e9}])
@@ -73,7 +73,7 @@ async def test_a_crowd_of_parts_does_not_wait(
     path.write_bytes(bytes(600 * 100))
     await client.upload_file(path, part_size=100)
 
-    first, *_ = told(service)
+    first, *_ = reports(service)
     assert len(first) == 256
 
 
@@ -103,7 +103,7 @@ async def test_a_report_that_failed_is_told_with_the_next_and_more_seldom(
 
     uploaded = await client.upload_file(movie, concurrency=1)
 
-    first, second, *_ = told(service)
+    first, second, *_ = reports(service)
     assert set(first) < set(second)
     assert uploaded.parts_sent == 10
     assert caplog.messages == []
@@ -144,8 +144,8 @@ async def test_what_storage_held_before_is_reported_too(
     with pytest.raises(TransferFailed):
         await client.upload_file(movie, concurrency=1)
     service.reported.clear()
-    before = len(told(service))
+    before = len(reports(service))
 
     await client.upload_file(movie)
 
-    assert told(service)[before][:4] == [1, 2, 3, 4]
+    assert reports(service)[before][:4] == [1, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""How parts are sent: how many at a time, with which URLs, and what happens when one fails."""
+"""Tests how parts are sent: how many at a time, with which URLs, and what happens on failure."""
 
 import asyncio
 import errno
@@ -31,7 +31,7 @@ PART = 64 * 1024
 
 @pytest.fixture
 def long_movie(tmp_path: Path) -> Path:
-    """A hundred parts of 64 KiB."""
+    """Return a file of a hundred parts of 64 KiB."""
     path = tmp_path / "long.mp4"
     path.write_bytes(os.urandom(100 * PART))
     return path
@@ -114,7 +114,7 @@ async def test_a_400_that_is_a_timeout_is_tried_again(
 async def test_a_broken_connection_is_tried_again(
     client: UploadClient, storage: Storage, movie: Path
 ) -> None:
-    # aiohttp repeats a request by itself, once, if the connection was an old one.
+    # aiohttp repeats a request once by itself, if it used a kept-alive connection.
     storage.fail(4, resetting, resetting, resetting)
 
     uploaded = await client.upload_file(movie)
@@ -150,7 +150,7 @@ async def test_a_part_is_given_up_after_twenty_tries_without_progress(
 async def test_a_part_is_not_given_up_while_others_are_finished(
     client: UploadClient, storage: Storage, movie: Path
 ) -> None:
-    """Part 1 fails 14 times, and after its seventh failure part 2 comes through."""
+    """Part 1 fails 14 times, and after its seventh failure part 2 succeeds."""
     second = asyncio.Event()
     failed = 0
 
@@ -199,7 +199,7 @@ async def test_a_reply_that_never_comes_is_noticed(
 async def test_a_slow_connection_that_moves_is_no_stalled_one(
     service: Service, storage: Storage, slept: Slept, state_dir: Path, tmp_path: Path
 ) -> None:
-    """Each piece is taken well in time, but all of them together last longer than a stall."""
+    """Each piece is taken well in time, but together they take longer than a stall."""
     service.part_size = 30_000_000
     big = tmp_path / "big"
     big.write_bytes(bytes(30_000_000))
@@ -295,7 +295,7 @@ async def test_a_wrong_clock_costs_no_calls(
 async def test_an_object_that_is_there_already_is_left_to_complete(
     client: UploadClient, service: Service, storage: Storage, tmp_path: Path
 ) -> None:
-    """The answer to a single PUT was lost, and the next try finds the object."""
+    """The answer to a single PUT was lost; the next try finds the object."""
     small = tmp_path / "small"
     small.write_bytes(b"small")
 
@@ -384,7 +384,7 @@ async def test_an_upload_that_storage_lost_is_given_up_after_three_rounds(
 ) -> None:
     storage.fail(1, *[answering(404, "NoSuchUpload")] * 9)
 
-    with pytest.raises(TransferFailed, match="does not know the upload"):
+    with pytest.raises(TransferFailed, match="does not know the multipart upload"):
         await client.upload_file(movie, concurrency=1)
 
     assert storage.numbers_put() == [1, 1, 1]
@@ -445,7 +445,7 @@ async def test_a_file_that_changed_too_late_to_abort_says_what_storage_holds(
 
     storage.on_stored = stored
 
-    with pytest.raises(FileChanged, match="storage holds what was read of it") as caught:
+    with pytest.raises(FileChanged, match="the object in storage may be a mixture") as caught:
         await client.upload_file(small)
 
     assert caught.value.stored
@@ -489,10 +489,10 @@ async def test_no_log_and_no_error_holds_a_url_or_an_id(
     with pytest.raises(TransferFailed) as caught:
         await client.upload_file(movie, concurrency=1)
 
-    told = [record.getMessage() for record in caplog.records]
+    texts = [record.getMessage() for record in caplog.records]
     error: BaseException | None = caught.value
     while error is not None:
-        told.append(repr(error))
+        texts.append(repr(error))
         error = error.__cause__ or error.__context__
     # The server of this test is the one that may name the request.
-    assert not [line for line in told if "X-Amz" in line or service.only().id in line]
+    assert not [line for line in texts if "X-Amz" in line or service.only().id in line]

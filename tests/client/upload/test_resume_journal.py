@@ -1,4 +1,4 @@
-"""What is remembered between two runs, and what a second run makes of it."""
+"""Tests what is remembered between two runs, and how a second run uses it."""
 
 import asyncio
 import errno
@@ -28,7 +28,7 @@ FATAL = answering(400, "EntityTooLarge")
 
 
 async def stop_at(client: UploadClient, storage: Storage, movie: Path, number: int) -> None:
-    """Upload the parts before `number`, then fail for good."""
+    """Upload the parts before `number`, then fail permanently."""
     storage.fail(number, FATAL)
     with pytest.raises(TransferFailed):
         await client.upload_file(movie, concurrency=1)
@@ -74,19 +74,19 @@ async def test_a_finished_upload_is_forgotten(
 async def test_an_upload_that_nobody_could_be_told_of_is_told_again(
     client: UploadClient, service: Service, storage: Storage, state_dir: Path, movie: Path
 ) -> None:
-    told: list[Uploaded] = []
+    results: list[Uploaded] = []
 
     def fail(uploaded: Uploaded) -> None:
-        told.append(uploaded)
+        results.append(uploaded)
         raise OSError("the program that was to hear of it has gone")
 
     with pytest.raises(OSError, match="has gone"):
         await client.upload_file(movie, on_done=fail)
     storage.puts.clear()
-    again = await client.upload_file(movie, on_done=told.append)
+    again = await client.upload_file(movie, on_done=results.append)
 
-    assert told[1] is again
-    assert (again.upload_id, again.etag) == (told[0].upload_id, told[0].etag)
+    assert results[1] is again
+    assert (again.upload_id, again.etag) == (results[0].upload_id, results[0].etag)
     assert storage.numbers_put() == []
     assert len(service.uploads) == 1
     assert names(state_dir) == []
@@ -299,7 +299,7 @@ async def test_one_file_is_uploaded_by_one_process_at_a_time(
     first = asyncio.create_task(client.upload_file(movie))
     await until(lambda: storage.open_puts)
 
-    with pytest.raises(FileBusy, match="the file is being uploaded already"):
+    with pytest.raises(FileBusy, match="the file is already being uploaded"):
         await client.upload_file(movie)
 
     gate.set()
@@ -360,7 +360,7 @@ async def test_an_entry_is_replaced_as_a_whole(
     movie: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A crash before the rename leaves what was there, and no file that is half written."""
+    """A crash before the rename leaves the old entry, and no half-written file."""
     await stop_at(client, storage, movie, 8)
     entry = only_entry(state_dir)
     before = content(entry)

@@ -1,4 +1,4 @@
-"""An upload goes on from another machine: found by what the file is, trusted by what its bytes are.
+"""Tests resuming from another machine: found by the fingerprint, trusted after comparing bytes.
 
 Two machines are two clients with state directories of their own.
 """
@@ -49,7 +49,7 @@ async def service(storage: Storage, part_size: int) -> AsyncIterator[Service]:
 
 @pytest.fixture
 def film(tmp_path: Path, part_size: int) -> Path:
-    """Twenty parts, every one different."""
+    """Return a file of twenty different parts."""
     path = tmp_path / "film.mp4"
     path.write_bytes(b"".join(bytes([n]) * part_size for n in range(PARTS)))
     return path
@@ -57,7 +57,7 @@ def film(tmp_path: Path, part_size: int) -> Path:
 
 @pytest.fixture
 def copy(tmp_path: Path, film: Path) -> Path:
-    """The same file elsewhere, and of another time."""
+    """Return a copy of the file elsewhere, with another modification time."""
     path = tmp_path / "elsewhere" / film.name
     path.parent.mkdir()
     shutil.copy(film, path)
@@ -67,7 +67,7 @@ def copy(tmp_path: Path, film: Path) -> Path:
 
 @pytest.fixture
 async def other(service: Service, slept: Slept, tmp_path: Path) -> AsyncIterator[UploadClient]:
-    """A client on another machine."""
+    """Return a client on another machine."""
     state_dir = tmp_path / "other"
     async with UploadClient(service.address, state_dir=state_dir, pace=pace(slept)) as client:
         yield client
@@ -98,7 +98,7 @@ def two(
 
 
 def change(path: Path, part: int) -> None:
-    """Another byte in that part of a large file, where no sample is taken."""
+    """Change a byte in that part of a large file, where no sample is taken."""
     sampled = [range(start, start + size) for start, size in samples(PARTS * MIB)]
     first = (part - 1) * MIB
     at = next(n for n in range(first, first + MIB) if not any(n in r for r in sampled))
@@ -108,7 +108,7 @@ def change(path: Path, part: int) -> None:
 
 
 async def stop_at(client: UploadClient, storage: Storage, film: Path, number: int) -> None:
-    """Send the parts before `number`, then fail for good."""
+    """Send the parts before `number`, then fail permanently."""
     storage.fail(number, FATAL)
     with pytest.raises(TransferFailed):
         await client.upload_file(film, concurrency=1)
@@ -131,11 +131,11 @@ async def test_the_same_file_elsewhere_goes_on_with_the_same_upload(two: Two) ->
 
 
 @large
-@pytest.mark.parametrize("telling", [False, True], ids=["by entity tag", "by checksum"])
-async def test_only_the_part_that_differs_is_sent_again(two: Two, telling: bool) -> None:
+@pytest.mark.parametrize("lists_checksums", [False, True], ids=["by entity tag", "by checksum"])
+async def test_only_the_part_that_differs_is_sent_again(two: Two, lists_checksums: bool) -> None:
     two.service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
-    two.service.telling = telling
-    two.service.etags = "plain" if telling else "md5"
+    two.service.lists_checksums = lists_checksums
+    two.service.etags = "plain" if lists_checksums else "md5"
     await stop_at(two.client, two.storage, two.film, 19)
     change(two.copy, 5)
 
@@ -157,7 +157,7 @@ async def test_what_cannot_be_compared_is_sent_again(two: Two, etags: str) -> No
 
 
 async def test_a_killed_adopter_compares_again_when_it_goes_on(two: Two, tmp_path: Path) -> None:
-    """It stopped before it sent what differed, which its own memory must not make good."""
+    """It stopped before sending the parts that differ; its own journal must not make them valid."""
     two.service.etags = "plain"
     await stop_at(two.client, two.storage, two.film, 15)
     await stop_at(two.other, two.storage, two.copy, 3)
@@ -224,7 +224,7 @@ async def test_who_loses_to_another_file_in_the_middle_is_told(two: Two) -> None
 
 @large
 async def test_a_part_that_another_sent_after_us_is_sent_again(two: Two) -> None:
-    """Or the object would be a mixture, where storage tells no checksums."""
+    """Or the object would be a mixture, where storage lists no checksums."""
     two.service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
     gate = asyncio.Event()
     two.storage.fail(20, waiting(gate), FATAL)
@@ -301,7 +301,7 @@ async def test_the_newest_that_can_is_taken(two: Two) -> None:
 
     assert (await two.other.upload_file(two.film)).upload_id == second.id
 
-    # Pages have two here. Far back, nobody looks.
+    # Pages have two Uploads here. Pages far back are not searched.
     for upload in two.service.uploads.values():
         (ending if upload.id != oldest.id else lambda upload: None)(upload)
         upload.state = pb.UPLOAD_STATE_ACTIVE
@@ -393,7 +393,7 @@ async def test_another_wish_has_another_fingerprint(
 
     first, second = [request.fingerprint for request in service.requests("Initialize")]
     assert first != second
-    # The content is the same, and that is what a listing by file goes by.
+    # The content is the same, and a listing by file compares only that.
     assert len(await client.list_uploads(file=film)) == 2
 
 

@@ -1,4 +1,4 @@
-"""Which way parts go, and what happens to those that go through the service."""
+"""Tests which route parts take, and what happens to those that go through the service."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ WARNINGS = route_choice.__name__
 
 
 def page(status: int) -> Fault:
-    """A page for people, as proxies answer in place of storage."""
+    """Answer with an HTML page, as proxies do instead of storage."""
 
     async def fault(request: web.Request) -> web.StreamResponse:
         await request.read()
@@ -102,7 +102,7 @@ async def test_a_proxy_in_the_way_is_gone_around(
 @pytest.mark.parametrize(
     "fault",
     [answering(503, "SlowDown"), answering(500, "InternalError"), resetting, answering(502)],
-    ids=["SlowDown", "InternalError", "reset", "502 of nobody"],
+    ids=["SlowDown", "InternalError", "reset", "502 without a body"],
 )
 async def test_what_storage_itself_answers_is_no_reason_to_go_around_it(
     client: UploadClient, service: Service, storage: Storage, movie: Path, fault: Fault
@@ -118,7 +118,7 @@ async def test_storage_that_was_reached_once_is_tried_on(
     client: UploadClient, service: Service, storage: Storage, movie: Path
 ) -> None:
     service.via_service = True
-    # One at a time, so that the first part is in storage before the trouble begins.
+    # One at a time, so that the first part is in storage before the failures start.
     storage.fail(2, *[page(502)] * 5)
     uploaded = await client.upload_file(movie, concurrency=1)
     assert service.count("UploadPart") == 0
@@ -145,7 +145,7 @@ async def test_where_the_service_passes_nothing_on_that_is_said(
         "storage cannot be reached from here (no connection to 127.0.0.1:1"
     )
     assert str(raised.value).endswith(
-        ", and the service does not pass parts on: ask its operator to set via_service"
+        ", and the service does not accept parts: ask its operator to set via_service"
     )
 
 
@@ -159,13 +159,13 @@ async def test_a_resumed_upload_asks_the_service_by_trying(
     storage.base = CLOSED
     with pytest.raises(StorageUnreachable):
         await client.upload_file(movie)
-    # The Upload is known by now, and Status says nothing of limits.
+    # The Upload is known by now, and Status does not return limits.
     with pytest.raises(StorageUnreachable):
         await client.upload_file(movie)
     assert service.count("UploadPart") > 0
-    # Nothing is promised that is then taken back.
-    assert "): trying the way through the service" in caplog.text
-    assert "the parts go through the service" not in caplog.text
+    # The warning must not promise what may fail.
+    assert "): trying to send the parts through the service" in caplog.text
+    assert "sending the parts through the service" not in caplog.text
     service.via_service = True
     uploaded = await client.upload_file(movie)
     assert service.count("Initialize") == 1
@@ -185,10 +185,10 @@ async def test_direct_is_direct_only(
         await client.upload_file(movie, route="direct")
     assert not isinstance(raised.value, StorageUnreachable)
     assert service.count("UploadPart") == 0
-    # It takes minutes, and says so once, whichever part meets it first.
+    # It takes minutes, and warns once, for the first part that fails.
     assert turned(caplog) == 1
     assert (
-        "no connection to 127.0.0.1:1: Connection refused): trying again for some minutes"
+        "no connection to 127.0.0.1:1: Connection refused): retrying for some minutes"
         in caplog.text
     )
 
@@ -309,11 +309,11 @@ async def test_the_reason_is_known_of_a_stream_that_ended_while_it_was_written()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             for _ in range(5):
                 call = channel.stream_unary("/test.Test/Stream")()
-                told = RemoteStatus(call)
+                remote = RemoteStatus(call)
                 with pytest.raises((grpc.aio.AioRpcError, asyncio.InvalidStateError)):
                     while True:
                         await call.write(bytes(512 * 1024))
-                failure = await told.failure()
+                failure = await remote.failure()
                 assert failure is not None
                 assert failure.code() is grpc.StatusCode.FAILED_PRECONDITION
                 assert failure.details() == "the real reason"

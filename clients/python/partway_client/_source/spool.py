@@ -83,7 +83,7 @@ async def _copied(copy: Callable[[threading.Event, OnCount], int], on_count: OnC
         try:
             notify(settle, copy(stopped, lambda count: notify(on_count, count)))
         except Exception as exc:
-            # Whatever the caller's stream raises goes to the caller.
+            # Exceptions of the caller's stream go to the caller.
             notify(settle, exc)
 
     # A thread of its own, and a daemon: a read from a silent pipe cannot be interrupted, and

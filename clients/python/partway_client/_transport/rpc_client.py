@@ -34,7 +34,7 @@ COMPLETE_SECONDS = 60.0
 """Longer than storage usually takes to join the parts, so that COMPLETING is the exception."""
 
 COMPOSE_SECONDS = 10.0
-"""Short, so that progress shows: the work goes on without the call."""
+"""Short, so that progress shows: the service continues the work without the call."""
 
 REPORT_SECONDS = 10.0
 

@@ -37,7 +37,8 @@ def error_of(failure: grpc.aio.AioRpcError, server: str) -> tuple[PartwayError, 
     text = failure.details() or failure.code().name.lower().replace("_", " ")
     retried = failure.code() in _RETRIED_CODES
     # The service's own INTERNAL has a reason. Without one the stream was reset on its way, as
-    # gateways do on a timeout: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
+    # gateways do on a timeout:
+    # https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
     retried |= failure.code() is grpc.StatusCode.INTERNAL and info is None
     known = BY_REASON.get(info.reason.removeprefix("ERROR_REASON_")) if info is not None else None
     if info is not None and known is not None:

@@ -1,4 +1,4 @@
-"""What came of one try to send a part, and what storage's HTTP answer means."""
+"""The outcome of one try to send a part, and the meaning of storage's HTTP answers."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -49,7 +49,7 @@ class HttpResult:
 
 @dataclass(frozen=True, slots=True)
 class PartOutcome:
-    """What came of a try, by either route, and the error to raise if there is no other.
+    """The outcome of one try, by either route, and the error to raise if there is no other.
 
     `not_reached` says why storage was not reached, "" if it was; `etag` is as in HttpResult.
     """

@@ -58,7 +58,7 @@ class PartTransfer:
         """Send the parts, lowest first.
 
         Raises FileChanged, FileUnreadable, TransferFailed, UploadGone, or the service's error to
-        a request for URLs or to a part. Whatever is in flight is cancelled then.
+        a request for URLs or to a part. Parts in flight are cancelled then.
         """
         self._urls.expect(numbers)
         todo = iter(numbers)

@@ -6,7 +6,7 @@ service is asked for the Upload's state at every step, since another client, the
 or an operator may have changed it meanwhile.
 
 Other clients may find an Upload by its fingerprint, which two different files can share. So the
-parts that storage holds from before this run are compared with the file, whoever sent them;
+parts that storage holds from before this run are compared with the file, even our own;
 Complete names the entity tags that this run saw, which detects a part that another client sent
 after us; and for an Upload that another call completed, Complete checks that it has our bytes.
 """

@@ -125,7 +125,7 @@ def reported_line(upload: UploadInfo) -> str:
     percent = 100 * reported.bytes_stored // size if size else 0
     return (
         f"{upload.state.value}  {percent}%, {decimal(reported.bytes_stored)} of {decimal(size)}, "
-        f"{reported.parts_stored} of {upload.part_count} parts reported"
+        f"{reported.parts_stored} of {upload.part_count} parts are reported"
     )
 
 

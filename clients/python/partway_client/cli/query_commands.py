@@ -27,7 +27,7 @@ def status(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
     if found.progress is not None and found.state is State.ACTIVE:
         stored = found.progress
         print_line(
-            f"{stored.parts_stored} of {found.part_count} parts stored, "
+            f"{stored.parts_stored} of {found.part_count} parts are stored, "
             f"{decimal(stored.bytes_stored)} of {decimal(found.size_bytes)}"
         )
         print_line(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
