@@ -15,9 +15,9 @@ Sums = Mapping[str, str]
 
 def lost(story: Story, sums: Sums) -> Iterator[str]:
     """Bytes that are nowhere any more."""
-    if any(source.key not in sums for source in story.sources if source.said(COMPLETED)):
-        if not any(_is_of(story, key) and sums[key] == story.sha256 for key in sums):
-            yield "a source is gone, and there is no object of all of them"
+    gone = any(source.key not in sums for source in story.sources if source.said(COMPLETED))
+    if gone and not any(_is_of(story, key) and sums[key] == story.sha256 for key in sums):
+        yield "a source is gone, and there is no object of all of them"
 
 
 def left(ledger: Ledger, story: Story, sums: Sums) -> Iterator[str]:

@@ -184,9 +184,9 @@ def _reasons(story: Story) -> Iterator[str]:
             yield f"{answer.verb} said {answer.reason}: {words}"
         if answer.code in _ODD_CODES:
             yield f"{answer.verb} ended with {answer.code}"
-        if answer.reason == "PARTS_MISSING" and not asked:
-            if len(story.sent_parts(answer.began)) == story.part_count:
-                yield "parts are said to be missing that storage had acknowledged"
+        refused = answer.reason == "PARTS_MISSING" and not asked
+        if refused and len(story.sent_parts(answer.began)) == story.part_count:
+            yield "parts are said to be missing that storage had acknowledged"
         if answer.state != ABORTED:
             continue
         if answer.abort_reason in ("OBJECT_EXISTS", "CONFLICT"):

@@ -205,10 +205,10 @@ class Search:
 
     def _may_begin(self, state: State, actor: int) -> Iterator[Verb]:
         verb = self._verbs[actor]
-        if actor and self.scenario.actors[actor - 1] == verb.name:
-            if state.actors[actor - 1] == IDLE:
-                # Two of a kind are alike: they begin in their order.
-                return
+        follows = actor and self.scenario.actors[actor - 1] == verb.name
+        if follows and state.actors[actor - 1] == IDLE:
+            # Two of a kind are alike: they begin in their order.
+            return
         if verb.name in ABOUT_AN_UPLOAD:
             for answer in self.told[state.told]:
                 if answer.word == "opened":
@@ -216,10 +216,11 @@ class Search:
         elif verb.name == "Sweeper":
             if self.storages[state.storage].open:
                 yield verb
-        elif verb.name != "Janitor":
+        elif verb.name != "Janitor" or self._due(state):
             yield verb
-        elif any(row.due <= self.moments[state.moment] for row in self.rows[state.rows]):
-            yield verb
+
+    def _due(self, state: State) -> bool:
+        return any(row.due <= self.moments[state.moment] for row in self.rows[state.rows])
 
     def _call(self, state: State, actor: int, node: int) -> Iterator[tuple[Step, State]]:
         number = self.programs.call_of[node]

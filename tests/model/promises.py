@@ -47,9 +47,9 @@ def in_any_state(search: Search, state: State) -> list[str]:
             broken.append(ABORT_HOLDS)
     if not state.losses and sum(answer.word == "opened" for answer in told) > 1:
         broken.append(ONE_UPLOAD)
-    if search.scenario.other and search.scenario.kind.conditional:
-        if all(there.token != OTHER for there in storage.storage):
-            broken.append(OTHERS_KEPT)
+    kept = search.scenario.other and search.scenario.kind.conditional
+    if kept and all(there.token != OTHER for there in storage.storage):
+        broken.append(OTHERS_KEPT)
     return broken
 
 
@@ -60,9 +60,9 @@ def at_rest(search: Search, state: State) -> list[str]:
     broken = []
     for upload_id in opened:
         calm = Calm(search, state)
-        if calm.storage.holds(grant_of(upload_id)):
-            if calm.answer(Verb("Complete", upload_id)).word != "COMPLETED":
-                broken.append(RETRY_HOLDS)
+        written = calm.storage.holds(grant_of(upload_id))
+        if written and calm.answer(Verb("Complete", upload_id)).word != "COMPLETED":
+            broken.append(RETRY_HOLDS)
     calm = Calm(search, state)
     if state.losses:
         broken += nobody_calls(search, state)

@@ -310,7 +310,7 @@ async def test_the_reason_is_known_of_a_stream_that_ended_while_it_was_written()
             for _ in range(5):
                 call = channel.stream_unary("/test.Test/Stream")()
                 told = ToldStatus(call)
-                with pytest.raises((grpc.aio.AioRpcError, asyncio.InvalidStateError)):
+                with pytest.raises((grpc.aio.AioRpcError, asyncio.InvalidStateError)):  # noqa: PT012
                     while True:
                         await call.write(bytes(512 * 1024))
                 failure = await told.failure()
