@@ -73,7 +73,8 @@ class Auditor:
         """Everything; reads every byte."""
         listed = await asyncio.to_thread(self._listed)
         sums = await self._rclone("hashsum", "sha256", self._place, "--download")
-        digests = dict(reversed(line.split("  ", 1)) for line in sums.splitlines())
+        lines = (line.split("  ", 1) for line in sums.splitlines())
+        digests = {key: digest for digest, key in lines}
         storage = {
             key: Found(size, etag, digests.get(key, "")) for key, (size, etag) in listed.items()
         }

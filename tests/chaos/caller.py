@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import grpc
@@ -159,7 +159,7 @@ async def a_caller(addresses: Sequence[str], patience: float) -> AsyncIterator[C
         yield Caller([UploadServiceStub(c) for c in channels], put_by(http), patience)
 
 
-def state_name(number: int) -> str:
+def state_name(number: upload_pb2.UploadState.ValueType) -> str:
     return upload_pb2.UploadState.Name(number).removeprefix("UPLOAD_STATE_")
 
 
@@ -211,7 +211,7 @@ def _of_response(response: Any, verb: str, began: float) -> Answer:
 def _of_error(error: grpc.aio.AioRpcError, verb: str, began: float) -> Answer:
     ended, info = time.monotonic(), error_details_pb2.ErrorInfo()
     try:
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(cast(grpc.Call, error))
     except ValueError:
         # Code and trailer disagree: the connection broke in the middle of the answer.
         status = None

@@ -21,6 +21,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,7 +138,7 @@ class Load:
             stub = UploadServiceStub(channel)
             for upload_id in self._ledger.ids.values():
                 request = pb.StatusRequest(upload_id=upload_id)
-                await self._insist(lambda request=request: stub.Status(request))
+                await self._insist(partial(stub.Status, request))
 
     async def _upload(self, client: UploadClient, stub: UploadServiceStub, number: int) -> None:
         data = self._chance.randbytes(self._chance.randrange(1, 3 * PART))
@@ -235,10 +236,14 @@ async def under_load(
         ledger.ids.clear()
 
 
+def _have(ledger: Ledger, uploads: int) -> bool:
+    return ledger.uploads >= uploads
+
+
 async def bring_about(trouble: Trouble, times: int, ledger: Ledger) -> None:
     for number in range(times):
         enough = ledger.uploads + UPLOADS_BETWEEN
-        await until(lambda enough=enough: ledger.uploads >= enough, seconds=180)
+        await until(partial(_have, ledger, enough), seconds=180)
         name = await trouble()
         ledger.troubles[name] += 1
         print(f"{number + 1:3} {name:20} {ledger.uploads:5} uploads so far", flush=True)

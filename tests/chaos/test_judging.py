@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Iterator
 from pathlib import PurePath
+from typing import Any
 
 import pytest
 from partway_server.devstack.servers import S3
@@ -32,7 +33,7 @@ def a_story(*answers: Answer, **changes: object) -> Story:
     return story
 
 
-def said(at: float, state: str, verb: str = "Status", **more: object) -> Answer:
+def said(at: float, state: str, verb: str = "Status", **more: Any) -> Answer:
     return Answer(at, at + 0.1, verb, state, **more)
 
 

@@ -128,10 +128,12 @@ class Search:
             Verb(name, next(numbers) if name == "Initialize" else "") for name in scenario.actors
         ]
         self._performed: dict[tuple[int, int, int, int, int], tuple[int, int, int]] = {}
-        self._errors = {
-            error: self.programs.replies.number(error())
-            for error in (SessionsUnavailable, StorageUnavailable, CompleteUnknown)
-        }
+        errors: tuple[type[Exception], ...] = (
+            SessionsUnavailable,
+            StorageUnavailable,
+            CompleteUnknown,
+        )
+        self._errors = {error: self.programs.replies.number(error()) for error in errors}
         self._nothing = self.programs.replies.number(None)
         self._rest: dict[tuple[int, ...], tuple[str, ...]] = {}
 

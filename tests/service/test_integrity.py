@@ -114,7 +114,10 @@ async def test_the_best_is_the_first_that_storage_can_do(
 
 
 async def test_the_best_is_the_same_when_asked_again(world: World) -> None:
-    again = {"request_id": "3f0c7a52-6d3e-4f4b-9a0f-8a3c1d2e4b5a", "checksum_algorithm": BEST}
+    again: dict[str, Any] = {
+        "request_id": "3f0c7a52-6d3e-4f4b-9a0f-8a3c1d2e4b5a",
+        "checksum_algorithm": BEST,
+    }
     first = await world.initialize(**again)
     assert first.checksum_algorithm == CRC64NVME
     assert await world.initialize(**again) == first

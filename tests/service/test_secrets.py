@@ -153,7 +153,7 @@ async def test_no_repr_of_a_store_shows_what_it_holds(
 
 
 def test_the_repr_of_settings_shows_no_secret() -> None:
-    secrets = {
+    secrets: dict[str, Any] = {
         "s3_secret_key": "wJalrXUtnFEMI",
         "s3_session_token": "FwoGZXIvYXdz",
         "sealing_keys": SEALING_KEY.hex(),

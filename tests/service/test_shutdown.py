@@ -174,7 +174,8 @@ async def test_reflection_is_off_unless_it_is_asked_for(clock: FakeClock) -> Non
             grpc.aio.insecure_channel(f"127.0.0.1:{world.port}") as channel,
         ):
             # list_services = "": field 7 of ServerReflectionRequest.
-            stream = channel.stream_stream(method)(iter([b"\x3a\x00"]))
+            multi: Any = channel.stream_stream(method)
+            stream = multi(iter([b"\x3a\x00"]))
             if code is None:
                 assert b"partway.v1.UploadService" in await stream.read()
                 continue

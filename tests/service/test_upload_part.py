@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -41,7 +41,7 @@ CHUNK = 256 * 1024
 
 POLICIES = ("open", "multipart")
 
-SUMS = {
+SUMS: dict[str, Callable[[bytes], bytes]] = {
     "CRC64NVME": lambda body: anycrc.Model("CRC64-NVME").calc(body).to_bytes(8, "big"),
     "CRC32C": lambda body: anycrc.Model("CRC32C").calc(body).to_bytes(4, "big"),
     "SHA256": lambda body: hashlib.sha256(body).digest(),
@@ -501,7 +501,7 @@ async def test_a_caller_that_sends_nothing_more_is_not_waited_for(clock: FakeClo
 async def test_a_message_that_cannot_be_decoded_is_told(twin: World) -> None:
     upload = await twin.initialize(PART, policy="open")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{twin.port}") as channel:
-        rpc = channel.stream_unary("/partway.v1.UploadService/UploadPart")
+        rpc: Any = channel.stream_unary("/partway.v1.UploadService/UploadPart")
         for messages in ([b"\xff"], [header(upload, 1).SerializeToString(), b"\xff"]):
             failed = await failure(rpc(iter(messages), metadata=ALICE))
             assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "UNDECODABLE_REQUEST")

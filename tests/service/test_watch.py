@@ -43,6 +43,7 @@ class Watched:
         async with asyncio.timeout(SECONDS):
             message: Any = await self.call.read()
         assert message is not grpc.aio.EOF, "it ended"
+        assert isinstance(message, pb.WatchResponse)
         return message
 
     async def until(self, state: str) -> list[pb.WatchResponse]:

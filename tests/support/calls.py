@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import grpc
 from google.protobuf.message import Message
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
@@ -52,10 +51,14 @@ async def call(
 
 
 async def call_raw(
-    channel: grpc.aio.Channel, name: str, request: bytes, metadata: Any = ALICE
+    channel: Any,
+    name: str,
+    request: bytes,
+    metadata: Any = ALICE,
+    service: str = "partway.v1.UploadService",
 ) -> Any:
     """The answer of an RPC to these bytes, as bytes, or the list of them if it streams."""
-    method = f"/partway.v1.UploadService/{name}"
+    method = f"/{service}/{name}"
     if name in METHODS and METHODS[name].server_streaming:
         stream = channel.unary_stream(method)(request, metadata=metadata)
         return [message async for message in stream]

