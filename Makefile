@@ -29,8 +29,15 @@ setup: $(READY) ## Install everything into .venv.
 demo: $(READY) ## Upload 256 MiB, kill the client half way, resume, watch, compare.
 	@$(BIN)/python examples/demo.py
 
+unit: $(READY) ## Run the pure code's tests: no servers, a few seconds.
+	PARTWAY_TEST_HYPOTHESIS=dev $(BIN)/python -m pytest -q -m "not slow and not redis and not s3" tests/unit
+
+t: $(READY) ## Run T=path until the first failure; with BACKENDS=1 against real Redis and S3.
+	@test -n "$(T)" || { echo "Name a test: make t T=tests/unit/domain/test_upload.py" >&2; exit 2; }
+	PARTWAY_TEST_BACKENDS=$(BACKENDS) $(BIN)/python -m pytest -x -q $(T)
+
 test: $(READY) ## Run all tests, against the memory twins, a real Redis and a real S3 server.
-	PARTWAY_TEST_BACKENDS=1 $(BIN)/python -m pytest $(PARALLEL)
+	PARTWAY_TEST_HYPOTHESIS=ci PARTWAY_TEST_BACKENDS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 test-stores: $(READY) $(LOCALSTACK)/.ready ## Run the suites of storage against LocalStack, and Ceph of Debian.
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-localstack test-ceph
@@ -113,4 +120,4 @@ image: ## Build the container image.
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image clean
+.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image clean

@@ -405,7 +405,7 @@ class TestReading:
                     await tell(redis, 1)
                     await one.turn()
             assert (endpoint.ids, second.ids) == (["event-1"], ["event-1"])
-        said = [r.getMessage() for r in caplog.records if r.name.endswith("resubscribing")]
+        said = [r.getMessage() for r in caplog.records if r.name.endswith("webhook_reload")]
         assert said == [
             "webhooks read anew: webhook audit new, webhook orders gone",
             "webhooks read anew: webhook orders new",
