@@ -61,11 +61,12 @@ chaos: $(READY) ## Upload under FAILOVERS of Redis, then for SECONDS under kills
 dev: $(READY) ## Run the embedded stack until Ctrl-C.
 	@$(BIN)/partway-server dev --port 50051
 
-check: $(READY) ## Lint, format, types, layers, and the proto's lint and format.
+check: $(READY) ## Lint, format, types, layers, banned words, and the proto's lint and format.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tests.contract.banned_words
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
 
@@ -117,7 +118,10 @@ bench-via: $(READY) ## Compare an upload of 512 MiB through the service with dir
 image: ## Build the container image.
 	docker build -t partway-server .
 
+words: $(READY) ## List the banned words in code and documents, with what to write instead.
+	@$(BIN)/python -m tests.contract.banned_words
+
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image clean
+.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean
