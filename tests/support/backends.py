@@ -66,7 +66,7 @@ def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinels]:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three masters, each with a replica."""
     folder = tmp_path_factory.mktemp("cluster")
-    with start_cluster(folder, replicas=1, timeout_ms=1000) as cluster:
+    with start_cluster(folder, replicas=1, dead_after_ms=1000) as cluster:
         yield cluster
 
 

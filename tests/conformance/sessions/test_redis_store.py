@@ -34,6 +34,12 @@ STORED = StoredObject(size_bytes=1 << 40, etag="0123abcd-64")
 
 
 @pytest.fixture
+def patience() -> float:
+    """That of the service: some of these wait until it is over."""
+    return 2.5
+
+
+@pytest.fixture
 def sessions(redis_sessions: RedisSessionStore) -> RedisSessionStore:
     return redis_sessions
 
