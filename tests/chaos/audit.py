@@ -65,8 +65,8 @@ class Auditor:
 
     async def unfinished(self) -> tuple[str, ...]:
         """The keys of the unfinished multipart uploads."""
-        told = json.loads(await self._rclone("backend", "list-multipart-uploads", self._place))
-        uploads = [upload for of_bucket in told.values() for upload in of_bucket or ()]
+        reported = json.loads(await self._rclone("backend", "list-multipart-uploads", self._place))
+        uploads = [upload for of_bucket in reported.values() for upload in of_bucket or ()]
         return tuple(sorted(upload["Key"] for upload in uploads))
 
     async def holdings(self) -> Holdings:

@@ -27,7 +27,7 @@ from tests.chaos.failpoints import Armed, Watched, die
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a process is told. `ahead` is how far its clock, and Redis's for it, are ahead."""
+    """The orders of a process. `ahead` is how far its clock, and Redis's for it, are ahead."""
 
     environ: Mapping[str, str] = field(repr=False)
     log: str

@@ -100,7 +100,7 @@ WRONG = {
         Kind.ORPHAN,
     ),
     "an upload that was lost": (a_story(aborted(reason="LOST")), NOTHING, Kind.FALSE),
-    "an abort that nobody asked for": (a_story(aborted()), NOTHING, Kind.FALSE),
+    "an abort that no one asked for": (a_story(aborted()), NOTHING, Kind.FALSE),
     "an early end": (a_story(aborted(reason="EXPIRED"), expires_at=60.0), NOTHING, Kind.FALSE),
     "an id that is unknown": (
         a_story(said(3.0, "", reason="UPLOAD_NOT_FOUND")),
@@ -117,8 +117,8 @@ WRONG = {
         NOTHING,
         Kind.FALSE,
     ),
-    "an object of nobody's making": (a_story(completes=[]), found(), Kind.FALSE),
-    "an object that nobody knows": (
+    "an object of no one's making": (a_story(completes=[]), found(), Kind.FALSE),
+    "an object that no one knows": (
         a_story(key="another"),
         found(),
         Kind.ORPHAN,

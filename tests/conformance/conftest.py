@@ -40,7 +40,7 @@ S3_STORES: Mapping[str, tuple[str, Capabilities, Mapping[str, str]]] = {
             SIGNATURES: _UNSIGNED,
             SIGNED_HEADERS: _UNSIGNED,
             MANY_PARTS: "moto takes about ten seconds for a thousand",
-            BEGINNINGS: "moto tells the same day in 2010 of each",
+            BEGINNINGS: "moto reports the same day in 2010 for each",
             COPY_CONDITIONS: "moto looks at none, and answers 500 where there is nothing to copy",
         },
     ),

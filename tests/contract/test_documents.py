@@ -33,8 +33,8 @@ def test_the_readme_has_every_rpc_with_its_path() -> None:
     for method in upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].methods:
         http = method.GetOptions().Extensions[annotations_pb2.http]
         verb, path = ("POST", http.post) if http.post else ("GET", http.get)
-        told = f"`{verb} {path.replace('upload_id', 'id')}`" if path else "gRPC only"
-        assert f"| {method.name} | {told} |" in README
+        reported = f"`{verb} {path.replace('upload_id', 'id')}`" if path else "gRPC only"
+        assert f"| {method.name} | {reported} |" in README
 
 
 def test_the_readme_names_every_command_of_the_server() -> None:

@@ -1,4 +1,4 @@
-"""What docs/events.md says of events is what is told."""
+"""docs/events.md describes the events that are sent."""
 
 import json
 import re
@@ -25,9 +25,9 @@ def test_its_example_has_every_field() -> None:
     upload = an_upload(State.COMPLETED, object=StoredObject(1, "etag"))
     event = Telling().finished(upload, START)
     assert event is not None
-    shown, told = json.loads(block), json.loads(event.text)
-    assert list(shown) == list(told)
-    assert list(shown["data"]) == list(told["data"])
+    shown, reported = json.loads(block), json.loads(event.text)
+    assert list(shown) == list(reported)
+    assert list(shown["data"]) == list(reported["data"])
 
 
 def test_it_names_the_streams_and_their_fields() -> None:

@@ -1,4 +1,4 @@
-"""What the service does when there is too much, too late, or something nobody foresaw."""
+"""What the service does when there is too much, too late, or something unexpected."""
 
 import asyncio
 import logging
@@ -354,7 +354,7 @@ async def test_the_largest_errors_arrive_whole(clock: FakeClock) -> None:
                 assert failed.reason == reason, failed
 
 
-# ---- what nobody foresaw
+# ---- what is unexpected
 
 SECRET = "AKIAIOSFODNN7EXAMPLE https://storage/x?X-Amz-Signature=0123456789abcdef"
 
@@ -388,8 +388,8 @@ async def test_a_fault_is_told_without_its_text(
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call(world.stub, name, request)
     error = raised.value
-    told = f"{error.details()} {error.debug_error_string()} {error.trailing_metadata()!r}"
-    assert "AKIA" not in told and "Signature" not in told and kind.__name__ not in told
+    reported = f"{error.details()} {error.debug_error_string()} {error.trailing_metadata()!r}"
+    assert "AKIA" not in reported and "Signature" not in reported and kind.__name__ not in reported
     failed = await failure(_raise(error))
     assert (failed.code, failed.reason) == ("INTERNAL", "INTERNAL")
     assert failed.message == "internal error"

@@ -68,8 +68,8 @@ async def test_what_a_rule_does_not_allow_is_refused_by_its_field(
     async with a_memory_world(clock, policies=[PHOTOS]) as world:
         failed = await failure(initialized(world, **{**best, **fields}))
         assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
-        told = [v.field for v in failed.details["BadRequest"].field_violations]
-        assert sorted(set(told)) == sorted(set(violations))
+        reported = [v.field for v in failed.details["BadRequest"].field_violations]
+        assert sorted(set(reported)) == sorted(set(violations))
         assert world.storage.calls == []
 
 

@@ -60,7 +60,7 @@ def all_that_is_logged() -> Iterator[Records]:
 
 
 async def a_whole_life(world: World) -> list[str]:
-    """Uploads with every kind of trouble; returns all that must never be told."""
+    """Uploads with every kind of trouble; returns all that must never be shown."""
     secrets: list[str] = []
     for size, checksum in ((1000, 0), (2 * PART + 7, 0), (0, 0)):
         upload = await world.initialize(size, checksum_algorithm=checksum, presign_parts=3)

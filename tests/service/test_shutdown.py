@@ -131,8 +131,8 @@ async def test_a_call_that_lasts_as_long_as_the_grace_is_told_to_come_again(
     completing = asyncio.create_task(failure(world.complete(upload)))
     await gate.reached.wait()
     await world.service.server.stop(30)
-    told = await completing
-    assert (told.code, told.reason) == ("UNAVAILABLE", "TIMED_OUT")
+    reported = await completing
+    assert (reported.code, reported.reason) == ("UNAVAILABLE", "TIMED_OUT")
     gate.open()
     await world.service.tasks.drain(30)
     row = await world.sessions.get(world.grant(upload).sid)

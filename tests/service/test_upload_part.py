@@ -135,18 +135,18 @@ def chunks(body: bytes, size: int = CHUNK) -> Iterator[pb.UploadPartRequest]:
 
 async def ask(world: World, messages: Iterable[pb.UploadPartRequest], caller: Any = ALICE) -> Any:
     call = world.stub.UploadPart(iter(messages), metadata=caller)
-    told = ToldStatus(call)
+    reported = ToldStatus(call)
     try:
         return await call
     except grpc.aio.AioRpcError as error:
         # Where the answer comes while something is written, grpc.aio has none but its own.
-        raise await told.failure() or error from None
+        raise await reported.failure() or error from None
 
 
 async def pass_part(
     world: World, upload: upload_pb2.Upload, number: int, body: bytes, checksum: bytes = b""
 ) -> upload_pb2.Part:
-    """Send a part through the service; the part as it is told."""
+    """Send a part through the service; return the part as it is reported."""
     messages = [header(upload, number, checksum), *chunks(body)]
     part: upload_pb2.Part = (await ask(world, messages)).part
     return part
@@ -158,7 +158,7 @@ def size_of(upload: upload_pb2.Upload, number: int) -> int:
 
 
 def metric(world: World, name: str) -> float:
-    """The value of one time series, 0 if there is none."""
+    """The value of one time series, 0 if it is missing."""
     for line in generate_latest(world.service.metrics.registry).decode().splitlines():
         if line.startswith(f"{name} "):
             return float(line.rpartition(" ")[2])

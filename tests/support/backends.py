@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real Redis that nobody else uses."""
+    """Yield the URL of a real Redis that no one else uses."""
     if url := os.environ.get(REDIS_URL):
         yield url
         return

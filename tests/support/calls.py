@@ -33,7 +33,7 @@ ALL: Mapping[str, Message] = {
 """Every RPC that ends by itself, each with a request that has nothing wrong with its fields."""
 
 WATCHED: Mapping[str, Message] = {**ALL, "Watch": pb.WatchRequest(upload_id="x")}
-"""Those, and the one that goes on for as long as there may be more to tell."""
+"""Those, and the one that goes on for as long as there may be more to report."""
 
 
 async def call(

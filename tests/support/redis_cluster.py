@@ -94,7 +94,7 @@ class Cluster:
         here = self.owner(slot)
         while self.keys(slot):
             self.move_keys(slot, to)
-        # First the new master: if the old one forgot first, the slot could be left to nobody.
+        # First the new master: if the old one forgot first, the slot could have none.
         others = [port for port in self.masters() if port not in (here, to)]
         for port in (to, here, *others):
             self.node(port).execute_command("CLUSTER", "SETSLOT", slot, "NODE", self._id(to))

@@ -67,7 +67,7 @@ class Sentinels:
         with contextlib.suppress(AssertionError):
             wait_for(lambda: self.master != old, seconds=10)
         # Votes that cross one another, more so right after another failover, do so for long: then
-        # one Sentinel is told not to wait for the others.
+        # one Sentinel is ordered not to wait for the others.
         self.hand_over(old)
         self._notice_after(_DOWN_AFTER_MS)
         self._servers.pop(old).stop()
@@ -119,7 +119,7 @@ class Sentinels:
         child = Child("sentinel", command, log=folder / "log")
         child.wait(lambda: answers(port))
         with contextlib.closing(redis.Redis(port=port)) as client:
-            # They look at each other every 2 s, and at replicas every 10 s, if not told otherwise.
+            # By default they look at each other every 2 s, and at replicas every 10 s.
             client.execute_command("SENTINEL", "DEBUG", *_PERIODS)
         self._sentinels[port] = child
 
@@ -135,9 +135,13 @@ class Sentinels:
         """Whether every Sentinel knows the others and the replicas, and all replicas follow."""
         for port in self._sentinels:
             with contextlib.closing(redis.Redis(port=port)) as client:
-                told = client.execute_command("SENTINEL", "MASTER", SERVICE)
+                reported = client.execute_command("SENTINEL", "MASTER", SERVICE)
             # A map in RESP3, a flat list of it in RESP2.
-            pairs = told if isinstance(told, dict) else zip(told[::2], told[1::2], strict=True)
+            pairs = (
+                reported
+                if isinstance(reported, dict)
+                else zip(reported[::2], reported[1::2], strict=True)
+            )
             state = dict(pairs)
             known = (int(state[b"num-other-sentinels"]), int(state[b"num-slaves"]))
             if known != (2, replicas) or state[b"flags"] != b"master":

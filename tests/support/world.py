@@ -94,7 +94,7 @@ class World:
         return (await self.stub.Abort(request, metadata=ALICE)).upload
 
     async def state(self, upload: upload_pb2.Upload) -> str:
-        """The name of the state that Status tells, without its prefix."""
+        """The name of the state that Status reports, without its prefix."""
         request = pb.StatusRequest(upload_id=upload.id)
         found = (await self.stub.Status(request, metadata=ALICE)).upload
         return upload_pb2.UploadState.Name(found.state).removeprefix("UPLOAD_STATE_")

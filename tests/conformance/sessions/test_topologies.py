@@ -16,7 +16,7 @@ from partway_server.redis_client.topology import SLOTS, connect
 from partway_server.sessions.redis_keys import CHANGES, due_key, own_key, row_key
 from partway_server.sessions.redis_store import RedisSessionStore
 
-from tests.support.hearing import heard, told
+from tests.support.hearing import heard, notified
 from tests.support.processes import until
 from tests.support.redis_cluster import OUR_SLOTS, Cluster
 from tests.support.redis_sentinel import SERVICE, Sentinels
@@ -275,7 +275,7 @@ async def live(sessions: RedisSessionStore, upload: Upload) -> None:
         await heard(wake)
         assert await sessions.renew(upload.sid, claimed.epoch, LEASE)
         assert await sessions.finish(claimed.reopened(), now())
-        await told(wake)
+        await notified(wake)
     assert await sessions.report(upload, [1]) is not None
     claimed, _ = await sessions.claim(upload.sid, State.COMPLETING, LEASE)
     assert claimed is not None
@@ -328,7 +328,7 @@ class TestChanges:
                 await asyncio.to_thread(sentinels.settle)
                 await heard(wake)
                 await others.insert(an_upload(), now())
-                await told(wake)
+                await notified(wake)
                 row = await others.get(an_upload().sid)
                 assert row is not None and await others.remove(row.sid, row.epoch)
 
@@ -340,7 +340,7 @@ class TestChanges:
             await heard(wake)
             for upload in uploads:
                 await sessions.insert(upload, now())
-                await told(wake)
+                await notified(wake)
             [there] = [
                 port
                 for port in cluster.masters()
@@ -352,7 +352,7 @@ class TestChanges:
             await asyncio.to_thread(cluster.settle)
             for upload in uploads:
                 await sessions.report(upload, [1])
-                await told(wake)
+                await notified(wake)
 
 
 class TestASlotOnItsWay:

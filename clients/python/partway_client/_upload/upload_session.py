@@ -328,9 +328,9 @@ class Uploading:
 
     async def _look(self, upload: UploadInfo, error: errors.PartwayError) -> UploadInfo:
         """Where the Upload stands, after a call or storage said that it is not active."""
-        if isinstance(error, errors.ServiceError):
-            if error.metadata.get("abort_reason") == "ABORT_REASON_EXPIRED":
-                raise errors.UploadAborted("expired") from None
+        metadata = error.metadata if isinstance(error, errors.ServiceError) else {}
+        if metadata.get("abort_reason") == "ABORT_REASON_EXPIRED":
+            raise errors.UploadAborted("expired") from None
         return await self._calls.status(upload.upload_id)
 
     async def _abandon(self) -> bool:
