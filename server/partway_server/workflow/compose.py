@@ -249,9 +249,7 @@ class Composer:
         source = upload.sources[piece.source]
         for pause in (*_PAUSES, None):
             try:
-                await self._storage.copy_part(
-                    upload.grant, number, source, piece.begin, piece.size
-                )
+                await self._storage.copy_part(upload.grant, number, source, piece.begin, piece.size)
                 return
             except SourceChanged:
                 raise _Unusable(piece.source) from None
