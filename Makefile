@@ -29,8 +29,15 @@ setup: $(READY) ## Install everything into .venv.
 demo: $(READY) ## Upload 256 MiB, kill the client half way, resume, watch, compare.
 	@$(BIN)/python examples/demo.py
 
+unit: $(READY) ## Run the pure code's tests: no servers, a few seconds.
+	PARTWAY_TEST_HYPOTHESIS=dev $(BIN)/python -m pytest -q -m "not slow and not redis and not s3" tests/unit
+
+t: $(READY) ## Run T=path until the first failure; with BACKENDS=1 against real Redis and S3.
+	@test -n "$(T)" || { echo "Name a test: make t T=tests/unit/domain/test_upload.py" >&2; exit 2; }
+	PARTWAY_TEST_BACKENDS=$(BACKENDS) $(BIN)/python -m pytest -x -q $(T)
+
 test: $(READY) ## Run all tests, against the memory twins, a real Redis and a real S3 server.
-	PARTWAY_TEST_BACKENDS=1 $(BIN)/python -m pytest $(PARALLEL)
+	PARTWAY_TEST_HYPOTHESIS=ci PARTWAY_TEST_BACKENDS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 test-stores: $(READY) $(LOCALSTACK)/.ready ## Run the suites of storage against LocalStack, and Ceph of Debian.
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-localstack test-ceph
@@ -54,11 +61,12 @@ chaos: $(READY) ## Upload under FAILOVERS of Redis, then for SECONDS under kills
 dev: $(READY) ## Run the embedded stack until Ctrl-C.
 	@$(BIN)/partway-server dev --port 50051
 
-check: $(READY) ## Lint, format, types, layers, and the proto's lint and format.
+check: $(READY) ## Lint, format, types, layers, banned words, and the proto's lint and format.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tests.contract.banned_words
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
 
@@ -114,7 +122,10 @@ bench-via: $(READY) ## Compare an upload of 512 MiB through the service with dir
 image: ## Build the container image.
 	docker build -t partway-server .
 
+words: $(READY) ## List the banned words in code and documents, with what to write instead.
+	@$(BIN)/python -m tests.contract.banned_words
+
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image clean
+.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean

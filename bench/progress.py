@@ -123,9 +123,9 @@ async def measure(kinds: Mapping[str, Timed], pid: int) -> dict[str, dict[str, l
     return figures
 
 
-async def row_bytes(stub: Stub, redis_url: str) -> dict[str, int]:
+async def row_bytes(stub: Stub, redis_url: str) -> dict[str, int | None]:
     """What Redis holds of an Upload of 10,000 parts, before and after all are reported."""
-    found = {}
+    found: dict[str, int | None] = {}
     async with Redis.from_url(redis_url) as redis:
         upload = (await initialize(stub, PARTS * PART_BYTES)).upload
         before = {key async for key in redis.scan_iter("partway:*:upload:*")}
@@ -140,7 +140,7 @@ async def row_bytes(stub: Stub, redis_url: str) -> dict[str, int]:
     return found
 
 
-def report(figures: dict[str, dict[str, list[float]]], row: dict[str, int]) -> None:
+def report(figures: dict[str, dict[str, list[float]]], row: dict[str, int | None]) -> None:
     print(f"{ROUNDS} rounds of {CALLS} calls of each kind: median (least to most)")
     print(f"  {'':26}{'ms':>22}{'CPU of the service, ms':>26}{'to an upload':>22}{'to Status':>24}")
     ratios: dict[str, dict[str, dict[str, float]]] = {}

@@ -103,7 +103,7 @@ CLIENTS: dict[str, Callable[[dict[str, Any]], Took]] = {
     "partway, checksum none": partway_with("none"),
     "partway, via service": partway_with("best", "service"),
     "boto3, checksums off": boto3_with(**OFF),
-    # Over plain HTTP it still hashes each part for its signature, unless told not to.
+    # Over plain HTTP it still hashes each part for its signature, unless configured otherwise.
     "boto3, nothing hashed": boto3_with(**OFF, s3={"payload_signing_enabled": False}),
     "boto3, defaults": boto3_with(),
     "sendfile": sendfile,

@@ -42,7 +42,7 @@ class Load:
 
 
 class Watched:
-    """The process of the service. Its peak is counted anew from each `begin`."""
+    """The process of the service. Its peak is counted from each `begin`."""
 
     def __init__(self, pid: int) -> None:
         self._folder = Path(f"/proc/{pid}")
@@ -94,21 +94,21 @@ def figures(found: Sequence[Any], name: str) -> list[float]:
 
 def report(runs: Mapping[str, Sequence[Run]], loads: Sequence[Load]) -> dict[str, Any]:
     """Prints the tables and returns their figures."""
-    told: dict[str, Any] = {"clients": {}, "ratios": {}, "service": {}}
+    reported: dict[str, Any] = {"clients": {}, "ratios": {}, "service": {}}
     print(f"  {'':22}{'MB/s':>22}{'CPU s/GiB':>22}{'peak RSS, MiB':>22}")
     for client, taken in runs.items():
         spreads = {name: spread(figures(taken, name), 2) for name in ("speed", "cpu", "rss")}
-        told["clients"][client] = spreads
+        reported["clients"][client] = spreads
         cells = zip(spreads.values(), (0, 2, 0), strict=True)
         print(f"  {client:22}" + "".join(f"{shown(cell, digits):>22}" for cell, digits in cells))
     for peer in PEERS:
         pairs = zip(figures(runs[THROUGH], "speed"), figures(runs[peer], "speed"), strict=True)
-        told["ratios"][peer] = spread([ours / theirs for ours, theirs in pairs], 2)
-        print(f"  speed to {peer:22}{shown(told['ratios'][peer], 2):>20}")
+        reported["ratios"][peer] = spread([ours / theirs for ours, theirs in pairs], 2)
+        print(f"  speed to {peer:22}{shown(reported['ratios'][peer], 2):>20}")
     for name, title in (("cpu", "CPU s/GiB"), ("peak", "peak, MiB"), ("growth", "growth, MiB")):
-        told["service"][name] = spread(figures(loads, name), 2)
-        print(f"  service: {title:22}{shown(told['service'][name], 2):>20}")
-    return told
+        reported["service"][name] = spread(figures(loads, name), 2)
+        print(f"  service: {title:22}{shown(reported['service'][name], 2):>20}")
+    return reported
 
 
 async def main() -> None:
@@ -131,8 +131,8 @@ async def main() -> None:
             stack = Target("storage", ready["grpc"], ready["s3"], (THROUGH, *PEERS))
             uploads = Uploads(file, folder)
             runs, loads = await asyncio.to_thread(measure, stack, uploads, Watched(pid))
-            told = report(runs, loads)
-    print(json.dumps({"bench": "via_service", "machine": machine, **told}))
+            reported = report(runs, loads)
+    print(json.dumps({"bench": "via_service", "machine": machine, **reported}))
 
 
 if __name__ == "__main__":

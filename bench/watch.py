@@ -2,8 +2,8 @@
 
 Run it as `python -m bench.watch`. The service runs in a process of its own (`partway-server dev`,
 over real Redis and real storage), the watchers in another, all on one connection. First all watch
-one Upload, and then each an Upload of its own, one of which changes. At the end the service is told
-to stop. The last line is one JSON object.
+one Upload, and then each an Upload of its own, one of which changes. At the end the service is
+asked to stop. The last line is one JSON object.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ IDLE_SECONDS = 30.0
 
 
 class Watchers:
-    """The process of the watchers, as its parent has it. It tells the time of each last message."""
+    """The process of the watchers, as its parent sees it: the time of each last message."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -54,7 +54,7 @@ async def start(address: str, ids: list[str]) -> Watchers:
 
 
 async def watchers(address: str) -> None:
-    """Watch all; tell when each message of each has come, and when all have ended."""
+    """Watch all; report when each message of each has come, and when all have ended."""
     ids = json.load(sys.stdin)
     async with grpc.aio.insecure_channel(address) as channel:
         stub = rpc.UploadServiceStub(channel)
@@ -63,7 +63,7 @@ async def watchers(address: str) -> None:
         # Of one Upload all hear a change; of one each, only the first.
         all_hear = len(set(ids)) == 1
 
-        def tell() -> None:
+        def report_messages() -> None:
             print(time.monotonic(), flush=True)
 
         async def read(index: int, stream: Any) -> None:
@@ -72,14 +72,14 @@ async def watchers(address: str) -> None:
                     heard[index] += 1
                     if heard[index] == 1 or all_hear:
                         if min(heard) == heard[index]:
-                            tell()
+                            report_messages()
                     else:
-                        tell()
+                        report_messages()
             except grpc.aio.AioRpcError as error:
                 assert error.code() is grpc.StatusCode.UNAVAILABLE
 
         await asyncio.gather(*(read(i, stream) for i, stream in enumerate(streams)))
-        tell()
+        report_messages()
 
 
 async def one_change(stub: Stub, upload_id: str, number: int, watching: Watchers) -> float:
@@ -88,13 +88,13 @@ async def one_change(stub: Stub, upload_id: str, number: int, watching: Watchers
     began = time.monotonic()
     await stub.ReportParts(pb.ReportPartsRequest(upload_id=upload_id, parts=[part]))
     took = (await watching.heard() - began) * 1000
-    # A watch tells at most four things a second.
+    # A watch sends at most four messages a second.
     await asyncio.sleep(0.5)
     return took
 
 
 async def of(ids: list[str], stub: Stub, pid: int, address: str) -> dict[str, Any]:
-    """What these watchers cost, and how soon they hear. The service is told to stop at the end."""
+    """What these watchers cost, and how soon they hear. The service is asked to stop at the end."""
     alone = [await status(stub, ids[0]) * 1000 for _ in range(200)]
     before = rss_bytes(pid)
     began = time.monotonic()

@@ -65,15 +65,16 @@ class Auditor:
 
     async def unfinished(self) -> tuple[str, ...]:
         """The keys of the unfinished multipart uploads."""
-        told = json.loads(await self._rclone("backend", "list-multipart-uploads", self._place))
-        uploads = [upload for of_bucket in told.values() for upload in of_bucket or ()]
+        reported = json.loads(await self._rclone("backend", "list-multipart-uploads", self._place))
+        uploads = [upload for of_bucket in reported.values() for upload in of_bucket or ()]
         return tuple(sorted(upload["Key"] for upload in uploads))
 
     async def holdings(self) -> Holdings:
         """Everything; reads every byte."""
         listed = await asyncio.to_thread(self._listed)
         sums = await self._rclone("hashsum", "sha256", self._place, "--download")
-        digests = dict(reversed(line.split("  ", 1)) for line in sums.splitlines())
+        lines = (line.split("  ", 1) for line in sums.splitlines())
+        digests = {key: digest for digest, key in lines}
         storage = {
             key: Found(size, etag, digests.get(key, "")) for key, (size, etag) in listed.items()
         }

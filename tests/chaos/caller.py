@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import grpc
@@ -76,7 +76,7 @@ class Caller:
         raise AssertionError("more tries than seconds")
 
     async def watch(self, story: Story, request: pb.WatchRequest, chance: random.Random) -> None:
-        """Watch until the end, anew whenever it is cut. Raises OutOfPatience."""
+        """Watch until the end, again whenever it is cut. Raises OutOfPatience."""
         deadline = time.monotonic() + self.patience
         while True:
             answer = await self._watch_once(story, request, chance)
@@ -84,7 +84,7 @@ class Caller:
                 return
             if time.monotonic() > deadline:
                 raise OutOfPatience(f"Watch: {answer.reason} {answer.code}".strip())
-            # As a caller does who is told to watch again.
+            # As a caller does who is asked to watch again.
             await asyncio.sleep(0.2 * (0.5 + chance.random()))
 
     async def _watch_once(
@@ -135,11 +135,11 @@ class Caller:
         body = data[part.offset_bytes : part.offset_bytes + part.size_bytes]
         header = pb.UploadPartHeader(upload_id=upload_id, part_number=part.part_number)
         call = chance.choice(self.stubs).UploadPart(_stream(header, body), timeout=PUT_SECONDS)
-        told = RemoteStatus(call)
+        reported = RemoteStatus(call)
         try:
             await call
         except grpc.aio.AioRpcError:
-            if (failure := await told.failure()) is not None:
+            if (failure := await reported.failure()) is not None:
                 story.answers.append(_of_error(failure, "UploadPart", sending.began))
             if failure is not None and not _passing(story.answers[-1]):
                 sending.status, sending.ended = 404, time.monotonic()
@@ -159,7 +159,7 @@ async def a_caller(addresses: Sequence[str], patience: float) -> AsyncIterator[C
         yield Caller([UploadServiceStub(c) for c in channels], put_by(http), patience)
 
 
-def state_name(number: int) -> str:
+def state_name(number: upload_pb2.UploadState.ValueType) -> str:
     return upload_pb2.UploadState.Name(number).removeprefix("UPLOAD_STATE_")
 
 
@@ -193,7 +193,7 @@ def _of_response(response: Any, verb: str, began: float) -> Answer:
         return Answer(began, ended, verb, reported=reported)
     upload = response.upload
     progress = getattr(response, "progress", None)
-    told = isinstance(response, pb.StatusResponse) and response.HasField("progress")
+    reported = isinstance(response, pb.StatusResponse) and response.HasField("progress")
     reason = upload_pb2.AbortReason.Name(upload.abort_reason).removeprefix("ABORT_REASON_")
     return Answer(
         began,
@@ -203,7 +203,7 @@ def _of_response(response: Any, verb: str, began: float) -> Answer:
         etag=upload.object.etag,
         key=upload.object.key,
         abort_reason="" if reason == "UNSPECIFIED" else reason,
-        parts_stored=progress.parts_stored if told and progress is not None else -1,
+        parts_stored=progress.parts_stored if reported and progress is not None else -1,
         reported=reported,
     )
 
@@ -211,7 +211,7 @@ def _of_response(response: Any, verb: str, began: float) -> Answer:
 def _of_error(error: grpc.aio.AioRpcError, verb: str, began: float) -> Answer:
     ended, info = time.monotonic(), error_details_pb2.ErrorInfo()
     try:
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(cast(grpc.Call, error))
     except ValueError:
         # Code and trailer disagree: the connection broke in the middle of the answer.
         status = None

@@ -84,13 +84,13 @@ def _run(wanted: argparse.Namespace, folder: Path) -> int:
             return run, await run.whole()
 
         run, outcome = asyncio.run(whole())
-    told = report.figures(outcome, seed=wishes.seed, seconds=wishes.seconds)
-    print(report.table(told, outcome))
-    print(json.dumps(told), flush=True)
+    reported = report.figures(outcome, seed=wishes.seed, seconds=wishes.seconds)
+    print(report.table(reported, outcome))
+    print(json.dumps(reported), flush=True)
     # Last, where the end of a log is all that anybody sees.
     for line in report.stories(outcome.violations, outcome.ledger, run.fleet.logs):
         _say(line)
-    if not report.failed(told):
+    if not report.failed(reported):
         return 0
     _say(f"the run began at {report.wall_clock(outcome.ledger)} by the clock of the logs")
     for line in report.findings(outcome.violations):

@@ -1,8 +1,8 @@
 """What must be true of a composed upload and of what it was composed of.
 
 Where the sources were to be removed, either all of them are there or what was composed of them is.
-Where they were not, they are held against storage as any upload. Redis may forget a Compose: then
-the sources stay, or a repeat opens another upload, and nobody is told of the first.
+Where they were not, they are compared with storage as any upload. Redis may forget a Compose: then
+the sources stay, or a repeat opens another upload, and no one learns of the first.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,9 +15,9 @@ Sums = Mapping[str, str]
 
 def lost(story: Story, sums: Sums) -> Iterator[str]:
     """Bytes that are nowhere any more."""
-    if any(source.key not in sums for source in story.sources if source.said(COMPLETED)):
-        if not any(_is_of(story, key) and sums[key] == story.sha256 for key in sums):
-            yield "a source is gone, and there is no object of all of them"
+    gone = any(source.key not in sums for source in story.sources if source.said(COMPLETED))
+    if gone and not any(_is_of(story, key) and sums[key] == story.sha256 for key in sums):
+        yield "a source is gone, and there is no object of all of them"
 
 
 def left(ledger: Ledger, story: Story, sums: Sums) -> Iterator[str]:
@@ -28,8 +28,8 @@ def left(ledger: Ledger, story: Story, sums: Sums) -> Iterator[str]:
                 yield f"it was to be removed once composed: {source.key}"
 
 
-def untold(ledger: Ledger, story: Story, key: str, sums: Sums) -> bool:
-    """Whether that object is a whole one that Redis forgot to tell of."""
+def unreported(ledger: Ledger, story: Story, key: str, sums: Sums) -> bool:
+    """Return whether that object is a whole one that Redis forgot."""
     return (
         bool(story.sources)
         and _is_of(story, key)

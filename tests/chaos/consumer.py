@@ -66,8 +66,8 @@ class Consumer:
 
     def _process(self, stream: str, entries: Any) -> None:
         for place, fields in entries:
-            told = {"at": time.monotonic(), "place": place, **fields}
-            os.write(self._file, json.dumps(told).encode() + b"\n")
+            reported = {"at": time.monotonic(), "place": place, **fields}
+            os.write(self._file, json.dumps(reported).encode() + b"\n")
             self._redis.xack(stream, GROUP, place)
 
 

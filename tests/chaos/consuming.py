@@ -102,14 +102,14 @@ async def settled(client: redis.asyncio.Redis, group: str) -> bool:
     return True
 
 
-def _heard(told: dict[str, str | float]) -> Heard:
-    event = json.loads(str(told["event"]))
+def _heard(reported: dict[str, str | float]) -> Heard:
+    event = json.loads(str(reported["event"]))
     assert (event["id"], event["type"], event["subject"]) == (
-        told["id"],
-        told["type"],
-        told["upload"],
+        reported["id"],
+        reported["type"],
+        reported["upload"],
     )
-    return heard_of(event, float(told["at"]), _place(str(told["place"])))
+    return heard_of(event, float(reported["at"]), _place(str(reported["place"])))
 
 
 def heard_of(event: Mapping[str, Any], at: float, place: tuple[int, int]) -> Heard:

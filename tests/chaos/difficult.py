@@ -244,7 +244,7 @@ async def lost_reply(errand: Errand) -> None:
         await asyncio.wait({call}, timeout=errand.chance.uniform(0, 0.02))
         call.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
-            # Whatever became of it, nobody hears of it.
+            # However it ended, no one hears of it.
             await call
     await errand.send(await errand.initialize(request))
     await errand.finish()
@@ -271,7 +271,7 @@ async def resent(errand: Errand) -> None:
     parts = await errand.initialize()
     for part in parts:
         await errand.put(part, right=False)
-    # SeaweedFS lists both sendings with times in whole seconds: sooner, nobody could tell which
+    # SeaweedFS lists both sendings with times in whole seconds: sooner, no one could know which
     # came last.
     await asyncio.sleep(_SECOND)
     await errand.send(parts)

@@ -4,7 +4,7 @@
 
 Two service processes over a real SeaweedFS, many clients at once, and under them first a master
 with two replicas and three Sentinels, then a Cluster of three masters. Prints a table and, as its
-last line, JSON. Exits with 1 if anything that was acknowledged is lost or wrong, or told by no
+last line, JSON. Exits with 1 if anything that was acknowledged is lost or wrong, or announced by no
 event.
 """
 
@@ -21,6 +21,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,7 +60,7 @@ REPEATED = ("UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED")
 
 @dataclass(slots=True)
 class Ledger:
-    """What callers were told, to be held against storage at the end."""
+    """What callers were answered, to be compared with storage at the end."""
 
     completed: dict[str, str] = field(default_factory=dict)
     """SHA-256 by key."""
@@ -69,9 +70,9 @@ class Ledger:
     false: list[str] = field(default_factory=list)
     ids: dict[str, str] = field(default_factory=dict)
     """The upload_ids of those that ended over the present Redis, by key."""
-    told: set[str] = field(default_factory=set)
-    """The keys whose completion an event told."""
-    untold: list[str] = field(default_factory=list)
+    reported: set[str] = field(default_factory=set)
+    """The keys whose completion an event announced."""
+    unreported: list[str] = field(default_factory=list)
     failovers: list[float] = field(default_factory=list)
     """How long it took until Redis had another master, in seconds."""
     outages: list[float] = field(default_factory=list)
@@ -132,12 +133,12 @@ class Load:
                 await asyncio.sleep(0.02)
 
     async def ask_again(self, address: str) -> None:
-        """Ask for each that ended, so that what a failover lost of it is told again."""
+        """Ask for each that ended, so that what a failover lost of it is announced again."""
         async with grpc.aio.insecure_channel(address) as channel:
             stub = UploadServiceStub(channel)
             for upload_id in self._ledger.ids.values():
                 request = pb.StatusRequest(upload_id=upload_id)
-                await self._insist(lambda request=request: stub.Status(request))
+                await self._insist(partial(stub.Status, request))
 
     async def _upload(self, client: UploadClient, stub: UploadServiceStub, number: int) -> None:
         data = self._chance.randbytes(self._chance.randrange(1, 3 * PART))
@@ -229,16 +230,20 @@ async def under_load(
                 load.stop.set()
         await load.ask_again(addresses[0])
         ends = {key: key in ledger.completed for key in ledger.ids}
-        told, untold = await retelling.untold(url, ends)
-        ledger.told |= {key for key, types in told.items() if COMPLETED in types}
-        ledger.untold += untold
+        reported, unreported = await retelling.unreported(url, ends)
+        ledger.reported |= {key for key, types in reported.items() if COMPLETED in types}
+        ledger.unreported += unreported
         ledger.ids.clear()
+
+
+def _have(ledger: Ledger, uploads: int) -> bool:
+    return ledger.uploads >= uploads
 
 
 async def bring_about(trouble: Trouble, times: int, ledger: Ledger) -> None:
     for number in range(times):
         enough = ledger.uploads + UPLOADS_BETWEEN
-        await until(lambda enough=enough: ledger.uploads >= enough, seconds=180)
+        await until(partial(_have, ledger, enough), seconds=180)
         name = await trouble()
         ledger.troubles[name] += 1
         print(f"{number + 1:3} {name:20} {ledger.uploads:5} uploads so far", flush=True)
@@ -279,12 +284,12 @@ async def run(folder: Path, arguments: argparse.Namespace) -> int:
         with start_cluster(folder) as cluster:
             async with under_load(folder, s3, bucket, cluster.url, ledger, chance):
                 await bring_about(slot_moves(cluster, chance), arguments.moves, ledger)
-        told = {**audited(ledger, bucket), "seconds": round(time.monotonic() - began)}
-    return report(told, ledger, arguments)
+        reported = {**audited(ledger, bucket), "seconds": round(time.monotonic() - began)}
+    return report(reported, ledger, arguments)
 
 
 def audited(ledger: Ledger, bucket: Bucket) -> dict[str, Any]:
-    """What callers were told, held against what storage has, by a client that is not ours."""
+    """Compare what callers were answered with what storage has, by a client that is not ours."""
     lost = corrupted = 0
     for key, sha256 in ledger.completed.items():
         try:
@@ -293,7 +298,9 @@ def audited(ledger: Ledger, bucket: Bucket) -> dict[str, Any]:
             lost += 1
     listed = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name)
     there = {found["Key"] for page in listed for found in page.get("Contents", [])}
-    ledger.untold += [f"{key}: told as completed, and not there" for key in ledger.told - there]
+    ledger.unreported += [
+        f"{key}: announced as completed, and not there" for key in ledger.reported - there
+    ]
     ledger.false += [f"{key}: there after ABORTED" for key in ledger.aborted & there]
     outages = sorted(round(1000 * seconds) for seconds in ledger.outages) or [0]
     return {
@@ -306,21 +313,21 @@ def audited(ledger: Ledger, bucket: Bucket) -> dict[str, Any]:
         "acknowledged_lost": lost,
         "corrupted": corrupted,
         "false_answers": len(ledger.false),
-        "events_wrong": len(ledger.untold),
+        "events_wrong": len(ledger.unreported),
         "failover_ms_longest": round(1000 * max(ledger.failovers, default=0)),
         "unavailable_ms_p99": outages[int(0.99 * (len(outages) - 1))],
         "unavailable_ms_longest": outages[-1],
     }
 
 
-def report(told: dict[str, Any], ledger: Ledger, arguments: argparse.Namespace) -> int:
-    for line in (*ledger.failed, *ledger.false, *ledger.untold):
+def report(reported: dict[str, Any], ledger: Ledger, arguments: argparse.Namespace) -> int:
+    for line in (*ledger.failed, *ledger.false, *ledger.unreported):
         print(f"WRONG: {line}")
-    for name, value in (*ledger.troubles.items(), *told.items()):
+    for name, value in (*ledger.troubles.items(), *reported.items()):
         print(f"{name:24} {value:>8}")
     wrong = ("failed", "acknowledged_lost", "corrupted", "false_answers", "events_wrong")
-    print(json.dumps({**told, "seed": arguments.seed}))
-    return 1 if any(told[name] for name in wrong) or not told["uploads"] else 0
+    print(json.dumps({**reported, "seed": arguments.seed}))
+    return 1 if any(reported[name] for name in wrong) or not reported["uploads"] else 0
 
 
 def main() -> int:

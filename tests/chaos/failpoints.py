@@ -73,8 +73,8 @@ def _waits(method: Any) -> bool:
 
 
 def _streams(method: Any) -> bool:
-    told = getattr(method, "__annotations__", {}).get("return")
-    return get_origin(told) is AsyncIterator
+    reported = getattr(method, "__annotations__", {}).get("return")
+    return get_origin(reported) is AsyncIterator
 
 
 def every_failpoint() -> list[Failpoint]:
@@ -112,7 +112,7 @@ Die = Callable[[Failpoint], None]
 
 
 class Watched:
-    """A store that kills the process at a failpoint; `die` is told which it was."""
+    """A store that kills the process at a failpoint; `die` gets which it was."""
 
     def __init__(
         self, store: Any, *, seam: str, armed: Armed, now: Callable[[], float], die: Die

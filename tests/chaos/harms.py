@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 Act = Callable[[random.Random], Awaitable[float | None]]
-"""Returns since when Redis has forgotten what it was told, by `time.monotonic`; None: nothing."""
+"""Returns since when Redis has forgotten writes, by `time.monotonic`; None: it has not."""
 
 
 @dataclass(frozen=True, slots=True)

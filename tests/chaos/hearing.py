@@ -1,8 +1,8 @@
 """What must be true of the events that a consumer processed.
 
-The promise of docs/events.md: an outcome that was acknowledged is told. Where Redis lost the event
-before anybody read it, it is told when the upload is next asked for; so each is asked for once, by
-Status, between the harm and this, but for those that Compose removed.
+The promise of docs/events.md: an outcome that was acknowledged is announced. Where Redis lost the
+event before anybody read it, it is announced when the upload is next asked for; so each is asked
+for once, by Status, between the harm and this, but for those that Compose removed.
 """
 
 from collections import defaultdict
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from partway_server.domain.events import COMPLETED, INITIALIZED
 
-from tests.chaos import ledger as told
+from tests.chaos import ledger as reported
 from tests.chaos.audit import Holdings
 from tests.chaos.consuming import Heard
 from tests.chaos.judging import Kind, Violation
@@ -64,8 +64,8 @@ def judge_deliveries(
     by_key = {story.key: story for story in stories}
     found += [
         Violation(Kind.EVENT_FALSE, f"by webhook: {words}", by_key.get(key))
-        for key, told in firsts.items()
-        for words in _order(ledger, by_key.get(key), told)
+        for key, reported in firsts.items()
+        for words in _order(ledger, by_key.get(key), reported)
     ]
     of_ids = _of_ids([*heard, *delivered])
     return found + [
@@ -86,29 +86,29 @@ def _of_ids(heard: Sequence[Heard]) -> Iterator[tuple[Kind, str, str]]:
 
 def _missing(ledger: Ledger, story: Story, firsts: Firsts) -> Iterator[str]:
     ends = firsts.keys() - {INITIALIZED}
-    if story.said(told.COMPLETED):
+    if story.said(reported.COMPLETED):
         if COMPLETED not in firsts and not _removed_and_forgotten(ledger, story):
-            yield "it was said to be COMPLETED, and no event told so"
-    elif story.said(told.ABORTED) and not ends:
-        yield "it was said to be ABORTED, and no event told so"
-    first = min((event.at for event in firsts.values()), default=told.NEVER)
+            yield "it was said to be COMPLETED, and no event said so"
+    elif story.said(reported.ABORTED) and not ends:
+        yield "it was said to be ABORTED, and no event said so"
+    first = min((event.at for event in firsts.values()), default=reported.NEVER)
     if ends and INITIALIZED not in firsts and not ledger.forgot(story.began, first):
-        yield "its end was told, and its beginning was not"
+        yield "its end was announced, and its beginning was not"
 
 
 def _removed_and_forgotten(ledger: Ledger, story: Story) -> bool:
-    """Nobody asks again for what Compose removed: Redis may lose its event or end for good."""
-    return story.removable < told.NEVER and ledger.harmed(story.began)
+    """No one asks again for what Compose removed: Redis may lose its event or end for good."""
+    return story.removable < reported.NEVER and ledger.harmed(story.began)
 
 
 def _untrue(holdings: Holdings, key: str, story: Story | None, firsts: Firsts) -> Iterator[str]:
     if (done := firsts.get(COMPLETED)) is None:
         return
     if (found := holdings.objects.get(key)) is None:
-        if story is None or story.removable == told.NEVER:
-            yield f"{COMPLETED} was told, and there is no object at {key}"
+        if story is None or story.removable == reported.NEVER:
+            yield f"{COMPLETED} was announced, and there is no object at {key}"
     elif (found.etag, found.size_bytes) != (done.etag, done.size_bytes):
-        yield f"{COMPLETED} told of another object than there is at {key}"
+        yield f"{COMPLETED} announced of another object than there is at {key}"
 
 
 def _order(ledger: Ledger, story: Story | None, firsts: Firsts) -> Iterator[str]:
@@ -116,9 +116,9 @@ def _order(ledger: Ledger, story: Story | None, firsts: Firsts) -> Iterator[str]
     ends = [event for kind, event in firsts.items() if kind != INITIALIZED]
     forgot = story is None or ledger.forgot(story.began, max(event.at for event in firsts.values()))
     if began and any(end.place < began.place for end in ends) and not forgot:
-        yield f"an end was told before {INITIALIZED}"
+        yield f"an end was announced before {INITIALIZED}"
     if story is not None and _removed_and_forgotten(ledger, story):
         # A row that came back from before the end finds no object.
         return
     if done and any(done.place < end.place for end in ends):
-        yield f"another end was told after {COMPLETED}"
+        yield f"another end was announced after {COMPLETED}"

@@ -1,10 +1,10 @@
 """What must be true of every upload, whatever was done to the services and to Redis.
 
-Storage is the truth. What was answered is held against what storage holds at the end, against
-what it held at that moment, and against what was answered before.
+Storage is the truth. What was answered is compared with what storage has at the end, with
+what it had at that moment, and with what was answered before.
 
 Three things are excused, and counted apart: an object that arrived after an acknowledged abort,
-where Redis had forgotten the abort; a composed object that its caller was not told of, where Redis
+where Redis had forgotten the abort; a composed object that its caller does not know of, where Redis
 had forgotten the request; and the empty object of a service that was killed while it tried storage
 out, before it served.
 """
@@ -31,8 +31,8 @@ from tests.chaos.ledger import (
 _WRONG_ALWAYS = {
     "UPLOAD_NOT_FOUND": "an id that was handed out is unknown",
     "INTERNAL": "the service has a fault",
-    "OBJECT_EXISTS": "nobody else writes this key",
-    "UPLOAD_CONFLICT": "nobody else writes this key",
+    "OBJECT_EXISTS": "no one else writes this key",
+    "UPLOAD_CONFLICT": "no one else writes this key",
     "PARTS_REFUSED": "storage has every part",
     "PARTS_MISMATCH": "every part has its size",
     "INVALID_REQUEST": "nothing is wrong with the request",
@@ -102,9 +102,9 @@ def _of_strangers(ledger: Ledger, holdings: Holdings) -> list[Violation]:
     for key in holdings.objects.keys() - known:
         story = by_name.get(key.rpartition("/")[2])
         kind = Kind.PROBE if key.startswith(PROBE_PREFIX) else Kind.ORPHAN
-        if story is not None and composed.untold(ledger, story, key, sums):
+        if story is not None and composed.unreported(ledger, story, key, sums):
             kind = Kind.UNTOLD
-        violations.append(Violation(kind, f"an object that nobody knows at {key}", story))
+        violations.append(Violation(kind, f"an object that no one knows at {key}", story))
     return violations
 
 
@@ -146,7 +146,7 @@ def _object(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tuple
         return
     if not aborted:
         if story.sent_by_raw_calls and not (story.completes or (story.single and story.sendings)):
-            yield Kind.FALSE, "there is an object, and nobody asked for it"
+            yield Kind.FALSE, "there is an object, and no one asked for it"
     elif not _late(story):
         yield Kind.FALSE, "it was said to be ABORTED, and the object is there"
     elif ledger.harmed(story.began):
@@ -161,10 +161,10 @@ def _late(story: Story) -> bool:
 
 
 def _etags(story: Story, found: Found | None) -> Iterator[str]:
-    told = {answer.etag for answer in story.said(COMPLETED) if answer.etag}
-    if len(told) > 1:
+    reported = {answer.etag for answer in story.said(COMPLETED) if answer.etag}
+    if len(reported) > 1:
         yield "two answers name different entity tags"
-    elif found is not None and told and told != {found.etag}:
+    elif found is not None and reported and reported != {found.etag}:
         yield "storage has another entity tag than the answers"
 
 
@@ -184,15 +184,15 @@ def _reasons(story: Story) -> Iterator[str]:
             yield f"{answer.verb} said {answer.reason}: {words}"
         if answer.code in _ODD_CODES:
             yield f"{answer.verb} ended with {answer.code}"
-        if answer.reason == "PARTS_MISSING" and not asked:
-            if len(story.sent_parts(answer.began)) == story.part_count:
-                yield "parts are said to be missing that storage had acknowledged"
+        refused = answer.reason == "PARTS_MISSING" and not asked
+        if refused and len(story.sent_parts(answer.began)) == story.part_count:
+            yield "parts are said to be missing that storage had acknowledged"
         if answer.state != ABORTED:
             continue
         if answer.abort_reason in ("OBJECT_EXISTS", "CONFLICT"):
-            yield f"aborted for {answer.abort_reason}, and nobody else writes this key"
+            yield f"aborted for {answer.abort_reason}, and no one else writes this key"
         if answer.abort_reason in ("LOST", "REQUESTED") and not asked:
-            yield f"aborted for {answer.abort_reason}, and nobody asked for it"
+            yield f"aborted for {answer.abort_reason}, and no one asked for it"
         if answer.abort_reason == "EXPIRED" and answer.ended < story.expires_at - _SLACK:
             yield "said to have expired before its time"
 
@@ -200,7 +200,7 @@ def _reasons(story: Story) -> Iterator[str]:
 def _backwards(ledger: Ledger, story: Story) -> Iterator[str]:
     """What was final and is not any more, though Redis did not forget.
 
-    Status and Watch may have looked into storage, and so told of an object before the Complete or
+    Status and Watch may have looked into storage, and so reported an object before the Complete or
     the Abort did that was under way.
     """
     recorded = [a for a in story.said(COMPLETED) if a.verb not in ("Status", "Watch")]
@@ -236,20 +236,20 @@ def _reported(ledger: Ledger, story: Story) -> Iterator[str]:
         reports = [at for at in story.reports.values() if at < answer.began]
         forgot = bool(reports) and ledger.forgot(story.began, answer.ended)
         if not (0 if forgot else len(reports)) <= answer.reported <= most:
-            yield f"{answer.verb} told of {answer.reported} reported parts"
+            yield f"{answer.verb} spoke of {answer.reported} reported parts"
 
 
 def _watches(story: Story) -> Iterator[str]:
-    """Within one Watch; what is told across calls is judged with all the others."""
-    told = [answer for answer in story.answers if answer.verb == "Watch"]
-    for before, answer in pairwise(sorted(told, key=lambda a: (a.began, a.ended))):
+    """Within one Watch; what is reported across calls is judged with all the others."""
+    reported = [answer for answer in story.answers if answer.verb == "Watch"]
+    for before, answer in pairwise(sorted(reported, key=lambda a: (a.began, a.ended))):
         if before.began == answer.began and before.state in (COMPLETED, ABORTED) and answer.state:
-            yield f"a Watch told {answer.state} after {before.state}"
+            yield f"a Watch said {answer.state} after {before.state}"
 
 
 def _keys(ledger: Ledger, story: Story) -> Iterator[str]:
-    told: Sequence[Answer] = [
+    reported: Sequence[Answer] = [
         a for a in story.answers if a.verb in ("Initialize", "Compose") and a.key
     ]
-    if len({a.key for a in told}) > 1 and not ledger.forgot(story.began, told[-1].ended):
-        yield f"a repeated {told[-1].verb} opened another Upload"
+    if len({a.key for a in reported}) > 1 and not ledger.forgot(story.began, reported[-1].ended):
+        yield f"a repeated {reported[-1].verb} opened another Upload"

@@ -1,6 +1,6 @@
 """What was sent and what was answered, upload by upload, with times.
 
-Times are those of `time.monotonic` in the harness. An end of `NEVER` is one that nobody saw: the
+Times are those of `time.monotonic` in the harness. An end of `NEVER` is one that no one saw: the
 request may still be on its way.
 """
 
@@ -19,9 +19,9 @@ UNDER_WAY = (INITIATING, ACTIVE, COMPLETING, ABORTING)
 class Answer:
     """What a service said to a call. No id and no URL is in it.
 
-    `state` is the Upload's, if the answer tells it, `reason` that of an error, `code` its gRPC
-    status. `parts_stored` is -1 where no progress was told, `reported` where no reports were. `key`
-    tells two Uploads apart. The messages of one Watch all `began` when it did.
+    `state` is the Upload's, if the answer has it, `reason` that of an error, `code` its gRPC
+    status. `parts_stored` is -1 where no progress was reported, `reported` where no reports were.
+    `key` distinguishes two Uploads. The messages of one Watch all `began` when it did.
     """
 
     began: float
@@ -99,7 +99,7 @@ class Story:
         return self.kind not in ("library", "library-cut", "command")
 
     def said(self, state: str) -> list[Answer]:
-        """The answers that tell this state, by their end."""
+        """The answers that report this state, by their end."""
         return sorted((a for a in self.answers if a.state == state), key=lambda a: a.ended)
 
     def sent_parts(self, before: float) -> set[int]:
@@ -126,7 +126,7 @@ class Ledger:
     client_kills: int = 0
 
     def forgot(self, since: float, until: float) -> bool:
-        """Whether Redis may have forgotten what it was told by `since`, as seen by `until`."""
+        """Return whether Redis may have forgotten, by `until`, what it knew at `since`."""
         return any(first <= until and since <= last for first, last in self.forgets)
 
     def harmed(self, since: float) -> bool:
@@ -148,14 +148,14 @@ def moments(story: Story) -> Sequence[tuple[float, str]]:
 
 
 def _of_answer(answer: Answer) -> str:
-    told = f"{answer.verb}: {answer.state or '-'}"
+    reported = f"{answer.verb}: {answer.state or '-'}"
     for name in ("reason", "code", "abort_reason", "etag"):
         if value := getattr(answer, name):
-            told += f" {name}={value}"
+            reported += f" {name}={value}"
     for name in ("parts_stored", "reported"):
         if (count := getattr(answer, name)) >= 0:
-            told += f" {name}={count}"
-    return f"{told} (after {answer.ended - answer.began:.3f} s)"
+            reported += f" {name}={count}"
+    return f"{reported} (after {answer.ended - answer.began:.3f} s)"
 
 
 def _of_sending(sending: Sending) -> str:

@@ -38,7 +38,7 @@ class Load:
     _next: int = 0
 
     async def run(self, lanes: int, until: Callable[[], bool]) -> None:
-        """Upload in `lanes` at a time until told to end; what was begun is finished."""
+        """Upload in `lanes` at a time until asked to end; what was begun is finished."""
         async with asyncio.TaskGroup() as group:
             for _ in range(lanes):
                 group.create_task(self._lane(until))

@@ -124,7 +124,7 @@ async def _cut(upload: asyncio.Future[Any], seconds: float) -> bool:
         return False
     upload.cancel()
     with contextlib.suppress(asyncio.CancelledError, PartwayError):
-        # An end that came at the same moment is as good as one that nobody saw.
+        # An end that came at the same moment is as good as one that no one saw.
         await upload
     return True
 

@@ -6,7 +6,7 @@ A service of its own over real Redis and real storage, with a relay before stora
 replies to CompleteMultipartUpload is lost by a close, a third by a reset, and a third is cut after
 its first bytes. Each caller repeats Complete until it is answered.
 
-An upload is good if the answer is COMPLETED, its ETag and size are those that storage tells of the
+An upload is good if the answer is COMPLETED, its ETag and size are those that storage has of the
 object, past the relay, and a repeated Complete gets the same answer. At the end there must be one
 object for each upload, and nothing unfinished.
 """
@@ -48,7 +48,7 @@ MOST_TRIES = 20
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What became of the uploads; times are of the last Complete of each, in milliseconds."""
+    """How the uploads ended; times are of the last Complete of each, in milliseconds."""
 
     uploads: int
     replies_lost: int

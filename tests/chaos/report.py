@@ -67,14 +67,16 @@ def figures(outcome: Outcome, *, seed: str, seconds: float) -> dict[str, Any]:
     }
 
 
-def failed(told: Mapping[str, Any]) -> bool:
+def failed(reported: Mapping[str, Any]) -> bool:
     """Whether a run with these figures has shown anything that must not be."""
-    return any(told[kind] for kind in Kind if kind not in EXCUSED) or bool(told["odd_exits"])
+    return any(reported[kind] for kind in Kind if kind not in EXCUSED) or bool(
+        reported["odd_exits"]
+    )
 
 
-def table(told: Mapping[str, Any], outcome: Outcome) -> str:
+def table(reported: Mapping[str, Any], outcome: Outcome) -> str:
     """The figures, and the deaths by failpoint."""
-    lines = [f"{name:28} {_plain(told[name])}" for name in told if name not in _ELSEWHERE]
+    lines = [f"{name:28} {_plain(reported[name])}" for name in reported if name not in _ELSEWHERE]
     lines += ["", "deaths by failpoint"]
     hits = outcome.fleet.deaths.failpoints
     lines += [f"  {str(point):34} {hits[point]:5}" for point in every_failpoint()]
@@ -86,10 +88,10 @@ def table(told: Mapping[str, Any], outcome: Outcome) -> str:
 def stories(violations: Sequence[Violation], ledger: Ledger, logs: Sequence[Path]) -> Iterator[str]:
     """For each violation that counts, what happened to its upload; no URL is in it.
 
-    And for a composed object that nobody was told of, though it is excused: it is to be rare.
+    And for a composed object that no caller knows of, though it is excused: it is to be rare.
     """
-    told = [v for v in violations if v.kind not in EXCUSED or v.kind is Kind.UNTOLD]
-    for violation in told[:_STORIES]:
+    reported = [v for v in violations if v.kind not in EXCUSED or v.kind is Kind.UNTOLD]
+    for violation in reported[:_STORIES]:
         yield _headline(violation)
         if violation.story is not None:
             yield from _of_story(violation, ledger, logs)
@@ -116,10 +118,10 @@ def _of_story(violation: Violation, ledger: Ledger, logs: Sequence[Path]) -> Ite
         f"  upload {story.number} ({story.kind}), sid {story.sid or 'unknown'}, {story.size_bytes}"
         f" bytes in {story.part_count} parts, {'one PUT' if story.single else 'multipart'}"
     )
-    told = list(moments(story))
-    ends = [story.began, *(at for at, _ in told)]
+    reported = list(moments(story))
+    ends = [story.began, *(at for at, _ in reported)]
     around = [(at, f"-- {name}") for at, name in ledger.strikes if min(ends) <= at <= max(ends)]
-    for at, words in sorted([*told, *around]):
+    for at, words in sorted([*reported, *around]):
         yield f"  {at - ledger.began:9.3f} s  {words}"
     for line in _logged(story.sid, logs):
         yield f"  | {line}"

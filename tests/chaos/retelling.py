@@ -1,9 +1,9 @@
-"""What must be true of events where Redis failed over: all that was acknowledged is told.
+"""What must be true of events where Redis failed over: all that was acknowledged is announced.
 
 A failover loses what the replica had not got yet, a consumer's group included, so that nothing can
 be said of what a consumer gets in the meantime. What docs/events.md promises is that an upload that
-is asked for after the loss is told again. So each is asked for once, and the streams of the Redis
-that is left must have its end.
+is asked for after the loss is announced again. So each is asked for once, and the streams of the
+Redis that is left must have its end.
 """
 
 import asyncio
@@ -20,33 +20,36 @@ from partway_server.redis_client.topology import connect
 _PATIENCE_SECONDS = 30.0
 """What is left to a janitor waits for a lease of three seconds, five more, and its period."""
 
-Told = Mapping[str, set[str]]
+Reported = Mapping[str, set[str]]
 """The types of the events of each key."""
 
 
-async def untold(url: str, ends: Mapping[str, bool]) -> tuple[Told, list[str]]:
-    """What the streams tell; and what they do not of `ends`: by key, whether it is complete."""
+async def unreported(url: str, ends: Mapping[str, bool]) -> tuple[Reported, list[str]]:
+    """Return what the streams announce, and which of `ends` they do not.
+
+    `ends` is by key: whether the upload is complete.
+    """
     deadline = time.monotonic() + _PATIENCE_SECONDS
     async with _streams(url) as streams:
         while True:
-            told: dict[str, set[str]] = defaultdict(set)
+            reported: dict[str, set[str]] = defaultdict(set)
             async for entry in streams.read(places_at(None)):
-                told[json.loads(entry.event.text)["data"]["key"]].add(entry.event.type)
-            missing = list(unheard(ends, told))
+                reported[json.loads(entry.event.text)["data"]["key"]].add(entry.event.type)
+            missing = list(unheard(ends, reported))
             if not missing or time.monotonic() > deadline:
-                return told, missing
-            # Polling: it is another process's janitor that tells.
+                return reported, missing
+            # Polling: it is another process's janitor that announces.
             await asyncio.sleep(1)
 
 
-def unheard(ends: Mapping[str, bool], told: Told) -> Iterator[str]:
-    """Of which ends no event tells, in words."""
+def unheard(ends: Mapping[str, bool], reported: Reported) -> Iterator[str]:
+    """Yield the ends that no event announces, in words."""
     for key, completed in ends.items():
-        types = told.get(key, set())
+        types = reported.get(key, set())
         if completed and COMPLETED not in types:
-            yield f"{key}: it was COMPLETED, and told are {sorted(types)}"
+            yield f"{key}: it was COMPLETED, and announced are {sorted(types)}"
         elif not types - {INITIALIZED}:
-            yield f"{key}: it was ABORTED, and told are {sorted(types)}"
+            yield f"{key}: it was ABORTED, and announced are {sorted(types)}"
 
 
 @asynccontextmanager

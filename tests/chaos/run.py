@@ -2,10 +2,10 @@
 
 1. Load: uploads go on while services and Redis are harmed.
 2. Calm: what was begun is finished, and every upload is asked for once more.
-3. Later: all services are started anew with a clock that is hours, then days ahead, so that every
+3. Later: all services are started again with a clock that is hours, then days ahead, so that every
    deadline and every tombstone is past; janitors clear up while they, too, are killed.
 4. Rest: the janitor has its periods in peace, until Redis holds nothing.
-5. Audit: storage is read by other programs, and each story is held against it.
+5. Audit: storage is read by other programs, and each story is compared with it.
 """
 
 import asyncio
@@ -197,7 +197,7 @@ class Run:
         """Whether Redis became empty, with periods of the janitor and the sweep."""
         began, before, changed = time.monotonic(), -1, time.monotonic()
         while time.monotonic() < changed + _IDLE_SECONDS:
-            # Polling: nobody says when a janitor has nothing left to do.
+            # Polling: no one says when a janitor has nothing left to do.
             await asyncio.sleep(PERIOD_SECONDS)
             keys = await self._store.keys()
             if not keys and time.monotonic() > began + 4 * PERIOD_SECONDS + LEASE_SECONDS:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import uvloop
 from partway_server.config.settings import Settings
@@ -26,7 +27,7 @@ from tests.chaos.failpoints import Armed, Watched, die
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a process is told. `ahead` is how far its clock, and Redis's for it, are ahead."""
+    """The orders of a process. `ahead` is how far its clock, and Redis's for it, are ahead."""
 
     environ: Mapping[str, str] = field(repr=False)
     log: str
@@ -70,11 +71,8 @@ async def _until_told(settings: Settings, orders: Orders) -> None:
     def over(sessions: SessionStore, storage: Storage) -> tuple[SessionStore, Storage]:
         if orders.armed is None:
             return sessions, storage
-        how = {"armed": orders.armed, "now": time.monotonic, "die": die}
-        return (
-            Watched(sessions, seam="sessions", **how),
-            Watched(storage, seam="storage", **how),
-        )
+        watched = partial(Watched, armed=orders.armed, now=time.monotonic, die=die)
+        return watched(sessions, seam="sessions"), watched(storage, seam="storage")
 
     clock = Ahead(orders.ahead) if orders.ahead else None
     await app.run(settings, stop=stop, over=over, clock=clock)

@@ -1,4 +1,4 @@
-"""One Redis (Valkey) that writes down what it is told, dies, and comes back."""
+"""One Redis (Valkey) that writes down what it gets, dies, and comes back."""
 
 import asyncio
 import contextlib

@@ -34,9 +34,9 @@ def judged(
 
 
 def test_what_is_promised_is_let_pass() -> None:
-    told = [heard(OPENED, 1), heard(DONE, 2)]
-    assert judged("COMPLETED", told, THERE) == []
-    assert judged("COMPLETED", [told[1], told[0], told[1]], THERE) == []
+    reported = [heard(OPENED, 1), heard(DONE, 2)]
+    assert judged("COMPLETED", reported, THERE) == []
+    assert judged("COMPLETED", [reported[1], reported[0], reported[1]], THERE) == []
     assert judged("ABORTED", [heard(OPENED, 1), heard(ABORTED, 2)], GONE) == []
     assert judged("ACTIVE", [], GONE) == []
     late = [heard(OPENED, 1), heard(ABORTED, 2), heard(DONE, 3)]
@@ -45,7 +45,7 @@ def test_what_is_promised_is_let_pass() -> None:
 
 LOST = {
     "a completion": ("COMPLETED", [heard(OPENED, 1)], THERE),
-    "a completion that was told as another end": (
+    "a completion that was announced as another end": (
         "COMPLETED",
         [heard(OPENED, 1), heard(ABORTED, 2)],
         THERE,
@@ -86,8 +86,8 @@ def delivered(state: str, *events: Heard) -> list[Kind]:
     story = Story(1, "plain", "u000001.bin", 4, "", 0.0, key=KEY)
     story.answers = [Answer(3.0, 3.1, "Complete", state, key=KEY)]
     ledger = Ledger(0.0, [story])
-    told = [heard(OPENED, 1), heard(DONE, 2)]
-    return [each.kind for each in judge_deliveries(ledger, [story], events, told)]
+    reported = [heard(OPENED, 1), heard(DONE, 2)]
+    return [each.kind for each in judge_deliveries(ledger, [story], events, reported)]
 
 
 def test_a_webhook_is_held_to_the_same() -> None:
@@ -99,9 +99,9 @@ def test_a_webhook_is_held_to_the_same() -> None:
 
 
 def test_what_compose_removed_may_be_gone_and_its_end_only_if_redis_lost_it() -> None:
-    told, later = [heard(OPENED, 1), heard(DONE, 2)], heard("upload.failed", 4)
-    assert judged("COMPLETED", told, GONE, removable=3.0) == []
-    assert judged("COMPLETED", told[:1], GONE, removable=3.0) == [Kind.EVENT_LOST]
-    assert judged("COMPLETED", told[:1], GONE, (2.0, 3.5), removable=3.0) == []
-    assert judged("COMPLETED", [*told, later], GONE, removable=3.0) == [Kind.EVENT_FALSE]
-    assert judged("COMPLETED", [*told, later], GONE, (2.0, 3.5), removable=3.0) == []
+    reported, later = [heard(OPENED, 1), heard(DONE, 2)], heard("upload.failed", 4)
+    assert judged("COMPLETED", reported, GONE, removable=3.0) == []
+    assert judged("COMPLETED", reported[:1], GONE, removable=3.0) == [Kind.EVENT_LOST]
+    assert judged("COMPLETED", reported[:1], GONE, (2.0, 3.5), removable=3.0) == []
+    assert judged("COMPLETED", [*reported, later], GONE, removable=3.0) == [Kind.EVENT_FALSE]
+    assert judged("COMPLETED", [*reported, later], GONE, (2.0, 3.5), removable=3.0) == []

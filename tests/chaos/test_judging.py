@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Iterator
 from pathlib import PurePath
+from typing import Any
 
 import pytest
 from partway_server.devstack.servers import S3
@@ -32,7 +33,7 @@ def a_story(*answers: Answer, **changes: object) -> Story:
     return story
 
 
-def said(at: float, state: str, verb: str = "Status", **more: object) -> Answer:
+def said(at: float, state: str, verb: str = "Status", **more: Any) -> Answer:
     return Answer(at, at + 0.1, verb, state, **more)
 
 
@@ -99,7 +100,7 @@ WRONG = {
         Kind.ORPHAN,
     ),
     "an upload that was lost": (a_story(aborted(reason="LOST")), NOTHING, Kind.FALSE),
-    "an abort that nobody asked for": (a_story(aborted()), NOTHING, Kind.FALSE),
+    "an abort that no one asked for": (a_story(aborted()), NOTHING, Kind.FALSE),
     "an early end": (a_story(aborted(reason="EXPIRED"), expires_at=60.0), NOTHING, Kind.FALSE),
     "an id that is unknown": (
         a_story(said(3.0, "", reason="UPLOAD_NOT_FOUND")),
@@ -116,8 +117,8 @@ WRONG = {
         NOTHING,
         Kind.FALSE,
     ),
-    "an object of nobody's making": (a_story(completes=[]), found(), Kind.FALSE),
-    "an object that nobody knows": (
+    "an object of no one's making": (a_story(completes=[]), found(), Kind.FALSE),
+    "an object that no one knows": (
         a_story(key="another"),
         found(),
         Kind.ORPHAN,

@@ -1,10 +1,10 @@
-"""The audit of events after failovers can fail: an end that no event tells is found."""
+"""The audit of events after failovers can fail: an end that no event announces is found."""
 
 import pytest
 
 from tests.chaos.retelling import unheard
 
-TOLD = {
+REPORTED = {
     "open": {"upload.initialized"},
     "done": {"upload.initialized", "upload.completed"},
     "late": {"upload.aborted", "upload.completed"},
@@ -14,11 +14,11 @@ TOLD = {
 
 @pytest.mark.parametrize("ends", [{"done": True, "late": True, "gone": False}, {"late": False}])
 def test_an_end_that_is_told_is_let_pass(ends: dict[str, bool]) -> None:
-    assert list(unheard(ends, TOLD)) == []
+    assert list(unheard(ends, REPORTED)) == []
 
 
 @pytest.mark.parametrize(
     ("key", "completed"), [("open", True), ("open", False), ("gone", True), ("another", False)]
 )
 def test_an_end_that_is_not_told_is_found(key: str, completed: bool) -> None:
-    assert len(list(unheard({key: completed}, TOLD))) == 1
+    assert len(list(unheard({key: completed}, REPORTED))) == 1

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from partway_client._transport.retry_policy import RetryPolicy
 
 
@@ -16,6 +17,19 @@ class Slept:
     async def __call__(self, seconds: float) -> None:
         self.seconds.append(seconds)
         await asyncio.sleep(0)
+
+
+class LoopClock:
+    """The clock of the event loop, on which timeouts run, and which a test may put forward."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._ahead = 0.0
+        loop = asyncio.get_running_loop()
+        real = loop.time
+        monkeypatch.setattr(loop, "time", lambda: real() + self._ahead)
+
+    def skip(self, seconds: float) -> None:
+        self._ahead += seconds
 
 
 def pace(slept: Slept, **others: Any) -> RetryPolicy:

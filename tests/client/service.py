@@ -174,6 +174,9 @@ class Service(service_grpc.UploadServiceServicer):
             parts = list(self._presigned(upload, iter(batch)))
             yield service_pb.PresignPartsResponse(parts=parts, remaining_count=remaining)
 
+    async def BatchPresignParts(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError("the client takes the stream")
+
     async def UploadPart(self, requests: AsyncIterator[Any], context: Any) -> Any:
         header = (await anext(aiter(requests))).header
         await self._met("UploadPart", header, context)

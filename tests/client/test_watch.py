@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -134,10 +135,10 @@ async def test_it_is_an_iterator_without_asyncio(
 ) -> None:
     def work() -> list[State]:
         with SyncUploadClient(service.address, state_dir=state_dir, pace=pace(slept)) as client:
-            left = client.watch(upload.id)
+            left: Any = client.watch(upload.id)
             next(left)
             left.close()
-            abandoned = client.watch(upload.id)
+            abandoned: Any = client.watch(upload.id)
             next(abandoned)
             states = []
             for now in client.watch(upload.id):

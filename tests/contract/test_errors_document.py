@@ -50,7 +50,8 @@ def info_of(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
 
 
 def test_it_has_every_reason_once_in_the_order_of_the_proto() -> None:
-    reasons = [name.removeprefix(PREFIX) for name in error_reason_pb2.ErrorReason.keys()]
+    names: list[str] = error_reason_pb2.ErrorReason.keys()
+    reasons = [name.removeprefix(PREFIX) for name in names]
     assert list(MEANINGS) == list(CARRIED) == reasons[1:]
     assert len(re.findall(r"^\| `", TEXT, re.M)) == 2 * len(reasons[1:])
 

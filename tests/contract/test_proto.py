@@ -72,12 +72,12 @@ def test_every_reason_is_used_exactly_once() -> None:
 
 def test_every_reason_states_the_code_that_the_table_gives_it() -> None:
     text = (ROOT / "proto/partway/v1/error_reason.proto").read_text()
-    stated = dict(
-        (name, code)
+    stated = {
+        name: code
         for code, name in re.findall(
             r"Code:\s+(?://\s+)?`(\w+)`.*?\n\s+(ERROR_REASON_\w+) =", text, re.S
         )
-    )
+    }
     for row in TABLE.values():
         name = error_reason_pb2.ErrorReason.Name(row.reason)
         assert stated[name] == code_pb2.Code.Name(row.code), name

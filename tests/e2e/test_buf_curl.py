@@ -24,7 +24,7 @@ EXIT_SHIFT = 3
 
 def buf_curl(service: Service, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     url = f"http://{service.address}{path}"
-    command = [COMMANDS / "buf", "curl", "--protocol", "grpc", "--http2-prior-knowledge"]
+    command = [str(COMMANDS / "buf"), "curl", "--protocol", "grpc", "--http2-prior-knowledge"]
     return subprocess.run(
         [*command, *arguments, url], capture_output=True, text=True, timeout=30, check=False
     )

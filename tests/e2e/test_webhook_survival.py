@@ -5,6 +5,7 @@ import base64
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,10 @@ async def test_a_delivery_under_way_at_sigterm_is_finished_and_the_shards_are_gi
     await until(lambda: endpoint.ids == ["event-2"], 2.5)
 
 
+def has_logged(service: Service, text: str) -> bool:
+    return text in service.logged()
+
+
 async def test_sighup_has_the_file_of_webhooks_read_anew(
     tmp_path: Path, endpoint: Endpoint, redis: Redis, serve: Serve
 ) -> None:
@@ -139,7 +144,7 @@ async def test_sighup_has_the_file_of_webhooks_read_anew(
         ):
             file.write_text(text)
             service.server.process.send_signal(signal.SIGHUP)
-            await until(lambda said=said: said in service.logged())
+            await until(partial(has_logged, service, said))
         await publish(redis, 1)
         await until(lambda: second.ids == ["event-1"])
     assert endpoint.got == []

@@ -2,7 +2,7 @@
 
 A state is a tuple of numbers; `Search.steps` gives all that may happen next. There is no step for
 kill -9: a killed worker is one that takes no further step, and the search holds every actor still
-at every point while the others go on. What must hold once nobody works any more is therefore asked
+at every point while the others go on. What must hold once no one works any more is therefore asked
 in every state, as if all that are under way were killed there (`promises.at_rest`).
 """
 
@@ -40,8 +40,8 @@ CHECKED = {
 ABOUT_AN_UPLOAD = ("Complete", "Abort", "ListParts", "Status")
 LOOKING = ("get", "is_current", "head", "list_parts", "list_multiparts", "unfinished")
 
-Told = frozenset[Answer]
-"""What callers were told so far, each with the upload_id that it is about."""
+Reported = frozenset[Answer]
+"""What callers were answered so far, each with the upload_id that it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,12 @@ class State(NamedTuple):
     copy: int
     storage: int
     wire: int
-    told: int
+    reported: int
     actors: tuple[int, ...]
 
 
 class Step(NamedTuple):
-    """What happens between two states; `words` tells it."""
+    """What happens between two states; `words` describes it."""
 
     actor: int
     what: str
@@ -120,7 +120,7 @@ class Search:
         self.programs = Programs(loop, capabilities, scenario.single)
         self.rows: Numbered[Rows] = Numbered()
         self.storages: Numbered[Storage] = Numbered()
-        self.told: Numbered[tuple[Answer, ...]] = Numbered()
+        self.reported: Numbered[tuple[Answer, ...]] = Numbered()
         self.wires: Numbered[tuple[int, ...]] = Numbered()
         self.moments = [START, *(START + passed for passed in scenario.times)]
         numbers = iter(range(1, 10))
@@ -128,10 +128,12 @@ class Search:
             Verb(name, next(numbers) if name == "Initialize" else "") for name in scenario.actors
         ]
         self._performed: dict[tuple[int, int, int, int, int], tuple[int, int, int]] = {}
-        self._errors = {
-            error: self.programs.replies.number(error())
-            for error in (SessionsUnavailable, StorageUnavailable, CompleteUnknown)
-        }
+        errors: tuple[type[Exception], ...] = (
+            SessionsUnavailable,
+            StorageUnavailable,
+            CompleteUnknown,
+        )
+        self._errors = {error: self.programs.replies.number(error()) for error in errors}
         self._nothing = self.programs.replies.number(None)
         self._rest: dict[tuple[int, ...], tuple[str, ...]] = {}
 
@@ -184,7 +186,7 @@ class Search:
             copy=rows,
             storage=self.storages.number(storage),
             wire=self.wires.number(()),
-            told=self.told.number(()),
+            reported=self.reported.number(()),
             actors=(IDLE,) * len(self._verbs),
         )
 
@@ -205,21 +207,22 @@ class Search:
 
     def _may_begin(self, state: State, actor: int) -> Iterator[Verb]:
         verb = self._verbs[actor]
-        if actor and self.scenario.actors[actor - 1] == verb.name:
-            if state.actors[actor - 1] == IDLE:
-                # Two of a kind are alike: they begin in their order.
-                return
+        follows = actor and self.scenario.actors[actor - 1] == verb.name
+        if follows and state.actors[actor - 1] == IDLE:
+            # Two of a kind are alike: they begin in their order.
+            return
         if verb.name in ABOUT_AN_UPLOAD:
-            for answer in self.told[state.told]:
+            for answer in self.reported[state.reported]:
                 if answer.word == "opened":
                     yield Verb(verb.name, answer.upload_id)
         elif verb.name == "Sweeper":
             if self.storages[state.storage].open:
                 yield verb
-        elif verb.name != "Janitor":
+        elif verb.name != "Janitor" or self._due(state):
             yield verb
-        elif any(row.due <= self.moments[state.moment] for row in self.rows[state.rows]):
-            yield verb
+
+    def _due(self, state: State) -> bool:
+        return any(row.due <= self.moments[state.moment] for row in self.rows[state.rows])
 
     def _call(self, state: State, actor: int, node: int) -> Iterator[tuple[Step, State]]:
         number = self.programs.call_of[node]
@@ -275,15 +278,15 @@ class Search:
         if verb.name in ABOUT_AN_UPLOAD:
             answer = Answer(answer.word, verb.argument)
         kept = answer.word in ("opened", "COMPLETED", "ABORTED") or answer.word.startswith(FAILED)
-        told = self.told[state.told]
-        if not kept or answer in told:
+        reported = self.reported[state.reported]
+        if not kept or answer in reported:
             return state
         storage = state.storage
         if answer.word == "opened":
             sent = self.storages[storage].send(grant_of(answer.upload_id).multipart_id)
             storage = self.storages.number(sent)
-        told = tuple(sorted((*told, answer)))
-        return state._replace(told=self.told.number(told), storage=storage)
+        reported = tuple(sorted((*reported, answer)))
+        return state._replace(reported=self.reported.number(reported), storage=storage)
 
     def performed(self, state: State, number: int) -> tuple[int, int, int]:
         """Redis, storage and the reply after a call."""
@@ -328,7 +331,7 @@ class Search:
             after = self.storages.number(storage.joined(multipart))
             yield Step(-1, f"storage joined {multipart.id}"), state._replace(storage=after)
         if self.scenario.single:
-            for answer in self.told[state.told]:
+            for answer in self.reported[state.reported]:
                 if answer.word == "opened":
                     grant = grant_of(answer.upload_id)
                     after = self.storages.number(storage.put(grant.key, grant.write_token))
@@ -377,7 +380,7 @@ class Search:
     # What must hold.
 
     def _broken(self, state: State) -> tuple[str, ...]:
-        key = (state.moment, state.losses, state.rows, state.storage, state.told)
+        key = (state.moment, state.losses, state.rows, state.storage, state.reported)
         found = self._rest.get(key)
         if found is None:
             found = self._rest[key] = (
@@ -409,7 +412,7 @@ class Search:
             case "lost":
                 return f"{said}: the reply is lost ({brief(self.programs.replies[step.reply])})"
             case "late":
-                return f"{said} is carried out now, for nobody"
+                return f"{said} is carried out now, for no one"
         return f"{said} -> {brief(self.programs.replies[step.reply])}"
 
     def _who(self, actor: int) -> str:

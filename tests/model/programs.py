@@ -70,7 +70,7 @@ class Reply(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a caller is told: a state, an error's name, or "opened"; `upload_id` with the last."""
+    """An answer to a caller: a state, an error's name, or "opened" with an `upload_id`."""
 
     word: str
     upload_id: str = ""
@@ -150,7 +150,7 @@ class Seam:
 
 
 class Failures(logging.Handler):
-    """Hears of errors that the service only logs, since nobody waits for them."""
+    """Hears of errors that the service only logs, since no one waits for them."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -209,7 +209,7 @@ WANTED = UploadParams(
 
 
 async def perform(on: Service, verb: Verb) -> Answer:
-    """Run a verb to its end, and say what its caller is told."""
+    """Run a verb to its end, and return what its caller is answered."""
     try:
         match verb.name:
             case "Initialize":

@@ -1,4 +1,4 @@
-"""What must hold: in every state, and once nobody is at work any more."""
+"""What must hold: in every state, and once no one is at work any more."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.model.stores import OTHER, Rows, Storage, ask_sessions, lease_over, l
 if TYPE_CHECKING:
     from tests.model.exploring import Search, State
 
-COMPLETE_HOLDS = "P1 told COMPLETED, and the object is not this Upload's"
-ABORT_HOLDS = "P2 told ABORTED, and the object is there"
+COMPLETE_HOLDS = "P1 answered COMPLETED, and the object is not this Upload's"
+ABORT_HOLDS = "P2 answered ABORTED, and the object is there"
 NO_ORPHAN = "P3 something is left that no janitor removes"
 RETRY_HOLDS = "P4 the object is ours, and a retry of Complete does not say so"
-NOT_TAKEN_BACK = "P5 told COMPLETED, and in the end there is no object"
-ABORT_LASTS = "P6 told ABORTED, and in the end there is an object"
+NOT_TAKEN_BACK = "P5 answered COMPLETED, and in the end there is no object"
+ABORT_LASTS = "P6 answered ABORTED, and in the end there is an object"
 OTHERS_KEPT = "P7 somebody else's object is gone"
 NO_FAILURE = "P8 the code failed in a way that it does not know"
-STATUS_AGREES = "P10 told how it ended, and Status says otherwise"
+STATUS_AGREES = "P10 answered how it ended, and Status says otherwise"
 NOTHING_LEFT = "P11 something is left that neither a janitor nor the sweep removes"
 ONE_UPLOAD = "P9 one request was answered with two Uploads, and Redis lost nothing"
 
@@ -29,40 +29,40 @@ _SWEEPS = 40
 _LONG_AFTER = timedelta(days=60)
 
 _STATUS = {"COMPLETED": {"COMPLETED"}, "ABORTED": {"ABORTED", "ABORTING"}}
-"""What Status may say of an end that was told. A burial is ABORTING once more."""
+"""What Status may say of an end that was reported. A burial is ABORTING once more."""
 
 _FINDING_OUT = {"COMPLETING", "ABORTING"}
 """What it may say besides if Redis was lost: somebody works on an old row, and will see."""
 
 
 def in_any_state(search: Search, state: State) -> list[str]:
-    storage, told = search.storages[state.storage], search.told[state.told]
+    storage, reported = search.storages[state.storage], search.reported[state.reported]
     broken = []
-    for answer in told:
+    for answer in reported:
         if answer.word.startswith(FAILED):
             broken.append(f"{NO_FAILURE}: {answer.word}")
         if answer.word == "COMPLETED" and not storage.holds(grant_of(answer.upload_id)):
             broken.append(COMPLETE_HOLDS)
         if answer.word == "ABORTED" and storage.holds(grant_of(answer.upload_id)):
             broken.append(ABORT_HOLDS)
-    if not state.losses and sum(answer.word == "opened" for answer in told) > 1:
+    if not state.losses and sum(answer.word == "opened" for answer in reported) > 1:
         broken.append(ONE_UPLOAD)
-    if search.scenario.other and search.scenario.kind.conditional:
-        if all(there.token != OTHER for there in storage.objects):
-            broken.append(OTHERS_KEPT)
+    kept = search.scenario.other and search.scenario.kind.conditional
+    if kept and all(there.token != OTHER for there in storage.objects):
+        broken.append(OTHERS_KEPT)
     return broken
 
 
 def at_rest(search: Search, state: State) -> list[str]:
     """As if all that are under way were killed now, and nothing went wrong any more."""
-    told = search.told[state.told]
-    opened = [answer.upload_id for answer in told if answer.word == "opened"]
+    reported = search.reported[state.reported]
+    opened = [answer.upload_id for answer in reported if answer.word == "opened"]
     broken = []
     for upload_id in opened:
         calm = Calm(search, state)
-        if calm.storage.holds(grant_of(upload_id)):
-            if calm.answer(Verb("Complete", upload_id)).word != "COMPLETED":
-                broken.append(RETRY_HOLDS)
+        written = calm.storage.holds(grant_of(upload_id))
+        if written and calm.answer(Verb("Complete", upload_id)).word != "COMPLETED":
+            broken.append(RETRY_HOLDS)
     calm = Calm(search, state)
     if state.losses:
         broken += nobody_calls(search, state)
@@ -76,7 +76,7 @@ def at_rest(search: Search, state: State) -> list[str]:
     if calm.left_after_the_sweep():
         broken.append(NOTHING_LEFT)
     broken += contradicted(search, state)
-    for answer in told:
+    for answer in reported:
         if answer.word in ("COMPLETED", "ABORTED"):
             there = calm.storage.holds(grant_of(answer.upload_id))
             again = calm.answer(Verb("Complete", answer.upload_id)).word == "COMPLETED"
@@ -88,8 +88,8 @@ def at_rest(search: Search, state: State) -> list[str]:
 
 
 def contradicted(search: Search, state: State) -> list[str]:
-    """Whether Status says anything else than what was told."""
-    for answer in search.told[state.told]:
+    """Whether Status says anything else than what was reported."""
+    for answer in search.reported[state.reported]:
         if answer.word in _STATUS:
             may = _STATUS[answer.word] | (_FINDING_OUT if state.losses else set())
             if Calm(search, state).answer(Verb("Status", answer.upload_id)).word not in may:
@@ -98,12 +98,12 @@ def contradicted(search: Search, state: State) -> list[str]:
 
 
 def nobody_calls(search: Search, state: State) -> list[str]:
-    """Even if nobody calls any more, a janitor that goes by an old row takes nothing back."""
+    """Even if no one calls any more, a janitor that goes by an old row takes nothing back."""
     calm = Calm(search, state)
     calm.sweep_to_the_end()
-    told = [answer for answer in search.told[state.told] if answer.word == "COMPLETED"]
+    reported = [answer for answer in search.reported[state.reported] if answer.word == "COMPLETED"]
     broken = [] if not calm.left_after_the_sweep() else [NOTHING_LEFT]
-    if not all(calm.storage.holds(grant_of(answer.upload_id)) for answer in told):
+    if not all(calm.storage.holds(grant_of(answer.upload_id)) for answer in reported):
         broken.append(NOT_TAKEN_BACK)
     return [*broken, *calm.failures]
 
@@ -120,7 +120,7 @@ class Calm:
         self.storage: Storage = search.storages[state.storage].settled()
 
     def answer(self, verb: Verb) -> Answer:
-        """What a caller is told who comes when no lease is left."""
+        """Return what a caller is answered that comes when no lease is left."""
         for sid in leased(self.rows):
             self.rows = lease_over(self.rows, sid, self._now)
         programs = self._search.programs

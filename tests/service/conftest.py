@@ -25,7 +25,7 @@ from tests.support.world import World, a_world
 
 @pytest.fixture
 def clock() -> FakeClock:
-    # Storage holds the date of a signature against its own clock.
+    # Storage compares the date of a signature with its own clock.
     # In whole seconds, as the times of an Upload are.
     return FakeClock(datetime.now(UTC).replace(microsecond=0))
 

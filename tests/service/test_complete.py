@@ -283,7 +283,7 @@ async def test_the_janitor_does_not_complete_with_parts_that_the_caller_refused(
 async def test_a_request_of_our_own_that_is_still_at_work_is_no_rival(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    # The first request is not answered; the second is told that another is at work.
+    # The first request is not answered; the second learns that another is at work.
     world.storage.before("complete", failing(CompleteUnknown()), failing(KeyContested()))
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
     assert "abort" not in world.storage.calls

@@ -19,7 +19,7 @@ in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
 OPERATIONS = ["create", "list_multiparts", "list_parts", "complete", "head", "abort", "presigner"]
 
-# A RuntimeError stands for a worker that dies there: nobody gives its lease up.
+# A RuntimeError stands for a worker that dies there: no one gives its lease up.
 DEATH = RuntimeError("the worker dies here")
 
 WHERE = pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
         keys = st.sampled_from(["a", "partway-x", "A", "", "b-1"])
         return st.dictionaries(keys, texts, max_size=3)
     if field.name == "upload_id":
-        one = st.one_of(ids, ids, ids, texts)
+        one: st.SearchStrategy[Any] = st.one_of(ids, ids, ids, texts)
     elif field.message_type is not None:
         one = messages(field.message_type)
     else:

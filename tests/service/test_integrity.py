@@ -115,7 +115,10 @@ async def test_the_best_is_the_first_that_storage_can_do(
 
 
 async def test_the_best_is_the_same_when_asked_again(world: World) -> None:
-    again = {"request_id": "3f0c7a52-6d3e-4f4b-9a0f-8a3c1d2e4b5a", "checksum_algorithm": BEST}
+    again: dict[str, Any] = {
+        "request_id": "3f0c7a52-6d3e-4f4b-9a0f-8a3c1d2e4b5a",
+        "checksum_algorithm": BEST,
+    }
     first = await world.initialize(**again)
     assert first.checksum_algorithm == CRC64NVME
     assert await world.initialize(**again) == first
@@ -306,8 +309,8 @@ async def test_the_janitor_has_the_whole_verified_that_a_dead_worker_was_told(
         upload = await world.initialize(PART + 7, checksum_algorithm=CRC64NVME)
         await send(world, upload)
         world.storage.after("list_parts", failing(RuntimeError("the worker dies here")))
-        told = checksum or whole_of(upload)
-        call = world.complete(upload, parts=named(upload), checksum=told)
+        reported = checksum or whole_of(upload)
+        call = world.complete(upload, parts=named(upload), checksum=reported)
         assert (await failure(call)).code == "INTERNAL"
         world.clock.advance(60)
         await world.service.janitor.sweep()
@@ -341,7 +344,7 @@ async def test_a_lost_reply_to_the_join_gives_the_same_answer(world: World) -> N
 async def test_a_caller_whose_checksum_storage_contradicts_is_not_told_that_it_is_complete(
     clock: FakeClock,
 ) -> None:
-    """It took the parts without a look at the checksum, but tells the true one."""
+    """It took the parts without a look at the checksum, but reports the true one."""
     storage = MemoryStorage()
     async with a_memory_world(clock, storage=storage) as world:
         upload = await world.initialize(2 * PART, checksum_algorithm=CRC64NVME)

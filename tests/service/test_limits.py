@@ -1,14 +1,15 @@
-"""What the service does when there is too much, too late, or something nobody foresaw."""
+"""What the service does when there is too much, too late, or something unexpected."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from grpc_status import rpc_status
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
@@ -41,7 +42,7 @@ async def code_of(answer: Awaitable[Any]) -> str:
     try:
         await answer
     except grpc.aio.AioRpcError as error:
-        if rpc_status.from_call(error) is None:
+        if rpc_status.from_call(cast(grpc.Call, error)) is None:
             return error.code().name
         failed = await failure(_raise(error))
         return f"{failed.code} {failed.reason}"
@@ -85,7 +86,8 @@ async def test_a_caller_that_leaves_in_the_middle_of_a_stream_makes_room(clock: 
         request = pb.PresignPartsRequest(upload_id=upload.id, ranges=ranges((1, 10_000)))
         for _ in range(20):
             stream = world.stub.PresignParts(request, metadata=ALICE)
-            assert (await stream.read()).parts
+            first: Any = await stream.read()
+            assert first.parts
             stream.cancel()
             while (code := await code_of(world.state(upload))) != "OK":
                 assert code == "RESOURCE_EXHAUSTED OVERLOADED"
@@ -126,7 +128,7 @@ async def test_a_deadline_that_passes_is_told_as_such(
     world: World, name: str, operation: str
 ) -> None:
     upload = await world.initialize()
-    request = pb.InitializeRequest(size_bytes=2 * PART, part_size_bytes=PART)
+    request: Message = pb.InitializeRequest(size_bytes=2 * PART, part_size_bytes=PART)
     if name != "Initialize":
         request = ABOUT_AN_UPLOAD[name](upload.id)
     async with held(world.storage, operation):
@@ -268,7 +270,7 @@ async def test_an_unknown_method_is_unimplemented(world: World, method: str) -> 
     async with grpc.aio.insecure_channel(f"127.0.0.1:{world.port}") as channel:
         for service in ("partway.v1.UploadService", "partway.v2.UploadService", "x"):
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await channel.unary_unary(f"/{service}/{method}")(b"", metadata=ALICE)
+                await call_raw(channel, method, b"", service=service)
             assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -352,7 +354,7 @@ async def test_the_largest_errors_arrive_whole(clock: FakeClock) -> None:
                 assert failed.reason == reason, failed
 
 
-# ---- what nobody foresaw
+# ---- what is unexpected
 
 SECRET = "AKIAIOSFODNN7EXAMPLE https://storage/x?X-Amz-Signature=0123456789abcdef"
 
@@ -378,7 +380,7 @@ async def test_a_fault_is_told_without_its_text(
     kind: type[Exception],
 ) -> None:
     upload = await world.initialize()
-    request = pb.InitializeRequest(size_bytes=2 * PART, part_size_bytes=PART)
+    request: Message = pb.InitializeRequest(size_bytes=2 * PART, part_size_bytes=PART)
     if name != "Initialize":
         request = ABOUT_AN_UPLOAD[name](upload.id)
     world.storage.before(operation, failing(kind(SECRET)))
@@ -386,8 +388,8 @@ async def test_a_fault_is_told_without_its_text(
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call(world.stub, name, request)
     error = raised.value
-    told = f"{error.details()} {error.debug_error_string()} {error.trailing_metadata()!r}"
-    assert "AKIA" not in told and "Signature" not in told and kind.__name__ not in told
+    reported = f"{error.details()} {error.debug_error_string()} {error.trailing_metadata()!r}"
+    assert "AKIA" not in reported and "Signature" not in reported and kind.__name__ not in reported
     failed = await failure(_raise(error))
     assert (failed.code, failed.reason) == ("INTERNAL", "INTERNAL")
     assert failed.message == "internal error"

@@ -13,6 +13,7 @@ from partway_server.domain.grant import Caller
 from partway_server.domain.object_keys import MAX_KEY_BYTES
 from partway_server.domain.policy import Policy
 
+from tests.support.examples import examples
 from tests.support.world import World, content
 
 NOW = datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC)
@@ -87,7 +88,7 @@ def assert_in_its_place(key: str, tenant: str, subject: str = "") -> None:
     assert ".." not in key
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(names, st.from_regex(r"(?!\.)[A-Za-z0-9._-]{1,64}", fullmatch=True))
 @example("x", "a..b")
 def test_a_key_is_always_in_its_place(name: str, tenant: str) -> None:
@@ -100,7 +101,7 @@ def test_a_key_of_a_nasty_name_is_in_its_place(name: str) -> None:
     assert_in_its_place(Policy("p", "b").key(Caller("acme", ""), SID, name, NOW), "acme")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(names, st.text(st.characters(codec="ascii"), max_size=128))
 def test_a_subject_stays_in_its_own_segment(name: str, subject: str) -> None:
     policy = Policy("p", "b", key_template="{tenant}/{date}/{sid}/{subject}/{name}")
@@ -111,7 +112,9 @@ def test_a_subject_stays_in_its_own_segment(name: str, subject: str) -> None:
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @pytest.mark.parametrize("world", ["memory"], indirect=True)
 @given(name=names)

@@ -82,8 +82,8 @@ async def test_all_of_it_is_on_the_object_and_a_put_must_send_it(
     assert (head["CacheControl"], head["StorageClass"]) == ("private, max-age=60", "STANDARD_IA")
     assert head["ContentDisposition"] == DISPOSITION
     assert head["Metadata"]["camera"] == "x"
-    told = second.client.get_object_tagging(**place)["TagSet"]
-    assert {tag["Key"]: tag["Value"] for tag in told} == TAGS
+    reported = second.client.get_object_tagging(**place)["TagSet"]
+    assert {tag["Key"]: tag["Value"] for tag in reported} == TAGS
 
 
 async def test_without_rules_an_object_is_as_it_was(world: World, s3: S3) -> None:

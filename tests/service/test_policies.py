@@ -64,12 +64,12 @@ async def initialized(world: World, size: int = 100, **fields: Any) -> upload_pb
 async def test_what_a_rule_does_not_allow_is_refused_by_its_field(
     clock: FakeClock, fields: dict[str, Any], violations: list[str]
 ) -> None:
-    best = {"checksum_algorithm": "CHECKSUM_ALGORITHM_BEST"}
+    best: dict[str, Any] = {"checksum_algorithm": "CHECKSUM_ALGORITHM_BEST"}
     async with a_memory_world(clock, policies=[PHOTOS]) as world:
         failed = await failure(initialized(world, **{**best, **fields}))
         assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
-        told = [v.field for v in failed.details["BadRequest"].field_violations]
-        assert sorted(set(told)) == sorted(set(violations))
+        reported = [v.field for v in failed.details["BadRequest"].field_violations]
+        assert sorted(set(reported)) == sorted(set(violations))
         assert world.storage.calls == []
 
 
@@ -82,7 +82,7 @@ async def test_the_best_checksum_is_the_best_of_those_that_are_allowed(clock: Fa
 
 
 async def test_the_key_is_made_of_harmless_forms_of_what_the_caller_says(clock: FakeClock) -> None:
-    best = {"checksum_algorithm": "CHECKSUM_ALGORITHM_BEST"}
+    best: dict[str, Any] = {"checksum_algorithm": "CHECKSUM_ALGORITHM_BEST"}
     async with a_memory_world(clock, policies=[PHOTOS]) as world:
         upload = await initialized(world, **best)
         prefix, _, rest = upload.object.key.partition("/2026/")
@@ -195,12 +195,13 @@ async def test_a_repeat_returns_the_first_upload_whatever_is_allowed_by_then(
     if after == "stricter":
         now["p"] = replace(before, max_size_bytes=PART)
     async with a_memory_world(clock, policies=[before]) as world:
-        asked = {"policy": "p", "request_id": str(uuid4())}
+        asked: dict[str, Any] = {"policy": "p", "request_id": str(uuid4())}
         upload = await world.initialize(**asked)
         world.policies.replace(now)
         assert await world.initialize(**asked) == upload
         # Another request is one of now, also under the name of the first.
-        for other in ({"request_id": str(uuid4())}, {"content_type": "a/b"}):
+        others: list[dict[str, Any]] = [{"request_id": str(uuid4())}, {"content_type": "a/b"}]
+        for other in others:
             failed = await failure(world.initialize(**{**asked, **other}))
             assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
 

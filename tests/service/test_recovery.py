@@ -332,7 +332,7 @@ async def test_what_is_initialized_again_after_it_was_complete_is_still_complete
     world: World,
 ) -> None:
     # Complete makes the object; Redis is put back to a copy from before the Upload was open; the
-    # same Initialize comes again. It opens nothing at the key of the object, but begins anew.
+    # same Initialize comes again. It opens nothing at the key of the object, but starts over.
     request_id = str(uuid.uuid4())
     upload = await world.initialize(TWO_PARTS, request_id=request_id)
     await world.send(upload)

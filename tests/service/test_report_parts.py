@@ -34,7 +34,7 @@ async def report(
 
 
 async def reported(world: World, upload: upload_pb2.Upload) -> upload_pb2.Progress | None:
-    """What Status tells of it."""
+    """Return what Status says of it."""
     answer = await call(world.stub, "Status", pb.StatusRequest(upload_id=upload.id))
     return answer.reported if answer.HasField("reported") else None
 

@@ -60,7 +60,7 @@ def all_that_is_logged() -> Iterator[Records]:
 
 
 async def a_whole_life(world: World) -> list[str]:
-    """Uploads with every kind of trouble; returns all that must never be told."""
+    """Uploads with every kind of trouble; returns all that must never be shown."""
     secrets: list[str] = []
     for size, checksum in ((1000, 0), (2 * PART + 7, 0), (0, 0)):
         upload = await world.initialize(size, checksum_algorithm=checksum, presign_parts=3)
@@ -153,7 +153,7 @@ async def test_no_repr_of_a_store_shows_what_it_holds(
 
 
 def test_the_repr_of_settings_shows_no_secret() -> None:
-    secrets = {
+    secrets: dict[str, Any] = {
         "s3_secret_key": "wJalrXUtnFEMI",
         "s3_session_token": "FwoGZXIvYXdz",
         "sealing_keys": SEALING_KEY.hex(),

@@ -131,8 +131,8 @@ async def test_a_call_that_lasts_as_long_as_the_grace_is_told_to_come_again(
     completing = asyncio.create_task(failure(world.complete(upload)))
     await gate.reached.wait()
     await world.service.server.stop(30)
-    told = await completing
-    assert (told.code, told.reason) == ("UNAVAILABLE", "TIMED_OUT")
+    reported = await completing
+    assert (reported.code, reported.reason) == ("UNAVAILABLE", "TIMED_OUT")
     gate.open()
     await world.service.tasks.drain(30)
     row = await world.sessions.get(world.grant(upload).sid)
@@ -174,7 +174,8 @@ async def test_reflection_is_off_unless_it_is_asked_for(clock: FakeClock) -> Non
             grpc.aio.insecure_channel(f"127.0.0.1:{world.port}") as channel,
         ):
             # list_services = "": field 7 of ServerReflectionRequest.
-            stream = channel.stream_stream(method)(iter([b"\x3a\x00"]))
+            multi: Any = channel.stream_stream(method)
+            stream = multi(iter([b"\x3a\x00"]))
             if code is None:
                 assert b"partway.v1.UploadService" in await stream.read()
                 continue

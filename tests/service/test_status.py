@@ -147,7 +147,7 @@ async def test_a_part_of_another_size_than_planned_counts_as_missing(world: Worl
     upload = await world.initialize()
     other = await world.initialize(3 * PART)
     (part,) = await world.presigned(other, [3])
-    # Storage that does not hold the length against the signature takes it.
+    # Storage that does not check the length against the signature takes it.
     url = part.url.replace(world.grant(other).multipart_id, world.grant(upload).multipart_id)
     await world.put(url, content(3, PART), part.headers)
     assert await progress(world, upload) == upload_pb2.Progress(missing=ranges((1, 3)))

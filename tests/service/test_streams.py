@@ -1,4 +1,4 @@
-"""Ten thousand parts: all of them, in order, in messages of a size that holds nobody up."""
+"""Ten thousand parts: all of them, in order, in messages small enough to slow no one down."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -41,7 +41,7 @@ CHUNK = 256 * 1024
 
 POLICIES = ("open", "multipart")
 
-SUMS = {
+SUMS: dict[str, Callable[[bytes], bytes]] = {
     "CRC64NVME": lambda body: anycrc.Model("CRC64-NVME").calc(body).to_bytes(8, "big"),
     "CRC32C": lambda body: anycrc.Model("CRC32C").calc(body).to_bytes(4, "big"),
     "SHA256": lambda body: hashlib.sha256(body).digest(),
@@ -135,18 +135,18 @@ def chunks(body: bytes, size: int = CHUNK) -> Iterator[pb.UploadPartRequest]:
 
 async def ask(world: World, messages: Iterable[pb.UploadPartRequest], caller: Any = ALICE) -> Any:
     call = world.stub.UploadPart(iter(messages), metadata=caller)
-    told = RemoteStatus(call)
+    reported = RemoteStatus(call)
     try:
         return await call
     except grpc.aio.AioRpcError as error:
         # Where the answer comes while something is written, grpc.aio has none but its own.
-        raise await told.failure() or error from None
+        raise await reported.failure() or error from None
 
 
 async def pass_part(
     world: World, upload: upload_pb2.Upload, number: int, body: bytes, checksum: bytes = b""
 ) -> upload_pb2.Part:
-    """Send a part through the service; the part as it is told."""
+    """Send a part through the service; return the part as it is reported."""
     messages = [header(upload, number, checksum), *chunks(body)]
     part: upload_pb2.Part = (await ask(world, messages)).part
     return part
@@ -158,7 +158,7 @@ def size_of(upload: upload_pb2.Upload, number: int) -> int:
 
 
 def metric(world: World, name: str) -> float:
-    """The value of one time series, 0 if there is none."""
+    """The value of one time series, 0 if it is missing."""
     for line in generate_latest(world.service.metrics.registry).decode().splitlines():
         if line.startswith(f"{name} "):
             return float(line.rpartition(" ")[2])
@@ -501,7 +501,7 @@ async def test_a_caller_that_sends_nothing_more_is_not_waited_for(clock: FakeClo
 async def test_a_message_that_cannot_be_decoded_is_told(twin: World) -> None:
     upload = await twin.initialize(PART, policy="open")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{twin.port}") as channel:
-        rpc = channel.stream_unary("/partway.v1.UploadService/UploadPart")
+        rpc: Any = channel.stream_unary("/partway.v1.UploadService/UploadPart")
         for messages in ([b"\xff"], [header(upload, 1).SerializeToString(), b"\xff"]):
             failed = await failure(rpc(iter(messages), metadata=ALICE))
             assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "UNDECODABLE_REQUEST")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -39,7 +40,7 @@ PLACES: dict[str, Callable[[S3], str]] = {
 
 
 @contextlib.asynccontextmanager
-async def service_with(s3: S3, public: str, **rules: bool) -> AsyncIterator[World]:
+async def service_with(s3: S3, public: str, **rules: Any) -> AsyncIterator[World]:
     storage = await S3Storage.open(
         name="default",
         capabilities=KNOWN["seaweedfs"],

@@ -43,6 +43,7 @@ class Watched:
         async with asyncio.timeout(SECONDS):
             message: Any = await self.call.read()
         assert message is not grpc.aio.EOF, "it ended"
+        assert isinstance(message, pb.WatchResponse)
         return message
 
     async def until(self, state: str) -> list[pb.WatchResponse]:
@@ -75,7 +76,7 @@ async def report(world: World, upload: upload_pb2.Upload, *numbers: int) -> None
     await call(world.stub, "ReportParts", request)
 
 
-# ---- what is told
+# ---- what is reported
 
 
 async def test_it_tells_what_status_would_and_ends_with_the_object(world: World) -> None:
@@ -293,7 +294,7 @@ async def test_what_one_service_changes_is_told_by_another(
 
 @contextlib.asynccontextmanager
 async def a_redis_at(port: int, folder: Path) -> AsyncIterator[str]:
-    """A Redis of the test's own, which keeps what it is told; its URL."""
+    """A Redis of the test's own, which keeps what is written to it; its URL."""
     with start_valkey_at(port, folder) as child:
         await asyncio.to_thread(child.wait, lambda: answers(port))
         yield f"redis://127.0.0.1:{port}/0"
@@ -322,7 +323,7 @@ async def test_watches_live_through_a_restart_of_redis(clock: FakeClock, tmp_pat
             await world.send(other)
             grant = world.grant(other)
             parts = await world.storage.list_parts(grant)
-        # While nobody hears anything, storage joins what a lost worker had asked it to.
+        # While no one hears anything, storage joins what a lost worker had asked it to.
         await world.storage.complete(grant, parts)
         async with a_redis_at(port, tmp_path):
             # The row says ACTIVE. That it may be old is found out by whoever hears of the restart.

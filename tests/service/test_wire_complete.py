@@ -1,4 +1,4 @@
-"""CompleteMultipartUpload answers in all the ways that say nothing: what is told is what HEAD says.
+"""CompleteMultipartUpload answers in all the ways that say nothing: then HEAD decides.
 
 A 200 may come before the outcome is known, with an error, or nothing, after it
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html).

@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real Redis that nobody else uses."""
+    """Yield the URL of a real Redis that no one else uses."""
     if url := os.environ.get(REDIS_URL):
         yield url
         return
@@ -66,7 +66,7 @@ def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinels]:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three masters, each with a replica."""
     folder = tmp_path_factory.mktemp("cluster")
-    with start_cluster(folder, replicas=1, timeout_ms=1000) as cluster:
+    with start_cluster(folder, replicas=1, dead_after_ms=1000) as cluster:
         yield cluster
 
 

@@ -60,9 +60,9 @@ class Bucket:
         except ClientError as error:
             assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
             return None
-        told = found["Metadata"].get(WRITE_TOKEN, "")
-        head = Head(found["ContentLength"], found["ETag"].strip('"'), told)
-        return head if told == write_token else None
+        reported = found["Metadata"].get(WRITE_TOKEN, "")
+        head = Head(found["ContentLength"], found["ETag"].strip('"'), reported)
+        return head if reported == write_token else None
 
     def body(self, key: str) -> bytes:
         """The bytes of an object."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import grpc
 from google.protobuf.message import Message
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
@@ -34,7 +33,7 @@ ALL: Mapping[str, Message] = {
 """Every RPC that ends by itself, each with a request that has nothing wrong with its fields."""
 
 WATCHED: Mapping[str, Message] = {**ALL, "Watch": pb.WatchRequest(upload_id="x")}
-"""Those, and the one that goes on for as long as there may be more to tell."""
+"""Those, and the one that goes on for as long as there may be more to report."""
 
 
 async def call(
@@ -52,10 +51,14 @@ async def call(
 
 
 async def call_raw(
-    channel: grpc.aio.Channel, name: str, request: bytes, metadata: Any = ALICE
+    channel: Any,
+    name: str,
+    request: bytes,
+    metadata: Any = ALICE,
+    service: str = "partway.v1.UploadService",
 ) -> Any:
     """The answer of an RPC to these bytes, as bytes, or the list of them if it streams."""
-    method = f"/partway.v1.UploadService/{name}"
+    method = f"/{service}/{name}"
     if name in METHODS and METHODS[name].server_streaming:
         stream = channel.unary_stream(method)(request, metadata=metadata)
         return [message async for message in stream]

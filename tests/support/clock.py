@@ -6,7 +6,7 @@ START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
 class FakeClock:
-    """Tells the time it was set to."""
+    """A clock that shows the time it was set to."""
 
     def __init__(self, start: datetime = START) -> None:
         self._now = start

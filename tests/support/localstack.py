@@ -23,7 +23,7 @@ def start_localstack(folder: Path) -> tuple[Child, S3]:
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
         "LOCALSTACK_VOLUME_DIR": str(folder),
         "S3_SKIP_SIGNATURE_VALIDATION": "0",
-        # It takes port 53 and calls home unless told not to.
+        # It takes port 53 and calls home unless configured otherwise.
         "DNS_ADDRESS": "0",
         "DISABLE_EVENTS": "1",
         "SKIP_SSL_CERT_DOWNLOAD": "1",

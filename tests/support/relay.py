@@ -34,7 +34,7 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What becomes of a request, and of the connection that it came by.
+    """What happens to a request, and of the connection that it came by.
 
     It strikes once `request_bytes` of the request are with the server; None: once the server has
     heard all of it, and its reply has come to a piece that contains `reply`. Of that reply, from
@@ -160,7 +160,7 @@ class Relay:
         self._rules.append(_Rule(re.compile(pattern, re.DOTALL), fault, skip, times))
 
     def spare(self) -> None:
-        """Forget what `on` was told."""
+        """Forget what was set with `on`."""
         self._rules.clear()
 
     def count(self, pattern: bytes) -> int:
@@ -194,7 +194,7 @@ class Relay:
                 group.create_task(self._forward(line))
                 group.create_task(self._return(line))
         except* OSError:
-            pass  # Cut, or nobody is there: that is what the relay is for.
+            pass  # Cut, or no one is there: that is what the relay is for.
         finally:
             self._writers -= ours
             for each in ours:

@@ -97,7 +97,7 @@ def _make_monitor(folder: Path, fsid: str, port: int) -> None:
 
 
 def _make_osd(folder: Path) -> str:
-    """Make an OSD and tell the monitor of it; its number."""
+    """Make an OSD, register it with the monitor, and return its number."""
     (folder / "osd").mkdir()
     key = _run(folder, "ceph-authtool", "--gen-print-key").strip()
     secret, identity = folder / "osd.json", str(uuid.uuid4())

@@ -50,7 +50,7 @@ def put_by(http: aiohttp.ClientSession) -> Put:
 
     async def put(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         sent = {name: value for name, value in headers.items() if name != "content-length"}
-        # `encoded`: yarl would write the query anew, and the signature would be of another.
+        # `encoded`: yarl would rewrite the query, and the signature would be of another.
         target = yarl.URL(url, encoded=True)
         async with http.put(
             target, data=io.BytesIO(body), headers=sent, skip_auto_headers=["Content-Type"]
@@ -190,7 +190,7 @@ class FaultyObjects:
 
 @dataclass(slots=True)
 class CannedS3:
-    """A server that answers as told. `requests` are the heads of those it was sent."""
+    """A server that answers as it is set up to. `requests` are the heads of those it was sent."""
 
     endpoint: str
     requests: list[str]

@@ -32,9 +32,9 @@ from tests.support.storage import Put, Reply, put_by, put_into
 SIGNATURES = "verifies signatures and their end"
 SIGNED_HEADERS = "holds a PUT to the headers that were signed"
 BYTES = "gives the bytes back"
-RESENDS = "tells which of two sendings in one second came last"
+RESENDS = "shows which of two sendings in one second came last"
 MANY_PARTS = "takes a thousand parts in a second or two"
-BEGINNINGS = "tells when an upload began"
+BEGINNINGS = "shows when an upload began"
 CONNECTIONS = "is reached by a connection"
 COPIES = "copies objects into parts"
 COPY_CONDITIONS = "copies only the object that is meant"
@@ -100,7 +100,7 @@ class Store:
             pytest.skip(f"no claim that it {category}: {reason}")
 
     def grant(self, body: bytes = BODY, *, name: str = "file.bin", **changes: Any) -> Grant:
-        """A grant for one part of `body` at a key that nobody else has."""
+        """Return a grant for one part of `body` at a key that no one else has."""
         now = datetime.now(UTC).replace(microsecond=0)
         sid = secrets.token_hex(16)
         grant = Grant(
@@ -185,8 +185,8 @@ async def s3_store(
                     if name.lower().startswith(prefix) and not name.lower().endswith("-token")
                 }
                 kind, disposition = headers["Content-Type"], headers["Content-Disposition"]
-                told = {name.lower(): value for name, value in headers.items()}
-                return Found(kind, disposition, metadata, told, await reply.read())
+                reported = {name.lower(): value for name, value in headers.items()}
+                return Found(kind, disposition, metadata, reported, await reply.read())
 
         yield Store(storage, s3.bucket, put_by(http), read, lacks)
 

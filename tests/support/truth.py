@@ -1,4 +1,4 @@
-"""What callers were told, held against what storage has."""
+"""Compares what callers were answered with what storage has."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +45,7 @@ class Truth:
         self._bucket = bucket
 
     def heard(self, ghost: Ghost, answer: Any) -> None:
-        """Hold an answer against storage."""
+        """Compare an answer with storage."""
         if isinstance(answer, Failure):
             self._refused(ghost, answer)
         elif hasattr(answer, "upload"):

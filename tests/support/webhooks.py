@@ -127,7 +127,7 @@ def a_webhook(url: str, *, name: str = "orders", **rules: Any) -> Webhook:
 
 def an_event(
     number: object, *, upload: str = "00", kind: str = "upload.completed", tenant: str = "acme"
-) -> dict[str, str]:
+) -> dict[Any, Any]:
     """Return the fields of an entry in the stream."""
     event = {
         "specversion": "1.0",
@@ -145,7 +145,7 @@ async def publish(redis: Any, number: object, **changes: str) -> str:
     """Append an event to the stream of its upload, and return its id."""
     entry = an_event(number, **changes)
     await redis.xadd(events_key(shard_of(entry["upload"])), entry)
-    return entry["id"]
+    return str(entry["id"])
 
 
 def as_a_cluster(redis_url: str, relay: Relay, shard: int) -> RedisTopology:

@@ -80,7 +80,7 @@ class Wired:
         return await attempt()
 
     async def completed(self, upload: upload_pb2.Upload, failures: int = 1) -> upload_pb2.Upload:
-        """The answer of Complete, repeated as told, and a lease later while it is not decided."""
+        """The answer of Complete, repeated as asked, and a lease later while it is not decided."""
         attempt = partial(self.world.complete, upload)
         answer = await self.answered(attempt, failures=failures)
         if answer.state == upload_pb2.UPLOAD_STATE_COMPLETING:
@@ -102,8 +102,11 @@ class Wired:
         """The answer is that the Upload is complete, and storage says the same of its object."""
         assert upload.state == upload_pb2.UPLOAD_STATE_COMPLETED
         head = self.bucket.client.head_object(Bucket=self.bucket.name, Key=upload.object.key)
-        told = upload.object
-        assert (head["ETag"].strip('"'), head["ContentLength"]) == (told.etag, told.size_bytes)
+        reported = upload.object
+        assert (head["ETag"].strip('"'), head["ContentLength"]) == (
+            reported.etag,
+            reported.size_bytes,
+        )
         assert head["ContentLength"] == upload.size_bytes
 
     async def tended(self) -> None:
@@ -131,7 +134,7 @@ def in_ways(ways: Mapping[str, Fault]) -> pytest.MarkDecorator:
 
 
 def told_to_repeat(error: grpc.aio.AioRpcError) -> float:
-    """In how many seconds the caller is to repeat the call, as it must be told."""
+    """In how many seconds the caller is to repeat the call, as it must be asked to."""
     found = failure_of(error)
     assert (found.code, found.reason) in (
         ("UNAVAILABLE", "STORAGE_UNAVAILABLE"),

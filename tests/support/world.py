@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.rpc import error_details_pb2
@@ -94,7 +94,7 @@ class World:
         return (await self.stub.Abort(request, metadata=ALICE)).upload
 
     async def state(self, upload: upload_pb2.Upload) -> str:
-        """The name of the state that Status tells, without its prefix."""
+        """The name of the state that Status reports, without its prefix."""
         request = pb.StatusRequest(upload_id=upload.id)
         found = (await self.stub.Status(request, metadata=ALICE)).upload
         return upload_pb2.UploadState.Name(found.state).removeprefix("UPLOAD_STATE_")
@@ -125,7 +125,7 @@ async def failure(call: Awaitable[Any]) -> Failure:
 
 
 def failure_of(error: grpc.aio.AioRpcError) -> Failure:
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(cast(grpc.Call, error))
     assert status is not None, f"{error.code()} without details: {error.details()}"
     found = Failure(error.code().name, "", {}, error.details() or "")
     for packed in status.details:

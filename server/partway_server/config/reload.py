@@ -105,7 +105,7 @@ def changes(old: Rules, new: Rules) -> str:
 
 def changed(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return which of a kind differ: a few words for each."""
-    words = {name: "new" for name in new.keys() - old.keys()}
-    words |= {name: "gone" for name in old.keys() - new.keys()}
+    words = dict.fromkeys(new.keys() - old.keys(), "new")
+    words |= dict.fromkeys(old.keys() - new.keys(), "gone")
     words |= {name: "changed" for name in new.keys() & old.keys() if new[name] != old[name]}
     return [f"{kind} {name} {words[name]}" for name in sorted(words)]

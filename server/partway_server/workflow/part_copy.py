@@ -84,9 +84,8 @@ class PartCopy:
         source = upload.sources[piece.source]
         for pause in (*COPY_BACKOFF_SECONDS, None):
             try:
-                return await self._storage.copy_part(
-                    upload.grant, number, source, piece.begin, piece.size
-                )
+                await self._storage.copy_part(upload.grant, number, source, piece.begin, piece.size)
+                return
             except SourceChanged:
                 raise SourceGone(piece.source) from None
             except errors.StorageUnavailable:

@@ -26,7 +26,7 @@ OVERLOADED = Failure("RESOURCE_EXHAUSTED", "OVERLOADED", retry_seconds=1.0)
 UNAVAILABLE = Failure("UNAVAILABLE", "SESSIONS_UNAVAILABLE", retry_seconds=1.0)
 REASONS = [
     name.removeprefix("ERROR_REASON_")
-    for name in error_reason_pb2.ErrorReason.keys()
+    for name in error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name
     if not name.endswith("_UNSPECIFIED")
 ]
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import errno
+import itertools
 import logging
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,11 +24,13 @@ from partway_client import (
 from partway_client._source.file_source import FileSource
 
 from tests.client.files import content, names, size
-from tests.client.pacing import Slept, pace, until
+from tests.client.pacing import LoopClock, Slept, pace, until
 from tests.client.service import Service, not_active
 from tests.client.storage import Fault, Storage, answering, refusing, resetting, waiting
 
 PART = 64 * 1024
+STALL_SECONDS = 60
+"""That of the client."""
 
 
 @pytest.fixture
@@ -170,55 +174,91 @@ async def test_a_part_is_not_given_up_while_others_are_finished(
     assert uploaded.parts_retried == 14
 
 
+@pytest.fixture
+async def loop_clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
+    return LoopClock(monkeypatch)
+
+
+def stalling(loop_clock: LoopClock, slept: Slept, storage: Storage) -> Fault:
+    """Takes one byte and no more, until the client backs off or the storage ends."""
+
+    async def fault(request: web.Request) -> None:
+        await request.content.read(1)
+        before = len(slept.seconds)
+        while len(slept.seconds) == before and not storage.finished.is_set():
+            loop_clock.skip(STALL_SECONDS)
+            await asyncio.sleep(0.001)
+
+    return fault
+
+
 async def test_a_stalled_connection_is_noticed(
-    service: Service, storage: Storage, slept: Slept, state_dir: Path, tmp_path: Path
+    client: UploadClient,
+    service: Service,
+    storage: Storage,
+    slept: Slept,
+    loop_clock: LoopClock,
+    tmp_path: Path,
 ) -> None:
     big = tmp_path / "big"
     big.write_bytes(bytes(30_000_000))  # More than the socket's buffers take.
     service.part_size = 30_000_000
-    storage.fail(1, waiting(storage.finished))
-    hasty = pace(slept, stall_seconds=0.3)
+    storage.fail(1, stalling(loop_clock, slept, storage))
 
-    async with UploadClient(service.address, state_dir=state_dir, pace=hasty) as client:
-        uploaded = await client.upload_file(big)
+    uploaded = await client.upload_file(big)
 
     assert uploaded.parts_retried == 1
 
 
 async def test_a_reply_that_never_comes_is_noticed(
-    service: Service, storage: Storage, slept: Slept, state_dir: Path, movie: Path
+    client: UploadClient, storage: Storage, slept: Slept, loop_clock: LoopClock, movie: Path
 ) -> None:
-    storage.fail(1, *[waiting(storage.finished)] * 20)
-    hasty = pace(slept, stall_seconds=0.05)
+    storage.fail(1, *[stalling(loop_clock, slept, storage)] * 20)
 
-    async with UploadClient(service.address, state_dir=state_dir, pace=hasty) as client:
-        with pytest.raises(TransferFailed, match="nothing moved for 0.05 seconds"):
-            await client.upload_file(movie, concurrency=1)
+    with pytest.raises(TransferFailed, match=f"nothing moved for {STALL_SECONDS} seconds"):
+        await client.upload_file(movie, concurrency=1)
 
 
 async def test_a_slow_connection_that_moves_is_no_stalled_one(
-    service: Service, storage: Storage, slept: Slept, state_dir: Path, tmp_path: Path
+    service: Service,
+    storage: Storage,
+    slept: Slept,
+    loop_clock: LoopClock,
+    state_dir: Path,
+    tmp_path: Path,
 ) -> None:
     """Each piece is taken well in time, but together they take longer than a stall."""
     service.part_size = 30_000_000
     big = tmp_path / "big"
     big.write_bytes(bytes(30_000_000))
+    moved = 0
+
+    def note(progress: Progress) -> None:
+        nonlocal moved
+        moved = progress.bytes_done
+
+    def moved_beyond(seen: int) -> bool:
+        return moved > seen
 
     async def storing(request: web.Request) -> web.StreamResponse:
-        for _ in range(6):
+        seen = 0
+        for _ in range(4):
             await request.content.readexactly(4_000_000)
-            # Real time: the stall limit runs on the event loop's clock, which cannot be passed in.
-            await asyncio.sleep(0.25)
+            await until(partial(moved_beyond, seen))
+            seen = moved
+            loop_clock.skip(STALL_SECONDS * 0.8)
         async for _ in request.content.iter_any():
             pass
         storage.stored[request.query["uploadId"]][1] = 30_000_000
         return web.Response()
 
     storage.fail(1, storing)
-    hasty = pace(slept, stall_seconds=1.2)
+    # A second between two looks at the clock: no progress is left out.
+    seconds = itertools.count()
+    noted = pace(slept, monotonic=lambda: float(next(seconds)))
 
-    async with UploadClient(service.address, state_dir=state_dir, pace=hasty) as client:
-        uploaded = await client.upload_file(big)
+    async with UploadClient(service.address, state_dir=state_dir, pace=noted) as client:
+        uploaded = await client.upload_file(big, on_progress=note)
 
     assert uploaded.parts_retried == 0
 

@@ -271,7 +271,11 @@ async def test_a_file_that_changes_meanwhile_is_noticed(
     client: UploadClient, service: Service, storage: Storage, movie: Path
 ) -> None:
     service.via_service = True
-    storage.on_stored = lambda upload, number: movie.write_bytes(b"another")
+
+    def change(upload: str, number: int) -> None:
+        movie.write_bytes(b"another")
+
+    storage.on_stored = change
     with pytest.raises(FileChanged):
         await client.upload_file(movie, route="service", concurrency=1)
     assert service.count("UploadPart") == 1
@@ -299,7 +303,7 @@ async def refuse_in_the_middle(requests: AsyncIterator[bytes], context: Any) -> 
 
 async def test_the_reason_is_known_of_a_stream_that_ended_while_it_was_written() -> None:
     server = grpc.aio.server()
-    method = grpc.stream_unary_rpc_method_handler(refuse_in_the_middle)
+    method: Any = grpc.stream_unary_rpc_method_handler(refuse_in_the_middle)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("test.Test", {"Stream": method}),)
     )
@@ -308,9 +312,9 @@ async def test_the_reason_is_known_of_a_stream_that_ended_while_it_was_written()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             for _ in range(5):
-                call = channel.stream_unary("/test.Test/Stream")()
+                call: Any = channel.stream_unary("/test.Test/Stream")()
                 remote = RemoteStatus(call)
-                with pytest.raises((grpc.aio.AioRpcError, asyncio.InvalidStateError)):
+                with pytest.raises((grpc.aio.AioRpcError, asyncio.InvalidStateError)):  # noqa: PT012
                     while True:
                         await call.write(bytes(512 * 1024))
                 failure = await remote.failure()

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from partway_server.domain.events import COMPLETED, INITIALIZED, Event, EventComposer
@@ -48,7 +49,8 @@ async def test_an_entry_has_the_fields_that_consumers_know(
 ) -> None:
     upload = an_upload(epoch=1)
     await redis_sessions.insert(upload, LATER)
-    [(_, fields)] = await redis.xrange(rows.events_key(rows.shard_of(upload.sid)))
+    entries: Any = await redis.xrange(rows.events_key(rows.shard_of(upload.sid)))
+    [(_, fields)] = entries
     assert set(fields) == {b"id", b"type", b"upload", b"event"}
     assert fields[b"type"] == b"upload.initialized"
     assert fields[b"upload"] == upload.sid.encode()
@@ -70,6 +72,7 @@ async def test_a_script_that_is_sent_again_tells_nothing_again(
             row, claimed = await sessions.claim(upload.sid, State.COMPLETING, LEASE)
             assert row is not None and claimed
         for _ in range(2):
+            assert row is not None
             assert await sessions.finish(row.completed(StoredObject(1, "e")), LATER)
     assert [e.event.type for e in await read(streams, places_at(None))] == [INITIALIZED, COMPLETED]
 
@@ -89,7 +92,7 @@ async def test_what_is_older_than_is_kept_goes_as_more_comes(
         RedisSessionStore(connect(redis_url), clock=clock, composer=composer)
     ) as sessions:
         await sessions.insert(upload, LATER)
-    left = await redis.xrange(rows.events_key(shard))
+    left: Any = await redis.xrange(rows.events_key(shard))
     # Redis removes whole nodes of its tree, of a hundred entries at most.
     assert len(left) <= 102
     assert left[-2][0] == f"{young}-0".encode()

@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from partway_server.domain.events import (
@@ -42,7 +43,7 @@ async def types(sessions: SessionStore) -> list[str]:
     return [event.type for event in await events(sessions)]
 
 
-async def begun(sessions: SessionStore, **fields: object) -> Upload:
+async def begun(sessions: SessionStore, **fields: Any) -> Upload:
     """An Upload that was opened, as the store has it."""
     upload = an_upload(State.INITIATING, epoch=epoch_at(START), **fields)
     row, _ = await sessions.insert(upload, LATER, LEASE)

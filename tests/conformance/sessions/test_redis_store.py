@@ -35,6 +35,12 @@ STORED = StoredObject(size_bytes=1 << 40, etag="0123abcd-64")
 
 
 @pytest.fixture
+def patience() -> float:
+    """That of the service: some of these wait until it is over."""
+    return 2.5
+
+
+@pytest.fixture
 def sessions(redis_sessions: RedisSessionStore) -> RedisSessionStore:
     return redis_sessions
 
@@ -209,7 +215,7 @@ class TestWhatIsStored:
             replace(upload, grant=grant, manifest=b"m" * 32), LATER, LEASE
         )
         await sessions.finish(row.completed(STORED), LATER)
-        assert await redis.memory_usage(row_key(upload.sid), samples=0) < 4096
+        assert (await redis.memory_usage(row_key(upload.sid), samples=0) or 0) < 4096
 
     async def test_the_row_of_ten_thousand_parts_is_small_when_all_are_reported(
         self, sessions: RedisSessionStore, redis: Redis
@@ -218,7 +224,7 @@ class TestWhatIsStored:
         await sessions.insert(upload, LATER)
         row = await sessions.report(upload, range(1, 10_001))
         assert row is not None and row.reported.size_bytes == 10_000 * 64 * MIB
-        assert await redis.memory_usage(row_key(upload.sid), samples=0) < 4096
+        assert (await redis.memory_usage(row_key(upload.sid), samples=0) or 0) < 4096
         assert len(await redis.keys("partway:*:upload:*")) == 1
 
     async def test_the_row_of_an_older_version_has_nothing_reported(
@@ -430,7 +436,7 @@ class TestTroubleWithTheServer:
     async def test_a_server_that_takes_a_right_away_is_unavailable(
         self, redis: Redis, redis_url: str, clock: FakeClock, lost: str
     ) -> None:
-        rights = {"keys": ["partway:*"], "channels": ["*"]}
+        rights: Any = {"keys": ["partway:*"], "channels": ["*"]}
         await redis.acl_setuser("weak", enabled=True, nopass=True, commands=["+@all"], **rights)
         url = redis_url.replace("redis://", "redis://weak:x@", 1)
         async with contextlib.aclosing(RedisSessionStore(connect(url), clock=clock)) as sessions:

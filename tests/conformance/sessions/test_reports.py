@@ -13,7 +13,7 @@ from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.sessions.notifications import Wakeup
 
 from tests.support.clock import START
-from tests.support.hearing import heard, told
+from tests.support.hearing import heard, notified
 from tests.support.uploads import an_upload, sid_of
 
 LEASE = timedelta(seconds=60)
@@ -145,16 +145,16 @@ class TestChanges:
     ) -> None:
         await ready(sessions, wake)
         await sessions.insert(upload, LATER)
-        assert not await told(wake)
+        assert not await notified(wake)
         await sessions.report(upload, [1])
-        await told(wake)
+        await notified(wake)
         claimed, _ = await sessions.claim(upload.sid, State.ABORTING, LEASE)
         assert claimed is not None
-        await told(wake)
+        await notified(wake)
         await sessions.finish(claimed.aborted(AbortReason.REQUESTED), LATER)
-        await told(wake)
+        await notified(wake)
         await sessions.remove(upload.sid, claimed.epoch)
-        await told(wake)
+        await notified(wake)
 
     async def test_are_not_told_where_nothing_changed(
         self, sessions: SessionStore, wake: Wakeup, upload: Upload
@@ -168,7 +168,7 @@ class TestChanges:
         with sessions.changes(marker.sid) as after:
             await sessions.insert(marker, LATER)
             # What is told comes in its order, so that all before has come as well.
-            await told(after)
+            await notified(after)
             wake.take()
             await sessions.insert(upload, LATER)
             await sessions.report(upload, [1])
@@ -177,7 +177,7 @@ class TestChanges:
             await sessions.remove(upload.sid, 5)
             assert await sessions.renew(upload.sid, claimed.epoch, LEASE)
             await sessions.remove(marker.sid, marker.epoch)
-            await told(after)
+            await notified(after)
         assert not await wake.wait(0)
 
     async def test_that_come_together_wake_once_and_of_others_never(
@@ -191,13 +191,13 @@ class TestChanges:
             for number in range(1, 21):
                 await sessions.report(upload, [number])
             await sessions.report(other, [1])
-            await told(of_other)
-            await told(of_both)
-        await told(wake)
+            await notified(of_other)
+            await notified(of_both)
+        await notified(wake)
         assert not await wake.wait(0)
         await sessions.report(other, [2])
         await sessions.report(upload, [21])
-        await told(wake)
+        await notified(wake)
 
     async def test_are_told_to_all_who_wait_and_to_nobody_who_left(
         self, sessions: SessionStore, wake: Wakeup, upload: Upload
@@ -207,7 +207,7 @@ class TestChanges:
             with sessions.changes(upload.sid) as second:
                 await sessions.insert(upload, LATER)
                 for each in (wake, first, second):
-                    await told(each)
+                    await notified(each)
             await sessions.report(upload, [1])
-            await told(first)
+            await notified(first)
             assert not await second.wait(0)

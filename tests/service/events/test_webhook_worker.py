@@ -399,7 +399,7 @@ class TestReading:
                 clock.advance(6)
                 await one.turn()
                 leases = await redis.keys("*lease*")
-                owned = {key.rpartition(":")[2] for key in leases}
+                owned = {str(key).rpartition(":")[2] for key in leases}
                 assert owned == {webhook.name for webhook in webhooks}
                 if webhooks == [audit]:
                     await publish(redis, 1)
@@ -942,5 +942,6 @@ class TestShardsAway:
 async def redis_dump(redis: Redis, key: str) -> bytes:
     where = redis.connection_pool.connection_kwargs
     async with Redis(host=where["host"], port=where["port"]) as client:
-        dumped: bytes = await client.dump(key)
+        dumped = await client.dump(key)
+        assert dumped is not None
         return dumped

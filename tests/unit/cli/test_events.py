@@ -33,6 +33,7 @@ def test_without_the_url_of_redis_it_asks_for_it(cli: CliRunner, command: list[s
     )
 
 
+@pytest.mark.slow  # It waits for Redis as long as the command does.
 def test_where_redis_does_not_answer_it_says_so_and_fails(cli: CliRunner) -> None:
     absent = cli.invoke(main, ["events", "tail", "--redis-url", NOWHERE])
     assert absent.exit_code == 1

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow  # It starts processes.
+
 LOADING = b"import time:"
 """How a line begins that Python prints for each module, once it is imported (-X importtime)."""
 

@@ -117,6 +117,7 @@ def test_the_help_of_sweep_teaches_by_example(cli: CliRunner) -> None:
     assert "would be aborted: no session record" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [[], ["--dry-run"], ["--json"]])
 def test_sweep_without_redis_says_so_and_fails(flags: list[str]) -> None:
     given = [
@@ -143,6 +144,7 @@ def partway_server(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
 
+@pytest.mark.slow
 def test_dev_on_a_taken_port_says_so_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -153,6 +155,7 @@ def test_dev_on_a_taken_port_says_so_in_one_line() -> None:
     assert f"port {port} is taken" in line
 
 
+@pytest.mark.slow
 def test_the_command_line_alone_does_not_load_grpc() -> None:
     # A parent of workers must not have used it, and help should be quick.
     program = "import sys, partway_server.cli.main; print('grpc' in sys.modules)"

@@ -114,7 +114,7 @@ def test_keys_are_found_where_they_were_written(
 
 
 def _paths(tables: dict[str, Any]) -> list[Path]:
-    found = [(name,) for name in tables]
+    found: list[Path] = [(name,) for name in tables]
     for name, value in tables.items():
         if isinstance(value, dict):
             found += [(name, *path) for path in _paths(value)]

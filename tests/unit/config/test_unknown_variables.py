@@ -87,7 +87,7 @@ def test_a_variable_that_a_file_names_is_known(tmp_path: Path) -> None:
     policies.write_text("[backend.far]\naccess_key_env = 'PARTWAY_FAR_KEY'\n")
     webhooks.write_text("[webhook.orders]\nsecret_env = ['PARTWAY_HOOK_NEW', 'PARTWAY_HOOK']\n")
     files = {"PARTWAY_POLICY_FILE": str(policies), "PARTWAY_WEBHOOK_FILE": str(webhooks)}
-    given = {name: "x" for name in ("PARTWAY_FAR_KEY", "PARTWAY_HOOK_NEW", "PARTWAY_HOOK")}
+    given = dict.fromkeys(("PARTWAY_FAR_KEY", "PARTWAY_HOOK_NEW", "PARTWAY_HOOK"), "x")
     assert unknown({**files, **given}) == []
     assert len(unknown(given)) == 3
     [line] = unknown({**files, **given, "PARTWAY_HOOKS": "x"})

@@ -1,6 +1,7 @@
 """What storage does with requests, judged."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from partway_server.doctor import behaviour_checks
@@ -58,7 +59,8 @@ def test_storage_that_refuses_what_was_not_signed_is_good() -> None:
 
 @pytest.mark.parametrize("name", behaviour_checks.REFUSALS)
 def test_storage_that_takes_what_was_not_signed_is_bad_and_says_what_that_means(name: str) -> None:
-    findings = {f.name: f for f in behaviour_checks.refusals(replace(REFUSALS, **{name: OK}))}
+    taken: dict[str, Any] = {name: OK}
+    findings = {f.name: f for f in behaviour_checks.refusals(replace(REFUSALS, **taken))}
     found = findings.pop(f"storage.signature.{name}")
     assert found.status == "bad"
     assert "so that" in found.found

@@ -17,7 +17,11 @@ MARK = KeyMark(SID, TOKEN[:8], DEADLINE)
 
 
 def marked_key(template: str = "acme/2026/03/01/{}/film.mp4", **changes: Any) -> str:
-    facts = {"write_token": TOKEN, "expire_time": DEADLINE, "bucket": "uploads"} | changes
+    facts: dict[str, Any] = {
+        "write_token": TOKEN,
+        "expire_time": DEADLINE,
+        "bucket": "uploads",
+    } | changes
     return template.format(KeyMarks([OURS]).marked(SID, key=template.format(SID), **facts))
 
 

@@ -43,19 +43,18 @@ def test_the_table_is_that_of_the_design() -> None:
     became ACTIVE has nothing to abort: it is opened after all, or forgotten."""
     edges = {(a, b) for b, froms in CLAIMS.items() for a in froms if a is not b}
     edges |= {(a, b) for a, tos in FINISHES.items() for b in tos}
-    S = State
     assert edges == {
-        (S.INITIATING, S.ACTIVE),
-        (S.ACTIVE, S.COMPLETING),
-        (S.ACTIVE, S.ABORTING),
-        (S.COMPLETING, S.ACTIVE),
-        (S.COMPLETING, S.COMPLETED),
-        (S.COMPLETING, S.ABORTED),
-        (S.COMPLETING, S.ABORTING),
-        (S.ABORTING, S.COMPLETED),
-        (S.ABORTING, S.ABORTED),
-        (S.ABORTED, S.COMPLETING),
-        (S.ABORTED, S.ABORTING),
+        (State.INITIATING, State.ACTIVE),
+        (State.ACTIVE, State.COMPLETING),
+        (State.ACTIVE, State.ABORTING),
+        (State.COMPLETING, State.ACTIVE),
+        (State.COMPLETING, State.COMPLETED),
+        (State.COMPLETING, State.ABORTED),
+        (State.COMPLETING, State.ABORTING),
+        (State.ABORTING, State.COMPLETED),
+        (State.ABORTING, State.ABORTED),
+        (State.ABORTED, State.COMPLETING),
+        (State.ABORTED, State.ABORTING),
     }
 
 

@@ -15,6 +15,7 @@ from partway_server.domain.part_plan import Plan
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload_ids import KEY_BYTES, MAX_ID_CHARS, UploadIdCipher
 
+from tests.support.examples import examples
 from tests.support.uploads import an_upload
 
 KEY, OTHER, THIRD = (bytes([n]) * KEY_BYTES for n in (1, 2, 3))
@@ -64,7 +65,7 @@ def test_one_bit_spoils_it(grant: Grant, position: int, bit: int) -> None:
         SEALER.decrypt(flipped(SEALER.encrypt(grant), position, bit))
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.one_of(st.text(max_size=200), st.from_regex(r"[A-Za-z0-9_-]{0,200}", fullmatch=True)))
 def test_nothing_else_opens(text: str) -> None:
     with pytest.raises(UploadNotFound):

@@ -8,10 +8,18 @@ import uvloop
 from partway_server.domain.errors import SessionsUnavailable
 from partway_server.redis_client.client import RedisClient
 from partway_server.redis_client.topology import RedisTopology, SlotRange
+from redis.asyncio import Redis
 
 
-async def nobody() -> Sequence[SlotRange]:
+async def no_masters() -> Sequence[SlotRange]:
     return []
+
+
+def no_client(address: tuple[str, int]) -> Redis:
+    raise AssertionError("there is no master to connect to")
+
+
+SERVERS = RedisTopology(find=no_masters, client=no_client)
 
 
 def test_a_connection_that_ended_under_uvloop_is_no_fault_of_ours() -> None:
@@ -32,9 +40,7 @@ def test_a_connection_that_ended_under_uvloop_is_no_fault_of_ours() -> None:
                 transport.writelines([b"PING"])
 
             with pytest.raises(SessionsUnavailable):
-                await RedisClient(
-                    topology=RedisTopology(find=nobody, client=lambda _: None), patience=0.2
-                ).ask(send)
+                await RedisClient(topology=SERVERS, patience=0.2).ask(send)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())
@@ -45,6 +51,4 @@ async def test_a_fault_of_ours_is_none_of_redis() -> None:
         raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        await RedisClient(
-            topology=RedisTopology(find=nobody, client=lambda _: None), patience=0.2
-        ).ask(wrong)
+        await RedisClient(topology=SERVERS, patience=0.2).ask(wrong)

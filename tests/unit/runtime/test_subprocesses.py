@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from partway_server.runtime.subprocesses import Child, ChildError, binary, free_port, port_is_free
 
+pytestmark = pytest.mark.slow  # It starts processes.
+
 STUBBORN = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

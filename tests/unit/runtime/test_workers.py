@@ -8,6 +8,8 @@ import pytest
 from partway_server.config.settings import Settings
 from partway_server.runtime import workers
 
+pytestmark = pytest.mark.slow  # It starts processes.
+
 
 class SlowMachine:
     """Time in which all that a process does at its start takes ten seconds."""

@@ -141,6 +141,7 @@ async def test_what_callers_cannot_see_is_not_told(sessions: MemorySessionStore)
             assert granted and claimed is not None
             await looking
         assert not waiting.done()
+        assert claimed is not None
         await sessions.finish(claimed.aborted(AbortReason.EXPIRED), LATER)
         told = await waiting
     assert (first.state, told.abort_reason) == (State.ABORTING, AbortReason.EXPIRED)

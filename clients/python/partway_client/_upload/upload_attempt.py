@@ -111,9 +111,9 @@ class UploadAttempt:
 
     async def _status_after(self, error: errors.PartwayError) -> UploadInfo:
         """Return the Upload, after a call or storage said that it is not active."""
-        if isinstance(error, errors.ServiceError):
-            if error.metadata.get("abort_reason") == "ABORT_REASON_EXPIRED":
-                raise errors.UploadAborted("expired") from None
+        metadata = error.metadata if isinstance(error, errors.ServiceError) else {}
+        if metadata.get("abort_reason") == "ABORT_REASON_EXPIRED":
+            raise errors.UploadAborted("expired") from None
         return await self._context.rpc.status(self._started.upload.upload_id)
 
 
