@@ -843,7 +843,7 @@ async def test_a_bucket_that_is_there_passes_the_check_if_it_keeps_metadata(stor
 
 
 async def test_a_bucket_that_is_not_there_is_named(store: Store) -> None:
-    with pytest.raises(ValueError, match="'nowhere-to-be-found': there is no such bucket"):
+    with pytest.raises(ValueError, match="'nowhere-to-be-found': it does not exist"):
         await store.storage.check("test", "nowhere-to-be-found")
 
 
@@ -936,7 +936,7 @@ async def test_a_wrong_secret_is_the_operators_to_mend(s3: S3) -> None:
                 await call
         with pytest.raises(StorageRefused):
             await storage.complete(grant, A_PART)
-        with pytest.raises(ValueError, match="the credentials do not reach it"):
+        with pytest.raises(ValueError, match="the credentials have no access to it"):
             await storage.check("test", s3.bucket)
 
 
@@ -1055,10 +1055,10 @@ FORBIDDEN = error_answer("403 Forbidden", "AccessDenied")
 @pytest.mark.parametrize(
     ("replies", "words"),
     [
-        ((FINE, FINE, FINE, FINE), "does not give back an object's metadata.*use another store"),
-        ((FINE, FORBIDDEN), "refuses PutObject.*s3:PutObject"),
-        ((FINE, FINE, answer("403 Forbidden"), FINE), "refuses HeadObject.*s3:GetObject"),
-        ((FINE, FINE, FINE, FORBIDDEN), "refuses DeleteObject.*s3:DeleteObject$"),
+        ((FINE, FINE, FINE, FINE), "does not return an object's metadata.*use another store"),
+        ((FINE, FORBIDDEN), "denied PutObject.*s3:PutObject"),
+        ((FINE, FINE, answer("403 Forbidden"), FINE), "denied HeadObject.*s3:GetObject"),
+        ((FINE, FINE, FINE, FORBIDDEN), "denied DeleteObject.*s3:DeleteObject$"),
     ],
 )
 async def test_a_bucket_that_cannot_hold_proof_fails_the_check(
