@@ -71,8 +71,8 @@ async def test_an_upload_is_in_the_backend_of_its_policy_alone(two: Two, policy:
     assert await own.list_multiparts(grant) and not await other.list_multiparts(grant)
     await two.world.send(upload)
     done = await two.world.complete(upload)
-    assert (done.object.bucket, done.object.key) in own.storage
-    assert not other.storage
+    assert (done.object.bucket, done.object.key) in own.objects
+    assert not other.objects
 
 
 async def test_capabilities_are_those_of_the_backend(two: Two) -> None:
