@@ -84,6 +84,10 @@ stubs: $(READY)
 	$(BIN)/python -m grpc_tools.protoc -I proto --include_imports \
 	  --descriptor_set_out=$(OUT)/partway/v1/descriptors.binpb proto/partway/v1/*.proto proto/google/rpc/*.proto
 
+docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
+	@mkdir -p docs/reference
+	$(BIN)/python -m partway_server.config.reference > docs/reference/settings.md
+
 lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/server.in -o requirements/server.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/dev.in -o requirements/dev.txt
@@ -113,4 +117,4 @@ image: ## Build the container image.
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image clean
+.PHONY: help setup demo test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image clean

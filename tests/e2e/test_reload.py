@@ -1,4 +1,4 @@
-"""SIGHUP: the policy file is read anew by a running service."""
+"""SIGHUP: a running service reloads the policy file."""
 
 import asyncio
 import signal
@@ -133,7 +133,7 @@ async def test_a_new_file_is_in_force_and_an_upload_goes_on(
 
         calls = asyncio.create_task(ask())
         write(file, second)
-        words = "policies read anew: policy default changed, policy films new, backend archive new"
+        words = "policies reloaded: policy default changed, policy films new, backend archive new"
         await reloaded(service, words)
         # It has been larger than its policy allows since.
         await send(stub, upload, 2)
@@ -153,24 +153,26 @@ async def test_a_new_file_is_in_force_and_an_upload_goes_on(
 
 
 FAULTS = [
-    (BAD, [":3: policy.default.colour: there is no such", ":7: policy.films.url_seconds: is"]),
+    (BAD, [":3: policy.default.colour: unknown rule", ":7: policy.films.url_seconds: is"]),
     (NO_BUCKET, ["bucket 'there-is-none': it does not exist"]),
     ("[backend.x]\nregion = 'a b'\n" + FIRST, ["storage cannot be used", "[backend.x]"]),
     (
         "[backend.x]\naccess_key_env = 'NO_KEY'\nsecret_key_env = 'NO_SECRET'\n" + FIRST,
-        ["backend.x.access_key_env: the environment of the service has no NO_KEY", "NO_SECRET"],
+        ["backend.x.access_key_env: the variable NO_KEY is not set", "NO_SECRET"],
     ),
 ]
 
 
-async def test_a_file_with_a_fault_changes_nothing_and_is_told(
+async def test_a_file_with_a_problem_changes_nothing_and_is_reported(
     tmp_path: Path, s3: S3, redis_url: str, file: Path, second: str
 ) -> None:
     write(file, second)
     async with running(tmp_path, s3, redis_url, file) as (service, stub):
         for times, (wrong, told) in enumerate(FAULTS, 1):
             write(file, wrong)
-            await reloaded(service, "policies: none of it is in force; what was, stays", times)
+            await reloaded(
+                service, "policies: nothing of it takes effect; what was in force stays", times
+            )
             assert not [words for words in told if words not in service.logged()]
         upload = await initialized(stub, 1000, "films")
         await send(stub, upload, 1)
@@ -185,6 +187,6 @@ async def test_every_worker_reads_it_and_none_dies(
         await until(lambda: service.logged().count("serving on") == 2)
         workers = service.server.children()
         write(file, second)
-        await reloaded(service, "policies read anew: policy default changed", times=2)
+        await reloaded(service, "policies reloaded: policy default changed", times=2)
         assert service.server.children() == workers
         assert "ended with code" not in service.logged()

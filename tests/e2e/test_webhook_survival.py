@@ -131,7 +131,7 @@ async def test_sighup_has_the_file_of_webhooks_read_anew(
     rules = file.read_text()
     async with an_endpoint() as second:
         for text, said in (
-            ("[webhook.orders]\n", "cannot be used: webhook 'orders': url is missing"),
+            ("[webhook.orders]\n", f"cannot be used: {file}:1: webhook.orders.url: is missing"),
             (rules.replace(endpoint.url, second.url), "read anew: webhook orders changed"),
         ):
             file.write_text(text)

@@ -155,7 +155,7 @@ def doctor(only: str | None, fix: bool, cors_origin: str, as_json: bool, **given
       partway-server doctor --json | jq -r '.findings[] | select(.status == "bad").name'
     """
     try:
-        settings = Settings.load(os.environ, given, backends=KNOWN)
+        settings = Settings.load(os.environ, given, backends=KNOWN, allow_unknown=True)
     except SettingsError as error:
         _fail(2, *error.problems)
     # Imported late: the AWS SDK takes its time.

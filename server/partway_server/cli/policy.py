@@ -1,4 +1,4 @@
-"""`partway-server policy check`: what a policy file says, or all that is wrong with it."""
+"""`partway-server policy check`: prints what a policy file amounts to, or all its problems."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from partway_server.domain.part_plan import GIB, MIB
 from partway_server.domain.policy import Policy
 
 NO_BUCKET = "PARTWAY_BUCKET"
-"""What is shown for the bucket of a policy that names none, where the settings have none."""
+"""Shown as the bucket of a policy that names none, if the settings have none either."""
 
 _CALLER = Caller("acme", "alice")
 _DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ _UNITS = ((1024 * GIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (1024, "KiB"))
 
 
 def check(file: str, settings: Settings, *, as_json: bool) -> bool:
-    """Say what the file comes to; whether it can be used. The file alone is looked at."""
+    """Print what the file amounts to and return whether it can be used. Reads the file alone."""
     default = Backend.of_settings(settings)
     try:
         rules = read_file(file, bucket=settings.bucket or NO_BUCKET, default=default)
@@ -43,7 +43,7 @@ def check(file: str, settings: Settings, *, as_json: bool) -> bool:
 
 
 def example_key(policy: Policy) -> str:
-    """A key that the policy makes."""
+    """Return a key that the policy makes."""
     extension = next(iter(policy.extensions), "mp4")
     used = fields_of(policy.key_template)
     metadata = {key: f"my-{key}" for key in policy.key_metadata if METADATA + key in used}
@@ -67,25 +67,25 @@ def _as_dict(file: str, rules: Rules) -> dict[str, Any]:
 
 
 def _rules(policy: Policy) -> dict[str, Any]:
-    """By the names that they have in a file."""
+    """Return the rules by the names that they have in a file."""
     found = {f.name: getattr(policy, f.name) for f in fields(policy) if f.name != "name"}
     found["checksum"] = found.pop("checksums")
     return found
 
 
 def _as_text(rules: Rules) -> str:
-    blocks = [_block(f"policy {name}", _told(policy)) for name, policy in rules.policies.items()]
+    blocks = [_block(f"policy {name}", _shown(policy)) for name, policy in rules.policies.items()]
     for name, backend in rules.backends.items():
-        told = {**asdict(backend), "kind": backend.known_as}
-        del told["name"]
-        told["addressing"] = "path" if backend.in_path else "virtual"
-        blocks.append(_block(f"backend {name}", {k: v or "-" for k, v in told.items()}))
+        shown = {**asdict(backend), "kind": backend.known_as}
+        del shown["name"]
+        shown["addressing"] = "path" if backend.in_path else "virtual"
+        blocks.append(_block(f"backend {name}", {k: v or "-" for k, v in shown.items()}))
     return "\n\n".join(blocks)
 
 
-def _told(policy: Policy) -> dict[str, str]:
-    told = {rule: _text(rule, value) for rule, value in _rules(policy).items()}
-    return {**told, "example key": example_key(policy)}
+def _shown(policy: Policy) -> dict[str, str]:
+    shown = {rule: _text(rule, value) for rule, value in _rules(policy).items()}
+    return {**shown, "example key": example_key(policy)}
 
 
 def _block(title: str, lines: Mapping[str, str]) -> str:
@@ -99,8 +99,8 @@ def _text(rule: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
-        told = {k: v if isinstance(v, str) else " or ".join(v) for k, v in value.items()}
-        return ", ".join(f"{k} = {v}" for k, v in told.items()) or "-"
+        shown = {k: v if isinstance(v, str) else " or ".join(v) for k, v in value.items()}
+        return ", ".join(f"{k} = {v}" for k, v in shown.items()) or "-"
     if isinstance(value, tuple):
         return ", ".join(value) or "-"
     return str(value) or "-"

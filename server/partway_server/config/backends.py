@@ -1,35 +1,25 @@
-"""Storage backends as an operator names them. What is secret is only ever named, never held."""
+"""Storage backends as an operator names them. A backend names its secrets and never holds them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from partway_server.config.settings import Settings
-from partway_server.config.settings_validation import is_origin
+from partway_server.config.settings_validation import origin_problem, shown_variable
+from partway_server.domain.rule_error import Problem, RuleError
 from partway_server.storage.capabilities import KNOWN, Capabilities
 
 DEFAULT = "default"
 """The backend that the PARTWAY_S3_ settings describe."""
 
-Problem = tuple[str, str]
-"""A rule, and what is wrong with it and what to do, in words."""
-
-
-class BackendError(ValueError):
-    """A backend is not described well. `problems` are (rule, words)."""
-
-    def __init__(self, name: str, problems: tuple[Problem, ...]) -> None:
-        super().__init__(f"backend {name!r}: " + "; ".join(f"{r}: {w}" for r, w in problems))
-        self.problems = problems
-
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One storage endpoint. Raises BackendError.
+    """One storage endpoint. Raises RuleError.
 
-    `kind` names its record of capabilities. Credentials are the values of environment variables;
-    of the backend `default` they are in the settings, and all others that name none take what the
-    AWS SDK finds by itself.
+    `kind` names its capability record. Credentials come from the environment variables that are
+    named here; the backend `default` has them in the settings, and any other backend that names no
+    variables uses what the AWS SDK finds.
     """
 
     name: str
@@ -44,11 +34,11 @@ class Backend:
 
     def __post_init__(self) -> None:
         if found := tuple(self._problems()):
-            raise BackendError(self.name, found)
+            raise RuleError(f"backend {self.name!r}", found)
 
     @classmethod
     def of_settings(cls, settings: Settings) -> Self:
-        """The one that the settings describe."""
+        """Return the backend that the settings describe."""
         return cls(
             name=DEFAULT,
             kind=settings.backend,
@@ -60,39 +50,40 @@ class Backend:
 
     @property
     def known_as(self) -> str:
-        """The kind, or what is taken for one that is not told."""
+        """Return the kind, or the default for one that is not given."""
         return self.kind or ("generic" if self.endpoint else "aws")
 
     @property
     def capabilities(self) -> Capabilities:
+        """Return the capability record."""
         return KNOWN[self.known_as]
 
     @property
     def in_path(self) -> bool:
-        """Whether the bucket stands in the path of a URL, and not in the host name."""
+        """Return whether the bucket is in the path of a URL, and not in the host name."""
         return (self.addressing or ("path" if self.endpoint else "virtual")) == "path"
 
     def _problems(self) -> Iterator[Problem]:
         if self.known_as not in KNOWN:
-            yield "kind", f"{self.kind!r} is not known; known are {', '.join(sorted(KNOWN))}"
+            yield "kind", f"{self.kind!r} is unknown; known are {', '.join(sorted(KNOWN))}"
         for rule in ("endpoint", "public_endpoint"):
-            if (url := getattr(self, rule)) and not is_origin(url):
-                yield rule, f"{url!r} is not http://HOST or https://HOST, with a port or not"
+            if (url := getattr(self, rule)) and (words := origin_problem(url)):
+                yield rule, words
         if not self.region:
-            yield "region", 'is empty; "us-east-1", or "auto", if the store has none'
+            yield "region", 'is empty; use "us-east-1", or "auto", if the store has none'
         if self.addressing not in ("", "path", "virtual"):
             yield "addressing", f'{self.addressing!r} is neither "path" nor "virtual"'
         if self.access_key_env and not self.secret_key_env:
-            yield "secret_key_env", "is not set, but access_key_env is; name the variable"
+            yield "secret_key_env", "is missing, but access_key_env is set; name the variable"
         if self.secret_key_env and not self.access_key_env:
-            yield "access_key_env", "is not set, but secret_key_env is; name the variable"
+            yield "access_key_env", "is missing, but secret_key_env is set; name the variable"
         if self.session_token_env and not self.access_key_env:
-            yield "access_key_env", "is not set, but session_token_env is; name the variable"
+            yield "access_key_env", "is missing, but session_token_env is set; name the variable"
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The credentials of a backend, None where the AWS SDK is to find them."""
+    """The credentials of a backend, each None where the AWS SDK is to find it."""
 
     access_key: str | None
     secret_key: str | None
@@ -103,7 +94,7 @@ class Secrets:
 
 
 def secrets_of(backend: Backend, settings: Settings, environ: Mapping[str, str]) -> Secrets:
-    """The credentials that the backend names. Raises BackendError for a variable that is empty."""
+    """Return the credentials that a backend names. Raises RuleError for an empty variable."""
     if backend.name == DEFAULT:
         return Secrets(
             settings.s3_access_key or None,
@@ -113,10 +104,10 @@ def secrets_of(backend: Backend, settings: Settings, environ: Mapping[str, str])
     rules = ("access_key_env", "secret_key_env", "session_token_env")
     named = {rule: getattr(backend, rule) for rule in rules}
     values = [environ.get(name) or None if name else None for name in named.values()]
-    if lost := tuple(
-        (rule, f"the environment of the service has no {name}; set it and start again")
+    if missing := tuple(
+        (rule, f"the variable{shown_variable(name)} is not set; set it and restart the service")
         for (rule, name), value in zip(named.items(), values, strict=True)
         if name and not value
     ):
-        raise BackendError(backend.name, lost)
+        raise RuleError(f"backend {backend.name!r}", missing)
     return Secrets(*values)

@@ -1,19 +1,24 @@
-"""What the settings name: the policy file, read, and the backends, opened."""
+"""Reads the policy file and opens the backends that the settings name."""
 
 import os
 from pathlib import Path
 
-from partway_server.config.backends import Backend, BackendError, secrets_of
-from partway_server.config.policy_file import FileProblem, PolicyFileError, Rules, read_rules
+from partway_server.config.backends import Backend, secrets_of
+from partway_server.config.policy_file import PolicyFileError, Rules, read_rules
 from partway_server.config.reload import Unusable
 from partway_server.config.settings import Settings
+from partway_server.config.toml_file import FileProblem
 from partway_server.domain.policy import Policy
+from partway_server.domain.rule_error import RuleError
 from partway_server.storage.base import Storage
 from partway_server.storage.s3 import S3Storage
 
 
 def read_policy_file(settings: Settings) -> Rules:
-    """The rules that the settings name; without a file, one policy. Raises PolicyFileError."""
+    """Return the rules that the settings name; without a file, one policy.
+
+    Raises PolicyFileError.
+    """
     default = Backend.of_settings(settings)
     if not settings.policy_file:
         only = Policy("default", settings.bucket, via_service=settings.via_service)
@@ -22,7 +27,7 @@ def read_policy_file(settings: Settings) -> Rules:
 
 
 def read_file(file: str, *, bucket: str, default: Backend) -> Rules:
-    """The rules in a file. Raises PolicyFileError, also for one that cannot be read."""
+    """Return the rules in a file. Raises PolicyFileError, also if it cannot be read."""
     try:
         content = Path(file).read_bytes()
     except OSError as error:
@@ -32,7 +37,7 @@ def read_file(file: str, *, bucket: str, default: Backend) -> Rules:
 
 
 async def open_backend(backend: Backend, settings: Settings) -> Storage:
-    """Storage, which is connected to when it is first used. Raises Unusable."""
+    """Return storage, which connects when it is first used. Raises Unusable."""
     try:
         secrets = secrets_of(backend, settings, os.environ)
         return await S3Storage.open(
@@ -46,7 +51,7 @@ async def open_backend(backend: Backend, settings: Settings) -> Storage:
             session_token=secrets.session_token,
             capabilities=backend.capabilities,
         )
-    except BackendError as error:
+    except RuleError as error:
         lines = (f"backend.{backend.name}.{rule}: {words}" for rule, words in error.problems)
         raise Unusable(*lines) from error
     except ValueError as error:

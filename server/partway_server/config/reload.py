@@ -1,8 +1,7 @@
-"""Policies and backends that are read anew while the service runs.
+"""Reloads policies and backends while the service runs.
 
-A file with a fault changes nothing. One without is in force from one moment to the next: backends
-that are new are opened, and buckets that are new are checked, before any caller can see them.
-Uploads under way keep what their id says.
+A file with a problem changes nothing. One without takes effect as a whole: new backends are opened,
+and new buckets checked, before any caller can see them. Uploads in flight keep what their ID says.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Unusable(Exception):
-    """Rules that cannot be put in force, for the reasons in `lines`."""
+    """Rules that cannot take effect, for the reasons in `lines`."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
@@ -29,7 +28,7 @@ class Unusable(Exception):
 
 
 class PolicyReloader:
-    """Reads the rules again when it is asked to, and puts them in force."""
+    """Reads the rules again when asked to, and puts them in force."""
 
     def __init__(
         self,
@@ -47,7 +46,7 @@ class PolicyReloader:
         self._storage = storage
 
     async def run(self, asked: asyncio.Event, *others: Callable[[], Awaitable[bool]]) -> None:
-        """Read them whenever `asked` is set, for ever, and then what `others` read."""
+        """Reload whenever `asked` is set, for ever, and then call `others`."""
         while True:
             await asked.wait()
             asked.clear()
@@ -55,18 +54,18 @@ class PolicyReloader:
                 try:
                     await reload()
                 except Exception:
-                    # Whatever it is: a service that serves is not to end for a file.
-                    logger.exception("reading them anew failed; what was, stays in force")
+                    # Any exception: a running service must not end because of a file.
+                    logger.exception("the reload failed; what was in force stays")
 
     async def reload(self) -> bool:
-        """Read them now; whether they are in force. Why not is logged, a line for each problem."""
+        """Reload now and return whether the rules took effect; log each problem as a line."""
         try:
             rules = await asyncio.to_thread(self._read)
             await self._put_in_force(rules)
         except (Unusable, PolicyFileError) as error:
             for line in error.lines:
                 logger.error("policies: %s", line)
-            logger.error("policies: none of it is in force; what was, stays")
+            logger.error("policies: nothing of it takes effect; what was in force stays")
             return False
         return True
 
@@ -83,29 +82,29 @@ class PolicyReloader:
             for storage in opened.values():
                 await storage.aclose()
             raise
-        # Both without a pause: no call sees a policy without its backend.
+        # No await between the two: no call sees a policy without its backend.
         self._storage.replace(now)
         self._policies.replace(rules.policies)
-        logger.info("policies read anew: %s", changes(self._rules, rules))
+        logger.info("policies reloaded: %s", changes(self._rules, rules))
         self._rules = rules
 
     def _unseen(self, rules: Rules, opened: Mapping[str, Storage]) -> list[Place]:
-        """Places that are new, or of a backend that is."""
+        """Return the places that are new, or whose backend is."""
         seen = {p for p in places(self._rules.policies.values()) if p[0] not in opened}
         return [place for place in places(rules.policies.values()) if place not in seen]
 
 
 def changes(old: Rules, new: Rules) -> str:
-    """What is other than before, in words."""
-    told = [
+    """Return what differs, in words."""
+    words = [
         *changed("policy", old.policies, new.policies),
         *changed("backend", old.backends, new.backends),
     ]
-    return ", ".join(told) or "nothing has changed"
+    return ", ".join(words) or "nothing has changed"
 
 
 def changed(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What of a kind is other than before: a few words for each."""
+    """Return which of a kind differ: a few words for each."""
     words = {name: "new" for name in new.keys() - old.keys()}
     words |= {name: "gone" for name in old.keys() - new.keys()}
     words |= {name: "changed" for name in new.keys() & old.keys() if new[name] != old[name]}

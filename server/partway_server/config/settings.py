@@ -1,31 +1,32 @@
-"""Every setting: its variable, its default, and one line of why.
+"""Every setting: its variable, its default, its limits, and one line on what it is for.
 
-The fields of `Settings` are the only table. The environment, the flags, `partway-server settings`
-and the README are made from it.
+The fields of `Settings` are the only table. The pydantic model, the flags, `partway-server
+settings` and docs/reference/settings.md are made from it.
 """
 
 import base64
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Self
 
 from partway_server.config.settings_validation import (
     HIDDEN,
     SEALING_KEY_BYTES,
-    is_address,
-    is_origin,
-    is_redis_url,
-    is_sealing_key,
-    is_uri_reference,
-    parsed,
+    address_problem,
+    origin_problem,
+    redis_url_problem,
     sealing_keys,
+    sealing_keys_problem,
+    shown_origin,
     text,
+    uri_reference_problem,
     without_password,
 )
+from partway_server.config.unknown_variables import PREFIX, unknown_variables
 
 
 class SettingsError(Exception):
-    """The settings do not hold together. `problems` has one line for each, with no secret in it."""
+    """Settings that cannot be used. `problems` has a line for each, with no secret in it."""
 
     def __init__(self, problems: Collection[str]) -> None:
         super().__init__("\n".join(problems))
@@ -40,86 +41,116 @@ def _setting(
     choices: Collection[str] = (),
     unset: str = "",
     bounds: tuple[int, int] | None = None,
+    problem: Callable[[str], str] | None = None,
+    required: str = "",
 ) -> Any:
-    """`unset` says in words what an empty default comes to; `bounds` are those of a number."""
+    """Describe a setting.
+
+    `unset` says what an empty default amounts to; `bounds` are those of a number; `problem` says
+    what is wrong with a text, or ""; `required` says how to set what has no default.
+    """
     metadata = {
         "why": why,
         "secret": secret,
         "choices": tuple(choices),
         "unset": unset,
         "bounds": bounds,
+        "problem": problem,
+        "required": required,
     }
     return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
-    """What an operator sets. Make one with `load`; its repr hides secrets."""
+    """What an operator sets. `load` makes and validates one; its repr hides secrets."""
 
     address: str = _setting(
-        "127.0.0.1:50051", "Where gRPC listens, as host:port; 0.0.0.0:50051 in a container."
+        "127.0.0.1:50051",
+        "Where gRPC listens, as host:port; 0.0.0.0:50051 in a container.",
+        problem=address_problem,
     )
-    s3_endpoint: str = _setting("", "Storage as the service reaches it, as a URL.", unset="AWS")
+    s3_endpoint: str = _setting(
+        "", "The URL where the service reaches storage.", unset="AWS", problem=origin_problem
+    )
     s3_public_endpoint: str = _setting(
-        "", "Storage as callers reach it: the URL that presigned URLs begin with.", unset="the same"
+        "",
+        "The URL where callers reach storage, which presigned URLs begin with.",
+        unset="the same",
+        problem=origin_problem,
     )
-    s3_region: str = _setting("us-east-1", "The region that requests and URLs are signed for.")
-    s3_access_key: str = _setting("", "Storage credentials.", unset="as the AWS SDK finds them")
-    s3_secret_key: str = _setting("", "The secret that belongs to the access key.", secret=True)
-    s3_session_token: str = _setting(
-        "", "The token that belongs to temporary credentials.", secret=True
+    s3_region: str = _setting("us-east-1", "The region to sign requests and URLs for.")
+    s3_access_key: str = _setting(
+        "", "The access key for storage.", unset="as the AWS SDK finds it"
     )
+    s3_secret_key: str = _setting("", "The secret of the access key.", secret=True)
+    s3_session_token: str = _setting("", "The session token of temporary credentials.", secret=True)
     s3_addressing: str = _setting(
         "",
-        "Whether the bucket stands in the path of a URL or in the host name.",
+        "Whether the bucket is in the path of a URL or in its host name.",
         choices=("path", "virtual"),
         unset="path with an endpoint, virtual on AWS",
     )
     backend: str = _setting(
         "",
-        "What the storage is, and so what it can do.",
+        "Which product the storage is, and so what it can do.",
         unset="generic with an endpoint, aws without",
     )
-    bucket: str = _setting("", "The bucket for objects, where a policy names no other.")
+    bucket: str = _setting(
+        "",
+        "The bucket for objects, unless a policy names another.",
+        required="name a bucket that exists",
+    )
     policy_file: str = _setting(
         "",
-        "A TOML file of policies and backends; SIGHUP has it read anew.",
+        "A TOML file of policies and backends; SIGHUP reloads it.",
         unset="one policy, default",
     )
     webhook_file: str = _setting(
         "",
-        "A TOML file, a table [webhook.NAME] for each endpoint; SIGHUP has it read anew.",
+        "A TOML file with a table [webhook.NAME] for each endpoint; SIGHUP reloads it.",
         unset="no webhooks",
     )
     via_service: bool = _setting(
         False,
-        "Whether parts may pass through the service, where no policy file says it for each policy.",
+        "Whether parts may pass through the service, if no policy file decides it for each policy.",
     )
     redis_url: str = _setting(
         "",
         "Redis 7.0 or newer, or Valkey: redis://HOST:PORT/DB, rediss:// for TLS, or unix://PATH;"
         " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB; redis+cluster://HOST:PORT,HOST:PORT.",
+        problem=redis_url_problem,
+        required="for example redis://127.0.0.1:6379/0",
     )
     sealing_keys: str = _setting(
         "",
-        "What seals upload ids: base64 of 64 bytes, comma-separated; the first seals, all open.",
+        "The keys that encrypt upload IDs: base64 of 64 bytes each, comma-separated; the first"
+        " encrypts, all decrypt.",
         secret=True,
+        problem=sealing_keys_problem,
+        required=f"make one with: openssl rand -base64 {SEALING_KEY_BYTES} | tr -d '\\n'",
     )
     identity: str = _setting(
         "none",
-        "Who calls. none: everybody is tenant default. metadata: a trusted gateway says so"
-        " in partway-tenant and partway-subject.",
+        "How callers are identified. none: all are the tenant default. metadata: by what a trusted"
+        " gateway sends in partway-tenant and partway-subject.",
         choices=("none", "metadata"),
     )
-    reflection: bool = _setting(False, "Whether the server tells its API to tools like grpcurl.")
+    reflection: bool = _setting(
+        False, "Whether the server describes its API to tools such as grpcurl."
+    )
     workers: int = _setting(
-        1, "How many processes share the port, about one for each core.", bounds=(1, 256)
+        1, "How many processes share the port; about one for each core.", bounds=(1, 256)
     )
     max_concurrent_calls: int = _setting(
-        512, "How many calls a process works on; more are turned away at once.", bounds=(1, 65536)
+        512,
+        "How many calls a process serves at a time; more are refused at once.",
+        bounds=(1, 65536),
     )
     max_watchers: int = _setting(
-        10_000, "How many Watch streams a process keeps, beside those calls.", bounds=(1, 65536)
+        10_000,
+        "How many Watch streams a process serves at a time, besides those calls.",
+        bounds=(1, 65536),
     )
     max_via_service: int = _setting(
         64,
@@ -128,53 +159,55 @@ class Settings:
     )
     call_timeout_seconds: float = _setting(
         30.0,
-        "How long a unary call may take, a stream until its first message, and the next bytes of a"
-        " part that passes through, whatever deadline the caller sets.",
+        "How long a unary call, the first message of a stream, or the next bytes of a part that"
+        " passes through may take, whatever deadline the caller sets.",
         bounds=(1, 600),
     )
     # A command to Redis may take 2.5 s with its retries, and a lease must outlast it.
     lease_seconds: float = _setting(
         30.0,
-        "How long an Upload stays with a process that is gone before another takes over.",
+        "How long a process that has died keeps its uploads before another takes over.",
         bounds=(3, 600),
     )
     janitor_seconds: float = _setting(
-        30.0, "How often to look for Uploads that were left behind.", bounds=(1, 3600)
+        30.0, "How often to look for expired and abandoned uploads.", bounds=(1, 3600)
     )
     sweep_seconds: float = _setting(
         3600.0,
-        "How often at least to look through storage for uploads that Redis does not know.",
+        "How often, at least, to look through storage for uploads that Redis does not know.",
         bounds=(1, 86400),
     )
-    # A Complete whose row was lost under it may send four requests, of 15 minutes at most each.
+    # A Complete that loses its session record may send four requests of up to 15 minutes each.
     sweep_grace_seconds: float = _setting(
         7200.0,
-        "How long past its deadline an upload is left in storage that Redis does not know.",
+        "How long past its deadline an upload that Redis does not know stays in storage.",
         bounds=(0, 604800),
     )
     event_source: str = _setting(
-        "/partway", "What events say that they come from, as a URI or the path of one."
+        "/partway",
+        "The source that events name, as a URI or the path of one.",
+        problem=uri_reference_problem,
     )
     event_keep_seconds: float = _setting(
         604800.0,
-        "How long events stay in Redis at least, and so how long a consumer may be away.",
+        "How long events stay in Redis, at least, and so how long a consumer may be away.",
         bounds=(60, 31536000),
     )
     drain_seconds: float = _setting(
         5.0,
-        "How long NOT_SERVING is shown before the server stops, for load balancers to see it.",
+        "How long to report NOT_SERVING before stopping, for load balancers to notice.",
         bounds=(0, 600),
     )
     grace_seconds: float = _setting(
         20.0,
-        "How long calls in progress, and work that outlives its call, may run on at the end.",
+        "How long calls in flight, and work that outlives its call, may go on at shutdown.",
         bounds=(0, 3600),
     )
     metrics_address: str = _setting(
         "",
-        "Where /metrics is for Prometheus, as host:port; of several workers, each next one has the"
-        " next port.",
+        "Where Prometheus finds /metrics, as host:port; each further worker has the next port.",
         unset="nowhere",
+        problem=address_problem,
     )
     log_level: str = _setting(
         "info", "How much is logged.", choices=("debug", "info", "warning", "error")
@@ -188,12 +221,16 @@ class Settings:
         overrides: Mapping[str, Any] | None = None,
         *,
         backends: Collection[str] = (),
+        allow_unknown: bool = False,
     ) -> Self:
-        """The settings in `environ`, with `overrides` by field name before them.
+        """Return the settings of an environment and of flags. Raises SettingsError.
 
-        `backends` are the names that `backend` may have; empty: any. Raises SettingsError.
+        `overrides` are by field name and win. `backends` are the names that `backend` may have;
+        empty: any. With `allow_unknown` a PARTWAY_ variable that is no setting is ignored.
         """
-        settings, problems = cls.examine(environ, overrides, backends=backends)
+        settings, problems = cls.examine(
+            environ, overrides, backends=backends, allow_unknown=allow_unknown
+        )
         if problems:
             raise SettingsError(problems)
         return settings
@@ -205,25 +242,28 @@ class Settings:
         overrides: Mapping[str, Any] | None = None,
         *,
         backends: Collection[str] = (),
+        allow_unknown: bool = False,
     ) -> tuple[Self, list[str]]:
-        """Like `load`, but returns the problems beside the settings, which may be of no use."""
-        values: dict[str, Any] = {}
-        problems: list[str] = []
-        for setting in fields(cls):
-            given = (overrides or {}).get(setting.name)
-            if given is None:
-                given = environ.get(variable(setting.name), "").strip()
-            if given == "":
-                continue
-            try:
-                values[setting.name] = parsed(setting.type, setting.metadata["choices"], given)
-            except ValueError as error:
-                problems.append(f"{_named(setting.name)}: {error}")
+        """Return the settings, usable or not, and their problems in the order of the table."""
+        # Imported late: pydantic takes its time, and the help of the command line needs none of it.
+        from partway_server.config.settings_schema import read_settings
+
+        values, faults = read_settings(cls, environ, overrides or {})
         settings = cls(**values)._with_defaults()
-        return settings, [*problems, *_problems(settings, backends)]
+        found = [(fault.path[0], fault.words) for fault in faults]
+        found += _contradictions(settings, {name for name, _ in found}, backends)
+        order = [setting.name for setting in fields(cls)]
+        found.sort(key=lambda problem: order.index(problem[0]))
+        problems = [f"{_named(name)}: {words}" for name, words in found]
+        return settings, problems if allow_unknown else [*problems, *settings.unknown(environ)]
+
+    def unknown(self, environ: Mapping[str, str]) -> list[str]:
+        """Return a line for each PARTWAY_ variable that is no setting and that no file names."""
+        known = [variable(setting.name) for setting in fields(self)]
+        return unknown_variables(environ, known, (self.policy_file, self.webhook_file))
 
     def _with_defaults(self) -> Self:
-        """The defaults that depend on other settings."""
+        """Fill in the defaults that depend on other settings."""
         addressing, backend = ("path", "generic") if self.s3_endpoint else ("virtual", "aws")
         return replace(
             self,
@@ -233,30 +273,30 @@ class Settings:
 
     @property
     def host(self) -> str:
-        """The host of `address`, an IPv6 address without its brackets."""
+        """Return the host of `address`, an IPv6 address without its brackets."""
         return self.address.rpartition(":")[0].strip("[]")
 
     @property
     def port(self) -> int:
-        """The port of `address`; 0 lets the system choose."""
+        """Return the port of `address`; 0 lets the system choose."""
         return int(self.address.rpartition(":")[2])
 
     @property
     def metrics_host(self) -> str:
-        """The host of `metrics_address`, an IPv6 address without its brackets; "" for none."""
+        """Return the host of `metrics_address`, an IPv6 address without brackets; "" for none."""
         return self.metrics_address.rpartition(":")[0].strip("[]")
 
     def metrics_port(self, worker: int = 0) -> int:
-        """Where that worker, from 0, has its metrics; 0 lets the system choose."""
+        """Return the metrics port of a worker, counted from 0; 0 lets the system choose."""
         first = int(self.metrics_address.rpartition(":")[2] or 0)
         return first + worker if first else 0
 
     def sealing_key_bytes(self) -> list[bytes]:
-        """The sealing keys, decoded."""
+        """Return the sealing keys, decoded."""
         return [base64.b64decode(key, validate=True) for key in sealing_keys(self.sealing_keys)]
 
     def shown(self) -> dict[str, Any]:
-        """The values by name, with secrets hidden."""
+        """Return the values by name, with secrets hidden."""
         return {
             setting.name: _shown(setting, getattr(self, setting.name)) for setting in fields(self)
         }
@@ -266,22 +306,22 @@ class Settings:
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting."""
-    return f"PARTWAY_{name.upper()}"
+    """Return the environment variable of a setting."""
+    return f"{PREFIX}{name.upper()}"
 
 
 def flag(setting: Field[Any]) -> str:
-    """The flag of a setting, or "" for a secret: arguments are there for all to see."""
+    """Return the flag of a setting, or "" for a secret: every user can list arguments."""
     return "" if setting.metadata["secret"] else f"--{setting.name.replace('_', '-')}"
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The variables that `load` makes the same settings from. Holds secrets."""
+    """Return variables that `load` makes the same settings from. They hold secrets."""
     return {variable(f.name): str(getattr(settings, f.name)) for f in fields(settings)}
 
 
 def default_text(setting: Field[Any]) -> str:
-    """The default for a person to read."""
+    """Return the default for a person to read."""
     return setting.metadata["unset"] or text(setting.default)
 
 
@@ -293,70 +333,28 @@ def _named(name: str) -> str:
 def _shown(setting: Field[Any], value: Any) -> Any:
     if setting.metadata["secret"]:
         return value and HIDDEN
+    if setting.metadata["problem"] is origin_problem:
+        return shown_origin(value)
     return without_password(value) if setting.name == "redis_url" else value
 
 
-def _problems(settings: Settings, backends: Collection[str]) -> Iterator[str]:
-    """What is wrong with the settings as a whole, a line each."""
-    yield from _missing(settings)
-    yield from _bad_addresses(settings)
-    yield from _bad_credentials(settings)
-    yield from _bad_numbers(settings)
-    if not is_uri_reference(settings.event_source):
-        yield f"{_named('event_source')}: {settings.event_source!r} is not a URI or the path of one"
+def _contradictions(
+    settings: Settings, bad: Collection[str], backends: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield what is missing, or wrong beside another setting. `bad` are wrong by themselves."""
+    for setting in fields(settings):
+        if (hint := setting.metadata["required"]) and not getattr(settings, setting.name):
+            yield setting.name, f"is not set; {hint}"
+    if "address" not in bad and settings.port == 0 and settings.workers > 1:
+        yield "address", "several workers need a port to share, not 0"
+    if "metrics_address" not in bad and settings.metrics_port(settings.workers - 1) > 65535:
+        yield "metrics_address", "too few ports follow it for that many workers"
+    if settings.s3_access_key and not settings.s3_secret_key:
+        yield "s3_secret_key", "is not set, but the access key is"
+    if settings.s3_secret_key and not settings.s3_access_key:
+        yield "s3_access_key", "is not set, but the secret key is"
+    if settings.s3_session_token and not settings.s3_access_key:
+        yield "s3_access_key", "is not set, but the session token is"
     if backends and settings.backend not in backends:
         known = ", ".join(sorted(backends))
-        yield f"{_named('backend')}: {settings.backend!r} is not known; known are {known}"
-
-
-def _missing(settings: Settings) -> Iterator[str]:
-    hints = {
-        "bucket": "the name of a bucket that exists",
-        "redis_url": "for example redis://127.0.0.1:6379/0",
-        "sealing_keys": f"make one with: openssl rand -base64 {SEALING_KEY_BYTES} | tr -d '\\n'",
-    }
-    for name, hint in hints.items():
-        if not getattr(settings, name):
-            yield f"{_named(name)} is not set: {hint}"
-
-
-def _bad_addresses(settings: Settings) -> Iterator[str]:
-    if not is_address(settings.address):
-        yield f"{_named('address')}: {settings.address!r} is not host:port"
-    elif settings.port == 0 and settings.workers > 1:
-        yield f"{_named('address')}: several workers need a port to share, not 0"
-    if settings.metrics_address and not is_address(settings.metrics_address):
-        yield f"{_named('metrics_address')}: {settings.metrics_address!r} is not host:port"
-    elif settings.metrics_port(settings.workers - 1) > 65535:
-        yield f"{_named('metrics_address')}: there are not as many ports as workers after it"
-    for name in ("s3_endpoint", "s3_public_endpoint"):
-        if (url := getattr(settings, name)) and not is_origin(url):
-            yield f"{_named(name)}: {url!r} is not http://HOST or https://HOST, with a port or not"
-    # The URL itself stays out of the text: it may hold a password.
-    if settings.redis_url and not is_redis_url(settings.redis_url):
-        yield f"{_named('redis_url')}: does not begin as the URL of a Redis, such as redis://"
-
-
-def _bad_credentials(settings: Settings) -> Iterator[str]:
-    if settings.s3_access_key and not settings.s3_secret_key:
-        yield f"{_named('s3_secret_key')} is not set, but the access key is"
-    if settings.s3_secret_key and not settings.s3_access_key:
-        yield f"{_named('s3_access_key')} is not set, but the secret key is"
-    if settings.s3_session_token and not settings.s3_access_key:
-        yield f"{_named('s3_access_key')} is not set, but the session token is"
-    for number, key in enumerate(sealing_keys(settings.sealing_keys), 1):
-        if not is_sealing_key(key):
-            yield (
-                f"{_named('sealing_keys')}: key {number} is not base64 of {SEALING_KEY_BYTES} bytes"
-            )
-
-
-def _bad_numbers(settings: Settings) -> Iterator[str]:
-    for setting in fields(settings):
-        if (bounds := setting.metadata["bounds"]) is None:
-            continue
-        least, most = bounds
-        value = getattr(settings, setting.name)
-        # Said this way round, so that nan is refused.
-        if not least <= value <= most:
-            yield f"{_named(setting.name)}: {text(value)} is not between {least} and {most}"
+        yield "backend", f"{settings.backend!r} is unknown; known are {known}"

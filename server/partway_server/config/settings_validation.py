@@ -1,20 +1,18 @@
-"""What single values of settings may be, and how they are shown: nothing here knows the table."""
+"""What single values of settings may be, and how they are shown. Nothing here knows the table."""
 
 import base64
 import re
-from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 
 SEALING_KEY_BYTES = 64
 HIDDEN = "***"
 
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 _URI_REFERENCE = re.compile(r"([A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 _REDIS_SCHEMES = re.compile(r"rediss?(\+sentinel|\+cluster)?|unix")
 _HOST = r"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _HARMLESS_REDIS_URL = re.compile(
     rf"rediss?://{_HOST}(/[0-9]*)?"
     rf"|rediss?\+sentinel://{_HOST}(,{_HOST})*/[\w.-]+(/[0-9]*)?"
@@ -24,66 +22,86 @@ _HARMLESS_REDIS_URL = re.compile(
 )
 
 
-def parsed(kind: Any, choices: Collection[str], given: Any) -> Any:
-    """`given`, mostly text, as a `kind`. Raises ValueError, in words."""
-    if kind is bool:
-        return given if isinstance(given, bool) else _bool(given)
-    if kind is int or kind is float:
-        try:
-            return kind(given)
-        except ValueError:
-            words = "a whole number" if kind is int else "a number"
-            raise ValueError(f"{given!r} is not {words}") from None
-    if choices and given not in choices:
-        raise ValueError(f"{given!r} is not one of {', '.join(choices)}")
-    return given
-
-
-def _bool(given: str) -> bool:
-    if given.lower() in _TRUE | _FALSE:
-        return given.lower() in _TRUE
-    raise ValueError(f"{given!r} is neither true nor false")
-
-
 def text(value: Any) -> str:
-    """A value for a person to read."""
+    """Return a value for a person to read."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def range_problem(least: float, most: float, value: float) -> str:
+    """Return what is wrong with a number, or ""."""
+    # Asked this way round, so that nan is refused.
+    return "" if least <= value <= most else f"{text(value)} is not between {least} and {most}"
+
+
 def is_address(address: str) -> bool:
-    """Whether it is host:port, an IPv6 address in brackets."""
+    """Return whether it is host:port, an IPv6 address in brackets."""
     return _ADDRESS.fullmatch(address) is not None and int(address.rpartition(":")[2]) < 65536
 
 
-def is_origin(url: str) -> bool:
-    """Whether it is http:// or https:// with a host, and a port or not, and nothing else."""
+def address_problem(address: str) -> str:
+    """Return what is wrong with host:port, or ""."""
+    return "" if is_address(address) else f"{address!r} is not host:port"
+
+
+def origin_problem(url: str) -> str:
+    """Return what is wrong with http:// or https://, a host and perhaps a port, or ""."""
     try:
         parts = urlsplit(url)
         # Reading the port checks it.
         bare = parts.port is None or parts.port > 0
     except ValueError:
-        return False
-    rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username
-    return bare and parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
+        bare = False
+    else:
+        rest = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+        bare = bare and parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
+    words = "is not http://HOST or https://HOST, with or without a port"
+    return "" if bare else f"{shown_origin(url)!r} {words}"
 
 
-def is_uri_reference(text: str) -> bool:
-    """Whether it has only what RFC 3986 lets stand in a URI, or a part of one, and something."""
-    return _URI_REFERENCE.fullmatch(text) is not None
+def shown_origin(url: str) -> str:
+    """Return an origin, or `***` for what is none and may hold a password."""
+    return HIDDEN if re.search("[@?#]", url) else url
 
 
-def is_redis_url(url: str) -> bool:
-    """Whether it begins as the URLs of Redis clients do."""
+def uri_reference_problem(text: str) -> str:
+    """Return what is wrong with a URI, or the path of one (RFC 3986), or ""."""
+    return "" if _URI_REFERENCE.fullmatch(text) else f"{text!r} is not a URI or the path of one"
+
+
+def redis_url_problem(url: str) -> str:
+    """Return what is wrong with how a Redis URL begins, or "". The URL may hold a password."""
     scheme, mark, _ = url.partition("://")
-    return bool(mark) and _REDIS_SCHEMES.fullmatch(scheme) is not None
+    known = mark and _REDIS_SCHEMES.fullmatch(scheme)
+    return "" if known else "does not begin as a Redis URL does, for example with redis://"
+
+
+def sealing_keys_problem(keys: str) -> str:
+    """Return what is wrong with the sealing keys, or ""."""
+    return "; ".join(
+        f"key {number} is not base64 of {SEALING_KEY_BYTES} bytes"
+        for number, key in enumerate(sealing_keys(keys), 1)
+        if not _is_sealing_key(key)
+    )
+
+
+def sealing_keys(keys: str) -> list[str]:
+    """Return the keys of a comma-separated list, without white space: openssl breaks lines."""
+    return "".join(keys.split()).split(",") if keys else []
+
+
+def _is_sealing_key(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == SEALING_KEY_BYTES
+    except ValueError:
+        return False
 
 
 def without_password(url: str) -> str:
-    """A Redis URL without its user, password and query, or `***` where those cannot be told.
+    """Return a URL without its user, password and query, or `***` where they cannot be located.
 
-    A password may hold /, # and ? as they are, so that only the last @ can be where it ends.
+    A password may hold an unescaped /, # or ?, so only the last @ can be where it ends.
     """
     scheme, _, rest = url.partition("://")
     before, at, place = rest.rpartition("@")
@@ -95,14 +113,6 @@ def without_password(url: str) -> str:
     return f"{scheme}://{hidden_user}{place}{hidden_query}"
 
 
-def sealing_keys(keys: str) -> list[str]:
-    """The keys of a comma-separated list, without white space: openssl breaks lines."""
-    return "".join(keys.split()).split(",") if keys else []
-
-
-def is_sealing_key(key: str) -> bool:
-    """Whether it is base64 of as many bytes as a sealing key has."""
-    try:
-        return len(base64.b64decode(key, validate=True)) == SEALING_KEY_BYTES
-    except ValueError:
-        return False
+def shown_variable(name: str) -> str:
+    """Return " NAME", or "" for what may be a secret in the place of its variable's name."""
+    return f" {name}" if _VARIABLE.fullmatch(name) else ""

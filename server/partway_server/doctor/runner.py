@@ -48,7 +48,8 @@ async def examine_all(
     """Everything, in order. Leaves nothing in storage or Redis, cancelled or not."""
     rules, problem = _rules(settings)
     if not wanted.only:
-        for finding in configuration(settings, rules.policies, problem):
+        unknown = settings.unknown(os.environ)
+        for finding in configuration(settings, rules.policies, problem, unknown):
             say(finding)
     elif problem:
         say(no_policies(problem))
@@ -74,7 +75,7 @@ def _rules(settings: Settings) -> tuple[Rules, str]:
 
 
 def _seen_from(backend: Backend, settings: Settings) -> Settings:
-    """The settings as they would be if `backend` were the default. Raises BackendError."""
+    """The settings as they would be if `backend` were the default. Raises RuleError."""
     if backend.name == DEFAULT:
         return settings
     secrets = secrets_of(backend, settings, os.environ)

@@ -1,6 +1,6 @@
-"""Judges settings that hold together but may not do what an operator wants. No I/O."""
+"""Judges settings that are valid but may not do what an operator wants. No I/O."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -9,17 +9,26 @@ from partway_server.doctor.finding import Finding, bad, ok, warn
 from partway_server.domain.policy import Policy
 
 POLICIES, LIFETIMES, KEYS = "settings.policies", "settings.lifetimes", "settings.sealing_keys"
-ADDRESS = "settings.address"
+ADDRESS, UNKNOWN = "settings.address", "settings.unknown"
 
 _LOOPBACK = ("127.", "localhost", "::1")
 _DISTINCT_BYTES = 24
-"""Of 64 random bytes fewer than that differ about never."""
+"""64 random bytes have practically never fewer distinct ones."""
 
 
 def configuration(
-    settings: Settings, policies: Mapping[str, Policy], problem: str
+    settings: Settings,
+    policies: Mapping[str, Policy],
+    problem: str,
+    unknown: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """What needs nothing but the settings. `problem`: why the policies are of no use, or ""."""
+    """Yield what follows from the settings alone.
+
+    `problem` says why the policies cannot be used, or ""; `unknown` has a line for each variable
+    that is no setting.
+    """
+    if unknown:
+        yield bad(UNKNOWN, "; ".join(unknown), "Correct or remove them: serve refuses to start.")
     yield _sealing_keys(settings)
     yield _address(settings)
     if problem:
@@ -29,48 +38,48 @@ def configuration(
 
 
 def no_policies(problem: str) -> Finding:
-    """The policy file cannot be used."""
-    return bad(POLICIES, f"the policies cannot be used: {problem}", "Mend PARTWAY_POLICY_FILE.")
+    """Return the finding that the policy file cannot be used."""
+    return bad(POLICIES, f"the policies cannot be used: {problem}", "Fix PARTWAY_POLICY_FILE.")
 
 
 def _sealing_keys(settings: Settings) -> Finding:
     keys = settings.sealing_key_bytes()
-    mend = "Make one with: openssl rand -base64 64 | tr -d '\\n'"
+    remedy = "Make one with: openssl rand -base64 64 | tr -d '\\n'"
     weak = [number for number, key in enumerate(keys, 1) if len(set(key)) < _DISTINCT_BYTES]
     if weak:
-        return bad(KEYS, f"key {weak[0]} of {len(keys)} is not random", mend)
+        return bad(KEYS, f"key {weak[0]} of {len(keys)} is not random", remedy)
     if len(keys) == 1:
-        return ok(KEYS, "1 key, which seals and opens")
-    return ok(KEYS, f"{len(keys)} keys: the first seals, all open")
+        return ok(KEYS, "1 key, which encrypts and decrypts")
+    return ok(KEYS, f"{len(keys)} keys: the first encrypts, all decrypt")
 
 
 def _address(settings: Settings) -> Finding:
     if is_local(settings.host):
         return ok(ADDRESS, f"{settings.address}: reached from this machine only")
-    mend = "Put something that speaks TLS in front, and let nobody else reach this port."
+    remedy = "Put a TLS proxy in front, and let nothing else reach this port."
     if settings.identity == "metadata":
-        mend += " With PARTWAY_IDENTITY=metadata whoever reaches it can say that he is anybody."
-        return warn(ADDRESS, f"{settings.address}: in plain text, and callers are believed", mend)
+        remedy += " With PARTWAY_IDENTITY=metadata it trusts any caller that reaches it."
+        return warn(ADDRESS, f"{settings.address}: in plain text, and callers are trusted", remedy)
     return ok(ADDRESS, f"{settings.address}: in plain text; TLS ends in front of it")
 
 
 def lifetimes(
     settings: Settings, policies: Mapping[str, Policy], end: datetime | None, now: datetime
 ) -> Finding:
-    """Whether the credentials, which end at `end`, last as long as the URLs they sign."""
+    """Judge whether the credentials, which end at `end`, outlast the URLs they sign."""
     longest = timedelta(seconds=max(policy.max_url_seconds for policy in policies.values()))
     if settings.s3_session_token:
-        found = "the credentials are temporary, and given by hand: nothing renews them"
-        mend = "Let the AWS SDK find them (a role, a profile): leave the PARTWAY_S3_ keys empty."
-        return warn(LIFETIMES, found, mend)
+        found = "the credentials are temporary and set by hand: nothing renews them"
+        remedy = "Let the AWS SDK find them (a role, a profile): leave the PARTWAY_S3_ keys empty."
+        return warn(LIFETIMES, found, remedy)
     if end is None:
         return ok(LIFETIMES, f"the credentials do not end; URLs last {longest} at most")
     left = end - now
     if left < longest:
         found = f"the credentials end in {_minutes(left)}, and URLs with them, before the {longest}"
         found += " that a policy allows"
-        mend = "Lower max_url_seconds, or have the role's sessions last longer."
-        return warn(LIFETIMES, found, mend)
+        remedy = "Lower max_url_seconds, or have the role's sessions last longer."
+        return warn(LIFETIMES, found, remedy)
     found = f"the credentials are temporary, end in {_minutes(left)}, and are renewed by the SDK"
     return ok(LIFETIMES, found)
 
@@ -80,11 +89,11 @@ def _minutes(span: timedelta) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Whether the host is this machine."""
+    """Return whether the host is this machine."""
     return host.startswith(_LOOPBACK)
 
 
 def in_plain_text(url: str) -> bool:
-    """Whether callers send to `url` unencrypted, from other machines."""
+    """Return whether callers send to `url` unencrypted, from other machines."""
     parts = urlsplit(url)
     return parts.scheme == "http" and not is_local(parts.hostname or "")

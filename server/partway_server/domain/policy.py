@@ -1,4 +1,4 @@
-"""What an operator allows: named rules, and what they say of a request."""
+"""Policies: what an operator allows, as named rules that requests are validated against."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,10 +23,11 @@ from partway_server.domain.object_keys import (
     valid_metadata_key,
 )
 from partway_server.domain.part_plan import GIB, MAX_PARTS, MIB, PartLimits
+from partway_server.domain.rule_error import Problem, RuleError
 
 MIN_URL_SECONDS = 120
 MAX_URL_SECONDS = 7 * 24 * 3600
-"""The longest life of a SigV4 URL
+"""The longest lifetime of a SigV4 URL
 (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html)."""
 
 MAX_UPLOAD_SECONDS = 365 * 24 * 3600
@@ -35,10 +36,10 @@ MAX_TAGS = 10
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html)."""
 
 MAX_TAGS_BYTES = 1000
-"""They stand in the upload_id of a single PUT, which is to stay one that requests may carry."""
+"""Tags are in the upload ID of a single PUT, which must stay short enough for a request."""
 
 DISPOSITION = "attachment"
-"""So that no browser renders an uploaded file on the store's own origin."""
+"""So that no browser renders an uploaded file on the storage's own origin."""
 
 _POLICY_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _TENANT = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}")
@@ -48,7 +49,7 @@ _STORAGE_CLASS = re.compile(r"[A-Z0-9_]{1,64}")
 _TAG = re.compile(r"[\w .:/=+@-]*")
 
 TYPES = MimeTypes().types_map
-"""By extension with its dot: what Python itself knows, whatever the machine's own tables say."""
+"""Types by extension with its dot, from Python itself and not from the machine's tables."""
 
 _SIZES = (
     "min_size_bytes",
@@ -59,25 +60,14 @@ _SIZES = (
     "single_put_max_bytes",
 )
 
-Problem = tuple[str, str]
-"""A rule, and what is wrong with it and what to do, in words."""
-
-
-class PolicyError(ValueError):
-    """Rules contradict each other. `problems` are (rule, words)."""
-
-    def __init__(self, name: str, problems: tuple[Problem, ...]) -> None:
-        super().__init__(f"policy {name!r}: " + "; ".join(f"{r}: {w}" for r, w in problems))
-        self.problems = problems
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One named set of rules. Raises PolicyError if the rules contradict each other.
+    """One named set of rules. Raises RuleError if the rules contradict each other.
 
-    `extensions` are those that a file's name may have, each with the content types that agree with
-    it; none: any. `checksums` are the algorithms that are allowed; none: all, and none at all.
-    Empty strings are rules that are not set.
+    `extensions` are those that a file name may have, each with the content types that agree with
+    it; empty: any. `checksums` are the allowed algorithms; empty: all of them, or no checksum.
+    An empty string is a rule that is not set.
     """
 
     name: str
@@ -109,18 +99,18 @@ class Policy:
 
     def __post_init__(self) -> None:
         if found := (*_name_problems(self), *_limit_problems(self), *_object_problems(self)):
-            raise PolicyError(self.name, found)
+            raise RuleError(f"policy {self.name!r}", found)
 
     def admits(self, caller: Caller) -> bool:
-        """Whether the caller's tenant may use it."""
+        """Return whether the caller's tenant may use the policy."""
         return any(fnmatchcase(caller.tenant, pattern) for pattern in self.tenants)
 
     def allows_type(self, content_type: str) -> bool:
-        """Whether the media type, without its parameters, matches one of `content_types`."""
+        """Return whether a media type, without its parameters, matches one of `content_types`."""
         return matches(content_type, self.content_types)
 
     def part_limits(self, storage: PartLimits) -> PartLimits:
-        """What `storage` takes, within the policy's bounds."""
+        """Return what `storage` accepts within the policy's bounds."""
         most = min(storage.max_part_bytes, self.max_part_size_bytes)
         return PartLimits(
             min_part_bytes=max(storage.min_part_bytes, self.min_part_size_bytes),
@@ -131,12 +121,12 @@ class Policy:
     def violations(
         self, file_name: str, size_bytes: int, content_type: str, metadata: Mapping[str, str]
     ) -> Iterator[FieldViolation]:
-        """What of a request the policy does not allow, a field each."""
+        """Yield what the policy does not allow in a request, by field."""
         if size_bytes > self.max_size_bytes:
             yield FieldViolation("size_bytes", f"the policy allows {self.max_size_bytes} bytes")
         if size_bytes < self.min_size_bytes:
             yield FieldViolation(
-                "size_bytes", f"the policy wants at least {self.min_size_bytes} bytes"
+                "size_bytes", f"the policy requires at least {self.min_size_bytes} bytes"
             )
         if not self.allows_type(content_type):
             yield FieldViolation(
@@ -144,12 +134,12 @@ class Policy:
             )
         if self.extensions:
             yield from self._extension_violations(extension_of(file_name), content_type)
-        # A key may not hang on what is not there, even if the policy does not require it.
+        # A key may not depend on missing metadata, even if the policy does not require it.
         named = {f"{METADATA}{key}": key for key in self.key_metadata}
         used = {named[each] for each in fields_of(self.key_template) & set(named)}
         for key in sorted({*self.required_metadata, *used}):
             if not metadata.get(key):
-                yield FieldViolation("metadata", f"the policy needs a value of {key!r}")
+                yield FieldViolation("metadata", f"the policy requires a value of {key!r}")
 
     def _extension_violations(self, extension: str, content_type: str) -> Iterator[FieldViolation]:
         if extension not in self.extensions:
@@ -161,7 +151,7 @@ class Policy:
 
     @property
     def key_prefix(self) -> str:
-        """What all keys begin with: the template up to its first field."""
+        """Return what all keys begin with: the template up to its first field."""
         return prefix_of(self.key_template)
 
     def key(
@@ -172,9 +162,9 @@ class Policy:
         now: datetime,
         metadata: Mapping[str, str] | None = None,
     ) -> str:
-        """The object's key. No text of the caller's can leave its own segment of it.
+        """Return the object's key. No text from the caller can leave its own segment of it.
 
-        `metadata` has every key that the template names: see `violations`.
+        `metadata` has every key that the template names; see `violations`.
         """
         values = {
             "tenant": caller.tenant,
@@ -190,8 +180,8 @@ class Policy:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What storage is told of each object, by the headers of S3, but for what is usual."""
-        told = {
+        """Return the S3 headers of each object, except those that are the default."""
+        found = {
             "cache-control": self.cache_control,
             "content-disposition": self.content_disposition,
             "x-amz-storage-class": self.storage_class,
@@ -200,18 +190,18 @@ class Policy:
             "x-amz-tagging": urlencode(self.tags, quote_via=quote),
         }
         if self.content_disposition == DISPOSITION:
-            del told["content-disposition"]
-        return {name: value for name, value in told.items() if value}
+            del found["content-disposition"]
+        return {name: value for name, value in found.items() if value}
 
 
 def matches(content_type: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a media type, without its parameters, matches a pattern such as `image/*`."""
+    """Return whether a media type, without its parameters, matches a pattern such as `image/*`."""
     bare = content_type.partition(";")[0].strip().lower()
     return any(fnmatchcase(bare, pattern.lower()) for pattern in patterns)
 
 
 def known_types(extension: str) -> tuple[str, ...]:
-    """The content types that Python knows of an extension, the registered one first."""
+    """Return the content types that Python knows for an extension, the registered one first."""
     common, registered = TYPES
     found = (table.get(f".{extension}", "") for table in (registered, common))
     return tuple(dict.fromkeys(filter(None, found)))
@@ -219,7 +209,7 @@ def known_types(extension: str) -> tuple[str, ...]:
 
 def _name_problems(policy: Policy) -> Iterator[Problem]:
     if not _POLICY_NAME.fullmatch(policy.name):
-        yield "name", f"{policy.name!r} is no name of a policy: 1 to 64 of a-z, 0-9, _, -"
+        yield "name", f"{policy.name!r} is not a name for a policy: use 1 to 64 of a-z, 0-9, _, -"
     if not policy.bucket:
         yield "bucket", "is empty; name one"
     for problem in template_problems(policy.key_template, policy.key_metadata):
@@ -227,9 +217,9 @@ def _name_problems(policy: Policy) -> Iterator[Problem]:
     for rule in ("key_metadata", "required_metadata"):
         for key in getattr(policy, rule):
             if not valid_metadata_key(key):
-                yield rule, f"{key!r} can be no key of metadata: 1 to 64 of a-z, 0-9, -"
+                yield rule, f"{key!r} is not a metadata key: use 1 to 64 of a-z, 0-9, -"
     if not policy.tenants:
-        yield "tenants", 'is empty, so nobody may use it; ["*"] lets everybody'
+        yield "tenants", 'is empty, so no one may use it; ["*"] allows everyone'
 
 
 def _limit_problems(policy: Policy) -> Iterator[Problem]:
@@ -237,7 +227,7 @@ def _limit_problems(policy: Policy) -> Iterator[Problem]:
         if getattr(policy, rule) < 0:
             yield rule, "is negative"
     if policy.min_size_bytes > policy.max_size_bytes >= 0:
-        yield "min_size_bytes", "is more than max_size_bytes; no file can be both"
+        yield "min_size_bytes", "is more than max_size_bytes; lower it, or raise that"
     least, most = policy.min_part_size_bytes, policy.max_part_size_bytes
     if not least <= policy.part_size_bytes <= most:
         yield (
@@ -248,7 +238,7 @@ def _limit_problems(policy: Policy) -> Iterator[Problem]:
     if most < 5 * GIB and most * MAX_PARTS < policy.max_size_bytes:
         yield (
             "max_part_size_bytes",
-            f"{MAX_PARTS} parts of {most} do not hold max_size_bytes, {policy.max_size_bytes};"
+            f"{MAX_PARTS} parts of {most} are too few for max_size_bytes, {policy.max_size_bytes};"
             " raise this, or lower that",
         )
     if not MIN_URL_SECONDS <= policy.max_url_seconds <= MAX_URL_SECONDS:
@@ -263,7 +253,7 @@ def _limit_problems(policy: Policy) -> Iterator[Problem]:
     if policy.upload_seconds > MAX_UPLOAD_SECONDS:
         yield "upload_seconds", f"is more than {MAX_UPLOAD_SECONDS}, a year"
     if not policy.content_types:
-        yield "content_types", 'is empty, so no file is allowed; ["*"] allows all'
+        yield "content_types", 'is empty, so no file is allowed; ["*"] allows every type'
     if Checksum.NONE in policy.checksums:
         yield "checksum", '"none" cannot be required; leave the rule out'
     yield from _extension_problems(policy)
@@ -272,17 +262,20 @@ def _limit_problems(policy: Policy) -> Iterator[Problem]:
 def _extension_problems(policy: Policy) -> Iterator[Problem]:
     for extension, types in policy.extensions.items():
         if not _EXTENSION.fullmatch(extension):
-            yield "extensions", f"{extension!r} is none: small letters and digits, without the dot"
+            yield (
+                "extensions",
+                f"{extension!r} is not an extension: use a-z and digits, no dot",
+            )
         elif not types:
             yield (
                 "extensions",
-                f"what {extension!r} is, is not known; say so in a table:"
+                f"the types of {extension!r} are unknown; list them in a table:"
                 f' extensions = {{ {extension} = ["application/octet-stream"] }}',
             )
         elif not any(_overlap(each, p) for each in types for p in policy.content_types):
             yield (
                 "extensions",
-                f"{extension!r} is {' or '.join(types)}, which content_types do not allow",
+                f"{extension!r} is {' or '.join(types)}, which content_types does not allow",
             )
 
 
@@ -292,24 +285,24 @@ def _overlap(one: str, other: str) -> bool:
 
 def _object_problems(policy: Policy) -> Iterator[Problem]:
     if not _PRINTABLE.fullmatch(policy.content_disposition):
-        yield "content_disposition", "is no value of a header: printable ASCII, at most 255"
+        yield "content_disposition", "is not a header value: use printable ASCII, at most 255"
     if policy.cache_control and not _PRINTABLE.fullmatch(policy.cache_control):
-        yield "cache_control", "is no value of a header: printable ASCII, at most 255"
+        yield "cache_control", "is not a header value: use printable ASCII, at most 255"
     if policy.storage_class and not _STORAGE_CLASS.fullmatch(policy.storage_class):
-        yield "storage_class", "is no storage class, such as STANDARD_IA"
+        yield "storage_class", "is not a storage class, such as STANDARD_IA"
     if policy.encryption not in ("", "AES256", "aws:kms"):
         yield "encryption", f'{policy.encryption!r} is neither "AES256" nor "aws:kms"'
     if policy.kms_key_id and policy.encryption != "aws:kms":
-        yield "kms_key_id", 'is used with encryption = "aws:kms" only; set that, or drop this'
+        yield "kms_key_id", 'needs encryption = "aws:kms"; set that, or remove this'
     if policy.kms_key_id and not _PRINTABLE.fullmatch(policy.kms_key_id):
-        yield "kms_key_id", "is no id or ARN of a key: printable ASCII, at most 255"
+        yield "kms_key_id", "is not the ID or ARN of a key: use printable ASCII, at most 255"
     if policy.encryption and Checksum.MD5 in policy.checksums:
         yield (
             "checksum",
-            "md5 does not go with encryption: an entity tag is then no MD5; use another",
+            "md5 cannot be used with encryption: an ETag is not an MD5 then; use another",
         )
     if len(policy.tags) > MAX_TAGS:
-        yield "tags", f"are more than {MAX_TAGS}, the most that an object can have"
+        yield "tags", f"are more than {MAX_TAGS}, the most that an object can have; remove some"
     if len(urlencode(policy.tags, quote_via=quote)) > MAX_TAGS_BYTES:
         yield "tags", f"are more than {MAX_TAGS_BYTES} bytes as a header; shorten them"
     for key, value in policy.tags.items():
@@ -320,5 +313,5 @@ def _object_problems(policy: Policy) -> Iterator[Problem]:
 
 
 def valid_tenant(tenant: str) -> bool:
-    """Whether a tenant can stand in a key: 1 to 64 of `A-Z a-z 0-9 . _ -`, no leading dot."""
+    """Return whether a tenant can be in a key: 1 to 64 of `A-Z a-z 0-9 . _ -`, no leading dot."""
     return _TENANT.fullmatch(tenant) is not None

@@ -1,4 +1,4 @@
-"""The policies in force, which may change while the service runs."""
+"""The policies in force, which a reload replaces while the service runs."""
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -7,7 +7,7 @@ from partway_server.domain.policy import Policy
 
 
 class PolicyRegistry(Mapping[str, Policy]):
-    """A Mapping that changes as a whole, and only while nobody who awaits nothing looks at it."""
+    """Policies, replaced atomically; no await may separate a lookup from its use."""
 
     def __init__(self, policies: Mapping[str, Policy]) -> None:
         self._policies: Mapping[str, Policy] = {}
@@ -15,13 +15,13 @@ class PolicyRegistry(Mapping[str, Policy]):
         self.replace(policies)
 
     def replace(self, policies: Mapping[str, Policy]) -> None:
-        """Put these in force, and no other."""
+        """Put these policies in force, and no others."""
         self._policies = dict(policies)
         longest = max(policy.max_url_seconds for policy in policies.values())
         self._longest_url = max(self._longest_url, timedelta(seconds=longest))
 
     def longest_url(self) -> timedelta:
-        """How long any URL may work that was signed under these policies, or under those before."""
+        """Return the longest lifetime of a URL signed under these policies or any before them."""
         return self._longest_url
 
     def __getitem__(self, name: str) -> Policy:

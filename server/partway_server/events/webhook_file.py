@@ -3,14 +3,17 @@
 import base64
 import binascii
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yarl
 
+from partway_server.config.schema import UNSET, OneOrMore, Table, Texts
+from partway_server.config.settings_validation import range_problem, shown_variable
+from partway_server.config.toml_file import TomlFile, TomlFileError
+from partway_server.domain.rule_error import Problem, RuleError
 from partway_server.events.ssrf_guard import forbidden
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
@@ -18,24 +21,13 @@ _TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 _PREFIX = "whsec_"
 _MAKE = f'make one with: echo "{_PREFIX}$(openssl rand -base64 32)"'
 
-_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "url": str,
-    "secret_env": (str, list),
-    "types": list,
-    "tenants": list,
-    "timeout_seconds": (int, float),
-    "give_up_seconds": (int, float),
-    "allow_http": bool,
-    "allow_private": bool,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One endpoint. Its URL may hold a token, so that neither it nor the secrets are in the repr.
+    """One endpoint. Its URL may hold a token, so neither URL nor secrets are in the repr.
 
-    `secrets` are the keys, each of which signs; without `types` or `tenants` all are meant. Raises
-    ValueError, with neither URL nor secret in it, if the rules make no sense.
+    `secrets` are the keys, each of which signs; empty `types` or `tenants` mean all. Raises
+    RuleError, with neither URL nor secret in it.
     """
 
     name: str
@@ -49,103 +41,117 @@ class Webhook:
     allow_private: bool = False
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError("a name is 1 to 64 of a-z, 0-9, _, -")
-        if problem := _url_problem(self.url, self.allow_http, self.allow_private):
-            raise ValueError(f"url {problem}")
-        if not self.secrets:
-            raise ValueError("secret_env is empty")
-        if odd := sorted(name for name in self.types if not _TYPE.fullmatch(name)):
-            raise ValueError(f"types: {odd[0]!r} is none; one is upload.completed")
-        for rule, least, most in (("timeout_seconds", 0.1, 60), ("give_up_seconds", 0, 30 * 86400)):
-            # Said this way round, so that nan is refused.
-            if not least <= getattr(self, rule) <= most:
-                raise ValueError(f"{rule} is not between {least} and {most}")
+        if found := tuple(self._problems()):
+            raise RuleError(f"webhook {self.name!r}", found)
 
     def wants(self, kind: str) -> bool:
-        """Whether it is to get events of this type."""
+        """Return whether the endpoint is to get events of this type."""
         return not self.types or kind in self.types
+
+    def _problems(self) -> Iterator[Problem]:
+        if not _NAME.fullmatch(self.name):
+            yield "name", "is not a name for a webhook: use 1 to 64 of a-z, 0-9, _, -"
+        if problem := _url_problem(self.url, self.allow_http, self.allow_private):
+            yield "url", problem
+        if not self.secrets:
+            yield "secret_env", "is missing or empty; name the variable that holds the secret"
+        for odd in sorted(name for name in self.types if not _TYPE.fullmatch(name)):
+            yield "types", f"{odd!r} is not a type of event, such as upload.completed"
+        if problem := range_problem(0.1, 60, self.timeout_seconds):
+            yield "timeout_seconds", problem
+        if problem := range_problem(0, 30 * 86400, self.give_up_seconds):
+            yield "give_up_seconds", problem
+
+
+class WebhookTable(Table):
+    """The rules of a `[webhook.NAME]` and how each is written. `Webhook` has the defaults."""
+
+    url: str = UNSET
+    secret_env: OneOrMore = UNSET
+    types: Texts = UNSET
+    tenants: Texts = UNSET
+    timeout_seconds: float = UNSET
+    give_up_seconds: float = UNSET
+    allow_http: bool = UNSET
+    allow_private: bool = UNSET
+
+
+class WebhookFileError(TomlFileError):
+    """A file of webhooks cannot be used. No text of it holds a URL or a secret."""
 
 
 def load_webhooks(path: Path, environ: Mapping[str, str]) -> list[Webhook]:
-    """The webhooks of a TOML file, a table [webhook.NAME] each; `environ` holds the secrets.
+    """Return the webhooks of a TOML file; `environ` holds the secrets.
 
-    Raises ValueError, in words that hold neither URL nor secret, or OSError if the file cannot be
-    read.
+    Raises WebhookFileError, or OSError if the file cannot be read.
     """
-    return [_webhook(name, rules, environ) for name, rules in _tables(path).items()]
+    toml = TomlFile(str(path), path.read_bytes(), WebhookFileError)
+    tables = _tables(toml)
+    webhooks = [_webhook(toml, name, rules, environ) for name, rules in tables.items()]
+    toml.raise_problems()
+    return [webhook for webhook in webhooks if webhook is not None]
 
 
 def webhook_names(path: Path) -> list[str]:
-    """Their names alone, without a look at the secrets. Raises as `load_webhooks` does."""
-    return list(_tables(path))
+    """Return the names of the webhooks, without their secrets. Raises as `load_webhooks` does."""
+    toml = TomlFile(str(path), path.read_bytes(), WebhookFileError)
+    names = list(_tables(toml))
+    toml.raise_problems()
+    return names
 
 
-def _tables(path: Path) -> Mapping[str, Any]:
-    try:
-        tables = tomllib.loads(path.read_text("utf-8-sig"))
-    except tomllib.TOMLDecodeError as error:
-        # It says where, and never quotes more than a character.
-        raise ValueError(f"it is not TOML: {error}") from None
-    except RecursionError:
-        raise ValueError("its brackets are too deep") from None
-    if set(tables) - {"webhook"}:
-        raise ValueError("a table is not of the form [webhook.NAME]")
-    named = tables.get("webhook")
-    if not isinstance(named, dict) or not named:
-        raise ValueError("no webhook is in it; begin one with [webhook.NAME]")
-    return named
+def _tables(toml: TomlFile) -> Mapping[str, Mapping[str, Any]]:
+    toml.refuse_others("webhook")
+    tables = dict(toml.named("webhook"))
+    if not tables and not toml.problems:
+        toml.add((), "has no webhook; begin one with [webhook.NAME]")
+    return tables
 
 
-def _webhook(name: str, rules: Any, environ: Mapping[str, str]) -> Webhook:
-    try:
-        return Webhook(name=name, **_values(rules, environ))
-    except ValueError as error:
-        raise ValueError(f"webhook {name!r}: {error}") from None
-
-
-def _values(rules: Any, environ: Mapping[str, str]) -> dict[str, Any]:
-    if not isinstance(rules, dict):
-        raise ValueError("it is no table of rules")
-    if unknown := sorted(set(rules) - set(_KINDS)):
-        raise ValueError(f"no rule is called {', '.join(unknown)}")
-    if missing := [rule for rule in ("url", "secret_env") if rule not in rules]:
-        raise ValueError(f"{missing[0]} is missing")
-    for rule, value in rules.items():
-        if not isinstance(value, _KINDS[rule]) or (
-            isinstance(value, bool) and _KINDS[rule] is not bool
-        ):
-            raise ValueError(f"{rule} is of the wrong kind")
-        if isinstance(value, list) and not all(isinstance(each, str) for each in value):
-            raise ValueError(f"{rule} is no list of texts")
-    values = {rule: frozenset(v) if isinstance(v, list) else v for rule, v in rules.items()}
-    del values["secret_env"]
-    given = rules["secret_env"]
-    variables = [given] if isinstance(given, str) else given
-    return values | {"secrets": tuple(_secret(variable, environ) for variable in variables)}
+def _webhook(
+    toml: TomlFile, name: str, rules: Mapping[str, Any], environ: Mapping[str, str]
+) -> Webhook | None:
+    path = ("webhook", name)
+    found, bad = toml.values(path, rules, WebhookTable)
+    secrets = []
+    for variable in found.pop("secret_env", ()):
+        try:
+            secrets.append(_secret(variable, environ))
+        except ValueError as error:
+            toml.add((*path, "secret_env"), str(error))
+            bad.add("secret_env")
+    for rule in ("types", "tenants"):
+        found[rule] = frozenset(found.get(rule, ()))
+    given: dict[str, Any] = {"url": "", **found, "secrets": tuple(secrets)}
+    return toml.built(path, lambda: Webhook(name=name, **given), bad)
 
 
 def _secret(variable: str, environ: Mapping[str, str]) -> bytes:
-    """The key in a variable, as Standard Webhooks serializes it: whsec_ and base64."""
+    """Return the key in a variable, as Standard Webhooks serializes it: whsec_ and base64."""
     text = environ.get(variable, "").strip()
+    shown = shown_variable(variable)
     if not text:
-        raise ValueError(f"the variable {variable} that secret_env names is not set: {_MAKE}")
+        raise ValueError(f"the variable{shown} is not set; {_MAKE}")
     try:
         key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
     except binascii.Error:
         key = b""
     if not text.startswith(_PREFIX) or not 24 <= len(key) <= 64:
-        raise ValueError(f"{variable} is not {_PREFIX} and base64 of 24 to 64 bytes: {_MAKE}")
+        raise ValueError(
+            f"the variable{shown} is not {_PREFIX} and base64 of 24 to 64 bytes; {_MAKE}"
+        )
     return key
 
 
 def _url_problem(url: str, allow_http: bool, allow_private: bool) -> str:
-    """What is wrong with a URL, "" if nothing."""
+    """Return what is wrong with a URL, or ""."""
+    if not url:
+        return "is missing"
     try:
         parts = yarl.URL(url, encoded=True)
         host, port = parts.host or "", parts.port
     except ValueError:
-        return "is no URL"
+        return "is not a URL"
     if parts.scheme not in ("http", "https") or not host or port == 0:
         return "does not begin with https:// and a host"
     if parts.scheme == "http" and not allow_http:
@@ -153,14 +159,14 @@ def _url_problem(url: str, allow_http: bool, allow_private: bool) -> str:
     if parts.raw_user or parts.raw_password or parts.raw_fragment:
         return "has a user name, a password or a fragment"
     if any(c <= " " or c >= "\x7f" for c in url):
-        return "has a character that is to be percent-encoded"
-    # A name is looked at when it is resolved.
+        return "has a character that must be percent-encoded"
+    # A host name is checked when it is resolved.
     if not allow_private and _is_literal(host) and forbidden(host):
         return "names an address that is not of the public internet, and allow_private is not set"
     return ""
 
 
 def _is_literal(host: str) -> bool:
-    # No top-level domain is a number (RFC 3696), and inet_aton takes 127.1 and 0x7f000001.
+    # No top-level domain is a number (RFC 3696), and inet_aton accepts 127.1 and 0x7f000001.
     last = host.rstrip(".").rpartition(".")[2]
     return ":" in host or last.isdecimal() or re.fullmatch(r"0x[0-9a-f]*", last) is not None

@@ -33,6 +33,7 @@ from typing import Any
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.events import EventComposer, event_type_of
 from partway_server.domain.grant import Caller
+from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, State, Upload
 from partway_server.redis_client.client import RedisClient, RedisCommand
 from partway_server.redis_client.topology import RedisTopology
@@ -205,27 +206,18 @@ class RedisSessionStore:
         return await self._due.peek(limit)
 
     async def list_uploads(
-        self,
-        caller: Caller,
-        *,
-        state: State | None,
-        fingerprint: str,
-        before: Cursor | None,
-        limit: int,
-        policy: str = "",
-        created_from: datetime | None = None,
-        created_before: datetime | None = None,
+        self, caller: Caller, wanted: UploadFilter, *, before: Cursor | None = None, limit: int
     ) -> tuple[Sequence[Upload], Cursor | None]:
-        lowest, highest = rows.bounds(before, created_from, created_before)
+        lowest, highest = rows.bounds(before, wanted.created_from, wanted.created_before)
         # Sids are random: a shard holds about one in 64 of a page, hardly ever eight more.
-        wanted = limit // rows.SHARDS + 8
+        share = limit // rows.SHARDS + 8
 
         def ask(shard: int) -> RedisCommand:
-            args = (rows.row_prefix(shard), lowest, highest, wanted, _SCAN)
-            chosen = (state or "", fingerprint, policy)
+            args = (rows.row_prefix(shard), lowest, highest, share, _SCAN)
+            chosen = (wanted.state or "", wanted.fingerprint, wanted.policy)
             return self._command("list_own", (rows.own_key(shard, caller),), *args, *chosen)
 
-        return _page(await self._each_shard(ask), limit, policy)
+        return _page(await self._each_shard(ask), limit, wanted.policy)
 
     async def check(self) -> None:
         await check_redis(self._client, self._topology)

@@ -95,7 +95,7 @@ class TestDead:
 @pytest.mark.parametrize(
     ("environ", "code", "said"),
     [
-        ({"PARTWAY_REDIS_URL": ""}, 2, "PARTWAY_REDIS_URL or --redis-url is not set"),
+        ({"PARTWAY_REDIS_URL": ""}, 2, "PARTWAY_REDIS_URL or --redis-url: is not set"),
         ({"PARTWAY_REDIS_URL": "redis://127.0.0.1:1"}, 1, "Redis does not answer"),
         ({"PARTWAY_REDIS_URL": "redis://x?y=z"}, 2, "is not a URL that Redis clients understand"),
         (

@@ -28,7 +28,9 @@ def test_the_help_teaches_by_example(cli: CliRunner, name: str) -> None:
 def test_without_the_url_of_redis_it_asks_for_it(cli: CliRunner, command: list[str]) -> None:
     nameless = cli.invoke(main, ["events", *command])
     assert nameless.exit_code == 2
-    assert nameless.stderr.startswith("partway-server: PARTWAY_REDIS_URL or --redis-url is not set")
+    assert nameless.stderr.startswith(
+        "partway-server: PARTWAY_REDIS_URL or --redis-url: is not set"
+    )
 
 
 def test_where_redis_does_not_answer_it_says_so_and_fails(cli: CliRunner) -> None:

@@ -83,7 +83,7 @@ def test_settings_are_listed_for_people_and_problems_apart(cli: CliRunner) -> No
     result = cli.invoke(main, ["settings"])
     assert result.exit_code == 0
     assert "PARTWAY_ADDRESS  --address" in result.stdout
-    assert "PARTWAY_BUCKET or --bucket is not set" in result.stderr
+    assert "PARTWAY_BUCKET or --bucket: is not set" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["serve", "settings", "health"])

@@ -42,7 +42,7 @@ def check(file: Path, *flags: str, **settings: str) -> Result:
     return CliRunner(env=clean).invoke(main, ["policy", "check", str(file), *flags])
 
 
-def test_each_policy_is_told_with_an_example_key(file: Path) -> None:
+def test_each_policy_is_shown_with_an_example_key(file: Path) -> None:
     result = check(file)
     assert (result.exit_code, result.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
@@ -59,36 +59,36 @@ def test_each_policy_is_told_with_an_example_key(file: Path) -> None:
         assert expected in lines
     [key] = [line for line in lines if line.startswith("example key acme/2026/03/01/my-album/")]
     assert key.endswith(".mov")
-    told = {line.split()[0] for line in lines if line}
-    assert told >= {*RULES, *OF_BACKEND}
+    shown = {line.split()[0] for line in lines if line}
+    assert shown >= {*RULES, *OF_BACKEND}
 
 
 def test_as_json_it_is_for_scripts(file: Path) -> None:
-    told = json.loads(check(file, "--json", bucket="mine").stdout)
-    assert told["problems"] == []
-    assert told["policies"]["default"]["bucket"] == "mine"
-    films = told["policies"]["films"]
+    shown = json.loads(check(file, "--json", bucket="mine").stdout)
+    assert shown["problems"] == []
+    assert shown["policies"]["default"]["bucket"] == "mine"
+    films = shown["policies"]["films"]
     assert films["max_size_bytes"] == 3 * 1024**3
     assert films["example_key"].startswith("acme/2026/03/01/my-album/")
-    assert told["backends"]["far"]["secret_key_env"] == "FAR_SECRET"
+    assert shown["backends"]["far"]["secret_key_env"] == "FAR_SECRET"
 
 
-def test_all_that_is_wrong_is_told_with_its_line(file: Path) -> None:
+def test_all_that_is_wrong_is_reported_with_its_line(file: Path) -> None:
     file.write_text("[policy.a]\nbucket = 1\ncolour = 2\n")
     result = check(file)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
         f"partway-server: {file}:2: policy.a.bucket: is a number, not a string; put it in quotes",
-        f"partway-server: {file}:3: policy.a.colour: there is no such rule",
+        f"partway-server: {file}:3: policy.a.colour: unknown rule",
     ]
-    told = json.loads(check(file, "--json").stdout)
-    assert [(p["line"], p["what"]) for p in told["problems"]] == [
+    shown = json.loads(check(file, "--json").stdout)
+    assert [(p["line"], p["what"]) for p in shown["problems"]] == [
         (2, "policy.a.bucket"),
         (3, "policy.a.colour"),
     ]
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     result = check(tmp_path / "none.toml")
     assert result.exit_code == 1
     assert result.stderr == f"partway-server: {tmp_path}/none.toml: cannot be read: " + (

@@ -1,4 +1,4 @@
-"""What is read anew is in force as a whole, or not at all."""
+"""A reload takes effect as a whole, or not at all."""
 
 import asyncio
 from collections.abc import Callable
@@ -71,7 +71,7 @@ async def test_what_is_new_is_opened_looked_at_and_in_force() -> None:
     assert isinstance(here, Opened) and here.calls == []
 
 
-async def test_nobody_sees_a_policy_whose_bucket_was_not_looked_at() -> None:
+async def test_no_one_sees_a_policy_whose_bucket_was_not_checked() -> None:
     stand, gate = Stand(), Gate()
     open_backend, waiting = stand._open, Opened()
     waiting.before("check", gate)
@@ -108,10 +108,10 @@ async def test_what_was_opened_in_vain_is_closed(
     assert stand.policies == OLD.policies
     assert stand.opened["far"].closed
     assert "there is no such" in caplog.text
-    assert "none of it is in force" in caplog.text
+    assert "nothing of it takes effect" in caplog.text
 
 
-async def test_each_fault_of_a_file_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_problem_of_a_file_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     stand = Stand()
 
     def read() -> Rules:
@@ -142,7 +142,7 @@ async def test_a_call_in_progress_keeps_its_backend_until_the_end() -> None:
     assert far.closed
 
 
-async def test_it_goes_on_after_a_failure_that_nobody_foresaw(
+async def test_it_goes_on_after_an_unexpected_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stand, asked, tried = Stand(), asyncio.Event(), asyncio.Event()
@@ -161,10 +161,10 @@ async def test_it_goes_on_after_a_failure_that_nobody_foresaw(
         while len(stand.policies) == 1:  # noqa: ASYNC110 (a thread reads)
             await asyncio.sleep(0)
     work.cancel()
-    assert "reading them anew failed" in caplog.text
+    assert "the reload failed" in caplog.text
 
 
-def test_what_has_changed_is_told_in_a_line() -> None:
+def test_what_has_changed_is_one_line() -> None:
     assert changes(OLD, OLD) == "nothing has changed"
     assert changes(OLD, NEW) == "policy far new, backend far new"
     other = Rules({"default": Policy("default", "films")}, {"default": HERE})

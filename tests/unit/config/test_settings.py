@@ -15,6 +15,8 @@ from partway_server.config.settings import (
     variable,
 )
 
+from tests.support.secrecy import all_it_holds
+
 KEY = base64.b64encode(bytes(range(64))).decode()
 OTHER_KEY = base64.b64encode(bytes(range(64, 128))).decode()
 REQUIRED = {
@@ -117,6 +119,9 @@ def test_truth_has_several_spellings(text: str, value: bool) -> None:
         ({"s3_endpoint": "http://minio:port"}, "PARTWAY_S3_ENDPOINT"),
         ({"s3_public_endpoint": "files.example"}, "PARTWAY_S3_PUBLIC_ENDPOINT"),
         ({"s3_public_endpoint": "https://files.example/s3"}, "PARTWAY_S3_PUBLIC_ENDPOINT"),
+        ({"s3_endpoint": "http://:pw@files.example"}, "PARTWAY_S3_ENDPOINT"),
+        ({"workers": "300.0"}, "PARTWAY_WORKERS"),
+        ({"workers": "9" * 400}, "PARTWAY_WORKERS"),
         ({"s3_access_key": "a"}, "PARTWAY_S3_SECRET_KEY"),
         ({"s3_secret_key": "s"}, "PARTWAY_S3_ACCESS_KEY"),
         ({"s3_session_token": "t"}, "PARTWAY_S3_ACCESS_KEY"),
@@ -136,8 +141,14 @@ def test_what_cannot_work_is_one_line_that_names_the_setting(
     assert "\n" not in line
 
 
-def test_all_problems_are_told_at_once() -> None:
-    assert len(problems(workers="0", log_level="loud", address="nowhere")) == 3
+def test_all_problems_are_reported_at_once() -> None:
+    found = problems(workers="0", log_level="loud", address="nowhere", s3_access_key="a")
+    assert [line.split()[0] for line in found] == [
+        "PARTWAY_ADDRESS",
+        "PARTWAY_S3_SECRET_KEY:",
+        "PARTWAY_WORKERS",
+        "PARTWAY_LOG_LEVEL",
+    ]
 
 
 @pytest.mark.parametrize("zero", ["drain_seconds", "grace_seconds"])
@@ -145,7 +156,7 @@ def test_not_waiting_at_the_end_is_allowed(zero: str) -> None:
     assert problems(**{zero: "0"}) == []
 
 
-def test_a_backend_is_told_by_whether_there_is_an_endpoint() -> None:
+def test_the_default_backend_depends_on_the_endpoint() -> None:
     aws = Settings.load(REQUIRED)
     other = Settings.load({**REQUIRED, "PARTWAY_S3_ENDPOINT": "http://minio:9000"})
     assert (aws.backend, aws.s3_addressing) == ("aws", "virtual")
@@ -215,6 +226,9 @@ def test_the_password_in_a_redis_url_is_hidden(url: str) -> None:
     settings, found = Settings.examine({**REQUIRED, "PARTWAY_REDIS_URL": url})
     assert SECRET not in repr(settings) + str(settings.shown()) + "".join(found)
     assert settings.redis_url == url
+    with pytest.raises(SettingsError) as raised:
+        Settings.load({**REQUIRED, "PARTWAY_REDIS_URL": url, "PARTWAY_WORKERS": "0"})
+    assert SECRET not in all_it_holds(raised.value)
 
 
 def test_no_secret_is_in_the_repr_or_in_a_problem() -> None:
@@ -223,6 +237,23 @@ def test_no_secret_is_in_the_repr_or_in_a_problem() -> None:
     settings, found = Settings.examine(given)
     assert found
     assert SECRET not in repr(settings) + str(settings.shown()) + "".join(found)
+    with pytest.raises(SettingsError) as raised:
+        Settings.load(given)
+    assert SECRET not in all_it_holds(raised.value)
+
+
+@pytest.mark.parametrize("name", ["s3_endpoint", "s3_public_endpoint"])
+@pytest.mark.parametrize(
+    "url",
+    [f"http://user:{SECRET}@h", f"http://:{SECRET}@h", f"user:{SECRET}@h", f"http://h/?k={SECRET}"],
+)
+def test_the_password_in_an_endpoint_is_hidden(name: str, url: str) -> None:
+    settings, _ = Settings.examine({**REQUIRED, variable(name): url})
+    assert SECRET not in repr(settings) + str(settings.shown())
+    with pytest.raises(SettingsError) as raised:
+        Settings.load({**REQUIRED, variable(name): url})
+    assert SECRET not in all_it_holds(raised.value)
+    assert variable(name) in str(raised.value)
 
 
 def test_the_rest_of_a_redis_url_is_shown() -> None:

@@ -148,7 +148,7 @@ def test_settings_that_cannot_be_used_are_exit_code_two() -> None:
     clean = {name: None for name in os.environ if name.startswith("PARTWAY_")}
     result = CliRunner(env=clean).invoke(main, ["doctor"])
     assert result.exit_code == 2
-    assert "PARTWAY_BUCKET or --bucket is not set" in result.stderr
+    assert "PARTWAY_BUCKET or --bucket: is not set" in result.stderr
     assert result.stdout == ""
 
 

@@ -19,10 +19,10 @@ MARKED = "0" * SEGMENT_CHARS
 @pytest.mark.parametrize(
     ("rules", "words"),
     [
-        ({"name": ""}, "no name of a policy"),
-        ({"name": "A"}, "no name of a policy"),
-        ({"name": "a" * 65}, "no name of a policy"),
-        ({"name": "a\n"}, "no name of a policy"),
+        ({"name": ""}, "not a name for a policy"),
+        ({"name": "A"}, "not a name for a policy"),
+        ({"name": "a" * 65}, "not a name for a policy"),
+        ({"name": "a\n"}, "not a name for a policy"),
         ({"bucket": ""}, "bucket: is empty"),
         ({"key_template": "{tenant}/{date}/{sid}/{other}"}, "allowed are"),
         ({"key_template": "{tenant}/{date}/{sid}/{}"}, "allowed are"),
@@ -142,7 +142,7 @@ def test_tenants_that_cannot(tenant: str) -> None:
         ("💥" * 300, "file"),
     ],
 )
-def test_a_safe_name_still_tells_what_it_was(name: str, safe: str) -> None:
+def test_a_safe_name_still_shows_what_it_was(name: str, safe: str) -> None:
     assert safe_name(name) == safe
 
 

@@ -1,0 +1,100 @@
+"""Writes docs/reference/settings.md from the table of settings: `make docs` runs it."""
+
+from collections.abc import Mapping
+from dataclasses import Field, fields
+from typing import Any
+
+from partway_server.config import settings_validation as values
+from partway_server.config.settings import Settings, default_text, flag, variable
+from partway_server.config.unknown_variables import CLIENT_VARIABLES
+from partway_server.storage.capabilities import KNOWN
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Storage": (
+        "bucket",
+        "backend",
+        *(f"s3_{name}" for name in ("endpoint", "public_endpoint", "region", "addressing")),
+        *(f"s3_{name}" for name in ("access_key", "secret_key", "session_token")),
+    ),
+    "Redis and upload IDs": ("redis_url", "sealing_keys"),
+    "Listening and callers": ("address", "workers", "identity", "reflection"),
+    "Policies and webhooks": ("policy_file", "webhook_file", "via_service"),
+    "Limits": ("max_concurrent_calls", "max_watchers", "max_via_service", "call_timeout_seconds"),
+    "Recovery and cleanup": (
+        "lease_seconds",
+        "janitor_seconds",
+        "sweep_seconds",
+        "sweep_grace_seconds",
+    ),
+    "Events": ("event_source", "event_keep_seconds"),
+    "Shutdown": ("drain_seconds", "grace_seconds"),
+    "Logs and metrics": ("log_level", "json_logs", "metrics_address"),
+}
+
+_TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+_KINDS = {
+    values.address_problem: "host:port",
+    values.origin_problem: "URL",
+    values.redis_url_problem: "URL",
+    values.uri_reference_problem: "URI",
+    values.sealing_keys_problem: "base64 keys",
+}
+
+_COLUMNS = ("| Variable | Value | Default | Meaning |", "|---|---|---|---|")
+
+_HEAD = """# Settings
+
+<!-- Made by `make docs` from server/partway_server/config/settings.py; edit that instead. -->
+
+A setting is an environment variable. All but the secrets are also flags of `partway-server serve`,
+`doctor` and `sweep`: `PARTWAY_WORKERS` is `--workers`, and flags win. An empty variable counts as
+not set. True is `1`, `true`, `yes` or `on`; false is `0`, `false`, `no` or `off`.
+`partway-server settings` shows the present values, with secrets hidden, and all their problems.
+
+`serve`, `sweep` and `dev` refuse to start with a `PARTWAY_` variable that is not in this list, and
+name the nearest one that is; `doctor` reports it. These are ignored:
+
+- the client's: {client};
+- `PARTWAY_TEST_*`;
+- those that a policy or webhook file names;
+- those that Kubernetes sets for a Service whose name begins with `partway`.
+"""
+
+
+def reference() -> str:
+    """Return the whole document."""
+    table = {setting.name: setting for setting in fields(Settings)}
+    client = ", ".join(f"`{name}`" for name in sorted(CLIENT_VARIABLES))
+    lines = [_HEAD.format(client=client)]
+    for title, names in GROUPS.items():
+        lines += [
+            f"## {title}",
+            "",
+            "| Variable | Value | Default | Meaning |",
+            "|---|---|---|---|",
+        ]
+        lines += [*(_row(table.pop(name)) for name in names), ""]
+    if table:
+        raise LookupError(f"settings without a group: {', '.join(table)}")
+    return "\n".join(lines)
+
+
+def _row(setting: Field[Any]) -> str:
+    rules = setting.metadata
+    default = default_text(setting) or ("required" if rules["required"] else "none")
+    meaning = rules["why"] if flag(setting) else f"{rules['why']} A secret: it has no flag."
+    return f"| `{variable(setting.name)}` | {_value(setting)} | {default} | {meaning} |"
+
+
+def _value(setting: Field[Any]) -> str:
+    rules, kind = setting.metadata, _TYPES[setting.type]  # type: ignore[index]
+    if choices := rules["choices"] or (setting.name == "backend" and sorted(KNOWN)):
+        return " or ".join(f"`{choice}`" for choice in choices)
+    if rules["bounds"]:
+        least, most = rules["bounds"]
+        return f"{kind}, {least} to {most}"
+    return "file" if setting.name.endswith("_file") else _KINDS.get(rules["problem"], kind)
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
