@@ -166,4 +166,4 @@ async def test_one_backend_that_cannot_be_listed_keeps_no_other_from_it(
     found: list[Finding] = []
     await two.world.service.sweeper.sweep(found.append)
     assert [bool(each.error) for each in found] == [False, True]
-    assert "the backend 'far'" in found[1].error
+    assert "backend 'far'" in found[1].error

@@ -238,10 +238,10 @@ class S3Storage:
         # address where the service reaches it.
         presigner = await self._presigner(self._own_signer, grant, _PUT_LIFETIME, now)
         [part] = presigner.sign([number], {number: checksum} if checksum else {})
-        told = await self._putter.put(grant, part, body)
-        etag = told.get("etag", "").strip('"')
+        reply = await self._putter.put(grant, part, body)
+        etag = reply.get("etag", "").strip('"')
         found = md5_of_etag(grant, etag, self.capabilities) or base64.b64decode(
-            told.get(checksum_header(grant.checksum), "")
+            reply.get(checksum_header(grant.checksum), "")
         )
         return StoredPart(number, grant.plan.size(number), etag, found)
 
