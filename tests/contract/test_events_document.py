@@ -25,9 +25,9 @@ def test_its_example_has_every_field() -> None:
     upload = an_upload(State.COMPLETED, object=StoredObject(1, "etag"))
     event = EventComposer().finished(upload, START)
     assert event is not None
-    shown, told = json.loads(block), json.loads(event.text)
-    assert list(shown) == list(told)
-    assert list(shown["data"]) == list(told["data"])
+    shown, sent = json.loads(block), json.loads(event.text)
+    assert list(shown) == list(sent)
+    assert list(shown["data"]) == list(sent["data"])
 
 
 def test_it_names_the_streams_and_their_fields() -> None:

@@ -1,4 +1,4 @@
-"""Every link between our documents leads to a file, and to a heading in it."""
+"""Every link between our documents leads to a file and a heading in it; every path exists."""
 
 import re
 import subprocess
@@ -40,3 +40,11 @@ def test_a_link_leads_somewhere(target: str, named_by: list[str]) -> None:
     assert (ROOT / path).exists(), named_by
     if anchor:
         assert anchor in anchors(ROOT / path), named_by
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_paths_of_code_exist(document: Path) -> None:
+    """Paths are relative to the root or to the package of the service."""
+    paths = re.findall(r"`([\w.]+/[\w/]+\.(?:py|lua|proto|toml))`", document.read_text())
+    bases = (ROOT, ROOT / "server/partway_server")
+    assert [path for path in paths if not any((base / path).exists() for base in bases)] == []

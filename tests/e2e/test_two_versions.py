@@ -515,7 +515,7 @@ async def eventful(maker: Side, ender: Side) -> Counter[tuple[str, str]]:
     for upload in made[1::2]:
         await ender.abort(upload)
     ends = itertools.cycle(("upload.completed", "upload.aborted"))
-    pairs = [(sid_of(upload), kind) for upload, kind in zip(made, ends)]
+    pairs = [(sid_of(upload), kind) for upload, kind in zip(made, ends, strict=False)]
     return Counter([*pairs, *((sid, "upload.initialized") for sid, _ in pairs)])
 
 

@@ -241,7 +241,7 @@ async def perform(on: Service, verb: Verb) -> Answer:
 
 
 def grant_of(upload_id: str) -> Grant:
-    return UPLOAD_IDS.open(upload_id)
+    return UPLOAD_IDS.decrypt(upload_id)
 
 
 class Programs:

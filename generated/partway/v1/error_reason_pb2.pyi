@@ -37,12 +37,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Code: `INVALID_ARGUMENT`. Metadata: `request_id`.
     """
     ERROR_REASON_CALLER_UNKNOWN: _ErrorReason.ValueType  # 4
-    """The call does not say who makes it, and the service is set to require it.
+    """The call does not name its caller, and the service requires it.
     Code: `UNAUTHENTICATED`. Metadata: `key`, the gRPC metadata key missing.
     """
     ERROR_REASON_UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 5
-    """There is no Upload with the id given, or it is another caller's. The two
-    are not told apart. Code: `NOT_FOUND`.
+    """There is no Upload with the id given, or it is another caller's. The error
+    does not distinguish the two. Code: `NOT_FOUND`.
     """
     ERROR_REASON_UPLOAD_NOT_ACTIVE: _ErrorReason.ValueType  # 6
     """The Upload is in a state that does not allow the call.
@@ -63,9 +63,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Code: `FAILED_PRECONDITION`. Metadata: `upload`, `mismatch_count`.
     """
     ERROR_REASON_PARTS_REFUSED: _ErrorReason.ValueType  # 9
-    """Storage would not join the parts: "BadDigest" says that their bytes are not
-    those of the checksum given. Code: `FAILED_PRECONDITION`. Metadata: `upload`,
-    `storage_code`, storage's own word for it.
+    """Storage would not join the parts: "BadDigest" means that their bytes do not
+    match the checksum given. Code: `FAILED_PRECONDITION`. Metadata: `upload`,
+    `storage_code`, the error code that storage returned.
     """
     ERROR_REASON_COMPLETED_OTHERWISE: _ErrorReason.ValueType  # 10
     """The Upload was completed with other parts, or another checksum, than this
@@ -81,11 +81,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     after the time in `google.rpc.RetryInfo`. Code: `ABORTED`. Metadata: `upload`.
     """
     ERROR_REASON_UPLOAD_CONFLICT: _ErrorReason.ValueType  # 13
-    """Storage found a conflict and gave the Upload up; it was aborted. Begin a
+    """Storage found a conflict and discarded the Upload; it was aborted. Begin a
     new one. Code: `ABORTED`. Metadata: `upload`.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 14
-    """The service has as many calls in progress as it takes. Try again after the
+    """The service has as many calls in progress as it accepts. Try again after the
     time in `google.rpc.RetryInfo`. Code: `RESOURCE_EXHAUSTED`.
     """
     ERROR_REASON_SESSIONS_UNAVAILABLE: _ErrorReason.ValueType  # 15
@@ -104,34 +104,36 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STORAGE_REFUSED: _ErrorReason.ValueType  # 18
     """Storage refuses the service itself: its credentials, its permissions or
     its bucket need an operator. Code: `FAILED_PRECONDITION`. Metadata:
-    `storage_code`, storage's own word for it; `operation`, what was refused.
+    `storage_code`, the error code that storage returned; `operation`, what was
+    refused.
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
-    """A fault of the service. Code: `INTERNAL`. Metadata: `reference`, to be
-    found in the service's logs.
+    """A fault of the service. Code: `INTERNAL`. Metadata: `reference`, which
+    finds it in the service's logs.
     """
     ERROR_REASON_STOPPING: _ErrorReason.ValueType  # 20
-    """The service is stopping, and ends the stream. Call again: another one answers.
+    """The service is stopping, and ends the stream. Call again: another replica
+    answers.
     Code: `UNAVAILABLE`.
     """
     ERROR_REASON_VIA_SERVICE_OFF: _ErrorReason.ValueType  # 21
-    """The policy of the Upload lets no parts through the service: send them to
+    """The policy of the Upload allows no parts through the service: send them to
     storage. Code: `FAILED_PRECONDITION`. Metadata: `upload`, `policy`.
     """
     ERROR_REASON_PART_CHANGED: _ErrorReason.ValueType  # 22
-    """The bytes of a part, sent through the service, are not those of its checksum:
-    they changed on the way. Send the part again after the time in
+    """The bytes of a part, sent through the service, do not match its checksum:
+    they changed in transit. Send the part again after the time in
     `google.rpc.RetryInfo`. Code: `ABORTED`. Metadata: `upload`, `part_number`.
     """
     ERROR_REASON_SOURCE_UNUSABLE: _ErrorReason.ValueType  # 23
-    """A source of a Compose is no completed Upload, or its object is gone or is
-    another one by now. Code: `FAILED_PRECONDITION`. Metadata: `source`, its place
+    """A source of a Compose is not a completed Upload, or its object is gone or was
+    replaced. Code: `FAILED_PRECONDITION`. Metadata: `source`, its place
     in the request, from 0; `problem`, in words.
     """
     ERROR_REASON_SOURCES_NOT_JOINABLE: _ErrorReason.ValueType  # 24
-    """Storage cannot join sources of these sizes or of that place. Code:
-    `FAILED_PRECONDITION`. Metadata: `source`, the place of the first that is in
-    the way, from 0; `problem`, in words.
+    """Storage cannot join sources of these sizes or from that place. Code:
+    `FAILED_PRECONDITION`. Metadata: `source`, the place of the first that cannot
+    be joined, from 0; `problem`, in words.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -158,12 +160,12 @@ ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 3
 Code: `INVALID_ARGUMENT`. Metadata: `request_id`.
 """
 ERROR_REASON_CALLER_UNKNOWN: ErrorReason.ValueType  # 4
-"""The call does not say who makes it, and the service is set to require it.
+"""The call does not name its caller, and the service requires it.
 Code: `UNAUTHENTICATED`. Metadata: `key`, the gRPC metadata key missing.
 """
 ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 5
-"""There is no Upload with the id given, or it is another caller's. The two
-are not told apart. Code: `NOT_FOUND`.
+"""There is no Upload with the id given, or it is another caller's. The error
+does not distinguish the two. Code: `NOT_FOUND`.
 """
 ERROR_REASON_UPLOAD_NOT_ACTIVE: ErrorReason.ValueType  # 6
 """The Upload is in a state that does not allow the call.
@@ -184,9 +186,9 @@ says it sent. `google.rpc.PreconditionFailure` has a violation of type
 Code: `FAILED_PRECONDITION`. Metadata: `upload`, `mismatch_count`.
 """
 ERROR_REASON_PARTS_REFUSED: ErrorReason.ValueType  # 9
-"""Storage would not join the parts: "BadDigest" says that their bytes are not
-those of the checksum given. Code: `FAILED_PRECONDITION`. Metadata: `upload`,
-`storage_code`, storage's own word for it.
+"""Storage would not join the parts: "BadDigest" means that their bytes do not
+match the checksum given. Code: `FAILED_PRECONDITION`. Metadata: `upload`,
+`storage_code`, the error code that storage returned.
 """
 ERROR_REASON_COMPLETED_OTHERWISE: ErrorReason.ValueType  # 10
 """The Upload was completed with other parts, or another checksum, than this
@@ -202,11 +204,11 @@ ERROR_REASON_UPLOAD_BUSY: ErrorReason.ValueType  # 12
 after the time in `google.rpc.RetryInfo`. Code: `ABORTED`. Metadata: `upload`.
 """
 ERROR_REASON_UPLOAD_CONFLICT: ErrorReason.ValueType  # 13
-"""Storage found a conflict and gave the Upload up; it was aborted. Begin a
+"""Storage found a conflict and discarded the Upload; it was aborted. Begin a
 new one. Code: `ABORTED`. Metadata: `upload`.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 14
-"""The service has as many calls in progress as it takes. Try again after the
+"""The service has as many calls in progress as it accepts. Try again after the
 time in `google.rpc.RetryInfo`. Code: `RESOURCE_EXHAUSTED`.
 """
 ERROR_REASON_SESSIONS_UNAVAILABLE: ErrorReason.ValueType  # 15
@@ -225,33 +227,35 @@ the time in `google.rpc.RetryInfo`. Code: `UNAVAILABLE`.
 ERROR_REASON_STORAGE_REFUSED: ErrorReason.ValueType  # 18
 """Storage refuses the service itself: its credentials, its permissions or
 its bucket need an operator. Code: `FAILED_PRECONDITION`. Metadata:
-`storage_code`, storage's own word for it; `operation`, what was refused.
+`storage_code`, the error code that storage returned; `operation`, what was
+refused.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
-"""A fault of the service. Code: `INTERNAL`. Metadata: `reference`, to be
-found in the service's logs.
+"""A fault of the service. Code: `INTERNAL`. Metadata: `reference`, which
+finds it in the service's logs.
 """
 ERROR_REASON_STOPPING: ErrorReason.ValueType  # 20
-"""The service is stopping, and ends the stream. Call again: another one answers.
+"""The service is stopping, and ends the stream. Call again: another replica
+answers.
 Code: `UNAVAILABLE`.
 """
 ERROR_REASON_VIA_SERVICE_OFF: ErrorReason.ValueType  # 21
-"""The policy of the Upload lets no parts through the service: send them to
+"""The policy of the Upload allows no parts through the service: send them to
 storage. Code: `FAILED_PRECONDITION`. Metadata: `upload`, `policy`.
 """
 ERROR_REASON_PART_CHANGED: ErrorReason.ValueType  # 22
-"""The bytes of a part, sent through the service, are not those of its checksum:
-they changed on the way. Send the part again after the time in
+"""The bytes of a part, sent through the service, do not match its checksum:
+they changed in transit. Send the part again after the time in
 `google.rpc.RetryInfo`. Code: `ABORTED`. Metadata: `upload`, `part_number`.
 """
 ERROR_REASON_SOURCE_UNUSABLE: ErrorReason.ValueType  # 23
-"""A source of a Compose is no completed Upload, or its object is gone or is
-another one by now. Code: `FAILED_PRECONDITION`. Metadata: `source`, its place
+"""A source of a Compose is not a completed Upload, or its object is gone or was
+replaced. Code: `FAILED_PRECONDITION`. Metadata: `source`, its place
 in the request, from 0; `problem`, in words.
 """
 ERROR_REASON_SOURCES_NOT_JOINABLE: ErrorReason.ValueType  # 24
-"""Storage cannot join sources of these sizes or of that place. Code:
-`FAILED_PRECONDITION`. Metadata: `source`, the place of the first that is in
-the way, from 0; `problem`, in words.
+"""Storage cannot join sources of these sizes or from that place. Code:
+`FAILED_PRECONDITION`. Metadata: `source`, the place of the first that cannot
+be joined, from 0; `problem`, in words.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -88,7 +88,7 @@ class _AbortReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AbortReas
     ABORT_REASON_OBJECT_EXISTS: _AbortReason.ValueType  # 4
     """Another object took the key first."""
     ABORT_REASON_CONFLICT: _AbortReason.ValueType  # 5
-    """Storage found a conflict and asks to begin again."""
+    """Storage found a conflict and asks for a new Upload."""
     ABORT_REASON_SOURCE_CHANGED: _AbortReason.ValueType  # 6
     """A source of a composed Upload was removed or replaced before it was copied."""
 
@@ -108,7 +108,7 @@ lifecycle rule.
 ABORT_REASON_OBJECT_EXISTS: AbortReason.ValueType  # 4
 """Another object took the key first."""
 ABORT_REASON_CONFLICT: AbortReason.ValueType  # 5
-"""Storage found a conflict and asks to begin again."""
+"""Storage found a conflict and asks for a new Upload."""
 ABORT_REASON_SOURCE_CHANGED: AbortReason.ValueType  # 6
 """A source of a composed Upload was removed or replaced before it was copied."""
 Global___AbortReason: _TypeAlias = AbortReason  # noqa: Y015
@@ -120,7 +120,7 @@ class _ChecksumAlgorithm:
 class _ChecksumAlgorithmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChecksumAlgorithm.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CHECKSUM_ALGORITHM_UNSPECIFIED: _ChecksumAlgorithm.ValueType  # 0
-    """Parts carry no checksum: a byte that changes on its way is not noticed."""
+    """Parts carry no checksum: a byte that changes in transit is not noticed."""
     CHECKSUM_ALGORITHM_CRC32C: _ChecksumAlgorithm.ValueType  # 1
     """CRC-32C, 4 bytes, big-endian."""
     CHECKSUM_ALGORITHM_SHA256: _ChecksumAlgorithm.ValueType  # 2
@@ -128,17 +128,17 @@ class _ChecksumAlgorithmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Che
     CHECKSUM_ALGORITHM_CRC64NVME: _ChecksumAlgorithm.ValueType  # 3
     """CRC-64/NVME, 8 bytes, big-endian."""
     CHECKSUM_ALGORITHM_MD5: _ChecksumAlgorithm.ValueType  # 4
-    """MD5, 16 bytes. For storage that can do nothing better."""
+    """MD5, 16 bytes. For storage that supports nothing better."""
     CHECKSUM_ALGORITHM_BEST: _ChecksumAlgorithm.ValueType  # 5
     """Only in InitializeRequest, never sent by the server: the first of CRC64NVME,
-    CRC32C, SHA256 and MD5 that storage can do, or none.
+    CRC32C, SHA256 and MD5 that storage supports, or none.
     """
 
 class ChecksumAlgorithm(_ChecksumAlgorithm, metaclass=_ChecksumAlgorithmEnumTypeWrapper):
     """How the checksum of a part is computed."""
 
 CHECKSUM_ALGORITHM_UNSPECIFIED: ChecksumAlgorithm.ValueType  # 0
-"""Parts carry no checksum: a byte that changes on its way is not noticed."""
+"""Parts carry no checksum: a byte that changes in transit is not noticed."""
 CHECKSUM_ALGORITHM_CRC32C: ChecksumAlgorithm.ValueType  # 1
 """CRC-32C, 4 bytes, big-endian."""
 CHECKSUM_ALGORITHM_SHA256: ChecksumAlgorithm.ValueType  # 2
@@ -146,10 +146,10 @@ CHECKSUM_ALGORITHM_SHA256: ChecksumAlgorithm.ValueType  # 2
 CHECKSUM_ALGORITHM_CRC64NVME: ChecksumAlgorithm.ValueType  # 3
 """CRC-64/NVME, 8 bytes, big-endian."""
 CHECKSUM_ALGORITHM_MD5: ChecksumAlgorithm.ValueType  # 4
-"""MD5, 16 bytes. For storage that can do nothing better."""
+"""MD5, 16 bytes. For storage that supports nothing better."""
 CHECKSUM_ALGORITHM_BEST: ChecksumAlgorithm.ValueType  # 5
 """Only in InitializeRequest, never sent by the server: the first of CRC64NVME,
-CRC32C, SHA256 and MD5 that storage can do, or none.
+CRC32C, SHA256 and MD5 that storage supports, or none.
 """
 Global___ChecksumAlgorithm: _TypeAlias = ChecksumAlgorithm  # noqa: Y015
 
@@ -183,11 +183,11 @@ class Upload(_message.Message):
     """The id of the Upload.
 
     Opaque, URL-safe, made by the server. It authorizes calls about this Upload
-    for the caller that initialized it. The same Upload always has the same id
-    for as long as the server's sealing key stands.
+    for the caller that initialized it. An Upload has the same id for as long as
+    the server keeps its sealing key.
     """
     state: Global___UploadState.ValueType
-    """Where the Upload stands in its life."""
+    """The state of the Upload."""
     policy: _builtins.str
     """The name of the policy that the Upload was made under."""
     size_bytes: _builtins.int
@@ -195,7 +195,7 @@ class Upload(_message.Message):
     part_size_bytes: _builtins.int
     """The size of every part but the last, in bytes."""
     part_count: _builtins.int
-    """How many parts the object is cut into, at least 1."""
+    """The number of parts that the object is cut into, at least 1."""
     last_part_size_bytes: _builtins.int
     """The size of the last part, in bytes."""
     content_type: _builtins.str
@@ -207,13 +207,13 @@ class Upload(_message.Message):
     fingerprint: _builtins.str
     """The caller's own name for the file, as given to Initialize or Compose.
 
-    Not kept if the session store is lost.
+    Lost if the session store is lost.
     """
     source_count: _builtins.int
-    """How many objects it is composed of, if Compose made it; otherwise 0.
+    """The number of objects it is composed of, if Compose made it; otherwise 0.
 
-    The parts of a composed Upload follow its sources, so that their sizes vary:
-    part_size_bytes is that of the largest.
+    The parts of a composed Upload follow its sources, so their sizes vary:
+    part_size_bytes is the size of the largest.
     """
     @_builtins.property
     def object(self) -> Global___Object:
@@ -279,17 +279,17 @@ class Object(_message.Message):
     uri: _builtins.str
     """Where the object is, as `s3://BUCKET/KEY` with the key percent-encoded.
 
-    Made by the service; never what storage says of itself.
+    Built by the service; never the location that storage reports.
     """
     etag: _builtins.str
     """The entity tag, without quotes. Opaque: not always a digest of the bytes."""
     version_id: _builtins.str
     """The version, on a bucket that keeps versions."""
     size_bytes: _builtins.int
-    """The size, in bytes, as storage says."""
+    """The size, in bytes, as storage reports it."""
     checksum: _builtins.bytes
-    """The checksum of the whole object, by checksum_algorithm, where storage tells
-    it.
+    """The checksum of the whole object, by checksum_algorithm, where storage
+    reports it.
     """
     checksum_algorithm: Global___ChecksumAlgorithm.ValueType
     """The algorithm of checksum; unspecified without one."""
@@ -331,7 +331,7 @@ class Part(_message.Message):
     """The entity tag that storage returned for the part, without quotes."""
     checksum: _builtins.bytes
     """The checksum of the part, by the Upload's checksum_algorithm, where storage
-    tells it; an MD5 is read from the entity tag.
+    reports it; an MD5 is read from the entity tag.
     """
     def __init__(
         self,
@@ -420,7 +420,7 @@ class PresignedPart(_message.Message):
     url: _builtins.str
     """The URL.
 
-    A bearer secret: whoever has it can write this part. Never log it.
+    A bearer secret: anyone who has it can write this part. Never log it.
     """
     offset_bytes: _builtins.int
     """Where the part begins in the object, in bytes."""
@@ -434,7 +434,7 @@ class PresignedPart(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the URL stops working. A transfer that has begun may run on."""
+        """When the URL stops working. A transfer that has begun may continue."""
 
     def __init__(
         self,
@@ -457,7 +457,7 @@ Global___PresignedPart: _TypeAlias = PresignedPart  # noqa: Y015
 
 @_typing.final
 class Progress(_message.Message):
-    """Progress is how much of an Upload there is: as storage lists it, or as callers
+    """Progress is how much of an Upload has arrived: as storage lists it, or as callers
     reported it. The field that holds it says which.
     """
 
@@ -467,12 +467,12 @@ class Progress(_message.Message):
     BYTES_STORED_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
     parts_stored: _builtins.int
-    """How many parts there are, with the size that the plan says."""
+    """The number of parts that have the size in the plan."""
     bytes_stored: _builtins.int
-    """How many bytes those parts have."""
+    """The number of bytes in those parts."""
     @_builtins.property
     def missing(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartRange]:
-        """The other parts, in order, at most 1,000 runs."""
+        """All other parts, in order, at most 1,000 runs."""
 
     def __init__(
         self,

@@ -33,17 +33,17 @@ class _StatusViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StatusView
     """The Upload alone."""
     STATUS_VIEW_PROGRESS: _StatusView.ValueType  # 1
     """The Upload, and its progress: as storage lists it now, or, once it is
-    completed, all of it, without a look at storage.
+    completed, all of it, without a call to storage.
     """
 
 class StatusView(_StatusView, metaclass=_StatusViewEnumTypeWrapper):
-    """How much Status finds out."""
+    """How much Status returns."""
 
 STATUS_VIEW_UNSPECIFIED: StatusView.ValueType  # 0
 """The Upload alone."""
 STATUS_VIEW_PROGRESS: StatusView.ValueType  # 1
 """The Upload, and its progress: as storage lists it now, or, once it is
-completed, all of it, without a look at storage.
+completed, all of it, without a call to storage.
 """
 Global___StatusView: _TypeAlias = StatusView  # noqa: Y015
 
@@ -92,9 +92,9 @@ class InitializeRequest(_message.Message):
     file_name: _builtins.str
     """The name of the file, at most 1,024 characters of any kind.
 
-    It decides no path: a safe form of it may become a segment of the object's
-    key, as the policy says. The policy may allow only some extensions, and these
-    only with the content types that belong to them.
+    It is not a path: a sanitized form of it may become a segment of the object's
+    key, as the policy says. The policy may allow only some extensions, and those
+    only with matching content types.
     """
     size_bytes: _builtins.int
     """The size of the file, in bytes: 0, or the least that the policy allows, to
@@ -107,17 +107,17 @@ class InitializeRequest(_message.Message):
     If empty, "application/octet-stream". The policy may allow only some.
     """
     part_size_bytes: _builtins.int
-    """The part size wanted, in bytes: 0 to 5,368,709,120.
+    """The part size requested, in bytes: 0 to 5,368,709,120.
 
     If zero, the policy chooses. The service rounds it up to a whole MiB, to
-    the smallest that storage takes, and so that 10,000 parts are enough, and
+    the smallest that storage accepts, and so that 10,000 parts are enough, and
     keeps it within the policy's bounds.
     """
     checksum_algorithm: _upload_pb2.ChecksumAlgorithm.ValueType
     """The checksum that each part will carry.
 
-    With BEST the service chooses, and the Upload says what. Any other is refused
-    if storage cannot verify it or the policy does not allow it.
+    With BEST the service chooses, and the Upload names the choice. Any other is
+    refused if storage cannot verify it or the policy does not allow it.
     """
     fingerprint: _builtins.str
     """The caller's own name for this file, for finding the Upload again with
@@ -133,14 +133,14 @@ class InitializeRequest(_message.Message):
     """How many parts, from the first, to presign in the answer: 0 to 1,000.
 
     Saves a round trip. Where parts carry a checksum it is signed into their URLs,
-    so that none are presigned, but for the only part of an Upload whose checksum
-    is given here.
+    so none are presigned here, except the only part of an Upload whose checksum
+    is in this request.
     """
     checksum: _builtins.bytes
     """The CRC-64/NVME of the whole object, 8 bytes big-endian, if it is known
     already. Only with the algorithms CRC64NVME and BEST.
 
-    It holds for every Complete, whoever calls it. It is not used if BEST comes to
+    It applies to every Complete, by any caller. It is ignored if BEST chooses
     another algorithm.
     """
     @_builtins.property
@@ -186,12 +186,12 @@ class InitializeResponse(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def upload(self) -> _upload_pb2.Upload:
-        """The Upload: active, or, if the call is a repeat, as it stands now."""
+        """The Upload: active, or, if the call is a repeat, as it is now."""
 
     @_builtins.property
     def limits(self) -> Global___Limits:
-        """What the policy allows from here on. Absent if the call is a repeat and there
-        is no such policy any more.
+        """What the policy allows from here on. Absent if the call is a repeat and the
+        policy no longer exists.
         """
 
     @_builtins.property
@@ -440,8 +440,8 @@ class CompleteRequest(_message.Message):
     """The CRC-64/NVME of the whole object, 8 bytes big-endian, for storage to verify
     when it joins the parts. Only if it is the Upload's checksum_algorithm.
 
-    If empty, that of Initialize, or none. A repeat with another one than the
-    object has is refused.
+    If empty, that of Initialize, or none. A repeat with a checksum that differs
+    from the object's is refused.
     """
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_upload_pb2.Part]:
@@ -449,10 +449,10 @@ class CompleteRequest(_message.Message):
 
         If empty, what storage holds. A part named here must have the entity tag
         (at most 128 characters), the size and the checksum that are set here, as far
-        as storage tells them; an Upload is complete with all of its parts, whichever
-        are named. A repeat that names other parts than the call that completed the
-        Upload is refused, unless one of the two names none; of a part that is named
-        with a checksum, the entity tag does not count for that.
+        as storage reports them. An Upload is complete only with all of its parts,
+        named or not. A repeat that names other parts than the call that completed the
+        Upload is refused, unless one of the two names none; the entity tag of a part
+        named with a checksum is ignored in that comparison.
         """
 
     def __init__(
@@ -479,7 +479,7 @@ class CompleteResponse(_message.Message):
     UPLOAD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def upload(self) -> _upload_pb2.Upload:
-        """The Upload: COMPLETED, or COMPLETING if storage is still at it."""
+        """The Upload: COMPLETED, or COMPLETING if storage is still working on it."""
 
     def __init__(
         self,
@@ -609,7 +609,7 @@ class StatusRequest(_message.Message):
     upload_id: _builtins.str
     """The id of the Upload, at most 8,192 characters."""
     view: Global___StatusView.ValueType
-    """How much to find out."""
+    """How much to return."""
     def __init__(
         self,
         *,
@@ -639,15 +639,15 @@ class StatusResponse(_message.Message):
 
     @_builtins.property
     def progress(self) -> _upload_pb2.Progress:
-        """What storage holds of it, or held when it was completed, if the view asks for it
-        and the Upload is active or completed.
+        """What storage holds of it, or held when it was completed, if the view includes
+        it and the Upload is active or completed.
         """
 
     @_builtins.property
     def reported(self) -> _upload_pb2.Progress:
         """What callers reported of it by ReportParts or sent by UploadPart, or what
-        Compose has had storage copy, if the Upload is not completed or aborted. Costs
-        no call to storage.
+        storage has copied for Compose, unless the Upload is completed or aborted.
+        Costs no call to storage.
         """
 
     def __init__(
@@ -730,7 +730,7 @@ class ReportPartsRequest(_message.Message):
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_upload_pb2.Part]:
         """The parts sent, 1 to 1,000. Each needs its number and its size; an entity tag
-        and a checksum, if given, are of the form that the Upload's parts have.
+        and a checksum, if given, must have the form of those of the Upload's parts.
         """
 
     def __init__(
@@ -761,7 +761,7 @@ class ReportPartsResponse(_message.Message):
 
     @_builtins.property
     def reported(self) -> _upload_pb2.Progress:
-        """What callers reported by now."""
+        """What callers have reported so far."""
 
     def __init__(
         self,
@@ -779,7 +779,7 @@ Global___ReportPartsResponse: _TypeAlias = ReportPartsResponse  # noqa: Y015
 
 @_typing.final
 class PartResult(_message.Message):
-    """A PartResult is what became of one reported part."""
+    """A PartResult is the result of one reported part."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -819,7 +819,7 @@ class UploadPartRequest(_message.Message):
     """The next bytes of the part, 1 to 1,048,576."""
     @_builtins.property
     def header(self) -> Global___UploadPartHeader:
-        """What is sent."""
+        """The part that is sent."""
 
     def __init__(
         self,
@@ -839,7 +839,7 @@ Global___UploadPartRequest: _TypeAlias = UploadPartRequest  # noqa: Y015
 
 @_typing.final
 class UploadPartHeader(_message.Message):
-    """UploadPartHeader says what is sent."""
+    """UploadPartHeader names the part that is sent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -878,7 +878,7 @@ class UploadPartResponse(_message.Message):
     PART_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def part(self) -> _upload_pb2.Part:
-        """The part, as storage took it."""
+        """The part, as storage accepted it."""
 
     def __init__(
         self,
@@ -895,7 +895,7 @@ Global___UploadPartResponse: _TypeAlias = UploadPartResponse  # noqa: Y015
 
 @_typing.final
 class ComposeRequest(_message.Message):
-    """ComposeRequest says what to make of which objects."""
+    """ComposeRequest names the objects to join and describes the result."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -934,9 +934,9 @@ class ComposeRequest(_message.Message):
     content_type: _builtins.str
     """The media type that storage keeps with the object, as in InitializeRequest."""
     delete_sources: _builtins.bool
-    """Whether to remove the sources once the new object is proven to be there.
+    """Whether to remove the sources once the new object is proven to exist.
 
-    If the session store is lost before, they stay.
+    If the session store is lost before that, they stay.
     """
     fingerprint: _builtins.str
     """A name of the caller's own, as in InitializeRequest."""
@@ -952,7 +952,7 @@ class ComposeRequest(_message.Message):
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComposeSource]:
         """The objects to join, in order: 1 to 32.
 
-        All but the last have at least 5 MiB, on storage that asks it of parts.
+        All but the last must have at least 5 MiB, on storage that requires it of parts.
         """
 
     def __init__(
@@ -1006,8 +1006,8 @@ class ComposeResponse(_message.Message):
     UPLOAD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def upload(self) -> _upload_pb2.Upload:
-        """The Upload: COMPLETED, or ACTIVE or COMPLETING if storage is still at it; or,
-        if the call is a repeat, as it stands now.
+        """The Upload: COMPLETED, or ACTIVE or COMPLETING if storage is still working on
+        it; or, if the call is a repeat, as it is now.
         """
 
     def __init__(

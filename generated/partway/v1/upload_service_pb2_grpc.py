@@ -36,8 +36,8 @@ class UploadServiceStub(object):
     error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
-    * `UNAUTHENTICATED`: The call does not say who makes it.
-    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
+    * `UNAUTHENTICATED`: The call does not name its caller.
+    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
     time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
@@ -45,8 +45,9 @@ class UploadServiceStub(object):
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
 
-    A message has at most 2 MiB, and the metadata of a call 16 KiB. Of more, gRPC
-    itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat that.
+    A message has at most 2 MiB, and the metadata of a call 16 KiB. To anything
+    larger gRPC itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat
+    such a call.
     """
 
     def __init__(self, channel):
@@ -128,8 +129,8 @@ class UploadServiceServicer(object):
     error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
-    * `UNAUTHENTICATED`: The call does not say who makes it.
-    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
+    * `UNAUTHENTICATED`: The call does not name its caller.
+    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
     time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
@@ -137,33 +138,34 @@ class UploadServiceServicer(object):
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
 
-    A message has at most 2 MiB, and the metadata of a call 16 KiB. Of more, gRPC
-    itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat that.
+    A message has at most 2 MiB, and the metadata of a call 16 KiB. To anything
+    larger gRPC itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat
+    such a call.
     """
 
     def Initialize(self, request, context):
         """Initialize opens an Upload and says how to cut the file.
 
-        With a request_id, a repeat returns the first Upload, whatever has become of
-        it, for as long as the service remembers it: until it ends, and then 7 days
-        after it was completed or half a day after it was aborted.
+        With a request_id, a repeat returns the first Upload, in any state, for as long
+        as the service remembers it: until 7 days after it was completed, or half a day
+        after it was aborted.
 
         Errors:
 
         * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used
         with other values.
-        * `ABORTED`: Another call with the same request_id is at work.
+        * `ABORTED`: Another call with the same request_id is in progress.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PresignParts(self, request, context):
-        """PresignParts streams what to send where, several parts a message, in the
-        order of the request.
+        """PresignParts streams presigned parts, several a message, in the order of the
+        request.
 
-        URLs do not last, from the moment of the call on: ask for those that are
-        about to be used, and again for those that ran out.
+        URLs expire, counted from the moment of the call: ask for those that are about
+        to be used, and again for those that have expired.
 
         Errors:
 
@@ -195,10 +197,10 @@ class UploadServiceServicer(object):
 
         The service lists what storage holds and checks count, order and sizes
         against the plan, and the entity tags and checksums that the caller names,
-        before it asks storage to join them, and hands storage the checksum of the
+        before it asks storage to join them, and gives storage the checksum of the
         whole object to verify. It answers COMPLETED once the object is proven to be
         this Upload's. If storage takes longer than the call, it answers COMPLETING
-        and the work goes on: ask Status, or Complete again. Completing a completed
+        and the work goes on: call Status, or Complete again. Completing a completed
         Upload returns the same object again.
 
         Errors:
@@ -220,8 +222,8 @@ class UploadServiceServicer(object):
     def Abort(self, request, context):
         """Abort discards the parts.
 
-        It answers once storage is seen to hold no object of this Upload. If it
-        does hold it, the Upload is complete, and Abort is refused: an Upload of a
+        It answers once storage is seen to hold no object of this Upload. If storage
+        does hold one, the Upload is complete, and Abort is refused: an Upload of a
         single part may be complete as soon as its bytes arrive. Aborting an
         aborted Upload does nothing.
 
@@ -250,16 +252,16 @@ class UploadServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReportParts(self, request, context):
-        """ReportParts tells the service which parts the caller has sent.
+        """ReportParts reports which parts the caller has sent.
 
-        It is for Status and Watch alone: Complete asks storage, and takes no
-        caller's word. Each part is recorded or refused on its own; a part may be
-        reported again. Reports are lost if the session store is.
+        Only Status and Watch use reports: Complete asks storage and trusts no caller.
+        Each part is recorded or refused on its own; a part may be reported again.
+        Reports are lost if the session store is.
 
         Errors:
 
-        * `INVALID_ARGUMENT`: A field is not allowed. What is wrong with one part is
-        in its result.
+        * `INVALID_ARGUMENT`: A field is not allowed. A problem with one part is in its
+        result.
         * `NOT_FOUND`: There is no such Upload.
         * `FAILED_PRECONDITION`: The Upload is not active.
         """
@@ -273,8 +275,8 @@ class UploadServiceServicer(object):
 
         The first message of the stream is the header, every other one a chunk; the
         chunks together have exactly the size of the part. The service passes them on
-        as they come and keeps none. Parts that are sent so and parts that are sent
-        straight to storage mix freely, and the policy says whether they may.
+        as they arrive and keeps none. Parts sent through the service and parts sent
+        straight to storage mix freely. The policy says whether this RPC is allowed.
 
         gRPC only: a client stream has no good form in REST.
 
@@ -283,11 +285,11 @@ class UploadServiceServicer(object):
         * `INVALID_ARGUMENT`: A field is not allowed, or the chunks have another size
         than the part.
         * `NOT_FOUND`: There is no such Upload.
-        * `FAILED_PRECONDITION`: The Upload is not active, its policy lets no parts
-        through the service, or it is one part and storage has it already, with
+        * `FAILED_PRECONDITION`: The Upload is not active, its policy allows no parts
+        through the service, or it has one part and storage has it already, with
         another checksum.
-        * `ABORTED`: The bytes that arrived are not those of the checksum: send the
-        part again.
+        * `ABORTED`: The bytes that arrived do not match the checksum: send the part
+        again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -307,10 +309,10 @@ class UploadServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Watch streams what Status would return: once at once, then after each change,
-        at most a few times a second.
+        """Watch streams what Status would return: immediately, then after each change, at
+        most a few times a second.
 
-        Each message is the whole truth of its moment, and none in between is owed.
+        Each message is the whole state at its moment; states in between may be skipped.
         The stream ends with OK after the message that shows the Upload COMPLETED or
         ABORTED. If it ends otherwise, watch again: nothing is missed.
 
@@ -318,7 +320,7 @@ class UploadServiceServicer(object):
 
         * `INVALID_ARGUMENT`: A field is not allowed.
         * `NOT_FOUND`: There is no such Upload.
-        * `UNAVAILABLE`: The service is stopping: watch again, another one answers.
+        * `UNAVAILABLE`: The service is stopping: watch again, another replica answers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -329,13 +331,13 @@ class UploadServiceServicer(object):
         without their bytes passing through the caller or the service.
 
         The sources are completed Uploads of the caller's tenant, of the same backend
-        as the policy's. What it makes is an Upload like any other, whose parts
-        storage copies: ask Status, Watch it, Abort it; nobody sends its parts. Each is
-        copied only while its source has the entity tag that it was found with, and
-        Complete checks the sizes; the parts carry no checksum. If the copying takes longer
-        than the call, it answers ACTIVE or COMPLETING and the work goes on. With a
-        request_id, a repeat returns the first Upload, and takes the work up if it
-        was left.
+        as the policy's. The result is an Upload like any other, except that storage
+        copies its parts and it has none to send: Status, Watch and Abort work on it. A
+        part is copied only while its source has the entity tag that it was found with,
+        and Complete checks the sizes; the parts carry no checksum. If copying takes
+        longer than the call, it answers ACTIVE or COMPLETING and the work goes on. With
+        a request_id, a repeat returns the first Upload, and resumes work that was
+        abandoned.
 
         Errors:
 
@@ -345,7 +347,7 @@ class UploadServiceServicer(object):
         * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed,
         storage cannot join sources of these sizes, or the Upload was aborted
         meanwhile.
-        * `ABORTED`: Another call with the same request_id is at work.
+        * `ABORTED`: Another call with the same request_id is in progress.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -446,8 +448,8 @@ class UploadService(object):
     error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
-    * `UNAUTHENTICATED`: The call does not say who makes it.
-    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
+    * `UNAUTHENTICATED`: The call does not name its caller.
+    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
     time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
@@ -455,8 +457,9 @@ class UploadService(object):
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
 
-    A message has at most 2 MiB, and the metadata of a call 16 KiB. Of more, gRPC
-    itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat that.
+    A message has at most 2 MiB, and the metadata of a call 16 KiB. To anything
+    larger gRPC itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat
+    such a call.
     """
 
     @staticmethod

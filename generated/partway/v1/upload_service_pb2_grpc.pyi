@@ -23,8 +23,8 @@ class UploadServiceStub:
     error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
-    * `UNAUTHENTICATED`: The call does not say who makes it.
-    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
+    * `UNAUTHENTICATED`: The call does not name its caller.
+    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
       time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
@@ -32,30 +32,31 @@ class UploadServiceStub:
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
 
-    A message has at most 2 MiB, and the metadata of a call 16 KiB. Of more, gRPC
-    itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat that.
+    A message has at most 2 MiB, and the metadata of a call 16 KiB. To anything
+    larger gRPC itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat
+    such a call.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Initialize: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.InitializeRequest, _upload_service_pb2.InitializeResponse]
     """Initialize opens an Upload and says how to cut the file.
 
-    With a request_id, a repeat returns the first Upload, whatever has become of
-    it, for as long as the service remembers it: until it ends, and then 7 days
-    after it was completed or half a day after it was aborted.
+    With a request_id, a repeat returns the first Upload, in any state, for as long
+    as the service remembers it: until 7 days after it was completed, or half a day
+    after it was aborted.
 
     Errors:
 
     * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used
       with other values.
-    * `ABORTED`: Another call with the same request_id is at work.
+    * `ABORTED`: Another call with the same request_id is in progress.
     """
     PresignParts: _aio.UnaryStreamMultiCallable[_upload_service_pb2.PresignPartsRequest, _upload_service_pb2.PresignPartsResponse]
-    """PresignParts streams what to send where, several parts a message, in the
-    order of the request.
+    """PresignParts streams presigned parts, several a message, in the order of the
+    request.
 
-    URLs do not last, from the moment of the call on: ask for those that are
-    about to be used, and again for those that ran out.
+    URLs expire, counted from the moment of the call: ask for those that are about
+    to be used, and again for those that have expired.
 
     Errors:
 
@@ -79,10 +80,10 @@ class UploadServiceStub:
 
     The service lists what storage holds and checks count, order and sizes
     against the plan, and the entity tags and checksums that the caller names,
-    before it asks storage to join them, and hands storage the checksum of the
+    before it asks storage to join them, and gives storage the checksum of the
     whole object to verify. It answers COMPLETED once the object is proven to be
     this Upload's. If storage takes longer than the call, it answers COMPLETING
-    and the work goes on: ask Status, or Complete again. Completing a completed
+    and the work goes on: call Status, or Complete again. Completing a completed
     Upload returns the same object again.
 
     Errors:
@@ -100,8 +101,8 @@ class UploadServiceStub:
     Abort: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.AbortRequest, _upload_service_pb2.AbortResponse]
     """Abort discards the parts.
 
-    It answers once storage is seen to hold no object of this Upload. If it
-    does hold it, the Upload is complete, and Abort is refused: an Upload of a
+    It answers once storage is seen to hold no object of this Upload. If storage
+    does hold one, the Upload is complete, and Abort is refused: an Upload of a
     single part may be complete as soon as its bytes arrive. Aborting an
     aborted Upload does nothing.
 
@@ -122,16 +123,16 @@ class UploadServiceStub:
     * `FAILED_PRECONDITION`: The Upload is not active.
     """
     ReportParts: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ReportPartsRequest, _upload_service_pb2.ReportPartsResponse]
-    """ReportParts tells the service which parts the caller has sent.
+    """ReportParts reports which parts the caller has sent.
 
-    It is for Status and Watch alone: Complete asks storage, and takes no
-    caller's word. Each part is recorded or refused on its own; a part may be
-    reported again. Reports are lost if the session store is.
+    Only Status and Watch use reports: Complete asks storage and trusts no caller.
+    Each part is recorded or refused on its own; a part may be reported again.
+    Reports are lost if the session store is.
 
     Errors:
 
-    * `INVALID_ARGUMENT`: A field is not allowed. What is wrong with one part is
-      in its result.
+    * `INVALID_ARGUMENT`: A field is not allowed. A problem with one part is in its
+      result.
     * `NOT_FOUND`: There is no such Upload.
     * `FAILED_PRECONDITION`: The Upload is not active.
     """
@@ -141,8 +142,8 @@ class UploadServiceStub:
 
     The first message of the stream is the header, every other one a chunk; the
     chunks together have exactly the size of the part. The service passes them on
-    as they come and keeps none. Parts that are sent so and parts that are sent
-    straight to storage mix freely, and the policy says whether they may.
+    as they arrive and keeps none. Parts sent through the service and parts sent
+    straight to storage mix freely. The policy says whether this RPC is allowed.
 
     gRPC only: a client stream has no good form in REST.
 
@@ -151,11 +152,11 @@ class UploadServiceStub:
     * `INVALID_ARGUMENT`: A field is not allowed, or the chunks have another size
       than the part.
     * `NOT_FOUND`: There is no such Upload.
-    * `FAILED_PRECONDITION`: The Upload is not active, its policy lets no parts
-      through the service, or it is one part and storage has it already, with
+    * `FAILED_PRECONDITION`: The Upload is not active, its policy allows no parts
+      through the service, or it has one part and storage has it already, with
       another checksum.
-    * `ABORTED`: The bytes that arrived are not those of the checksum: send the
-      part again.
+    * `ABORTED`: The bytes that arrived do not match the checksum: send the part
+      again.
     """
     Status: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.StatusRequest, _upload_service_pb2.StatusResponse]
     """Status returns the Upload, what was reported of it, and its progress in
@@ -167,10 +168,10 @@ class UploadServiceStub:
     * `NOT_FOUND`: There is no such Upload.
     """
     Watch: _aio.UnaryStreamMultiCallable[_upload_service_pb2.WatchRequest, _upload_service_pb2.WatchResponse]
-    """Watch streams what Status would return: once at once, then after each change,
-    at most a few times a second.
+    """Watch streams what Status would return: immediately, then after each change, at
+    most a few times a second.
 
-    Each message is the whole truth of its moment, and none in between is owed.
+    Each message is the whole state at its moment; states in between may be skipped.
     The stream ends with OK after the message that shows the Upload COMPLETED or
     ABORTED. If it ends otherwise, watch again: nothing is missed.
 
@@ -178,20 +179,20 @@ class UploadServiceStub:
 
     * `INVALID_ARGUMENT`: A field is not allowed.
     * `NOT_FOUND`: There is no such Upload.
-    * `UNAVAILABLE`: The service is stopping: watch again, another one answers.
+    * `UNAVAILABLE`: The service is stopping: watch again, another replica answers.
     """
     Compose: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ComposeRequest, _upload_service_pb2.ComposeResponse]
     """Compose makes one object from objects that are in storage already, in order,
     without their bytes passing through the caller or the service.
 
     The sources are completed Uploads of the caller's tenant, of the same backend
-    as the policy's. What it makes is an Upload like any other, whose parts
-    storage copies: ask Status, Watch it, Abort it; nobody sends its parts. Each is
-    copied only while its source has the entity tag that it was found with, and
-    Complete checks the sizes; the parts carry no checksum. If the copying takes longer
-    than the call, it answers ACTIVE or COMPLETING and the work goes on. With a
-    request_id, a repeat returns the first Upload, and takes the work up if it
-    was left.
+    as the policy's. The result is an Upload like any other, except that storage
+    copies its parts and it has none to send: Status, Watch and Abort work on it. A
+    part is copied only while its source has the entity tag that it was found with,
+    and Complete checks the sizes; the parts carry no checksum. If copying takes
+    longer than the call, it answers ACTIVE or COMPLETING and the work goes on. With
+    a request_id, a repeat returns the first Upload, and resumes work that was
+    abandoned.
 
     Errors:
 
@@ -201,7 +202,7 @@ class UploadServiceStub:
     * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed,
       storage cannot join sources of these sizes, or the Upload was aborted
       meanwhile.
-    * `ABORTED`: Another call with the same request_id is at work.
+    * `ABORTED`: Another call with the same request_id is in progress.
     """
     ListUploads: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ListUploadsRequest, _upload_service_pb2.ListUploadsResponse]
     """ListUploads lists the caller's own Uploads, newest first.
@@ -224,8 +225,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
-    * `UNAUTHENTICATED`: The call does not say who makes it.
-    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it takes.
+    * `UNAUTHENTICATED`: The call does not name its caller.
+    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
       time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
@@ -233,8 +234,9 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     * `FAILED_PRECONDITION`: Storage refuses the service itself.
     * `INTERNAL`: A fault of the service.
 
-    A message has at most 2 MiB, and the metadata of a call 16 KiB. Of more, gRPC
-    itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat that.
+    A message has at most 2 MiB, and the metadata of a call 16 KiB. To anything
+    larger gRPC itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat
+    such a call.
     """
 
     @_abc_1.abstractmethod
@@ -245,15 +247,15 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_upload_service_pb2.InitializeResponse]:
         """Initialize opens an Upload and says how to cut the file.
 
-        With a request_id, a repeat returns the first Upload, whatever has become of
-        it, for as long as the service remembers it: until it ends, and then 7 days
-        after it was completed or half a day after it was aborted.
+        With a request_id, a repeat returns the first Upload, in any state, for as long
+        as the service remembers it: until 7 days after it was completed, or half a day
+        after it was aborted.
 
         Errors:
 
         * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used
           with other values.
-        * `ABORTED`: Another call with the same request_id is at work.
+        * `ABORTED`: Another call with the same request_id is in progress.
         """
 
     @_abc_1.abstractmethod
@@ -262,11 +264,11 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _upload_service_pb2.PresignPartsRequest,
         context: _aio.ServicerContext[_upload_service_pb2.PresignPartsRequest, _abc.AsyncIterator[_upload_service_pb2.PresignPartsResponse]],
     ) -> _abc.AsyncIterator[_upload_service_pb2.PresignPartsResponse]:
-        """PresignParts streams what to send where, several parts a message, in the
-        order of the request.
+        """PresignParts streams presigned parts, several a message, in the order of the
+        request.
 
-        URLs do not last, from the moment of the call on: ask for those that are
-        about to be used, and again for those that ran out.
+        URLs expire, counted from the moment of the call: ask for those that are about
+        to be used, and again for those that have expired.
 
         Errors:
 
@@ -302,10 +304,10 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The service lists what storage holds and checks count, order and sizes
         against the plan, and the entity tags and checksums that the caller names,
-        before it asks storage to join them, and hands storage the checksum of the
+        before it asks storage to join them, and gives storage the checksum of the
         whole object to verify. It answers COMPLETED once the object is proven to be
         this Upload's. If storage takes longer than the call, it answers COMPLETING
-        and the work goes on: ask Status, or Complete again. Completing a completed
+        and the work goes on: call Status, or Complete again. Completing a completed
         Upload returns the same object again.
 
         Errors:
@@ -329,8 +331,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_upload_service_pb2.AbortResponse]:
         """Abort discards the parts.
 
-        It answers once storage is seen to hold no object of this Upload. If it
-        does hold it, the Upload is complete, and Abort is refused: an Upload of a
+        It answers once storage is seen to hold no object of this Upload. If storage
+        does hold one, the Upload is complete, and Abort is refused: an Upload of a
         single part may be complete as soon as its bytes arrive. Aborting an
         aborted Upload does nothing.
 
@@ -363,16 +365,16 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _upload_service_pb2.ReportPartsRequest,
         context: _aio.ServicerContext[_upload_service_pb2.ReportPartsRequest, _abc.Awaitable[_upload_service_pb2.ReportPartsResponse]],
     ) -> _abc.Awaitable[_upload_service_pb2.ReportPartsResponse]:
-        """ReportParts tells the service which parts the caller has sent.
+        """ReportParts reports which parts the caller has sent.
 
-        It is for Status and Watch alone: Complete asks storage, and takes no
-        caller's word. Each part is recorded or refused on its own; a part may be
-        reported again. Reports are lost if the session store is.
+        Only Status and Watch use reports: Complete asks storage and trusts no caller.
+        Each part is recorded or refused on its own; a part may be reported again.
+        Reports are lost if the session store is.
 
         Errors:
 
-        * `INVALID_ARGUMENT`: A field is not allowed. What is wrong with one part is
-          in its result.
+        * `INVALID_ARGUMENT`: A field is not allowed. A problem with one part is in its
+          result.
         * `NOT_FOUND`: There is no such Upload.
         * `FAILED_PRECONDITION`: The Upload is not active.
         """
@@ -388,8 +390,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The first message of the stream is the header, every other one a chunk; the
         chunks together have exactly the size of the part. The service passes them on
-        as they come and keeps none. Parts that are sent so and parts that are sent
-        straight to storage mix freely, and the policy says whether they may.
+        as they arrive and keeps none. Parts sent through the service and parts sent
+        straight to storage mix freely. The policy says whether this RPC is allowed.
 
         gRPC only: a client stream has no good form in REST.
 
@@ -398,11 +400,11 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         * `INVALID_ARGUMENT`: A field is not allowed, or the chunks have another size
           than the part.
         * `NOT_FOUND`: There is no such Upload.
-        * `FAILED_PRECONDITION`: The Upload is not active, its policy lets no parts
-          through the service, or it is one part and storage has it already, with
+        * `FAILED_PRECONDITION`: The Upload is not active, its policy allows no parts
+          through the service, or it has one part and storage has it already, with
           another checksum.
-        * `ABORTED`: The bytes that arrived are not those of the checksum: send the
-          part again.
+        * `ABORTED`: The bytes that arrived do not match the checksum: send the part
+          again.
         """
 
     @_abc_1.abstractmethod
@@ -426,10 +428,10 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _upload_service_pb2.WatchRequest,
         context: _aio.ServicerContext[_upload_service_pb2.WatchRequest, _abc.AsyncIterator[_upload_service_pb2.WatchResponse]],
     ) -> _abc.AsyncIterator[_upload_service_pb2.WatchResponse]:
-        """Watch streams what Status would return: once at once, then after each change,
-        at most a few times a second.
+        """Watch streams what Status would return: immediately, then after each change, at
+        most a few times a second.
 
-        Each message is the whole truth of its moment, and none in between is owed.
+        Each message is the whole state at its moment; states in between may be skipped.
         The stream ends with OK after the message that shows the Upload COMPLETED or
         ABORTED. If it ends otherwise, watch again: nothing is missed.
 
@@ -437,7 +439,7 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
 
         * `INVALID_ARGUMENT`: A field is not allowed.
         * `NOT_FOUND`: There is no such Upload.
-        * `UNAVAILABLE`: The service is stopping: watch again, another one answers.
+        * `UNAVAILABLE`: The service is stopping: watch again, another replica answers.
         """
 
     @_abc_1.abstractmethod
@@ -450,13 +452,13 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         without their bytes passing through the caller or the service.
 
         The sources are completed Uploads of the caller's tenant, of the same backend
-        as the policy's. What it makes is an Upload like any other, whose parts
-        storage copies: ask Status, Watch it, Abort it; nobody sends its parts. Each is
-        copied only while its source has the entity tag that it was found with, and
-        Complete checks the sizes; the parts carry no checksum. If the copying takes longer
-        than the call, it answers ACTIVE or COMPLETING and the work goes on. With a
-        request_id, a repeat returns the first Upload, and takes the work up if it
-        was left.
+        as the policy's. The result is an Upload like any other, except that storage
+        copies its parts and it has none to send: Status, Watch and Abort work on it. A
+        part is copied only while its source has the entity tag that it was found with,
+        and Complete checks the sizes; the parts carry no checksum. If copying takes
+        longer than the call, it answers ACTIVE or COMPLETING and the work goes on. With
+        a request_id, a repeat returns the first Upload, and resumes work that was
+        abandoned.
 
         Errors:
 
@@ -466,7 +468,7 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed,
           storage cannot join sources of these sizes, or the Upload was aborted
           meanwhile.
-        * `ABORTED`: Another call with the same request_id is at work.
+        * `ABORTED`: Another call with the same request_id is in progress.
         """
 
     @_abc_1.abstractmethod

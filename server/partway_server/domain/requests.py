@@ -1,4 +1,4 @@
-"""What callers ask for when an upload begins, and how a repeat is recognized."""
+"""What callers ask for when an Upload begins, and how a repeat of it is known."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from partway_server.domain.upload import State, Upload
 
 @dataclass(frozen=True, slots=True)
 class UploadParams:
-    """The parameters of Initialize. Sizes are in bytes.
+    """What Initialize asks for. Sizes are in bytes.
 
-    `checksum` is None for the best that storage supports. `whole_checksum` is the CRC64NVME of the
-    file, if known; with another algorithm it is not used. With `sources`, these are the parameters
-    of Compose, and `composition` is the digest of that request.
+    `checksum` is None for the best that storage can do. `whole_checksum` is the CRC64NVME of the
+    file, if it is known; with another algorithm it is not used. With `sources`, it is what Compose
+    asks for; then `composition` is the digest of that request.
     """
 
     policy: str
@@ -36,7 +36,7 @@ class UploadParams:
     composition: bytes = b""
 
     def digest(self) -> bytes:
-        """Return a digest that distinguishes a repeat from another use of the same request_id."""
+        """Tells a repeated request from another one with the same request_id."""
         if self.sources:
             return self.composition
         fields = (
@@ -48,7 +48,7 @@ class UploadParams:
             self.part_size_bytes,
             self.checksum.value if self.checksum is not None else "best",
             self.fingerprint,
-            # Absent as in older versions, so that a repeat is recognized across an upgrade.
+            # As it was before there was one, so that a repeat is known across an upgrade.
             *((self.whole_checksum,) if self.whole_checksum else ()),
         )
         return hashlib.sha256(msgpack.packb(fields)).digest()
@@ -56,7 +56,7 @@ class UploadParams:
 
 @dataclass(frozen=True, slots=True)
 class ComposeParams:
-    """The parameters of Compose: one object from those of `upload_ids`, in order."""
+    """What Compose asks for: one object from those of `upload_ids`, in order."""
 
     policy: str
     file_name: str
@@ -68,13 +68,13 @@ class ComposeParams:
     request_id: str
 
     def digest(self, sources: Sequence[Grant]) -> bytes:
-        """Return a digest that distinguishes a repeat from another use of the same request_id."""
+        """Tells a repeated request from another one with the same request_id."""
         fields = (
             self.policy,
             self.file_name,
             self.content_type,
             sorted(self.metadata.items()),
-            # An ID changes with the key that encrypts it; the upload's token does not.
+            # An id changes with the key that seals it; the Upload's token does not.
             [source.write_token for source in sources],
             self.delete_sources,
             self.fingerprint,

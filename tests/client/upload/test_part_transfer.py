@@ -454,7 +454,7 @@ async def test_a_file_that_changed_too_late_to_abort_says_what_storage_holds(
 async def test_a_disk_that_fails_is_no_network_error(
     client: UploadClient, storage: Storage, movie: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(source: Source, offset: int, size: int) -> bytes:
+    def failing(source: FileSource, offset: int, size: int) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(FileSource, "read", failing)
