@@ -125,7 +125,7 @@ def test_storage_that_forgets_the_proof_of_outcomes_is_refused(
     with Server("serve", log=tmp_path / "log", environ={**environ, **place}) as server:
         assert server.process.wait(20) == 1
     [line] = server.log.read_text().splitlines()
-    assert "`rclone serve s3`, which forgets the metadata" in line
+    assert "`rclone serve s3`, which loses the metadata" in line
     assert "use another store" in line
 
 

@@ -15,7 +15,8 @@ import yarl
 from partway_server.domain.grant import CopySource, Grant
 from partway_server.storage.base import Head, Presigner, Storage, StoredPart, UnfinishedUpload
 from partway_server.storage.capabilities import Capabilities
-from partway_server.storage.memory import MemoryStorage, PutRefused
+from partway_server.storage.memory import MemoryStorage
+from partway_server.storage.memory_urls import PutRefused
 
 T = TypeVar("T")
 

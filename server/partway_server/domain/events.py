@@ -53,7 +53,7 @@ class Event:
 
 
 def event_type_of(upload: Upload) -> str:
-    """Return the type of the event that announces this upload's state, "" if there is none."""
+    """Return the type of the event that announces this upload's state, "" without one."""
     match upload.state:
         case State.ACTIVE:
             return INITIALIZED

@@ -1,4 +1,4 @@
-"""The seam to storage: the truth for bytes and outcomes."""
+"""The interface of storage, which is authoritative for bytes and outcomes."""
 
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -14,10 +14,10 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """A part as storage holds it. `etag` has no quotes.
+    """A part in storage. `etag` has no quotes.
 
-    `checksum` is by the Upload's algorithm, where storage tells it. For MD5 it is read from the
-    entity tag, and means something only if `Storage.etags_are_md5`.
+    `checksum` is by the upload's algorithm, if storage returns it. For MD5 it is read from the
+    ETag, and valid only if `Storage.etags_are_md5`.
     """
 
     number: int
@@ -28,10 +28,10 @@ class StoredPart:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """An object as storage holds it. `etag` has no quotes; `write_token` is "" if it has none.
+    """An object in storage. `etag` has no quotes; `write_token` is "" if it has none.
 
-    `checksum` is that of the whole object by the Upload's algorithm, where storage tells it.
-    `metadata` is the caller's, without what the service adds; it tells no two objects apart.
+    `checksum` is that of the whole object by the upload's algorithm, if storage returns it.
+    `metadata` is the caller's, without what the service adds; it is ignored in comparisons.
     """
 
     size_bytes: int
@@ -43,15 +43,15 @@ class Head:
 
 
 def md5_in(etag: str) -> bytes:
-    """The MD5 that `etag` may be, b"" if it cannot be one."""
+    """Return `etag` as an MD5, b"" if it cannot be one."""
     return bytes.fromhex(etag) if _MD5.fullmatch(etag) else b""
 
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedUpload:
-    """A multipart upload that is neither complete nor aborted, whoever began it.
+    """A multipart upload that is neither complete nor aborted, of any origin.
 
-    `initiated` is when, by storage's own clock; None where storage does not tell.
+    `initiated` is its time by storage's clock; None if storage does not return it.
     """
 
     multipart_id: str
@@ -60,9 +60,9 @@ class UnfinishedUpload:
 
 
 class PresignedPart(NamedTuple):
-    """How to send one part. The URL is a bearer secret, and no repr shows it.
+    """How to send one part. The URL is a bearer secret, and is not in the repr.
 
-    A tuple, because ten thousand at a time are made while others wait.
+    A tuple, because ten thousand at a time are created while other calls wait.
     """
 
     number: int
@@ -74,15 +74,15 @@ class PresignedPart(NamedTuple):
 
 
 class MultipartNotFound(Exception):
-    """Storage knows no such multipart upload: it was completed, aborted, or never was."""
+    """The multipart upload does not exist: it was completed, aborted, or never created."""
 
 
 class SourceChanged(Exception):
-    """The object to copy from is not there any more, or is another one."""
+    """The object to copy from no longer exists, or was replaced."""
 
 
 class CompleteRefused(Exception):
-    """Storage surely did not join the parts, and says why in `code`."""
+    """Storage certainly did not join the parts; `code` says why."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -90,57 +90,57 @@ class CompleteRefused(Exception):
 
 
 class CompleteUnknown(Exception):
-    """Storage may or may not have joined the parts: look before saying anything."""
+    """Storage may or may not have joined the parts: ask it before reporting an outcome."""
 
 
 class KeyTaken(Exception):
-    """There is an object at the key already, and the request was not to replace it."""
+    """An object already exists at the key, and the request must not replace it."""
 
 
 class KeyContested(Exception):
-    """Another write to the key ran at the same time; storage asks to begin again."""
+    """A concurrent write to the key conflicted; storage asks to start over."""
 
 
 class Presigner(Protocol):
-    """Signs the parts of one Upload until `expire_time`, with no I/O."""
+    """Presigns the parts of one upload until `expire_time`, with no I/O."""
 
     expire_time: datetime
 
     def sign(
         self, numbers: Iterable[int], checksums: Mapping[int, bytes]
     ) -> Iterator[PresignedPart]:
-        """One PresignedPart for each number, lazily; `checksums` are by number."""
+        """Yield a PresignedPart for each number, lazily; `checksums` are by number."""
         ...
 
 
 class Storage(Protocol):
     """Storage: one endpoint with its credentials, or several, each of which is a backend.
 
-    A grant names its backend; what has one endpoint alone does not look at the name. Every method
-    with I/O raises StorageUnavailable if storage does not answer, and StorageRefused if it refuses
-    the service itself.
+    A grant names its backend; an implementation with a single endpoint ignores the name. Every
+    method with I/O raises StorageUnavailable if storage does not respond, and StorageRefused if it
+    refuses the service itself.
     """
 
     def capabilities_of(self, backend: str) -> Capabilities:
-        """What the backend can do. Raises StorageUnavailable if there is none of that name."""
+        """Return the backend's capabilities. Raises StorageUnavailable if it is unknown."""
         ...
 
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
-        """Open a multipart upload that carries the write token; returns its multipart_id.
+        """Create a multipart upload that carries the write token, and return its multipart_id.
 
-        Never sent twice: a lost reply leaves an upload that `list_multiparts` finds.
+        Never retried: a lost reply leaves an upload that `list_multiparts` finds.
         """
         ...
 
     async def list_multiparts(self, grant: Grant) -> Sequence[str]:
-        """The multipart_ids of all unfinished uploads at exactly the grant's key."""
+        """Return the multipart_ids of all unfinished uploads at exactly the grant's key."""
         ...
 
     def unfinished(self, backend: str, bucket: str, prefix: str) -> AsyncIterator[UnfinishedUpload]:
-        """All unfinished uploads of the bucket at keys that begin with `prefix`, as they are read.
+        """Yield all unfinished uploads of the bucket at keys that begin with `prefix`.
 
-        Lazily, a thousand at a time, in the order of the store. What begins or ends meanwhile may
-        be among them or not; what is aborted on the way makes no other one be left out. None where
+        Lazily, a thousand at a time, in the order of the store. Uploads that begin or end meanwhile
+        may be included or not; aborting some during the iteration does not skip others. Empty if
         capabilities say `exact_key_listing_only`.
         """
         ...
@@ -148,7 +148,7 @@ class Storage(Protocol):
     async def list_parts(
         self, grant: Grant, after: int = 0, limit: int | None = None
     ) -> Sequence[StoredPart]:
-        """The stored parts by number, from `after` (excluded), at most `limit` (None: all).
+        """Return the stored parts by number, from `after` (excluded), at most `limit` (None: all).
 
         Raises MultipartNotFound.
         """
@@ -157,68 +157,69 @@ class Storage(Protocol):
     async def copy_part(
         self, grant: Grant, number: int, source: CopySource, begin: int, size: int
     ) -> None:
-        """Have storage make a part from `size` bytes of another object, from byte `begin` on.
+        """Have storage create a part from `size` bytes of another object, from byte `begin` on.
 
-        Only if that object has the ETag of `source`. Safe to repeat. Raises MultipartNotFound,
-        SourceChanged. `list_parts` tells what came of it.
+        Only if that object has the ETag of `source`. Idempotent. Raises MultipartNotFound,
+        SourceChanged. `list_parts` returns the result.
         """
         ...
 
     async def complete(
         self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
     ) -> None:
-        """Ask storage, once, to join the parts, if they make the whole object's `checksum`.
+        """Ask storage, once, to join the parts if the result has `checksum`.
 
-        Without one, or where storage verifies none, whatever they make. Raises CompleteRefused,
-        CompleteUnknown, KeyTaken or KeyContested. A normal return says that storage says so;
-        `head` proves it.
+        The checksum is not verified if it is empty or storage cannot. Raises CompleteRefused,
+        CompleteUnknown, KeyTaken or KeyContested. A normal return means that storage reported
+        success; verify it with `head`.
         """
         ...
 
     async def abort(self, grant: Grant) -> None:
-        """Discard the multipart upload. One that is not there is no error, and proves nothing."""
+        """Discard the multipart upload. A missing one is not an error, and proves nothing."""
         ...
 
     async def head(self, grant: Grant) -> Head | None:
-        """The object at the grant's key, whoever made it, or None."""
+        """Return the object at the grant's key, of any origin, or None."""
         ...
 
     async def etags_are_md5(self, grant: Grant) -> bool:
-        """Whether entity tags of uploads like this one are MD5s, as tried out with a probe.
+        """Return whether ETags of uploads like this one are MD5s, determined with a probe.
 
-        They are not where storage encrypts in certain ways, which an operator may turn on at any
-        time: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html.
+        They are not with some kinds of encryption, which an operator may turn on at any time:
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html.
         """
         ...
 
     async def delete(self, grant: Grant, head: Head) -> None:
-        """Remove the object `head` at the grant's key, where storage can tell: only that one."""
+        """Delete the object at the grant's key; only that in `head`, if storage supports it."""
         ...
 
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
-        """A signer for the Upload's parts. Its URLs end with the credential, if that is sooner."""
+        """Return a signer for the upload's parts. Its URLs do not outlive the credentials."""
         ...
 
     async def put_part(
         self, grant: Grant, number: int, body: AsyncIterator[bytes], checksum: bytes, now: datetime
     ) -> StoredPart:
-        """Send a part that comes piece by piece, the next piece asked for when one is taken.
+        """Stream a part, requesting each piece of `body` once the one before has been sent.
 
-        `body` gives exactly the bytes of the plan, which have `checksum` if the Upload has an
-        algorithm, or it raises before its last piece: then storage keeps nothing, and so it is if
-        the call is cancelled. The only part of a single PUT is the object.
+        `body` yields exactly the planned number of bytes, which have `checksum` if the upload has
+        an algorithm, or it raises before its last piece. If it raises, or the call is cancelled,
+        storage keeps nothing. The only part of a single PUT is the object.
 
         Raises what `body` raises, MultipartNotFound, PartChanged, KeyTaken, KeyContested.
         """
         ...
 
     async def check(self, backend: str, bucket: str) -> None:
-        """Raises ValueError, in words, if the bucket cannot be used with our credentials.
+        """Raises ValueError, with a message for operators, if the bucket cannot be used.
 
-        Or if it does not give back the metadata that outcomes are proven by.
+        That is if the credentials are insufficient, or it does not return objects' metadata, which
+        outcomes are verified by.
         """
         ...
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         ...

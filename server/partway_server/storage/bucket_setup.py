@@ -1,4 +1,4 @@
-"""Create a bucket on a storage server of our own: what the embedded stack does before it serves."""
+"""Create the bucket of the embedded stack before it starts."""
 
 from typing import Any
 

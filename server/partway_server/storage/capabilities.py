@@ -1,7 +1,6 @@
-"""What each backend can do, as data. A rule of ours that hangs on a backend reads it here.
+"""The capabilities of each kind of backend, as data. Rules that depend on a backend read it here.
 
-That metadata comes back is asked of the bucket at the start instead: no outcome could be proven
-without.
+That metadata is returned is checked at startup instead: without it no outcome could be verified.
 """
 
 from collections.abc import Mapping
@@ -11,34 +10,34 @@ from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import GIB, MIB, PartLimits
 
 KEPT = frozenset({"storage_class", "encryption", "tags"})
-"""The rules of a policy that an object can only follow where storage knows them."""
+"""The rules of a policy that need support from storage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """One backend. The defaults are what nearly every S3-compatible store does.
+    """The capability record of a backend. The defaults apply to nearly every S3-compatible store.
 
-    `source` says where the record comes from. `conditional_put` and `conditional_complete`:
+    `source` is the origin of the record. `conditional_put` and `conditional_complete`:
     If-None-Match is honoured on PutObject and on CompleteMultipartUpload. `conditional_delete`:
     If-Match is honoured on DeleteObject. `checksums`: verified on each PUT. `listed_checksums`:
-    ListParts tells them. `whole_checksum`: the CRC64NVME of the whole object is verified by
-    CompleteMultipartUpload and told by HeadObject. `md5_etags`: the entity tag of a part, and of a
-    single PUT, is its MD5, but for some kinds of encryption; so it is never believed to be one
-    without a try. `listed_resends`: ListParts tells every sending of a part, not only the
-    last. `exact_key_listing_only`: ListMultipartUploads answers only for a whole key.
-    `keeps`: of KEPT, what an object is given when it is made, by PUT or by CreateMultipartUpload.
-    `unsigned_headers`: a PUT of an object by URL may have x-amz-* headers that were not signed, an
-    ACL that makes it public among them. `equal_parts`: all parts but the last must have one size,
-    as every plan of parts that are sent has it. `part_minimum`: Complete refuses a part below 5 MiB
-    before the last.
+    returned by ListParts. `whole_checksum`: the CRC64NVME of the whole object is verified by
+    CompleteMultipartUpload and returned by HeadObject. `md5_etags`: the ETag of a part, and of a
+    single PUT, is its MD5, except with some kinds of encryption; so it is never trusted without a
+    probe. `listed_resends`: ListParts returns every transmission of a part, not only the last.
+    `exact_key_listing_only`: ListMultipartUploads answers only for a whole key. `keeps`: those of
+    KEPT that an object gets when it is created, by PUT or by CreateMultipartUpload.
+    `unsigned_headers`: a PUT of an object by URL may have x-amz-* headers that were not signed,
+    including an ACL that makes it public. `equal_parts`: all parts except the last must have the
+    same size, which every plan of parts that are sent fulfils. `part_minimum`: Complete refuses a
+    part below 5 MiB before the last.
 
-    The rest is for the record, and no service reads it. `idempotent_complete`: a repeated Complete
-    succeeds, unless its own object now fails the condition. `lifecycle` and `cors_api`: S3's own
-    calls for AbortIncompleteMultipartUpload and for CORS rules work. `metadata`: an object's is
-    kept as long as the object. `part_resends`: a part may be sent again with other bytes.
-    `part_order`, `part_gaps` and `part_numbers`: Complete refuses parts in another order than that
-    of their numbers, takes numbers that do not follow on one another; a part beyond number 10,000
-    is refused. `refusals_spare`: an upload of which a part or a Complete was refused goes on.
+    The rest is documentation, and the service does not use it. `idempotent_complete`: a repeated
+    Complete succeeds, unless its own object now fails the condition. `lifecycle` and `cors_api`:
+    S3's calls for AbortIncompleteMultipartUpload and for CORS rules work. `metadata`: an object's
+    is kept as long as the object. `part_resends`: a part may be sent again with other bytes.
+    `part_order`, `part_gaps` and `part_numbers`: Complete refuses parts that are not ordered by
+    number, and accepts gaps between numbers; a part above number 10,000 is refused.
+    `refusals_spare`: an upload survives the refusal of a part or of a Complete.
     """
 
     source: str
@@ -68,16 +67,16 @@ class Capabilities:
 
     @property
     def safe_puts(self) -> bool:
-        """Whether a URL for one PUT makes the object that was signed, once, and no other."""
+        """Return whether a URL for one PUT can create the signed object, once, and no other."""
         return self.conditional_put and not self.unsigned_headers
 
     def finds_changes(self, algorithm: Checksum) -> bool:
-        """Whether a byte of a part that changed on its way is refused, or found at Complete."""
+        """Return whether a byte changed in transit is refused, or detected at Complete."""
         return algorithm in self.checksums or (algorithm is Checksum.MD5 and self.md5_etags)
 
 
 _MD5 = frozenset({Checksum.MD5})
-"""Content-MD5, which S3 has verified from its beginnings
+"""Content-MD5, which S3 has verified from the beginning
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html)."""
 
 _ALL_CHECKSUMS = frozenset({Checksum.CRC32C, Checksum.SHA256, Checksum.CRC64NVME}) | _MD5
@@ -111,8 +110,8 @@ KNOWN: Mapping[str, Capabilities] = {
         equal_parts=True,
         conditional_put=True,
         conditional_complete=True,
-        # The others are composite there, and no page says that ListParts tells them; or that
-        # Complete takes the checksum of the whole.
+        # The others are composite there, and no page says that ListParts returns them, or that
+        # Complete accepts the checksum of the whole.
         checksums=frozenset({Checksum.CRC64NVME}) | _MD5,
         lifecycle=True,
         cors_api=True,
@@ -137,7 +136,7 @@ KNOWN: Mapping[str, Capabilities] = {
         listed_resends=True,
         lifecycle=True,
         cors_api=True,
-        # Encryption is answered 500 unless it was set up with keys.
+        # Encryption fails with 500 unless it was set up with keys.
         keeps=frozenset({"storage_class", "tags"}),
     ),
     "minio": Capabilities(
@@ -158,7 +157,7 @@ KNOWN: Mapping[str, Capabilities] = {
         lifecycle=True,
         cors_api=True,
         unsigned_headers=True,
-        # It joins parts in the order of their numbers, whatever the request says.
+        # It joins parts in the order of their numbers, regardless of the request.
         part_order=False,
         part_numbers=False,
     ),
@@ -206,4 +205,4 @@ KNOWN: Mapping[str, Capabilities] = {
         md5_etags=True,
     ),
 }
-"""By the name that an operator gives as the kind of a backend."""
+"""Capability records by the kind of backend that an operator configures."""

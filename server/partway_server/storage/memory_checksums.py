@@ -1,4 +1,4 @@
-"""Checksums as an S3 store computes them, for storage in memory. Slow, and with no dependency.
+"""Compute checksums as an S3 store does, for storage in memory. Slow, without dependencies.
 
 The parameters of the CRCs are those of https://reveng.sourceforge.io/crc-catalogue/all.htm.
 """
@@ -10,7 +10,7 @@ from partway_server.domain.checksum import Checksum
 
 
 class Crc:
-    """A reflected CRC that begins and ends inverted. The polynomial is in reversed bit order."""
+    """A reflected CRC with inverted start and end. The polynomial is in reversed bit order."""
 
     def __init__(self, polynomial: int, bits: int) -> None:
         self._polynomial = polynomial
@@ -29,7 +29,7 @@ class Crc:
         return (crc ^ ones).to_bytes(self._bits // 8)
 
     def shifted(self, crc: int, size_bytes: int) -> int:
-        """What `crc` adds to the CRC of bytes with `size_bytes` more behind them.
+        """Return the contribution of `crc` to the CRC of its bytes followed by `size_bytes` more.
 
         That is `crc` times x to the number of bits, modulo the polynomial, by squaring.
         """

@@ -1,4 +1,4 @@
-"""What a client must send with a part, and the presigners that sign it into URLs."""
+"""Presign parts: the headers that a client must send, and the URLs that require them."""
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ WRITE_TOKEN = "partway-token"
 
 
 def object_headers(grant: Grant) -> dict[str, str]:
-    """What storage is told of the object, by whoever makes it, apart from its metadata."""
+    """Return the headers that describe the object, except its metadata."""
     return {
         "content-type": grant.content_type,
         "content-disposition": DISPOSITION,
@@ -24,7 +24,7 @@ def object_headers(grant: Grant) -> dict[str, str]:
 
 
 def part_headers(grant: Grant, number: int, checksum: bytes | None) -> dict[str, str]:
-    """The headers of one part of a multipart upload."""
+    """Return the headers of one part of a multipart upload."""
     headers = {"content-length": str(grant.plan.size(number))}
     if checksum is not None:
         headers[checksum_header(grant.checksum)] = base64.b64encode(checksum).decode("ascii")
@@ -32,12 +32,12 @@ def part_headers(grant: Grant, number: int, checksum: bytes | None) -> dict[str,
 
 
 def checksum_header(algorithm: Checksum) -> str:
-    """Where S3 looks for the checksum of a body; for MD5 it is HTTP's own (RFC 1864)."""
+    """Return the name of S3's header for a checksum; for MD5 it is HTTP's own (RFC 1864)."""
     return "content-md5" if algorithm is Checksum.MD5 else f"x-amz-checksum-{algorithm}"
 
 
 def put_headers(grant: Grant, checksum: bytes | None, *, conditional: bool) -> dict[str, str]:
-    """The headers of the one PUT of a whole object: here storage learns what create tells else."""
+    """Return the headers of a single PUT, with those that CreateMultipartUpload has otherwise."""
     headers = part_headers(grant, 1, checksum)
     headers |= object_headers(grant)
     headers |= {f"x-amz-meta-{name}": value for name, value in grant.metadata.items()}
@@ -48,7 +48,7 @@ def put_headers(grant: Grant, checksum: bytes | None, *, conditional: bool) -> d
 
 
 class PartPresigner:
-    """Signs the parts of a multipart upload."""
+    """Presigns the parts of a multipart upload."""
 
     def __init__(self, grant: Grant, parts: PartSigner, expire_time: datetime) -> None:
         self.expire_time = expire_time
@@ -61,7 +61,7 @@ class PartPresigner:
         return self._sign_each(numbers, checksums) if checksums else self._sign_plain(numbers)
 
     def _sign_plain(self, numbers: Iterable[int]) -> Iterator[PresignedPart]:
-        """Parts that differ in nothing but their number, which share one mapping of headers."""
+        """Yield parts that differ only in their number, and share one mapping of headers."""
         plan, count = self._grant.plan, self._grant.plan.part_count
         headers, last_headers = (part_headers(self._grant, n, None) for n in (1, count))
         url = self._parts.of_size(plan.size(1))
@@ -81,7 +81,7 @@ class PartPresigner:
 
 
 class SinglePresigner:
-    """Signs the one PUT of a whole object."""
+    """Presigns the single PUT of a whole object."""
 
     def __init__(
         self,

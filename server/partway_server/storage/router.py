@@ -1,4 +1,4 @@
-"""Several backends behind the one seam: each grant goes to the one it names."""
+"""Route each call to the backend that its grant names."""
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,10 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 class StorageRouter:
-    """Backends by name, which may change while calls are in progress.
+    """Backends by name, which may change while calls are in flight.
 
-    Of a backend that is not among them every call raises StorageUnavailable: another replica may
-    know it already, or an operator may put it back.
+    Every call to an unknown backend raises StorageUnavailable: another replica may know it already,
+    or an operator may restore it.
     """
 
     def __init__(self, backends: Mapping[str, Storage]) -> None:
@@ -24,16 +24,16 @@ class StorageRouter:
         self._retired: list[Storage] = []
 
     def replace(self, backends: Mapping[str, Storage]) -> None:
-        """Put these in the place of all. Those that are left out are closed at the end only.
+        """Replace all backends. Those that are dropped are only closed in `aclose`.
 
-        A call may be in the middle of one, for as long as storage takes to join parts.
+        Calls may be in flight to them, for as long as storage takes to join parts.
         """
         kept = {id(each) for each in backends.values()}
         self._retired += [each for each in self._backends.values() if id(each) not in kept]
         self._backends = dict(backends)
 
     def at(self, backend: str) -> Storage:
-        """The backend of that name. Raises StorageUnavailable."""
+        """Return the backend of that name. Raises StorageUnavailable if it is unknown."""
         if (storage := self._backends.get(backend)) is None:
             raise StorageUnavailable(backend)
         return storage
@@ -96,5 +96,5 @@ class StorageRouter:
             try:
                 await storage.aclose()
             except Exception:
-                # The others are to be closed, too.
-                logger.exception("a backend could not be closed")
+                # The others must be closed, too.
+                logger.exception("failed to close a storage backend")

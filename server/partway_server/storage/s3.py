@@ -1,6 +1,6 @@
-"""Storage behind the S3 API: each call of the seam, and what its failure means.
+"""Storage over the S3 API: each call of the interface, and the meaning of its errors.
 
-The modules `s3*` alone know the AWS SDK.
+Only the modules `s3*` use the AWS SDK.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import base64
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Self, Unpack
 
 from botocore.exceptions import ClientError
 
@@ -24,8 +24,7 @@ from partway_server.storage.base import (
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import PartPresigner, SinglePresigner, checksum_header
 from partway_server.storage.s3_client import (
-    CALL_SECONDS,
-    COMPLETE_SECONDS,
+    ClientOptions,
     S3Clients,
     SignerProvider,
     code_in,
@@ -46,15 +45,15 @@ from partway_server.storage.s3_requests import (
 )
 from partway_server.storage.s3_startup_check import check_bucket, check_metadata, probe_md5
 from partway_server.storage.s3_streaming_put import PUT_SECONDS, StreamingPutClient
-from partway_server.storage.sigv4 import Addressing, S3Endpoint
+from partway_server.storage.sigv4 import S3Endpoint
 
 _PUT_LIFETIME = timedelta(minutes=15)
-"""A URL that we use at once: what a request may be late by
+"""The lifetime of a URL that the service uses at once: the accepted clock skew
 (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, RequestTimeTooSkewed)."""
 
 
 class S3Storage:
-    """One S3 endpoint with its credentials. Begins with `open` and ends with `aclose`."""
+    """An S3 endpoint with its credentials. Create it with `open` and end it with `aclose`."""
 
     def __init__(
         self,
@@ -82,36 +81,22 @@ class S3Storage:
         name: str,
         capabilities: Capabilities,
         region: str,
-        endpoint_url: str | None = None,
         public_endpoint_url: str | None = None,
-        addressing: Addressing = "path",
-        access_key: str | None = None,
-        secret_key: str | None = None,
-        session_token: str | None = None,
-        call_seconds: float = CALL_SECONDS,
-        complete_seconds: float = COMPLETE_SECONDS,
         put_seconds: float = PUT_SECONDS,
+        **options: Unpack[ClientOptions],
     ) -> Self:
-        """Connect lazily to `endpoint_url`, or to AWS where it is None.
+        """Connect lazily. The `options` are those of `S3Clients.open`.
 
-        `public_endpoint_url` is the one that goes into URLs, where clients reach storage at
-        another address than the service does. Without keys, the SDK looks for credentials where
-        it always does, and renews those that end. Storage that is silent for `call_seconds`, for
-        `complete_seconds` where it joins parts, or for `put_seconds` in the middle of a part, does
-        not answer. Raises ValueError.
+        `public_endpoint_url` is the one in presigned URLs, if clients reach storage at another
+        address than the service does. Storage that is silent for `put_seconds` in the middle of a
+        part counts as unavailable. Raises ValueError.
         """
-        if (access_key is None) != (secret_key is None):
-            raise ValueError(f"backend {name!r}: give both an access key and a secret key, or none")
-        clients = await S3Clients.open(
-            region=region,
-            endpoint_url=endpoint_url,
-            addressing=addressing,
-            access_key=access_key,
-            secret_key=secret_key,
-            session_token=session_token,
-            call_seconds=call_seconds,
-            complete_seconds=complete_seconds,
-        )
+        if (options.get("access_key") is None) != (options.get("secret_key") is None):
+            raise ValueError(
+                f"backend {name!r}: only one of access key and secret key is set; set both or none"
+            )
+        clients = await S3Clients.open(region=region, **options)
+        addressing = options.get("addressing", "path")
         own_url = clients.control.meta.endpoint_url
         own, public = (
             SignerProvider(clients.session, S3Endpoint(url, region, addressing))
@@ -178,7 +163,7 @@ class S3Storage:
                         **copy_fields(source, begin, size),
                     )
             except ClientError as exc:
-                # The SDK makes an error in the body of a 200 a 500.
+                # The SDK turns an error in the body of a 200 into a 500.
                 raise copy_error(status_in(exc), code_in(exc)) from exc
 
     async def complete(
@@ -194,12 +179,12 @@ class S3Storage:
                     **fields,
                 )
         except ClientError as exc:
-            # The SDK makes an error in the body of a 200, or half a body, a 500.
+            # The SDK turns an error in the body of a 200, or half a body, into a 500.
             raise complete_error(status_in(exc), code_in(exc)) from exc
         except Exception as exc:
-            # A timeout, a reset, half a reply: the request may have been carried out.
+            # A timeout, a reset, half a reply: the request may have been processed.
             raise CompleteUnknown from exc
-        # Ceph RGW can tell an empty one, which is a result nevertheless.
+        # Ceph RGW can return an empty one, which is a result nevertheless.
         if "ETag" not in reply:
             raise CompleteUnknown
 
@@ -239,7 +224,7 @@ class S3Storage:
                         Bucket=grant.bucket, Key=grant.key, **only
                     )
             except ClientError as exc:
-                # It has gone, or another took its place: either way that one is no more.
+                # It is gone, or was replaced: either way that object no longer exists.
                 if not says_absent(exc) and status_in(exc) != 412:
                     raise
 
@@ -249,14 +234,14 @@ class S3Storage:
     async def put_part(
         self, grant: Grant, number: int, body: AsyncIterator[bytes], checksum: bytes, now: datetime
     ) -> StoredPart:
-        # By URL as callers send parts, so that storage holds us to the same headers; but at the
-        # address where we reach it.
+        # By URL as callers send parts, so that storage enforces the same headers; but at the
+        # address where the service reaches it.
         presigner = await self._presigner(self._own_signer, grant, _PUT_LIFETIME, now)
         [part] = presigner.sign([number], {number: checksum} if checksum else {})
-        told = await self._putter.put(grant, part, body)
-        etag = told.get("etag", "").strip('"')
+        reply = await self._putter.put(grant, part, body)
+        etag = reply.get("etag", "").strip('"')
         found = md5_of_etag(grant, etag, self.capabilities) or base64.b64decode(
-            told.get(checksum_header(grant.checksum), "")
+            reply.get(checksum_header(grant.checksum), "")
         )
         return StoredPart(number, grant.plan.size(number), etag, found)
 

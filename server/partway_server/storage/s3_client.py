@@ -1,17 +1,17 @@
-"""The AWS SDK: its clients, its credentials, and its errors as those of the seam.
+"""The AWS SDK: its clients, its credentials, and the translation of its errors.
 
-Three clients with different tempers. `control` retries, and is for calls that may be sent twice.
-`once` sends once, for CreateMultipartUpload and DeleteObject, where a blind second request could
-leave an orphan, or remove too much. `joining` sends once, too, and waits for minutes: it is for
-CompleteMultipartUpload and UploadPartCopy, and has its own connections, so that slow ones keep
-nobody waiting.
+There are three clients. `control` retries, and is for calls that are safe to repeat. `once` does
+not retry: it is for CreateMultipartUpload and DeleteObject, where a blind second request could
+leave an orphan, or remove too much. `joining` does not retry either and waits for minutes: it is
+for CompleteMultipartUpload and UploadPartCopy, and has its own connections, so that slow calls do
+not block others.
 """
 
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import aioboto3
 from aiobotocore.config import AioConfig
@@ -41,9 +41,21 @@ _CONNECT_SECONDS = 3
 _CONNECTIONS = 64
 
 
+class ClientOptions(TypedDict, total=False):
+    """The options of an endpoint's clients."""
+
+    endpoint_url: str | None
+    addressing: Addressing
+    access_key: str | None
+    secret_key: str | None
+    session_token: str | None
+    call_seconds: float
+    complete_seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class S3Clients:
-    """The SDK's clients for one endpoint. Ends with `aclose`."""
+    """The SDK's clients for one endpoint. End it with `aclose`."""
 
     control: Any
     once: Any
@@ -58,15 +70,20 @@ class S3Clients:
         cls,
         *,
         region: str,
-        endpoint_url: str | None,
-        addressing: Addressing,
-        access_key: str | None,
-        secret_key: str | None,
-        session_token: str | None,
-        call_seconds: float,
-        complete_seconds: float,
+        endpoint_url: str | None = None,
+        addressing: Addressing = "path",
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        session_token: str | None = None,
+        call_seconds: float = CALL_SECONDS,
+        complete_seconds: float = COMPLETE_SECONDS,
     ) -> Self:
-        """Connects when first used. Raises ValueError."""
+        """Connect lazily to `endpoint_url`, or to AWS if it is None. Raises ValueError.
+
+        Without keys, the SDK finds credentials in its usual places, and refreshes those that
+        expire. Storage that is silent for `call_seconds`, or for `complete_seconds` while it joins
+        parts, counts as unavailable.
+        """
         session = aioboto3.Session(access_key, secret_key, session_token, region)
         async with AsyncExitStack() as resources:
 
@@ -87,18 +104,18 @@ class S3Clients:
 
     @property
     def ca_bundle(self) -> str | None:
-        """The file of authorities that AWS_CA_BUNDLE or a profile names; None: the usual ones."""
-        # aioboto3 has no public name for the session beneath.
+        """Return the CA file that AWS_CA_BUNDLE or a profile names; None means the default."""
+        # aioboto3 has no public name for the underlying session.
         named: str | None = self.session._session.get_config_variable("ca_bundle")
         return named
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         await self.resources.aclose()
 
 
 class SignerProvider:
-    """Signs for `endpoint` with the credentials that the SDK has at the moment."""
+    """Provides a signer for `endpoint` with the current credentials of the SDK."""
 
     def __init__(self, session: Any, endpoint: S3Endpoint) -> None:
         self._session = session
@@ -106,17 +123,17 @@ class SignerProvider:
         self._signer: tuple[Credentials, Signer] | None = None
 
     async def get(self) -> tuple[Signer, datetime | None]:
-        """A signer with the credentials of this moment, and their end if they have one."""
+        """Return a signer with the current credentials, and when they expire, if they do."""
         with translate_errors("presigning"):
             source = await self._session.get_credentials()
             if source is None:
                 raise StorageRefused("presigning", "NoCredentials")
             frozen = await source.get_frozen_credentials()
-        # No await since then, so this is the end of those. The SDK has no public name for it.
+        # No await since then, so this is their expiry. The SDK has no public name for it.
         end: datetime | None = getattr(source, "_expiry_time", None)
         credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
         if self._signer is None or self._signer[0] != credentials:
-            # One signer for as long as they last: it keeps the day's signing key.
+            # One signer as long as they are valid: it caches the signing key of the day.
             self._signer = credentials, Signer(credentials, self._endpoint)
         return self._signer[1], end
 
@@ -129,33 +146,33 @@ def _client_config(addressing: Addressing, attempts: int, read_seconds: float) -
         read_timeout=read_seconds,
         max_pool_connections=_CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": attempts},
-        # The checksums that the SDK adds of itself are refused by stores that are not AWS, and
-        # no call here has a body worth one.
+        # Stores other than AWS refuse the checksums that the SDK adds by default, and no call here
+        # has a body that needs one.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
 
 
 def status_in(error: ClientError) -> int:
-    """The HTTP status of an error answer."""
+    """Return the HTTP status of an error response."""
     status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return status
 
 
 def code_in(error: ClientError) -> str:
-    """The S3 code of an error answer, "" if it has none."""
+    """Return the S3 code of an error response, "" if it has none."""
     code: str = error.response.get("Error", {}).get("Code", "")
     return code
 
 
 def says_absent(error: ClientError) -> bool:
-    """Whether an error answer says that what the call is about is not there."""
+    """Return whether an error response says that the target of the call does not exist."""
     return is_absent(status_in(error), code_in(error))
 
 
 @contextmanager
 def translate_errors(operation: str) -> Iterator[None]:
-    """The SDK's errors as the seam's. Their text may hold addresses, and stays in the cause."""
+    """Translate the SDK's errors. Their text may contain addresses, and stays in the cause."""
     try:
         yield
     except ClientError as exc:

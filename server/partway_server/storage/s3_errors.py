@@ -1,4 +1,4 @@
-"""What the error answers of an S3 store mean, by HTTP status and S3 code.
+"""Interpret the error responses of an S3 store, by HTTP status and S3 code.
 
 The codes are those of
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList.
@@ -15,12 +15,12 @@ from partway_server.storage.base import (
 )
 
 BUCKET_PROBLEMS = {
-    301: "it is in another region than the backend says",
-    400: "storage calls the request wrong; look at the region and at the credentials",
-    403: "the credentials do not reach it",
-    404: "there is no such bucket",
+    301: "it is in another region than configured for the backend",
+    400: "storage rejects the request as invalid; check the region and the credentials",
+    403: "the credentials have no access to it",
+    404: "it does not exist",
 }
-"""What a status of HeadBucket says. A HEAD has no body, so there is no code."""
+"""The meaning of HeadBucket's status. A HEAD response has no body, and so no code."""
 
 _OPERATOR_CODES = frozenset(
     {
@@ -57,21 +57,21 @@ _TRANSIENT_CODES = frozenset(
 
 
 def is_absent(status: int, code: str) -> bool:
-    """What the call is about is not there. Stores differ in what they call that."""
+    """Return whether the target of the call does not exist. Stores use different codes for it."""
     return status == 404 and code != "NoSuchBucket"
 
 
 def call_error(operation: str, status: int, code: str) -> StorageUnavailable | StorageRefused:
-    """What an error answer to a call is to the caller of the seam."""
+    """Return the error of the storage interface for an error response."""
     if status == 429 or (status >= 500 and status != 501) or code in _TRANSIENT_CODES:
         return StorageUnavailable()
     return StorageRefused(operation, code)
 
 
 def copy_error(status: int, code: str) -> Exception:
-    """What an error answer to UploadPartCopy has come to.
+    """Return the error for an error response to UploadPartCopy.
 
-    An error in the body of a 200 must come here as a 500. A 416 is an object that has become
+    An error in the body of a 200 must be passed as a 500. A 416 means that the object has become
     shorter.
     """
     if status == 404 and code == "NoSuchUpload":
@@ -82,10 +82,10 @@ def copy_error(status: int, code: str) -> Exception:
 
 
 def complete_error(status: int, code: str) -> Exception:
-    """What an error answer to CompleteMultipartUpload has come to.
+    """Return the error for an error response to CompleteMultipartUpload.
 
-    Only an answer below 500 says for certain that nothing was done. An error in the body of a
-    200 must come here as a 500. NoSuchUpload says nothing: it is also what a repeat is told.
+    Only a status below 500 guarantees that nothing was done. An error in the body of a 200 must be
+    passed as a 500. NoSuchUpload is inconclusive: a repeated Complete gets it, too.
     """
     if status == 412:
         return KeyTaken()

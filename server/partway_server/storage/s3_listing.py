@@ -1,7 +1,7 @@
-"""The lists of an S3 store, a page at a time: parts and unfinished uploads.
+"""List parts and unfinished uploads of an S3 store, page by page.
 
-Stores differ most in how a list goes on: which markers they tell, which they take, and whether they
-say that there is more.
+Stores differ most in pagination: which markers they return, which they accept, and whether they say
+that there is more.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -19,14 +19,14 @@ _PAGE = 1000
 
 
 class S3Listing:
-    """Reads what the SDK's `client` lists."""
+    """Reads lists through the SDK's `client`."""
 
     def __init__(self, *, client: Any, capabilities: Capabilities) -> None:
         self._client = client
         self._capabilities = capabilities
 
     async def multiparts(self, grant: Grant) -> Sequence[str]:
-        """The ids of the unfinished uploads at exactly the grant's key."""
+        """Return the IDs of the unfinished uploads at exactly the grant's key."""
         found: list[str] = []
         marker: dict[str, str] = {}
         while True:
@@ -38,22 +38,22 @@ class S3Listing:
             found += (upload["UploadId"] for upload in uploads if upload["Key"] == grant.key)
             if not uploads or not page.get("IsTruncated"):
                 return found
-            # Not every store tells the markers: SeaweedFS leaves the key out.
+            # Not every store returns both markers: SeaweedFS omits the key.
             last = uploads[-1]
             marker = {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}
 
     async def unfinished(self, bucket: str, prefix: str) -> AsyncIterator[UnfinishedUpload]:
-        """The unfinished uploads at keys that begin with `prefix`, as they are read."""
+        """Yield the unfinished uploads at keys that begin with `prefix`, as they are read."""
         if self._capabilities.exact_key_listing_only:
             return
         marker: dict[str, str] = {}
         page = await self._page_of_unfinished(bucket, prefix, marker)
         while True:
             following = _next_page(page) if page.get("IsTruncated") else {}
-            # A store that does not go on from a marker would answer with one page for ever.
+            # A store that ignores the marker would return the same page forever.
             more = bool(following) and following != marker
-            # The next page is read before this one is told: LocalStack refuses the marker of an
-            # upload that the reader has aborted by then.
+            # The next page is read before this one is yielded: LocalStack refuses the marker of an
+            # upload that the caller has aborted by then.
             ahead = await self._page_of_unfinished(bucket, prefix, following) if more else {}
             for each in page.get("Uploads", []):
                 yield UnfinishedUpload(each["UploadId"], each["Key"], each.get("Initiated"))
@@ -71,8 +71,8 @@ class S3Listing:
         return page
 
     async def parts(self, grant: Grant, after: int, limit: int | None) -> Sequence[StoredPart]:
-        """The parts of a multipart upload. Raises MultipartNotFound."""
-        # Where every sending is listed, pages overlap by a part: its sendings may be on both.
+        """Return the parts of a multipart upload. Raises MultipartNotFound."""
+        # Where each re-send is listed, pages overlap by one part: its entries may be on both.
         overlap = 1 if self._capabilities.listed_resends else 0
         first = after + 1
         newest: dict[int, Any] = {}
@@ -82,13 +82,13 @@ class S3Listing:
             page = await self._page_of_parts(grant, after, wanted)
             found = page.get("Parts", [])
             for part in found:
-                # rclone begins with the marker, not after it.
+                # rclone begins at the marker, not after it.
                 if part["PartNumber"] < first:
                     continue
                 known = newest.setdefault(part["PartNumber"], part)
                 if known["LastModified"] <= part["LastModified"]:
                     newest[part["PartNumber"]] = part
-            # rclone tells no IsTruncated, and MinIO has told a marker of 0: so neither is trusted.
+            # rclone omits IsTruncated, and MinIO has returned a marker of 0: neither is trusted.
             more = bool(found) and page.get("IsTruncated", len(found) == wanted)
             after = max(after + 1, max(newest, default=0) - overlap)
         return [
@@ -113,15 +113,15 @@ class S3Listing:
 
 
 def _next_page(page: Mapping[str, Any]) -> dict[str, str]:
-    """The markers of the page after this one, as the store tells them.
+    """Return the markers of the next page, as the store returned them.
 
-    SeaweedFS goes by the id alone and leaves the key out: with a key it would list that key only.
-    Where neither is told, the last upload is where to go on, as S3 defines the markers
+    SeaweedFS uses the ID alone and omits the key: with a key it would list that key only. If
+    neither is returned, continue after the last upload, as S3 defines the markers
     (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html).
     """
     names = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
-    told = {marker: page[name] for marker, name in names.items() if page.get(name)}
-    if told or not page.get("Uploads"):
-        return told
+    markers = {marker: page[name] for marker, name in names.items() if page.get(name)}
+    if markers or not page.get("Uploads"):
+        return markers
     last = page["Uploads"][-1]
     return {"KeyMarker": last["Key"], "UploadIdMarker": last["UploadId"]}

@@ -1,6 +1,6 @@
-"""What the SDK calls the fields of requests and answers, from and to the seam's nouns. Pure.
+"""Convert between the storage interface and the SDK's request and response fields. No I/O.
 
-A store that tells less than S3 has a capability that says so.
+A store that returns less than S3 has a capability that says so.
 """
 
 import base64
@@ -14,7 +14,7 @@ from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import WRITE_TOKEN, object_headers
 
 _WITHOUT_FIELD = (Checksum.NONE, Checksum.MD5)
-"""S3 has no field for these in Create, Complete and HEAD, nor needs one."""
+"""S3 has no field for these in Create, Complete and HEAD, and needs none."""
 
 _ARGUMENTS = {
     "content-type": "ContentType",
@@ -25,13 +25,13 @@ _ARGUMENTS = {
     "x-amz-server-side-encryption-aws-kms-key-id": "SSEKMSKeyId",
     "x-amz-tagging": "Tagging",
 }
-"""What the SDK calls the headers of an object."""
+"""The SDK's names for the headers of an object."""
 
 
 def create_fields(
     grant: Grant, metadata: Mapping[str, str], capabilities: Capabilities
 ) -> dict[str, Any]:
-    """What CreateMultipartUpload is told of the object."""
+    """Return the fields of CreateMultipartUpload that describe the object."""
     named = {"ChecksumAlgorithm": grant.checksum.upper()}
     return {
         **{_ARGUMENTS[name]: value for name, value in object_headers(grant).items()},
@@ -41,10 +41,10 @@ def create_fields(
 
 
 def _names_checksum(grant: Grant, capabilities: Capabilities) -> bool:
-    """Whether the algorithm is named at create, so that the object has a checksum, too.
+    """Return whether Create names the algorithm, so that the object gets a checksum, too.
 
-    Complete then asks for the parts' checksums, but for CRC64NVME; where ListParts does not
-    tell them nobody could send them, and each part is verified without.
+    Complete then requires the parts' checksums, except for CRC64NVME. If ListParts does not return
+    them, they cannot be sent, and each part is verified without.
     """
     if grant.checksum in _WITHOUT_FIELD:
         return False
@@ -52,8 +52,8 @@ def _names_checksum(grant: Grant, capabilities: Capabilities) -> bool:
 
 
 def copy_fields(source: CopySource, begin: int, size: int) -> dict[str, Any]:
-    """Which bytes UploadPartCopy is to take, and of which object."""
-    # A range is not taken of an object of 5 MB or less
+    """Return the fields of UploadPartCopy: which bytes, of which object."""
+    # A range is refused for an object of 5 MB or less
     # (https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html).
     part_of_it = {"CopySourceRange": f"bytes={begin}-{begin + size - 1}"}
     return {
@@ -66,7 +66,7 @@ def copy_fields(source: CopySource, begin: int, size: int) -> dict[str, Any]:
 def complete_fields(
     grant: Grant, parts: Sequence[StoredPart], checksum: bytes, capabilities: Capabilities
 ) -> dict[str, Any]:
-    """What CompleteMultipartUpload joins, and on what conditions."""
+    """Return the fields of CompleteMultipartUpload: the parts and the conditions."""
     condition = {"IfNoneMatch": "*"} if capabilities.conditional_complete else {}
     if checksum and capabilities.whole_checksum:
         condition |= {"ChecksumType": "FULL_OBJECT", "ChecksumCRC64NVME": _encoded(checksum)}
@@ -85,13 +85,13 @@ def _encoded(checksum: bytes) -> str:
 
 
 def head_fields(grant: Grant, capabilities: Capabilities) -> dict[str, str]:
-    """What HeadObject is to tell beside the usual."""
-    told = capabilities.whole_checksum and grant.checksum not in _WITHOUT_FIELD
-    return {"ChecksumMode": "ENABLED"} if told else {}
+    """Return the fields of HeadObject that ask for more than the default."""
+    has_checksum = capabilities.whole_checksum and grant.checksum not in _WITHOUT_FIELD
+    return {"ChecksumMode": "ENABLED"} if has_checksum else {}
 
 
 def delete_fields(head: Head, capabilities: Capabilities) -> dict[str, str]:
-    """What holds DeleteObject to the very object that HEAD showed."""
+    """Return the fields that limit DeleteObject to the object that HEAD returned."""
     if head.version_id:
         return {"VersionId": head.version_id}
     if capabilities.conditional_delete:
@@ -100,7 +100,7 @@ def delete_fields(head: Head, capabilities: Capabilities) -> dict[str, str]:
 
 
 def object_head(grant: Grant, reply: Mapping[str, Any]) -> Head:
-    """The object, as HeadObject tells it."""
+    """Return the object from a HeadObject response."""
     return Head(
         size_bytes=reply["ContentLength"],
         etag=reply.get("ETag", "").strip('"'),
@@ -112,20 +112,20 @@ def object_head(grant: Grant, reply: Mapping[str, Any]) -> Head:
 
 
 def stored_part(grant: Grant, listed: Mapping[str, Any], capabilities: Capabilities) -> StoredPart:
-    """A part, as ListParts tells it."""
+    """Return a part from a ListParts response."""
     etag = listed["ETag"].strip('"')
     checksum = md5_of_etag(grant, etag, capabilities) or _checksum(grant, listed)
     return StoredPart(listed["PartNumber"], listed["Size"], etag, checksum)
 
 
 def md5_of_etag(grant: Grant, etag: str, capabilities: Capabilities) -> bytes:
-    """The MD5 that an entity tag is, where the Upload goes by MD5 and the store means it so."""
+    """Return the MD5 in an ETag, if the upload uses MD5 and the store's ETags are MD5s."""
     wanted = grant.checksum is Checksum.MD5 and capabilities.md5_etags
     return md5_in(etag) if wanted else b""
 
 
-def _checksum(grant: Grant, told: Mapping[str, Any]) -> bytes:
-    """The checksum of a part or of a whole object, by the Upload's algorithm, in an answer."""
-    encoded: str = told.get(f"Checksum{grant.checksum.upper()}", "")
-    # A checksum of the parts' checksums says how many they are: BASE64-COUNT.
+def _checksum(grant: Grant, reply: Mapping[str, Any]) -> bytes:
+    """Return the checksum of a part or of a whole object, by the upload's algorithm."""
+    encoded: str = reply.get(f"Checksum{grant.checksum.upper()}", "")
+    # A checksum of the parts' checksums ends with their number: BASE64-COUNT.
     return b"" if "-" in encoded else base64.b64decode(encoded)

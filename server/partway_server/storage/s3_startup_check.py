@@ -1,4 +1,4 @@
-"""Whether a bucket can be used: asked at the start, so that no upload is the first to find out."""
+"""Check at startup that a bucket can be used, so that no upload is the first to fail."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ PROBE_PREFIX = "partway-probe/"
 
 
 async def check_bucket(client: Any, bucket: str) -> None:
-    """Raises ValueError, in words, if there is no such bucket, or none that we reach."""
+    """Raises ValueError, with a message for operators, if the bucket is missing or denied."""
     with translate_errors("HeadBucket"):
         try:
             await client.head_bucket(Bucket=bucket)
@@ -25,19 +25,19 @@ async def check_bucket(client: Any, bucket: str) -> None:
                 raise ValueError(f"bucket {bucket!r}: {problem}") from exc
             raise
         except ParamValidationError as exc:
-            raise ValueError(f"{bucket!r} is no name that a bucket can have") from exc
+            raise ValueError(f"{bucket!r} is not a valid bucket name") from exc
 
 
 async def check_metadata(client: Any, bucket: str, token: str) -> None:
-    """Put, read and remove an empty object with a write token, as every upload has one.
+    """Put, read and delete an empty object with a write token, which every upload needs.
 
-    `token` is random, and names the object. Raises ValueError, in words, if storage does not give
-    the token back, is known to forget it, or does not let us do one of the three.
+    `token` is random, and names the object. Raises ValueError, with a message for operators, if
+    storage does not return the token, is known to lose it, or denies one of the three.
     """
     place = {"Bucket": bucket, "Key": PROBE_PREFIX + token}
     with _permitted(bucket, "PutObject", "s3:PutObject"):
         put = await client.put_object(**place, Body=b"", Metadata={WRITE_TOKEN: token})
-    # In a bucket with versions, a plain delete would leave one, and a marker, at every start.
+    # In a versioned bucket, a plain delete would leave a version and a marker at every start.
     only = {"VersionId": put["VersionId"]} if put.get("VersionId") else {}
     try:
         with _permitted(bucket, "HeadObject", "s3:GetObject"):
@@ -48,32 +48,32 @@ async def check_metadata(client: Any, bucket: str, token: str) -> None:
             await client.delete_object(**place, **only)
     if head["Metadata"].get(WRITE_TOKEN) != token:
         raise ValueError(
-            f"bucket {bucket!r}: storage does not give back an object's metadata, so no outcome"
-            " could be proven; use another store, or let whatever stands in front of it pass"
+            f"bucket {bucket!r}: storage does not return an object's metadata, which Partway needs"
+            " to verify outcomes; use another store, or configure the proxy in front of it to pass"
             " x-amz-meta-* headers"
         )
     if _is_rclone(head):
         raise ValueError(
-            f"bucket {bucket!r}: this storage is `rclone serve s3`, which forgets the metadata of"
-            " all objects when it ends, so no outcome could be proven; use another store"
+            f"bucket {bucket!r}: this storage is `rclone serve s3`, which loses the metadata of all"
+            " objects when it stops, but Partway needs it to verify outcomes; use another store"
         )
 
 
 def _is_rclone(head: Mapping[str, Any]) -> bool:
-    """Whether rclone answers: nothing that it does before it ends tells that it will forget.
+    """Return whether the store is rclone, which behaves correctly until it stops.
 
-    Its metadata is only in memory (https://rclone.org/commands/rclone_serve_s3/#limitations), and
-    it calls itself AmazonS3. But each of its answers allows browsers a fixed list of headers, with
-    this one among them that nobody else names (https://github.com/rclone/gofakes3).
+    It keeps metadata only in memory (https://rclone.org/commands/rclone_serve_s3/#limitations), and
+    identifies itself as AmazonS3. But each of its responses allows browsers a fixed list of
+    headers, including this one that no other store names (https://github.com/rclone/gofakes3).
     """
     allowed = head["ResponseMetadata"]["HTTPHeaders"].get("access-control-allow-headers", "")
     return "x-amz-meta-private" in allowed
 
 
 async def probe_md5(client: Any, bucket: str, token: str, *, single: bool) -> bool:
-    """Whether the entity tag of an object, or else of a part, is the MD5 of its bytes.
+    """Return whether the ETag of an object, or else of a part, is the MD5 of its bytes.
 
-    `token` is random, names the probe, and is its bytes.
+    `token` is random; it is the name and the content of the probe.
     """
     place, body = {"Bucket": bucket, "Key": PROBE_PREFIX + token}, token.encode()
     with translate_errors("PutObject" if single else "UploadPart"):
@@ -101,5 +101,5 @@ def _permitted(bucket: str, operation: str, permission: str) -> Iterator[None]:
             if status_in(exc) != 403:
                 raise
             raise ValueError(
-                f"bucket {bucket!r}: storage refuses {operation}; the credentials lack {permission}"
+                f"bucket {bucket!r}: storage denied {operation}; grant the credentials {permission}"
             ) from exc

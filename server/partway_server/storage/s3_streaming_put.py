@@ -1,8 +1,8 @@
-"""One part through the service into storage: a PUT that is written as its bytes come.
+"""Stream a part through the service into storage: a PUT that is written as its bytes arrive.
 
-Nothing is kept: the next piece is asked for when the socket has taken the one before, so that slow
-storage slows the caller down. A PUT that is broken off has sent fewer bytes than its content-length
-says, and storage keeps nothing of it.
+Nothing is buffered: the next piece is requested when the socket has accepted the one before, so
+that slow storage slows the caller down. An interrupted PUT has sent fewer bytes than its
+content-length, and storage keeps nothing of it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFoun
 from partway_server.storage.s3_errors import call_error, is_absent
 
 PUT_SECONDS = 30.0
-"""How long storage may take no byte, or not answer once it has all."""
+"""How long storage may accept no byte, or not respond once it has all."""
 
 _CONNECT_SECONDS = 3
 _ERROR_BYTES = 16 * 1024
@@ -32,15 +32,15 @@ _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
 
 
 class StreamingPutClient:
-    """Sends parts to one endpoint. Make it in a running loop; ends with `aclose`."""
+    """Sends parts to one endpoint. Create it in a running loop, and end it with `aclose`."""
 
     def __init__(self, *, ca_bundle: str | None, put_seconds: float) -> None:
-        # The same authorities that the SDK trusts.
+        # The same CAs that the SDK trusts.
         context = ssl.create_default_context(cafile=ca_bundle or get_cert_path(True))
         self._put_seconds = put_seconds
         self._session = aiohttp.ClientSession(
-            # A connection of its own for each part: one that was kept may turn out to be dead, and
-            # what was written to it is gone. How many there are is bounded by the calls.
+            # A new connection for each part: a kept one may turn out to be dead, and what was
+            # written to it is lost. Their number is bounded by that of calls.
             connector=aiohttp.TCPConnector(limit=0, force_close=True, ssl=context),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -50,29 +50,29 @@ class StreamingPutClient:
     async def put(
         self, grant: Grant, part: PresignedPart, pieces: AsyncIterator[bytes]
     ) -> dict[str, str]:
-        """Send the part once; the headers of the answer, with names in lower case.
+        """Send the part once, and return the response headers, with names in lower case.
 
         Raises what `pieces` raise, MultipartNotFound, PartChanged, KeyTaken, KeyContested,
         StorageUnavailable, StorageRefused.
         """
         loop = asyncio.get_running_loop()
-        # The first piece is waited for here: an empty part is sent whole with its head, so what is
-        # wrong with it must be known by then.
+        # The first piece is awaited here: an empty part is sent complete with its headers, so its
+        # errors must be known by then.
         body = _StreamedBody(await anext(pieces, b""), pieces, grant.plan.size(part.number))
         try:
             async with asyncio.timeout(self._put_seconds) as limit:
 
                 def turn(of_storage: bool) -> None:
-                    """Storage has so long for each piece; how long the caller has, others say."""
+                    """Limit storage's time for each piece. The caller's is limited elsewhere."""
                     limit.reschedule(loop.time() + self._put_seconds if of_storage else None)
 
                 body.turn = turn
                 status, code, headers = await self._exchange(part, body)
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-            # What broke off the body is why the connection broke, not the other way round.
+            # The error of the body broke the connection, not vice versa.
             if body.failure is not None:
                 raise body.failure from None
-            # The text may hold the URL, and stays in the cause.
+            # The text may contain the URL, and stays in the cause.
             raise StorageUnavailable from exc
         if body.failure is not None:
             raise body.failure
@@ -85,7 +85,7 @@ class StreamingPutClient:
     ) -> tuple[int, str, dict[str, str]]:
         parts = urlsplit(part.url)
         async with self._session.put(
-            # As it is: quoted once more, the signature would not fit.
+            # Verbatim: quoted once more, the signature would not match.
             yarl.URL(part.url, encoded=True),
             data=body,
             headers=dict(part.headers),
@@ -95,16 +95,16 @@ class StreamingPutClient:
         ) as response:
             text = await response.content.read(_ERROR_BYTES)
             found = None if response.ok else _CODE.search(text)
-            told = {name.lower(): value for name, value in response.headers.items()}
-            return response.status, found[1].decode("ascii") if found else "", told
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return response.status, found[1].decode("ascii") if found else "", headers
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         await self._session.close()
 
 
 class _StreamedBody(aiohttp.Payload):
-    """The pieces, each asked for when the one before has been taken."""
+    """A request body whose pieces are requested one after another, as each is sent."""
 
     def __init__(self, first: bytes, rest: AsyncIterator[bytes], size_bytes: int) -> None:
         super().__init__(None)
@@ -120,7 +120,7 @@ class _StreamedBody(aiohttp.Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         piece, self._first = self._first, None
         if piece is None:
-            # aiohttp sends a request again whose connection broke. The pieces are gone.
+            # aiohttp retries a request whose connection broke. The pieces are gone.
             raise ConnectionResetError
         while piece:
             await writer.write(piece)
@@ -129,7 +129,7 @@ class _StreamedBody(aiohttp.Payload):
             self.turn(True)
 
     async def _next(self) -> bytes:
-        # aiohttp makes a network error of whatever is raised here, so it is kept for `put`.
+        # aiohttp turns any exception raised here into a network error, so it is kept for `put`.
         try:
             return await anext(self._rest, b"")
         except Exception as error:

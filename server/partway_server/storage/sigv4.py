@@ -1,14 +1,14 @@
-"""Presigned URLs: AWS Signature Version 4 in the query string, for S3, with no I/O.
+"""Presign URLs with AWS Signature Version 4 in the query string, for S3, with no I/O.
 
 The rules are those of
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html; where they leave a
-choice (order of the query, fallback from virtual hosts to paths) it is botocore's, and a test
-holds the two equal, byte for byte.
+choice (order of the query, fallback from virtual hosts to paths) it follows botocore, and a test
+verifies that both are equal, byte for byte.
 
-What makes it fast: in the canonical query everything sorts before `partNumber` and `uploadId`, so
+It is fast because in the canonical query everything sorts before `partNumber` and `uploadId`, so
 the parts of a plan share the longer half of their canonical requests. That half is hashed once and
-its hash copied for each part. The HMAC with the day's signing key is taken apart likewise: both of
-its pads, and the head of the string to sign, are hashed in advance.
+its hash copied for each part. The HMAC with the day's signing key is split likewise: both of its
+pads, and the beginning of the string to sign, are hashed in advance.
 """
 
 import hmac
@@ -23,7 +23,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 Addressing = Literal["path", "virtual"]
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_SLOT = "\0"
+_PLACEHOLDER = "\0"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _URL = re.compile(
     r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[1-9]\d{0,4})?"
@@ -39,7 +39,7 @@ _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who signs. `session_token` is "" for credentials that do not end."""
+    """The credentials that sign. `session_token` is "" for credentials that do not expire."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -48,7 +48,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where an object is: its URL without a query, the Host header, and the encoded path."""
+    """The location of an object: its URL without a query, the Host header, and the encoded path."""
 
     url: str
     host: str
@@ -59,8 +59,8 @@ class Location:
 class S3Endpoint:
     """A storage endpoint as clients reach it.
 
-    Raises ValueError unless `url` is `http` or `https`, a host, perhaps a port and a base path that
-    needs no encoding, and nothing else.
+    Raises ValueError unless `url` consists of `http` or `https`, a host, optionally a port and a
+    base path that needs no encoding, and nothing else.
     """
 
     url: str
@@ -69,16 +69,18 @@ class S3Endpoint:
 
     def __post_init__(self) -> None:
         if not _URL.fullmatch(self.url):
-            raise ValueError("an endpoint is http(s)://host, perhaps with a port and a plain path")
+            raise ValueError(
+                "an endpoint must be http(s)://host, optionally with a port and a plain path"
+            )
         if self.addressing not in ("path", "virtual"):
-            raise ValueError("addressing is either path or virtual")
+            raise ValueError(f"addressing must be path or virtual, not {self.addressing!r}")
 
     def locate(self, bucket: str, key: str) -> Location:
-        """The place of `key` in `bucket`.
+        """Return the location of `key` in `bucket`.
 
         Virtual addressing falls back to paths where no virtual host can exist: at an IP address,
-        for a bucket that is no host name, and, as no certificate matches it, for one with dots
-        over https.
+        for a bucket that is not a host name, and for one with dots over https, because no
+        certificate matches it.
         """
         parts = urlsplit(self.url)
         authority, base = parts.netloc, parts.path.rstrip("/")
@@ -87,7 +89,7 @@ class S3Endpoint:
         else:
             base = f"{base}/{quote(bucket, safe='')}"
         path = f"{base}/{quote(key)}"
-        # The URL keeps a default port, and HTTP clients leave it out of the Host header.
+        # The URL keeps a default port, but HTTP clients omit it from the Host header.
         host = authority.lower().removesuffix(f":{_DEFAULT_PORTS[parts.scheme]}")
         return Location(f"{parts.scheme}://{authority}{path}", host, path)
 
@@ -103,7 +105,7 @@ def _has_virtual_host(endpoint: SplitResult, bucket: str) -> bool:
 class Signer:
     """Presigns for one endpoint with one set of credentials.
 
-    Headers that are signed always have a content-length, and never Host, which the URL implies.
+    The signed headers always include content-length, and never Host, which the URL implies.
     """
 
     def __init__(self, credentials: Credentials, endpoint: S3Endpoint) -> None:
@@ -120,21 +122,21 @@ class Signer:
         lifetime_seconds: int,
         now: datetime,
     ) -> str:
-        """The URL of one PUT of a whole object, to be sent with exactly `headers`.
+        """Return the URL of one PUT of a whole object, to be sent with exactly `headers`.
 
         `now` is aware. Raises ValueError if `headers` have no content-length.
         """
-        frame = self._frame(bucket, key, lifetime_seconds, now)
-        form = _RequestTemplate(frame, headers)
-        return f"{frame.location.url}?{form.query}{form.signature(form.end(headers))}"
+        context = self._context(bucket, key, lifetime_seconds, now)
+        template = _RequestTemplate(context, headers)
+        return f"{context.location.url}?{template.query}{template.signature(template.end(headers))}"
 
     def for_parts(
         self, bucket: str, key: str, multipart_id: str, *, lifetime_seconds: int, now: datetime
     ) -> "PartSigner":
-        """A signer of the parts of one multipart upload. `now` is aware."""
-        return PartSigner(self._frame(bucket, key, lifetime_seconds, now), multipart_id)
+        """Return a signer of the parts of one multipart upload. `now` is aware."""
+        return PartSigner(self._context(bucket, key, lifetime_seconds, now), multipart_id)
 
-    def _frame(
+    def _context(
         self, bucket: str, key: str, lifetime_seconds: int, now: datetime
     ) -> "_SigningContext":
         timestamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -152,38 +154,40 @@ class Signer:
 class PartSigner:
     """Presigns the parts of one multipart upload, all from one moment and for one lifetime."""
 
-    def __init__(self, frame: "_SigningContext", multipart_id: str) -> None:
+    def __init__(self, context: "_SigningContext", multipart_id: str) -> None:
         upload_id = f"uploadId={quote(multipart_id, safe='')}"
-        self._frame = frame
-        self._url = f"{frame.location.url}?{upload_id}&partNumber="
+        self._context = context
+        self._url = f"{context.location.url}?{upload_id}&partNumber="
         self._query_end = f"&{upload_id}"
-        self._forms: dict[tuple[str, ...], _RequestTemplate] = {}
+        self._templates: dict[tuple[str, ...], _RequestTemplate] = {}
 
     def url(self, number: int, headers: Mapping[str, str]) -> str:
-        """The URL of a PUT of part `number`, to be sent with exactly `headers`.
+        """Return the URL of a PUT of part `number`, to be sent with exactly `headers`.
 
         Raises ValueError if `headers` have no content-length.
         """
-        form = self._form(tuple(headers))
-        end = form.end(headers)
-        return f"{self._url}{number}&{form.query}{form.signature(f'&partNumber={number}{end}')}"
+        template = self._template(tuple(headers))
+        signature = template.signature(f"&partNumber={number}{template.end(headers)}")
+        return f"{self._url}{number}&{template.query}{signature}"
 
     def of_size(self, content_length: int) -> Callable[[int], str]:
-        """From number to URL, for parts of `content_length` bytes that have no other header."""
+        """Return a function from number to URL, for parts of this size without other headers."""
         headers = {"content-length": str(content_length)}
-        form = self._form(tuple(headers))
-        url, query, sign, end = self._url, form.query, form.signature, form.end(headers)
+        template = self._template(tuple(headers))
+        url, query, sign, end = self._url, template.query, template.signature, template.end(headers)
         return lambda number: f"{url}{number}&{query}{sign(f'&partNumber={number}{end}')}"
 
-    def _form(self, names: tuple[str, ...]) -> "_RequestTemplate":
-        form = self._forms.get(names)
-        if form is None:
-            form = self._forms[names] = _RequestTemplate(self._frame, names, self._query_end)
-        return form
+    def _template(self, names: tuple[str, ...]) -> "_RequestTemplate":
+        template = self._templates.get(names)
+        if template is None:
+            template = self._templates[names] = _RequestTemplate(
+                self._context, names, self._query_end
+            )
+        return template
 
 
 class _SigningKey:
-    """The signing key of one day, as the two half-done hashes that an HMAC with it begins with."""
+    """The signing key of one day, as the two initial hash states of an HMAC with it."""
 
     def __init__(self, secret_key: str, date: str, region: str) -> None:
         key = f"AWS4{secret_key}".encode()
@@ -198,7 +202,7 @@ class _SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class _SigningContext:
-    """What all URLs to one place from one moment share."""
+    """What all URLs share that are signed at one time for one location."""
 
     location: Location
     credentials: Credentials
@@ -207,7 +211,7 @@ class _SigningContext:
     lifetime_seconds: int
 
     def queries(self, signed_headers: str) -> tuple[str, str]:
-        """The query as it is signed, and as it stands in the URL, up to the signature itself."""
+        """Return the query as it is signed, and as it is in the URL, up to the signature."""
         credential = f"{self.credentials.access_key}/{self.signing_key.scope}"
         query = (
             f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={quote(credential, safe='')}"
@@ -217,39 +221,41 @@ class _SigningContext:
         token = self.credentials.session_token
         if token:
             token = f"&X-Amz-Security-Token={quote(token, safe='')}"
-        # What is signed is sorted by name; the URL has the token last, as botocore does.
+        # The signed form is sorted by name; in the URL the token is last, as in botocore.
         return f"{query}{token}{signed}", f"{query}{signed}{token}&X-Amz-Signature="
 
 
 class _RequestTemplate:
-    """What those URLs of a frame share that are sent with headers of the same `names`.
+    """What all URLs of a signing context share that have the same header `names`.
 
     `query_end` is what follows the part number in the canonical query.
     """
 
-    def __init__(self, frame: _SigningContext, names: Iterable[str], query_end: str = "") -> None:
+    def __init__(self, context: _SigningContext, names: Iterable[str], query_end: str = "") -> None:
         given = {name.lower(): name for name in names}
-        # Without it the holder of the URL could send any number of bytes.
+        # Without it anyone with the URL could send any number of bytes.
         if "content-length" not in given:
             raise ValueError("content-length is not among the headers to sign")
         self._names = [given[name] for name in sorted(given)]
-        values = dict.fromkeys(given, _SLOT) | {"host": frame.location.host}
+        values = dict.fromkeys(given, _PLACEHOLDER) | {"host": context.location.host}
         signed = ";".join(sorted(values))
         lines = "".join(f"{name}:{values[name]}\n" for name in sorted(values))
         end = f"{query_end}\n{lines}\n{signed}\nUNSIGNED-PAYLOAD"
-        self._end = end.replace("%", "%%").replace(_SLOT, "%s")
-        query, self.query = frame.queries(signed)
-        self._head = sha256(f"PUT\n{frame.location.path}\n{query}".encode())
-        self._inner = frame.signing_key.inner.copy()
-        self._inner.update(f"{_ALGORITHM}\n{frame.timestamp}\n{frame.signing_key.scope}\n".encode())
-        self._outer = frame.signing_key.outer
+        self._end = end.replace("%", "%%").replace(_PLACEHOLDER, "%s")
+        query, self.query = context.queries(signed)
+        self._head = sha256(f"PUT\n{context.location.path}\n{query}".encode())
+        self._inner = context.signing_key.inner.copy()
+        self._inner.update(
+            f"{_ALGORITHM}\n{context.timestamp}\n{context.signing_key.scope}\n".encode()
+        )
+        self._outer = context.signing_key.outer
 
     def end(self, headers: Mapping[str, str]) -> str:
-        """The end of a canonical request: what follows the part number, or the query of a PUT."""
+        """Return the end of a canonical request: what follows the part number, or a PUT's query."""
         return self._end % tuple([" ".join(headers[name].split()) for name in self._names])
 
     def signature(self, end: str) -> str:
-        """The signature of the canonical request that ends with `end`."""
+        """Return the signature of the canonical request that ends with `end`."""
         canonical = self._head.copy()
         canonical.update(end.encode())
         inner = self._inner.copy()

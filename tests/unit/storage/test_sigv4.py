@@ -383,7 +383,7 @@ def test_the_host_header_has_the_port_unless_it_is_the_default() -> None:
     ],
 )
 def test_an_endpoint_that_cannot_be_signed_for_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="an endpoint is"):
+    with pytest.raises(ValueError, match="an endpoint must be"):
         S3Endpoint(url, "us-east-1")
 
 
