@@ -28,7 +28,7 @@ class Found:
 class Holdings:
     """All objects by key, and the keys of all unfinished multipart uploads."""
 
-    storage: Mapping[str, Found] = field(default_factory=dict)
+    objects: Mapping[str, Found] = field(default_factory=dict)
     unfinished: tuple[str, ...] = ()
 
 

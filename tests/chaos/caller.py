@@ -15,7 +15,7 @@ from grpc_status import rpc_status
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
-from partway_client._transport.status_mapping import ToldStatus
+from partway_client._transport.part_stream import RemoteStatus
 
 from tests.chaos.ledger import ABORTED, COMPLETED, Answer, Sending, Story
 from tests.support.storage import Put, put_by
@@ -135,7 +135,7 @@ class Caller:
         body = data[part.offset_bytes : part.offset_bytes + part.size_bytes]
         header = pb.UploadPartHeader(upload_id=upload_id, part_number=part.part_number)
         call = chance.choice(self.stubs).UploadPart(_stream(header, body), timeout=PUT_SECONDS)
-        told = ToldStatus(call)
+        told = RemoteStatus(call)
         try:
             await call
         except grpc.aio.AioRpcError:

@@ -104,7 +104,7 @@ def _removed_and_forgotten(ledger: Ledger, story: Story) -> bool:
 def _untrue(holdings: Holdings, key: str, story: Story | None, firsts: Firsts) -> Iterator[str]:
     if (done := firsts.get(COMPLETED)) is None:
         return
-    if (found := holdings.storage.get(key)) is None:
+    if (found := holdings.objects.get(key)) is None:
         if story is None or story.removable == told.NEVER:
             yield f"{COMPLETED} was told, and there is no object at {key}"
     elif (found.etag, found.size_bytes) != (done.etag, done.size_bytes):

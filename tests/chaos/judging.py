@@ -80,7 +80,7 @@ def judge(ledger: Ledger, holdings: Holdings) -> list[Violation]:
     violations = []
     sums = _sums(holdings)
     for story in ledger.stories:
-        found = holdings.storage.get(story.key)
+        found = holdings.objects.get(story.key)
         violations += [
             Violation(kind, words, story) for kind, words in _of_story(ledger, story, found)
         ]
@@ -99,7 +99,7 @@ def _of_strangers(ledger: Ledger, holdings: Holdings) -> list[Violation]:
     for key in holdings.unfinished:
         story = by_name.get(key.rpartition("/")[2])
         violations.append(Violation(Kind.ORPHAN, f"an unfinished multipart upload at {key}", story))
-    for key in holdings.storage.keys() - known:
+    for key in holdings.objects.keys() - known:
         story = by_name.get(key.rpartition("/")[2])
         kind = Kind.PROBE if key.startswith(PROBE_PREFIX) else Kind.ORPHAN
         if story is not None and composed.untold(ledger, story, key, sums):
@@ -109,7 +109,7 @@ def _of_strangers(ledger: Ledger, holdings: Holdings) -> list[Violation]:
 
 
 def _sums(holdings: Holdings) -> Mapping[str, str]:
-    return {key: found.sha256 for key, found in holdings.storage.items()}
+    return {key: found.sha256 for key, found in holdings.objects.items()}
 
 
 def _of_story(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tuple[Kind, str]]:

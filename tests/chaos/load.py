@@ -11,7 +11,7 @@ from typing import Any
 
 from partway.v1 import upload_service_pb2 as pb
 from partway_client import UploadClient
-from partway_client._transport.retry import Pace
+from partway_client._transport.retry_policy import RetryPolicy
 
 from tests.chaos.caller import Caller, OutOfPatience, a_caller
 from tests.chaos.difficult import DIFFICULT, Errand
@@ -124,7 +124,7 @@ async def a_load(
     """`given` are the other fields of Load."""
     async with AsyncExitStack() as stack:
         # A service that was never reached is given up soon, by default: here it comes back.
-        pace = Pace(first_call_tries=24)
+        pace = RetryPolicy(first_call_tries=24)
         yield Load(
             folder=folder,
             patience=patience,

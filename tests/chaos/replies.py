@@ -54,7 +54,7 @@ class Figures:
     replies_lost: int
     good: int
     first_answers: int
-    storage: int
+    objects: int
     unfinished: int
     complete_ms_median: float
     complete_ms_p99: float
@@ -62,7 +62,7 @@ class Figures:
 
     @property
     def all_good(self) -> bool:
-        return {self.good, self.replies_lost, self.storage} == {
+        return {self.good, self.replies_lost, self.objects} == {
             self.uploads
         } and not self.unfinished
 
@@ -100,7 +100,7 @@ async def lose_replies(
         replies_lost=relay.struck,
         good=sum(each.good for each in done),
         first_answers=sum(each.calls == 1 for each in done),
-        storage=len(keys_in(bucket)),
+        objects=len(keys_in(bucket)),
         unfinished=bucket.unfinished(),
         complete_ms_median=round(statistics.median(times), 1),
         complete_ms_p99=round(times[len(times) * 99 // 100], 1),
@@ -171,7 +171,7 @@ def table(figures: Figures) -> str:
         ("Complete replies lost", figures.replies_lost),
         ("completed, with the ETag of HEAD", f"{figures.good} ({percent:g} %)"),
         ("answered by the first call", figures.first_answers),
-        ("objects in the bucket", figures.storage),
+        ("objects in the bucket", figures.objects),
         ("unfinished uploads left", figures.unfinished),
         ("Complete, median", f"{figures.complete_ms_median:g} ms"),
         ("Complete, p99", f"{figures.complete_ms_p99:g} ms"),

@@ -41,11 +41,11 @@ def figures(outcome: Outcome, *, seed: str, seconds: float) -> dict[str, Any]:
         "composed": sum(bool(s.sources and s.said(COMPLETED)) for s in ledger.stories),
         "sources_removed": sum(
             bool(
-                s.removable < NEVER and s.said(COMPLETED) and s.key not in outcome.holdings.storage
+                s.removable < NEVER and s.said(COMPLETED) and s.key not in outcome.holdings.objects
             )
             for s in ledger.stories
         ),
-        "bytes_read": sum(found.size_bytes for found in outcome.holdings.storage.values()),
+        "bytes_read": sum(found.size_bytes for found in outcome.holdings.objects.values()),
         "random_kills": deaths.killed,
         "failpoint_kills": deaths.failpoints.total(),
         "failpoints": len(reachable),

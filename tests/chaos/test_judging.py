@@ -67,7 +67,7 @@ def composed(*answers: Answer, deletes: bool = True) -> Story:
 def holding(*names: str) -> Holdings:
     """What of a Compose there is."""
     keys = {"composed": KEY, "source": "default/u2.bin", "again": f"another/{PurePath(KEY).name}"}
-    [whole] = found().storage.values()
+    [whole] = found().objects.values()
     return Holdings({keys[name]: whole for name in names})
 
 
@@ -228,7 +228,7 @@ async def test_the_audit_reads_what_storage_holds(s3: S3, bucket: Bucket) -> Non
     auditor = Auditor(s3, bucket)
     holdings = await auditor.holdings()
     etag = hashlib.md5(b"what was sEnt").hexdigest()
-    assert holdings == Holdings(found(b"what was sEnt", etag).storage, (KEY + "2",))
+    assert holdings == Holdings(found(b"what was sEnt", etag).objects, (KEY + "2",))
     assert kinds(a_story(completed(etag=etag)), holdings) == [Kind.CORRUPTED, Kind.ORPHAN]
     assert await auditor.exists(KEY)
     assert not await auditor.exists(KEY + "3")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from partway_client._transport.retry import Pace
+from partway_client._transport.retry_policy import RetryPolicy
 
 
 class Slept:
@@ -18,9 +18,9 @@ class Slept:
         await asyncio.sleep(0)
 
 
-def pace(slept: Slept, **others: Any) -> Pace:
+def pace(slept: Slept, **others: Any) -> RetryPolicy:
     """The longest waits that chance allows, written down in `slept`. Nothing is reported."""
-    return Pace(**{"sleep": slept, "random": lambda: 1.0, "report_seconds": 1e9, **others})
+    return RetryPolicy(**{"sleep": slept, "random": lambda: 1.0, "report_seconds": 1e9, **others})
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""What the documents say is what is so."""
+"""The documents agree with the code."""
 
 import json
 import re
@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from partway.v1 import upload_service_pb2
 from partway_server.cli.main import main as server_command
 from partway_server.config.backends import Backend
@@ -15,6 +16,8 @@ from partway_server.domain.policy import Policy
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+CALLERS = (ROOT / "docs/callers.md").read_text()
+OPERATE = (ROOT / "docs/operate.md").read_text()
 POLICIES = (ROOT / "docs/policies.md").read_text()
 
 
@@ -22,19 +25,26 @@ def test_the_reference_of_settings_is_what_make_docs_writes() -> None:
     assert (ROOT / "docs/reference/settings.md").read_text() == reference()
 
 
-def test_the_readme_has_every_rpc_with_its_path() -> None:
+def test_the_guide_for_callers_has_every_rpc_with_its_path() -> None:
     from google.api import annotations_pb2
 
     for method in upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].methods:
         http = method.GetOptions().Extensions[annotations_pb2.http]
         verb, path = ("POST", http.post) if http.post else ("GET", http.get)
-        told = f"`{verb} {path.replace('upload_id', 'id')}`" if path else "gRPC only"
-        assert f"| {method.name} | {told} |" in README
+        route = f"`{verb} {path.replace('upload_id', 'id')}`" if path else "gRPC only"
+        assert f"| {method.name} | {route} |" in CALLERS
 
 
-def test_the_readme_names_every_command_of_the_server() -> None:
+def test_the_guides_name_every_command_of_the_server() -> None:
+    guides = OPERATE + (ROOT / "docs/getting-started.md").read_text()
     for name in server_command.commands:
-        assert f"partway-server {name}" in README
+        assert f"partway-server {name}" in guides
+
+
+def test_the_guide_for_operators_names_every_setting_by_topic() -> None:
+    shown = CliRunner().invoke(server_command, ["settings", "--json"]).stdout
+    named = re.findall(r"`(PARTWAY_\w+)`", "".join(re.findall(r"^\| .*\n", OPERATE, re.M)))
+    assert {setting["variable"] for setting in json.loads(shown)} <= set(named)
 
 
 def _read(toml: str, kind: str = "generic") -> Rules:
@@ -42,8 +52,8 @@ def _read(toml: str, kind: str = "generic") -> Rules:
     return read_rules("policies.toml", toml.encode(), bucket="uploads", default=default)
 
 
-def test_the_policies_in_the_readme_can_be_used() -> None:
-    (toml,) = re.findall(r"```toml\n(.*?)```", README, re.S)
+def test_the_policies_in_the_guide_for_operators_can_be_used() -> None:
+    (toml,) = re.findall(r"```toml\n(.*?)```", OPERATE, re.S)
     assert _read(toml).policies["default"] == Policy("default", "uploads")
 
 

@@ -1,4 +1,4 @@
-"""What docs/events.md says of events is what is told."""
+"""docs/events.md describes the events that are sent."""
 
 import json
 import re

@@ -174,7 +174,7 @@ class Search:
             opening = self.programs.nodes[self.programs.begin(self._verbs[0], START)].call
             assert opening is not None
             theirs = Object(opening.arguments[0].grant.key, OTHER, "")
-            storage = Storage(self.scenario.kind, storage=(theirs,))
+            storage = Storage(self.scenario.kind, objects=(theirs,))
         rows = self.rows.number(())
         return State(
             moment=0,

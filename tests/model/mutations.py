@@ -16,14 +16,11 @@ from partway_server.cleanup.expiry import Janitor
 from partway_server.domain.upload import CLAIMS, FINISHES, State, Upload
 from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.workflow import object_proof
-from partway_server.workflow.abort import Aborter
-from partway_server.workflow.complete import Settler
-from partway_server.workflow.coordinator import Coordinator
-from partway_server.workflow.ending import Ender
-from partway_server.workflow.freshness import Reader
-from partway_server.workflow.initialize import Opener
-from partway_server.workflow.leases import Recorder
-from partway_server.workflow.recovery import Loader
+from partway_server.workflow.complete import Complete
+from partway_server.workflow.discard import Discard
+from partway_server.workflow.initialize import Initialize
+from partway_server.workflow.leases import Leases
+from partway_server.workflow.resolver import Resolver
 
 Patch = Callable[[Any, str, Any], None]
 
@@ -69,52 +66,45 @@ class Entry:
 Mutation = Rewritten | Entry
 
 NO_TOKEN = Rewritten(
-    object_proof, "proof", "head is None or head.write_token != grant.write_token", "head is None"
+    object_proof,
+    "verify_object",
+    "head is None or head.write_token != grant.write_token",
+    "head is None",
 )
 REFUSED_WHILE_ABORTING = Rewritten(
-    Ender,
-    "_claim_completion",
+    Complete,
+    "_start",
     "target = State.ABORTING",
     "raise UploadNotActive(upload.sid, upload.state)",
 )
-LEASE_NOT_CHECKED = Rewritten(
-    Settler,
-    "_join",
-    "not await self._sessions.renew(upload.sid, upload.epoch, self._lease)",
-    "False",
-)
-ABORT_WITHOUT_LOOKING = Rewritten(
-    Aborter, "abort", "await self._storage.head(upload.grant)", "None"
-)
+LEASE_NOT_CHECKED = Rewritten(Complete, "_join", "await self._leases.renew(upload)", "pass")
+ABORT_WITHOUT_LOOKING = Rewritten(Discard, "run", "await self._storage.head(upload.grant)", "None")
 LOST_AT_ONCE = Rewritten(
-    Settler, "_done_or_lost", "await proven(self._storage, upload.grant)", "None"
+    Resolver, "completed_or_lost", "await find_object(self._storage, upload.grant)", "None"
 )
 NO_PATIENCE = Rewritten(
-    Settler, "_done_or_lost", "(*_SETTLE_STEPS, None) if in_flight else (None,)", "(None,)"
+    Resolver, "completed_or_lost", "(*SETTLE_STEPS, None) if in_flight else (None,)", "(None,)"
 )
 ABORTED_IS_FINAL = Rewritten(
-    Ender, "_claim_completion", "not await proven(self._storage, upload.grant)", "True"
+    Complete, "_start", "not await find_object(self._storage, upload.grant)", "True"
 )
 CLAIMED_WHILE_LEASED = Rewritten(Upload, "may_claim", " and not self.leased(now)", "")
 CREATED_BEFORE_INTENT = Rewritten(
-    Coordinator,
-    "initialize",
-    "upload, turn = await self._opener.claim(caller, wanted)",
-    "await self._opener._storage.create(self._opener._new_upload(caller, wanted).grant, {});"
-    " upload, turn = await self._opener.claim(caller, wanted)",
+    Initialize,
+    "__call__",
+    "upload, turn = await self.begin(caller, params)",
+    "await self._storage.create(new_upload(self._deps, caller, params).grant, {});"
+    " upload, turn = await self.begin(caller, params)",
 )
 CREATED_WITHOUT_LEASE = Rewritten(
-    Opener,
-    "_multipart",
-    "not await self._sessions.renew(upload.sid, upload.epoch, self._lease)",
-    "False",
+    Initialize, "_multipart", "await self._leases.renew(upload)", "pass"
 )
-FORGOTTEN_THOUGH_CREATED = Rewritten(Settler, "take_up", "if not found:", "if True:")
+FORGOTTEN_THOUGH_CREATED = Rewritten(Initialize, "resume", "if not found:", "if True:")
 REBUILT_WITHOUT_PROOF = Rewritten(
-    Loader, "_as_storage_shows", "await proven(self._storage, grant)", "None"
+    Resolver, "_as_storage_shows", "await find_object(self._storage, grant)", "None"
 )
 REBUILT_OVER_ANOTHER = Rewritten(
-    Loader, "_rebuild", "row if stored else await self.row(grant)", "row"
+    Resolver, "_rebuild", "row if stored else await self.row(grant)", "row"
 )
 CLAIM_OF_ANY_UPLOAD = Rewritten(
     MemorySessionStore, "claim", "seen.grant.write_token != row.grant.write_token", "False"
@@ -122,16 +112,16 @@ CLAIM_OF_ANY_UPLOAD = Rewritten(
 SEEN_IGNORED = Rewritten(
     MemorySessionStore, "claim", "(seen.epoch, seen.state) != (row.epoch, row.state)", "False"
 )
-VOUCHED_ALWAYS = Rewritten(Reader, "latest", "await self._sessions.is_current(upload)", "True")
-STRAYS_LEFT = Rewritten(Janitor, "_act", "await self._aborter.discard_strays(upload.grant)", "pass")
+VOUCHED_ALWAYS = Rewritten(Resolver, "current", "await self._sessions.is_current(upload)", "True")
+STRAYS_LEFT = Rewritten(Janitor, "_act", "await self._discard.abort_orphans(upload.grant)", "pass")
 TOLD_BESIDE_ANOTHER_ROW = Rewritten(
-    Recorder,
+    Leases,
     "finish",
     "row.state is outcome.state is State.COMPLETED",
     "outcome.state is State.COMPLETED",
 )
 BURIED_WITH_ITS_OBJECT = Rewritten(
-    Aborter, "bury", "await self._storage.delete(upload.grant, head)", "pass"
+    Discard, "bury", "await self._storage.delete(upload.grant, head)", "pass"
 )
 
 NO_TAKING_OVER_OF_COMPLETES = Entry(CLAIMS, State.COMPLETING, State.COMPLETING)

@@ -23,25 +23,16 @@ from partway_server.cleanup.orphans import Sweeper
 from partway_server.domain.errors import UploadError, UploadNotActive
 from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy import Policy
+from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.requests import UploadParams
 from partway_server.domain.upload import Caller, Checksum, Grant, State
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.observability.metrics import Metrics
 from partway_server.storage.capabilities import Capabilities
-from partway_server.workflow import complete
-from partway_server.workflow.abort import Aborter
+from partway_server.workflow import complete, resolver
 from partway_server.workflow.background_tasks import Tasks
-from partway_server.workflow.complete import Settler
-from partway_server.workflow.compose import Composer
 from partway_server.workflow.coordinator import Coordinator
-from partway_server.workflow.ending import Ender
-from partway_server.workflow.freshness import Reader
-from partway_server.workflow.initialize import Opener
-from partway_server.workflow.leases import Recorder
-from partway_server.workflow.presign import Selector
-from partway_server.workflow.recovery import Loader
-from partway_server.workflow.upload_part import ViaService
-from partway_server.workflow.watch import Watching
+from partway_server.workflow.deps import Deps
 
 from tests.model.numbered import Numbered
 
@@ -54,8 +45,8 @@ FAILED = "failed"
 SIZE = 7
 
 CALLER = Caller("acme", "alice")
-SEALER = UploadIdCipher([bytes(range(64))])
-MARKS = KeyMarks([bytes(range(64))])
+UPLOAD_IDS = UploadIdCipher([bytes(range(64))])
+KEY_MARKS = KeyMarks([bytes(range(64))])
 SETTLE_STEPS = (0.5, LONG_PAUSE)
 SEND_ATTEMPTS = 2
 
@@ -181,71 +172,23 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
     """Everything as the composition root puts it together."""
     sessions: Any = Seam("sessions", replies, capabilities)
     storage: Any = Seam("storage", replies, capabilities)
-    policies = {"default": Policy("default", "uploads", single_put_max_bytes=SIZE if single else 0)}
-    stores: dict[str, Any] = {"sessions": sessions, "storage": storage, "clock": replies}
-    tasks = Tasks()
-    recorder = Recorder(**stores, lease=LEASE, tombstone=lambda: TOMBSTONE)
-    aborter = Aborter(recorder=recorder, sessions=sessions, storage=storage, lease=LEASE)
-    settler = Settler(
-        **stores, recorder=recorder, aborter=aborter, sleep=replies.sleep, lease=LEASE
-    )
-    opener = Opener(
-        **stores,
+    policy = Policy("default", "uploads", single_put_max_bytes=SIZE if single else 0)
+    policies = PolicyRegistry({"default": policy})
+    deps = Deps(
         policies=policies,
-        marks=MARKS,
+        sessions=sessions,
+        storage=storage,
+        upload_ids=UPLOAD_IDS,
+        key_marks=KEY_MARKS,
+        tasks=Tasks(),
+        metrics=METRICS,
+        clock=replies,
+        sleep=replies.sleep,
         random_bytes=lambda size: bytes([verb.argument]) * size,
         lease=LEASE,
     )
-    loader = Loader(**stores, upload_ids=SEALER, recorder=recorder, aborter=aborter, lease=LEASE)
-    composer = Composer(
-        **stores,
-        upload_ids=SEALER,
-        opener=opener,
-        loader=loader,
-        settler=settler,
-        aborter=aborter,
-        tasks=tasks,
-        sleep=replies.sleep,
-        lease=LEASE,
-    )
-    reader = Reader(
-        **stores, loader=loader, recorder=recorder, settler=settler, tasks=tasks, lease=LEASE
-    )
-    coordinator = Coordinator(
-        upload_ids=SEALER,
-        sessions=sessions,
-        opener=opener,
-        composer=composer,
-        loader=loader,
-        reader=reader,
-        selector=Selector(policies=policies, storage=storage, reader=reader, clock=replies),
-        via_service=ViaService(
-            **stores, policies=policies, loader=loader, reader=reader, metrics=METRICS
-        ),
-        ender=Ender(
-            **stores,
-            loader=loader,
-            settler=settler,
-            aborter=aborter,
-            tasks=tasks,
-            sleep=replies.sleep,
-            lease=LEASE,
-        ),
-        watching=Watching(sessions=sessions, sleep=replies.sleep),
-        tasks=tasks,
-        clock=replies,
-    )
-    janitor = Janitor(
-        sessions=sessions,
-        settler=settler,
-        aborter=aborter,
-        composer=composer,
-        tasks=tasks,
-        clock=replies,
-        lease=LEASE,
-        kept=recorder.kept,
-    )
-    sweeper = Sweeper(**stores, policies=policies, marks=MARKS, random_bytes=bytes, grace=GRACE)
+    coordinator = Coordinator(deps)
+    janitor, sweeper = Janitor(deps, coordinator), Sweeper(deps, grace=GRACE)
     return Service(coordinator, janitor, sweeper)
 
 
@@ -296,7 +239,7 @@ async def perform(on: Service, verb: Verb) -> Answer:
 
 
 def grant_of(upload_id: str) -> Grant:
-    return SEALER.open(upload_id)
+    return UPLOAD_IDS.open(upload_id)
 
 
 class Programs:
@@ -371,5 +314,6 @@ async def _end_all() -> None:
 
 def shortened(patch: Callable[[object, str, object], None]) -> None:
     """Make histories short, by a function such as pytest's `monkeypatch.setattr`."""
-    patch(complete, "_SETTLE_STEPS", SETTLE_STEPS)
-    patch(complete, "_SEND_ATTEMPTS", SEND_ATTEMPTS)
+    for module in (complete, resolver):
+        patch(module, "SETTLE_STEPS", SETTLE_STEPS)
+    patch(complete, "SEND_ATTEMPTS", SEND_ATTEMPTS)

@@ -48,7 +48,7 @@ def in_any_state(search: Search, state: State) -> list[str]:
     if not state.losses and sum(answer.word == "opened" for answer in told) > 1:
         broken.append(ONE_UPLOAD)
     if search.scenario.other and search.scenario.kind.conditional:
-        if all(there.token != OTHER for there in storage.storage):
+        if all(there.token != OTHER for there in storage.objects):
             broken.append(OTHERS_KEPT)
     return broken
 

@@ -132,12 +132,12 @@ class Storage:
 
     kind: Kind
     open: tuple[Multipart, ...] = ()
-    storage: tuple[Object, ...] = ()
+    objects: tuple[Object, ...] = ()
     joining: tuple[Multipart, ...] = ()
     created: int = 0
 
     def at(self, key: str) -> Object | None:
-        return next((o for o in self.storage if o.key == key), None)
+        return next((o for o in self.objects if o.key == key), None)
 
     def holds(self, grant: Grant) -> bool:
         """Whether the object at the key is this Upload's."""
@@ -153,7 +153,7 @@ class Storage:
         """A PUT of a whole object, which a store with conditions refuses over another."""
         if self.at(key) is not None:
             return self
-        return replace(self, storage=(*self.storage, Object(key, token, "")))
+        return replace(self, objects=(*self.objects, Object(key, token, "")))
 
     def send(self, multipart_id: str) -> "Storage":
         """The client sends the parts."""
@@ -162,12 +162,12 @@ class Storage:
 
     def joined(self, multipart: Multipart) -> "Storage":
         """The object appears, in the place of any other."""
-        others = tuple(o for o in self.storage if o.key != multipart.key)
+        others = tuple(o for o in self.objects if o.key != multipart.key)
         return replace(
             self,
             open=tuple(m for m in self.open if m != multipart),
             joining=tuple(m for m in self.joining if m != multipart),
-            storage=(*others, Object(multipart.key, multipart.token, multipart.id)),
+            objects=(*others, Object(multipart.key, multipart.token, multipart.id)),
         )
 
     def settled(self) -> "Storage":
@@ -223,8 +223,8 @@ class Storage:
         return self, Head(SIZE, there.source, there.token) if there else None
 
     def _delete(self, grant: Grant, head: Head) -> tuple["Storage", Any]:
-        kept = tuple(o for o in self.storage if (o.key, o.token) != (grant.key, head.write_token))
-        return replace(self, storage=kept), None
+        kept = tuple(o for o in self.objects if (o.key, o.token) != (grant.key, head.write_token))
+        return replace(self, objects=kept), None
 
     def _find(self, grant: Grant) -> Multipart | None:
         return next(

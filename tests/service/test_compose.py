@@ -340,7 +340,7 @@ async def test_callers_send_no_parts_of_what_is_composed(world: World) -> None:
     made = await composed(world)
     failed = await failure(world.presigned(made))
     assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
-    assert "storage copies" in failed.message
+    assert "no parts to send" in failed.message
     # Complete works, and says what is missing until the copies are there.
     assert (await failure(world.complete(made))).reason == "PARTS_MISSING"
     await sweep(world, LEASE.total_seconds() + 1)

@@ -172,7 +172,7 @@ async def test_a_byte_that_storage_let_pass_is_found_by_the_entity_tag(
         failed = await failure(world.complete(upload, parts=named(upload)))
         assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "PARTS_MISMATCH")
         [wrong] = failed.details["PreconditionFailure"].violations
-        assert (wrong.subject, wrong.description) == ("parts/1-1", "another checksum")
+        assert (wrong.subject, wrong.description) == ("parts/1-1", "checksum differs")
         assert await world.state(upload) == "ACTIVE"
         await send(world, upload)
         done = await world.complete(upload, parts=named(upload))
@@ -291,7 +291,7 @@ async def test_the_checksum_told_to_initialize_holds_for_every_complete(world: W
     failed = await failure(world.complete(upload, checksum=whole_of(upload)))
     assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
     [wrong] = failed.details["BadRequest"].field_violations
-    assert (wrong.field, wrong.description) == ("checksum", "Initialize was told another")
+    assert (wrong.field, wrong.description) == ("checksum", "differs from the checksum given to Initialize")
 
 
 async def test_the_janitor_has_the_whole_verified_that_a_dead_worker_was_told(

@@ -173,7 +173,7 @@ def test_the_repr_of_settings_shows_no_secret() -> None:
         errors.UploadNotFound(),
         errors.UploadNotActive("0" * 32, "active", "lost"),
         errors.PartsMissing("0" * 32, [(1, 2)]),
-        errors.PartsMismatch("0" * 32, [(1, "another size")]),
+        errors.PartsMismatch("0" * 32, [(1, "size differs")]),
         errors.StorageRefused("HeadObject", "AccessDenied"),
         errors.StorageUnavailable(),
     ],

@@ -15,7 +15,7 @@ import grpc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_client._transport.status_mapping import ToldStatus
+from partway_client._transport.part_stream import RemoteStatus
 from partway_server.devstack.servers import S3
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import State
@@ -135,7 +135,7 @@ def chunks(body: bytes, size: int = CHUNK) -> Iterator[pb.UploadPartRequest]:
 
 async def ask(world: World, messages: Iterable[pb.UploadPartRequest], caller: Any = ALICE) -> Any:
     call = world.stub.UploadPart(iter(messages), metadata=caller)
-    told = ToldStatus(call)
+    told = RemoteStatus(call)
     try:
         return await call
     except grpc.aio.AioRpcError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from partway_client import StorageUnreachable, UploadClient
-from partway_client._transport.retry import Pace
+from partway_client._transport.retry_policy import RetryPolicy
 from partway_server.devstack.servers import S3
 from partway_server.domain.part_plan import MIB
 from partway_server.domain.policy import Policy
@@ -70,7 +70,7 @@ async def no_sleep(seconds: float) -> None:
 
 
 def client_of(world: World, folder: Path) -> UploadClient:
-    pace = Pace(sleep=no_sleep, part_tries=3, connect_seconds=5)
+    pace = RetryPolicy(sleep=no_sleep, part_tries=3, connect_seconds=5)
     address = f"127.0.0.1:{world.port}"
     return UploadClient(address, call_metadata=WHO, state_dir=folder / "state", pace=pace)
 

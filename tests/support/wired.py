@@ -151,7 +151,7 @@ async def a_wired_world(
     empty(bucket)
     clock = FakeClock(datetime.now(UTC).replace(microsecond=0))
     async with (
-        relay_to(s3.endpoint) as storage,
+        relay_to(s3.endpoint) as storage_relay,
         relay_to(s3.endpoint) as public,
         relay_to(redis_url) as between,
         aiohttp.ClientSession() as http,
@@ -163,7 +163,7 @@ async def a_wired_world(
             name="default",
             capabilities=KNOWN["seaweedfs"],
             region=s3.region,
-            endpoint_url=f"http://{storage.address}",
+            endpoint_url=f"http://{storage_relay.address}",
             public_endpoint_url=f"http://{public.address}",
             access_key=s3.access_key,
             secret_key=s3.secret_key,
@@ -185,7 +185,7 @@ async def a_wired_world(
             ) as world,
             Relay("127.0.0.1", world.port) as front,
         ):
-            yield Wired(world, storage, between, public, front, bucket, patience)
+            yield Wired(world, storage_relay, between, public, front, bucket, patience)
 
 
 def relay_to(url: str) -> Relay:

@@ -1,10 +1,10 @@
 """Uploads files of any size straight into S3-compatible storage, coordinated by Partway.
 
-A name is imported when it is first asked for: gRPC and aiohttp take their time, and the command
-line does some things without them.
+A name is imported on first use: gRPC and aiohttp are slow to import, and the command line does some
+things without them.
 """
 
-# Not that of `typing`, which takes its time too. Type checkers know it by its name.
+# Not `typing.TYPE_CHECKING`: `typing` is slow to import too. Type checkers know the name.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`partway`, which is `python -m partway_client` too."""
+"""The entry point of `partway` and of `python -m partway_client`."""
 
 from partway_client.cli.interrupt import end_at_once
 
@@ -6,7 +6,7 @@ from partway_client.cli.interrupt import end_at_once
 def main() -> None:
     """Run the command line."""
     end_at_once()
-    # After that: it takes its time.
+    # Only now, since this import is slow.
     from partway_client.cli.main import main
 
     main(prog_name="partway")

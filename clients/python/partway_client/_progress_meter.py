@@ -1,4 +1,4 @@
-"""Counts what an upload does, and says so to whoever wants to know."""
+"""Counts the bytes and parts of one upload, and reports its progress."""
 
 import logging
 from collections.abc import Callable
@@ -12,10 +12,10 @@ OnProgress = Callable[[Progress], object]
 _INTERVAL_SECONDS = 0.1
 
 
-class Meter:
+class ProgressMeter:
     """The figures of one upload.
 
-    `on_progress` is told of every change of phase, and at most ten times a second between.
+    `on_progress` is called at every change of phase, and at most ten times a second in between.
     """
 
     def __init__(self, *, on_progress: OnProgress | None, monotonic: Callable[[], float]) -> None:
@@ -29,53 +29,55 @@ class Meter:
         self.parts_sent = self.parts_resumed = self.parts_retried = 0
 
     def spooled(self, count: int, total: int) -> None:
-        """`count` bytes of a stream are on disk; there will be `total` (0: nobody knows)."""
+        """Record that `count` bytes of a stream are on disk, of `total` (0: unknown)."""
         self._bytes_done, self._bytes_total = count, total
-        self._tell_sometimes()
+        self._report_sometimes()
 
     def enter(self, phase: Phase) -> None:
+        """Change to `phase`, and report that at once."""
         self._phase = phase
-        self._tell()
+        self._report()
 
     def planned(self, size_bytes: int, parts: int) -> None:
-        """The upload has `size_bytes` in `parts`, and nothing is done yet."""
+        """Record that the upload has `size_bytes` in `parts`, with nothing done yet."""
         self._bytes_done, self._bytes_total = 0, size_bytes
         self._parts_done, self._parts_total = 0, parts
 
     def stored(self, size_bytes: int, parts: int, *, resumed: bool) -> None:
-        """Storage holds so much; `resumed`: from before this run."""
+        """Record how much storage holds; `resumed`: from before this run."""
         self._bytes_done, self._parts_done = size_bytes, parts
         if resumed:
             self._bytes_resumed, self.parts_resumed = size_bytes, parts
 
     def verified(self, size_bytes: int) -> None:
-        """A part of this size was held against the file. `stored` says what came of it."""
+        """Record that a part was compared with the file. `stored` records the outcome."""
         self._bytes_done += size_bytes
         self._parts_done += 1
-        self._tell_sometimes()
+        self._report_sometimes()
 
     def moved(self, size_bytes: int, *, via_service: bool = False) -> None:
-        """So many bytes of a part went out."""
+        """Record that bytes of a part were sent."""
         self._bytes_done += size_bytes
         self.bytes_sent += size_bytes
         self.bytes_via_service += size_bytes if via_service else 0
-        self._tell_sometimes()
+        self._report_sometimes()
 
     def taken_back(self, size_bytes: int) -> None:
-        """So many bytes of a part count for nothing: they must be sent again."""
+        """Discount bytes of a part that must be sent again."""
         self._bytes_done -= size_bytes
-        self._tell_sometimes()
+        self._report_sometimes()
 
     def part_sent(self) -> None:
+        """Record that a part is in storage."""
         self._parts_done += 1
         self.parts_sent += 1
-        self._tell_sometimes()
+        self._report_sometimes()
 
-    def _tell_sometimes(self) -> None:
+    def _report_sometimes(self) -> None:
         if self._monotonic() >= self._next:
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self._on_progress is None:
             return
         self._next = self._monotonic() + _INTERVAL_SECONDS
@@ -90,6 +92,6 @@ class Meter:
         try:
             self._on_progress(progress)
         except Exception:
-            # A fault in a display must not cost hours of transfer.
-            logger.exception("on_progress failed; this upload reports no more progress")
+            # A bug in a progress display must not cost hours of transfer.
+            logger.exception("on_progress raised an exception; no more progress is reported")
             self._on_progress = None

@@ -1,23 +1,23 @@
-"""Every way a call or an upload fails, as exceptions.
+"""The exceptions for every way a call or an upload can fail.
 
-Errors that the service makes are `ServiceError`s, one class for each value of
-`partway.v1.ErrorReason`; the others are found out here. Every message says what to do where there
-is something to do, and none holds a URL or an upload_id.
+Errors from the service are `ServiceError`s, one class for each value of `partway.v1.ErrorReason`;
+the others are detected here. A message says what to do if there is something to do, and never
+contains a URL or an upload_id.
 """
 
 from collections.abc import Mapping, Sequence
 
 
 class PartwayError(Exception):
-    """The base of all errors of this package."""
+    """The base class of all errors of this package."""
 
 
 class ServiceError(PartwayError):
-    """The service refuses the call.
+    """The service refused the call.
 
-    `reason` is the name of the ErrorReason without its prefix, `metadata` what the service says
-    beside it, and `retry_seconds` how long to wait before the call is worth repeating (None: it
-    does not say). `parts` are the (first, last) part numbers that it names, at most 50 pairs.
+    `reason` is the name of the ErrorReason without its prefix, `metadata` the details that came
+    with it, and `retry_seconds` how long to wait before repeating the call (None: not given).
+    `parts` are the part numbers concerned, as at most 50 (first, last) pairs.
     """
 
     reason = ""
@@ -37,7 +37,7 @@ class ServiceError(PartwayError):
 
 
 class InvalidRequest(ServiceError):
-    """Fields of the request are not allowed; the message names each."""
+    """Fields of the request are invalid; the message names each."""
 
     reason = "INVALID_REQUEST"
 
@@ -55,13 +55,13 @@ class RequestIdReused(ServiceError):
 
 
 class CallerUnknown(ServiceError):
-    """The call does not say who makes it, and the service is set to require it."""
+    """The call does not identify its caller, and the service requires it."""
 
     reason = "CALLER_UNKNOWN"
 
 
 class UploadNotFound(ServiceError):
-    """There is no such Upload, or it is another caller's."""
+    """The Upload does not exist, or belongs to another caller."""
 
     reason = "UPLOAD_NOT_FOUND"
 
@@ -85,7 +85,7 @@ class PartsMismatch(ServiceError):
 
 
 class PartsRefused(ServiceError):
-    """Storage would not join the parts."""
+    """Storage refused to join the parts."""
 
     reason = "PARTS_REFUSED"
 
@@ -109,25 +109,25 @@ class UploadBusy(ServiceError):
 
 
 class UploadConflict(ServiceError):
-    """Storage found a conflict and gave the Upload up; begin a new one."""
+    """Storage found a conflict and discarded the Upload; start a new one."""
 
     reason = "UPLOAD_CONFLICT"
 
 
 class Overloaded(ServiceError):
-    """The service has as many calls in progress as it takes."""
+    """The service has reached its limit of calls in progress."""
 
     reason = "OVERLOADED"
 
 
 class SessionsUnavailable(ServiceError):
-    """The session store of the service does not answer."""
+    """The session store of the service does not respond."""
 
     reason = "SESSIONS_UNAVAILABLE"
 
 
 class StorageUnavailable(ServiceError):
-    """Storage does not answer the service."""
+    """Storage does not respond to the service."""
 
     reason = "STORAGE_UNAVAILABLE"
 
@@ -139,19 +139,19 @@ class TimedOut(ServiceError):
 
 
 class StorageRefused(ServiceError):
-    """Storage refuses the service itself; an operator must mend it."""
+    """Storage refuses the service itself; an operator must fix it."""
 
     reason = "STORAGE_REFUSED"
 
 
 class Stopping(ServiceError):
-    """The service is stopping; another one answers."""
+    """The service is stopping; another instance will answer."""
 
     reason = "STOPPING"
 
 
 class ViaServiceOff(ServiceError):
-    """The policy of the Upload lets no parts through the service."""
+    """The policy of the Upload does not allow parts through the service."""
 
     reason = "VIA_SERVICE_OFF"
 
@@ -163,7 +163,7 @@ class PartChanged(ServiceError):
 
 
 class SourceUnusable(ServiceError):
-    """A source of a composition is not complete, or its object is gone or another one."""
+    """A source of a composition is not complete, or its object was removed or replaced."""
 
     reason = "SOURCE_UNUSABLE"
 
@@ -175,7 +175,7 @@ class SourcesNotJoinable(ServiceError):
 
 
 class InternalFault(ServiceError):
-    """A fault of the service; `metadata["reference"]` is found in its logs."""
+    """A bug in the service; find it in the service's logs by `metadata["reference"]`."""
 
     reason = "INTERNAL"
 
@@ -187,7 +187,7 @@ BY_REASON: Mapping[str, type[ServiceError]] = {
 
 
 class ServiceUnreachable(PartwayError):
-    """Nothing answers at the address of the service, or not in time."""
+    """The service did not answer at its address, or not in time."""
 
 
 class CallFailed(PartwayError):
@@ -195,11 +195,11 @@ class CallFailed(PartwayError):
 
 
 class UploadAborted(PartwayError):
-    """The Upload was aborted while it was being sent. `abort_reason` says why, in a word."""
+    """The Upload was aborted while it was being sent. `abort_reason` says why."""
 
     def __init__(self, abort_reason: str) -> None:
         because = f" ({abort_reason})" if abort_reason else ""
-        super().__init__(f"the upload was aborted at the service{because}; upload it again")
+        super().__init__(f"the upload was aborted at the service{because}; upload the file again")
         self.abort_reason = abort_reason
 
 
@@ -207,42 +207,43 @@ class StillCompleting(PartwayError):
     """Storage is still joining the parts."""
 
     def __init__(self) -> None:
-        super().__init__("storage is still joining the parts; upload again to go on waiting")
+        super().__init__("storage is still joining the parts; upload again to continue waiting")
 
 
 class TransferFailed(PartwayError):
-    """A part could not be sent. What was sent stays in storage, for uploading again.
+    """A part could not be sent. What was sent stays in storage, to resume the upload.
 
-    `status` is the last HTTP status (None: no answer), `code` storage's own word for it.
+    `status` is the last HTTP status (None: no answer), `code` storage's own error code.
     """
 
     def __init__(self, problem: str, *, status: int | None = None, code: str = "") -> None:
         super().__init__(
-            f"storage does not take the data: {problem}; upload again to send only what is missing"
+            f"storage does not accept the data: {problem};"
+            " upload again to send only what is missing"
         )
         self.status, self.code = status, code
 
 
 class StorageUnreachable(TransferFailed):
-    """Storage cannot be reached from here, and the service passes no parts on."""
+    """Storage cannot be reached from here, and the service does not accept parts."""
 
     def __init__(self, problem: str) -> None:
         PartwayError.__init__(
             self,
-            f"storage cannot be reached from here ({problem}), and the service does not pass parts"
-            " on: ask its operator to set via_service",
+            f"storage cannot be reached from here ({problem}), and the service does not accept"
+            " parts: ask its operator to set via_service",
         )
         self.status, self.code = None, ""
 
 
 class FileChanged(PartwayError):
-    """The file changed while it was sent. `stored`: storage already made an object of it."""
+    """The file changed while it was sent. `stored`: storage has already made an object of it."""
 
     def __init__(self, *, stored: bool = False) -> None:
         ending = (
-            "storage holds what was read of it, which may be a mixture"
+            "the object in storage may be a mixture of its versions"
             if stored
-            else "the upload was given up"
+            else "the upload was aborted"
         )
         super().__init__(f"the file changed while it was sent, and {ending}; upload it again")
         self.stored = stored
@@ -256,21 +257,23 @@ class FileBusy(PartwayError):
     """The same file is being uploaded to the same place already."""
 
     def __init__(self) -> None:
-        super().__init__("the file is being uploaded already; wait for that to end, or stop it")
+        super().__init__(
+            "the file is already being uploaded; wait for that upload to end, or stop it"
+        )
 
 
 class SizeMismatch(PartwayError):
-    """A stream had more or fewer bytes than its caller said.
+    """A stream had more or fewer bytes than its caller specified.
 
-    `actual_bytes` is what was read of it: of one that has more, not all.
+    `actual_bytes` is how many were read; a stream that has more is not read to its end.
     """
 
     def __init__(self, expected_bytes: int, actual_bytes: int) -> None:
-        more = f"the stream has more than the {expected_bytes} bytes given"
-        fewer = f"the stream has {actual_bytes} bytes, not the {expected_bytes} given"
+        more = f"the stream has more than the specified {expected_bytes} bytes"
+        fewer = f"the stream has {actual_bytes} bytes instead of the specified {expected_bytes}"
         super().__init__(more if actual_bytes > expected_bytes else fewer)
         self.expected_bytes, self.actual_bytes = expected_bytes, actual_bytes
 
 
 class SpoolFailed(PartwayError):
-    """A stream could not be kept on disk while it is sent."""
+    """A stream could not be copied to disk, which is necessary to send it."""

@@ -1,4 +1,4 @@
-"""The nouns: what callers get back. Values of our own, not protobuf messages."""
+"""The values that callers get back, independent of protobuf."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where an Upload stands in its life, as the service says."""
+    """The state of an Upload, as the service reports it."""
 
     INITIATING = "initiating"
     ACTIVE = "active"
@@ -17,10 +17,10 @@ class State(StrEnum):
 
 
 class Checksum(StrEnum):
-    """What each part carries, for storage to verify.
+    """The checksum that each part carries, for storage to verify.
 
-    BEST, the default, leaves the choice to the service: the first of those below it that storage
-    can do. With NONE, a byte that changes on its way is noticed by nobody but TCP and TLS.
+    BEST, the default, leaves the choice to the service: the first of those listed below it that
+    storage supports. With NONE, only TCP and TLS can detect a byte that changes in transit.
     """
 
     BEST = "best"
@@ -32,10 +32,10 @@ class Checksum(StrEnum):
 
 
 class Route(StrEnum):
-    """Which way parts go to storage.
+    """The route of parts to storage.
 
-    AUTO, the default, is straight there and, where storage cannot be reached and the service
-    allows it, through the service. DIRECT and SERVICE are one way only.
+    AUTO, the default, is straight to storage or, if storage cannot be reached and the service
+    allows it, through the service. DIRECT and SERVICE allow only one of them.
     """
 
     AUTO = "auto"
@@ -45,9 +45,9 @@ class Route(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredProgress:
-    """How much of an Upload there is, as storage lists it or as callers reported it.
+    """How much of an Upload was sent, as storage lists it or as callers reported it.
 
-    `missing` are the (first, last) part numbers of the rest, in order, at most 1,000 runs.
+    `missing` are the remaining part numbers as (first, last) runs in order, at most 1,000.
     """
 
     parts_stored: int
@@ -57,7 +57,7 @@ class StoredProgress:
 
 @dataclass(frozen=True, slots=True)
 class PartInfo:
-    """A part as storage holds it. `checksum` is base64, "" where storage tells none."""
+    """A part as storage holds it. `checksum` is base64, "" if storage does not list it."""
 
     part_number: int
     size_bytes: int
@@ -67,14 +67,14 @@ class PartInfo:
 
 @dataclass(frozen=True, slots=True)
 class UploadInfo:
-    """An Upload as the service says. No repr shows its id, which authorizes calls about it.
+    """An Upload as the service reports it. No repr shows its id, which authorizes calls about it.
 
     `etag` and `version_id` are empty until the state is COMPLETED; `abort_reason` is "" unless it
-    is ABORTED. `checksum_algorithm` is that of the parts; `checksum` is that of the whole object by
-    it, in base64, once COMPLETED and where storage tells it. `progress` is what storage holds, if
-    that was asked for; `reported` is what callers said they sent, where it is told. `source_count`
-    is how many objects it is composed of, 0 if its parts are sent; the parts of a composed one
-    follow its sources, and `part_size_bytes` is that of the largest.
+    is ABORTED. `checksum_algorithm` is that of the parts; `checksum` is that of the whole object,
+    in base64, once COMPLETED and if storage returns it. `progress` is what storage holds, if
+    requested; `reported` is what callers reported as sent, if the service returned it.
+    `source_count` is how many objects it is composed of, 0 if its parts are sent; the parts of a
+    composed one follow its sources, and `part_size_bytes` is that of the largest.
     """
 
     upload_id: str = field(repr=False)
@@ -100,11 +100,11 @@ class UploadInfo:
     source_count: int = 0
 
     def part_offset(self, part_number: int) -> int:
-        """Where a part that is sent begins in the object, in bytes. Parts are numbered from 1."""
+        """Return the offset of a sent part in the object, in bytes. Parts are numbered from 1."""
         return (part_number - 1) * self.part_size_bytes
 
     def part_size(self, part_number: int) -> int:
-        """How long a part that is sent is, in bytes; all but the last are equal."""
+        """Return the size of a sent part in bytes; all but the last are equal."""
         if part_number < self.part_count:
             return self.part_size_bytes
         return self.size_bytes - self.part_offset(part_number)
@@ -112,12 +112,12 @@ class UploadInfo:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """A finished upload: the object, and what it took to get it there.
+    """A finished upload: the object, and what the transfer took.
 
     `parts` is how many the object has: `parts_sent` were sent now, `parts_resumed` were in storage
-    before. `parts_retried` counts the tries that failed, `rpcs` the calls to the service, and
-    `bytes_sent` all bytes put on the wire, those of failed tries too; `bytes_via_service` is how
-    many of those went through the service. Checksums are as in UploadInfo.
+    before. `parts_retried` counts failed tries, `rpcs` the calls to the service, and `bytes_sent`
+    all bytes sent, including those of failed tries; `bytes_via_service` is how many of those went
+    through the service. Checksums are as in UploadInfo.
     """
 
     upload_id: str = field(repr=False)
@@ -154,12 +154,11 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an upload is.
+    """The progress of an upload.
 
-    `bytes_done` includes `bytes_resumed`, which storage held before, and goes back when a part
+    `bytes_done` includes `bytes_resumed`, which storage held before, and decreases when a part
     fails and must be sent again. While SPOOLING, it counts bytes read, and `bytes_total` is 0 if
-    nobody knows how many there will be. While VERIFYING, it counts what was read of the file, to
-    compare it with what storage holds of it.
+    unknown. While VERIFYING, it counts the bytes of the file that were compared with storage.
     """
 
     phase: Phase

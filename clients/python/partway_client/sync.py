@@ -1,4 +1,4 @@
-"""SyncUploadClient: the same client for code that does not use asyncio."""
+"""The synchronous client, for code that does not use asyncio."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ def _constructed(
     [Callable[["SyncUploadClient", UploadClient], None]],
     Callable[Concatenate["SyncUploadClient", P], None],
 ]:
-    """Let `__init__` take what `make` takes, and be given what it makes."""
+    """Give `__init__` the arguments of `make`, and pass it the client that `make` returns."""
 
     def decorate(
         take: Callable[["SyncUploadClient", UploadClient], None],
@@ -39,7 +39,7 @@ def _constructed(
 def _blocking(
     method: Callable[Concatenate[UploadClient, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate["SyncUploadClient", P], T]:
-    """`method` of UploadClient, waited for."""
+    """Return a blocking version of a method of UploadClient."""
 
     @functools.wraps(method)
     def call(self: "SyncUploadClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -51,8 +51,8 @@ def _blocking(
 class SyncUploadClient:
     """UploadClient as a plain context manager, with the same arguments and methods.
 
-    The work is done by an event loop in a thread of its own, where `on_progress` is called too.
-    Ctrl-C while a method waits cancels what it was doing.
+    An event loop in a thread of its own does the work, and calls `on_progress` there. Ctrl-C while
+    a method waits cancels its work.
     """
 
     @_constructed(UploadClient)
@@ -88,13 +88,13 @@ class SyncUploadClient:
     list_uploads = _blocking(UploadClient.list_uploads)
 
     def watch(self, upload_id: str) -> Iterator[UploadInfo]:
-        """As UploadClient.watch. Close it, if it is left before its end."""
+        """Yield Uploads as UploadClient.watch does. Close it, if it is left before its end."""
         changes = self._client.watch(upload_id)
         try:
             while (upload := self._loop.run(_next_of(changes))) is not None:
                 yield upload
         finally:
-            # The client may be closed already, and the stream with it.
+            # The client may be closed already, and with it the stream.
             with contextlib.suppress(RuntimeError):
                 self._loop.run(changes.aclose())
 
@@ -116,23 +116,23 @@ class _LoopThread:
         self._ready.wait()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`. If the wait is interrupted, `work` is cancelled and awaited."""
+        """Return the result of `work`. If interrupted, cancel `work` and wait for it to end."""
         if self._loop is None:
             work.close()
             raise RuntimeError("the client is not open: use it in `with`")
         ended = threading.Event()
 
-        async def tell() -> T:
+        async def work_to_end() -> T:
             try:
                 return await work
             finally:
                 ended.set()
 
-        future = asyncio.run_coroutine_threadsafe(tell(), self._loop)
+        future = asyncio.run_coroutine_threadsafe(work_to_end(), self._loop)
         try:
             return future.result()
         except BaseException:
-            # If `work` itself raised, this is quick; if it was KeyboardInterrupt, it ends now.
+            # Quick if `work` itself raised; on KeyboardInterrupt this ends it.
             future.cancel()
             ended.wait(_CANCEL_SECONDS)
             raise

@@ -8,18 +8,14 @@ decides nothing. What is left in storage without a row is the affair of `sweepin
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from partway_server.cleanup.report import Action, Finding, Kind, Report, unheard
 from partway_server.domain import errors
-from partway_server.domain.clock import Clock
 from partway_server.domain.upload import AbortReason, State, Upload, moment_of
-from partway_server.sessions.base import SessionStore
-from partway_server.workflow.abort import Aborter
-from partway_server.workflow.background_tasks import Tasks
-from partway_server.workflow.complete import Settler
-from partway_server.workflow.compose import Composer
+from partway_server.workflow.coordinator import Coordinator
+from partway_server.workflow.deps import Deps
 from partway_server.workflow.initialize import OPENING_LEASES
 
 BATCH = 100
@@ -70,34 +66,19 @@ def next_step(
 
 
 class Janitor:
-    """Ends Uploads past their deadline, and carries on what a dead worker began.
+    """Ends uploads past their deadline, and resumes what a dead worker began."""
 
-    `kept` tells how long an Upload that is over is remembered.
-    """
-
-    def __init__(
-        self,
-        *,
-        sessions: SessionStore,
-        settler: Settler,
-        aborter: Aborter,
-        composer: Composer,
-        tasks: Tasks,
-        clock: Clock,
-        lease: timedelta,
-        kept: Callable[[Upload], timedelta],
-    ) -> None:
-        self._sessions = sessions
-        self._composer = composer
-        self._settler = settler
-        self._aborter = aborter
-        self._tasks = tasks
-        self._clock = clock
-        self._lease = lease
-        self._kept = kept
+    def __init__(self, deps: Deps, coordinator: Coordinator) -> None:
+        self._deps = deps
+        self._sessions = deps.sessions
+        self._tasks = deps.tasks
+        self._clock = deps.clock
+        self._leases = coordinator.leases
+        self._discard = coordinator.discard
+        self._coordinator = coordinator
 
     async def run(self, period_seconds: float, stop: asyncio.Event) -> None:
-        """Sweep every `period_seconds` until `stop` is set, whatever becomes of one sweep.
+        """Sweep every `period_seconds` until `stop` is set, even if one sweep fails.
 
         Cancelling it ends the waiting alone: what was begun for an Upload goes on as a detached
         task.
@@ -138,7 +119,9 @@ class Janitor:
                 report(_finding(upload, *self._next_step(upload)))
 
     def _next_step(self, upload: Upload) -> tuple[Action, str]:
-        return next_step(upload, self._clock.now(), self._lease, self._kept(upload))
+        return next_step(
+            upload, self._clock.now(), self._deps.lease, self._leases.retention(upload)
+        )
 
     async def _lane(self, left: Iterator[str], report: Report) -> None:
         for sid in left:
@@ -176,35 +159,37 @@ class Janitor:
         if action is not Action.LEAVE:
             # Ahead of a claim: one that is given up is due again in seconds, and with nothing to
             # wait for, all that is in such a backend would go round without an end.
-            self._settler.check_backend(upload)
+            self._deps.storage.capabilities_of(upload.grant.backend)
         match action:
             case Action.FORGET:
-                await self._aborter.discard_strays(upload.grant)
+                await self._discard.abort_orphans(upload.grant)
                 await self._sessions.remove(upload.sid, upload.epoch)
             case Action.COMPLETE:
                 await self._complete(upload)
             case Action.OPEN:
-                opened = await self._settler.take_up(await self._claim(upload, State.INITIATING))
+                opened = await self._coordinator.initialize.resume(
+                    await self._leases.take(upload, State.INITIATING)
+                )
                 fate = "is kept until its deadline" if opened else "is forgotten"
                 logger.info("upload %s: was left half open, and %s", upload.sid, fate)
             case Action.BURY:
-                await self._aborter.bury(await self._claim(upload, State.ABORTING))
+                await self._discard.bury(await self._leases.take(upload, State.ABORTING))
             case Action.ABORT:
                 expired = upload.grant.expire_time <= self._clock.now()
                 await self._abort(upload, AbortReason.EXPIRED if expired else AbortReason.REQUESTED)
             case Action.COMPOSE:
-                await asyncio.shield(self._composer.work(upload))
+                await asyncio.shield(self._coordinator.compose.work(upload))
             case Action.LEAVE:
                 pass
 
     async def _complete(self, upload: Upload) -> None:
-        claimed = await self._claim(upload, State.COMPLETING)
+        claimed = await self._leases.take(upload, State.COMPLETING)
         try:
-            if claimed.manifest and not self._settler.can_verify(claimed):
+            if claimed.manifest and not self._coordinator.complete.can_verify(claimed):
                 # Only its caller knows the parts it named, and is to ask for it again.
-                await self._settler.settle(claimed)
+                await self._coordinator.resolver.settle(claimed)
             else:
-                await self._settler.complete(claimed, resumed=True)
+                await self._coordinator.complete.run(claimed, resumed=True)
         except (errors.StorageRefused, errors.StorageUnavailable):
             if self._clock.now() < upload.grant.expire_time + GIVE_UP:
                 raise
@@ -214,14 +199,8 @@ class Janitor:
             await self._abort(claimed, AbortReason.EXPIRED)
 
     async def _abort(self, upload: Upload, reason: AbortReason) -> None:
-        outcome = await self._aborter.abort(await self._claim(upload, State.ABORTING), reason)
+        outcome = await self._discard.run(await self._leases.take(upload, State.ABORTING), reason)
         logger.info("upload %s: %s (%s)", upload.sid, outcome.state, reason)
-
-    async def _claim(self, upload: Upload, target: State) -> Upload:
-        claimed, granted = await self._sessions.claim(upload.sid, target, self._lease, seen=upload)
-        if claimed is None or not granted:
-            raise errors.UploadBusy(upload.sid)
-        return claimed
 
 
 def _finding(

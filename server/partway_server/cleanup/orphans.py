@@ -21,19 +21,18 @@ Nothing here is locked, and nothing need be:
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from partway_server.cleanup.report import Action, Finding, Kind, Report, unheard
 from partway_server.domain import errors
-from partway_server.domain.clock import Clock
-from partway_server.domain.key_marks import KeyMark, KeyMarks
+from partway_server.domain.key_marks import KeyMark
 from partway_server.domain.part_plan import Plan
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import Caller, Checksum, Grant, State, Upload, sid_of_key
-from partway_server.sessions.base import SessionStore
-from partway_server.storage.base import MultipartNotFound, Storage, UnfinishedUpload
+from partway_server.storage.base import MultipartNotFound, UnfinishedUpload
+from partway_server.workflow.deps import Deps
 
 CREATE_UNDER_WAY = timedelta(minutes=15)
 """How long a create may be under way, with room for clocks that differ."""
@@ -86,7 +85,8 @@ def decide(
         case State.COMPLETED if not its_own:
             return Action.ABORT, "its upload was completed with another"
         case State.COMPLETED:
-            # Its parts may be the object's own bytes: see the look ahead of an abort in `settling`.
+            # Its parts may be the object's own bytes: see the look that `workflow.discard` begins
+            # with.
             return Action.LEAVE, "its upload was completed with it: storage still lists it"
         case State.ACTIVE if not its_own:
             if listed.initiated is None or now < listed.initiated + CREATE_UNDER_WAY:
@@ -103,23 +103,13 @@ class Sweeper:
     and for a Complete that is at work on it while its row is lost.
     """
 
-    def __init__(
-        self,
-        *,
-        policies: Mapping[str, Policy],
-        marks: KeyMarks,
-        sessions: SessionStore,
-        storage: Storage,
-        clock: Clock,
-        random_bytes: Callable[[int], bytes],
-        grace: timedelta,
-    ) -> None:
-        self._policies = policies
-        self._key_marks = marks
-        self._sessions = sessions
-        self._storage = storage
-        self._clock = clock
-        self._random_bytes = random_bytes
+    def __init__(self, deps: Deps, *, grace: timedelta) -> None:
+        self._policies = deps.policies
+        self._key_marks = deps.key_marks
+        self._sessions = deps.sessions
+        self._storage = deps.storage
+        self._clock = deps.clock
+        self._random_bytes = deps.random_bytes
         self._grace = grace
 
     async def run(self, period_seconds: float, stop: asyncio.Event) -> None:

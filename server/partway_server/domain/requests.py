@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgpack
 
-from partway_server.domain.upload import Checksum, Grant, Source
+from partway_server.domain.upload import Checksum, Grant, Source, State, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +78,29 @@ class ComposeParams:
             self.fingerprint,
         )
         return hashlib.sha256(b"partway compose\0" + msgpack.packb(fields)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFilter:
+    """Which uploads to list; what is None or empty selects nothing.
+
+    `state` is one as callers see it (`Upload.public_state`). An upload is created at a whole
+    second: `created_from` includes it, `created_before` does not.
+    """
+
+    state: State | None = None
+    fingerprint: str = ""
+    policy: str = ""
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+    def admits(self, upload: Upload) -> bool:
+        """Return whether the filter selects `upload`."""
+        created = upload.grant.create_time
+        return (
+            (self.state is None or upload.public_state is self.state)
+            and (not self.fingerprint or upload.fingerprint == self.fingerprint)
+            and (not self.policy or upload.grant.policy == self.policy)
+            and (self.created_from is None or created >= self.created_from)
+            and (self.created_before is None or created < self.created_before)
+        )

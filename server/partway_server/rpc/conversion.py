@@ -1,8 +1,7 @@
-"""Between the messages of the proto and the nouns of the service. No decision is taken here."""
+"""Convert between the messages of the proto and the nouns of the service. Decides nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Literal, Protocol
 from urllib.parse import quote
 
@@ -12,14 +11,14 @@ from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.errors import InvalidRequest
 from partway_server.domain.policy import Policy
-from partway_server.domain.requests import ComposeParams, UploadParams
+from partway_server.domain.requests import ComposeParams, UploadFilter, UploadParams
 from partway_server.domain.upload import AbortReason, Checksum, State, Upload
 from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.validation import MAX_BATCH_PARTS
 from partway_server.sessions.base import Cursor
-from partway_server.storage.base import StoredPart
+from partway_server.storage.base import PresignedPart, StoredPart
 from partway_server.workflow.part_checks import ExpectedPart
-from partway_server.workflow.presign import Presigned, Selection
+from partway_server.workflow.presign import PresignedParts, Selection
 from partway_server.workflow.progress import MAX_MISSING_RUNS, Progress, reported_progress
 
 STREAM_BATCH = 56
@@ -27,7 +26,7 @@ STREAM_BATCH = 56
 other calls do not wait for one (see bench/README.md)."""
 
 _LAST_SECOND = 253_402_300_799
-"""Of the year 9999."""
+"""The last second of the year 9999."""
 
 
 class _Parts(Protocol):
@@ -47,8 +46,8 @@ _CHECKSUMS = {
 }
 
 
-def wanted(request: pb.InitializeRequest) -> UploadParams:
-    """What an InitializeRequest asks for, with the defaults filled in."""
+def upload_params(request: pb.InitializeRequest) -> UploadParams:
+    """Return what an InitializeRequest asks for, with the defaults filled in."""
     algorithms = {value: checksum for checksum, value in _CHECKSUMS.items()}
     return UploadParams(
         policy=request.policy or "default",
@@ -65,8 +64,8 @@ def wanted(request: pb.InitializeRequest) -> UploadParams:
     )
 
 
-def composition(request: pb.ComposeRequest) -> ComposeParams:
-    """What a ComposeRequest asks for, with the defaults filled in."""
+def compose_params(request: pb.ComposeRequest) -> ComposeParams:
+    """Return what a ComposeRequest asks for, with the defaults filled in."""
     return ComposeParams(
         policy=request.policy or "default",
         file_name=request.file_name,
@@ -82,7 +81,7 @@ def composition(request: pb.ComposeRequest) -> ComposeParams:
 def selection(
     request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, limit: int | None
 ) -> Selection:
-    """What a request to presign selects."""
+    """Return the parts that a request to presign selects."""
     lifetime = request.url_lifetime if request.HasField("url_lifetime") else None
     return Selection(
         ranges=[(run.first, run.last) for run in request.ranges],
@@ -93,7 +92,7 @@ def selection(
 
 
 def first_parts(upload: Upload, count: int) -> Selection:
-    """The first `count` parts of a new Upload."""
+    """Return a selection of the first `count` parts of a new upload."""
     # Where parts have checksums, there is only one part, and its checksum is that of the whole.
     whole = upload.grant.whole_checksum
     return Selection(
@@ -103,24 +102,30 @@ def first_parts(upload: Upload, count: int) -> Selection:
 
 
 def expected(request: pb.CompleteRequest | pb.ReportPartsRequest) -> list[ExpectedPart]:
-    """What a request says was sent."""
+    """Return the parts that a request says were sent."""
     return [
         ExpectedPart(p.part_number, p.size_bytes, p.etag.strip('"'), p.checksum)
         for p in request.parts
     ]
 
 
-def state_filter(state: "upload_pb2.UploadState.ValueType") -> State | None:
-    """The state to list, or None for any."""
-    return next((s for s, value in _STATES.items() if value == state), None)
+def upload_filter(request: pb.ListUploadsRequest) -> UploadFilter:
+    """Return which uploads a ListUploadsRequest selects."""
+    return UploadFilter(
+        state=next((s for s, value in _STATES.items() if value == request.state), None),
+        fingerprint=request.fingerprint,
+        policy=request.policy,
+        created_from=_bound(request, "created_from"),
+        created_before=_bound(request, "created_before"),
+    )
 
 
-def bound(
+def _bound(
     request: pb.ListUploadsRequest, field: Literal["created_from", "created_before"]
 ) -> datetime | None:
-    """A bound of creation times, or None: the first whole second that is not before it.
+    """Return a bound of creation times, rounded up to a whole second, or None.
 
-    Uploads are made at whole seconds, so that the same are on either side of it.
+    Uploads are created at whole seconds, so rounding changes nothing.
     """
     if not request.HasField(field):
         return None
@@ -130,7 +135,7 @@ def bound(
 
 
 def upload(upload: Upload, upload_id: str) -> upload_pb2.Upload:
-    """An Upload as callers see it."""
+    """Return an upload as callers see it."""
     grant, plan = upload.grant, upload.grant.plan
     message = upload_pb2.Upload(
         id=upload_id,
@@ -169,30 +174,29 @@ def _object(upload: Upload) -> upload_pb2.Object:
 
 
 def limits(policy: Policy) -> pb.Limits:
-    """What the policy allows from here on."""
+    """Return what the policy allows from here on."""
     message = pb.Limits(max_batch_parts=MAX_BATCH_PARTS, via_service=policy.via_service)
     message.max_url_lifetime.FromSeconds(policy.max_url_seconds)
     return message
 
 
-class _PartWriter:
-    """Makes the messages of one call, each part signed as it is asked for.
+class PartWriter:
+    """Writes the presigned parts of one call into its messages.
 
     Parts of one size share their headers: what they have in common is made once and copied, which
     costs a quarter of setting every field.
     """
 
-    def __init__(self, presigned: Presigned) -> None:
+    def __init__(self, presigned: PresignedParts) -> None:
         self._plan = presigned.plan
-        self._parts = presigned.signer.sign(presigned.numbers(), presigned.checksums)
-        self._expire_time = timestamp(presigned.signer.expire_time)
+        self._expire_time = timestamp(presigned.expire_time)
         self._headers: Mapping[str, str] | None = None
         self._common = upload_pb2.PresignedPart()
 
-    def write(self, count: int, into: _Parts) -> None:
-        """Append the next `count` parts, or those that are left."""
+    def write(self, parts: Iterable[PresignedPart], into: _Parts) -> None:
+        """Append `parts`."""
         part_size = self._plan.part_size_bytes
-        for number, url, headers in islice(self._parts, count):
+        for number, url, headers in parts:
             if headers is not self._headers:
                 self._share(number, headers)
             message = into.add()
@@ -211,28 +215,13 @@ class _PartWriter:
         )
 
 
-def write_parts(presigned: Presigned, into: _Parts) -> None:
+def write_parts(presigned: PresignedParts, into: _Parts) -> None:
     """Append all parts."""
-    _PartWriter(presigned).write(presigned.count, into)
-
-
-class PresignStream:
-    """The messages of a stream. There is always one, and the last says that nothing remains."""
-
-    def __init__(self, presigned: Presigned) -> None:
-        self._writer = _PartWriter(presigned)
-        self.remaining = presigned.count
-
-    def message(self) -> pb.PresignPartsResponse:
-        """The next message."""
-        self.remaining = max(self.remaining - STREAM_BATCH, 0)
-        message = pb.PresignPartsResponse(remaining_count=self.remaining)
-        self._writer.write(STREAM_BATCH, message.parts)
-        return message
+    PartWriter(presigned).write(presigned.take_all(), into)
 
 
 def part(stored: StoredPart) -> upload_pb2.Part:
-    """A part as storage holds it."""
+    """Return a part as storage holds it."""
     return upload_pb2.Part(
         part_number=stored.number,
         size_bytes=stored.size_bytes,
@@ -242,7 +231,7 @@ def part(stored: StoredPart) -> upload_pb2.Part:
 
 
 def progress(progress: Progress) -> upload_pb2.Progress:
-    """How much of an Upload there is."""
+    """Return how much of an upload there is."""
     return upload_pb2.Progress(
         parts_stored=progress.parts_stored,
         bytes_stored=progress.bytes_stored,
@@ -251,7 +240,7 @@ def progress(progress: Progress) -> upload_pb2.Progress:
 
 
 def reported(upload: Upload) -> upload_pb2.Progress | None:
-    """What callers reported of an Upload that is not over."""
+    """Return what callers reported of an upload that has not ended."""
     found = reported_progress(upload)
     return progress(found) if found else None
 
@@ -259,7 +248,7 @@ def reported(upload: Upload) -> upload_pb2.Progress | None:
 def part_results(
     parts: Sequence[upload_pb2.Part], faults: Sequence[InvalidRequest | None]
 ) -> list[pb.PartResult]:
-    """What became of each part; without a status where it was counted, which is OK."""
+    """Return a result for each part; one that was counted has no status, which means OK."""
     return [
         pb.PartResult(part_number=p.part_number, status=status_of(fault) if fault else None)
         for p, fault in zip(parts, faults, strict=True)
@@ -271,7 +260,7 @@ def _runs(runs: Sequence[tuple[int, int]]) -> list[upload_pb2.PartRange]:
 
 
 def cursor(page_token: str) -> Cursor | None:
-    """Where a page of Uploads begins. The token was checked before."""
+    """Return where a page of uploads begins. The token was validated before."""
     if not page_token:
         return None
     seconds, _, sid = page_token.partition("-")
@@ -279,12 +268,12 @@ def cursor(page_token: str) -> Cursor | None:
 
 
 def page_token(cursor: Cursor | None) -> str:
-    """A cursor as text."""
+    """Return a cursor as text."""
     return f"{int(cursor.create_time.timestamp())}-{cursor.sid}" if cursor else ""
 
 
 def timestamp(moment: datetime) -> Timestamp:
-    """A moment as the proto has it."""
+    """Return a moment as the proto has it."""
     message = Timestamp()
     message.FromDatetime(moment)
     return message

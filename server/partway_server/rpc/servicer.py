@@ -1,4 +1,4 @@
-"""The RPCs. Each handler is: check, call, convert."""
+"""The RPCs. Each handler checks, calls and converts."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,7 @@ from partway_server.rpc import conversion, validation
 from partway_server.rpc.caller_identity import Identity
 from partway_server.rpc.interceptors import Context, budget_seconds
 from partway_server.workflow.coordinator import Coordinator
+from partway_server.workflow.presign import PresignedParts
 
 
 class UploadServicer(rpc.UploadServiceServicer):
@@ -41,10 +42,10 @@ class UploadServicer(rpc.UploadServiceServicer):
     ) -> pb.InitializeResponse:
         caller = self._caller(context)
         validation.initialize(request)
-        wanted = conversion.wanted(request)
-        # Ahead of the call, and in one breath with its own look: it may be gone by its end.
-        policy = self._policies.get(wanted.policy)
-        upload = await self._coordinator.initialize(caller, wanted)
+        params = conversion.upload_params(request)
+        # Read the policy before awaiting: a reload may remove it during the call.
+        policy = self._policies.get(params.policy)
+        upload = await self._coordinator.initialize(caller, params)
         response = pb.InitializeResponse(
             upload=self._message(upload), limits=conversion.limits(policy) if policy else None
         )
@@ -64,24 +65,29 @@ class UploadServicer(rpc.UploadServiceServicer):
         presigned = await self._coordinator.presign(
             caller, request.upload_id, conversion.selection(request, None)
         )
-        stream = conversion.PresignStream(presigned)
-        making: asyncio.Task[pb.PresignPartsResponse] | None = self._make(stream)
+        writer = conversion.PartWriter(presigned)
+        # There is always one message, and the last says that nothing remains.
+        making: asyncio.Task[pb.PresignPartsResponse] | None = self._make(presigned, writer)
         try:
             while making is not None:
                 made = [await making]
                 # The next message is made while this one is on its way.
-                making = self._make(stream) if stream.remaining else None
+                making = self._make(presigned, writer) if presigned.remaining else None
                 yield made.pop()
         finally:
             if making is not None:
                 making.cancel()
 
-    def _make(self, stream: conversion.PresignStream) -> "asyncio.Task[pb.PresignPartsResponse]":
+    def _make(
+        self, presigned: PresignedParts, writer: conversion.PartWriter
+    ) -> "asyncio.Task[pb.PresignPartsResponse]":
         async def make() -> pb.PresignPartsResponse:
             # One message in one round of the loop, however many streams are open, so that a small
             # call waits for one of them and not for all.
             async with self._signing:
-                message = stream.message()
+                parts = presigned.take(conversion.STREAM_BATCH)
+                message = pb.PresignPartsResponse(remaining_count=presigned.remaining)
+                writer.write(parts, message.parts)
                 await asyncio.sleep(0)
             return message
 
@@ -187,14 +193,14 @@ class UploadServicer(rpc.UploadServiceServicer):
                 )
 
     def leave(self) -> None:
-        """End what would otherwise last as long as its caller likes."""
-        self._coordinator.stop_watching()
+        """End the calls that would otherwise last as long as their callers like."""
+        self._coordinator.watch.stop()
 
     async def Compose(self, request: pb.ComposeRequest, context: Context) -> pb.ComposeResponse:
         caller = self._caller(context)
         validation.compose(request)
         upload = await self._coordinator.compose(
-            caller, conversion.composition(request), self._wait(context)
+            caller, conversion.compose_params(request), self._wait(context)
         )
         return pb.ComposeResponse(upload=self._message(upload))
 
@@ -205,11 +211,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         validation.list_uploads(request)
         uploads, following = await self._coordinator.list_uploads(
             caller,
-            state=conversion.state_filter(request.state),
-            fingerprint=request.fingerprint,
-            policy=request.policy,
-            created_from=conversion.bound(request, "created_from"),
-            created_before=conversion.bound(request, "created_before"),
+            conversion.upload_filter(request),
             before=conversion.cursor(request.page_token),
             limit=request.page_size or 50,
         )
@@ -218,7 +220,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         )
 
     def _wait(self, context: Context) -> timedelta:
-        """How long a call may wait for storage, with room for one more look before its end."""
+        """Return how long a call may wait for storage, leaving time for one more look."""
         return timedelta(seconds=0.8 * budget_seconds(context, self._timeout_seconds))
 
     def _caller(self, context: Context) -> Caller:
@@ -235,6 +237,6 @@ async def _chunks(messages: AsyncIterator[pb.UploadPartRequest]) -> AsyncIterato
 
 
 def _signable(grant: Grant) -> bool:
-    """Whether parts can be signed with no more than Initialize was told."""
+    """Return whether parts can be signed with no more than Initialize was given."""
     only_part = bool(grant.whole_checksum) and grant.plan.part_count == 1
     return grant.checksum is Checksum.NONE or only_part

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import Caller, State, Upload
 from partway_server.sessions.notifications import Wakeup
 
@@ -142,22 +143,11 @@ class SessionStore(Protocol):
         ...
 
     async def list_uploads(
-        self,
-        caller: Caller,
-        *,
-        state: State | None,
-        fingerprint: str,
-        before: Cursor | None,
-        limit: int,
-        policy: str = "",
-        created_from: datetime | None = None,
-        created_before: datetime | None = None,
+        self, caller: Caller, wanted: UploadFilter, *, before: Cursor | None = None, limit: int
     ) -> tuple[Sequence[Upload], Cursor | None]:
-        """A page of the caller's Uploads, newest first, and where the next begins (None: no more).
+        """Return a page of the caller's uploads, newest first, and where the next one begins.
 
-        `state` is one as callers are told it (`Upload.public_state`). An Upload is made at a whole
-        second: those from `created_from` on are meant, and those before `created_before`. What is
-        None or empty selects nothing. A page may be shorter than `limit`, even empty, and still
+        None says that there are no more. A page may be shorter than `limit`, even empty, and still
         not be the last.
         """
         ...

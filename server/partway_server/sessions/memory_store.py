@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.events import Event, Telling, type_of
+from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, Caller, Reported, State, Upload
 from partway_server.sessions.base import AFTER_LEASE, Cursor
 from partway_server.sessions.notifications import Wakeup, Wakeups
@@ -145,26 +146,13 @@ class MemorySessionStore:
         return [sid for _, sid in waiting[:limit]]
 
     async def list_uploads(
-        self,
-        caller: Caller,
-        *,
-        state: State | None,
-        fingerprint: str,
-        before: Cursor | None,
-        limit: int,
-        policy: str = "",
-        created_from: datetime | None = None,
-        created_before: datetime | None = None,
+        self, caller: Caller, wanted: UploadFilter, *, before: Cursor | None = None, limit: int
     ) -> tuple[Sequence[Upload], Cursor | None]:
         found = [
             row
             for row in self._rows.values()
             if row.grant.caller == caller
-            and (state is None or row.public_state is state)
-            and (not fingerprint or row.fingerprint == fingerprint)
-            and (not policy or row.grant.policy == policy)
-            and (created_from is None or row.grant.create_time >= created_from)
-            and (created_before is None or row.grant.create_time < created_before)
+            and wanted.admits(row)
             and (before is None or _place(row) < (before.create_time, before.sid))
         ]
         found.sort(key=_place, reverse=True)

@@ -37,6 +37,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.events import Telling, type_of
+from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, Caller, State, Upload
 from partway_server.redis_client.client import Calls, Command, script
 from partway_server.redis_client.topology import SLOTS, Servers
@@ -259,27 +260,18 @@ class RedisSessionStore:
         return [sid.decode() for _, sid in waiting[:limit]]
 
     async def list_uploads(
-        self,
-        caller: Caller,
-        *,
-        state: State | None,
-        fingerprint: str,
-        before: Cursor | None,
-        limit: int,
-        policy: str = "",
-        created_from: datetime | None = None,
-        created_before: datetime | None = None,
+        self, caller: Caller, wanted: UploadFilter, *, before: Cursor | None = None, limit: int
     ) -> tuple[Sequence[Upload], Cursor | None]:
-        lowest, highest = rows.bounds(before, created_from, created_before)
+        lowest, highest = rows.bounds(before, wanted.created_from, wanted.created_before)
         # Sids are random: a shard holds about one in 64 of a page, hardly ever eight more.
-        wanted = limit // rows.SHARDS + 8
+        share = limit // rows.SHARDS + 8
 
         def ask(shard: int) -> Command:
-            args = (rows.row_prefix(shard), lowest, highest, wanted, _SCAN)
-            chosen = (state or "", fingerprint, policy)
+            args = (rows.row_prefix(shard), lowest, highest, share, _SCAN)
+            chosen = (wanted.state or "", wanted.fingerprint, wanted.policy)
             return self._command("list_own", (rows.own_key(shard, caller),), *args, *chosen)
 
-        return _page(await self._each_shard(ask), limit, policy)
+        return _page(await self._each_shard(ask), limit, wanted.policy)
 
     async def check(self) -> None:
         try:

@@ -26,11 +26,11 @@ class Tasks:
         self._running: set[asyncio.Task[Any]] = set()
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`, which goes on to its end even if the waiter is cancelled."""
+        """Return the result of `work`, which runs to its end even if the waiter is cancelled."""
         return await asyncio.shield(self.start(work))
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run `work` to its end, whatever becomes of the caller.
+        """Run `work` to its end, even if the caller goes away.
 
         Wait for it with `asyncio.wait`, which leaves it running when the waiter is cancelled.
         """
@@ -40,7 +40,7 @@ class Tasks:
         return task
 
     async def drain(self, timeout_seconds: float) -> None:
-        """Wait for all tasks, but no longer than `timeout_seconds`; leases cover what is left.
+        """Wait for all tasks, at most `timeout_seconds`; leases cover what is left.
 
         What is left is cancelled, and has a second to end while its connections are still open.
         """
@@ -55,8 +55,8 @@ class Tasks:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
-        # Nobody may be left to see the error: log it here, once, without its traceback if it is
-        # one of ours.
+        # No waiter may be left to see the error: log it here, once, without its traceback if it
+        # is one of ours.
         if not task.cancelled() and (error := task.exception()) is not None:
             if isinstance(error, UploadError):
                 logger.info("detached work ended: %s: %s", type(error).__name__, error)

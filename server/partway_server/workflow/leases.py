@@ -1,149 +1,165 @@
-"""What was found out about an Upload, written into its row while the claim holds.
+"""Leases: taken before storage is changed, kept alive meanwhile, ended with the outcome.
 
-Storage that stops answering half way leaves the row COMPLETING or ABORTING with the lease given up,
-so that the next call, or the janitor, takes it from there.
+If storage stops answering half way, the session record stays COMPLETING or ABORTING and its lease
+is released, so that the next call, or the janitor, resumes from there.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from partway_server.domain import errors
-from partway_server.domain.clock import Clock
 from partway_server.domain.upload import State, StoredObject, Upload
-from partway_server.sessions.base import SessionStore
-from partway_server.storage.base import Storage
-from partway_server.workflow.object_proof import is_source, proven
+from partway_server.workflow.deps import Deps
+from partway_server.workflow.object_proof import is_source
 
-COMPLETED_ROW = timedelta(days=7)
-"""How long a completed Upload is remembered."""
+COMPLETED_RETENTION = timedelta(days=7)
+"""How long the session record of a completed upload is kept."""
 
 LONGEST_PUT = timedelta(hours=12)
-"""How long a transfer that began before its URL ran out may go on."""
+"""How long a transfer that began before its URL expired may go on."""
+
+ORPHAN_URL_SECONDS = 900
+"""The longest lifetime of URLs for an upload whose policy is no longer configured."""
 
 logger = logging.getLogger(__name__)
 
 
-class Recorder:
-    """Keeps claims alive, and ends them with what they showed.
+class Leases:
+    """Takes leases, keeps them alive, and records what was done under them."""
 
-    `tombstone` tells how long an aborted Upload is remembered: until no URL of it is in use.
-    """
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
 
-    def __init__(
-        self,
-        *,
-        sessions: SessionStore,
-        storage: Storage,
-        clock: Clock,
-        lease: timedelta,
-        tombstone: Callable[[], timedelta],
-    ) -> None:
-        self._sessions = sessions
-        self._storage = storage
-        self._clock = clock
-        self._lease = lease
-        self._tombstone = tombstone
+    async def try_take(
+        self, upload: Upload, target: State, manifest: bytes | None = None
+    ) -> tuple[Upload, bool]:
+        """Take `upload` into the leased state `target`, if it is still as the caller saw it.
 
-    def due(self, upload: Upload) -> timedelta:
-        """How long from now the janitor is to look at an Upload in this state."""
-        if kept := self.kept(upload):
-            return kept
-        now = self._clock.now()
-        return max(upload.look_again(now, self._lease) - now, timedelta())
-
-    def kept(self, upload: Upload) -> timedelta:
-        """How long an Upload that is over is remembered; zero for any other."""
-        if upload.state is State.COMPLETED:
-            return COMPLETED_ROW
-        return self._tombstone() if upload.state is State.ABORTED else timedelta()
-
-    async def acknowledge(self, upload: Upload) -> Upload | None:
-        """The Upload as COMPLETED if its object is proven, whatever its row says; else None.
-
-        For an Upload under no claim of the caller's. Recorded, unless somebody works on the row:
-        they find the same.
+        Returns the upload as it is now, and whether the lease was taken.
         """
-        stored = await proven(self._storage, upload.grant)
-        if stored is None:
-            return None
-        row, granted = await self._sessions.claim(
-            upload.sid, State.COMPLETING, self._lease, seen=upload
+        deps = self._deps
+        row, granted = await deps.sessions.claim(
+            upload.sid, target, deps.lease, manifest, seen=upload
         )
-        if row is not None and granted:
-            return await self.made(row, stored)
-        return replace(
-            upload, state=State.COMPLETED, object=stored, abort_reason=None, lease_until=None
-        )
+        return row or upload, granted and row is not None
 
-    async def made(self, upload: Upload, stored: StoredObject) -> Upload:
-        """Record that the object is proven.
+    async def take(self, upload: Upload, target: State) -> Upload:
+        """Take `upload` into the leased state `target`. Raises UploadBusy."""
+        taken, granted = await self.try_take(upload, target)
+        if not granted:
+            raise errors.UploadBusy(upload.sid)
+        return taken
 
-        What is to go with it goes first, under the same claim: whoever takes over from a worker
-        that died half way does it again.
+    async def renew(self, upload: Upload) -> None:
+        """Renew the lease, right before a request that must not be sent without it.
+
+        A worker that was paused past its lease stops here. Raises UploadBusy.
         """
-        if upload.delete_sources:
-            await self._delete_sources(upload)
-        return await self.finish(upload.completed(stored))
+        deps = self._deps
+        if not await deps.sessions.renew(upload.sid, upload.epoch, deps.lease):
+            raise errors.UploadBusy(upload.sid)
 
-    async def _delete_sources(self, upload: Upload) -> None:
-        # The same object may be named twice.
-        for source in {(s.bucket, s.key): s for s in upload.sources}.values():
-            grant = source.grant(upload.grant)
-            try:
-                head = await self._storage.head(grant)
-                if head is not None and is_source(source, head):
-                    await self._storage.delete(grant, head)
-            except errors.StorageRefused as refusal:
-                # No reason to withhold the object that was made: the source stays.
-                logger.warning("upload %s: a source is not removed: %s", upload.sid, refusal)
-
-    async def finish(self, outcome: Upload) -> Upload:
-        """Record what storage showed. Storage stands, even where the row does not."""
-        due = self._clock.now() + self.due(outcome)
-        if await self._sessions.finish(outcome, due):
-            return outcome
-        # The row is lost, or another claim has come since.
-        row, stored = await self._sessions.insert(outcome, due)
-        if stored or (row.state is outcome.state is State.COMPLETED):
-            return outcome
-        ours = row.grant.write_token == outcome.grant.write_token
-        if ours and outcome.state is State.COMPLETED:
-            # Proven, and so never to be left beside a row that says otherwise: its burial would
-            # remove the object. If somebody works on the row now, the answer waits for them.
-            claimed, granted = await self._sessions.claim(
-                outcome.sid, State.COMPLETING, self._lease, seen=row
-            )
-            if claimed is not None and granted and outcome.object is not None:
-                done = claimed.completed(outcome.object)
-                if await self._sessions.finish(done, due):
-                    return done
-        raise errors.UploadBusy(outcome.sid)
+    async def release(self, upload: Upload) -> None:
+        """Give the lease up, so that another worker need not wait for its end."""
+        await self._deps.sessions.renew(upload.sid, upload.epoch, timedelta())
 
     @contextlib.asynccontextmanager
-    async def held(self, upload: Upload) -> AsyncIterator[None]:
-        """Keep the claim's lease alive while the work goes on, and give it up if it fails."""
-        heartbeat = asyncio.create_task(self._renew_forever(upload))
+    async def hold(self, upload: Upload) -> AsyncIterator[None]:
+        """Send heartbeats while the work goes on; release the lease if storage fails it."""
+        heartbeat = asyncio.create_task(self._heartbeat(upload))
         try:
             yield
         except (errors.StorageUnavailable, errors.StorageRefused):
-            await self._sessions.renew(upload.sid, upload.epoch, timedelta())
+            await self.release(upload)
             raise
         finally:
             heartbeat.cancel()
             await asyncio.wait({heartbeat})
 
-    async def _renew_forever(self, upload: Upload) -> None:
+    async def activate(self, upload: Upload, multipart_id: str) -> Upload:
+        """End an INITIATING lease: the multipart upload is open. Raises UploadBusy."""
+        deps = self._deps
+        active = upload.activated(multipart_id)
+        if not await deps.sessions.finish(active, active.look_again(deps.clock.now(), deps.lease)):
+            raise errors.UploadBusy(upload.sid)
+        return active
+
+    async def complete(self, upload: Upload, stored: StoredObject) -> Upload:
+        """End the lease: the object is verified.
+
+        Sources that are to be deleted go first, under the same lease: whoever takes over from a
+        worker that died half way deletes them again.
+        """
+        if upload.delete_sources:
+            await self._delete_sources(upload)
+        return await self.finish(upload.completed(stored))
+
+    async def finish(self, outcome: Upload) -> Upload:
+        """End the lease with what storage showed. Storage stands, even where the record does not.
+
+        Raises UploadBusy if another worker has the upload by now.
+        """
+        sessions, due = self._deps.sessions, self._deps.clock.now() + self.due(outcome)
+        if await sessions.finish(outcome, due):
+            return outcome
+        # The record is lost, or another lease was taken since.
+        row, stored = await sessions.insert(outcome, due)
+        if stored or (row.state is outcome.state is State.COMPLETED):
+            return outcome
+        ours = row.grant.write_token == outcome.grant.write_token
+        if ours and outcome.state is State.COMPLETED:
+            # The object is verified, so a record that says otherwise must not stay: its burial
+            # would delete the object. If another worker has the upload now, the answer waits.
+            taken, granted = await self.try_take(row, State.COMPLETING)
+            if granted and outcome.object is not None:
+                done = taken.completed(outcome.object)
+                if await sessions.finish(done, due):
+                    return done
+        raise errors.UploadBusy(outcome.sid)
+
+    def due(self, upload: Upload) -> timedelta:
+        """Return how long from now the janitor is to look at an upload in this state."""
+        if kept := self.retention(upload):
+            return kept
+        now = self._deps.clock.now()
+        return max(upload.look_again(now, self._deps.lease) - now, timedelta())
+
+    def retention(self, upload: Upload) -> timedelta:
+        """Return how long an upload that has ended is remembered; zero for any other.
+
+        An aborted one leaves a tombstone until no URL of it can be in use.
+        """
+        if upload.state is State.COMPLETED:
+            return COMPLETED_RETENTION
+        if upload.state is State.ABORTED:
+            orphan_url = timedelta(seconds=ORPHAN_URL_SECONDS)
+            return max(self._deps.policies.longest_url(), orphan_url) + LONGEST_PUT
+        return timedelta()
+
+    async def _delete_sources(self, upload: Upload) -> None:
+        storage = self._deps.storage
+        # The same object may be named twice.
+        for source in {(s.bucket, s.key): s for s in upload.sources}.values():
+            grant = source.grant(upload.grant)
+            try:
+                head = await storage.head(grant)
+                if head is not None and is_source(source, head):
+                    await storage.delete(grant, head)
+            except errors.StorageRefused as refusal:
+                # No reason to withhold the object that was made: the source stays.
+                logger.warning("upload %s: a source is not deleted: %s", upload.sid, refusal)
+
+    async def _heartbeat(self, upload: Upload) -> None:
+        deps = self._deps
         while True:
             # Real time, not the injected sleep: it keeps pace with the store's own clock.
-            await asyncio.sleep(self._lease.total_seconds() / 3)
+            await asyncio.sleep(deps.lease.total_seconds() / 3)
             try:
-                if not await self._sessions.renew(upload.sid, upload.epoch, self._lease):
+                if not await deps.sessions.renew(upload.sid, upload.epoch, deps.lease):
                     return
             except Exception:
-                # Whatever it is: the lease may run out, and then the check before the request and
-                # the epoch decide.
+                # The lease may expire; then the renewal before the request and the epoch decide.
                 logger.warning("upload %s: its lease is not renewed", upload.sid, exc_info=True)

@@ -1,4 +1,4 @@
-"""What callers say of parts, held against the plan and against storage. Pure."""
+"""What callers say of parts, compared with the plan and with storage. No I/O."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from partway_server.storage.base import StoredPart
 
 @dataclass(frozen=True, slots=True)
 class ExpectedPart:
-    """What a caller says of a part it sent; what is zero or empty is not held against storage."""
+    """What a caller says of a part it sent; what is zero or empty is not compared."""
 
     number: int
     size_bytes: int = 0
@@ -22,18 +22,18 @@ class ExpectedPart:
     checksum: bytes = b""
 
     def differs(self, stored: StoredPart) -> str:
-        """In words, what is not as expected; "" if nothing."""
+        """Return in words what differs from storage, "" if nothing."""
         if self.etag and self.etag != stored.etag:
-            return "another entity tag"
+            return "entity tag differs"
         if self.size_bytes and self.size_bytes != stored.size_bytes:
-            return "another size"
+            return "size differs"
         if self.checksum and stored.checksum and self.checksum != stored.checksum:
-            return "another checksum"
+            return "checksum differs"
         return ""
 
 
 def as_planned(plan: Plan, stored: Sequence[StoredPart]) -> list[StoredPart]:
-    """The stored parts that have the number and the size that the plan says."""
+    """Return the stored parts whose number and size match the plan."""
     count = plan.part_count
     return [p for p in stored if p.number <= count and p.size_bytes == plan.size(p.number)]
 
@@ -41,7 +41,7 @@ def as_planned(plan: Plan, stored: Sequence[StoredPart]) -> list[StoredPart]:
 def check_parts(
     sid: str, plan: Plan, stored: Sequence[StoredPart], expected: Sequence[ExpectedPart]
 ) -> None:
-    """Hold what storage lists against the plan and the caller's word.
+    """Compare the stored parts with the plan, and with what the caller says of them.
 
     Raises PartsMissing or PartsMismatch.
     """
@@ -62,12 +62,14 @@ def check_parts(
 
 
 def refusal(field: str, description: str) -> InvalidRequest:
+    """Return the error for one invalid field."""
     return InvalidRequest([Violation(field, description)])
 
 
 def check_ranges(ranges: Iterable[tuple[int, int]], plan: Plan) -> None:
+    """Refuse ranges that go past the plan. Raises InvalidRequest."""
     wrong = [
-        Violation(f"ranges[{i}]", f"the upload has the parts 1 to {plan.part_count}")
+        Violation(f"ranges[{i}]", f"the upload has parts 1 to {plan.part_count}")
         for i, (_, last) in enumerate(ranges)
         if last > plan.part_count
     ]
@@ -78,44 +80,47 @@ def check_ranges(ranges: Iterable[tuple[int, int]], plan: Plan) -> None:
 def check_checksums(
     algorithm: Checksum, numbers: Iterable[int], checksums: Mapping[int, bytes]
 ) -> None:
+    """Refuse checksums that are not exactly those of the selected parts. Raises InvalidRequest."""
     if algorithm is Checksum.NONE:
         if checksums:
             raise refusal("checksums", "the upload has no checksum_algorithm")
         return
     selected = set(numbers)
     if absent := runs(sorted(selected - checksums.keys())):
-        raise refusal("checksums", f"there is none for the parts {_words(absent)}")
+        raise refusal("checksums", f"missing for parts {_words(absent)}")
     if other := runs(sorted(checksums.keys() - selected)):
-        raise refusal("checksums", f"the parts {_words(other)} are not selected")
+        raise refusal("checksums", f"parts {_words(other)} are not selected")
     if any(len(value) != algorithm.size_bytes for value in checksums.values()):
         raise refusal("checksums", f"{algorithm} is {algorithm.size_bytes} bytes long")
 
 
 def check_sent(plan: Plan) -> None:
-    """Refuse parts from callers where it is storage that copies them. Raises InvalidRequest."""
+    """Refuse parts from callers of a composed upload. Raises InvalidRequest."""
     if plan.cuts:
-        raise refusal("upload_id", "it is composed: storage copies its parts, nobody sends them")
+        raise refusal("upload_id", "a composed upload has no parts to send")
 
 
 def check_checksum(algorithm: Checksum, checksum: bytes) -> None:
-    """Refuse what cannot be the checksum of a part that is sent. Raises InvalidRequest."""
+    """Refuse a value that cannot be the checksum of a part. Raises InvalidRequest."""
     if algorithm is Checksum.NONE:
         if checksum:
             raise refusal("header.checksum", "the upload has no checksum_algorithm")
     elif len(checksum) != algorithm.size_bytes:
-        given = f"{len(checksum)} were sent" if checksum else "none was sent"
-        wanted = f"the {algorithm} of the part, {algorithm.size_bytes} bytes"
+        given = f"got {len(checksum)}" if checksum else "missing"
+        wanted = f"must be the {algorithm} of the part, {algorithm.size_bytes} bytes"
         raise refusal("header.checksum", f"{wanted}; {given}")
 
 
 def check_number(number: int, plan: Plan) -> None:
+    """Refuse a part number outside the plan. Raises InvalidRequest."""
     if not 1 <= number <= plan.part_count:
-        raise refusal("header.part_number", f"the upload has the parts 1 to {plan.part_count}")
+        raise refusal("header.part_number", f"the upload has parts 1 to {plan.part_count}")
 
 
 def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
+    """Refuse named parts outside the plan. Raises InvalidRequest."""
     wrong = [
-        Violation(f"parts[{i}].part_number", f"the upload has the parts 1 to {plan.part_count}")
+        Violation(f"parts[{i}].part_number", f"the upload has parts 1 to {plan.part_count}")
         for i, part in enumerate(expected)
         if part.number > plan.part_count
     ]
@@ -124,24 +129,24 @@ def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
 
 
 def check_whole(checksum: bytes, grant: Grant) -> None:
-    """Refuse a whole object's checksum that the Upload cannot have. Raises InvalidRequest."""
+    """Refuse a whole object's checksum that the upload cannot have. Raises InvalidRequest."""
     if not checksum:
         return
     if grant.checksum is not Checksum.CRC64NVME:
         raise refusal("checksum", "the upload's checksum_algorithm is not CRC64NVME")
     if grant.whole_checksum not in (b"", checksum):
-        raise refusal("checksum", "Initialize was told another")
+        raise refusal("checksum", "differs from the checksum given to Initialize")
 
 
 def with_whole(
     expected: Sequence[ExpectedPart], checksum: bytes, plan: Plan
 ) -> Sequence[ExpectedPart]:
-    """What is expected, where the checksum of the whole is also that of the only part."""
+    """Return what is expected, where the checksum of the whole is also that of the only part."""
     return [*expected, ExpectedPart(1, checksum=checksum)] if plan.part_count == 1 else expected
 
 
 def contradicted(stored: StoredPart, expected: Iterable[ExpectedPart]) -> bool:
-    """Whether storage tells another checksum of the part than is expected."""
+    """Return whether storage reports another checksum of the part than is expected."""
     return any(
         e.checksum and stored.checksum and e.checksum != stored.checksum
         for e in expected
@@ -150,10 +155,10 @@ def contradicted(stored: StoredPart, expected: Iterable[ExpectedPart]) -> bool:
 
 
 def manifest_of(expected: Sequence[ExpectedPart], checksum: bytes = b"") -> Manifest:
-    """Tells what one Complete names from what another does.
+    """Return what distinguishes the parts that one Complete names from those of another.
 
-    A checksum says more of the bytes than an entity tag, which another sending may change; and a
-    caller that comes after the end no longer learns the tags.
+    A checksum says more of the bytes than an entity tag, which sending the part again may change;
+    and a caller that comes after the end can no longer list the tags.
     """
     if not expected:
         return Manifest(checksum=checksum)

@@ -1,16 +1,15 @@
-"""Which parts are presigned, and how long their URLs work."""
+"""PresignParts: choose the parts, and sign them batch by batch as the caller takes them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
-from partway_server.domain.clock import Clock
 from partway_server.domain.part_plan import Plan, runs, unroll
-from partway_server.domain.policy import Policy
-from partway_server.domain.upload import Upload
-from partway_server.storage.base import Presigner, Storage
-from partway_server.workflow.freshness import Reader
+from partway_server.domain.upload import Caller, Upload
+from partway_server.storage.base import PresignedPart, Presigner
+from partway_server.workflow.deps import Deps
+from partway_server.workflow.leases import ORPHAN_URL_SECONDS
 from partway_server.workflow.part_checks import (
     as_planned,
     check_checksums,
@@ -18,14 +17,12 @@ from partway_server.workflow.part_checks import (
     check_sent,
     refusal,
 )
-
-ORPHAN_URL_SECONDS = 900
-"""How long URLs work at most where the Upload's policy is no longer configured."""
+from partway_server.workflow.resolver import Resolver
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The parts to presign: (first, last) runs, or none for all that storage does not hold."""
+    """The parts to presign: (first, last) ranges, or none for all that storage does not hold."""
 
     ranges: Sequence[tuple[int, int]] = ()
     checksums: Mapping[int, bytes] | None = None
@@ -33,55 +30,73 @@ class Selection:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Presigned:
-    """Parts ready to be signed: iterate `signer.sign(numbers, checksums)`, lazily.
+class PresignedParts:
+    """The selected parts of one call, signed when they are taken.
 
-    Kept as runs: a hundred streams of ten thousand numbers each would be tens of megabytes.
+    Kept as ranges: a hundred streams of ten thousand numbers each would be tens of megabytes.
     """
 
-    plan: Plan
-    ranges: Sequence[tuple[int, int]]
-    checksums: Mapping[int, bytes]
-    signer: Presigner
-
-    @property
-    def count(self) -> int:
-        return sum(last - first + 1 for first, last in self.ranges)
-
-    def numbers(self) -> Iterator[int]:
-        return unroll(self.ranges)
-
-
-class Selector:
-    """Chooses what is signed, by the policy and by what storage holds."""
-
     def __init__(
-        self, *, policies: Mapping[str, Policy], storage: Storage, reader: Reader, clock: Clock
+        self,
+        plan: Plan,
+        ranges: Sequence[tuple[int, int]],
+        checksums: Mapping[int, bytes],
+        signer: Presigner,
     ) -> None:
-        self._policies = policies
-        self._storage = storage
-        self._reader = reader
-        self._clock = clock
+        self.plan = plan
+        self.expire_time: datetime = signer.expire_time
+        self.remaining = sum(last - first + 1 for first, last in ranges)
+        self._signed: Iterator[PresignedPart] = signer.sign(unroll(ranges), checksums)
 
-    async def select(self, upload: Upload, selection: Selection) -> Presigned:
-        """Choose the parts of an ACTIVE Upload. Raises InvalidRequest, UploadNotActive."""
-        grant, now = upload.grant, self._clock.now()
-        policy = self._policies.get(grant.policy)
+    def take(self, count: int) -> list[PresignedPart]:
+        """Sign the next `count` parts, or those that remain."""
+        taken = list(islice(self._signed, count))
+        self.remaining -= len(taken)
+        return taken
+
+    def take_all(self) -> list[PresignedPart]:
+        """Sign all parts that remain."""
+        return self.take(self.remaining)
+
+
+class Presign:
+    """Presigns parts, as the policy allows and as storage needs them."""
+
+    def __init__(self, deps: Deps, resolver: Resolver) -> None:
+        self._deps = deps
+        self._resolver = resolver
+
+    async def __call__(
+        self, caller: Caller, upload_id: str, selection: Selection
+    ) -> PresignedParts:
+        """Select parts of an ACTIVE upload and prepare to sign them.
+
+        Raises InvalidRequest, UploadNotFound, UploadNotActive.
+        """
+        upload = await self._resolver.load_active(caller, upload_id)
+        grant = upload.grant
         checksums = selection.checksums or {}
+        # One time for the policy and the signature: taken before storage is asked.
+        now = self._deps.clock.now()
+        policy = self._deps.policies.get(grant.policy)
         check_sent(grant.plan)
         if selection.ranges:
             check_ranges(selection.ranges, grant.plan)
             ranges = selection.ranges
         else:
-            stored = await self._reader.stored(upload)
-            held = {part.number for part in as_planned(grant.plan, stored)}
-            missing = (n for n in grant.plan.numbers() if n not in held)
-            ranges = runs(islice(missing, selection.limit))
+            ranges = await self._missing(upload, selection.limit)
         check_checksums(grant.checksum, unroll(ranges), checksums)
-        most = policy.max_url_seconds if policy else ORPHAN_URL_SECONDS
-        lifetime = selection.lifetime or timedelta(seconds=policy.url_seconds if policy else most)
-        if lifetime.total_seconds() > most:
-            raise refusal("url_lifetime", f"the policy allows {most} seconds")
-        signer = await self._storage.presigner(grant, lifetime, now)
-        return Presigned(grant.plan, ranges, checksums, signer)
+        longest = policy.max_url_seconds if policy else ORPHAN_URL_SECONDS
+        default = policy.url_seconds if policy else longest
+        lifetime = selection.lifetime or timedelta(seconds=default)
+        if lifetime.total_seconds() > longest:
+            raise refusal("url_lifetime", f"the policy allows at most {longest} seconds")
+        signer = await self._deps.storage.presigner(grant, lifetime, now)
+        return PresignedParts(grant.plan, ranges, checksums, signer)
+
+    async def _missing(self, upload: Upload, limit: int | None) -> Sequence[tuple[int, int]]:
+        """Return ranges of the first `limit` parts that storage does not hold as planned."""
+        plan = upload.grant.plan
+        stored = await self._resolver.stored(upload)
+        held = {part.number for part in as_planned(plan, stored)}
+        return runs(islice((n for n in plan.numbers() if n not in held), limit))

@@ -1,4 +1,4 @@
-"""What callers report of the parts they sent: held against the plan, and told as progress. Pure."""
+"""What callers report of the parts they sent, validated and shown as progress. No I/O."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _GAP = re.compile("0+")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How much there is: parts and bytes as planned, and the missing (first, last) runs."""
+    """Parts and bytes as planned, and the (first, last) ranges that are missing."""
 
     parts_stored: int
     bytes_stored: int
@@ -26,7 +26,7 @@ class Progress:
 
 
 def judge(parts: Sequence[ExpectedPart], grant: Grant) -> list[InvalidRequest | None]:
-    """For each part, what is wrong with it, or None if it is as planned."""
+    """Return for each part what is wrong with it, or None if it matches the plan."""
     faults: list[InvalidRequest | None] = []
     for index, part in enumerate(parts):
         wrong = _wrong(part, grant)
@@ -36,11 +36,11 @@ def judge(parts: Sequence[ExpectedPart], grant: Grant) -> list[InvalidRequest | 
 
 
 def _wrong(part: ExpectedPart, grant: Grant) -> dict[str, str]:
-    """By field, in words for the caller."""
+    """Return what is wrong by field, in words for the caller."""
     plan, algorithm = grant.plan, grant.checksum
     wrong = {}
     if not 1 <= part.number <= plan.part_count:
-        wrong["part_number"] = f"the upload has the parts 1 to {plan.part_count}"
+        wrong["part_number"] = f"the upload has parts 1 to {plan.part_count}"
     elif part.size_bytes != plan.size(part.number):
         wrong["size_bytes"] = f"{plan.size(part.number)} bytes are planned"
     if len(part.etag) > MAX_ETAG_CHARS:
@@ -53,7 +53,7 @@ def _wrong(part: ExpectedPart, grant: Grant) -> dict[str, str]:
 
 
 def reported_progress(upload: Upload) -> Progress | None:
-    """What callers reported of an Upload; None of one that is over, as callers are told."""
+    """Return what callers reported of an upload; None once it has ended, as callers see it."""
     if upload.public_state in (State.COMPLETED, State.ABORTED):
         return None
     return _progress(upload.reported, upload.grant.plan)

@@ -1,8 +1,8 @@
-"""The bytes of a part on their way through the service: held against the plan and the checksum.
+"""The bytes of a part on their way through the service, verified as they pass.
 
-What is wrong must be known before storage has the last byte, or it would store the part. So the
-stream runs one chunk behind: a chunk goes on when the next one has come and, for the last one, when
-the caller has said that there are no more, and the checksum is right.
+An error must be found before storage has the last byte, or it would store the part. So the stream
+runs one chunk behind: a chunk is forwarded when the next one has arrived and, for the last one,
+when the caller has ended the stream and the checksum matches.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from partway_server.workflow.part_checks import refusal
 
 
 class Digest(Protocol):
-    """A checksum in the making."""
+    """A checksum that is computed piece by piece."""
 
     def update(self, piece: bytes, /) -> object: ...
 
     def digest(self) -> bytes:
-        """The bytes that the contract names: big-endian."""
+        """Return the checksum as the contract has it: big-endian bytes."""
         ...
 
 
@@ -55,10 +55,10 @@ async def checked(
     checksum: bytes,
     passed: Callable[[int], None],
 ) -> AsyncIterator[bytes]:
-    """`chunks`, none of them empty, if they are part `number` of the Upload; else it raises.
+    """Yield `chunks`, none of them empty, if they are part `number` of the upload.
 
-    The last one comes only when all is known to be right. `passed` is told the size of each that
-    was taken. Holds two chunks at most. Raises InvalidRequest, PartChanged.
+    The last one is yielded only when all are verified. `passed` is called with the size of each
+    that was taken. Holds two chunks at most. Raises InvalidRequest, PartChanged.
     """
     size = left = grant.plan.size(number)
     digest = _DIGESTS[grant.checksum]() if grant.checksum is not Checksum.NONE else None

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import pytest
 from partway_client import SizeMismatch, SpoolFailed
-from partway_client._source.spool import room_on_disk, spool
+from partway_client._source.spool import free_space, spool
 
 MIB = 1024 * 1024
 
@@ -97,10 +97,10 @@ def test_some_of_the_disk_is_left_to_others(
     fields[:5] = [4096 * 4, 4096, total // 4096, free // 4096 + 7, free // 4096]
     monkeypatch.setattr("os.fstatvfs", lambda fd: os.statvfs_result(fields))
 
-    assert room_on_disk(0) == room
+    assert free_space(0) == room
 
 
 def test_a_disk_that_does_not_say_is_taken_to_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fstatvfs", lambda fd: os.statvfs_result([0] * 10))
 
-    assert room_on_disk(0) > 1024 * GIB
+    assert free_space(0) > 1024 * GIB

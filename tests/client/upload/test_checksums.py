@@ -17,9 +17,9 @@ from partway_client import (
     TransferFailed,
     UploadClient,
 )
-from partway_client._transport.rpc import Calls
+from partway_client._transport.rpc_client import RpcClient
 from partway_client._upload.checksums import COMPUTE, combined
-from partway_client._upload.options import Wish
+from partway_client._upload.options import UploadOptions
 from partway_server.storage.memory_checksums import CHECKSUMS
 
 from tests.client.files import content
@@ -170,8 +170,8 @@ async def test_the_next_parts_are_read_and_asked_for_while_others_are_sent(
     ("part_size", "parts"), [(0, 8), (PART, 8), (16 << 20, 8), (32 << 20, 4), (5 << 30, 1)]
 )
 def test_no_more_is_read_ahead_than_stays_in_memory(part_size: int, parts: int) -> None:
-    wish = Wish("", "", {}, 0, 8, 1 << 31, "", Checksum.BEST, resume=True)
-    assert wish.batch(part_size) == parts
+    options = UploadOptions("", "", {}, 0, 8, 1 << 31, Checksum.BEST)
+    assert options.batch(part_size) == parts
 
 
 async def test_a_part_that_arrived_damaged_is_sent_again(
@@ -348,16 +348,16 @@ async def test_asking_ahead_that_fails_costs_nothing(
     movie: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    presign, calls = Calls.presign, 0
+    presign, calls = RpcClient.presign, 0
 
-    async def second_fails(self: Calls, *asked: Any) -> Any:
+    async def second_fails(self: RpcClient, *asked: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise CallFailed("this time")
         return await presign(self, *asked)
 
-    monkeypatch.setattr(Calls, "presign", second_fails)
+    monkeypatch.setattr(RpcClient, "presign", second_fails)
 
     uploaded = await client.upload_file(movie)
 
@@ -372,16 +372,16 @@ async def test_parts_with_urls_are_sent_while_the_next_are_waited_for(
     movie: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    presign, calls, gate = Calls.presign, 0, asyncio.Event()
+    presign, calls, gate = RpcClient.presign, 0, asyncio.Event()
 
-    async def second_hangs(self: Calls, *asked: Any) -> Any:
+    async def second_hangs(self: RpcClient, *asked: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 2:
             await gate.wait()
         return await presign(self, *asked)
 
-    monkeypatch.setattr(Calls, "presign", second_hangs)
+    monkeypatch.setattr(RpcClient, "presign", second_hangs)
 
     upload = asyncio.create_task(client.upload_file(movie, concurrency=2))
     await until(lambda: len(storage.puts) == 8)

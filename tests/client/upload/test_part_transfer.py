@@ -19,7 +19,7 @@ from partway_client import (
     UploadAborted,
     UploadClient,
 )
-from partway_client._source.file_source import Source
+from partway_client._source.file_source import FileSource
 
 from tests.client.files import content, names, size
 from tests.client.pacing import Slept, pace, until
@@ -457,7 +457,7 @@ async def test_a_disk_that_fails_is_no_network_error(
     def failing(source: Source, offset: int, size: int) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(Source, "read", failing)
+    monkeypatch.setattr(FileSource, "read", failing)
 
     with pytest.raises(FileUnreadable, match="cannot read movie.mp4: Input/output error"):
         await client.upload_file(movie)

@@ -19,8 +19,8 @@ from partway_client import (
     UploadClient,
     ViaServiceOff,
 )
-from partway_client._transport.status_mapping import ToldStatus
-from partway_client._upload import route as way_module
+from partway_client._transport.part_stream import RemoteStatus
+from partway_client._upload import route_choice
 
 from tests.client.command import Partway
 from tests.client.files import content, size
@@ -30,7 +30,7 @@ from tests.client.storage import Fault, Storage, answering, resetting
 
 PART = 64 * 1024
 CLOSED = "http://127.0.0.1:1"
-WARNINGS = way_module.__name__
+WARNINGS = route_choice.__name__
 
 
 def page(status: int) -> Fault:
@@ -309,7 +309,7 @@ async def test_the_reason_is_known_of_a_stream_that_ended_while_it_was_written()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             for _ in range(5):
                 call = channel.stream_unary("/test.Test/Stream")()
-                told = ToldStatus(call)
+                told = RemoteStatus(call)
                 with pytest.raises((grpc.aio.AioRpcError, asyncio.InvalidStateError)):
                     while True:
                         await call.write(bytes(512 * 1024))

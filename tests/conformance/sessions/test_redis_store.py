@@ -15,6 +15,7 @@ import pytest
 from partway_server.domain.clock import SystemClock
 from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.part_plan import MIB, Plan
+from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import AbortReason, State, StoredObject, Upload
 from partway_server.redis_client.topology import SLOTS, Servers, Span, connect
 from partway_server.sessions.redis_keys import events_key, own_key, row_key, shard_of
@@ -75,7 +76,7 @@ async def everything(sessions: RedisSessionStore, clock: FakeClock) -> None:
     await sessions.finish(claimed.completed(STORED), START)
     clock.advance(1)
     await sessions.take_due(10, LEASE)
-    await sessions.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=10)
+    await sessions.list_uploads(ALICE, UploadFilter(), limit=10)
     await sessions.remove(opening.sid, claimed.epoch)
 
 
@@ -118,9 +119,7 @@ class TestKeys:
         # Sids that begin alike are neighbours on the page.
         for n in range(200):
             await sessions.insert(an_upload(sid=f"ff{n:030x}"), LATER)
-        page, _ = await sessions.list_uploads(
-            ALICE, state=None, fingerprint="", before=None, limit=100
-        )
+        page, _ = await sessions.list_uploads(ALICE, UploadFilter(), limit=100)
         assert len(page) == 100
 
     async def test_a_row_that_is_gone_leaves_the_queue(
@@ -146,7 +145,7 @@ class TestKeys:
     ) -> None:
         await sessions.insert(an_upload(), LATER)
         await redis.delete(row_key(an_upload().sid))
-        page = await sessions.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=10)
+        page = await sessions.list_uploads(ALICE, UploadFilter(), limit=10)
         assert page == ([], None)
         assert await redis.keys("partway:{*}:own:*") == []
 
@@ -167,7 +166,7 @@ class TestKeys:
                 await redis.delete(row_key(row.sid))
         lists = await redis.keys("partway:{*}:own:*")
         assert sum([await redis.zcard(key) for key in lists]) == 100
-        await sessions.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=10)
+        await sessions.list_uploads(ALICE, UploadFilter(), limit=10)
         assert await redis.keys("partway:{*}:own:*") == []
 
     async def test_a_row_of_an_older_version_has_its_policy_in_its_grant_alone(
@@ -177,9 +176,7 @@ class TestKeys:
         await redis.hdel(row_key(an_upload().sid), "policy")
 
         async def listed(policy: str) -> list[Upload]:
-            page, _ = await sessions.list_uploads(
-                ALICE, state=None, fingerprint="", before=None, limit=10, policy=policy
-            )
+            page, _ = await sessions.list_uploads(ALICE, UploadFilter(policy=policy), limit=10)
             return list(page)
 
         assert await listed("videos") == [an_upload()]
@@ -324,7 +321,7 @@ class TestTroubleWithTheServer:
         await everything(sessions, clock)
         await redis.script_flush()
         # The first to miss its script, for it goes another way than all others.
-        await sessions.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=10)
+        await sessions.list_uploads(ALICE, UploadFilter(), limit=10)
         await everything(sessions, clock)
 
     async def test_no_server_is_unavailable_soon(
@@ -349,7 +346,7 @@ class TestTroubleWithTheServer:
             relayed.finish(upload.completed(STORED), LATER),
             relayed.remove(upload.sid, 0),
             relayed.take_due(10, LEASE),
-            relayed.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=10),
+            relayed.list_uploads(ALICE, UploadFilter(), limit=10),
             relayed.check(),
         ):
             with pytest.raises(SessionsUnavailable) as caught:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
+from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import (
     CLAIMS,
     FINISHES,
@@ -55,13 +56,15 @@ async def all_pages(
     for _ in range(1000):
         page, before = await sessions.list_uploads(
             caller,
-            state=state,
-            fingerprint=fingerprint,
+            UploadFilter(
+                state=state,
+                fingerprint=fingerprint,
+                policy=policy,
+                created_from=created_from,
+                created_before=created_before,
+            ),
             before=before,
             limit=limit,
-            policy=policy,
-            created_from=created_from,
-            created_before=created_before,
         )
         assert len(page) <= limit
         shown += page
@@ -557,7 +560,7 @@ class TestListUploads:
         return newest_first(uploads)
 
     async def test_of_nothing_is_nothing(self, sessions: SessionStore) -> None:
-        page = await sessions.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=10)
+        page = await sessions.list_uploads(ALICE, UploadFilter(), limit=10)
         assert page == ([], None)
 
     @pytest.mark.parametrize("limit", [1, 7, 100, 149, 150, 151, 1000])
@@ -567,7 +570,7 @@ class TestListUploads:
 
     async def test_ends_with_the_last_page(self, sessions: SessionStore) -> None:
         uploads = await self.fill(sessions, 5)
-        page = await sessions.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=5)
+        page = await sessions.list_uploads(ALICE, UploadFilter(), limit=5)
         assert page == (uploads, None)
 
     async def test_begins_after_the_cursor(self, sessions: SessionStore) -> None:
@@ -697,7 +700,7 @@ class TestListUploads:
         before: Cursor | None = None
         for n, gone in enumerate(going):
             page, before = await sessions.list_uploads(
-                ALICE, state=None, fingerprint="", before=before, limit=3
+                ALICE, UploadFilter(), before=before, limit=3
             )
             shown += page
             if before is None:

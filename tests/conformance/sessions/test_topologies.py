@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 from partway_server.domain.clock import SystemClock
 from partway_server.domain.errors import SessionsUnavailable
+from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import State, StoredObject, Upload
 from partway_server.redis_client.topology import SLOTS, connect
 from partway_server.sessions.redis_keys import CHANGES, due_key, own_key, row_key
@@ -436,5 +437,5 @@ class TestASlotOnItsWay:
 
 
 async def listed(sessions: RedisSessionStore) -> list[Upload]:
-    page, _ = await sessions.list_uploads(ALICE, state=None, fingerprint="", before=None, limit=100)
+    page, _ = await sessions.list_uploads(ALICE, UploadFilter(), limit=100)
     return list(page)

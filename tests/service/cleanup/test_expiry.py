@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from partway_server.domain.errors import SessionsUnavailable, StorageRefused, St
 from partway_server.domain.upload import State
 from partway_server.storage.base import CompleteUnknown
 from partway_server.workflow.background_tasks import Tasks
-from partway_server.workflow.leases import COMPLETED_ROW, LONGEST_PUT
+from partway_server.workflow.leases import COMPLETED_RETENTION, LONGEST_PUT
 
 from tests.support.situations import EXPIRY_SECONDS, LEASE, Situation, bring_to, put_back
 from tests.support.storage import Gate, failing
@@ -318,7 +319,7 @@ async def test_a_create_that_landed_late_leaves_nothing_for_ever(world: World) -
     aborted = await world.initialize(TWO_PARTS)
     await world.storage.create(world.grant(aborted), {})
     await world.abort(aborted)
-    await sweep(world, COMPLETED_ROW.total_seconds() + 1)
+    await sweep(world, COMPLETED_RETENTION.total_seconds() + 1)
     assert await in_storage(world, completed) == (0, True)
     assert await in_storage(world, aborted) == (0, False)
     assert await row_state(world, completed) is await row_state(world, aborted) is None
@@ -331,7 +332,7 @@ async def test_a_create_that_landed_late_leaves_nothing_for_ever(world: World) -
 async def test_a_completed_row_is_forgotten_and_the_answer_stays(world: World, size: int) -> None:
     upload = await bring_to(world, Situation.COMPLETED, size)
     done = await world.complete(upload)
-    await sweep(world, COMPLETED_ROW.total_seconds() - 1)
+    await sweep(world, COMPLETED_RETENTION.total_seconds() - 1)
     assert await row_state(world, upload) == "COMPLETED"
     await sweep(world, 2)
     assert await row_state(world, upload) is None
@@ -497,19 +498,11 @@ class Failing:
 
 async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
     stop = asyncio.Event()
-    unused: Any = None
     outage = [SessionsUnavailable() for _ in range(5)]
     sessions: Any = Failing(stop, RuntimeError("a bug"), *outage)
-    janitor = Janitor(
-        sessions=sessions,
-        settler=unused,
-        aborter=unused,
-        composer=unused,
-        tasks=Tasks(),
-        clock=unused,
-        lease=LEASE,
-        kept=unused,
-    )
+    deps: Any = SimpleNamespace(sessions=sessions, tasks=Tasks(), clock=None)
+    unused: Any = SimpleNamespace(leases=None, discard=None)
+    janitor = Janitor(deps, unused)
     caplog.set_level("INFO")
     await janitor.run(0, stop)
     # Of an outage its beginning and its end, however long it was.

@@ -13,10 +13,12 @@ from partway_server.cleanup.report import Action, Finding, Kind
 from partway_server.domain.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
 from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy import Policy
+from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.upload import Grant, State
 from partway_server.runtime import app
 from partway_server.storage.memory import MEMORY, MemoryStorage
-from partway_server.workflow.leases import COMPLETED_ROW, LONGEST_PUT
+from partway_server.workflow.deps import make_deps
+from partway_server.workflow.leases import COMPLETED_RETENTION, LONGEST_PUT
 
 from tests.support.clock import FakeClock
 from tests.support.situations import EXPIRY_SECONDS, Situation, bring_to, put_back
@@ -156,25 +158,23 @@ async def test_a_deployment_with_other_sealing_keys_leaves_ours_alone(world: Wor
     await world.lose_row(upload)
     world.clock.advance(LONG)
     found: list[Finding] = []
-    await a_sweeper(world, grant.bucket, marks=KeyMarks([OTHER_KEY])).sweep(found.append)
+    await a_sweeper(world, grant.bucket, key_marks=KeyMarks([OTHER_KEY])).sweep(found.append)
     assert of(grant, found) == [(Action.LEAVE, False)]
-    await a_sweeper(world, grant.bucket, marks=KeyMarks([OTHER_KEY, SEALING_KEY])).sweep()
+    await a_sweeper(world, grant.bucket, key_marks=KeyMarks([OTHER_KEY, SEALING_KEY])).sweep()
     assert await left(world, grant) == []
 
 
 def a_sweeper(world: World, bucket: str, **changes: Any) -> Sweeper:
-    return Sweeper(
-        **{
-            "policies": {"default": Policy("default", bucket)},
-            "marks": KeyMarks([SEALING_KEY]),
-            "sessions": world.sessions,
-            "storage": world.storage,
-            "clock": world.clock,
-            "random_bytes": bytes,
-            "grace": timedelta(seconds=GRACE_SECONDS),
-            **changes,
-        }
+    deps = make_deps(
+        [SEALING_KEY],
+        60,
+        policies=PolicyRegistry({"default": Policy("default", bucket)}),
+        sessions=world.sessions,
+        storage=world.storage,
+        clock=world.clock,
+        random_bytes=bytes,
     )
+    return Sweeper(replace(deps, **changes), grace=timedelta(seconds=GRACE_SECONDS))
 
 
 # ---- strays beside a row
@@ -240,7 +240,7 @@ async def test_what_an_object_may_be_made_from_is_left(world: World) -> None:
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
     await world.service.janitor.sweep()
     stray = await world.storage.create(grant, {})
-    for wait in (0, COMPLETED_ROW.total_seconds() + 1, LONG):
+    for wait in (0, COMPLETED_RETENTION.total_seconds() + 1, LONG):
         assert (Action.LEAVE, False) in of(grant, await sweep(world, wait))
         assert await left(world, grant) == [grant.multipart_id]
         assert stray not in await left(world, grant)

@@ -19,7 +19,7 @@ EXAMPLES: list[errors.UploadError] = [
     errors.UploadNotFound(),
     errors.UploadNotActive(SID, "aborted", "expired"),
     errors.PartsMissing(SID, [(1, 3), (5, 5)]),
-    errors.PartsMismatch(SID, [(2, "another size")]),
+    errors.PartsMismatch(SID, [(2, "size differs")]),
     errors.PartsRefused(SID, "InvalidPart"),
     errors.CompletedOtherwise(SID),
     errors.ObjectExists(SID),

@@ -6,7 +6,7 @@ import pytest
 from partway_server.domain.errors import PartsMismatch, PartsMissing
 from partway_server.domain.part_plan import MIB, Plan
 from partway_server.storage.base import Head, StoredPart
-from partway_server.workflow.object_proof import proof
+from partway_server.workflow.object_proof import verify_object
 from partway_server.workflow.part_checks import ExpectedPart, as_planned, check_parts
 
 from tests.support.uploads import an_upload
@@ -21,7 +21,7 @@ HEAD = Head(2 * PART + 7, "etag", GRANT.write_token, "v1")
 
 
 def test_the_token_and_the_size_are_proof() -> None:
-    stored = proof(GRANT, HEAD)
+    stored = verify_object(GRANT, HEAD)
     assert stored is not None
     assert (stored.size_bytes, stored.etag, stored.version_id) == (2 * PART + 7, "etag", "v1")
 
@@ -39,7 +39,7 @@ def test_the_token_and_the_size_are_proof() -> None:
     ids=range(6),
 )
 def test_nothing_less_is_proof(head: Head | None) -> None:
-    assert proof(GRANT, head) is None
+    assert verify_object(GRANT, head) is None
 
 
 def test_parts_of_another_number_or_size_are_not_as_planned() -> None:
@@ -64,7 +64,7 @@ def test_every_part_that_differs_is_named_once_and_in_order() -> None:
     with pytest.raises(PartsMismatch) as raised:
         check_parts(SID, PLAN, stored, expected)
     assert raised.value.mismatches == (
-        (2, "another entity tag"),
+        (2, "entity tag differs"),
         (3, "8 bytes in storage, 7 planned"),
         (9, "not in the plan"),
     )
@@ -75,9 +75,9 @@ def test_every_part_that_differs_is_named_once_and_in_order() -> None:
     [
         (ExpectedPart(1), ""),
         (ExpectedPart(1, PART, "e1", b"c1"), ""),
-        (ExpectedPart(1, etag="e2"), "another entity tag"),
-        (ExpectedPart(1, size_bytes=1), "another size"),
-        (ExpectedPart(1, checksum=b"c2"), "another checksum"),
+        (ExpectedPart(1, etag="e2"), "entity tag differs"),
+        (ExpectedPart(1, size_bytes=1), "size differs"),
+        (ExpectedPart(1, checksum=b"c2"), "checksum differs"),
     ],
 )
 def test_what_the_caller_says_is_held_against_storage(

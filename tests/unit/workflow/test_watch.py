@@ -1,16 +1,19 @@
 """A watch alone: when it looks, what it tells, and how it ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from partway_server.domain.errors import SessionsUnavailable, Stopping, StorageRefused
 from partway_server.domain.upload import (
     AbortReason,
+    Caller,
+    Grant,
     Reported,
     State,
     StoredObject,
@@ -18,7 +21,7 @@ from partway_server.domain.upload import (
     sid_of_key,
 )
 from partway_server.sessions.memory_store import MemorySessionStore
-from partway_server.workflow.watch import Watching
+from partway_server.workflow.watch import Watch
 
 from tests.support.clock import START, FakeClock
 from tests.support.uploads import an_upload
@@ -35,7 +38,7 @@ def sessions() -> MemorySessionStore:
 
 
 class Looking:
-    """Looks at the row; remembers whether it was to be sure, and fails while `trouble` is set."""
+    """A resolver: remembers of each look whether it made sure, and fails while `trouble` is set."""
 
     def __init__(self, sessions: MemorySessionStore) -> None:
         self._sessions = sessions
@@ -43,8 +46,11 @@ class Looking:
         self.trouble: Exception | None = None
         self.looked = asyncio.Event()
 
-    async def __call__(self, sure: bool) -> Upload:
-        self.sure.append(sure)
+    def grant(self, caller: Caller, upload_id: str) -> Grant:
+        return UPLOAD.grant
+
+    async def row(self, grant: Grant) -> Upload:
+        self.sure.append(False)
         self.looked.set()
         if self.trouble:
             raise self.trouble
@@ -52,21 +58,28 @@ class Looking:
         assert row is not None
         return row
 
+    async def current(self, upload: Upload) -> Upload:
+        self.sure[-1] = True
+        return upload
+
 
 async def at_once(seconds: float) -> None:
     """A pause that takes no time."""
 
 
-def a_watching(
+def a_watch(
     sessions: MemorySessionStore,
+    look: Looking | None = None,
     sleep: Callable[[float], Awaitable[None]] = at_once,
     poll_seconds: float = 10,
-) -> Watching:
-    return Watching(sessions=sessions, sleep=sleep, poll_seconds=poll_seconds)
+) -> Watch:
+    deps: Any = SimpleNamespace(sessions=sessions, sleep=sleep)
+    resolver: Any = look or Looking(sessions)
+    return Watch(deps, resolver, poll_seconds=poll_seconds)
 
 
-def a_watch(watching: Watching, look: Looking) -> Any:
-    return aclosing(watching.watch(UPLOAD.grant, look))
+def begun(watch: Watch) -> AsyncGenerator[Upload, None]:
+    return watch(UPLOAD.grant.caller, "id")
 
 
 async def looked_again(look: Looking) -> None:
@@ -76,7 +89,7 @@ async def looked_again(look: Looking) -> None:
 
 async def test_it_tells_the_present_then_each_change_and_ends(sessions: MemorySessionStore) -> None:
     await sessions.insert(UPLOAD, LATER)
-    async with a_watch(a_watching(sessions), Looking(sessions)) as watch:
+    async with aclosing(begun(a_watch(sessions))) as watch:
         assert await anext(watch) == UPLOAD
         await sessions.report(UPLOAD, [2])
         assert (await anext(watch)).reported.parts == b"\2"
@@ -99,7 +112,7 @@ async def test_changes_in_a_pause_come_as_one(sessions: MemorySessionStore) -> N
             await sessions.report(UPLOAD, [number + 3 * len(paused)])
 
     look = Looking(sessions)
-    async with a_watch(a_watching(sessions, sleep), look) as watch:
+    async with aclosing(begun(a_watch(sessions, look, sleep))) as watch:
         assert (await anext(watch)).reported == Reported()
         assert (await anext(watch)).reported.parts == b"\x38"
         assert (await anext(watch)).reported.parts == b"\xf8\1"
@@ -109,7 +122,7 @@ async def test_changes_in_a_pause_come_as_one(sessions: MemorySessionStore) -> N
 
 async def test_who_reads_late_reads_the_latest(sessions: MemorySessionStore) -> None:
     await sessions.insert(UPLOAD, LATER)
-    async with a_watch(a_watching(sessions), Looking(sessions)) as watch:
+    async with aclosing(begun(a_watch(sessions))) as watch:
         await anext(watch)
         for number in range(1, 51):
             await sessions.report(UPLOAD, [number])
@@ -125,7 +138,7 @@ def bitmap_of(count: int) -> bytes:
 async def test_what_callers_cannot_see_is_not_told(sessions: MemorySessionStore) -> None:
     await sessions.insert(an_upload(State.ABORTING), LATER)
     look = Looking(sessions)
-    async with a_watch(a_watching(sessions), look) as watch:
+    async with aclosing(begun(a_watch(sessions, look))) as watch:
         first = await anext(watch)
         waiting = asyncio.create_task(anext(watch))
         for _ in range(3):
@@ -144,14 +157,14 @@ async def test_what_callers_cannot_see_is_not_told(sessions: MemorySessionStore)
 async def test_it_is_over_when_it_was_said_to_be(sessions: MemorySessionStore) -> None:
     buried = an_upload(State.ABORTING, abort_reason=AbortReason.REQUESTED)
     await sessions.insert(buried, LATER)
-    async with a_watch(a_watching(sessions), Looking(sessions)) as watch:
+    async with aclosing(begun(a_watch(sessions))) as watch:
         assert [upload.public_state async for upload in watch] == [State.ABORTED]
 
 
 async def test_a_row_under_the_sid_of_its_key_is_heard_of(sessions: MemorySessionStore) -> None:
     await sessions.insert(UPLOAD, LATER)
     look = Looking(sessions)
-    async with a_watch(a_watching(sessions), look) as watch:
+    async with aclosing(begun(a_watch(sessions, look))) as watch:
         await anext(watch)
         waiting = asyncio.create_task(anext(watch))
         looking = asyncio.create_task(looked_again(look))
@@ -166,7 +179,7 @@ async def test_a_row_under_the_sid_of_its_key_is_heard_of(sessions: MemorySessio
 async def test_a_change_that_nobody_told_is_found_by_and_by(sessions: MemorySessionStore) -> None:
     await sessions.insert(UPLOAD, LATER)
     look = Looking(sessions)
-    async with a_watch(a_watching(sessions, poll_seconds=0.01), look) as watch:
+    async with aclosing(begun(a_watch(sessions, look, poll_seconds=0.01))) as watch:
         await anext(watch)
         sessions._rows[UPLOAD.sid] = replace(UPLOAD, reported=Reported(b"\1", 1))
         assert (await asyncio.wait_for(anext(watch), 5)).reported.size_bytes == 1
@@ -179,7 +192,7 @@ async def test_it_makes_sure_when_changes_may_have_been_missed(
 ) -> None:
     await sessions.insert(UPLOAD, LATER)
     look = Looking(sessions)
-    async with a_watch(a_watching(sessions), look) as watch:
+    async with aclosing(begun(a_watch(sessions, look))) as watch:
         await anext(watch)
         waiting = asyncio.create_task(anext(watch))
         look.trouble = SessionsUnavailable()
@@ -190,8 +203,8 @@ async def test_it_makes_sure_when_changes_may_have_been_missed(
         look.trouble = None
         await sessions.report(UPLOAD, [1])
         assert (await waiting).reported.parts == b"\1"
-    # The look that failed is made up for.
-    assert look.sure == [True, True, True]
+    # The look that failed came before it could make sure, so the next does.
+    assert look.sure == [True, False, True]
 
 
 async def test_trouble_of_many_looks_is_logged_when_it_begins_and_ends(
@@ -200,7 +213,7 @@ async def test_trouble_of_many_looks_is_logged_when_it_begins_and_ends(
     caplog.set_level("INFO")
     await sessions.insert(UPLOAD, LATER)
     look = Looking(sessions)
-    async with a_watch(a_watching(sessions, poll_seconds=0), look) as watch:
+    async with aclosing(begun(a_watch(sessions, look, poll_seconds=0))) as watch:
         await anext(watch)
         waiting = asyncio.create_task(anext(watch))
         look.trouble = SessionsUnavailable()
@@ -210,8 +223,8 @@ async def test_trouble_of_many_looks_is_logged_when_it_begins_and_ends(
         await sessions.report(UPLOAD, [1])
         await waiting
     assert [r.getMessage() for r in caplog.records] == [
-        "watches cannot look now: SessionsUnavailable",
-        "watches look again",
+        "watches cannot read uploads now: SessionsUnavailable",
+        "watches read uploads again",
     ]
 
 
@@ -219,7 +232,7 @@ async def test_the_first_look_must_succeed(sessions: MemorySessionStore) -> None
     look = Looking(sessions)
     look.trouble = SessionsUnavailable()
     with pytest.raises(SessionsUnavailable):
-        async with a_watch(a_watching(sessions), look) as watch:
+        async with aclosing(begun(a_watch(sessions, look))) as watch:
             await anext(watch)
     assert sessions._wakes._by_sid == {}
 
@@ -227,7 +240,7 @@ async def test_the_first_look_must_succeed(sessions: MemorySessionStore) -> None
 async def test_what_will_not_pass_ends_it(sessions: MemorySessionStore) -> None:
     await sessions.insert(UPLOAD, LATER)
     look = Looking(sessions)
-    async with a_watch(a_watching(sessions), look) as watch:
+    async with aclosing(begun(a_watch(sessions, look))) as watch:
         await anext(watch)
         look.trouble = StorageRefused("HeadObject", "AccessDenied")
         await sessions.report(UPLOAD, [1])
@@ -237,8 +250,8 @@ async def test_what_will_not_pass_ends_it(sessions: MemorySessionStore) -> None:
 
 async def test_all_end_when_it_stops_and_none_begins(sessions: MemorySessionStore) -> None:
     await sessions.insert(UPLOAD, LATER)
-    watching = a_watching(sessions)
-    watches = [watching.watch(UPLOAD.grant, Looking(sessions)) for _ in range(3)]
+    watching = a_watch(sessions)
+    watches = [begun(watching) for _ in range(3)]
     for watch in watches:
         await anext(watch)
     waiting = [asyncio.ensure_future(anext(watch)) for watch in watches]
@@ -248,7 +261,7 @@ async def test_all_end_when_it_stops_and_none_begins(sessions: MemorySessionStor
         with pytest.raises(Stopping):
             await ended
     with pytest.raises(Stopping):
-        await anext(watching.watch(UPLOAD.grant, Looking(sessions)))
+        await anext(begun(watching))
     assert sessions._wakes._by_sid == {}
 
 
@@ -256,16 +269,20 @@ async def test_few_look_at_once(sessions: MemorySessionStore) -> None:
     await sessions.insert(UPLOAD, LATER)
     inside = most = 0
 
-    async def look(sure: bool) -> Upload:
-        nonlocal inside, most
-        inside += 1
-        most = max(most, inside)
-        await asyncio.sleep(0)
-        inside -= 1
-        return UPLOAD
+    class Slow(Looking):
+        async def row(self, grant: Grant) -> Upload:
+            nonlocal inside, most
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0)
+            inside -= 1
+            return UPLOAD
 
-    watching = a_watching(sessions)
-    watches = [watching.watch(UPLOAD.grant, look) for _ in range(100)]
+        async def current(self, upload: Upload) -> Upload:
+            return upload
+
+    watching = a_watch(sessions, Slow(sessions))
+    watches = [begun(watching) for _ in range(100)]
     await asyncio.gather(*(anext(watch) for watch in watches))
     assert most == 16
     for watch in watches:

@@ -1,4 +1,4 @@
-"""What is being sent: a file that stays open, read by offset, and watched for changes."""
+"""The file being uploaded: kept open, read by offset, and checked for changes."""
 
 import os
 import stat
@@ -12,8 +12,8 @@ _AHEAD_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """What tells that a file is still the one that was opened, with the same content."""
+class FileIdentity:
+    """The facts that show a file is still the one that was opened, with the same content."""
 
     device: int
     inode: int
@@ -22,15 +22,16 @@ class Identity:
 
     @classmethod
     def of(cls, found: os.stat_result) -> Self:
+        """Return the identity of the file that `found` describes."""
         return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-class Source:
+class FileSource:
     """`size_bytes` bytes of the file `fd`, from `base` on. Owns the descriptor.
 
-    `path` is where the file can be found again, absolute and with links resolved; without it an
-    upload cannot be resumed. `identity` is None for a file that nobody else can reach. `name` is as
-    given but for what is not Unicode, which a file's name may hold and the service's may not.
+    `path` is absolute, with links resolved; without it an upload cannot be resumed. `identity` is
+    None for a file that no other process can reach. Bytes of `name` that are not Unicode are
+    replaced: a file name may contain them, the name at the service may not.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Source:
         size_bytes: int,
         base: int = 0,
         path: str = "",
-        identity: Identity | None = None,
+        identity: FileIdentity | None = None,
     ) -> None:
         self._fd = fd
         self._base = base
@@ -52,7 +53,7 @@ class Source:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], name: str = "") -> Self:
-        """The regular file at `path`. Raises FileUnreadable."""
+        """Open the regular file at `path`. Raises FileUnreadable."""
         shown = os.fspath(path)
         try:
             fd = os.open(shown, os.O_RDONLY | os.O_CLOEXEC)
@@ -61,18 +62,18 @@ class Source:
         found = os.fstat(fd)
         if stat.S_ISDIR(found.st_mode):
             os.close(fd)
-            raise FileUnreadable(f"{shown} is a directory; name the files in it")
+            raise FileUnreadable(f"{shown} is a directory; give the files in it")
         return cls(
             fd=fd,
             name=name or Path(shown).name,
             size_bytes=found.st_size,
             path=os.path.realpath(shown),
-            identity=Identity.of(found),
+            identity=FileIdentity.of(found),
         )
 
     @classmethod
     def rest_of(cls, stream: BinaryIO, name: str) -> Self:
-        """What is left to read of `stream`, which is a regular file."""
+        """Return the unread rest of `stream`, which must be a regular file."""
         position = stream.tell()
         fd = os.dup(stream.fileno())
         found = os.fstat(fd)
@@ -81,15 +82,15 @@ class Source:
             name=name,
             size_bytes=max(found.st_size - position, 0),
             base=position,
-            identity=Identity.of(found),
+            identity=FileIdentity.of(found),
         )
 
     def read(self, offset: int, size: int) -> bytes:
-        """At most `size` bytes from `offset` on; fewer, never none. Raises FileChanged, OSError."""
+        """Return 1 to `size` bytes from `offset` on. Raises FileChanged, OSError."""
         at = self._base + offset
         if offset % _AHEAD_BYTES == 0 and hasattr(os, "posix_fadvise"):
-            # The kernel reads on while we wait for the network, so that a slow disk and a slow
-            # network are not added up.
+            # The kernel reads ahead while we wait for the network, so that the delays of a slow
+            # disk and a slow network do not add up.
             os.posix_fadvise(self._fd, at, 2 * _AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
         piece = os.pread(self._fd, size, at)
         if not piece:
@@ -97,23 +98,23 @@ class Source:
         return piece
 
     def check(self) -> None:
-        """Raises FileChanged if the file, or what its path leads to, is not as it was opened."""
+        """Raise FileChanged if the open file, or the one now at its path, differs from before."""
         if self.identity is None:
             return
-        if Identity.of(os.fstat(self._fd)) != self.identity:
+        if FileIdentity.of(os.fstat(self._fd)) != self.identity:
             raise FileChanged
         if self.path and self._replaced():
             raise FileChanged
 
     def close(self) -> None:
-        """Let go of the file. A second call does nothing."""
+        """Close the file. A second call does nothing."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
     def _replaced(self) -> bool:
         try:
-            return Identity.of(os.stat(self.path)) != self.identity
+            return FileIdentity.of(os.stat(self.path)) != self.identity
         except OSError:
-            # Gone, or no longer reachable: what is open here is still whole.
+            # Removed or no longer reachable: the open file is still intact.
             return False

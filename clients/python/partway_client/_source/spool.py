@@ -1,4 +1,4 @@
-"""A stream that can be read only once, kept on disk so that parts can be sent twice."""
+"""Copies a stream to a temporary file, since a part may have to be sent twice."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import IO, BinaryIO, TypeVar
 
-from partway_client._source.file_source import Source
+from partway_client._source.file_source import FileSource
 from partway_client.errors import FileUnreadable, SizeMismatch, SpoolFailed
 
 T = TypeVar("T")
@@ -19,53 +19,58 @@ _PIECE_BYTES = 1024 * 1024
 
 _RESERVE_BYTES = 1024**3
 _RESERVE_SHARE = 20
-"""What is left of a disk to others: a GiB, or a twentieth of a small one."""
+"""The disk space left to others: 1 GiB, or a twentieth of a small disk."""
 
-Opener = Callable[[], AbstractContextManager[BinaryIO]]
-Counted = Callable[[int], None]
-"""Is told how many bytes there are so far."""
+OpenStream = Callable[[], AbstractContextManager[BinaryIO]]
+OnCount = Callable[[int], None]
+"""Called with the number of bytes so far."""
 
-Room = Callable[[int], int]
-"""By how many bytes the file with this descriptor may grow."""
+FreeSpace = Callable[[int], int]
+"""Returns by how many bytes the file with this descriptor may grow."""
 
 
-def room_on_disk(fd: int) -> int:
-    """What is free where the file is, but for a reserve: a stream may have no end."""
+def free_space(fd: int) -> int:
+    """Return what is free on the file's disk beyond a reserve: a stream may be endless."""
     disk = os.fstatvfs(fd)
     if not disk.f_blocks:
-        # Some file systems do not say. A write will fail in time.
+        # Some file systems do not report it. A write will fail in time.
         return sys.maxsize
     reserve = min(_RESERVE_BYTES, disk.f_blocks * disk.f_frsize // _RESERVE_SHARE)
     return disk.f_bavail * disk.f_frsize - reserve
 
 
 async def spool(
-    opener: Opener, *, name: str, size: int | None, counted: Counted, room: Room = room_on_disk
-) -> Source:
-    """Copy a stream into a file without a name in TMPDIR, to its end.
+    open_stream: OpenStream,
+    *,
+    name: str,
+    size: int | None,
+    on_count: OnCount,
+    free: FreeSpace = free_space,
+) -> FileSource:
+    """Copy a stream to its end into an unnamed file in TMPDIR.
 
-    `size` is how many bytes there must be (None: any number). Raises SpoolFailed, SizeMismatch,
+    `size` is the number of bytes it must have (None: any). Raises SpoolFailed, SizeMismatch,
     or FileUnreadable if the stream cannot be read.
     """
     with _keeping(tempfile.TemporaryFile) as kept:
-        if size is not None and size > room(kept.fileno()):
-            raise _not_kept("not enough of its disk is free")
-        count = await _copied(partial(_copy, opener, kept, size, room), counted)
-        source = Source(fd=os.dup(kept.fileno()), name=name, size_bytes=count)
+        if size is not None and size > free(kept.fileno()):
+            raise _not_kept("not enough free disk space")
+        count = await _copied(partial(_copy, open_stream, kept, size, free), on_count)
+        source = FileSource(fd=os.dup(kept.fileno()), name=name, size_bytes=count)
     if size is not None and size != count:
         source.close()
         raise SizeMismatch(size, count)
     return source
 
 
-async def _copied(copy: Callable[[threading.Event, Counted], int], counted: Counted) -> int:
-    """What `copy` returns, which runs until it ends or the event is set."""
+async def _copied(copy: Callable[[threading.Event, OnCount], int], on_count: OnCount) -> int:
+    """Run `copy` in a thread until it ends or its event is set; return its result."""
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[int | Exception] = loop.create_future()
     stopped = threading.Event()
 
-    def tell(call: Callable[..., object], *arguments: object) -> None:
-        # Nobody waits once it is stopped, and the loop may be closed.
+    def notify(call: Callable[..., object], *arguments: object) -> None:
+        # No one waits once it is stopped, and the loop may be closed.
         with suppress(RuntimeError):
             if not stopped.is_set():
                 loop.call_soon_threadsafe(call, *arguments)
@@ -76,13 +81,13 @@ async def _copied(copy: Callable[[threading.Event, Counted], int], counted: Coun
 
     def work() -> None:
         try:
-            tell(settle, copy(stopped, lambda count: tell(counted, count)))
+            notify(settle, copy(stopped, lambda count: notify(on_count, count)))
         except Exception as exc:
-            # Whatever the caller's stream raises is the caller's to see.
-            tell(settle, exc)
+            # Whatever the caller's stream raises goes to the caller.
+            notify(settle, exc)
 
-    # A thread of its own, and a daemon: nothing can interrupt a read from a pipe that stays
-    # silent, and neither Ctrl-C nor the end of the loop shall wait for it.
+    # A thread of its own, and a daemon: a read from a silent pipe cannot be interrupted, and
+    # neither Ctrl-C nor the end of the loop may wait for it.
     threading.Thread(target=work, name="partway-spool", daemon=True).start()
     try:
         result = await outcome
@@ -94,22 +99,22 @@ async def _copied(copy: Callable[[threading.Event, Counted], int], counted: Coun
 
 
 def _copy(
-    opener: Opener,
+    open_stream: OpenStream,
     kept: IO[bytes],
     size: int | None,
-    room: Room,
+    free: FreeSpace,
     stopped: threading.Event,
-    counted: Counted,
+    on_count: OnCount,
 ) -> int:
-    """How many bytes went from the stream into `kept`; no more than one piece above `size`."""
+    """Copy the stream into `kept`, at most one piece more than `size`; return the count."""
     count = 0
-    with _reading(opener) as stream:
+    with _reading(open_stream) as stream:
         while not stopped.is_set() and (piece := _piece(stream)):
-            if len(piece) > room(kept.fileno()):
+            if len(piece) > free(kept.fileno()):
                 raise _not_kept(f"its disk is nearly full after {count:,} bytes of the stream")
             _keeping(partial(kept.write, piece))
             count += len(piece)
-            counted(count)
+            on_count(count)
             if size is not None and count > size:
                 break
     _keeping(kept.flush)
@@ -119,8 +124,8 @@ def _copy(
 def _piece(stream: BinaryIO) -> bytes:
     piece: bytes | None = _reading(lambda: stream.read(_PIECE_BYTES))
     if piece is None:
-        # Nothing there at this moment, which must not pass for the end.
-        raise FileUnreadable("the stream does not block; put it into blocking mode")
+        # No data at this moment, which must not be taken for the end.
+        raise FileUnreadable("the stream is in non-blocking mode; set it to blocking")
     return piece
 
 
@@ -141,6 +146,6 @@ def _keeping(keep: Callable[[], T]) -> T:
 def _not_kept(why: str | None) -> SpoolFailed:
     where = tempfile.tempdir or "no directory for temporary files"
     return SpoolFailed(
-        f"a stream is kept on disk while it is sent, and {where} does not take it "
-        f"({why}); set TMPDIR to a directory with room for all of it"
+        f"cannot copy the stream to {where} ({why}); it must be kept on disk while it is sent:"
+        " set TMPDIR to a directory with enough free space"
     )

@@ -1,19 +1,25 @@
-"""The connections of a client: to the service by gRPC, and to storage by HTTP."""
+"""Opens a client's connections: to the service by gRPC, and to storage by HTTP."""
 
 import re
 from collections.abc import Mapping
 
 import aiohttp
 import grpc
+from partway.v1.upload_service_pb2_grpc import UploadServiceStub
+
+from partway_client._transport.retrying_caller import ServiceConnection
+
+Channel = grpc.aio.Channel
+ChannelCredentials = grpc.ChannelCredentials
 
 _CHANNEL_OPTIONS = (
-    # One place repeats calls, and it is `_calls.py`.
+    # Only `retrying_caller.py` repeats calls.
     ("grpc.enable_retries", 0),
     ("grpc.service_config_disable_resolution", 1),
-    # gRPC's own wait before it connects again grows to two minutes: too long for our tries.
+    # gRPC's own reconnect back-off grows to two minutes: too long for our tries.
     ("grpc.initial_reconnect_backoff_ms", 250),
     ("grpc.max_reconnect_backoff_ms", 5_000),
-    # A call whose connection silently died ends after this, not at its deadline.
+    # Ends a call whose connection silently died, instead of waiting for its deadline.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.primary_user_agent", "partway-client"),
@@ -22,34 +28,50 @@ _CHANNEL_OPTIONS = (
 
 _KEY = re.compile(r"[0-9a-z_.-]+")
 _VALUE = re.compile(r"[ -~]*")
-"""https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Custom-Metadata; of the keys for
-bytes, which end in -bin, we have none to send."""
+"""https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Custom-Metadata. Keys ending in
+-bin are for bytes; we have none to send."""
 
 
 def checked_metadata(given: Mapping[str, str]) -> dict[str, str]:
-    """What can go with a call, keys in lower case. Raises ValueError, with no value in it."""
+    """Return call metadata with its keys in lower case.
+
+    Raises ValueError if gRPC could not send it, without any value in the message.
+    """
     metadata = {key.lower(): value for key, value in given.items()}
     for key, value in metadata.items():
         if not _KEY.fullmatch(key) or key.endswith("-bin"):
-            raise ValueError(f"{key!r} is no key of call metadata: letters, digits, and _.-")
+            raise ValueError(
+                f"call metadata key {key!r} is invalid: use letters, digits and _.-,"
+                " and no ending -bin"
+            )
         if not _VALUE.fullmatch(value):
-            raise ValueError(f"the call metadata {key!r} must be printable ASCII")
+            raise ValueError(f"the value of call metadata {key!r} must be printable ASCII")
     return metadata
 
 
-def open_channel(server: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    """To the service at `server`, over TLS if there are credentials."""
+def tls_credentials(ca: bytes | None = None) -> ChannelCredentials:
+    """Return credentials that trust the PEM certificates `ca`, or those of the system."""
+    return grpc.ssl_channel_credentials(ca)
+
+
+def open_channel(server: str, credentials: ChannelCredentials | None) -> Channel:
+    """Open a channel to the service at `server`, over TLS if there are credentials."""
     if credentials is None:
         return grpc.aio.insecure_channel(server, options=_CHANNEL_OPTIONS)
     return grpc.aio.secure_channel(server, credentials, options=_CHANNEL_OPTIONS)
 
 
-def open_session(connect_seconds: float) -> aiohttp.ClientSession:
-    """For parts, to wherever their URLs lead."""
+def service_at(server: str, channel: Channel, metadata: Mapping[str, str]) -> ServiceConnection:
+    """Return the connection to the service `server` over `channel`."""
+    return ServiceConnection(server, UploadServiceStub(channel), tuple(metadata.items()))
+
+
+def open_http_session(connect_seconds: float) -> aiohttp.ClientSession:
+    """Open the session that sends parts to their presigned URLs."""
     return aiohttp.ClientSession(
-        # The number of connections is the number of parts in flight, which is bounded already.
+        # As many connections as parts in flight, which are bounded already.
         connector=aiohttp.TCPConnector(limit=0),
-        # A part may take hours; that nothing moves is noticed part by part.
+        # A part may take hours; stalls are noticed part by part.
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,

@@ -1,11 +1,13 @@
-"""Protobuf messages into the nouns."""
+"""Converts between protobuf messages and the client's own values."""
 
 import base64
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2 as pb
+from partway.v1 import upload_service_pb2 as service_pb
 
+from partway_client._transport.messages import NewComposition, NewUpload, PartUrl
 from partway_client.errors import CallFailed
 from partway_client.models import Checksum, PartInfo, State, StoredProgress, UploadInfo
 
@@ -28,7 +30,7 @@ def state_to_proto(state: State) -> pb.UploadState.ValueType:
 
 
 def time_to_proto(moment: datetime | None) -> Timestamp | None:
-    """`moment`, which has a time zone."""
+    """Convert `moment`, which must have a time zone."""
     if moment is None:
         return None
     message = Timestamp()
@@ -41,17 +43,19 @@ def checksum_to_proto(checksum: Checksum) -> pb.ChecksumAlgorithm.ValueType:
 
 
 def checksum_from_proto(algorithm: pb.ChecksumAlgorithm.ValueType) -> Checksum:
-    """Raises CallFailed for one that came after this client."""
+    """Raises CallFailed for an algorithm newer than this client."""
     for checksum, value in _CHECKSUMS.items():
         if value == algorithm:
             return checksum
-    raise CallFailed("the service uses a checksum that this client does not know; choose another")
+    raise CallFailed(
+        "the service uses a checksum algorithm that this client does not know; choose another"
+    )
 
 
 def upload_from_proto(
     upload: pb.Upload, progress: pb.Progress | None = None, reported: pb.Progress | None = None
 ) -> UploadInfo:
-    """`upload`, with what came beside it."""
+    """Convert `upload`, with the progress that came with it."""
     made = upload.object
     return UploadInfo(
         upload_id=upload.id,
@@ -80,6 +84,47 @@ def upload_from_proto(
 
 def part_from_proto(part: pb.Part) -> PartInfo:
     return PartInfo(part.part_number, part.size_bytes, part.etag, _text(part.checksum))
+
+
+def part_url_from_proto(part: pb.PresignedPart) -> PartUrl:
+    return PartUrl(
+        part_number=part.part_number,
+        method=part.method,
+        url=part.url,
+        headers=dict(part.headers),
+        offset_bytes=part.offset_bytes,
+        size_bytes=part.size_bytes,
+        expires_at=part.expire_time.seconds,
+    )
+
+
+def new_upload_to_proto(new: NewUpload) -> service_pb.InitializeRequest:
+    return service_pb.InitializeRequest(
+        policy=new.policy,
+        file_name=new.file_name,
+        size_bytes=new.size_bytes,
+        content_type=new.content_type,
+        metadata=new.metadata,
+        part_size_bytes=new.part_size_bytes,
+        fingerprint=new.fingerprint,
+        request_id=new.request_id,
+        presign_parts=new.presign_parts,
+        checksum_algorithm=checksum_to_proto(new.checksum_algorithm),
+        checksum=new.checksum,
+    )
+
+
+def new_composition_to_proto(new: NewComposition) -> service_pb.ComposeRequest:
+    return service_pb.ComposeRequest(
+        policy=new.policy,
+        file_name=new.file_name,
+        content_type=new.content_type,
+        metadata=new.metadata,
+        sources=[service_pb.ComposeSource(upload_id=upload_id) for upload_id in new.sources],
+        delete_sources=new.delete_sources,
+        fingerprint=new.fingerprint,
+        request_id=new.request_id,
+    )
 
 
 def _text(checksum: bytes) -> str:

@@ -1,9 +1,6 @@
-"""gRPC statuses into exceptions, and which of them are worth another try."""
+"""Maps gRPC statuses to exceptions, and decides which calls are worth repeating."""
 
-import asyncio
 import re
-from collections.abc import Coroutine
-from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2
@@ -19,67 +16,28 @@ from partway_client.errors import (
 
 DOMAIN = "partway.v1"
 
-_TELL_SECONDS = 1.0
-
 _PARTS = re.compile(r"parts/(\d{1,5})-(\d{1,5})")
 
 _RETRIED_CODES = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        # Every RPC is safe to repeat, so one that was lost on its way is repeated too.
+        # Every RPC is idempotent, so one that was lost on its way is repeated too.
         grpc.StatusCode.DEADLINE_EXCEEDED,
-        # A service that stops ends calls like this. What we cancel ourselves never comes here.
+        # A stopping service ends calls like this. Our own cancellations never come here.
         grpc.StatusCode.CANCELLED,
     }
 )
 _UNREACHABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 
 
-class ToldStatus:
-    """How a client stream ended, as the other side told it.
-
-    grpc.aio overwrites the status of a call that ends while something is being written to it with
-    one of its own, or sets that first (https://github.com/grpc/grpc/issues/36066). Callbacks are
-    called at once whenever a status is set, so the one that is not its own is kept here.
-    """
-
-    def __init__(self, call: grpc.aio.StreamUnaryCall[Any, Any]) -> None:
-        self._told: asyncio.Future[grpc.aio.AioRpcError] = asyncio.Future()
-        call.add_done_callback(self._keep)
-
-    async def failure(self) -> grpc.aio.AioRpcError | None:
-        """The status of a call that failed; None if nothing but grpc.aio's own comes soon."""
-        await asyncio.wait({self._told}, timeout=_TELL_SECONDS)
-        return self._told.result() if self._told.done() else None
-
-    def _keep(self, call: Any) -> None:
-        code, details = _at_hand(call.code()), _at_hand(call.details())
-        own = (code, details) == (grpc.StatusCode.INTERNAL, "Internal error from Core")
-        if not own and not self._told.done():
-            trailing = _at_hand(call.trailing_metadata())
-            found = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details)
-            self._told.set_result(found)
-
-
-def _at_hand(answer: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine returns that need not wait; None if it would."""
-    try:
-        answer.send(None)
-    except StopIteration as ended:
-        return ended.value
-    finally:
-        answer.close()
-    return None
-
-
 def error_of(failure: grpc.aio.AioRpcError, server: str) -> tuple[PartwayError, bool]:
-    """The exception for a failed call to `server`, and whether the call is worth repeating."""
+    """Return the exception for a failed call to `server`, and whether to repeat the call."""
     info, retry_seconds, parts = _details(failure)
     text = failure.details() or failure.code().name.lower().replace("_", " ")
     retried = failure.code() in _RETRIED_CODES
-    # The service's own has a reason. Without one a stream was reset on its way, as gateways do when
-    # its time is up: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
+    # The service's own INTERNAL has a reason. Without one the stream was reset on its way, as
+    # gateways do on a timeout: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors
     retried |= failure.code() is grpc.StatusCode.INTERNAL and info is None
     known = BY_REASON.get(info.reason.removeprefix("ERROR_REASON_")) if info is not None else None
     if info is not None and known is not None:
@@ -93,7 +51,7 @@ def error_of(failure: grpc.aio.AioRpcError, server: str) -> tuple[PartwayError, 
 def _unreachable(server: str, text: str) -> str:
     return (
         f"no answer from the service at {server} ({text}); check the address, "
-        "whether it runs, and whether it wants TLS"
+        "that the service is running, and whether it requires TLS"
     )
 
 
@@ -103,7 +61,7 @@ def _details(
     try:
         status = rpc_status.from_call(failure)  # type: ignore[arg-type]
     except ValueError:
-        # Code and trailer disagree: something between us and the service rewrote the status.
+        # Code and trailer disagree: a proxy between us and the service rewrote the status.
         status = None
     info, retry_seconds, parts = None, None, []
     for detail in status.details if status is not None else ():

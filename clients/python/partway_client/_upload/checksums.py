@@ -1,9 +1,9 @@
-"""The checksums of a file's parts, computed as they are read, and combined into that of the file.
+"""Computes the checksums of a file's parts, and combines them into that of the whole file.
 
 A part is read twice: once for its checksum, which must be signed into its URL, and once to be
-sent. The second reading finds it in the memory of the kernel, and nothing is kept in ours.
+sent. The second read finds it in the kernel's page cache; nothing is kept in our own memory.
 
-CRC-64/NVME is what S3 combines, too:
+S3 combines CRC-64/NVME in the same way:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html.
 """
 
@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import anycrc
 
-from partway_client._source.file_source import Source
+from partway_client._source.file_source import FileSource
 from partway_client.errors import FileChanged, FileUnreadable
 from partway_client.models import Checksum, UploadInfo
 
 _PIECE_BYTES = 2 * 1024 * 1024
-"""Few, since each costs a wait for the interpreter's lock, of up to 5 ms while parts are sent."""
+"""Large, since each piece costs a wait of up to 5 ms for the GIL while parts are sent."""
 
 Compute = Callable[[Iterable[bytes]], bytes]
 
@@ -59,30 +59,30 @@ COMPUTE: Mapping[Checksum, Compute] = {
     Checksum.SHA256: _digest("sha256"),
     Checksum.MD5: _digest("md5"),
 }
-"""What S3 understands by each, as it stands in the contract: big-endian."""
+"""Each as S3 defines it and as the proto says: big-endian."""
 
 
 def combined(checksums: Iterable[tuple[bytes, int]]) -> bytes:
-    """The CRC-64/NVME of what has these (CRC-64/NVME, size in bytes) one after the other."""
+    """Return the CRC-64/NVME of the concatenation of parts with these (checksum, size) pairs."""
     whole = 0
     for checksum, size in checksums:
         whole = _CRC64NVME.combine(whole, int.from_bytes(checksum, "big"), size)
     return whole.to_bytes(8, "big")
 
 
-async def whole_checksum(source: Source) -> bytes:
-    """The CRC-64/NVME of a file, which is read for it. Raises FileUnreadable, FileChanged."""
+async def whole_checksum(source: FileSource) -> bytes:
+    """Read the file and return its CRC-64/NVME. Raises FileUnreadable, FileChanged."""
     [whole] = await _computed(source, Checksum.CRC64NVME, [(0, source.size_bytes)])
     return whole
 
 
-class Sums:
-    """The checksums of the parts of `upload`, which is to become of `source`.
+class PartChecksums:
+    """The checksums of the parts of `source` in `upload`.
 
-    Each is computed when it is first asked for, and then stands: what is sent later must have it.
+    Each is computed when it is first asked for and then fixed: what is sent later must match it.
     """
 
-    def __init__(self, *, source: Source, upload: UploadInfo, whole: bytes = b"") -> None:
+    def __init__(self, *, source: FileSource, upload: UploadInfo, whole: bytes = b"") -> None:
         self._source = source
         self._upload = upload
         self._found: dict[int, bytes] = {}
@@ -91,17 +91,21 @@ class Sums:
 
     @property
     def algorithm(self) -> Checksum:
+        """The algorithm of the parts' checksums."""
         return self._upload.checksum_algorithm
 
     async def of(self, numbers: Iterable[int]) -> dict[int, bytes]:
-        """By part number; empty if parts carry none. Raises FileUnreadable, FileChanged."""
-        wanted = list(numbers) if self.algorithm is not Checksum.NONE else []
-        new = [n for n in wanted if n not in self._found]
+        """Return checksums by part number; empty if parts carry none.
+
+        Raises FileUnreadable, FileChanged.
+        """
+        needed = list(numbers) if self.algorithm is not Checksum.NONE else []
+        new = [n for n in needed if n not in self._found]
         self._found.update(zip(new, await self._compute(new), strict=True))
-        return {n: self._found[n] for n in wanted}
+        return {n: self._found[n] for n in needed}
 
     async def with_md5(self, number: int) -> tuple[bytes, str]:
-        """The checksum of a part, and the hex of its MD5, from one reading of the file.
+        """Return the checksum of a part and its MD5 in hex, from one read of the file.
 
         Raises FileUnreadable, FileChanged.
         """
@@ -114,15 +118,15 @@ class Sums:
         return checksum, md5.hexdigest()
 
     async def check(self, numbers: Iterable[int]) -> None:
-        """Raises FileChanged if the parts are no longer what their checksums were made of."""
+        """Raise FileChanged if the parts no longer match their checksums."""
         known = await self.of(numbers)
         if list(known.values()) != await self._compute(list(known)):
             raise FileChanged
 
     async def all(self) -> tuple[dict[int, bytes], bytes]:
-        """Those of all parts, and that of the whole file, b"" if the algorithm has none.
+        """Return those of all parts, and that of the whole file, b"" if it cannot be combined.
 
-        Parts that an earlier run sent are read for it: a file that is another by now is found out.
+        Also reads the parts that an earlier run sent, which detects a file that changed since.
         """
         upload = self._upload
         found = await self.of(range(1, upload.part_count + 1))
@@ -137,20 +141,20 @@ class Sums:
 
 
 async def _computed(
-    source: Source,
+    source: FileSource,
     algorithm: Checksum,
     slices: Sequence[tuple[int, int]],
-    also: Callable[[bytes], object] = lambda piece: None,
+    on_piece: Callable[[bytes], object] = lambda piece: None,
 ) -> list[bytes]:
-    """The checksums of (offset, size) slices, in a thread: a disk may keep us waiting.
+    """Compute the checksums of (offset, size) slices in a thread, since a disk may be slow.
 
-    `also` is called there with each piece that is read.
+    `on_piece` is called in that thread with each piece.
     """
     stopped = threading.Event()
 
     def read(at: int, size: int) -> Iterator[bytes]:
         for piece in _pieces(source, at, size, stopped):
-            also(piece)
+            on_piece(piece)
             yield piece
 
     def compute() -> list[bytes]:
@@ -161,11 +165,11 @@ async def _computed(
     except OSError as exc:
         raise FileUnreadable(f"cannot read {source.name}: {exc.strerror}") from None
     finally:
-        # Nobody waits for what is left of it; the end of the loop would.
+        # If cancelled, no one needs the rest, but closing the loop would wait for the thread.
         stopped.set()
 
 
-def _pieces(source: Source, at: int, size: int, stopped: threading.Event) -> Iterator[bytes]:
+def _pieces(source: FileSource, at: int, size: int, stopped: threading.Event) -> Iterator[bytes]:
     end = at + size
     while at < end and not stopped.is_set():
         piece = source.read(at, min(_PIECE_BYTES, end - at))

@@ -1,4 +1,4 @@
-"""One part to storage: a PUT whose body is read piece by piece, and what its answer means."""
+"""Sends one part to storage: a PUT whose body is read from the file piece by piece."""
 
 import asyncio
 import os
@@ -6,152 +6,67 @@ import re
 import ssl
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from urllib.parse import urlsplit
 
 import aiohttp
 import yarl
 from aiohttp.abc import AbstractStreamWriter
-from partway.v1 import upload_pb2 as pb
 
-from partway_client._progress_meter import Meter
-from partway_client._source.file_source import Source
+from partway_client._progress_meter import ProgressMeter
+from partway_client._source.file_source import FileSource
+from partway_client._transport.messages import PartUrl
+from partway_client._upload.context import UploadContext
+from partway_client._upload.part_outcome import HttpResult, bare_etag
 from partway_client.errors import FileChanged, FileUnreadable, PartwayError
 
 PIECE_BYTES = 256 * 1024
 
 _UNWANTED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _ERROR_BYTES = 16 * 1024
-_MOST_ETAG_CHARS = 128
-"""The most that Complete takes."""
-
-
-class Verdict(Enum):
-    """What to do after a try."""
-
-    DONE = "the part is in storage"
-    AGAIN = "try again, later"
-    PRESIGN = "try again with a new URL"
-    DAMAGED = "the bytes that arrived are others than those signed for"
-    GONE = "storage knows no such upload: ask the service"
-    REFUSED = "no other try will do better"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How a try ended: an HTTP status with storage's own code, or none and why. Holds no URL.
-
-    `etag` is the entity tag of a part that arrived, without quotes, if storage told it. `reached`
-    is false if this is surely not storage's word: what is in the way is the network.
-    """
-
-    status: int | None
-    code: str = ""
-    problem: str = ""
-    etag: str = ""
-    reached: bool = True
-
-    def __str__(self) -> str:
-        if self.status is None:
-            return self.problem
-        return f"it answers {self.status} {self.code}".rstrip()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a try came to, whichever way the part went, and the error if that is the end of it.
-
-    `not_reached` says why storage was not reached, "" if it was; `etag` is as in Answer.
-    """
-
-    verdict: Verdict
-    error: PartwayError | None = None
-    not_reached: str = ""
-    etag: str = ""
-
-
-_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-_AGAIN_CODES = frozenset({"RequestTimeout", "IncompleteBody", "SlowDown"})
-"""Said with 400 by some. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
 _PROXY_STATUSES = frozenset({407, 511})
-"""Proxy Authentication Required and Network Authentication Required: no storage says that
+"""Proxy Authentication Required and Network Authentication Required: storage never sends these
 (RFC 9110, section 15.5.8; RFC 6585, section 6)."""
 _PAGE_STATUSES = frozenset({403, 451, 502, 503, 504})
-"""What proxies answer in place of storage, with a page for people; S3 answers in XML."""
-_EXPIRED_CODES = frozenset({"ExpiredToken", "RequestExpired", "TokenRefreshRequired"})
+"""What proxies send instead of storage, with an HTML page; S3 answers in XML."""
 
 
-def judge(answer: Answer, *, single: bool) -> Verdict:
-    """What `answer` means; `single`: the part is the only one, and may be the object itself."""
-    status, code = answer.status, answer.code
-    if status is None or status in _AGAIN:
-        return Verdict.AGAIN
-    if 200 <= status < 300:
-        return Verdict.DONE
-    if status == 403 or code in _EXPIRED_CODES:
-        return Verdict.PRESIGN
-    if status == 400 and code in _AGAIN_CODES:
-        return Verdict.AGAIN
-    if status == 400 and code == "BadDigest":
-        return Verdict.DAMAGED
-    if code == "NoSuchUpload":
-        return Verdict.GONE
-    if single:
-        return _judge_single(status)
-    return Verdict.GONE if status == 404 else Verdict.REFUSED
+class HttpPartSender:
+    """Sends parts to storage over an HTTP session that has no timeout of its own."""
 
+    def __init__(self, context: UploadContext) -> None:
+        self._http = context.http
+        self._source = context.source
+        self._meter = context.meter
+        self._stall_seconds = context.retry.stall_seconds
 
-def _judge_single(status: int) -> Verdict:
-    if status == 412:
-        # An object is there: perhaps ours, from a try whose answer was lost. Complete will tell.
-        return Verdict.DONE
-    # 409: another write to the same key is under way.
-    return Verdict.AGAIN if status == 409 else Verdict.REFUSED
-
-
-class Putter:
-    """Sends parts of `source` over `session`, which has no timeout of its own."""
-
-    def __init__(
-        self,
-        *,
-        session: aiohttp.ClientSession,
-        source: Source,
-        meter: Meter,
-        stall_seconds: float,
-    ) -> None:
-        self._session = session
-        self._source = source
-        self._meter = meter
-        self._stall_seconds = stall_seconds
-
-    async def put(self, part: pb.PresignedPart) -> Answer:
+    async def send(self, part: PartUrl) -> HttpResult:
         """Try once. Raises FileUnreadable, or FileChanged if the file got shorter."""
         loop = asyncio.get_running_loop()
-        body = _Body(self._source, part, self._meter)
-        answer = Answer(None, problem=f"nothing moved for {self._stall_seconds:g} seconds")
+        body = _PartBody(self._source, part, self._meter)
+        result = HttpResult(None, problem=f"nothing moved for {self._stall_seconds:g} seconds")
         try:
             async with asyncio.timeout(self._stall_seconds) as limit:
-                # Each piece that the socket takes buys another `stall_seconds`.
+                # Each piece that the socket takes extends the limit by another `stall_seconds`.
                 body.alive = lambda: limit.reschedule(loop.time() + self._stall_seconds)
-                answer = await self._exchange(part, body)
+                result = await self._exchange(part, body)
         except TimeoutError:
             if not body.begun:
-                answer = Answer(None, problem="no connection came about", reached=False)
+                result = HttpResult(
+                    None, problem="no connection could be established in time", reached=False
+                )
         except (aiohttp.ClientError, OSError) as exc:
-            # The text of these may hold the URL, so we find our own words.
-            answer = Answer(None, problem=_problem(exc), reached=body.begun)
-        if answer.status is None or not 200 <= answer.status < 300:
+            # The text of these may contain the URL, so we write our own.
+            result = HttpResult(None, problem=_problem(exc), reached=body.begun)
+        if result.status is None or not 200 <= result.status < 300:
             body.take_back()
         if body.failure is not None:
             raise body.failure
-        return answer
+        return result
 
-    async def _exchange(self, part: pb.PresignedPart, body: "_Body") -> Answer:
-        async with self._session.request(
+    async def _exchange(self, part: PartUrl, body: "_PartBody") -> HttpResult:
+        async with self._http.request(
             part.method,
-            # As it is: quoted once more, the signature would not fit.
+            # As it is: quoting it again would invalidate the signature.
             yarl.URL(part.url, encoded=True),
             data=body,
             headers=dict(part.headers),
@@ -161,19 +76,19 @@ class Putter:
         ) as response:
             text = await response.content.read(_ERROR_BYTES)
             if response.ok:
-                return Answer(response.status, etag=etag_in(response.headers.get("ETag", "")))
+                return HttpResult(response.status, etag=bare_etag(response.headers.get("ETag", "")))
             code = _code(text)
-            return Answer(response.status, code, reached=not _of_a_proxy(response, code))
+            return HttpResult(response.status, code, reached=not _of_a_proxy(response, code))
 
 
-class _Body(aiohttp.Payload):
+class _PartBody(aiohttp.Payload):
     """A slice of the file.
 
-    No async generator, since aiohttp writes a body twice when a connection that it had kept turns
-    out to be dead: this one begins anew.
+    Not an async generator, since aiohttp writes a body twice if a kept-alive connection turns out
+    to be dead: this one can start again from its beginning.
     """
 
-    def __init__(self, source: Source, part: pb.PresignedPart, meter: Meter) -> None:
+    def __init__(self, source: FileSource, part: PartUrl, meter: ProgressMeter) -> None:
         super().__init__(None)
         self._size = part.size_bytes
         self._source = source
@@ -198,17 +113,17 @@ class _Body(aiohttp.Payload):
             self._counted += len(piece)
             self._meter.moved(len(piece))
             self.alive()
-            # `write` does not suspend while storage keeps up: a large part would hold up the loop.
+            # `write` does not suspend while storage keeps up: a large part would block the loop.
             await asyncio.sleep(0)
 
     def take_back(self) -> None:
-        """What was counted counts no more."""
+        """Discount the bytes counted so far."""
         if self._counted:
             self._meter.taken_back(self._counted)
             self._counted = 0
 
     def _read(self, at: int, size: int) -> bytes:
-        # aiohttp makes a network error of whatever is raised here, so it is kept for `put`.
+        # aiohttp turns any exception raised here into a network error, so keep it for `send`.
         try:
             return self._source.read(at, size)
         except OSError as exc:
@@ -219,25 +134,19 @@ class _Body(aiohttp.Payload):
             raise
 
 
-def etag_in(told: str) -> str:
-    """The entity tag that was told, without quotes; "" if there is none that Complete takes."""
-    etag = told.removeprefix("W/").strip('"')
-    return etag if len(etag) <= _MOST_ETAG_CHARS else ""
-
-
 def _of_a_proxy(response: aiohttp.ClientResponse, code: str) -> bool:
-    """Whether somebody on the way answers, not storage."""
+    """Return whether a proxy on the way answered instead of storage."""
     page = response.content_type == "text/html" and not code
     return response.status in _PROXY_STATUSES or (page and response.status in _PAGE_STATUSES)
 
 
 def _code(text: bytes) -> str:
-    """Storage's own word for an error, out of its XML; "" if there is none."""
+    """Return storage's own error code from its XML; "" if it has none."""
     found = re.search(rb"<Code>([A-Za-z0-9]{1,64})</Code>", text)
     if found is None:
         return ""
     if b"Request has expired" in text:
-        # Said with AccessDenied.
+        # Comes with the code AccessDenied.
         return "RequestExpired"
     return found[1].decode("ascii")
 
@@ -259,12 +168,12 @@ def _reason(error: OSError) -> str:
     if number > 0 and not isinstance(error, ssl.SSLError):
         # asyncio's own text repeats the address.
         return os.strerror(number)
-    # Of DNS and TLS, whose numbers are of another kind.
+    # DNS and TLS errors have numbers of their own.
     return error.strerror or type(error).__name__
 
 
 def _proxy(url: str) -> str | None:
-    # Not aiohttp's `trust_env`: that would also add credentials of a .netrc to the request.
+    # Not aiohttp's `trust_env`, which would also add credentials from a .netrc to the request.
     parts = urlsplit(url)
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None

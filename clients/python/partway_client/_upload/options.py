@@ -1,4 +1,4 @@
-"""What is asked of one upload, and what follows from it."""
+"""What a caller asks of one upload, and the limits derived from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,37 +6,48 @@ from dataclasses import dataclass
 from partway_client.models import Checksum, Route
 
 _READ_AHEAD_BYTES = 128 * 1024 * 1024
-"""How much is read for checksums at a time: it should still be in memory when it is sent."""
+"""How much is read for checksums at a time: it should still be cached when it is sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked of one upload. Sizes are in bytes; 0 leaves the choice to the service.
+class UploadOptions:
+    """What a caller asks of one upload. Sizes are in bytes; 0 leaves the choice to the service.
 
-    With `resume`, an Upload with the same `fingerprint` may be gone on with.
+    `content_type` is None if it is to be guessed. With `resume`, an Upload with the same
+    fingerprint may be continued.
     """
 
     policy: str
-    content_type: str
+    content_type: str | None
     metadata: Mapping[str, str]
     part_size: int
     concurrency: int
     max_in_flight_bytes: int
-    fingerprint: str
     checksum: Checksum
-    resume: bool
     route: Route = Route.AUTO
+    resume: bool = True
+
+    def __post_init__(self) -> None:
+        if self.concurrency < 1 or self.max_in_flight_bytes < 1 or self.part_size < 0:
+            raise ValueError(
+                "concurrency and max_in_flight_bytes must be at least 1, part_size at least 0"
+            )
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What distinguishes two uploads of the same file, in a form that JSON can hold."""
+        return self.policy, self.content_type, self.metadata, self.part_size, self.checksum
 
     @property
     def window(self) -> int:
-        """How many URLs are asked for at once: enough to keep all workers busy, and few enough
-        that they do not run out before they are used."""
+        """How many URLs to ask for at once: enough to keep all workers busy, and few enough that
+        they do not expire before they are used."""
         return min(max(2 * self.concurrency, 16), 64)
 
     def batch(self, part_size_bytes: int) -> int:
-        """How many parts are read and asked for at once, where they have checksums."""
+        """Return how many parts to read and ask for at once, if they carry checksums."""
         return max(1, min(self.window // 2, _READ_AHEAD_BYTES // max(part_size_bytes, 1)))
 
     def workers(self, part_size_bytes: int) -> int:
-        """How many parts of that size are in flight at most, and always one."""
+        """Return how many parts of that size may be in flight: at least one."""
         return max(1, min(self.concurrency, self.max_in_flight_bytes // max(part_size_bytes, 1)))

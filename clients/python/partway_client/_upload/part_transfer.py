@@ -1,16 +1,15 @@
-"""The parts of one Upload to storage, several at a time, tried again while that may help."""
+"""Sends the parts of one Upload, several at a time, and retries them while that may help."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
-from partway_client._progress_meter import Meter
-from partway_client._source.file_source import Source
-from partway_client._transport.retry import Pace
-from partway_client._upload.checksums import Sums
-from partway_client._upload.grpc_put import Passer
-from partway_client._upload.http_put import Outcome, Putter, Verdict, judge
-from partway_client._upload.presigned_urls import Urls
-from partway_client._upload.route import Way
+from partway_client._upload.checksums import PartChecksums
+from partway_client._upload.context import UploadContext
+from partway_client._upload.grpc_put import GrpcPartSender
+from partway_client._upload.http_put import HttpPartSender
+from partway_client._upload.part_outcome import PartOutcome, Verdict, judge
+from partway_client._upload.presigned_urls import PresignedUrls
+from partway_client._upload.route_choice import RouteChoice
 from partway_client.errors import (
     CallFailed,
     PartwayError,
@@ -18,54 +17,50 @@ from partway_client.errors import (
     TransferFailed,
     ViaServiceOff,
 )
+from partway_client.models import UploadInfo
 
 
 class UploadGone(PartwayError):
     """Storage no longer knows the multipart upload; the service knows why."""
 
 
-class Transfer:
-    """Sends `workers` parts at a time, by `way`.
+class PartTransfer:
+    """Sends parts of one Upload by the chosen route, as many at a time as the options allow.
 
-    `single`: the Upload has one part, and may be one PUT of the whole object. `on_sent` is told
-    the number and the entity tag of each part that arrived.
+    `on_sent` is called with the number and the entity tag of each part that arrived.
     """
 
     def __init__(
         self,
+        context: UploadContext,
         *,
-        source: Source,
-        sums: Sums,
-        urls: Urls,
-        putter: Putter,
-        passer: Passer,
-        way: Way,
-        meter: Meter,
-        pace: Pace,
-        workers: int,
-        single: bool,
+        upload: UploadInfo,
+        checksums: PartChecksums,
+        urls: PresignedUrls,
+        route: RouteChoice,
         on_sent: Callable[[int, str], None],
     ) -> None:
-        self._source = source
-        self._sums = sums
+        self._source = context.source
+        self._meter = context.meter
+        self._retry = context.retry
+        self._checksums = checksums
         self._urls = urls
-        self._putter = putter
-        self._passer = passer
-        self._way = way
-        self._meter = meter
-        self._pace = pace
-        self._workers = workers
-        self._single = single
+        self._http = HttpPartSender(context)
+        self._grpc = GrpcPartSender(context, upload=upload, checksums=checksums)
+        self._route = route
+        self._workers = context.options.workers(upload.part_size_bytes)
+        # An Upload of one part may be one PUT of the whole object.
+        self._single = upload.part_count == 1
         self._on_sent = on_sent
         self._finished = 0
 
     async def send(self, numbers: Sequence[int]) -> None:
         """Send the parts, lowest first.
 
-        Raises FileChanged, FileUnreadable, TransferFailed, UploadGone, or what the service
-        answers when it is asked for URLs, or is sent parts. What was in flight is cancelled then.
+        Raises FileChanged, FileUnreadable, TransferFailed, UploadGone, or the service's error to
+        a request for URLs or to a part. Whatever is in flight is cancelled then.
         """
-        self._urls.want(numbers)
+        self._urls.expect(numbers)
         todo = iter(numbers)
         try:
             async with asyncio.TaskGroup() as group:
@@ -77,11 +72,11 @@ class Transfer:
             return
         finally:
             await self._urls.stop()
-        # Outside of the handler, or the group would hang on it as its context.
+        # Outside the handler, or the group would be attached to it as its context.
         raise first
 
     async def _work(self, todo: Iterator[int]) -> None:
-        # All workers share one iterator: who is free takes the next part.
+        # All workers share one iterator: a free worker takes the next part.
         for number in todo:
             outcome = await self._send(number)
             self._finished += 1
@@ -89,7 +84,7 @@ class Transfer:
             self._meter.part_sent()
             self._on_sent(number, outcome.etag)
 
-    async def _send(self, number: int) -> Outcome:
+    async def _send(self, number: int) -> PartOutcome:
         tries, not_reached, finished = 0, 0, self._finished
         while True:
             self._source.check()
@@ -98,53 +93,55 @@ class Transfer:
             if outcome.verdict is Verdict.DONE:
                 return outcome
             if finished != self._finished:
-                # Others get through, so this is no reason to give up.
+                # Other parts get through, so this is no reason to give up.
                 tries, finished = 0, self._finished
             tries += 1
             self._meter.parts_retried += 1
             not_reached = not_reached + 1 if outcome.not_reached else 0
             if not_reached:
-                self._way.not_reached(outcome.not_reached, not_reached)
-                if self._way.via_service:
-                    # Another way: what was tried before counts no more.
+                self._route.not_reached(outcome.not_reached, not_reached)
+                if self._route.via_service:
+                    # The route changed: failures of the old one no longer count.
                     tries = not_reached = 0
                     continue
             self._give_up(outcome, tries)
             if outcome.verdict is Verdict.DAMAGED:
-                # On its way, or in the file since it was signed for: that would not help again.
-                await self._sums.check([number])
-            # A connection that breaks again and again may be a refusal that we never get to read.
+                # Damaged on its way, or changed in the file since it was signed for: then
+                # retrying would not help.
+                await self._checksums.check([number])
+            # A connection that breaks repeatedly may be a refusal that we never get to read.
             if outcome.verdict is Verdict.PRESIGN or tries > 1:
                 self._urls.refused(number)
-            await self._pace.back_off(tries, base=0.5, cap=20.0)
+            await self._retry.back_off(tries, base=0.5, cap=20.0)
 
-    async def _try(self, number: int) -> Outcome:
-        if self._way.via_service:
-            return await self._passer.send(number)
-        answer = await self._putter.put(await self._urls.take(number))
-        verdict = judge(answer, single=self._single)
+    async def _try(self, number: int) -> PartOutcome:
+        if self._route.via_service:
+            return await self._grpc.send(number)
+        result = await self._http.send(await self._urls.take(number))
+        verdict = judge(result, single=self._single)
         if verdict is Verdict.DONE:
-            self._way.reached()
-            return Outcome(verdict, etag=answer.etag)
-        error = TransferFailed(str(answer), status=answer.status, code=answer.code)
-        return Outcome(verdict, error, "" if answer.reached else str(answer))
+            self._route.reached()
+            return PartOutcome(verdict, etag=result.etag)
+        error = TransferFailed(str(result), status=result.status, code=result.code)
+        return PartOutcome(verdict, error, "" if result.reached else str(result))
 
-    def _give_up(self, outcome: Outcome, tries: int) -> None:
+    def _give_up(self, outcome: PartOutcome, tries: int) -> None:
+        """Raise the error of `outcome` if no other try would help."""
         if outcome.verdict is Verdict.GONE:
             raise UploadGone
-        if outcome.not_reached and self._way.may_turn:
-            # One more such try, and the part goes through the service.
+        if outcome.not_reached and self._route.may_switch:
+            # After one more such try, the part goes through the service.
             return
         refused = outcome.verdict is Verdict.REFUSED
-        if outcome.error is None or not (refused or tries >= self._pace.part_tries):
+        if outcome.error is None or not (refused or tries >= self._retry.part_tries):
             return
-        if outcome.not_reached and self._way.closed:
+        if outcome.not_reached and self._route.would_switch:
             raise StorageUnreachable(outcome.not_reached)
-        if self._way.problem and _passes_none(outcome.error):
-            raise StorageUnreachable(self._way.problem)
+        if self._route.problem and _refuses_all_parts(outcome.error):
+            raise StorageUnreachable(self._route.problem)
         raise outcome.error
 
 
-def _passes_none(error: PartwayError) -> bool:
-    """Whether the service lets no parts through, or is too old to know how."""
+def _refuses_all_parts(error: PartwayError) -> bool:
+    """Return whether the service accepts no parts, or is too old to know how."""
     return isinstance(error, ViaServiceOff | CallFailed)

@@ -1,11 +1,11 @@
-"""What is remembered between runs, so that a stopped upload goes on where it was.
+"""Remembers unfinished uploads between runs, so that a stopped upload can be resumed.
 
-One small JSON file for each upload that is under way, in the user's state directory. It holds the
-request_id, written before Initialize, so that a run killed between Initialize and its answer finds
-the same Upload; and the upload_id, written after. It holds no URL. That the file is the same is in
-the name of the entry: a hash over server, path, size, modification time and what is asked for.
+There is one small JSON file for each upload in progress, in the user's state directory. It holds
+the request_id, written before Initialize, so that a run killed between Initialize and its answer
+leads to the same Upload; and the upload_id, written after. It holds no URL. The entry's name
+identifies the file: a hash of server, path, size, modification time and the options.
 
-Nothing here is needed to upload: where the directory cannot be written, uploads go on without.
+No upload depends on it: where the directory is not writable, uploads proceed without.
 """
 
 import fcntl
@@ -30,26 +30,27 @@ _KEPT = timedelta(days=30)
 
 
 def entry_key(*facts: object) -> str:
-    """The name of the entry for an upload with these `facts`, which JSON must be able to hold."""
+    """Return the name of the entry for an upload with these JSON-serializable `facts`."""
     packed = json.dumps(facts, sort_keys=True, ensure_ascii=True).encode("ascii")
     return hashlib.sha256(packed).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
-class Lock:
-    """A lock file that this process holds; the kernel takes it back if the process dies."""
+class FileLock:
+    """A lock file that this process holds; the kernel releases it if the process dies."""
 
     path: Path
     fd: int
 
     @classmethod
     def take(cls, path: Path) -> Self | None:
-        """The lock, or None if someone has it. Raises OSError."""
+        """Take the lock; return None if another process has it. Raises OSError."""
         while True:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Who had it may have removed it since we opened it: ours must be the file there.
+                # The last holder may have removed the file since we opened it: check that the
+                # file at the path is still ours.
                 if _same_file(fd, path):
                     return cls(path, fd)
             except BlockingIOError:
@@ -61,20 +62,20 @@ class Lock:
             os.close(fd)
 
     def release(self) -> None:
-        """Remove the file while it is still ours, and let go."""
-        with suppress(OSError):  # One that stays is taken again, or ages out.
+        """Remove the file while it is still ours, then release the lock."""
+        with suppress(OSError):  # A file that stays is locked again later, or ages out.
             self.path.unlink()
         os.close(self.fd)
 
 
-class Entry:
-    """What is remembered of one upload. Without a `path` it is forgotten at the end of the run.
+class JournalEntry:
+    """What is remembered of one upload; without a `path`, only until the end of this run.
 
-    `found` tells that an earlier run wrote the request_id, or began the Upload; `adopted`, that
-    the Upload was begun by somebody else, who may be sending parts of it.
+    `found`: an earlier run wrote the request_id, or an Upload was adopted. `adopted`: another
+    process or machine began the Upload, and may still be sending parts of it.
     """
 
-    def __init__(self, *, path: Path | None = None, lock: Lock | None = None) -> None:
+    def __init__(self, *, path: Path | None = None, lock: FileLock | None = None) -> None:
         self._path = path
         self._lock = lock
         self.request_id = str(uuid.uuid4())
@@ -83,12 +84,12 @@ class Entry:
         self.adopted = False
 
     def load(self) -> None:
-        """Take up what an earlier run wrote, if it can be read."""
+        """Read what an earlier run wrote, if possible."""
         if self._path is None:
             return
         try:
             kept = json.loads(self._path.read_text("ascii"))
-            os.utime(self._path)  # It is in use: it shall not age out under us.
+            os.utime(self._path)  # In use, so it must not age out.
             self.request_id = str(uuid.UUID(kept["request_id"]))
             self.upload_id = str(kept["upload_id"])
             self.adopted = bool(kept.get("adopted", False))
@@ -96,21 +97,21 @@ class Entry:
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError):
-            logger.warning("the record of an earlier try is damaged; the upload begins anew")
+            logger.warning("the resume record of an earlier run is damaged; starting over")
 
     def restart(self) -> None:
-        """Forget the Upload, for another one of the same file."""
+        """Forget the Upload, to begin another one of the same file."""
         self.request_id, self.upload_id, self.found = str(uuid.uuid4()), "", False
         self.adopted = False
         self.save()
 
     def adopt(self, upload_id: str) -> None:
-        """Go on with an Upload that somebody else began."""
+        """Remember to continue an Upload that another client began."""
         self.upload_id, self.found, self.adopted = upload_id, True, True
         self.save()
 
     def save(self) -> None:
-        """Write it down: all of it or nothing, and only for the user's eyes."""
+        """Write the entry atomically, readable only by the user."""
         if self._path is None:
             return
         kept: dict[str, object] = {"request_id": self.request_id, "upload_id": self.upload_id}
@@ -123,37 +124,37 @@ class Entry:
             _warn(exc)
 
     def remove(self) -> None:
-        """Forget it: there is nothing left to resume."""
+        """Delete the entry: nothing is left to resume."""
         if self._path is not None:
-            with suppress(OSError):  # It ages out, and leads a later run to the same answer.
+            with suppress(OSError):  # It ages out; until then a later run gets the same answer.
                 self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let other processes upload the file."""
+        """Release the lock, so that other processes can upload the file."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
 
-class Journal:
-    """The entries in `directory`, which is made when it is first needed."""
+class ResumeJournal:
+    """The entries in `directory`, which is created when first needed."""
 
     def __init__(self, *, directory: Path, now: Callable[[], datetime]) -> None:
         self._directory = directory
         self._now = now
 
-    def open(self, key: str) -> Entry:
-        """The entry `key`, held until it is closed. Raises FileBusy if someone holds it."""
+    def open(self, key: str) -> JournalEntry:
+        """Lock and return the entry `key`. Raises FileBusy if another process has it."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._prune()
-            lock = Lock.take(self._directory / f"{key}.lock")
+            lock = FileLock.take(self._directory / f"{key}.lock")
         except OSError as exc:
             _warn(exc)
-            return Entry()
+            return JournalEntry()
         if lock is None:
             raise FileBusy
-        return Entry(path=self._directory / f"{key}.json", lock=lock)
+        return JournalEntry(path=self._directory / f"{key}.json", lock=lock)
 
     def _prune(self) -> None:
         oldest = (self._now() - _KEPT).timestamp()
@@ -172,7 +173,7 @@ def _same_file(fd: int, path: Path) -> bool:
 
 
 def _replace(path: Path, content: str) -> None:
-    # In the same folder, or the rename is not atomic. mkstemp makes it 0600.
+    # In the same directory, or the rename is not atomic. mkstemp creates it with mode 0600.
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
     try:
         with os.fdopen(fd, "w", encoding="ascii") as file:
@@ -181,14 +182,14 @@ def _replace(path: Path, content: str) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        # Ctrl-C too: no half-written file stays behind.
+        # Also on Ctrl-C: leave no half-written file behind.
         os.unlink(temporary)
         raise
 
 
 def _warn(exc: OSError) -> None:
     logger.warning(
-        "uploads cannot be remembered (%s): if this one is stopped, it begins anew; "
-        "set PARTWAY_STATE_DIR to a directory that can be written",
+        "uploads cannot be remembered (%s): this one cannot be resumed if it is stopped; "
+        "set PARTWAY_STATE_DIR to a writable directory",
         exc.strerror,
     )

@@ -1,30 +1,30 @@
-"""The open Upload that somebody else began with the same file, if there is one."""
+"""Finds an open Upload of the same file that another process or machine began."""
 
 import contextlib
 from datetime import datetime, timedelta
 
-from partway_client._transport.rpc import Calls
+from partway_client._transport.rpc_client import RpcClient
 from partway_client.models import UploadInfo
 
 WORTH_BYTES = 5 * 1024 * 1024
-"""Up to here a file is one part on most storage: there is nothing that need not be sent again."""
+"""Up to this size a file is one part on most storage: resuming would save nothing."""
 
 _MOST_PAGES = 2
-"""Some ten thousand of the caller's newest Uploads: to look through more costs more than it saves,
-and every upload of a new file looks in vain."""
+"""Some ten thousand of the caller's newest Uploads: searching more would cost more than it saves,
+since for every new file the search finds nothing."""
 
 _LEFT = timedelta(minutes=15)
-"""What ends sooner is left alone."""
+"""An Upload that expires sooner is not resumed."""
 
 
 async def find_open(
-    calls: Calls, *, fingerprint: str, size_bytes: int, now: datetime
+    rpc: RpcClient, *, fingerprint: str, size_bytes: int, now: datetime
 ) -> UploadInfo | None:
-    """The newest ACTIVE Upload with this fingerprint that can take the file's parts, or None.
+    """Return the newest ACTIVE Upload with this fingerprint that fits the file, or None.
 
-    That it has the fingerprint proves nothing of what was sent to it.
+    The fingerprint proves nothing about the parts already sent to it.
     """
-    async with contextlib.aclosing(calls.open_uploads(fingerprint, _MOST_PAGES)) as uploads:
+    async with contextlib.aclosing(rpc.open_uploads(fingerprint, _MOST_PAGES)) as uploads:
         async for upload in uploads:
             fits = upload.size_bytes == size_bytes and not upload.source_count
             if fits and upload.expire_time - now > _LEFT:

@@ -1,6 +1,6 @@
-"""What Ctrl-C does to the command where nothing else is said: from its first moment to its last.
+"""Ends the process on Ctrl-C by default, from its start to its exit.
 
-Little is imported here, for until that is done Ctrl-C prints a traceback.
+This module imports little, since until then Ctrl-C prints a traceback.
 """
 
 import os
@@ -8,19 +8,19 @@ import signal
 from types import FrameType
 
 INTERRUPTED = 130
-"""How a shell says that Ctrl-C ended a command."""
+"""The exit code by which shells report that Ctrl-C ended a command."""
 
 
 def end_at_once() -> None:
-    """Let Ctrl-C end the process without a word, unless it was started to ignore it.
+    """Make Ctrl-C end the process silently, unless it was started with SIGINT ignored.
 
-    KeyboardInterrupt will not do for that: while modules are imported and while the interpreter
-    ends, nobody is there to catch it, and some of it is printed and dropped.
+    KeyboardInterrupt is not enough: during imports and interpreter shutdown nothing catches it,
+    and some of it is printed and dropped.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, end)
 
 
 def end(number: int, frame: FrameType | None) -> None:
-    """The handler that does it."""
+    """Handle the signal: end the process."""
     os._exit(INTERRUPTED)

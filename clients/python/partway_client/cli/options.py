@@ -1,4 +1,4 @@
-"""What the commands have in common: how their options are read."""
+"""Parses the options that commands share."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +16,8 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """Which service to call, and how."""
+class ServiceOptions:
+    """The service to call, and how to call it."""
 
     server: str
     tls: bool
@@ -26,9 +26,9 @@ class Service:
 
 
 def service_options(command: F) -> F:
-    """Give `command` the options of every command; it gets them as `service`.
+    """Add the options that every command has to `command`, which gets them as `service`.
 
-    Stands closest to the function, so that these options come last in the help.
+    As the innermost decorator, it puts these options last in the help.
     """
 
     def gathered(
@@ -43,7 +43,7 @@ def service_options(command: F) -> F:
     ) -> Any:
         named = {"partway-tenant": tenant, "partway-subject": subject}
         metadata = {key: value for key, value in named.items() if value} | dict(header)
-        return command(service=Service(server, tls, tls_ca, metadata), **others)
+        return command(service=ServiceOptions(server, tls, tls_ca, metadata), **others)
 
     gathered.__name__, gathered.__doc__ = command.__name__, command.__doc__
     decorated: Any = gathered
@@ -54,12 +54,12 @@ def service_options(command: F) -> F:
 
 
 def parse_size(context: click.Context, option: click.Parameter, value: str | None) -> int:
-    """Bytes: 16777216, 16M and 16MiB are the same, 16MB is 16,000,000."""
+    """Return a size in bytes: 16777216, 16M and 16MiB are the same, 16MB is 16,000,000."""
     if value is None:
         return 0
     found = _SIZE.fullmatch(value.strip())
     if found is None:
-        raise click.BadParameter(f"{value!r} is no size; write it like 16MiB")
+        raise click.BadParameter(f"{value!r} is not a size; write it like 16MiB")
     number, unit, ending = found[1], found[2].lower(), found[3].lower()
     base = 1000 if ending == "b" else 1024
     return int(number) * int(base ** _POWERS[unit])
@@ -68,29 +68,31 @@ def parse_size(context: click.Context, option: click.Parameter, value: str | Non
 def parse_time(
     context: click.Context, option: click.Parameter, value: str | None
 ) -> datetime | None:
-    """ISO 8601, such as 2026-03-01 or 2026-03-01T12:30:00+02:00; UTC if it names no zone."""
+    """Parse ISO 8601, such as 2026-03-01 or 2026-03-01T12:30:00+02:00; UTC without a zone."""
     if value is None:
         return None
     try:
         moment = datetime.fromisoformat(value.strip())
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise click.BadParameter(f"{value!r} is no time; write it like 2026-03-01T12:30") from None
+        raise click.BadParameter(
+            f"{value!r} is not a time; write it like 2026-03-01T12:30"
+        ) from None
 
 
 def parse_pairs(
     context: click.Context, option: click.Parameter, values: Sequence[str]
 ) -> dict[str, str]:
-    """KEY=VALUE, each key once."""
+    """Parse KEY=VALUE pairs, each key at most once."""
     pairs: dict[str, str] = {}
     for value in values:
         key, equals, rest = value.partition("=")
         if not equals or not key:
             raise click.BadParameter(f"{value!r} is not KEY=VALUE")
         if key in pairs:
-            raise click.BadParameter(f"{key!r} is given twice")
+            raise click.BadParameter(f"{key!r} is given more than once")
         if any("\ud800" <= letter <= "\udfff" for letter in value):
-            # How Python shows the bytes of an argument that are not of its encoding.
+            # Python decodes undecodable bytes of an argument to these surrogates.
             raise click.BadParameter(f"{value!r} is not Unicode")
         pairs[key] = rest
     return pairs
@@ -104,22 +106,25 @@ _SERVICE_OPTIONS = (
         show_default=True,
         show_envvar=True,
         metavar="HOST:PORT",
-        help="The Partway service.",
+        help="The address of the Partway service.",
     ),
     click.option("--tls", is_flag=True, help="Call the service over TLS."),
     click.option(
         "--tls-ca",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Call it over TLS, and trust the certificates in this PEM file.",
+        help="Call the service over TLS, trusting the certificates in this PEM file.",
     ),
     click.option(
-        "--tenant", envvar="PARTWAY_TENANT", show_envvar=True, help="The account that calls."
+        "--tenant",
+        envvar="PARTWAY_TENANT",
+        show_envvar=True,
+        help="The account on whose behalf to call.",
     ),
     click.option(
         "--subject",
         envvar="PARTWAY_SUBJECT",
         show_envvar=True,
-        help="The user or service inside the account.",
+        help="The user or service within the account.",
     ),
     click.option(
         "--header",

@@ -1,4 +1,4 @@
-"""What the command line says of an upload: in words, and as JSON."""
+"""Prints results to standard output, as text or JSON."""
 
 import dataclasses
 import json
@@ -12,30 +12,30 @@ from rich.filesize import decimal
 from partway_client.models import PartInfo, Uploaded, UploadInfo
 
 
-def say(line: str) -> None:
-    """Print a line of what was asked for."""
+def print_line(line: str) -> None:
+    """Print one line of the result. Raises ClickException if standard output is not writable."""
     try:
         click.echo(line)
     except BrokenPipeError:
-        # Whoever reads has enough, and click ends the process without a word.
+        # The reader closed the pipe; click ends the process silently.
         raise
     except OSError as exc:
-        # What waits in the buffer would fail once more when the interpreter ends, and change the
-        # exit code: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        # Flushing the rest of the buffer would fail again when the interpreter exits, and change
+        # the exit code: https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.ClickException(f"cannot write to standard output: {exc.strerror}") from None
 
 
-def in_line(upload: UploadInfo) -> str:
-    """An Upload without its id, in one line."""
+def summary(upload: UploadInfo) -> str:
+    """Return one line about an Upload, without its id."""
     because = f" ({upload.abort_reason})" if upload.abort_reason else ""
     created = f"{upload.create_time:%Y-%m-%d %H:%M:%S}"
     return f"{upload.state.value}{because}  {created}  {decimal(upload.size_bytes)}  {upload.uri}"
 
 
-def say_json(value: UploadInfo | PartInfo | Uploaded, **more: str) -> None:
-    """Print all that is known, with `more`, as one JSON object on one line."""
-    say(json.dumps({**more, **dataclasses.asdict(value)}, default=_plain))
+def print_json(value: UploadInfo | PartInfo | Uploaded, **more: str) -> None:
+    """Print all fields of `value`, and `more`, as one JSON object on one line."""
+    print_line(json.dumps({**more, **dataclasses.asdict(value)}, default=_plain))
 
 
 def _plain(value: object) -> str:

@@ -1,4 +1,4 @@
-"""How the command line shows that an upload moves: a bar on a terminal, plain lines elsewhere."""
+"""Shows an upload's progress: a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
 import time
@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-from partway_client.cli.output import say
+from partway_client.cli.output import print_line
 from partway_client.models import Phase, Progress, State, UploadInfo
 
 _LINE_SECONDS = 5.0
@@ -25,7 +25,7 @@ _LINE_SECONDS = 5.0
 _WORDS = {
     Phase.SPOOLING: "copying the stream to disk first",
     Phase.STARTING: "starting",
-    Phase.VERIFYING: "verifying what storage holds",
+    Phase.VERIFYING: "verifying the parts in storage",
     Phase.COPYING: "storage is copying",
     Phase.COMPLETING: "completing",
 }
@@ -33,33 +33,37 @@ _WORDS = {
 
 @contextlib.contextmanager
 def showing(name: str) -> Iterator[Callable[[Progress], None]]:
-    """Shows one upload on standard error: is called with how far it is."""
+    """Show one upload on standard error. Yields a function to call with its progress."""
     console = Console(stderr=True)
     if console.is_terminal:
         with _bars(console, TransferSpeedColumn()) as bars:
-            yield Bar(name=name, bars=bars).show
+            yield UploadBar(name=name, bars=bars).show
     else:
-        yield Lines(name=name, say=lambda line: print(line, file=console.file, flush=True)).show
+
+        def write(line: str) -> None:
+            print(line, file=console.file, flush=True)
+
+        yield ProgressLines(name=name, write=write).show
 
 
 @contextlib.contextmanager
-def followed() -> Iterator[Callable[[UploadInfo], None]]:
-    """Shows an Upload that others send: is called with it at each change.
+def showing_watch() -> Iterator[Callable[[UploadInfo], None]]:
+    """Show an Upload that others send. Yields a function to call at each change.
 
-    On a terminal as a bar, and else in lines on standard output.
+    It shows a bar on a terminal, and otherwise prints lines to standard output.
     """
     console = Console(stderr=True)
     if console.is_terminal:
         with _bars(console) as bars:
-            yield Followed(bars).show
+            yield WatchBar(bars).show
     else:
-        yield lambda upload: say(in_words(upload))
+        yield lambda upload: print_line(reported_line(upload))
 
 
 def _bars(console: Console, *more: ProgressColumn) -> RichProgress:
-    """For one bar, which is gone at the end."""
+    """Return the display of one bar, which disappears at the end."""
     return RichProgress(
-        # File names are no markup.
+        # File names are not markup.
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
@@ -71,8 +75,8 @@ def _bars(console: Console, *more: ProgressColumn) -> RichProgress:
     )
 
 
-class Bar:
-    """A bar with rate and time left."""
+class UploadBar:
+    """A bar with the transfer rate and the time left."""
 
     def __init__(self, *, name: str, bars: RichProgress) -> None:
         self._name = name
@@ -82,7 +86,7 @@ class Bar:
 
     def show(self, progress: Progress) -> None:
         if progress.phase is Phase.SENDING and self._phase is not Phase.SENDING:
-            # What storage held before says nothing about how fast we are.
+            # Parts already in storage must not count into the transfer rate.
             self._bars.reset(self._task, completed=progress.bytes_done)
         self._phase = progress.phase
         words = _WORDS.get(progress.phase)
@@ -94,8 +98,8 @@ class Bar:
         )
 
 
-class Followed:
-    """A bar of what was reported of an Upload."""
+class WatchBar:
+    """A bar of the reported progress of an Upload."""
 
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
@@ -112,31 +116,31 @@ class Followed:
         )
 
 
-def in_words(upload: UploadInfo) -> str:
-    """How far an Upload is, in one line, as far as it was reported."""
-    told = upload.reported
-    if told is None:
+def reported_line(upload: UploadInfo) -> str:
+    """Return one line with the reported progress of an Upload."""
+    reported = upload.reported
+    if reported is None:
         return upload.state.value
     size = upload.size_bytes
-    percent = 100 * told.bytes_stored // size if size else 0
+    percent = 100 * reported.bytes_stored // size if size else 0
     return (
-        f"{upload.state.value}  {percent}%, {decimal(told.bytes_stored)} of {decimal(size)}, "
-        f"{told.parts_stored} of {upload.part_count} parts are reported"
+        f"{upload.state.value}  {percent}%, {decimal(reported.bytes_stored)} of {decimal(size)}, "
+        f"{reported.parts_stored} of {upload.part_count} parts reported"
     )
 
 
-class Lines:
-    """A line every few seconds and at each change of phase."""
+class ProgressLines:
+    """A line of text every few seconds and at each change of phase."""
 
     def __init__(
         self,
         *,
         name: str,
-        say: Callable[[str], None],
+        write: Callable[[str], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
-        self._say = say
+        self._write = write
         self._monotonic = monotonic
         self._phase: Phase | None = None
         self._began = self._next = 0.0
@@ -151,16 +155,16 @@ class Lines:
             self._announce(progress)
         elif now >= self._next:
             self._next = now + _LINE_SECONDS
-            self._say(f"{self._name}: {self._moving(progress, now - self._began)}")
+            self._write(f"{self._name}: {self._moving(progress, now - self._began)}")
 
     def _announce(self, progress: Progress) -> None:
         words = _WORDS.get(progress.phase)
         if progress.phase is Phase.SENDING:
             words = f"sending {decimal(progress.bytes_total - progress.bytes_done)}"
             if progress.bytes_resumed:
-                words += f"; storage holds {decimal(progress.bytes_resumed)} already"
+                words += f"; {decimal(progress.bytes_resumed)} already in storage"
         if words:
-            self._say(f"{self._name}: {words}")
+            self._write(f"{self._name}: {words}")
 
     def _moving(self, progress: Progress, seconds: float) -> str:
         done, total = progress.bytes_done, progress.bytes_total

@@ -1,4 +1,4 @@
-"""One command's work with an open client, and how a process ends that could not do it."""
+"""Runs a command's work with an open client, and ends the process if it fails."""
 
 import asyncio
 import contextlib
@@ -9,10 +9,10 @@ from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 import click
-import grpc
 
+from partway_client._transport.channel import tls_credentials
 from partway_client.cli.interrupt import INTERRUPTED, end
-from partway_client.cli.options import Service
+from partway_client.cli.options import ServiceOptions
 from partway_client.client import UploadClient
 from partway_client.errors import PartwayError
 
@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 
 def run(
-    service: Service,
+    service: ServiceOptions,
     work: Callable[[UploadClient], Coroutine[Any, Any, T]],
     stopped: str = "",
 ) -> T:
-    """What `work` returns. Ends the process, with a line that says why, if it fails."""
+    """Return what `work` returns. If it fails, print why and end the process."""
     try:
         client = _client(service)
     except ValueError as error:
@@ -45,10 +45,10 @@ def run(
 
 @contextlib.contextmanager
 def _cancelled_by_ctrl_c() -> Iterator[None]:
-    """Meanwhile the first Ctrl-C cancels this task, and a second raises KeyboardInterrupt.
+    """Make the first Ctrl-C cancel this task, and the second raise KeyboardInterrupt.
 
-    Which asyncio.run does too, but before there is a task, and then Python speaks of a coroutine
-    that was never awaited.
+    asyncio.run does that too, but already before there is a task, and then Python warns about a
+    coroutine that was never awaited.
     """
     if signal.getsignal(signal.SIGINT) is not end:
         yield
@@ -59,7 +59,7 @@ def _cancelled_by_ctrl_c() -> Iterator[None]:
     def cancel(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         task.cancel()
-        # The loop may wait for its sockets.
+        # Wake the loop, which may be waiting for its sockets.
         loop.call_soon_threadsafe(lambda: None)
 
     try:
@@ -69,12 +69,12 @@ def _cancelled_by_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, end)
 
 
-def _client(service: Service) -> UploadClient:
+def _client(service: ServiceOptions) -> UploadClient:
     ca = service.tls_ca.read_bytes() if service.tls_ca is not None else None
     return UploadClient(
         service.server,
         secure=service.tls,
-        credentials=grpc.ssl_channel_credentials(ca) if ca is not None else None,
+        credentials=tls_credentials(ca) if ca is not None else None,
         call_metadata=service.call_metadata,
     )
 

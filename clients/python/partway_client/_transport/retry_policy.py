@@ -1,4 +1,4 @@
-"""Time and chance, as the client meets them, and how long it waits before it tries again."""
+"""When the client retries: clock, randomness, timeouts, number of tries, back-off."""
 
 import asyncio
 import random
@@ -13,15 +13,15 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """Where time and chance come from, and the figures that hang on them.
+class RetryPolicy:
+    """The sources of time and randomness, and the limits that depend on them.
 
-    `random` gives floats from 0 to 1. A connection on which nothing moves for `stall_seconds` is
-    given up, and one that does not come about within `connect_seconds`. A part is given up after
-    `part_tries` failed tries in a row during which no part was finished; a call after `call_tries`,
-    or `first_call_tries` if the service never answered yet. With the waits between them, parts and
-    calls outlast an outage of two minutes. What was sent is reported every `report_seconds` at
-    most.
+    `random` returns floats from 0 to 1. A connection is given up if nothing moves on it for
+    `stall_seconds`, or if it is not established within `connect_seconds`. A part is given up after
+    `part_tries` failures in a row during which no other part finished; a call after `call_tries`,
+    or after `first_call_tries` if the service has never answered. With the waits between tries,
+    parts and calls outlast an outage of two minutes. Sent parts are reported at most every
+    `report_seconds`.
     """
 
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
@@ -39,9 +39,9 @@ class Pace:
         """Wait before the next try, after `tries` have failed: exponential, with equal jitter.
 
         https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/. Not full jitter:
-        by bad luck that spends all tries within a few seconds of an outage. `at_least` is
-        what the other side asked for, in seconds; the jitter comes on top, so that callers which
-        were told the same do not come back together.
+        with bad luck it spends all tries within the first seconds of an outage. `at_least` is the
+        wait in seconds that the other side asked for; the jitter is added to it, so that callers
+        given the same figure do not all come back at once.
         """
         longest = min(cap, base * 2 ** (tries - 1))
         await self.sleep(at_least + (1 + self.random()) * longest / 2)

@@ -1,0 +1,97 @@
+"""Starts an upload: resumes the one in the journal, adopts another client's, or makes a new one."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from partway_client._transport.messages import NewUpload, PartUrl
+from partway_client._upload.checksums import whole_checksum
+from partway_client._upload.content_type import guess_content_type
+from partway_client._upload.context import UploadContext
+from partway_client._upload.resume_lookup import WORTH_BYTES, find_open
+from partway_client.models import Checksum, Route, State, UploadInfo
+
+logger = logging.getLogger(__name__)
+
+_SMALL_BYTES = 16 * 1024 * 1024
+"""Usually one part: its checksum goes with Initialize, which can then sign it at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedUpload:
+    """An Upload to send parts to, and what its Initialize returned beside it.
+
+    `accepts_parts` is whether the service lets parts through, None if it has not said so;
+    `whole_checksum` is that of the file, b"" if it was not computed yet.
+    """
+
+    upload: UploadInfo
+    first_urls: Sequence[PartUrl] = ()
+    accepts_parts: bool | None = None
+    whole_checksum: bytes = b""
+
+
+class UploadStart:
+    """The start of one upload. It searches for another client's Upload at most once."""
+
+    def __init__(self, context: UploadContext) -> None:
+        self._context = context
+        self._searched = False
+
+    async def start(self) -> StartedUpload:
+        """Return the Upload in the journal, an adopted one, or a new one. Raises PartwayError."""
+        entry = self._context.entry
+        if entry.upload_id:
+            upload = await self._context.rpc.status(entry.upload_id)
+            if upload.state is not State.INITIATING:
+                return StartedUpload(upload)
+        adopted = await self._adopt()
+        return StartedUpload(adopted) if adopted is not None else await self._initialize()
+
+    async def _adopt(self) -> UploadInfo | None:
+        """Adopt what another client began with the same file, if nothing is in the journal."""
+        context = self._context
+        size_bytes, fingerprint = context.source.size_bytes, context.fingerprint
+        known = bool(context.entry.upload_id) or self._searched
+        resumable = context.options.resume and fingerprint and size_bytes > WORTH_BYTES
+        if known or not resumable:
+            return None
+        # Once: an Upload that turned out to be unusable would be found again.
+        self._searched = True
+        upload = await find_open(
+            context.rpc,
+            fingerprint=fingerprint,
+            size_bytes=size_bytes,
+            now=context.retry.now(),
+        )
+        if upload is not None:
+            logger.info("resuming an open upload of the same file")
+            context.entry.adopt(upload.upload_id)
+        return upload
+
+    async def _initialize(self) -> StartedUpload:
+        context, options = self._context, self._context.options
+        source, whole = context.source, b""
+        combinable = options.checksum in (Checksum.BEST, Checksum.CRC64NVME)
+        if combinable and source.size_bytes <= _SMALL_BYTES:
+            whole = await whole_checksum(source)
+        content_type = options.content_type
+        new = NewUpload(
+            policy=options.policy,
+            file_name=source.name,
+            size_bytes=source.size_bytes,
+            content_type=(
+                guess_content_type(source.name) if content_type is None else content_type
+            ),
+            metadata=options.metadata,
+            part_size_bytes=options.part_size,
+            fingerprint=context.fingerprint,
+            request_id=context.entry.request_id,
+            presign_parts=0 if options.route is Route.SERVICE else options.window,
+            checksum_algorithm=options.checksum,
+            checksum=whole,
+        )
+        upload, first_urls, accepts_parts = await context.rpc.initialize(new)
+        context.entry.upload_id = upload.upload_id
+        context.entry.save()
+        return StartedUpload(upload, first_urls, accepts_parts, whole)

@@ -1,0 +1,23 @@
+"""Runs a command's work, importing what that needs only then."""
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from partway_client.cli.options import ServiceOptions
+
+if TYPE_CHECKING:
+    from partway_client.client import UploadClient
+
+T = TypeVar("T")
+
+
+def run(
+    service: ServiceOptions,
+    work: Callable[["UploadClient"], Coroutine[Any, Any, T]],
+    stopped: str = "",
+) -> T:
+    """Return what `work` returns. If it fails, print why and end the process."""
+    # Imported late, since it imports gRPC, which is slow.
+    from partway_client.cli import runner
+
+    return runner.run(service, work, stopped)

@@ -1,0 +1,127 @@
+"""The commands about existing uploads: `status`, `parts`, `abort`, `watch` and `list`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.filesize import decimal
+
+from partway_client.cli.lazy_runner import run
+from partway_client.cli.options import ServiceOptions, parse_time, service_options
+from partway_client.cli.output import print_json, print_line, summary
+from partway_client.models import State
+
+
+@click.command()
+@click.argument("upload_id")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@service_options
+def status(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
+    """Show the state of an upload, and what storage holds of it."""
+    found = run(service, lambda client: client.status(upload_id, progress=True))
+    if as_json:
+        print_json(found)
+        return
+    print_line(summary(found))
+    if found.progress is not None and found.state is State.ACTIVE:
+        stored = found.progress
+        print_line(
+            f"{stored.parts_stored} of {found.part_count} parts stored, "
+            f"{decimal(stored.bytes_stored)} of {decimal(found.size_bytes)}"
+        )
+        print_line(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
+
+
+@click.command()
+@click.argument("upload_id")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each part.")
+@service_options
+def parts(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
+    """List the parts that storage holds: number, size in bytes, entity tag."""
+    for part in run(service, lambda client: client.parts(upload_id)):
+        if as_json:
+            print_json(part)
+        else:
+            print_line(f"{part.part_number}\t{part.size_bytes}\t{part.etag}")
+
+
+@click.command()
+@click.argument("upload_id")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@service_options
+def abort(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
+    """Discard an upload and the parts sent so far."""
+    found = run(service, lambda client: client.abort(upload_id))
+    if as_json:
+        print_json(found)
+    else:
+        print_line(summary(found))
+
+
+@click.command()
+@click.argument("upload_id")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each change.")
+@service_options
+def watch(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
+    """Follow the reported progress of an upload until it has ended.
+
+    Exit code 0 if it is completed, 1 if it is aborted. Ctrl-C stops the command, not the upload.
+    """
+    from partway_client.cli.watch import follow
+
+    last = run(
+        service, lambda client: follow(client, upload_id, as_json=as_json), "the upload continues"
+    )
+    if last is not None and not as_json:
+        print_line(summary(last))
+    if last is None or last.state is not State.COMPLETED:
+        sys.exit(1)
+
+
+@click.command("list")
+@click.option(
+    "--state",
+    type=click.Choice([state.value for state in State]),
+    help="Only uploads in this state.",
+)
+@click.option("--policy", default="", help="Only uploads under this policy.")
+@click.option(
+    "--since",
+    "created_from",
+    callback=parse_time,
+    metavar="TIME",
+    help="Only uploads started at this time or later, such as 2026-03-01 or 2026-03-01T12:30; UTC"
+    " unless it has a time zone.",
+)
+@click.option(
+    "--until",
+    "created_before",
+    callback=parse_time,
+    metavar="TIME",
+    help="Only uploads started before this time.",
+)
+@click.option("--fingerprint", default="", help="Only uploads with this fingerprint.")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Only uploads of a file with this content, under any name.",
+)
+@click.option(
+    "--limit",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1),
+    help="The most uploads to list.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each upload.")
+@service_options
+def list_uploads(service: ServiceOptions, state: str | None, as_json: bool, **chosen: Any) -> None:
+    """List your uploads, newest first, each with its UPLOAD_ID on a line of its own."""
+    chosen["state"] = State(state) if state else None
+    for one in run(service, lambda client: client.list_uploads(**chosen)):
+        if as_json:
+            print_json(one)
+        else:
+            print_line(f"{summary(one)}\n  {one.upload_id}")

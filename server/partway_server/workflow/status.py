@@ -1,0 +1,38 @@
+"""Status: an upload's current state and, on request, its progress as storage lists it."""
+
+from partway_server.domain.errors import UploadNotActive
+from partway_server.domain.part_plan import runs
+from partway_server.domain.upload import Caller, State, Upload
+from partway_server.workflow.part_checks import as_planned
+from partway_server.workflow.progress import Progress
+from partway_server.workflow.resolver import Resolver
+
+
+class Status:
+    """Looks uploads up."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def __call__(
+        self, caller: Caller, upload_id: str, *, progress: bool
+    ) -> tuple[Upload, Progress | None]:
+        """Return the upload, and its progress in storage if it is ACTIVE or COMPLETED.
+
+        Raises UploadNotFound.
+        """
+        upload = await self._resolver.current(await self._resolver.load(caller, upload_id))
+        if not progress:
+            return upload, None
+        plan = upload.grant.plan
+        if upload.state is State.COMPLETED:
+            return upload, Progress(plan.part_count, plan.size_bytes, ())
+        if upload.state is not State.ACTIVE:
+            return upload, None
+        try:
+            held = as_planned(plan, await self._resolver.stored(upload))
+        except UploadNotActive:
+            return await self(caller, upload_id, progress=True)
+        numbers = {part.number for part in held}
+        missing = runs(n for n in plan.numbers() if n not in numbers)
+        return upload, Progress(len(held), sum(p.size_bytes for p in held), missing)
