@@ -68,8 +68,8 @@ async def test_what_a_rule_does_not_allow_is_refused_by_its_field(
     async with a_memory_world(clock, policies=[PHOTOS]) as world:
         failed = await failure(initialized(world, **{**best, **fields}))
         assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
-        reported = [v.field for v in failed.details["BadRequest"].field_violations]
-        assert sorted(set(reported)) == sorted(set(violations))
+        found = [v.field for v in failed.details["BadRequest"].field_violations]
+        assert sorted(set(found)) == sorted(set(violations))
         assert world.storage.calls == []
 
 
@@ -139,7 +139,7 @@ async def test_parts_stay_between_the_bounds(
 
 
 async def test_what_is_encrypted_carries_no_md5(clock: FakeClock) -> None:
-    """An entity tag is no MD5 then, and would contradict a part that is whole."""
+    """An ETag is not an MD5 then, and would contradict a part that is whole."""
     can = replace(MEMORY, checksums=frozenset({Checksum.MD5}))
     policy = Policy("p", "uploads", encryption="aws:kms")
     async with a_memory_world(

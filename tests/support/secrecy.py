@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 
 def all_it_holds(error: BaseException) -> str:
-    """The traceback as it is logged, and the repr of every exception behind it."""
+    """Return the traceback as it is logged, and the repr of every exception behind it."""
     lines = traceback.format_exception(error)
     return "\n".join([*lines, *(f"{each!r} {each} {vars(each)}" for each in _chain(error))])
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception, its causes, and what was handled when it was raised."""
+    """Yield the exception, its causes, and what was handled when it was raised."""
     waiting, seen = [error], set()
     while waiting:
         each = waiting.pop()

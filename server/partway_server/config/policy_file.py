@@ -14,8 +14,9 @@ from partway_server.config.backends import DEFAULT, Backend
 from partway_server.config.schema import UNSET, OneOrMore, Table, Texts
 from partway_server.config.toml_file import FileProblem, TomlFile, TomlFileError
 from partway_server.domain.checksum import Checksum
+from partway_server.domain.media_types import known_types
 from partway_server.domain.part_plan import GIB, MIB
-from partway_server.domain.policy import Policy, known_types
+from partway_server.domain.policy import Policy
 from partway_server.domain.rule_error import Problem
 from partway_server.storage.capabilities import KEPT, Capabilities
 

@@ -1,8 +1,8 @@
-"""On which line of a TOML file each table and each key stands: `tomllib` keeps no positions.
+"""Finds the line of each table and key in a TOML file: `tomllib` keeps no positions.
 
-It reads what `tomllib` has read before without complaint, and so knows of TOML
-(https://toml.io/en/v1.0.0) only what it needs to find the ends of keys and of values. What stands
-inside a value, such as the keys of an inline table, has the line of the key before it.
+It reads only what `tomllib` has accepted, and so knows just as much of TOML
+(https://toml.io/en/v1.0.0) as it needs to find the ends of keys and values. What is inside a value,
+such as the keys of an inline table, has the line of the key before it.
 """
 
 import re
@@ -15,7 +15,7 @@ _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _HEADER = re.compile(r"\[{1,2}")
 _KEY = re.compile(r"""[ \t]*(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)[ \t]*""")
 _OF_VALUE = re.compile(
-    # Up to two quotes more may stand right before those that end a string of several lines.
+    # Up to two more quotes may come right before those that end a multi-line string.
     r'"""(?:[^\\]|\\.)*?"{3,5}(?!")'
     r"|'''.*?'{3,5}(?!')"
     r'|"(?:[^"\\]|\\.)*"'
@@ -27,7 +27,7 @@ _OF_VALUE = re.compile(
 
 
 def lines_of(text: str) -> Mapping[Path, int]:
-    """The line, from 1, where each table and each key is first named, by their full names."""
+    """Return the line, from 1, where each table and key is first named, by its full name."""
     found: dict[Path, int] = {}
     table: Path = ()
     at = _after(_BLANK, text, 0)
@@ -50,14 +50,14 @@ def lines_of(text: str) -> Mapping[Path, int]:
 
 
 def line_of(lines: Mapping[Path, int], path: Path) -> int:
-    """The line of what is named, or else of the nearest around it; 1 if there is none."""
+    """Return the line of a name, or else of the nearest table around it; 1 if neither is known."""
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)
 
 
 def _path(text: str, at: int) -> tuple[Path, int]:
-    """A key with its dots, and where it ends."""
+    """Return a key, split at its dots, and where it ends."""
     names: list[str] = []
     while key := _KEY.match(text, at):
         name = key[0].strip()
@@ -70,7 +70,7 @@ def _path(text: str, at: int) -> tuple[Path, int]:
 
 
 def _end_of_value(text: str, at: int) -> int:
-    """Where the line ends on which the value does: a newline inside brackets ends none."""
+    """Return the end of the line on which the value ends; a newline in brackets does not count."""
     depth = 0
     while (piece := _OF_VALUE.match(text, at)) and (depth or piece[0] != "\n"):
         depth += (piece[0] in "[{") - (piece[0] in "]}")

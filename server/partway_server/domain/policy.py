@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
-from mimetypes import MimeTypes
 from urllib.parse import quote, urlencode
 
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import FieldViolation
 from partway_server.domain.grant import Caller
+from partway_server.domain.media_types import matches, overlap
 from partway_server.domain.object_keys import (
     METADATA,
     NO_EXTENSION,
@@ -47,9 +47,6 @@ _EXTENSION = re.compile(r"[^\W_A-Z][^\W_A-Z-]{0,19}")
 _PRINTABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
 _STORAGE_CLASS = re.compile(r"[A-Z0-9_]{1,64}")
 _TAG = re.compile(r"[\w .:/=+@-]*")
-
-TYPES = MimeTypes().types_map
-"""Types by extension with its dot, from Python itself and not from the machine's tables."""
 
 _SIZES = (
     "min_size_bytes",
@@ -194,19 +191,6 @@ class Policy:
         return {name: value for name, value in found.items() if value}
 
 
-def matches(content_type: str, patterns: tuple[str, ...]) -> bool:
-    """Return whether a media type, without its parameters, matches a pattern such as `image/*`."""
-    bare = content_type.partition(";")[0].strip().lower()
-    return any(fnmatchcase(bare, pattern.lower()) for pattern in patterns)
-
-
-def known_types(extension: str) -> tuple[str, ...]:
-    """Return the content types that Python knows for an extension, the registered one first."""
-    common, registered = TYPES
-    found = (table.get(f".{extension}", "") for table in (registered, common))
-    return tuple(dict.fromkeys(filter(None, found)))
-
-
 def _name_problems(policy: Policy) -> Iterator[Problem]:
     if not _POLICY_NAME.fullmatch(policy.name):
         yield "name", f"{policy.name!r} is not a name for a policy: use 1 to 64 of a-z, 0-9, _, -"
@@ -264,7 +248,7 @@ def _extension_problems(policy: Policy) -> Iterator[Problem]:
         if not _EXTENSION.fullmatch(extension):
             yield (
                 "extensions",
-                f"{extension!r} is not an extension: use a-z and digits, no dot",
+                f"{extension!r} is not an extension: use small letters and digits, no dot",
             )
         elif not types:
             yield (
@@ -272,15 +256,11 @@ def _extension_problems(policy: Policy) -> Iterator[Problem]:
                 f"the types of {extension!r} are unknown; list them in a table:"
                 f' extensions = {{ {extension} = ["application/octet-stream"] }}',
             )
-        elif not any(_overlap(each, p) for each in types for p in policy.content_types):
+        elif not any(overlap(each, p) for each in types for p in policy.content_types):
             yield (
                 "extensions",
                 f"{extension!r} is {' or '.join(types)}, which content_types does not allow",
             )
-
-
-def _overlap(one: str, other: str) -> bool:
-    return matches(one, (other,)) or matches(other, (one,))
 
 
 def _object_problems(policy: Policy) -> Iterator[Problem]:

@@ -1,10 +1,10 @@
-"""What an operator is told of a bucket that cannot be used."""
+"""What an operator reads about a bucket that cannot be used."""
 
 from partway_server.config.bucket_checks import bucket_problems
 from partway_server.storage.memory import MemoryStorage
 
 
 async def test_a_bucket_that_a_policy_names_is_not_blamed_on_the_variable_alone() -> None:
-    [told] = await bucket_problems(MemoryStorage(buckets=["uploads"]), [("default", "phtos")])
-    assert "'phtos': it does not exist" in told
-    assert "PARTWAY_BUCKET or what the policy names" in told
+    [found] = await bucket_problems(MemoryStorage(buckets=["uploads"]), [("default", "phtos")])
+    assert "'phtos': there is no such bucket" in found
+    assert "PARTWAY_BUCKET or what the policy names" in found

@@ -1,12 +1,16 @@
 """A policy file is read whole, and all its problems are reported at once, line by line."""
 
 import pytest
-from partway_server.config.backends import Backend
+from partway_server.config.backends import Backend, secrets_of
 from partway_server.config.policy_file import PolicyFileError, Rules, read_rules
+from partway_server.config.settings import Settings
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import GIB, MIB
 from partway_server.domain.policy import Policy
+from partway_server.domain.rule_error import RuleError
 from partway_server.storage.capabilities import KNOWN
+
+from tests.support.secrecy import all_it_holds
 
 DEFAULT = Backend("default", kind="aws")
 LONG_TAGS = "\n".join(f"b{n} = '{'é' * 40}'" for n in range(5))
@@ -289,3 +293,33 @@ def test_a_value_of_another_kind_is_named_as_what_it_is() -> None:
         "p.toml:2: policy.a.url_seconds: is a date or time, not a whole number",
         "p.toml:3: policy.a.tags.a: is a number, not a string; put it in quotes",
     ]
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[backend.b]\nendpoint = 'http://user:{SECRET}@h'",
+        f"[backend.b]\npublic_endpoint = 'http://:{SECRET}@h'",
+        f"[backend.b]\nendpoint = 'http://h/?key={SECRET}'",
+        f"[backend.b]\nsecret_key = '{SECRET}'",
+        f"[backend.b]\nsecret_key_env = ['{SECRET}']",
+        f"[backend.b]\nsecret_key_env = '{SECRET}",
+        f"[backend.b]\nsecret_key_env = '{SECRET}'\n# \udcff",
+    ],
+)
+def test_no_problem_holds_a_secret_of_the_file(text: str) -> None:
+    content = text.encode(errors="surrogateescape")
+    with pytest.raises(PolicyFileError) as raised:
+        read_rules("p.toml", content, bucket="b", default=DEFAULT)
+    assert SECRET not in all_it_holds(raised.value)
+
+
+def test_a_secret_in_the_place_of_its_variable_is_not_repeated() -> None:
+    backend = Backend("b", access_key_env="NO_KEY", secret_key_env=SECRET)
+    with pytest.raises(RuleError, match="secret_key_env: the variable is not set") as raised:
+        secrets_of(backend, Settings(), {})
+    assert SECRET not in all_it_holds(raised.value)
+    assert "access_key_env: the variable NO_KEY is not set" in str(raised.value)
