@@ -44,13 +44,13 @@ from tests.support.previous_version import (
     check_out,
     checksum,
     content,
-    insist,
     part_body,
 )
 from tests.support.processes import until
 from tests.support.relay import End, Fault, Relay
 from tests.support.storage import Put, put_by
 from tests.support.webhooks import SECRET, Endpoint, an_endpoint
+from tests.support.wired import COMPLETE, relay_to
 from tests.support.world import failure
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(90)]
@@ -618,7 +618,7 @@ async def test_the_other_takes_over_when_one_is_killed(fragile: Fragile, bucket:
     for upload in (opened, half, *completing):
         done = finished[upload.id]
         assert done.state == COMPLETED
-        assert (await insist(lambda: first.status(upload))).upload == done
+        assert (await first.status(upload)).upload == done
         assert await first.complete(upload) == done
         assert bucket.sha256(done.object.key) == sha256(upload)
         assert bucket.unfinished(done.object.key) == 0
