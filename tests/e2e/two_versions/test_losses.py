@@ -133,6 +133,7 @@ async def test_each_rebuilds_the_ids_of_the_other_when_redis_is_emptied(
         with Redis.from_url(fragile.redis_url) as redis:
             assert redis.flushall()
 
+    retold = []
     for one, two in ((other, first), (first, other)):
         forget()
         for upload in (half, small):
@@ -146,6 +147,10 @@ async def test_each_rebuilds_the_ids_of_the_other_when_redis_is_emptied(
             assert (await two.status(upload)).upload == (await one.status(upload)).upload
         assert (await two.status(done)).upload.object == done.object
         assert (await one.listed()).uploads == (await two.listed()).uploads
+        retold.append(event_ids(fragile.redis_url))
+    # What each repeats has the same id, so that a receiver recognizes it.
+    assert retold[0] == retold[1]
+    assert len(retold[0]) >= 4
 
     assert [part.part_number for part in await other.send(half)] == [2]
     await other.send(small)
@@ -154,3 +159,11 @@ async def test_each_rebuilds_the_ids_of_the_other_when_redis_is_emptied(
         forget()
         assert await first.complete(upload) == finished
         assert bucket.sha256(finished.object.key) == sha256(upload)
+
+
+def event_ids(redis_url: str) -> dict[tuple[bytes, bytes], bytes]:
+    """Return the id of each event that Redis holds, by its upload and its type."""
+    with Redis.from_url(redis_url) as redis:
+        streams = [redis.xrange(key) for key in redis.scan_iter("partway:{*}:events")]
+    events = [fields for stream in streams for _, fields in stream]
+    return {(event[b"upload"], event[b"type"]): event[b"id"] for event in events}
