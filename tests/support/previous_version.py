@@ -4,9 +4,7 @@ Both are `partway-server serve` in processes of their own, over the same Redis, 
 Tests call them only as users do, so that they hold however either version is laid out inside.
 """
 
-import asyncio
 import contextlib
-import hashlib
 import io
 import os
 import re
@@ -14,24 +12,18 @@ import subprocess
 import sys
 import tarfile
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import anycrc
-import grpc
 import pytest
-from partway.v1 import upload_pb2
-from partway.v1 import upload_service_pb2 as pb
-from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from partway_server.devstack.servers import S3
 from partway_server.runtime.subprocesses import free_port
 
+from tests.support.bucket import Bucket
 from tests.support.processes import Service
-from tests.support.storage import Put
-from tests.support.world import content
+from tests.support.webhooks import Endpoint
 
 REVISION = "81b1633"
 """The version that runs in production while the present one is rolled out."""
@@ -46,11 +38,8 @@ ROOT = Path(__file__).parents[2]
 _IMPORTED = ("server", "generated")
 """The folders of a tree that a service imports from."""
 
-_CALL_SECONDS = 20.0
-_RETRY_SECONDS = 0.1
-_CHUNK = 1024 * 1024
-
-_CRC64NVME = anycrc.Model("CRC64-NVME")
+EVENT_SOURCE = "/uploads/rolling"
+WEBHOOK = "orders"
 
 
 def check_out(folder: Path, revision: str = "") -> Path:
@@ -145,146 +134,28 @@ def both_versions(
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two versions, as one caller uses it. Calls are repeated where they may be."""
+class Deployment:
+    """Both versions over one Redis, with a webhook."""
 
-    service: VersionedService
-    stub: UploadServiceStub
-    caller: tuple[tuple[str, str], ...]
-    put: Put
-
-    async def call(self, name: str, request: Any) -> Any:
-        """Call the RPC, again for as long as it answers that this may help."""
-
-        async def once() -> Any:
-            return await getattr(self.stub, name)(
-                request, metadata=self.caller, timeout=_CALL_SECONDS
-            )
-
-        return await insist(once)
-
-    async def initialize(self, **fields: Any) -> upload_pb2.Upload:
-        request = pb.InitializeRequest(**{"file_name": "film.mp4", **fields})
-        return (await self.call("Initialize", request)).upload
-
-    async def send(self, upload: upload_pb2.Upload, *numbers: int) -> list[upload_pb2.Part]:
-        """Send the parts of these numbers, by default those that storage lacks, and return them.
-
-        Where parts have checksums, the default is all of them.
-        """
-        algorithm = upload.checksum_algorithm
-        if algorithm and not numbers:
-            numbers = tuple(range(1, upload.part_count + 1))
-        request = pb.PresignPartsRequest(
-            upload_id=upload.id,
-            ranges=[upload_pb2.PartRange(first=number, last=number) for number in numbers],
-            checksums=[
-                pb.PartChecksum(part_number=n, checksum=checksum(algorithm, part_body(upload, n)))
-                for n in (numbers if algorithm else ())
-            ],
-        )
-        stream = self.stub.PresignParts(request, metadata=self.caller, timeout=_CALL_SECONDS)
-        sent = []
-        for part in [part async for message in stream for part in message.parts]:
-            number, size = part.part_number, part.size_bytes
-            reply = await self.put(part.url, part_body(upload, number), part.headers)
-            assert reply.status == 200, reply
-            sent.append(upload_pb2.Part(part_number=number, size_bytes=size, etag=reply.etag))
-        return sent
-
-    async def send_through(self, upload: upload_pb2.Upload, number: int) -> upload_pb2.Part:
-        """Send a part through the service."""
-        data = part_body(upload, number)
-        header = pb.UploadPartHeader(upload_id=upload.id, part_number=number)
-
-        async def messages() -> AsyncIterator[pb.UploadPartRequest]:
-            yield pb.UploadPartRequest(header=header)
-            for start in range(0, len(data), _CHUNK):
-                yield pb.UploadPartRequest(chunk=data[start : start + _CHUNK])
-
-        call = self.stub.UploadPart(messages(), metadata=self.caller, timeout=_CALL_SECONDS)
-        return (await call).part
-
-    async def report(self, upload: upload_pb2.Upload, *parts: upload_pb2.Part) -> None:
-        request = pb.ReportPartsRequest(upload_id=upload.id, parts=parts)
-        for result in (await self.call("ReportParts", request)).results:
-            assert not result.HasField("status"), result
-
-    async def parts(self, upload: upload_pb2.Upload) -> list[upload_pb2.Part]:
-        request = pb.ListPartsRequest(upload_id=upload.id)
-        return list((await self.call("ListParts", request)).parts)
-
-    async def status(self, upload: upload_pb2.Upload) -> pb.StatusResponse:
-        request = pb.StatusRequest(upload_id=upload.id, view=pb.STATUS_VIEW_PROGRESS)
-        return await self.call("Status", request)
-
-    def watch(self, upload: upload_pb2.Upload) -> Any:
-        request = pb.WatchRequest(upload_id=upload.id)
-        return self.stub.Watch(request, metadata=self.caller, timeout=_CALL_SECONDS)
-
-    async def complete(self, upload: upload_pb2.Upload) -> upload_pb2.Upload:
-        """Complete it, and wait until storage has joined the parts."""
-        async with asyncio.timeout(_CALL_SECONDS):
-            while True:
-                request = pb.CompleteRequest(upload_id=upload.id)
-                done = (await self.call("Complete", request)).upload
-                if done.state != upload_pb2.UPLOAD_STATE_COMPLETING:
-                    return done
-                await asyncio.sleep(_RETRY_SECONDS)
-
-    async def abort(self, upload: upload_pb2.Upload) -> upload_pb2.Upload:
-        return (await self.call("Abort", pb.AbortRequest(upload_id=upload.id))).upload
-
-    async def compose(self, *sources: upload_pb2.Upload, **fields: Any) -> upload_pb2.Upload:
-        named = [pb.ComposeSource(upload_id=source.id) for source in sources]
-        request = pb.ComposeRequest(**{"file_name": "whole.mp4", "sources": named, **fields})
-        made = (await self.call("Compose", request)).upload
-        return (
-            made if made.state == upload_pb2.UPLOAD_STATE_COMPLETED else await self.complete(made)
-        )
-
-    async def listed(self, **fields: Any) -> pb.ListUploadsResponse:
-        return await self.call("ListUploads", pb.ListUploadsRequest(**fields))
+    services: dict[str, VersionedService]
+    redis_url: str
+    endpoint: Endpoint
 
 
-@contextlib.asynccontextmanager
-async def as_caller(
-    service: VersionedService, put: Put, tenant: str, subject: str = "alice"
-) -> AsyncIterator[Side]:
-    """Use the service as that caller."""
-    async with grpc.aio.insecure_channel(service.address) as channel:
-        caller = (("partway-tenant", tenant), ("partway-subject", subject))
-        yield Side(service, UploadServiceStub(channel), caller, put)
+def common_settings(folder: Path, bucket: Bucket) -> dict[str, object]:
+    """What both versions are set to in every test."""
+    policies = folder / "policies.toml"
+    policies.write_text('[policy.default]\nvia_service = true\nsingle_put_max_bytes = "1MiB"\n')
+    return {
+        "bucket": bucket.name,
+        "policy_file": policies,
+        "identity": "metadata",
+        # Short, since others wait for the lease of a process that was killed.
+        "lease_seconds": 3,
+        "janitor_seconds": 1,
+    }
 
 
-async def insist(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Repeat what answers that it may be repeated, as every client does, for 20 s."""
-    async with asyncio.timeout(_CALL_SECONDS):
-        while True:
-            try:
-                return await call()
-            except grpc.aio.AioRpcError as error:
-                if error.code().name not in ("UNAVAILABLE", "ABORTED"):
-                    raise
-            await asyncio.sleep(_RETRY_SECONDS)
-
-
-def part_body(upload: upload_pb2.Upload, number: int) -> bytes:
-    """Return the bytes that tests send as this part."""
-    last = number == upload.part_count
-    return content(number, upload.last_part_size_bytes if last else upload.part_size_bytes)
-
-
-def body(upload: upload_pb2.Upload) -> bytes:
-    """Return all bytes of the object."""
-    return b"".join(part_body(upload, n) for n in range(1, upload.part_count + 1))
-
-
-def checksum(algorithm: int, data: bytes) -> bytes:
-    """Return the checksum by one of the algorithms that these tests use; b"" without one."""
-    if algorithm == upload_pb2.CHECKSUM_ALGORITHM_SHA256:
-        return hashlib.sha256(data).digest()
-    if algorithm == upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME:
-        return int(_CRC64NVME.calc(data)).to_bytes(8, "big")
-    assert algorithm == upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED
-    return b""
+def assert_no_traceback(services: dict[str, VersionedService]) -> None:
+    for service in services.values():
+        assert "Traceback" not in service.logged()

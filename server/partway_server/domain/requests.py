@@ -36,7 +36,7 @@ class UploadParams:
     composition: bytes = b""
 
     def digest(self) -> bytes:
-        """Tells a repeated request from another one with the same request_id."""
+        """Return what distinguishes a repeated request from another with the same request_id."""
         if self.sources:
             return self.composition
         fields = (
@@ -68,7 +68,7 @@ class ComposeParams:
     request_id: str
 
     def digest(self, sources: Sequence[Grant]) -> bytes:
-        """Tells a repeated request from another one with the same request_id."""
+        """Return what distinguishes a repeated request from another with the same request_id."""
         fields = (
             self.policy,
             self.file_name,

@@ -29,7 +29,7 @@ _NOT_PUBLIC = tuple(
 
 
 def forbidden(address: str) -> bool:
-    """Return whether an address is outside the public internet. Text that is no address counts."""
+    """Return whether an address is outside the public internet, as any other text is."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

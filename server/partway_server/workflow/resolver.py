@@ -146,7 +146,7 @@ class Resolver:
             await self.lost(upload)
 
     async def lost(self, upload: Upload) -> NoReturn:
-        """Report what became of an ACTIVE upload that storage does not know.
+        """Raise how an ACTIVE upload ended that storage does not know.
 
         Raises UploadNotActive, TryAgain.
         """
@@ -161,10 +161,10 @@ class Resolver:
             raise errors.StorageUnavailable from None
         raise UploadNotActive(row.sid, row.public_state, row.abort_reason or "") from None
 
-    # What became of an upload that storage does not know.
+    # The outcome of an upload that storage does not know.
 
     async def settle(self, upload: Upload) -> Upload:
-        """Find out what became of an upload, leased COMPLETING, and end the lease.
+        """Find out how an upload ended, leased COMPLETING, and end the lease.
 
         Returns it COMPLETED, or ACTIVE if storage does know it. Raises UploadNotActive (it is
         ABORTED), TryAgain.

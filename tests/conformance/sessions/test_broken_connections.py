@@ -1,6 +1,6 @@
 """Harm to the connection in the middle of a script: what is answered, and the row, are as without.
 
-The row of a store that nothing happened to tells what that is.
+The row of a store that nothing happened to shows what that is.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,7 +38,7 @@ LIFE: dict[str, Step] = {
     "claim": lambda s: s.claim(SID, State.COMPLETING, LEASE, b"parts"),
     "renew": lambda s: s.renew(SID, EPOCH, 2 * LEASE),
     "give up": lambda s: s.renew(SID, EPOCH, timedelta()),
-    "claim anew": lambda s: s.claim(SID, State.COMPLETING, LEASE),
+    "claim again": lambda s: s.claim(SID, State.COMPLETING, LEASE),
     "finish": lambda s: s.finish(COMPLETING.completed(STORED), START),
     "take due": lambda s: s.take_due(10, LEASE),
     "remove": lambda s: s.remove(SID, EPOCH + 1),

@@ -1,4 +1,4 @@
-"""What every session store tells of Uploads: each change once, in its step, or not at all."""
+"""What every session store announces of uploads: each change once, in its step, or not at all."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ STORED = StoredObject(1 << 30, "etag-64", version_id="v1", checksum=b"\0\xff\xfe
 
 
 async def events(sessions: SessionStore) -> list[Event]:
-    """All that were told, in order."""
+    """Return all that were announced, in order."""
     if isinstance(sessions, MemorySessionStore):
         return sessions.events
     assert isinstance(sessions, RedisSessionStore)
@@ -71,7 +71,7 @@ class TestEachChange:
         assert await types(sessions) == [INITIALIZED]
 
     @pytest.mark.parametrize(
-        ("reason", "told"),
+        ("reason", "announced"),
         [
             (AbortReason.REQUESTED, ABORTED),
             (AbortReason.EXPIRED, EXPIRED),
@@ -82,12 +82,12 @@ class TestEachChange:
         ],
     )
     async def test_of_an_end_says_why(
-        self, sessions: SessionStore, reason: AbortReason, told: str
+        self, sessions: SessionStore, reason: AbortReason, announced: str
     ) -> None:
         row = await claimed(sessions, await begun(sessions), State.ABORTING)
         assert await sessions.finish(row.aborted(reason), LATER)
         [_, end] = await events(sessions)
-        assert end.type == told
+        assert end.type == announced
         assert json.loads(end.text)["data"]["abort_reason"] == reason.upper()
 
     async def test_is_told_as_a_cloud_event(self, sessions: SessionStore, clock: FakeClock) -> None:
@@ -189,20 +189,20 @@ class TestWhatWasTold:
         await sessions.finish(done, LATER)
         await sessions.remove(done.sid, done.epoch)
         await sessions.insert(Upload(done.grant, State.COMPLETED, object=STORED), LATER)
-        told = await events(sessions)
-        assert [e.type for e in told] == [INITIALIZED, COMPLETED, COMPLETED]
-        assert len({e.id for e in told}) == 2
+        announced = await events(sessions)
+        assert [e.type for e in announced] == [INITIALIZED, COMPLETED, COMPLETED]
+        assert len({e.id for e in announced}) == 2
 
     @pytest.mark.parametrize(
-        ("late", "told"), [(-timedelta(seconds=1), [COMPLETED]), (timedelta(), [])]
+        ("late", "announced"), [(-timedelta(seconds=1), [COMPLETED]), (timedelta(), [])]
     )
     async def test_is_not_told_again_long_after_the_deadline(
-        self, sessions: SessionStore, clock: FakeClock, late: timedelta, told: list[str]
+        self, sessions: SessionStore, clock: FakeClock, late: timedelta, announced: list[str]
     ) -> None:
         upload = an_upload(State.COMPLETED, object=STORED)
         clock.advance((upload.grant.expire_time + REPLAY_WINDOW + late - START).total_seconds())
         await sessions.insert(upload, LATER)
-        assert await types(sessions) == told
+        assert await types(sessions) == announced
 
     async def test_counts_as_told_where_it_is_not_told_again(
         self, sessions: SessionStore, clock: FakeClock

@@ -109,7 +109,7 @@ class TestKeys:
         self, sessions: RedisSessionStore, redis: Redis, clock: FakeClock
     ) -> None:
         await everything(sessions, clock)
-        # What was told of it stays.
+        # What was announced of it stays.
         assert await redis.keys("*") == [events_key(shard_of(an_upload().sid)).encode()]
 
     async def test_uploads_are_spread_over_the_shards(
@@ -511,7 +511,7 @@ class TestCheck:
     async def test_refuses_a_wrong_password_without_telling_it(
         self, redis: Redis, redis_url: str
     ) -> None:
-        wrong = redis_url.replace("redis://", "redis://nobody:hunter2@", 1)
+        wrong = redis_url.replace("redis://", "redis://stranger:hunter2@", 1)
         sessions = RedisSessionStore(connect(wrong))
         with pytest.raises(ValueError, match="rejects the user name or password") as caught:
             await sessions.check()
@@ -578,7 +578,7 @@ async def test_a_client_for_rediss_checks_certificates() -> None:
 
 
 async def test_a_client_for_a_unix_socket_can_connect(tmp_path: Path) -> None:
-    # Nobody listens there; that it is noticed only now shows that the client can be made.
+    # No one listens there; that it is noticed only now shows that the client can be made.
     with pytest.raises(SessionsUnavailable):
         await RedisSessionStore(connect(f"unix://{tmp_path}/redis.sock")).get(an_upload().sid)
 

@@ -1,4 +1,4 @@
-"""What every session store does with parts that are reported, and whom it tells of changes."""
+"""What every session store does with parts that are reported, and whom it notifies of changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -167,7 +167,7 @@ class TestChanges:
         marker = an_upload(name="marker")
         with sessions.changes(marker.sid) as after:
             await sessions.insert(marker, LATER)
-            # What is told comes in its order, so that all before has come as well.
+            # Notifications come in their order, so that all before has come as well.
             await notified(after)
             wake.take()
             await sessions.insert(upload, LATER)

@@ -636,11 +636,11 @@ class TestListUploads:
         buried, _ = await sessions.claim(sid_of("buried"), State.ABORTING, LEASE)
         assert buried is not None
         reason = AbortReason.REQUESTED
-        told = an_upload(State.ABORTING, name="told", abort_reason=reason)
+        answered = an_upload(State.ABORTING, name="answered", abort_reason=reason)
         asked = an_upload(State.ABORTING, name="asked")
-        await sessions.insert(told, LATER)
+        await sessions.insert(answered, LATER)
         await sessions.insert(asked, LATER)
-        assert await all_pages(sessions, 3, state=State.ABORTED) == [told]
+        assert await all_pages(sessions, 3, state=State.ABORTED) == [answered]
         assert await all_pages(sessions, 3, state=State.ABORTING) == newest_first([asked, buried])
 
     async def test_selects_by_policy(self, sessions: SessionStore) -> None:

@@ -155,8 +155,8 @@ class TestSentinel:
     async def test_a_service_that_no_sentinel_knows_is_a_mistake(
         self, sentinels: Sentinels
     ) -> None:
-        async with a_store(sentinels.url.replace(SERVICE, "nobody")) as sessions:
-            with pytest.raises(ValueError, match="does not know the service nobody"):
+        async with a_store(sentinels.url.replace(SERVICE, "stranger")) as sessions:
+            with pytest.raises(ValueError, match="does not know the service stranger"):
                 await sessions.check()
 
     async def test_the_url_of_a_server_is_a_mistake(self, redis_url: str) -> None:

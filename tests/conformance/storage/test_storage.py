@@ -1,4 +1,4 @@
-"""What every storage behind the seam does, and then what is S3Storage' own affair.
+"""What every storage behind the seam does, and then what S3Storage alone does.
 
 Implementations differ by their capability record, or by a category that one of them makes no
 claim to, with the reason written down where it is made.
@@ -236,7 +236,7 @@ async def test_parts_in_another_order_are_refused_by_the_record(store: Store) ->
         await _is_as_spared_as_the_record_says(store, grant, parts)
     else:
         await store.storage.complete(grant, parts[::-1])
-        # moto joins them as it was told, Ceph by their numbers. We tell them by their numbers.
+        # moto joins them in the order of the request, Ceph by number. We send them by number.
         head = await store.storage.head(grant)
         assert head is not None and head.size_bytes == 10 * MIB
 
@@ -500,7 +500,7 @@ async def test_one_put_makes_the_object_with_all_it_should_say(store: Store) -> 
     assert found.metadata == {"origin": "scanner 4"}
 
 
-TOLD = {
+SHOWN = {
     "storage_class": {"x-amz-storage-class": "STANDARD_IA"},
     "encryption": {"x-amz-server-side-encryption": "AES256"},
     "tags": {"x-amz-tagging": "team=video&place=a%20b"},
@@ -513,7 +513,7 @@ async def test_what_is_told_of_an_object_is_kept_if_the_record_says_so(
 ) -> None:
     headers = {"cache-control": "private, max-age=60", "content-disposition": "inline"}
     for rule in store.can.keeps:
-        headers |= TOLD[rule]
+        headers |= SHOWN[rule]
     grant = store.grant(single=single, headers=headers)
     if single:
         assert (await store.send(grant)).status == 200
@@ -521,14 +521,14 @@ async def test_what_is_told_of_an_object_is_kept_if_the_record_says_so(
         await store.stored(grant)
     found = await store.read(grant)
     assert found.disposition == "inline"
-    told = dict(found.headers)
-    if (tagging := headers.pop("x-amz-tagging", None)) and "x-amz-tagging-count" in told:
-        # How many is all that an answer tells of them.
-        assert int(told["x-amz-tagging-count"]) == tagging.count("=")
+    shown = dict(found.headers)
+    if (tagging := headers.pop("x-amz-tagging", None)) and "x-amz-tagging-count" in shown:
+        # How many is all that an answer says of them.
+        assert int(shown["x-amz-tagging-count"]) == tagging.count("=")
     del headers["content-disposition"]
     if not store.can.metadata:
         del headers["cache-control"]
-    assert headers.items() <= told.items()
+    assert headers.items() <= shown.items()
 
 
 async def test_a_single_put_is_listed_as_part_one(store: Store) -> None:
@@ -660,8 +660,8 @@ async def test_a_signed_checksum_holds_the_bytes_to_it(
 
     if not single:
         [stored] = await store.storage.list_parts(grant)
-        told = store.can.md5_etags if checksum is Checksum.MD5 else store.can.listed_checksums
-        assert stored.checksum == (CHECK_VALUES[checksum] if told else b"")
+        shown = store.can.md5_etags if checksum is Checksum.MD5 else store.can.listed_checksums
+        assert stored.checksum == (CHECK_VALUES[checksum] if shown else b"")
         await store.storage.complete(grant, [stored])
     head = await store.storage.head(grant)
     assert head is not None and head.size_bytes == len(BODY)
@@ -860,7 +860,7 @@ async def test_a_check_leaves_no_probe_behind(store: Store) -> None:
 
 @pytest.mark.s3
 async def test_rclone_forgets_the_write_token_when_it_ends(tmp_path: Path) -> None:
-    """And no probe could tell that before: hence its record, and the check that knows it."""
+    """No probe could show that before: hence its record, and the check that knows it."""
     tokens = []
     child, s3 = start_rclone(tmp_path)
     with child:
@@ -909,7 +909,7 @@ async def test_a_call_can_be_held_before_storage_hears_of_it(store: Store) -> No
 
 @pytest.fixture
 def nowhere(unused_tcp_port: int) -> S3:
-    """An address where nobody listens."""
+    """Return an address where no one listens."""
     return S3(f"http://127.0.0.1:{unused_tcp_port}", "us-east-1", "AKID", "a-secret", "bucket")
 
 
@@ -1037,8 +1037,10 @@ async def test_a_copy_that_is_not_answered_for_is_no_copy(
                 await storage.copy_part(some_grant(), 1, SOURCE, 0, 7)
 
 
-@pytest.mark.parametrize(("begin", "size", "told"), [(0, 7, False), (0, 6, True), (1, 6, True)])
-async def test_a_whole_object_is_copied_without_a_range(begin: int, size: int, told: bool) -> None:
+@pytest.mark.parametrize(("begin", "size", "ranged"), [(0, 7, False), (0, 6, True), (1, 6, True)])
+async def test_a_whole_object_is_copied_without_a_range(
+    begin: int, size: int, ranged: bool
+) -> None:
     async with canned_s3(answer("200 OK", COPIED.format("e"))) as server:
         async with aclosing(await open_s3(canned(server.endpoint))) as storage:
             await storage.copy_part(some_grant(), 1, SOURCE, begin, size)
@@ -1046,7 +1048,7 @@ async def test_a_whole_object_is_copied_without_a_range(begin: int, size: int, t
     assert 'x-amz-copy-source-if-match: "etag"' in head
     assert "x-amz-copy-source: bucket/a%20key" in head
     asked = f"x-amz-copy-source-range: bytes={begin}-{begin + size - 1}\r\n" in head
-    assert asked is told
+    assert asked is ranged
 
 
 FINE = answer("200 OK")
@@ -1110,11 +1112,11 @@ async def test_a_call_that_changes_nothing_is_tried_again() -> None:
 def page_of_uploads(*ids: str, truncated: bool, **markers: str) -> bytes:
     """A ListMultipartUploads answer of uploads whose keys are `k-<id>`."""
     uploads = (f"<Upload><Key>k-{i}</Key><UploadId>{i}</UploadId></Upload>" for i in ids)
-    told = "".join(f"<{name}>{value}</{name}>" for name, value in markers.items())
+    shown = "".join(f"<{name}>{value}</{name}>" for name, value in markers.items())
     cut = f"<IsTruncated>{str(truncated).lower()}</IsTruncated>"
     return answer(
         "200 OK",
-        f"<ListMultipartUploadsResult>{cut}{told}{''.join(uploads)}</ListMultipartUploadsResult>",
+        f"<ListMultipartUploadsResult>{cut}{shown}{''.join(uploads)}</ListMultipartUploadsResult>",
     )
 
 

@@ -178,10 +178,10 @@ def test_a_manifest_survives_being_packed(parts: bytes, checksum: bytes) -> None
 
 
 def test_the_whole_checksum_is_that_of_initialize_or_of_the_complete_at_work() -> None:
-    told = an_upload(manifest=Manifest(b"p" * 32, b"complete").pack())
-    assert told.whole_checksum == b"complete"
-    assert replace(told, manifest=b"p" * 32).whole_checksum == b""
-    sealed = replace(told, grant=replace(told.grant, whole_checksum=b"the_init"))
+    named = an_upload(manifest=Manifest(b"p" * 32, b"complete").pack())
+    assert named.whole_checksum == b"complete"
+    assert replace(named, manifest=b"p" * 32).whole_checksum == b""
+    sealed = replace(named, grant=replace(named.grant, whole_checksum=b"the_init"))
     assert sealed.whole_checksum == b"the_init"
 
 

@@ -65,9 +65,9 @@ def test_every_error_says_why_in_a_way_for_machines(error: errors.UploadError) -
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda e: type(e).__name__)
 def test_what_may_be_tried_again_says_when(error: errors.UploadError) -> None:
-    told = "RetryInfo" in details(status_of(error))
-    assert told == isinstance(error, errors.TryAgain)
-    if told:
+    has_retry = "RetryInfo" in details(status_of(error))
+    assert has_retry == isinstance(error, errors.TryAgain)
+    if has_retry:
         assert details(status_of(error))["RetryInfo"].retry_delay.ToMilliseconds() > 0
 
 

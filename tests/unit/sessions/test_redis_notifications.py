@@ -1,4 +1,4 @@
-"""One subscription for a process: it lives through whatever becomes of its connection."""
+"""One subscription for a process: it outlives every fault of its connection."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ from tests.support.hearing import heard
 
 
 class Channel:
-    """A subscription that is told `answers`, one after the other, and then nothing any more.
+    """A subscription that receives `answers`, one after the other, and then nothing more.
 
     An exception is raised.
     """

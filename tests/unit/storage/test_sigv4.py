@@ -109,7 +109,7 @@ class Peers:
 
 @dataclass(frozen=True)
 class Case:
-    """What both sides are told, whatever they sign."""
+    """What both signers are given, whatever they sign."""
 
     credentials: Credentials
     endpoint: S3Endpoint

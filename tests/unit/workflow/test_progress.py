@@ -1,4 +1,4 @@
-"""What callers report of parts, held against the plan, and as progress."""
+"""What callers report of parts, compared with the plan, and as progress."""
 
 import time
 from dataclasses import replace

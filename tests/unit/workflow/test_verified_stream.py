@@ -1,4 +1,4 @@
-"""What passes is held against the plan and the checksum before its last piece goes on."""
+"""What passes is verified by the plan and the checksum before its last piece goes on."""
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""A watch alone: when it looks, what it tells, and how it ends."""
+"""A watch alone: when it looks, what it sends, and how it ends."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -143,8 +143,8 @@ async def test_what_callers_cannot_see_is_not_told(sessions: MemorySessionStore)
         assert not waiting.done()
         assert claimed is not None
         await sessions.finish(claimed.aborted(AbortReason.EXPIRED), LATER)
-        told = await waiting
-    assert (first.state, told.abort_reason) == (State.ABORTING, AbortReason.EXPIRED)
+        ended = await waiting
+    assert (first.state, ended.abort_reason) == (State.ABORTING, AbortReason.EXPIRED)
 
 
 async def test_it_is_over_when_it_was_said_to_be(sessions: MemorySessionStore) -> None:
