@@ -139,10 +139,9 @@ class Side:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def abort(self, upload: upload_pb2.Upload) -> upload_pb2.Upload:
-        upload: upload_pb2.Upload = (
-            await self.call("Abort", pb.AbortRequest(upload_id=upload.id))
-        ).upload
-        return upload
+        request = pb.AbortRequest(upload_id=upload.id)
+        aborted: upload_pb2.Upload = (await self.call("Abort", request)).upload
+        return aborted
 
     async def compose(self, *sources: upload_pb2.Upload, **fields: Any) -> upload_pb2.Upload:
         named = [pb.ComposeSource(upload_id=source.id) for source in sources]
