@@ -8,8 +8,8 @@ object is read, and its SHA-256, bytes and lines are appended to --out. Only the
 acknowledged. If a worker dies before that, another claims the event after --claim-after seconds.
 
 So an object may be processed twice, but is never missed. What was done is remembered in Redis by
-the event's id, so that a replayed event is skipped; only a worker that dies between its result and that
-note leaves a result twice, with the same id.
+the event's id, so that a replayed event is skipped; only a worker that dies between its result and
+that note leaves a result twice, with the same id.
 """
 
 import argparse
