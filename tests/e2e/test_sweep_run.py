@@ -82,7 +82,7 @@ def test_the_command_ends_what_is_dead_and_only_that(
 
     code, printed, messages = sweep(environ, "--dry-run")
     assert (code, messages) == (0, "")
-    assert f"{NAME}/{dead}  would be aborted: it has no row" in printed
+    assert f"{NAME}/{dead}  would be aborted: no session record" in printed
     assert printed.endswith("3 looked at: 2 left, 1 would be aborted; nothing was changed\n")
     assert unfinished(bucket) == everything
     assert bucket.client.list_objects_v2(Bucket=NAME)["KeyCount"] == 0
@@ -100,8 +100,8 @@ def test_storage_that_cannot_be_listed_is_said_and_fails(
     environ = service_environ(s3, redis_url, bucket="no-such-bucket", log_level="info")
     code, printed, messages = sweep(environ)
     assert code == 1
-    assert "failed: it could not be listed to its end: storage refused" in printed
-    assert "not all of it could be done" in messages
+    assert "failed: it could not be listed completely: storage refused" in printed
+    assert "not everything could be done" in messages
 
 
 async def test_a_running_service_does_it_by_itself(
@@ -114,6 +114,6 @@ async def test_a_running_service_does_it_by_itself(
         service.start()
         await until(lambda: unfinished(bucket) == {young})
     assert dead != late
-    assert "aborted an orphan in storage: it has no row, and its deadline is past" in (
+    assert "aborted an orphan in storage: no session record, and its deadline has passed" in (
         service.logged()
     )

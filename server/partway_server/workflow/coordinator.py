@@ -26,7 +26,7 @@ from partway_server.workflow.list import ListParts, ListUploads
 from partway_server.workflow.presign import Presign
 from partway_server.workflow.report import ReportParts
 from partway_server.workflow.resolver import Resolver
-from partway_server.workflow.status import Status
+from partway_server.workflow.status import GetStatus
 from partway_server.workflow.upload_part import UploadPart
 from partway_server.workflow.watch import Watch
 
@@ -50,7 +50,7 @@ class Coordinator:
         self.complete = Complete(deps, leases, discard, resolver)
         self.abort = Abort(deps, leases, discard, resolver)
         self.compose = Compose(deps, leases, discard, resolver, self.initialize, self.complete)
-        self.status = Status(resolver)
+        self.status = GetStatus(resolver)
         self.watch = Watch(deps, resolver)
         self.list_parts = ListParts(resolver)
         self.list_uploads = ListUploads(deps)

@@ -9,7 +9,7 @@ from partway_server.workflow.progress import Progress
 from partway_server.workflow.resolver import Resolver
 
 
-class Status:
+class GetStatus:
     """Looks uploads up."""
 
     def __init__(self, resolver: Resolver) -> None:
