@@ -95,7 +95,7 @@ def test_a_missing_setting_is_named(s3: S3, redis_url: str, name: str, workers: 
         (
             "PARTWAY_REDIS_URL",
             "redis://127.0.0.1:1/0",
-            "check PARTWAY_REDIS_URL, or ask partway-server",
+            "check PARTWAY_REDIS_URL, or run partway-server",
         ),
         ("PARTWAY_REDIS_URL", "redis://:swordfish/1@127.0.0.1:6379/0", "PARTWAY_REDIS_URL"),
         ("PARTWAY_S3_REGION", "not a region", "PARTWAY_S3_REGION"),

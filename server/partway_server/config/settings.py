@@ -246,7 +246,7 @@ class Settings:
     ) -> tuple[Self, list[str]]:
         """Return the settings, usable or not, and their problems in the order of the table."""
         # Imported late: pydantic takes its time, and the help of the command line needs none of it.
-        from partway_server.config.settings_schema import read_settings
+        from partway_server.config.environment import read_settings
 
         values, faults = read_settings(cls, environ, overrides or {})
         settings = cls(**values)._with_defaults()

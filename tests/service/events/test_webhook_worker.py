@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from partway_server.events.webhook_file import Webhook
+from partway_server.config.toml_file import FileProblem
+from partway_server.events.webhook_file import Webhook, WebhookFileError
 from partway_server.sessions.redis_keys import dead_key, events_key, webhook_key
 from prometheus_client import generate_latest
 from redis.asyncio import Redis
@@ -368,12 +369,13 @@ class TestReading:
         one = await office()
 
         def read() -> list[Webhook]:
-            raise ValueError("webhook 'orders': url is missing")
+            problem = FileProblem(1, "webhook.orders.url", "is missing")
+            raise WebhookFileError("webhooks.toml", [problem])
 
         one.file = read
         assert not await one.webhook_reloader.reload()
         assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
-            "webhooks: PARTWAY_WEBHOOK_FILE is invalid: webhook 'orders': url is missing",
+            "webhooks: PARTWAY_WEBHOOK_FILE: webhooks.toml:1: webhook.orders.url: is missing",
             "webhooks: not reloaded; the previous webhooks stay in force",
         ]
         await publish(redis, 1)

@@ -45,7 +45,7 @@ class Stand:
 
     async def _open(self, backend: Backend) -> "Opened":
         if backend.region == "nowhere":
-            raise Unusable("there is no such region")
+            raise Unusable("this region: it does not exist")
         self.opened[backend.name] = Opened()
         return self.opened[backend.name]
 
@@ -107,7 +107,7 @@ async def test_what_was_opened_in_vain_is_closed(
     assert not await stand.reloader.reload()
     assert stand.policies == OLD.policies
     assert stand.opened["far"].closed
-    assert "there is no such" in caplog.text
+    assert "it does not exist" in caplog.text
     assert "the previous policies stay in force" in caplog.text
 
 
