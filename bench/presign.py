@@ -94,7 +94,7 @@ def with_aiobotocore(client: Any) -> Sign:
 
 
 async def equal(signers: Sequence[Sign]) -> bool:
-    """Return whether all signers make the same URLs for a sample, within one second of the clock."""
+    """Return whether all signers make the same URLs for a sample, within one second."""
     for _ in range(5):
         second = int(time.time())
         samples = [await sign(range(1, PARTS + 1, PARTS // 50)) for sign in signers]

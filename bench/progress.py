@@ -125,7 +125,7 @@ async def measure(kinds: Mapping[str, Timed], pid: int) -> dict[str, dict[str, l
 
 
 async def row_bytes(stub: Stub, redis_url: str) -> dict[str, int | None]:
-    """Measure what Redis stores for an upload of 10,000 parts, before and after all are reported."""
+    """Measure what Redis stores for an upload of 10,000 parts, before and after their report."""
     found: dict[str, int | None] = {}
     async with Redis.from_url(redis_url) as redis:
         upload = (await initialize(stub, PARTS * PART_BYTES)).upload

@@ -36,7 +36,7 @@ class Watchers:
         self.process = process
 
     async def heard(self) -> float:
-        """Return when the last watcher got its next message, by a clock that all processes share."""
+        """Return when the last watcher got its next message, by a clock common to all processes."""
         assert self.process.stdout is not None
         return float(await self.process.stdout.readline())
 

@@ -17,7 +17,7 @@ def documents() -> list[Path]:
 
 
 def links() -> dict[str, list[str]]:
-    """Return the targets of all links, relative to the root, each with the documents that name it."""
+    """Return the targets of all links, relative to the root, each with the documents naming it."""
     found: dict[str, list[str]] = {}
     for document in documents():
         for path, anchor in LINK.findall(document.read_text()):

@@ -1,4 +1,4 @@
-"""Our client, where storage cannot be reached from its place: over real storage, as it fails."""
+"""Tests our client where it cannot reach storage itself: over real storage, with its failures."""
 
 import asyncio
 import contextlib
