@@ -29,14 +29,14 @@ PARTS = 10_000
 PART_BYTES = 16 * 1024 * 1024
 ROUNDS = 9
 CALLS = 40
-"""Of each kind in a round; their median time counts, and all of their CPU."""
+"""Calls of each kind per round; their median time counts, and all of their CPU."""
 
 UPLOAD = "Initialize and Complete"
 STATUS = "Status"
 
 Stub = rpc.UploadServiceStub
 Timed = Callable[[], Awaitable[float]]
-"""Makes one call, or the two of an upload; how many seconds they took."""
+"""Makes one call, or the two of an upload; returns the seconds they took."""
 
 
 async def initialize(stub: Stub, size: int, presign: int = 0) -> pb.InitializeResponse:

@@ -47,7 +47,7 @@ AIMS = {
     "cpu": ("of its CPU", "under 1"),
     "rss": ("of its memory", "under 1"),
 }
-"""For each figure: what its ratio to a peer is called, and what it should be."""
+"""For each figure: the name of its ratio to a peer, and the aim."""
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,10 @@ PARTS = 10_000
 PART_BYTES = 16 * 1024 * 1024
 ROUNDS = 7
 READS = 5
-"""How often the stream is read in a round; their median counts."""
+"""Reads of the stream per round; their median counts."""
 STREAMS = 100
 STALLED = 30
-"""Of the streams at once, how many read one message and then no more until the others are done."""
+"""How many of the concurrent streams read one message and then stall until the others are done."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 

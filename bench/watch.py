@@ -26,7 +26,7 @@ from bench.stream import cpu_seconds, rss_bytes, service
 WATCHERS = 1000
 CHANGES = 9
 IDLE_SECONDS = 30.0
-"""Two looks of each watcher."""
+"""Long enough for two polls by each watcher."""
 
 
 class Watchers:

@@ -32,7 +32,7 @@ from redis.exceptions import RedisError, ResponseError
 STREAMS = [f"partway:{{{shard:02d}}}:events" for shard in range(64)]
 TYPE = "upload.completed"
 REMEMBERED_SECONDS = 8 * 24 * 3600
-"""A day more than the streams keep an event."""
+"""One day longer than the streams keep an event."""
 
 
 class Worker:

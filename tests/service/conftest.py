@@ -35,7 +35,7 @@ STORES = {
     "localstack": ("localstack", "localstack"),
     "ceph": ("ceph", "ceph"),
 }
-"""Beside a real Redis: the fixture that starts the storage, and the kind of backend that it is."""
+"""Used with a real Redis: the fixture that starts the storage, and its kind of backend."""
 
 
 @pytest.fixture(

@@ -32,7 +32,7 @@ WHERE = pytest.mark.parametrize(
         for fault in ((StorageUnavailable(), False), (DEATH, False), (DEATH, True))
     ],
 )
-"""Every place, and what happens there; with `redis_too`, Redis loses the row besides."""
+"""Every place, and its fault; with `redis_too`, Redis also loses the session record."""
 
 REPEATED = {
     grpc.StatusCode.UNAVAILABLE,

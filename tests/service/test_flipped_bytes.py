@@ -1,4 +1,7 @@
-"""Tests that a byte changed on its way to storage is never in the object: client, service, store."""
+"""Tests that a byte changed on its way to storage is never in the object.
+
+Covers the client, the service and the store.
+"""
 
 import contextlib
 import os

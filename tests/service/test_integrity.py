@@ -30,7 +30,7 @@ SHA256 = upload_pb2.CHECKSUM_ALGORITHM_SHA256
 MD5 = upload_pb2.CHECKSUM_ALGORITHM_MD5
 
 SMALL = Policy("small", "uploads", single_put_max_bytes=0)
-"""Even a small file is a multipart upload: the CRCs of the memory twin are slow."""
+"""Makes even a small file a multipart upload, because the memory twin's CRCs are slow."""
 
 WRONG = b"\1" * 8
 

@@ -1,9 +1,9 @@
-"""The real service on real Redis and real storage, in any order of calls, kills and losses.
+"""Tests the service on real Redis and real storage, in any order of calls, kills and losses.
 
-Hypothesis draws the steps; each one may kill the process that carries it out at any of its calls to
-Redis or storage, or lose a reply there. After every step storage is asked, by a client that is not
-ours, whether it agrees with every answer so far. At the end every transition of the table in
-`uploads.py` must have been taken often enough, or the steps were not worth their time.
+Hypothesis draws the steps; each step may kill its process at any of its calls to Redis or storage,
+or lose a reply there. After every step an independent client checks that storage agrees with every
+answer so far. At the end every transition in the tables of `domain/upload.py` must have occurred
+often enough, or the steps were not worth their time.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ from tests.support.world import ALICE, BOB, EVE, PART, SEALING_KEY, Failure, fai
 EXAMPLES = 30
 STEPS = 50
 OFTEN = 3
-"""How often each transition must have been taken in all examples together."""
+"""How often each transition must occur in all examples together."""
 
 REPLICAS = 2
 LEASE = timedelta(seconds=30)

@@ -30,7 +30,7 @@ from tests.support.world import ALICE, BOB, PART, World, a_world, failure_of
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
 SECONDS = 20
-"""How long a message may take on a machine with other work: a watch looks of itself in 15."""
+"""How long a message may take on a busy machine: a watch polls every 15."""
 
 
 class Watched:

@@ -17,10 +17,10 @@ pytestmark = [pytest.mark.redis, pytest.mark.s3]
 MIB = 1024 * 1024
 PART = 5 * MIB
 HARMED = 2
-"""How many PUTs: the HTTP library repeats the first of a part, and the client those after it."""
+"""How many PUTs are harmed: the HTTP library retries a part's first, and the client later ones."""
 
 GOAWAY = bytes((0, 0, 8, 7, 0)) + bytes(12)
-"""HTTP/2: no request of this connection was looked at (RFC 9113, 6.8). Which may be a lie."""
+"""HTTP/2: claims, maybe falsely, that none of its requests were processed (RFC 9113, 6.8)."""
 
 
 @pytest.fixture

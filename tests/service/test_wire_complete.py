@@ -21,7 +21,7 @@ RESULT = (
     '<CompleteMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
     "<Bucket>wire</Bucket><Key>film.mp4</Key><ETag>&quot;0123"
 )
-"""The half of a result."""
+"""Half of a result."""
 
 WAYS = {
     "200 with an error in it": Fault(answer=error_answer("200 OK", "InternalError"), end=End.CLOSE),

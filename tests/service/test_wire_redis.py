@@ -21,7 +21,7 @@ WAYS = {
 }
 
 AWAY = 12
-"""More tries in a row than any call makes: Redis is gone for a while."""
+"""More than the consecutive tries of any call: Redis is gone for a while."""
 
 
 async def live(wired: Wired, failures: int) -> upload_pb2.Upload:

@@ -35,13 +35,13 @@ OPERATIONS = {
 }
 
 TRIES = 3
-"""How often the SDK sends what may be sent twice."""
+"""How often the SDK sends a request that may be retried."""
 
 SLOW_DOWN = Fault(request_bytes=0, answer=error_answer("503 Slow Down", "SlowDown"), end=End.CLOSE)
 
 
 STORM = TRIES + 1
-"""Faults in a row: more than one call tries."""
+"""Consecutive faults: more than the tries of one call."""
 
 
 async def live_and_end(wired: Wired, failures: int = 1) -> None:

@@ -764,10 +764,10 @@ class TestCluster:
 
 
 LONG = 20.0
-"""Patience for a slow machine, where no test waits until it is over."""
+"""Patience for a slow machine; no test waits for all of it."""
 
 FAR = 5
-"""The shard that goes away."""
+"""The shard whose server goes down."""
 
 
 def waits(caplog: pytest.LogCaptureFixture) -> list[str]:
