@@ -1,4 +1,4 @@
-"""Tests that no log, at any level, contains a secret, nor does any repr of its owner."""
+"""Tests that no secret is in any log, at any level, nor in the repr of an object that has one."""
 
 import contextlib
 import io

@@ -777,7 +777,7 @@ def waits(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 class TestShardsAway:
-    """One shard's server is down or silent, while the server of the others is up."""
+    """Delivery while one shard's server is down or silent, and the others' is up."""
 
     @pytest.fixture
     async def relay(self, redis: Redis) -> AsyncIterator[Relay]:
