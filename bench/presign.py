@@ -1,8 +1,8 @@
-"""Our presigner against botocore's and aiobotocore's: URLs a second on one core.
+"""Compares our presigner with botocore's and aiobotocore's: URLs per second on one core.
 
 Run it as `python -m bench.presign`. Each round signs the URLs of 10,000 equal parts with each
-signer in turn, so that a busy machine slows all of them alike; the ratios are taken within a round.
-The last line is one JSON object.
+signer in turn, so that a busy machine slows all of them alike; ratios are taken within a round. The
+last line of output is one JSON object.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ Sign = Callable[[range], Awaitable[list[str]]]
 
 
 async def ours(numbers: range) -> list[str]:
-    """A new signer each time, as if it were the day's first upload."""
+    """Sign with a new signer each time, as if this were the first upload of the day."""
     signer = Signer(CREDENTIALS, ENDPOINT)
     parts = signer.for_parts(
         BUCKET, KEY, MULTIPART_ID, lifetime_seconds=LIFETIME_SECONDS, now=datetime.now(UTC)
@@ -59,7 +59,7 @@ async def ours(numbers: range) -> list[str]:
 
 
 async def ours_one_by_one(numbers: range) -> list[str]:
-    """By `url`, as parts with headers of their own are signed."""
+    """Sign with `url`, as parts with headers of their own are signed."""
     signer = Signer(CREDENTIALS, ENDPOINT)
     parts = signer.for_parts(
         BUCKET, KEY, MULTIPART_ID, lifetime_seconds=LIFETIME_SECONDS, now=datetime.now(UTC)
@@ -68,7 +68,7 @@ async def ours_one_by_one(numbers: range) -> list[str]:
 
 
 def call(number: int) -> dict[str, Any]:
-    """The arguments of `generate_presigned_url`."""
+    """Return the arguments of `generate_presigned_url`."""
     params = {
         "Bucket": BUCKET,
         "Key": KEY,
@@ -94,7 +94,7 @@ def with_aiobotocore(client: Any) -> Sign:
 
 
 async def equal(signers: Sequence[Sign]) -> bool:
-    """Whether all make the same URLs of a sample, within one second of the clock."""
+    """Return whether all signers make the same URLs for a sample, within one second."""
     for _ in range(5):
         second = int(time.time())
         samples = [await sign(range(1, PARTS + 1, PARTS // 50)) for sign in signers]
@@ -127,7 +127,7 @@ def spread(figures: Sequence[float], digits: int = 1) -> dict[str, float]:
 
 
 async def measure(signers: dict[str, Sign]) -> dict[str, list[float]]:
-    """URLs a second of each signer in each round."""
+    """Return URLs per second for each signer in each round."""
     rates: dict[str, list[float]] = {name: [] for name in signers}
     for _ in range(ROUNDS):
         for name, sign in signers.items():
@@ -136,7 +136,7 @@ async def measure(signers: dict[str, Sign]) -> dict[str, list[float]]:
 
 
 def report(rates: dict[str, list[float]]) -> dict[str, Any]:
-    """Prints the table and returns its figures."""
+    """Print the table and return its figures."""
     found: dict[str, Any] = {}
     print(f"{'':24}{'URLs/s, median':>16}{'min':>10}{'max':>10}{'us/URL':>10}  ratio (min-max)")
     for name, figures in rates.items():

@@ -1,9 +1,9 @@
-"""What ReportParts and Watch add to an upload: time, CPU of the service, bytes in Redis.
+"""Measures what ReportParts and Watch add to an upload: time, CPU of the service, bytes in Redis.
 
-Run it as `python -m bench.progress`. The service runs in a process of its own (`partway-server
-dev`, over real Redis and real storage). An upload is Initialize, one PUT and Complete, of which the
-two calls count. In each round every kind of call is made in turn, so that a busy machine slows all
-of them alike; the ratios are taken within a round. The last line is one JSON object.
+Run it as `python -m bench.progress`. The service runs in its own process (`partway-server dev`,
+over real Redis and real storage). An upload is Initialize, one PUT and Complete; only the two calls
+count. Each round makes every kind of call in turn, so that a busy machine slows all of them alike;
+ratios are taken within a round. The last line of output is one JSON object.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ PARTS = 10_000
 PART_BYTES = 16 * 1024 * 1024
 ROUNDS = 9
 CALLS = 40
-"""Of each kind in a round; their median time counts, and all of their CPU."""
+"""Calls of each kind per round; their median time counts, and all of their CPU."""
 
 UPLOAD = "Initialize and Complete"
 STATUS = "Status"
 
 Stub = rpc.UploadServiceStub
 Timed = Callable[[], Awaitable[float]]
-"""Makes one call, or the two of an upload; how many seconds they took."""
+"""Makes one call, or the two of an upload; returns the seconds they took."""
 
 
 async def initialize(stub: Stub, size: int, presign: int = 0) -> pb.InitializeResponse:
@@ -51,7 +51,7 @@ async def initialize(stub: Stub, size: int, presign: int = 0) -> pb.InitializeRe
 
 
 async def an_upload(stub: Stub, http: aiohttp.ClientSession) -> float:
-    """A whole small upload, without the time of its PUT."""
+    """Run a whole small upload and return its time without the PUT."""
     began = time.perf_counter()
     opened = await initialize(stub, 3, presign=1)
     took = time.perf_counter() - began
@@ -64,10 +64,11 @@ async def an_upload(stub: Stub, http: aiohttp.ClientSession) -> float:
 
 
 async def acquaint(stub: Stub) -> None:
-    """Let the service know its Redis well enough to believe in rows that are made from now on.
+    """Give the service time to trust session records created in its Redis from now on.
 
-    It asks storage of older ones, since a server that it has not met before may have lost what came
-    after them. That is so for each of the 64 shards of rows, and for as long as clocks may differ.
+    It checks older ones with storage, because a Redis server that it has not seen before may have
+    lost later writes. This applies to each of the 64 shards of session records, and for as long as
+    clocks may differ.
     """
     for _ in range(500):
         await status(stub, (await initialize(stub, PART_BYTES + 1)).upload.id)
@@ -75,7 +76,7 @@ async def acquaint(stub: Stub) -> None:
 
 
 def reporting(stub: Stub, upload_id: str, count: int) -> Timed:
-    """Reports the next `count` parts each time, from the first again after the last."""
+    """Report the next `count` parts on each call; start over after the last part."""
     first = 1
 
     async def report() -> float:
@@ -94,7 +95,7 @@ def reporting(stub: Stub, upload_id: str, count: int) -> Timed:
 
 
 async def watch(stub: Stub, upload_id: str) -> float:
-    """A Watch until its first message, and then no more."""
+    """Open a Watch, read its first message and close it."""
     began = time.perf_counter()
     stream = stub.Watch(pb.WatchRequest(upload_id=upload_id))
     await stream.read()
@@ -110,7 +111,7 @@ async def status(stub: Stub, upload_id: str) -> float:
 
 
 async def measure(kinds: Mapping[str, Timed], pid: int) -> dict[str, dict[str, list[float]]]:
-    """By kind and round: milliseconds of a call, and milliseconds of CPU of the service."""
+    """Return milliseconds per call and milliseconds of service CPU, by kind and round."""
     figures: dict[str, dict[str, list[float]]] = {n: {"ms": [], "cpu_ms": []} for n in kinds}
     for timed in kinds.values():
         await timed()
@@ -124,7 +125,7 @@ async def measure(kinds: Mapping[str, Timed], pid: int) -> dict[str, dict[str, l
 
 
 async def row_bytes(stub: Stub, redis_url: str) -> dict[str, int | None]:
-    """What Redis holds of an Upload of 10,000 parts, before and after all are reported."""
+    """Measure what Redis stores for an upload of 10,000 parts, before and after their report."""
     found: dict[str, int | None] = {}
     async with Redis.from_url(redis_url) as redis:
         upload = (await initialize(stub, PARTS * PART_BYTES)).upload

@@ -1,13 +1,13 @@
-"""Our client's upload of 1 GiB against boto3's: speed, CPU, memory.
+"""Compares our client's upload of 1 GiB with boto3's: speed, CPU, memory.
 
-Ours computes a checksum of each part and of the file, and storage verifies them, as boto3's
-defaults do of each part; once with, and once without.
+Our client runs once with checksums and once without. With them it computes a checksum of each part
+and of the file, and storage verifies them, as boto3's defaults do for each part.
 
-Run it as `python -m bench.put`. The same file in the same parts, as many at a time, to the same
-server: first to the embedded stack, whose storage verifies signatures and is itself the limit;
-then to a sink that throws the bytes away, where the clients are. Each upload runs in a process of
-its own, the clients take turns, and ratios are taken within a round. The last line is one JSON
-object.
+Run it as `python -m bench.put`. The same file goes in the same parts, with the same concurrency, to
+the same server: first to the embedded stack, whose storage verifies signatures and is itself the
+limit; then to a sink that discards the bytes, where the clients are the limit. Each upload runs in
+its own process, the clients take turns, and ratios are taken within a round. The last line of
+output is one JSON object.
 """
 
 import asyncio
@@ -47,12 +47,12 @@ AIMS = {
     "cpu": ("of its CPU", "under 1"),
     "rss": ("of its memory", "under 1"),
 }
-"""For each figure: what its ratio to a peer is called, and what it should be."""
+"""For each figure: the name of its ratio to a peer, and the aim."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where the file goes: a service, and the storage behind it."""
+    """The destination of the file: a service and the storage behind it."""
 
     name: str
     grpc: str
@@ -62,10 +62,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Run:
-    """What one upload took: MB/s, CPU seconds per GiB, and MiB at the peak.
+    """The cost of one upload: MB/s, CPU seconds per GiB, and peak MiB.
 
-    `cpu` is that of the upload alone; `cpu_whole` is that of its process, with the start of the
-    interpreter and all imports.
+    `cpu` covers the upload alone; `cpu_whole` covers its whole process, including interpreter start
+    and all imports.
     """
 
     speed: float
@@ -75,12 +75,13 @@ class Run:
 
 
 class Uploads:
-    """Runs uploads of `file` one after the other, and removes what they leave in storage."""
+    """A runner that uploads `file` repeatedly and removes what each upload leaves in storage."""
 
     def __init__(self, file: Path, folder: Path) -> None:
         self._file, self._folder = file, folder
         self._bytes = file.stat().st_size
-        # Bytecode in a folder of ours: as if all was installed, whatever the environment says.
+        # Keep bytecode in our own folder, as if everything were installed, whatever the environment
+        # sets.
         self._env = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
         self._env.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -137,7 +138,7 @@ def connect(s3: Mapping[str, str]) -> Any:
 
 @contextlib.asynccontextmanager
 async def sink(ready: Mapping[str, Any]) -> AsyncIterator[Target]:
-    """The sink, and a service over it, with a database of its own in the stack's Redis."""
+    """Run the sink and a service over it, with its own database in the stack's Redis."""
     port = free_port()
     forgetful = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.sink", stdout=asyncio.subprocess.PIPE
@@ -159,7 +160,7 @@ async def sink(ready: Mapping[str, Any]) -> AsyncIterator[Target]:
             "S3_ENDPOINT": s3["endpoint"],
             "S3_ACCESS_KEY": s3["access_key"],
             "S3_SECRET_KEY": s3["secret_key"],
-            # The same checksums as to the embedded storage; the sink looks at none.
+            # The same checksums as for the embedded storage; the sink verifies none of them.
             "BACKEND": "seaweedfs",
             "DRAIN_SECONDS": "0",
         }
@@ -185,10 +186,10 @@ async def stopping(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
 
 
 async def measure(target: Target, uploads: Uploads) -> dict[str, list[Run]]:
-    """The uploads of each client, by round. The first round is for the caches, and not counted."""
+    """Run each client's uploads, by round. The first round warms the caches and is not counted."""
     runs: dict[str, list[Run]] = {client: [] for client in target.clients}
     for number in range(ROUNDS + 1):
-        # Each begins a round in its turn: what storage still does for the last one costs the next.
+        # Rotate who goes first: work that storage still does for one upload slows the next.
         first = number % len(target.clients)
         for client in (*target.clients[first:], *target.clients[:first]):
             run = await asyncio.to_thread(uploads.run, client, target)
@@ -202,7 +203,7 @@ def figure(runs: Sequence[Run], name: str) -> list[float]:
 
 
 def ratios(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, dict[str, float]]:
-    """Ours to theirs in the same round."""
+    """Return our figures relative to theirs in the same round."""
     return {
         name: spread(
             [a / b for a, b in zip(figure(ours, name), figure(theirs, name), strict=True)], 2
@@ -212,7 +213,7 @@ def ratios(ours: Sequence[Run], theirs: Sequence[Run]) -> dict[str, dict[str, fl
 
 
 def report(target: Target, runs: dict[str, list[Run]]) -> dict[str, Any]:
-    """Prints the tables and returns their figures."""
+    """Print the tables and return their figures."""
     found: dict[str, Any] = {"clients": {}, "ratios": {}}
     print(f"\nTo {target.name}: median (least-most)")
     columns = {
@@ -247,7 +248,7 @@ def write_random(file: Path, size_bytes: int = FILE_BYTES) -> None:
 
 
 def check_space(folder: Path) -> None:
-    # What is deleted stays on disk until storage vacuums, which may be after the last round.
+    # Deleted data stays on disk until storage vacuums, which may be after the last round.
     needed = FILE_BYTES * (2 + (ROUNDS + 1) * (2 + len(PEERS)))
     free = shutil.disk_usage(folder).free
     if free < needed:

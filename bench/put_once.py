@@ -1,8 +1,8 @@
-"""One upload by one client, for `bench.put`, which runs it in a process of its own.
+"""Runs one upload with one client, in its own process, for `bench.put`.
 
 Standard input is a JSON object: `client`, `file`, `part_bytes`, `concurrency`, `state_dir`, the
-service's address `grpc`, and `s3`. Standard output is one, too: `key`, and what the upload took.
-Imports are in the functions: a process has only its own client in memory.
+service's address `grpc`, and `s3`. Standard output is a JSON object, too: `key`, and the cost of
+the upload. Imports are inside functions, so that a process loads only its own client.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# What the upload took: its key, wall seconds, CPU seconds of all threads.
+# The cost of an upload: its key, wall seconds, CPU seconds of all threads.
 Took = tuple[str, float, float]
 
 
@@ -69,7 +69,7 @@ def boto3_with(**settings: Any) -> Callable[[dict[str, Any]], Took]:
 
 
 def sendfile(job: dict[str, Any]) -> Took:
-    """No client at all, but what the sink can take: the kernel sends, threads look on."""
+    """Measure what the sink can take, without a client: the kernel sends while threads wait."""
     import http.client
     import socket
     from concurrent.futures import ThreadPoolExecutor
@@ -103,7 +103,7 @@ CLIENTS: dict[str, Callable[[dict[str, Any]], Took]] = {
     "partway, checksum none": partway_with("none"),
     "partway, via service": partway_with("best", "service"),
     "boto3, checksums off": boto3_with(**OFF),
-    # Over plain HTTP it still hashes each part for its signature, unless configured otherwise.
+    # Over plain HTTP boto3 still hashes each part for its signature, unless configured otherwise.
     "boto3, nothing hashed": boto3_with(**OFF, s3={"payload_signing_enabled": False}),
     "boto3, defaults": boto3_with(),
     "sendfile": sendfile,
@@ -111,7 +111,7 @@ CLIENTS: dict[str, Callable[[dict[str, Any]], Took]] = {
 
 
 def peak_rss_bytes() -> int:
-    # Not ru_maxrss: that begins with the peak of the process that started this one.
+    # Not ru_maxrss: that starts at the peak of the parent process.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 

@@ -1,8 +1,9 @@
-"""Storage that forgets: it answers as S3 does, and throws the bytes of parts away.
+"""Provides storage that answers as S3 does but discards the bytes of parts.
 
-Run as a process of its own, `python -m bench.sink`; the first line that it prints is its port. It
-keeps the sizes of parts and the metadata of objects, since the service looks at both, and verifies
-nothing. On Linux the kernel discards what arrives, so that the clients are the limit and not this.
+Run it in its own process, as `python -m bench.sink`; the first line that it prints is its port. It
+keeps the sizes of parts and the metadata of objects, because the service reads both, and verifies
+nothing. On Linux the kernel discards incoming bytes, so that the clients are the limit and not the
+sink.
 """
 
 import socket
@@ -15,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 _READ_BYTES = 1024 * 1024
 _BUFFERED_BYTES = 8192
-# https://man7.org/linux/man-pages/man7/tcp.7.html: the received bytes are discarded, not copied.
+# https://man7.org/linux/man-pages/man7/tcp.7.html: received bytes are discarded, not copied.
 _DISCARD = socket.MSG_TRUNC if sys.platform == "linux" else 0
 _META = "x-amz-meta-"
 _ETAG = '"d41d8cd98f00b204e9800998ecf8427e"'
@@ -30,7 +31,7 @@ class Stored:
 
 
 class Sink(ThreadingHTTPServer):
-    """One bucket, whatever its name, in memory."""
+    """One in-memory bucket, which answers to any name."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -42,7 +43,7 @@ class Sink(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """A connection. Each operation returns a status, headers and a body."""
+    """One connection. Each operation returns a status, headers and a body."""
 
     server: Sink
     protocol_version = "HTTP/1.1"
@@ -100,14 +101,14 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(204)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Not a word: URLs hold signatures, and a line a part costs time."""
+        """Log nothing: URLs contain signatures, and a line per part costs time."""
 
     def _size(self) -> int:
         return int(self.headers.get("Content-Length", 0))
 
     def _discard(self, size: int) -> None:
         if size:
-            # What came along with the headers; nothing is buffered after that.
+            # Bytes that arrived with the headers; nothing is buffered after that.
             size -= len(self.rfile.read1(min(size, _BUFFERED_BYTES)))
         while size:
             taken = self.connection.recv_into(self._room, min(size, _READ_BYTES), _DISCARD)

@@ -1,9 +1,9 @@
-"""PresignParts of 10,000 parts: how fast, at what cost, and what others feel of it.
+"""Measures PresignParts for 10,000 parts: speed, cost, and the effect on other calls.
 
-Run it as `python -m bench.stream`. The service runs in a process of its own (`partway-server
-dev`, over real Redis and real storage), the readers of the 100 streams in another, and the small
-calls are timed from here. The peer is a loop over botocore's `generate_presigned_url`, which is
-what a service would run instead. The last line is one JSON object.
+Run it as `python -m bench.stream`. The service runs in its own process (`partway-server dev`, over
+real Redis and real storage), the readers of the 100 streams run in another, and the small calls are
+timed from this one. The comparison is a loop over botocore's `generate_presigned_url`, which a
+service would otherwise run. The last line of output is one JSON object.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ PARTS = 10_000
 PART_BYTES = 16 * 1024 * 1024
 ROUNDS = 7
 READS = 5
-"""How often the stream is read in a round; their median counts."""
+"""Reads of the stream per round; their median counts."""
 STREAMS = 100
 STALLED = 30
-"""Of the streams at once, how many read one message and then no more until the others are done."""
+"""How many of the concurrent streams read one message and then stall until the others are done."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.asynccontextmanager
 async def service() -> AsyncIterator[tuple[int, dict[str, Any]]]:
-    """The embedded stack: the process id of the service, and its ready line."""
+    """Start the embedded stack; yield the service's process ID and its ready line."""
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).parent / "partway-server"),
         "dev",
@@ -70,7 +70,7 @@ def everything(upload_id: str) -> pb.PresignPartsRequest:
 
 
 async def read(stub: rpc.UploadServiceStub, upload_id: str) -> tuple[float, float]:
-    """Seconds to the first message, and to the last."""
+    """Return the seconds to the first message and to the last."""
     began, first, count = time.perf_counter(), 0.0, 0
     async for message in stub.PresignParts(everything(upload_id)):
         first = first or time.perf_counter() - began
@@ -80,7 +80,7 @@ async def read(stub: rpc.UploadServiceStub, upload_id: str) -> tuple[float, floa
 
 
 def botocore_loop() -> float:
-    """Seconds that botocore takes for as many URLs."""
+    """Return the seconds that botocore takes for the same number of URLs."""
     client = Session().create_client(
         "s3",
         region_name="us-east-1",
@@ -104,7 +104,7 @@ def rss_bytes(pid: int) -> int:
 
 
 async def one_stream(stub: rpc.UploadServiceStub, pid: int) -> dict[str, list[float]]:
-    """Rounds of one stream alone, a few times over, each next to a loop of botocore's."""
+    """Run a few rounds of a single stream, each next to a botocore loop."""
     figures: dict[str, list[float]] = {n: [] for n in ("total", "first", "cpu", "botocore")}
     upload_id = await initialize(stub)
     await read(stub, upload_id)
@@ -119,10 +119,10 @@ async def one_stream(stub: rpc.UploadServiceStub, pid: int) -> dict[str, list[fl
 
 
 async def many_streams(stub: rpc.UploadServiceStub, pid: int, address: str) -> dict[str, Any]:
-    """100 streams at once, read by another process, and small calls meanwhile."""
+    """Read 100 streams at once in another process, and time small calls meanwhile."""
     upload_id = await initialize(stub)
     status = pb.StatusRequest(upload_id=upload_id)
-    # Twice: what the allocator keeps after the first time is no growth of the second.
+    # Run twice: memory that the allocator keeps after the first run is not growth in the second.
     alone = await time_calls(stub, status, until=None)
     growths, latencies, seconds = [], [], []
     for _ in range(2):
@@ -146,7 +146,7 @@ async def many_streams(stub: rpc.UploadServiceStub, pid: int, address: str) -> d
 async def time_calls(
     stub: rpc.UploadServiceStub, request: pb.StatusRequest, until: "asyncio.Task[int] | None"
 ) -> list[float]:
-    """Milliseconds of small calls, one after the other, with a pause between."""
+    """Return the milliseconds of sequential small calls, with a pause between them."""
     took: list[float] = []
     while (len(took) < 500) if until is None else not until.done():
         began = time.perf_counter()

@@ -1,9 +1,9 @@
-"""Parts through the service against parts straight to storage: speed, CPU, memory.
+"""Compares parts sent through the service with parts sent to storage: speed, CPU, memory.
 
-Run it as `python -m bench.via_service`. The same file in the same parts, as many at a time, to the
-same embedded storage: by our client through the service, by our client straight there, and by
-boto3. Each upload runs in a process of its own, the clients take turns, and ratios are taken within
-a round. The last line is one JSON object.
+Run it as `python -m bench.via_service`. The same file goes in the same parts, with the same
+concurrency, to the same embedded storage: by our client through the service, by our client
+directly, and by boto3. Each upload runs in its own process, the clients take turns, and ratios are
+taken within a round. The last line of output is one JSON object.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ PEERS = (DIRECT, "boto3, checksums off", "boto3, defaults")
 
 @dataclass(frozen=True)
 class Load:
-    """What an upload was to the process of the service: CPU seconds for a GiB, MiB at the peak.
+    """The load of one upload on the service process: CPU seconds per GiB, and peak MiB.
 
-    `growth` is how much of the peak is more than it had before.
+    `growth` is how far the peak exceeds the memory used before the upload.
     """
 
     cpu: float
@@ -42,14 +42,14 @@ class Load:
 
 
 class Watched:
-    """The process of the service. Its peak is counted from each `begin`."""
+    """The service process. Its peak is counted from each `begin`."""
 
     def __init__(self, pid: int) -> None:
         self._folder = Path(f"/proc/{pid}")
         self._cpu = self._rss = 0.0
 
     def begin(self) -> None:
-        # Forgets the peak so far (proc(5), clear_refs).
+        # Reset the peak so far (proc(5), clear_refs).
         (self._folder / "clear_refs").write_text("5")
         self._cpu, self._rss = self._cpu_seconds(), self._mib("VmRSS")
 
@@ -70,9 +70,9 @@ class Watched:
 def measure(
     target: Target, uploads: Uploads, watched: Watched
 ) -> tuple[dict[str, list[Run]], list[Load]]:
-    """The uploads by round, and what those through the service were to it.
+    """Run the uploads by round, and measure the load on the service of those through it.
 
-    The first round is for the caches, and not counted.
+    The first round warms the caches and is not counted.
     """
     runs: dict[str, list[Run]] = {client: [] for client in target.clients}
     loads: list[Load] = []
@@ -93,7 +93,7 @@ def figures(found: Sequence[Any], name: str) -> list[float]:
 
 
 def report(runs: Mapping[str, Sequence[Run]], loads: Sequence[Load]) -> dict[str, Any]:
-    """Prints the tables and returns their figures."""
+    """Print the tables and return their figures."""
     reported: dict[str, Any] = {"clients": {}, "ratios": {}, "service": {}}
     print(f"  {'':22}{'MB/s':>22}{'CPU s/GiB':>22}{'peak RSS, MiB':>22}")
     for client, taken in runs.items():

@@ -1,9 +1,9 @@
-"""1,000 watchers on one process: memory, CPU while idle, how soon the last one hears of a change.
+"""Measures 1,000 watchers on one process: memory, idle CPU, and time until the last is notified.
 
-Run it as `python -m bench.watch`. The service runs in a process of its own (`partway-server dev`,
-over real Redis and real storage), the watchers in another, all on one connection. First all watch
-one Upload, and then each an Upload of its own, one of which changes. At the end the service is
-asked to stop. The last line is one JSON object.
+Run it as `python -m bench.watch`. The service runs in its own process (`partway-server dev`, over
+real Redis and real storage), the watchers in another, all on one connection. First all of them
+watch one upload; then each watches its own, and one of these changes. At the end the service is
+asked to stop. The last line of output is one JSON object.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ from bench.stream import cpu_seconds, rss_bytes, service
 WATCHERS = 1000
 CHANGES = 9
 IDLE_SECONDS = 30.0
-"""Two looks of each watcher."""
+"""Long enough for two polls by each watcher."""
 
 
 class Watchers:
-    """The process of the watchers, as its parent sees it: the time of each last message."""
+    """The watcher process as its parent sees it: the time of each last message."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
 
     async def heard(self) -> float:
-        """When the last watcher had its next message, by a clock that all processes share."""
+        """Return when the last watcher got its next message, by a clock common to all processes."""
         assert self.process.stdout is not None
         return float(await self.process.stdout.readline())
 
@@ -54,13 +54,13 @@ async def start(address: str, ids: list[str]) -> Watchers:
 
 
 async def watchers(address: str) -> None:
-    """Watch all; report when each message of each has come, and when all have ended."""
+    """Watch all uploads; report when every watcher has each message, and when all have ended."""
     ids = json.load(sys.stdin)
     async with grpc.aio.insecure_channel(address) as channel:
         stub = rpc.UploadServiceStub(channel)
         streams = [stub.Watch(pb.WatchRequest(upload_id=upload_id)) for upload_id in ids]
         heard = [0] * len(streams)
-        # Of one Upload all hear a change; of one each, only the first.
+        # With one upload, all watchers see the change; with one upload each, only the first does.
         all_hear = len(set(ids)) == 1
 
         def report_messages() -> None:
@@ -83,7 +83,7 @@ async def watchers(address: str) -> None:
 
 
 async def one_change(stub: Stub, upload_id: str, number: int, watching: Watchers) -> float:
-    """Milliseconds from the call that changes something to the last message about it."""
+    """Return the milliseconds from the call that changes something to the last message about it."""
     part = upload_pb2.Part(part_number=number, size_bytes=PART_BYTES)
     began = time.monotonic()
     await stub.ReportParts(pb.ReportPartsRequest(upload_id=upload_id, parts=[part]))
@@ -94,7 +94,7 @@ async def one_change(stub: Stub, upload_id: str, number: int, watching: Watchers
 
 
 async def of(ids: list[str], stub: Stub, pid: int, address: str) -> dict[str, Any]:
-    """What these watchers cost, and how soon they hear. The service is asked to stop at the end."""
+    """Measure the watchers' cost and notification delay. Ask the service to stop at the end."""
     alone = [await status(stub, ids[0]) * 1000 for _ in range(200)]
     before = rss_bytes(pid)
     began = time.monotonic()

@@ -1,9 +1,9 @@
-"""The main job, seen from outside: upload, kill the client half way, resume, watch, compare.
+"""Demonstrates the main job from outside: upload, kill the client halfway, resume, watch, compare.
 
-Starts the embedded stack as a process, puts a counting relay between client and service, and runs
-the real `partway` command. Another one watches the upload, and `partway-server events` prints its
-events. The object is read back with boto3. Exits 1 if anything is not as expected, and leaves
-nothing behind.
+Starts the embedded stack as a process, puts a byte-counting relay between client and service, and
+runs the real `partway` command. Another `partway` process watches the upload, and `partway-server
+events` prints its events. The object is read back with boto3. Exits 1 if anything is not as
+expected, and leaves nothing behind.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ PART_BYTES = 8 * MIB
 KILL_AFTER_PARTS = 10
 POLL_SECONDS = 0.05
 
-# Installed commands are beside the interpreter, independent of PATH.
+# Installed commands are next to the interpreter, regardless of PATH.
 COMMANDS = Path(sys.executable).parent
 
 
 class DemoFailure(Exception):
-    """Something is not as expected."""
+    """An unexpected result."""
 
 
 @dataclass
 class Relay:
-    """Counts the bytes that pass between client and service."""
+    """A relay that counts the bytes between client and service."""
 
     target: int
     port: int = 0
@@ -60,7 +60,7 @@ class Relay:
     async def _copy(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, count: str
     ) -> None:
-        # A killed client resets its connection: then this direction is over, too.
+        # A killed client resets its connection, which ends this direction, too.
         with contextlib.suppress(ConnectionError):
             while data := await source.read(65536):
                 setattr(self, count, getattr(self, count) + len(data))
@@ -71,7 +71,7 @@ class Relay:
 
 @dataclass
 class Calls:
-    """Counts the RPCs that the service logs, by name."""
+    """Counts, by name, of the RPCs that the service logs."""
 
     by_name: dict[str, int]
 
@@ -148,7 +148,7 @@ async def watch(server: str) -> asyncio.subprocess.Process:
 
 
 async def watched(process: asyncio.subprocess.Process) -> list[dict[str, Any]]:
-    """Return what it saw, once the upload has ended."""
+    """Return what the watcher saw, once the upload has ended."""
     output, _ = await asyncio.wait_for(process.communicate(), 30)
     expect(process.returncode == 0, "the watch of the upload")
     seen = [json.loads(line) for line in output.splitlines()]
@@ -175,14 +175,14 @@ async def lines(command: str, *arguments: str) -> list[dict[str, Any]]:
 
 @dataclass
 class Uploader:
-    """Runs the real `partway upload`."""
+    """A runner of the real `partway upload`."""
 
     file: Path
     server: str
     state: Path
 
     async def kill_midway(self, storage: "Storage") -> int:
-        """Start, kill, and return how many parts storage holds."""
+        """Start the upload, kill it, and return how many parts storage has."""
         process = await self._start()
         try:
             while await asyncio.to_thread(storage.parts) < KILL_AFTER_PARTS:
@@ -193,7 +193,7 @@ class Uploader:
                 process.kill()
             await process.wait()
             sys.stderr.write("\n")
-        # What the dead client sent may still be on its way into storage.
+        # Bytes that the dead client sent may still be on their way into storage.
         held, settled = -1, await asyncio.to_thread(storage.parts)
         while held != settled:
             await asyncio.sleep(10 * POLL_SECONDS)
@@ -218,7 +218,7 @@ class Uploader:
 
 
 class Storage:
-    """Looks at storage with an S3 client that is not ours."""
+    """An independent S3 client that inspects storage."""
 
     def __init__(self, s3: dict[str, str]) -> None:
         self._bucket = s3["bucket"]
@@ -232,7 +232,7 @@ class Storage:
         )
 
     def parts(self) -> int:
-        """Return how many parts the unfinished upload has, 0 without one."""
+        """Return how many parts the unfinished upload has, or 0 if there is no such upload."""
         uploads = self._client.list_multipart_uploads(Bucket=self._bucket).get("Uploads", [])
         if not uploads:
             return 0
@@ -254,7 +254,7 @@ async def stack(calls: Calls) -> AsyncIterator[dict[str, Any]]:
         *(str(COMMANDS / "partway-server"), "dev", "--json-logs"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        # Ctrl-C is for this program, which stops the stack when it is done.
+        # Ctrl-C goes to this program, which stops the stack when it is done.
         start_new_session=True,
     )
     assert process.stdout is not None and process.stderr is not None

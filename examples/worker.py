@@ -1,15 +1,15 @@
-"""A worker that processes every completed upload, whatever happens to it.
+"""Processes every completed upload, whatever happens to an individual worker.
 
     partway-server dev | python examples/worker.py --out results.jsonl
 
-It takes the ready line of `partway-server dev` from its standard input. Run as many as you like,
-all with the same --group: Redis gives each event to one of them. For each `upload.completed` the
-object is read, and its SHA-256, bytes and lines are appended to --out. Only then is the event
-acknowledged. If a worker dies before that, another claims the event after --claim-after seconds.
+It reads the ready line of `partway-server dev` from standard input. Run as many as you like, all
+with the same --group: Redis gives each event to one of them. For each `upload.completed` the worker
+reads the object and appends its SHA-256, bytes and lines to --out. Only then does it acknowledge
+the event. If a worker dies before that, another claims the event after --claim-after seconds.
 
-So an object may be processed twice, but is never missed. What was done is remembered in Redis by
-the event's id, so that a replayed event is skipped; only a worker that dies between its result and
-that note leaves a result twice, with the same id.
+So an object may be processed twice, but is never missed. Redis remembers the IDs of processed
+events, so that a replayed event is skipped; only a worker that dies between writing its result and
+recording the event ID leaves a result twice, with the same ID.
 """
 
 import argparse
@@ -32,11 +32,11 @@ from redis.exceptions import RedisError, ResponseError
 STREAMS = [f"partway:{{{shard:02d}}}:events" for shard in range(64)]
 TYPE = "upload.completed"
 REMEMBERED_SECONDS = 8 * 24 * 3600
-"""A day more than the streams keep an event."""
+"""One day longer than the streams keep an event."""
 
 
 class Worker:
-    """One of a group."""
+    """One member of a consumer group."""
 
     def __init__(self, redis: Any, storage: Any, out: Path, group: str, claim_after: float) -> None:
         self._redis, self._storage = redis, storage
@@ -60,7 +60,7 @@ class Worker:
                     for stream, entries in found:
                         self._process(stream, entries)
             except (RedisError, OSError) as error:
-                # Redis is away, or came back empty and the groups must be created again.
+                # Redis is down, or came back empty and the groups must be created again.
                 self._say(f"retrying in a second: {error}")
                 time.sleep(1)
 
@@ -90,7 +90,7 @@ class Worker:
                 self._redis.xack(stream, self._group, place)
 
     def _work(self, fields: dict[str, str]) -> bool:
-        """Process the event, and return whether it is done; if not, it comes again."""
+        """Process the event and return whether it is done; if not, it will be delivered again."""
         data = json.loads(fields["event"])["data"]
         try:
             found = self._storage.get_object(Bucket=data["bucket"], Key=data["key"])

@@ -1,6 +1,6 @@
 """Finds the words that this project does not write: `python -m tests.contract.banned_words`.
 
-They stand in banned_words.toml beside this, each with what to write instead.
+They are listed in banned_words.toml next to this module, each with its replacement.
 """
 
 import re
@@ -21,7 +21,7 @@ GENERATED = ("generated/",)
 
 @dataclass(frozen=True, slots=True)
 class Banned:
-    """A pattern, and what to write instead of what it matches."""
+    """A banned pattern and what to write instead."""
 
     pattern: re.Pattern[str]
     instead: str

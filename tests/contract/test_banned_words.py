@@ -1,4 +1,4 @@
-"""The project's English: no file has a banned word, and the check finds one where it is."""
+"""Tests that no file contains a banned word, and that the check finds one where it occurs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The documents agree with the code."""
+"""Tests that the documents agree with the code."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def test_the_reference_of_policies_names_every_rule_and_its_example_can_be_used(
     usual, whole = re.findall(r"```toml\n(.*?)```", POLICIES, re.S)
     assert _read(usual).policies["default"] == Policy("default", "uploads")
     for rule in RULES:
-        # Behind a "#" stands what is not set.
+        # A line after "#" is a setting that is not set.
         assert re.search(rf"^(# )?{rule} = ", usual, re.M), rule
     assert _read(usual.replace("\n# ", "\n"), kind="aws").policies["default"].tags
     assert _read(whole).backends.keys() == {"default", "archive"}

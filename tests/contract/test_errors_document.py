@@ -1,4 +1,4 @@
-"""docs/reference/errors.md agrees with the proto and with the table of the service."""
+"""Tests that docs/reference/errors.md agrees with the proto and the service's error table."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ STATUSES = [*map(status_of, EXAMPLES), internal("0" * 16)]
 
 
 def rows(columns: int) -> dict[str, list[str]]:
-    """Return the rows of the table that has so many columns, by reason."""
+    """Return the rows of the table with that many columns, by reason."""
     cells = (
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in TEXT.splitlines()

@@ -1,4 +1,4 @@
-"""docs/events.md describes the events that are sent."""
+"""Tests that docs/events.md describes the events that are sent."""
 
 import json
 import re

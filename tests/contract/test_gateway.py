@@ -1,4 +1,4 @@
-"""How long the gateway lets calls last: what no test would want to wait for."""
+"""Tests how long the gateway lets calls last, from its configuration, to avoid real waits."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ HTTP = yaml.safe_load((Path(__file__).parents[2] / "deploy/envoy/envoy.yaml").re
 
 
 def route(path: str) -> dict[str, Any]:
-    """What Envoy does with a call: the first route whose match has the path."""
+    """Return the route that Envoy takes for a call: the first one whose match has the path."""
     for found in HTTP["route_config"]["virtual_hosts"][0]["routes"]:
         match = found["match"]
         if "headers" not in match and (

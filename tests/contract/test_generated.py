@@ -1,4 +1,4 @@
-"""What is made from the proto is what is committed."""
+"""Tests that the committed generated code is what the proto generates."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Imports point down, and only rpc knows gRPC: the contracts stand in pyproject.toml."""
+"""Tests the import contracts of pyproject.toml: imports point down, and only rpc knows gRPC."""
 
 import subprocess
 import sys

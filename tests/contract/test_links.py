@@ -1,4 +1,4 @@
-"""Every link between our documents leads to a file and a heading in it; every path exists."""
+"""Tests that links between our documents resolve to a file and heading, and that paths exist."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ def documents() -> list[Path]:
 
 
 def links() -> dict[str, list[str]]:
-    """Return the targets of all links, from the root, each with the documents that name it."""
+    """Return the targets of all links, relative to the root, each with the documents naming it."""
     found: dict[str, list[str]] = {}
     for document in documents():
         for path, anchor in LINK.findall(document.read_text()):
@@ -28,7 +28,7 @@ def links() -> dict[str, list[str]]:
 
 
 def anchors(document: Path) -> set[str]:
-    """Return the anchors that GitHub gives to the headings of a document."""
+    """Return the anchors that GitHub gives to a document's headings."""
     text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.M | re.S)
     headings = re.findall(r"^#+ (.*)$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -44,7 +44,7 @@ def test_a_link_leads_somewhere(target: str, named_by: list[str]) -> None:
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_paths_of_code_exist(document: Path) -> None:
-    """Paths are relative to the root or to the package of the service."""
+    """Check paths relative to the root or to the package of the service."""
     paths = re.findall(r"`([\w.]+/[\w/]+\.(?:py|lua|proto|toml))`", document.read_text())
     bases = (ROOT, ROOT / "server/partway_server")
     assert [path for path in paths if not any((base / path).exists() for base in bases)] == []

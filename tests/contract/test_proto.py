@@ -1,4 +1,4 @@
-"""The proto is the contract: the server implements all of it, and tests cover what it promises."""
+"""Tests that the server implements the whole proto, and that tests cover what it promises."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"]
 
 
 def promised_errors() -> Iterator[tuple[str, str]]:
-    """(RPC, code) for every bullet of the `Errors:` lists."""
+    """Return (RPC, code) for every bullet of the `Errors:` lists."""
     text = (ROOT / "proto/partway/v1/upload_service.proto").read_text()
     for comment, rpc in re.findall(r"((?:  //.*\n)+)  rpc (\w+)", text):
         for code in re.findall(r"\* `(\w+)`:", comment):
@@ -26,7 +26,7 @@ def promised_errors() -> Iterator[tuple[str, str]]:
 
 
 def tagged_errors() -> set[tuple[str, str]]:
-    """(RPC, code) of every `@pytest.mark.promise(rpc, code)` in the service tests."""
+    """Return (RPC, code) for every `@pytest.mark.promise(rpc, code)` in the service tests."""
     found = set()
     for file in (ROOT / "tests/service").glob("test_*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

@@ -1,4 +1,4 @@
-"""The service under test, over the memory twins and over real Redis and real storage."""
+"""Provides the service under test, over the memory twins and over real Redis and real storage."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
@@ -25,8 +25,8 @@ from tests.support.world import World, a_world
 
 @pytest.fixture
 def clock() -> FakeClock:
-    # Storage compares the date of a signature with its own clock.
-    # In whole seconds, as the times of an Upload are.
+    # Storage compares a signature's date with its own clock.
+    # In whole seconds, as an upload's times are.
     return FakeClock(datetime.now(UTC).replace(microsecond=0))
 
 
@@ -35,7 +35,7 @@ STORES = {
     "localstack": ("localstack", "localstack"),
     "ceph": ("ceph", "ceph"),
 }
-"""Beside a real Redis: the fixture that starts the storage, and the kind of backend that it is."""
+"""Used with a real Redis: the fixture that starts the storage, and its kind of backend."""
 
 
 @pytest.fixture(
@@ -54,14 +54,14 @@ async def world(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterat
 
 @pytest.fixture
 def single_puts(world: World) -> None:
-    """Skips the test where a small file is a multipart upload, too."""
+    """Skip the test where even a small file is a multipart upload."""
     if not world.storage.capabilities_of("default").safe_puts:
         pytest.skip("the record says that a URL for one PUT is not safe")
 
 
 @pytest.fixture
 def verified_checksums(world: World) -> None:
-    """Skips the test where storage does not verify a SHA-256."""
+    """Skip the test where storage does not verify a SHA-256."""
     if Checksum.SHA256 not in world.storage.capabilities_of("default").checksums:
         pytest.skip("the record says that it does not verify sha256")
 
@@ -110,7 +110,7 @@ async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> As
 
 @pytest.fixture(scope="session")
 def wire_bucket(s3: S3) -> Iterator[Bucket]:
-    """A bucket for those tests alone that look at all of it."""
+    """Create a bucket for the tests that inspect its whole content."""
     with look_into(s3, "wire") as bucket:
         yield bucket
 
@@ -119,7 +119,7 @@ def wire_bucket(s3: S3) -> Iterator[Bucket]:
 async def wired(
     request: pytest.FixtureRequest, s3: S3, redis_url: str, wire_bucket: Bucket
 ) -> AsyncIterator[Wired]:
-    """Its parameter, if it has one, is how patient the service is."""
+    """Yield the service behind faulty lines. The parameter, if any, sets how patient it is."""
     patience = getattr(request, "param", PATIENT)
     async with a_wired_world(s3, redis_url, wire_bucket, patience) as wired:
         yield wired

@@ -1,4 +1,4 @@
-"""Abort: the answer is given once storage is seen to hold nothing of the Upload."""
+"""Tests that Abort answers only once storage is seen to have nothing left of the upload."""
 
 import asyncio
 
@@ -49,7 +49,7 @@ async def test_aborting_again_does_nothing(world: World) -> None:
 async def test_an_abort_that_is_repeated_and_broken_off_is_no_step_back(world: World) -> None:
     upload = await world.initialize()
     first = await world.abort(upload)
-    # As by a second Abort that had read the row before, or by the janitor at its end.
+    # As a second Abort does that read the session record earlier, or the janitor at its end.
     claimed, granted = await world.sessions.claim(world.grant(upload).sid, State.ABORTING, LEASE)
     assert granted and claimed is not None
     status = await call(world.stub, "Status", pb.StatusRequest(upload_id=upload.id))
@@ -78,7 +78,7 @@ async def test_a_lost_reply_is_asked_for_again(world: World) -> None:
 
 
 async def test_an_abort_looks_before_it_discards(world: World) -> None:
-    """Storage may still list the parts that an object was made from, and keep its bytes there."""
+    """Cover a store that still lists an object's parts, and keeps its bytes in them."""
     upload = await bring_to(world, Situation.COMPLETING, TWO_PARTS)
     grant = world.grant(upload)
     await world.storage.complete(grant, await world.storage.list_parts(grant))

@@ -1,4 +1,4 @@
-"""Several backends in one service: each Upload lives in the one of its policy, and only there."""
+"""Tests several backends in one service: each upload lives only in the backend of its policy."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -53,7 +53,7 @@ async def two(clock: FakeClock) -> AsyncIterator[Two]:
 
 
 def into_either(stores: Mapping[str, MemoryStorage]) -> Put:
-    """Their URLs look alike; a part is taken by the one that knows its upload."""
+    """Send a part to the backend that knows its upload; the URLs of both look alike."""
 
     async def put(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         replies = [await put_into(store)(url, body, headers) for store in stores.values()]
@@ -84,7 +84,7 @@ async def test_capabilities_are_those_of_the_backend(two: Two) -> None:
 
 
 async def test_an_object_in_another_backend_proves_nothing(two: Two) -> None:
-    """The same bucket, key, token and size: but it is not where the Upload is."""
+    """Use the same bucket, key, token and size, in a backend that is not the upload's."""
     upload = await two.world.initialize(16 * MIB + 1, policy="far")
     await two.world.send(upload)
     await two.world.complete(upload)
@@ -144,7 +144,7 @@ async def test_the_sweep_looks_into_each_backend_and_touches_what_is_its_own(
     far = await two.world.initialize(policy="far")
     for upload in (near, far):
         await two.world.lose_row(upload)
-    # A stranger's, in the other backend, at the very key of ours.
+    # Someone else's object, in the other backend, at the same key as ours.
     copied = two.world.grant(near)
     await two.far.create(replace(copied, backend="far"), {})
     clock.advance(30 * 24 * 3600)

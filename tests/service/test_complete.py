@@ -1,4 +1,4 @@
-"""Complete: nothing is lost, doubled or claimed without proof."""
+"""Tests that Complete loses nothing, doubles nothing and claims nothing without proof."""
 
 import asyncio
 
@@ -271,7 +271,7 @@ async def test_the_janitor_does_not_complete_with_parts_that_the_caller_refused(
     upload = await world.initialize()
     await world.send(upload)
     named = [upload_pb2.Part(part_number=2, etag="0" * 32)]
-    # The worker that found the difference dies before it can say so.
+    # The worker that found the difference dies before it can report it.
     world.storage.after("list_parts", failing(RuntimeError("the worker dies here")))
     assert (await failure(world.complete(upload, parts=named))).code == "INTERNAL"
     world.clock.advance(60)
@@ -283,7 +283,7 @@ async def test_the_janitor_does_not_complete_with_parts_that_the_caller_refused(
 async def test_a_request_of_our_own_that_is_still_at_work_is_no_rival(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)
-    # The first request is not answered; the second learns that another is at work.
+    # The first request gets no answer; the second learns that another call is at work.
     world.storage.before("complete", failing(CompleteUnknown()), failing(KeyContested()))
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
     assert "abort" not in world.storage.calls

@@ -1,4 +1,4 @@
-"""Compose: one object of several, copied by storage, from sources that are proven to the end."""
+"""Tests Compose: storage copies several sources into one object, verified to the end."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ ABORTED = upload_pb2.UPLOAD_STATE_ABORTED
 
 
 async def source(world: World, size: int = PART, **fields: Any) -> upload_pb2.Upload:
-    """A completed Upload of that size."""
+    """Return a completed upload of that size."""
     upload = await world.initialize(size, **fields)
     await world.send(upload)
     return await world.complete(upload)
@@ -65,7 +65,7 @@ async def exists(world: World, upload: upload_pb2.Upload) -> bool:
 
 
 async def sweep(world: World, after: float = 0) -> None:
-    """What a janitor does after some seconds, to its end."""
+    """Run a janitor sweep to its end, after some seconds."""
     world.clock.advance(after)
     await world.service.janitor.sweep()
     await world.service.tasks.drain(10)
@@ -76,25 +76,25 @@ async def listed(world: World) -> list[upload_pb2.Upload]:
 
 
 async def composed(world: World) -> upload_pb2.Upload:
-    """The only Upload that was composed, or is to be."""
+    """Return the only upload that was or is to be composed."""
     [made] = [each for each in await listed(world) if each.source_count]
     return made
 
 
 async def go_on() -> None:
-    """A fault that is none, for a call before the one that is to fail."""
+    """Do nothing: a placeholder fault for a call before the one that is to fail."""
 
 
 @contextlib.asynccontextmanager
 async def small_copies(clock: FakeClock, **options: Any) -> AsyncIterator[World]:
-    """A world whose storage takes parts of 10 MiB at most, so that sources are cut."""
+    """Yield a world whose storage takes parts of at most 10 MiB, so that sources are cut."""
     limits = PartLimits(max_part_bytes=2 * PART)
     storage = MemoryStorage(capabilities=replace(MEMORY, limits=limits, **options))
     async with a_memory_world(clock, storage=storage) as world:
         yield world
 
 
-# ---- what is made
+# ---- the composed object
 
 
 async def test_one_object_is_made_of_several_in_order(world: World) -> None:
@@ -168,7 +168,7 @@ async def test_large_sources_are_cut_into_parts(clock: FakeClock) -> None:
         large, small = await source(world, 5 * PART), await source(world, PART)
         made = await compose(world, large, small)
         assert (made.state, made.part_count) == (COMPLETED, 4)
-        # Of 25 MiB three, and each a third of it.
+        # 25 MiB are cut into three parts, each a third of it.
         assert made.part_size_bytes == -(-5 * PART // 3)
         assert made.object.size_bytes == 6 * PART
 
@@ -180,7 +180,7 @@ async def test_a_colleague_may_compose_what_the_tenant_owns(world: World) -> Non
     assert made.state == COMPLETED
 
 
-# ---- what is refused
+# ---- refusals
 
 
 @pytest.mark.promise("Compose", "INVALID_ARGUMENT")
@@ -341,13 +341,13 @@ async def test_callers_send_no_parts_of_what_is_composed(world: World) -> None:
     failed = await failure(world.presigned(made))
     assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
     assert "no parts to send" in failed.message
-    # Complete works, and says what is missing until the copies are there.
+    # Complete works, and reports what is missing until the copies exist.
     assert (await failure(world.complete(made))).reason == "PARTS_MISSING"
     await sweep(world, LEASE.total_seconds() + 1)
     assert (await world.complete(made)).state == COMPLETED
 
 
-# ---- once, however often it is asked
+# ---- once, however often it is requested
 
 
 @in_memory
@@ -407,7 +407,7 @@ async def test_a_repeat_goes_on_after_redis_lost_the_row(world: World) -> None:
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "STORAGE_REFUSED")
     made = await composed(world)
     await world.lose_row(made)
-    # Somebody asks, and the row is rebuilt; it does not know the sources any more.
+    # A query rebuilds the session record, which no longer knows the sources.
     assert await world.state(made) == "ACTIVE"
     other = await failure(compose(world, first, request_id=request_id, delete_sources=True))
     assert other.reason == "REQUEST_ID_REUSED"
@@ -416,7 +416,7 @@ async def test_a_repeat_goes_on_after_redis_lost_the_row(world: World) -> None:
     assert await exists(world, first)
 
 
-# ---- as long as it takes
+# ---- long copies
 
 
 @in_memory
@@ -463,7 +463,7 @@ async def test_parts_that_another_worker_replaces_meanwhile_are_joined_again(
 
     async def without_a_part(*args: Any, **options: Any) -> Sequence[StoredPart]:
         listed = await list_parts(*args, **options)
-        # The second listing is that of the joining.
+        # The second listing belongs to the join.
         return listed[1:] if next(listings) == 2 else listed
 
     monkeypatch.setattr(world.storage, "list_parts", without_a_part)
@@ -593,7 +593,7 @@ async def test_a_source_that_changed_under_a_store_without_conditions_is_seen(
     assert failed.reason == "SOURCE_UNUSABLE"
 
 
-# ---- what dies in the middle
+# ---- workers that die in the middle
 
 
 async def test_a_janitor_takes_up_what_was_left_and_copies_only_the_rest(world: World) -> None:
@@ -640,7 +640,7 @@ async def test_work_that_goes_on_is_put_off_and_not_forgotten(world: World) -> N
     sweeping = asyncio.create_task(world.service.janitor.sweep())
     await gate.reached.wait()
     assert await world.sessions.peek_due(10) == []
-    # A janitor that takes a row is left alone with it for five minutes; who copies, for a lease.
+    # A janitor gets a session record to itself for five minutes; a worker that copies, for a lease.
     world.clock.advance(LEASE.total_seconds())
     assert await world.sessions.peek_due(10) == [sid]
     gate.open()
@@ -648,7 +648,7 @@ async def test_work_that_goes_on_is_put_off_and_not_forgotten(world: World) -> N
     assert await world.state(await composed(world)) == "COMPLETED"
 
 
-# ---- the sources are removed
+# ---- removal of the sources
 
 
 async def test_sources_are_removed_once_the_object_is_proven(world: World) -> None:

@@ -1,5 +1,7 @@
-"""One thing goes wrong at one place, at every place in turn: a caller that repeats its calls ends
-with one object, or with nothing, and nothing is left behind."""
+"""Tests one fault at one place, for every place in turn.
+
+A caller that repeats its calls ends with one object, or with nothing, and nothing is left behind.
+"""
 
 import asyncio
 import uuid
@@ -19,7 +21,7 @@ in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
 OPERATIONS = ["create", "list_multiparts", "list_parts", "complete", "head", "abort", "presigner"]
 
-# A RuntimeError stands for a worker that dies there: no one gives its lease up.
+# A RuntimeError stands for a worker that dies there: no one releases its lease.
 DEATH = RuntimeError("the worker dies here")
 
 WHERE = pytest.mark.parametrize(
@@ -30,7 +32,7 @@ WHERE = pytest.mark.parametrize(
         for fault in ((StorageUnavailable(), False), (DEATH, False), (DEATH, True))
     ],
 )
-"""Every place, and what happens there; with `redis_too`, Redis loses the row besides."""
+"""Every place, and its fault; with `redis_too`, Redis also loses the session record."""
 
 REPEATED = {
     grpc.StatusCode.UNAVAILABLE,
@@ -41,7 +43,7 @@ REPEATED = {
 
 
 async def repeated(world: World, attempt: Callable[[], Awaitable[Any]]) -> Any:
-    """The answer of a call that is repeated as the contract says, a lease later each time."""
+    """Return the answer of a call, repeated as the contract says, a lease later each time."""
     for _ in range(6):
         try:
             return await attempt()
@@ -65,7 +67,7 @@ async def nothing_left_open(world: World, upload: upload_pb2.Upload) -> bool:
 
 
 class Trouble:
-    """Strikes once, at the nth such call; `over` makes it pass by."""
+    """A fault that strikes once, at the nth such call; `over` disables it."""
 
     def __init__(
         self,
@@ -84,7 +86,7 @@ class Trouble:
         getattr(world.storage, when)(operation, *[self._pass_by] * nth, self._strike)
 
     async def _pass_by(self) -> None:
-        """Not yet."""
+        """Let a call before the nth one pass."""
 
     async def _strike(self) -> None:
         if self.over:

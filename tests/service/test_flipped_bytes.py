@@ -1,4 +1,7 @@
-"""A byte that changes on its way to storage is never in the object: client, service and store."""
+"""Tests that a byte changed on its way to storage is never in the object.
+
+Covers the client, the service and the store.
+"""
 
 import contextlib
 import os
@@ -36,7 +39,7 @@ UNVERIFIED = Capabilities(
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A service, and a client of it, whose bytes go to storage through `relay`."""
+    """A service and a client whose bytes go to storage through `relay`."""
 
     world: World
     relay: Flipping
@@ -118,7 +121,7 @@ def stored(line: Line, key: str) -> bytes:
 
 
 async def flipped(line: Line, path: Path, size: int, **options: Any) -> bytes:
-    """What storage holds after an upload of which the last part was changed once."""
+    """Return what storage has after an upload whose last part was altered once in transit."""
     last = -(-size // PART)
     line.relay.flip(last)
     uploaded = await line.client.upload_file(path, part_size=PART, **options)

@@ -1,6 +1,7 @@
-"""Whatever is sent, no answer is UNKNOWN or INTERNAL.
+"""Tests that no request, whatever it contains, is answered with UNKNOWN or INTERNAL.
 
-PARTWAY_TEST_FUZZ says how many examples of 20 to 60 requests each RPC gets, by default 10.
+PARTWAY_TEST_FUZZ sets the number of examples for each RPC, by default 10; each example is 20 to 60
+requests.
 """
 
 import os
@@ -77,7 +78,7 @@ SCALARS: Mapping[int, st.SearchStrategy[Any]] = {
 
 
 def messages(descriptor: Descriptor) -> st.SearchStrategy[Message]:
-    """Messages with any of their fields, near their limits and beyond."""
+    """Generate messages with any of their fields, near their limits and beyond."""
     kind = message_factory.GetMessageClass(descriptor)
     fields = {field.name: values(field) for field in descriptor.fields}
     return st.fixed_dictionaries({}, optional=fields).map(lambda given: kind(**given))
@@ -98,7 +99,7 @@ def values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
 
 @pytest.fixture
 async def known(world: World) -> World:
-    """The world, with Uploads in all situations whose ids the requests may carry."""
+    """Return the world, with uploads in all situations whose IDs the requests may carry."""
     uploads = [await bring_to(world, situation, PART + 7) for situation in Situation]
     uploads.append(await world.initialize(1000))
     uploads.append(await world.initialize(3 * PART, checksum_algorithm=1))

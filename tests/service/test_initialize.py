@@ -1,4 +1,4 @@
-"""Initialize: one Upload for one request_id, planned as the policy and storage allow."""
+"""Tests that Initialize opens one upload per request_id, planned as policy and storage allow."""
 
 import asyncio
 import re
@@ -137,7 +137,7 @@ async def test_one_put_is_no_larger_than_storage_takes_in_one(clock: FakeClock) 
         assert not world.grant(upload).single
 
 
-# ---- the first parts in the answer
+# ---- first parts in the response
 
 
 @in_memory
@@ -303,8 +303,8 @@ async def test_of_several_strays_of_earlier_attempts_one_is_used(world: World) -
 
 
 async def test_a_repeat_that_is_held_up_past_its_lease_creates_nothing(world: World) -> None:
-    # The first attempt dies after its intent. A repeat takes over, lists what is open at the key,
-    # and is held up there until the janitor has forgotten the intent.
+    # The first attempt dies after recording its intent. A repeat takes over, lists what is open at
+    # the key, and is delayed there until the janitor has forgotten the intent.
     request_id, gate = a_request_id(), Gate()
     world.storage.before("create", failing(RuntimeError("the worker dies here")))
     await failure(initialize(world, request_id=request_id))
@@ -317,7 +317,7 @@ async def test_a_repeat_that_is_held_up_past_its_lease_creates_nothing(world: Wo
     assert await world.sessions.get(sid) is None
     gate.open()
     assert (await repeat).reason == "UPLOAD_BUSY"
-    # The one create is that of the worker that died.
+    # The only create is that of the dead worker.
     assert world.storage.calls.count("create") == 1
 
 
@@ -345,14 +345,14 @@ async def test_a_repeat_after_redis_lost_all_still_ends_in_one_object(world: Wor
     first = (await initialize(world, request_id=request_id)).upload
     await world.send(first, [1])
     await world.lose_row(first)
-    assert await world.state(first) == "ACTIVE"  # The row is rebuilt by this call.
+    assert await world.state(first) == "ACTIVE"  # This call rebuilds the session record.
     again = (await initialize(world, request_id=request_id)).upload
     assert again.id == first.id
     failed = await failure(initialize(world, request_id=request_id, size_bytes=1))
     assert failed.reason == "REQUEST_ID_REUSED"
 
 
-# ---- what the policy and storage allow
+# ---- limits of policy and storage
 
 
 @in_memory
@@ -416,7 +416,7 @@ async def test_many_policies_do_not_make_an_answer_too_large(clock: FakeClock) -
         assert failed.details["BadRequest"].ByteSize() < 4000
 
 
-# ---- the limits of the fields
+# ---- limits of the fields
 
 INSIDE_AND_OUTSIDE = [
     ("policy", {"policy": "default"}, {"policy": "Default"}),

@@ -1,4 +1,4 @@
-"""Checksums of parts and of the whole object, from Initialize to Complete."""
+"""Tests checksums of parts and of the whole object, from Initialize to Complete."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ SHA256 = upload_pb2.CHECKSUM_ALGORITHM_SHA256
 MD5 = upload_pb2.CHECKSUM_ALGORITHM_MD5
 
 SMALL = Policy("small", "uploads", single_put_max_bytes=0)
-"""Even a small file is a multipart upload: the CRCs of the memory twin are slow."""
+"""Makes even a small file a multipart upload, because the memory twin's CRCs are slow."""
 
 WRONG = b"\1" * 8
 
@@ -73,7 +73,7 @@ async def signed(
 
 
 async def send(world: World, upload: upload_pb2.Upload, flip: int = 0) -> None:
-    """Send all parts with their checksums, part `flip` with another byte."""
+    """Send all parts with their checksums; alter a byte of part `flip`."""
     for part in await signed(world, upload, range(1, upload.part_count + 1)):
         body = bytearray(content(part.part_number, part.size_bytes))
         if part.part_number == flip:
@@ -89,7 +89,7 @@ def named(upload: upload_pb2.Upload) -> list[upload_pb2.Part]:
     ]
 
 
-# ---- which one
+# ---- choice of the algorithm
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ async def test_storage_verifies_the_whole_when_it_joins_the_parts(world: World) 
 async def test_a_repeat_that_no_longer_knows_the_entity_tags_is_of_the_same_parts(
     world: World,
 ) -> None:
-    """Where a checksum is named, it says which bytes are meant, and the tag says no more."""
+    """Cover parts named with a checksum: it identifies the bytes, so the ETag adds nothing."""
     upload = await world.initialize(PART + 7, checksum_algorithm=CRC64NVME)
     await send(world, upload)
     request = pb.ListPartsRequest(upload_id=upload.id)
@@ -304,7 +304,7 @@ async def test_the_checksum_told_to_initialize_holds_for_every_complete(world: W
 async def test_the_janitor_has_the_whole_verified_that_a_dead_worker_was_told(
     world: World,
 ) -> None:
-    """Killed before storage heard of it; what the row remembers is enough to go on."""
+    """Kill the worker before it calls storage; the session record remembers enough to resume."""
     for checksum, state in ((None, "COMPLETED"), (WRONG, "ACTIVE")):
         upload = await world.initialize(PART + 7, checksum_algorithm=CRC64NVME)
         await send(world, upload)
@@ -327,7 +327,7 @@ async def test_who_takes_over_without_a_checksum_has_that_of_the_first_verified(
     await world.sessions.claim(sid, State.COMPLETING, timedelta(seconds=30), manifest)
     world.clock.advance(60)
     assert (await failure(world.complete(upload))).metadata["storage_code"] == "BadDigest"
-    # That Complete is over and forgotten: this one asks for nothing.
+    # That Complete is over and forgotten: this one names no checksum.
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
 
 
@@ -344,7 +344,7 @@ async def test_a_lost_reply_to_the_join_gives_the_same_answer(world: World) -> N
 async def test_a_caller_whose_checksum_storage_contradicts_is_not_told_that_it_is_complete(
     clock: FakeClock,
 ) -> None:
-    """It took the parts without a look at the checksum, but reports the true one."""
+    """Cover storage that joins parts without checking the checksum, but reports the true one."""
     storage = MemoryStorage()
     async with a_memory_world(clock, storage=storage) as world:
         upload = await world.initialize(2 * PART, checksum_algorithm=CRC64NVME)

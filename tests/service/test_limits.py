@@ -1,4 +1,4 @@
-"""What the service does when there is too much, too late, or something unexpected."""
+"""Tests the service under too many requests, too little time, or something unexpected."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
 @asynccontextmanager
 async def held(storage: FaultyObjects, operation: str) -> AsyncIterator[asyncio.Event]:
-    """Let the next such call wait for the end of the block; the event is set once it waits."""
+    """Block the next such call until the end of the block; set the event once the call waits."""
     gate = Gate()
     storage.before(operation, gate)
     try:
@@ -38,7 +38,7 @@ async def held(storage: FaultyObjects, operation: str) -> AsyncIterator[asyncio.
 
 
 async def code_of(answer: Awaitable[Any]) -> str:
-    """The code of a call, and its reason where the service gives one."""
+    """Return the code of a call, with its reason if the service gives one."""
     try:
         await answer
     except grpc.aio.AioRpcError as error:
@@ -207,11 +207,11 @@ async def test_a_listing_that_takes_longer_than_the_call_is_no_end(world: World)
 
 @in_memory
 async def test_an_answer_that_the_call_just_missed_is_never_a_wrong_state(world: World) -> None:
-    """The work ends, and the row is ACTIVE again, right when the time is up."""
+    """End the work, and make the session record ACTIVE again, just when the time is up."""
     upload = await world.initialize()
 
     async def just_too_long() -> None:
-        # The call's clock, not the world's: it waits for the work in real time.
+        # Real time, not the world's clock: the call waits for the work in real time.
         await asyncio.sleep(0.4)
 
     for timeout in (0.5, 0.52, 0.54, 0.56, 0.58, 0.6):
@@ -230,7 +230,7 @@ async def test_an_answer_that_the_call_just_missed_is_never_a_wrong_state(world:
         await world.service.tasks.drain(5)
 
 
-# ---- requests that are none
+# ---- malformed requests
 
 
 @in_memory
@@ -292,11 +292,11 @@ async def test_unknown_fields_do_no_harm(world: World) -> None:
     assert answer.upload.state == upload_pb2.UPLOAD_STATE_ACTIVE
 
 
-# ---- answers that are large
+# ---- large responses
 
 
 async def test_the_largest_errors_arrive_whole(clock: FakeClock) -> None:
-    """Details travel in trailers, which gRPC begins to drop, by chance, from 8 kB on."""
+    """Cover details in trailers, which gRPC begins to drop, at random, from 8 kB on."""
     many = [Policy(f"{n:03}-{'x' * 60}", "uploads") for n in range(200)]
     types = Policy("types", "uploads", content_types=tuple(f"a{n}/{'x' * 60}" for n in range(200)))
     storage = MemoryStorage()
@@ -354,7 +354,7 @@ async def test_the_largest_errors_arrive_whole(clock: FakeClock) -> None:
                 assert failed.reason == reason, failed
 
 
-# ---- what is unexpected
+# ---- unexpected failures
 
 SECRET = "AKIAIOSFODNN7EXAMPLE https://storage/x?X-Amz-Signature=0123456789abcdef"
 

@@ -1,4 +1,4 @@
-"""ListParts: what storage holds now, page by page."""
+"""Tests that ListParts returns what storage has now, page by page."""
 
 import hashlib
 from typing import Any
@@ -44,7 +44,7 @@ async def test_a_part_sent_again_is_told_once(world: World) -> None:
     (part,) = await world.presigned(upload, [3])
     sent = [await world.put(part.url, body, part.headers) for body in (b"1111111", b"2222222")]
     (reported,) = (await list_parts(world, upload)).parts
-    # SeaweedFS lists both, with times in whole seconds: either may pass for the newest.
+    # SeaweedFS lists both, with times in whole seconds: either may appear to be the newest.
     assert reported.etag in [reply.etag for reply in sent]
 
 

@@ -1,4 +1,4 @@
-"""ListUploads: the caller's own, newest first."""
+"""Tests that ListUploads returns the caller's own uploads, newest first."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -29,7 +29,7 @@ async def list_uploads(world: World, caller: Any = ALICE, **fields: Any) -> pb.L
 
 
 async def every(world: World, caller: Any = ALICE, **fields: Any) -> list[upload_pb2.Upload]:
-    """All pages."""
+    """Return the uploads of all pages."""
     found: list[upload_pb2.Upload] = []
     token = ""
     for _ in range(1000):
@@ -114,7 +114,7 @@ async def test_the_time_of_creation_selects(world: World) -> None:
     assert await every(world, page_size=2, created_before=at[1]) == newest[4:]
     assert await every(world, created_from=at[1], created_before=at[3]) == newest[2:4]
     assert await every(world, created_from=at[3], created_before=at[1]) == []
-    # Uploads are made at whole seconds; a bound may lie between two.
+    # Creation times are whole seconds; a bound may lie between two.
     after = Timestamp(seconds=at[1].seconds, nanos=1)
     assert await every(world, created_from=after) == newest[:3]
     assert await every(world, created_before=after) == newest[3:]
@@ -133,7 +133,7 @@ async def test_the_policy_selects(clock: FakeClock) -> None:
 
 
 async def test_an_upload_that_was_never_opened_is_not_told(world: World) -> None:
-    """Its id would say nothing of the multipart upload, and so differ from the one to come."""
+    """Cover an ID that would lack the multipart upload, and so differ from the final one."""
     world.storage.after("create", failing(StorageUnavailable()))
     request_id = "0b5a9a3e-1111-4222-8333-444455556666"
     await failure(world.initialize(request_id=request_id))

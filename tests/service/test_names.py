@@ -1,4 +1,4 @@
-"""Whatever a file is called, its object stays in its tenant's place."""
+"""Tests that an object stays under its tenant's prefix, whatever the file is called."""
 
 import posixpath
 import re

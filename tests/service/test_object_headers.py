@@ -1,4 +1,4 @@
-"""What a policy says of an object, as real storage keeps it."""
+"""Tests that real storage keeps what a policy says about an object."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
@@ -33,7 +33,7 @@ def second(s3: S3) -> Iterator[Bucket]:
 
 @pytest.fixture
 async def world(s3: S3, second: Bucket) -> AsyncIterator[World]:
-    """Two backends, of which one is in a bucket of its own and makes more of an object."""
+    """Yield two backends, one of which has its own bucket and adds more to an object."""
     rich = Policy(
         "rich",
         second.name,
@@ -49,7 +49,7 @@ async def world(s3: S3, second: Bucket) -> AsyncIterator[World]:
             contextlib.aclosing(StorageRouter({"default": near, "far": far}))
         )
         http = await opened.enter_async_context(aiohttp.ClientSession())
-        # Real storage goes by the real time.
+        # Real storage uses the real time.
         clock = FakeClock(SystemClock().now())
         yield await opened.enter_async_context(
             a_world(

@@ -1,4 +1,4 @@
-"""What a policy allows, as callers of Initialize meet it: each rule and the field it names."""
+"""Tests what a policy allows, as callers of Initialize see it: each rule and the field it names."""
 
 from dataclasses import replace
 from datetime import UTC
@@ -139,7 +139,7 @@ async def test_parts_stay_between_the_bounds(
 
 
 async def test_what_is_encrypted_carries_no_md5(clock: FakeClock) -> None:
-    """An ETag is not an MD5 then, and would contradict a part that is whole."""
+    """Cover encryption, under which an ETag is not an MD5 and would contradict an intact part."""
     can = replace(MEMORY, checksums=frozenset({Checksum.MD5}))
     policy = Policy("p", "uploads", encryption="aws:kms")
     async with a_memory_world(
@@ -199,7 +199,7 @@ async def test_a_repeat_returns_the_first_upload_whatever_is_allowed_by_then(
         upload = await world.initialize(**asked)
         world.policies.replace(now)
         assert await world.initialize(**asked) == upload
-        # Another request is one of now, also under the name of the first.
+        # A different request is subject to the new policy, even with the request_id of the first.
         others: list[dict[str, Any]] = [{"request_id": str(uuid4())}, {"content_type": "a/b"}]
         for other in others:
             failed = await failure(world.initialize(**{**asked, **other}))
@@ -209,7 +209,7 @@ async def test_a_repeat_returns_the_first_upload_whatever_is_allowed_by_then(
 async def test_a_tombstone_outlasts_the_urls_of_uploads_without_a_policy(
     clock: FakeClock,
 ) -> None:
-    """They work for a quarter of an hour, whatever is configured."""
+    """Cover URLs that work for a quarter of an hour, whatever is configured."""
     short = Policy("default", "uploads", url_seconds=120, max_url_seconds=120)
     storage = MemoryStorage()
     async with a_memory_world(
@@ -227,7 +227,7 @@ async def test_a_tombstone_outlasts_the_urls_of_uploads_without_a_policy(
 
 
 async def test_a_tombstone_outlasts_the_urls_of_policies_that_are_gone(clock: FakeClock) -> None:
-    """A URL may have been signed for a week, a moment before the policy went."""
+    """Cover a URL that may have been signed for a week, just before its policy was removed."""
     week = Policy("week", "uploads", max_url_seconds=7 * 24 * 3600)
     storage = MemoryStorage()
     async with a_memory_world(clock, storage=storage, policies=[week]) as world:

@@ -1,4 +1,4 @@
-"""PresignParts and BatchPresignParts: the parts asked for, signed for exactly those bytes."""
+"""Tests that PresignParts and BatchPresignParts sign requested parts for exactly those bytes."""
 
 import base64
 import hashlib
@@ -125,7 +125,7 @@ async def test_other_bytes_than_those_signed_are_refused(world: World, name: str
         assert (reply.status, reply.code) == (403, "SignatureDoesNotMatch")
 
 
-# ---- how long
+# ---- lifetime of URLs
 
 
 @in_memory

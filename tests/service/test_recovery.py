@@ -1,4 +1,4 @@
-"""Redis may lose everything, or go back in time: no upload is lost, and no part is sent twice."""
+"""Tests that no upload is lost or part sent twice when Redis loses data or goes back in time."""
 
 import asyncio
 import uuid
@@ -155,7 +155,7 @@ async def test_storage_that_is_down_while_redis_is_empty_is_unavailable(world: W
     assert await world.state(upload) == "ACTIVE"
 
 
-# ---- a row put back from an older copy
+# ---- a session record restored from an older copy
 
 
 @pytest.mark.parametrize("old", [State.INITIATING, State.ACTIVE])
@@ -207,7 +207,7 @@ async def test_an_older_row_meets_the_janitor_first(world: World) -> None:
     assert (await world.complete(upload)).object == done.object
 
 
-# ---- an Initialize repeated after the loss
+# ---- Initialize repeated after the loss
 
 
 async def test_both_ids_of_a_repeated_initialize_go_on_by_themselves(world: World) -> None:
@@ -293,8 +293,8 @@ async def test_an_object_of_another_size_with_our_token_proves_nothing(world: Wo
 async def test_no_call_takes_the_upload_of_a_request_initialized_anew(
     world: World, monkeypatch: pytest.MonkeyPatch, held: str, verb: str
 ) -> None:
-    # A call loads the row, or finds none and rebuilds it. Before it claims the row, or inserts it,
-    # Redis loses it, and Initialize is repeated: another Upload has the sid now.
+    # A call loads the session record, or finds none and rebuilds it. Before it claims or inserts
+    # the record, Redis loses it and Initialize is repeated: now another upload has the sid.
     request_id = str(uuid.uuid4())
     upload = await world.initialize(TWO_PARTS, request_id=request_id)
     await world.send(upload)
@@ -331,8 +331,8 @@ async def test_no_call_takes_the_upload_of_a_request_initialized_anew(
 async def test_what_is_initialized_again_after_it_was_complete_is_still_complete(
     world: World,
 ) -> None:
-    # Complete makes the object; Redis is put back to a copy from before the Upload was open; the
-    # same Initialize comes again. It opens nothing at the key of the object, but starts over.
+    # Complete makes the object; Redis is restored from a copy made before the upload was open; the
+    # same Initialize comes again. It opens nothing at the object's key, but starts over.
     request_id = str(uuid.uuid4())
     upload = await world.initialize(TWO_PARTS, request_id=request_id)
     await world.send(upload)

@@ -1,4 +1,4 @@
-"""ReportParts: what callers say they sent, for Status and Watch alone."""
+"""Tests that ReportParts records what callers say they sent, for Status and Watch alone."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ NOTHING = upload_pb2.Progress(missing=ranges((1, 3)))
 
 
 def parts(*numbers: int, **fields: Any) -> list[upload_pb2.Part]:
-    """Parts of the Upload that `world.initialize` opens, as they are planned."""
+    """Return parts of the upload that `world.initialize` opens, as they are planned."""
     sizes = {1: PART, 2: PART, 3: 7}
     return [upload_pb2.Part(part_number=n, size_bytes=sizes.get(n, 0), **fields) for n in numbers]
 
@@ -34,7 +34,7 @@ async def report(
 
 
 async def reported(world: World, upload: upload_pb2.Upload) -> upload_pb2.Progress | None:
-    """Return what Status says of it."""
+    """Return the upload's reported progress, as Status shows it."""
     answer = await call(world.stub, "Status", pb.StatusRequest(upload_id=upload.id))
     return answer.reported if answer.HasField("reported") else None
 
@@ -75,7 +75,7 @@ async def test_what_is_wrong_with_a_part_is_in_its_own_result(world: World) -> N
 
 
 def fields_of(result: pb.PartResult) -> list[str]:
-    """The fields that its status names, which must have the details of a call's error."""
+    """Return the fields that a part's status names; require the details of a call's error."""
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for detail in result.status.details:
         assert detail.Unpack(info) or detail.Unpack(bad)
@@ -127,7 +127,7 @@ async def test_complete_takes_nobodys_word(world: World) -> None:
     await report(world, upload, *parts(1, 2, 3))
     failed = await failure(world.complete(upload))
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "PARTS_MISSING")
-    # Nor does it take any back.
+    # Nor does Complete take back any of the reports.
     assert await reported(world, upload) == upload_pb2.Progress(
         parts_stored=3, bytes_stored=2 * PART + 7
     )

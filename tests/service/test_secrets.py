@@ -1,4 +1,4 @@
-"""No secret in any log, whatever its level, nor in the repr of anything that holds one."""
+"""Tests that no secret is in any log, at any level, nor in the repr of an object that has one."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ from tests.support.world import PART, SEALING_KEY, World, content
 
 
 class Records(logging.Handler):
-    """Keeps all that is logged, as text and as JSON, with tracebacks."""
+    """A handler that keeps all records, as text and as JSON, with tracebacks."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -41,7 +41,7 @@ class Records(logging.Handler):
 
 @contextlib.contextmanager
 def all_that_is_logged() -> Iterator[Records]:
-    """Logging as the server sets it up at its most talkative."""
+    """Capture all records, with logging configured as at the server's most verbose level."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     known = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
@@ -60,7 +60,7 @@ def all_that_is_logged() -> Iterator[Records]:
 
 
 async def a_whole_life(world: World) -> list[str]:
-    """Uploads with every kind of trouble; returns all that must never be shown."""
+    """Run uploads with every kind of trouble; return all that must never be shown."""
     secrets: list[str] = []
     for size, checksum in ((1000, 0), (2 * PART + 7, 0), (0, 0)):
         upload = await world.initialize(size, checksum_algorithm=checksum, presign_parts=3)

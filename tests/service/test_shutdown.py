@@ -1,4 +1,4 @@
-"""What load balancers and callers see when the service starts and goes."""
+"""Tests what load balancers and callers see when the service starts and stops."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -91,7 +91,7 @@ async def test_a_call_in_progress_is_finished(world: World) -> None:
         try:
             await world.state(upload)
         except grpc.aio.AioRpcError as error:
-            # CANCELLED where the call was on its way when the server closed.
+            # CANCELLED if the call was in flight when the server closed.
             assert error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
             break
     assert not stopping.done()
@@ -122,7 +122,7 @@ async def test_work_that_outlives_its_call_is_drained(world: World) -> None:
 async def test_a_call_that_lasts_as_long_as_the_grace_is_told_to_come_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # All of the grace is left for the answer, so that a slow machine is no matter.
+    # The whole grace period is left for the answer, so that a slow machine does not matter.
     monkeypatch.setattr("partway_server.rpc.server.LAST_SECONDS", 30)
     upload = await world.initialize()
     await world.send(upload)
@@ -140,7 +140,7 @@ async def test_a_call_that_lasts_as_long_as_the_grace_is_told_to_come_again(
 
 
 class Stopping:
-    """A server or tasks that take some seconds to end, and note how many they were given."""
+    """A server, or tasks, that takes some seconds to stop and records how many it was given."""
 
     def __init__(self, clock: list[float], takes: float) -> None:
         self._clock = clock

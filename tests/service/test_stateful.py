@@ -1,9 +1,9 @@
-"""The real service on real Redis and real storage, in any order of calls, kills and losses.
+"""Tests the service on real Redis and real storage, in any order of calls, kills and losses.
 
-Hypothesis draws the steps; each one may kill the process that carries it out at any of its calls to
-Redis or storage, or lose a reply there. After every step storage is asked, by a client that is not
-ours, whether it agrees with every answer so far. At the end every transition of the table in
-`uploads.py` must have been taken often enough, or the steps were not worth their time.
+Hypothesis draws the steps; each step may kill its process at any of its calls to Redis or storage,
+or lose a reply there. After every step an independent client checks that storage agrees with every
+answer so far. At the end every transition in the tables of `domain/upload.py` must have occurred
+often enough, or the steps were not worth their time.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ from tests.support.world import ALICE, BOB, EVE, PART, SEALING_KEY, Failure, fai
 EXAMPLES = 30
 STEPS = 50
 OFTEN = 3
-"""How often each transition must have been taken in all examples together."""
+"""How often each transition must occur in all examples together."""
 
 REPLICAS = 2
 LEASE = timedelta(seconds=30)
@@ -88,7 +88,7 @@ sizes = st.sampled_from(sorted(SIZES))
 
 
 class Stage:
-    """What all examples share: real Redis, real storage, and a loop to run it in."""
+    """The environment of all examples: real Redis, real storage, and a loop to run it in."""
 
     def __init__(self, runner: asyncio.Runner, redis: Snapshots, s3: S3, bucket: Bucket) -> None:
         self.run: Callable[[Any], Any] = runner.run
@@ -132,7 +132,7 @@ def stage(tmp_path: Path, s3: S3) -> Iterator[Stage]:
 
 
 class Machine(RuleBasedStateMachine):
-    """Every rule is a step; each checks the answer that it got at once."""
+    """The state machine. Every rule is a step, and checks the answer that it got at once."""
 
     ghosts = Bundle("ghosts")
 
@@ -165,7 +165,7 @@ class Machine(RuleBasedStateMachine):
         return replica
 
     def do(self, number: int, work: Any, strike: Strike | None = None) -> Any:
-        """The answer of a replica, a Failure, or None if it died: then another takes its place."""
+        """Return a replica's answer, a Failure, or None if it died and another took its place."""
 
         async def attempt() -> Any:
             try:
@@ -187,7 +187,7 @@ class Machine(RuleBasedStateMachine):
             number, lambda it: _within(getattr(it.stub, rpc)(request, metadata=metadata)), strike
         )
 
-    # What callers do.
+    # Actions of callers.
 
     @initialize(
         target=ghosts,
@@ -195,7 +195,7 @@ class Machine(RuleBasedStateMachine):
         strike=strikes,
     )
     def begin(self, wanted: list[tuple[str, str]], strike: Strike | None) -> MultipleResults[Ghost]:
-        """Some uploads, so that no story is without one."""
+        """Open some uploads, so that every story has one."""
         opened: list[Any] = [self.open(caller, size, 0, strike) for caller, size in wanted]
         return multiple(*opened)
 
@@ -214,14 +214,14 @@ class Machine(RuleBasedStateMachine):
         return ghost
 
     def one(self, caller: str, size: str, number: int, strike: Strike | None) -> Ghost:
-        """Open, for a rule that goes on with it: what `@rule` makes of `open` has another type."""
+        """Open an upload for a rule that continues with it: `@rule` changes the type of `open`."""
         opened: Any = self.open(caller, size, number, strike)
         assert isinstance(opened, Ghost)
         return opened
 
     @rule(ghost=ghosts, number=replicas, strike=strikes)
     def carry_on(self, ghost: Ghost, number: int, strike: Strike | None) -> None:
-        """What comes next for an Upload where all goes well: most stories would not get there."""
+        """Take the next step of an upload where all goes well: few stories would get there."""
         if ghost.upload is None:
             self.initialize_again(ghost, number, strike)
         elif not ghost.whole:
@@ -234,7 +234,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(ghost=ghosts, only_first=st.booleans(), other=st.booleans())
     def send(self, ghost: Ghost, only_first: bool, other: bool) -> None:
-        """With the URLs of the beginning: they work, or not, whatever has happened since."""
+        """Send the parts with the first URLs: they work or not, whatever has happened since."""
         for number, part in sorted(ghost.urls.items()):
             if only_first and number > 1:
                 continue
@@ -259,12 +259,12 @@ class Machine(RuleBasedStateMachine):
 
     @rule(ghost=ghosts, number=replicas, at=st.sampled_from(["complete", "head", "finish"]))
     def die_at_complete(self, ghost: Ghost, number: int, at: str) -> None:
-        """Where it hurts most: storage has done it, and Redis does not know."""
+        """Die at the worst point: storage has done the work, and Redis does not know."""
         self.carry_on(ghost, number, Strike(at, late=at != "finish"))
 
     @rule(target=ghosts, caller=callers, number=replicas, made=st.booleans())
     def abort_what_a_dead_worker_left(self, caller: str, number: int, made: bool) -> Ghost:
-        """Whether the object was made, the abort has to find out."""
+        """Abort after a dead worker: the abort has to find out whether the object was made."""
         ghost = self.one(caller, "one part", number, None)
         self.carry_on(ghost, number, Strike("complete", late=made))
         self.a_lease_passes()
@@ -293,7 +293,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(target=ghosts, caller=callers, number=replicas)
     def come_too_late(self, caller: str, number: int) -> Ghost:
-        """The bytes arrive after the abort: a single PUT makes the object nevertheless."""
+        """Send the bytes after the abort: a single PUT makes the object nevertheless."""
         ghost = self.one(caller, "one PUT", number, None)
         self.abort(ghost, number, None)
         self.send(ghost, only_first=False, other=False)
@@ -326,7 +326,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(ghost=ghosts, second=st.sampled_from(["Complete", "Abort"]), strike=strikes)
     def race(self, ghost: Ghost, second: str, strike: Strike | None) -> None:
-        """Two calls at once, by two replicas; one of them may die."""
+        """Make two calls at once, by two replicas; one of them may die."""
         if ghost.upload is None:
             return
         ghost.lost_parts = ghost.lost_parts or second == "Abort"
@@ -346,7 +346,7 @@ class Machine(RuleBasedStateMachine):
                 answer = failure_of(answer)
             self.truth.heard(ghost, answer)
 
-    # What befalls them.
+    # Events that happen to them.
 
     @rule()
     def a_lease_passes(self) -> None:
@@ -354,7 +354,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([0.002, 0.01, LIFETIME.days]), urls_end=st.booleans())
     def time_passes(self, days: float, urls_end: bool) -> None:
-        """Minutes, so that what was not opened is given up; or all the time that uploads have."""
+        """Advance by minutes, to give up what was not opened, or by the whole life of uploads."""
         self.clock.advance(timedelta(days=days).total_seconds())
         for ghost in self.all:
             ghost.lost_parts = ghost.lost_parts or days == LIFETIME.days
@@ -390,7 +390,7 @@ class Machine(RuleBasedStateMachine):
             self.complete(ghost, number, strike)
         return ghost
 
-    # What must be so.
+    # Invariants.
 
     def opened(self, ghost: Ghost, answer: Any) -> None:
         if isinstance(answer, Failure):
@@ -398,7 +398,7 @@ class Machine(RuleBasedStateMachine):
         if not isinstance(answer, pb.InitializeResponse):
             return
         if ghost.upload is None or ghost.upload.id != answer.upload.id:
-            # The first answer that came, or one after Redis has forgotten the first Upload.
+            # The first answer to arrive, or one after Redis has forgotten the first upload.
             if ghost.upload is not None:
                 self.all.append(replace(ghost))
             ghost.upload, ghost.grant = (
@@ -426,7 +426,7 @@ class Machine(RuleBasedStateMachine):
             self.stage.run(self.sessions.aclose())
 
     def all_ends_well(self) -> None:
-        """Whose object is there can complete; and when all time has passed, no parts are left."""
+        """Complete every upload whose object exists; after all time has passed, no parts remain."""
         self.a_lease_passes()
         for ghost in self.all:
             if ghost.upload is None:
@@ -459,7 +459,7 @@ async def _within(call: Any) -> Any:
 
 
 def _content(number: int, size: int, other: bool) -> bytes:
-    """The bytes of a part, or other ones."""
+    """Return the bytes of a part, or different ones."""
     return hashlib.sha256(f"{number} {other}".encode()).digest() * (size // 32) + b"." * (size % 32)
 
 

@@ -1,4 +1,4 @@
-"""Every call about an Upload, in every state that the Upload can be in."""
+"""Tests every call about an upload, in every state that the upload can be in."""
 
 import grpc
 import pytest
@@ -13,7 +13,7 @@ ONE_PUT = 1000
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
-# What a call comes to: the state it answers, or its code, its reason and the state it names.
+# The result of a call: the state it returns, or its code, its reason and the state it names.
 BUSY = "ABORTED UPLOAD_BUSY"
 NOT_ACTIVE = "FAILED_PRECONDITION UPLOAD_NOT_ACTIVE"
 
@@ -34,7 +34,7 @@ OUTCOMES = {
         "BatchPresignParts": f"{NOT_ACTIVE} COMPLETING",
         "ListParts": f"{NOT_ACTIVE} COMPLETING",
         "ReportParts": f"{NOT_ACTIVE} COMPLETING",
-        # It waits for the other worker until its time is up; the lease is over by then.
+        # It waits for the other worker until its deadline; by then the lease has expired.
         "Complete": "COMPLETING",
         "Abort": f"{NOT_ACTIVE} COMPLETING",
         "Status": "COMPLETING",
@@ -62,7 +62,7 @@ OUTCOMES = {
         "BatchPresignParts": f"{NOT_ACTIVE} ABORTING",
         "ListParts": f"{NOT_ACTIVE} ABORTING",
         "ReportParts": f"{NOT_ACTIVE} ABORTING",
-        # What the other worker makes of it is not known before the time is up.
+        # The outcome of the other worker is not known before the deadline.
         "Complete": "UNAVAILABLE TIMED_OUT",
         "Abort": BUSY,
         "Status": "ABORTING",
@@ -89,7 +89,7 @@ OUTCOMES = {
 
 
 async def outcome(world: World, name: str, upload: upload_pb2.Upload) -> str:
-    """What a call comes to, in one line."""
+    """Return the result of a call, in one line."""
     request = ABOUT_AN_UPLOAD[name](upload.id)
     try:
         answer = await call(world.stub, name, request, seconds=10)

@@ -1,4 +1,4 @@
-"""Status: where an Upload stands, and what storage holds of it."""
+"""Tests that Status returns the state of an upload and what storage has of it."""
 
 import asyncio
 from typing import Any
@@ -108,7 +108,7 @@ async def test_a_complete_in_between_is_no_error(world: World) -> None:
     async def complete() -> None:
         await world.complete(upload)
 
-    # The row said ACTIVE; by the time storage is asked, another call has completed it.
+    # The session record said ACTIVE; before storage is asked, another call completes the upload.
     world.storage.before("list_parts", complete)
     answer = await status(world, upload, view=pb.STATUS_VIEW_PROGRESS)
     assert answer.upload.state == upload_pb2.UPLOAD_STATE_COMPLETED
@@ -147,7 +147,7 @@ async def test_a_part_of_another_size_than_planned_counts_as_missing(world: Worl
     upload = await world.initialize()
     other = await world.initialize(3 * PART)
     (part,) = await world.presigned(other, [3])
-    # Storage that does not check the length against the signature takes it.
+    # Storage that does not check the length against the signature accepts it.
     url = part.url.replace(world.grant(other).multipart_id, world.grant(upload).multipart_id)
     await world.put(url, content(3, PART), part.headers)
     assert await progress(world, upload) == upload_pb2.Progress(missing=ranges((1, 3)))

@@ -1,4 +1,4 @@
-"""Ten thousand parts: all of them, in order, in messages small enough to slow no one down."""
+"""Tests ten thousand parts: all of them, in order, in messages too small to slow down anyone."""
 
 import asyncio
 from collections.abc import AsyncIterator

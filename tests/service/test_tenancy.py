@@ -1,4 +1,4 @@
-"""An id opens nothing for anybody but the caller it was made for, and storage never hears of it."""
+"""Tests that an ID works only for the caller it was made for, and is never sent to storage."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ async def world(clock: FakeClock) -> AsyncIterator[World]:
 
 
 async def refused_alike(world: World, upload_id: str, caller: Any = ALICE) -> None:
-    """Every call is refused in the same words, and storage and Redis are asked nothing."""
+    """Check that every call is refused in the same words, without storage or Redis being asked."""
     world.storage.calls.clear()
     watch = pb.WatchRequest(upload_id=upload_id)
     requests = {"Watch": watch, **{n: make(upload_id) for n, make in ABOUT_AN_UPLOAD.items()}}

@@ -1,4 +1,4 @@
-"""UploadPart: a part through the service is in storage whole and right, or not at all."""
+"""Tests that a part sent with UploadPart is whole and correct in storage, or not there at all."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ def clock() -> FakeClock:
 
 
 def policies(bucket: str) -> list[Policy]:
-    """`open` lets parts through; under `multipart`, the smallest file is a multipart upload."""
+    """Return `open`, which passes parts through, and `multipart`, without single PUTs."""
     return [
         Policy("open", bucket, via_service=True),
         Policy("multipart", bucket, via_service=True, single_put_max_bytes=0),
@@ -64,7 +64,7 @@ def policies(bucket: str) -> list[Policy]:
 
 @dataclass(frozen=True, slots=True)
 class Real:
-    """A service over real storage; `relay` stands between the two."""
+    """A service over real storage, with `relay` between the two."""
 
     world: World
     relay: Relay
@@ -75,7 +75,7 @@ class Real:
 async def over_storage(
     clock: FakeClock, s3: S3, endpoint: str, put_seconds: float = 30
 ) -> AsyncIterator[World]:
-    """A service that reaches real storage at `endpoint`."""
+    """Run a service that reaches real storage at `endpoint`."""
     storage = await S3Storage.open(
         name="default",
         capabilities=KNOWN["seaweedfs"],
@@ -139,7 +139,7 @@ async def ask(world: World, messages: Iterable[pb.UploadPartRequest], caller: An
     try:
         return await call
     except grpc.aio.AioRpcError as error:
-        # Where the answer comes while something is written, grpc.aio has none but its own.
+        # If the status arrives during a write, grpc.aio reports only a status of its own.
         raise await reported.failure() or error from None
 
 
@@ -158,7 +158,7 @@ def size_of(upload: upload_pb2.Upload, number: int) -> int:
 
 
 def metric(world: World, name: str) -> float:
-    """The value of one time series, 0 if it is missing."""
+    """Return the value of one time series, or 0 if it is missing."""
     for line in generate_latest(world.service.metrics.registry).decode().splitlines():
         if line.startswith(f"{name} "):
             return float(line.rpartition(" ")[2])
@@ -169,7 +169,7 @@ async def held_parts(world: World, upload: upload_pb2.Upload) -> list[int]:
     return [part.number for part in await world.storage.list_parts(world.grant(upload))]
 
 
-# ---- what arrives
+# ---- parts that arrive
 
 
 async def test_parts_that_pass_and_parts_that_do_not_make_one_object(world: World) -> None:
@@ -257,7 +257,7 @@ async def test_a_small_file_is_not_sent_again_as_another(world: World) -> None:
     assert (await world.complete(upload)).object.checksum == SUMS["CRC64NVME"](first)
 
 
-# ---- what does not
+# ---- parts that do not
 
 
 @pytest.mark.promise("UploadPart", "INVALID_ARGUMENT")
@@ -332,7 +332,7 @@ async def test_nothing_passes_that_the_policy_does_not_let_through(twin: World) 
     twin.storage.calls.clear()
     call = twin.stub.UploadPart(metadata=ALICE)
     await call.write(header(upload, 1))
-    # The answer comes before a byte was sent.
+    # The answer arrives before a byte has been sent.
     failed = await failure(call)
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "VIA_SERVICE_OFF")
     assert failed.metadata["policy"] == "default"
@@ -394,11 +394,11 @@ async def test_an_abort_that_was_answered_is_told_as_such_while_it_is_buried(
 
 
 async def until_passing(world: World) -> None:
-    """Wait until the service is at a part: it runs in this loop, over real sockets."""
+    """Wait until the service is passing a part: it runs in this loop, over real sockets."""
     await until(lambda: metric(world, "partway_via_service_in_progress") == 1)
 
 
-# ---- storage in trouble
+# ---- storage failures
 
 
 TROUBLES = [
@@ -458,12 +458,12 @@ async def test_slow_storage_slows_the_caller_down(clock: FakeClock, s3: S3) -> N
                     sent += CHUNK
 
             with pytest.raises(grpc.aio.AioRpcError):
-                # Its status is lost if it comes while something is written:
+                # The status is lost if it arrives during a write:
                 # https://github.com/grpc/grpc/issues/36066.
                 await world.stub.UploadPart(counted(), metadata=ALICE)
             ended = 'partway_via_service_parts_total{outcome="StorageUnavailable",policy="open"}'
             assert metric(world, ended) == 1
-            # Two sockets and the windows of gRPC hold the rest of what went out.
+            # The rest of what was sent is in two sockets and gRPC's windows.
             assert sent < size / 4
             assert metric(world, 'partway_via_service_bytes_total{policy="open"}') < size / 6
 
@@ -515,7 +515,7 @@ async def test_parts_beyond_the_limit_are_turned_away_and_let_in_again(clock: Fa
         await until_passing(world)
         failed = await failure(pass_part(world, upload, 1, content(1, PART)))
         assert (failed.code, failed.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
-        # What is not a part has room.
+        # Calls that carry no part are still admitted.
         assert await world.state(upload) == "ACTIVE"
         first.cancel()
         await until(lambda: metric(world, "partway_via_service_in_progress") == 0)

@@ -1,4 +1,4 @@
-"""Our client, where storage cannot be reached from its place: over real storage, as it fails."""
+"""Tests our client where it cannot reach storage itself: over real storage, with its failures."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ PLACES: dict[str, Callable[[S3], str]] = {
     "no such name": lambda s3: "http://storage.invalid:9000",
     "no TLS there": lambda s3: s3.endpoint.replace("http:", "https:"),
 }
-"""What callers take for storage. Names below .invalid never resolve (RFC 2606, section 2)."""
+"""The endpoint that callers use. Names below .invalid never resolve (RFC 2606, section 2)."""
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""Watch: what Status would say, now and after each change."""
+"""Tests that Watch sends what Status would return, now and after each change."""
 
 import asyncio
 import contextlib
@@ -30,11 +30,11 @@ from tests.support.world import ALICE, BOB, PART, World, a_world, failure_of
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
 SECONDS = 20
-"""How long a message may take on a machine with other work: a watch looks of itself in 15."""
+"""How long a message may take on a busy machine: a watch polls every 15."""
 
 
 class Watched:
-    """The messages of one Watch, as they come."""
+    """The messages of one Watch, as they arrive."""
 
     def __init__(self, world: World, upload: upload_pb2.Upload, caller: Any = ALICE) -> None:
         self.call = world.stub.Watch(pb.WatchRequest(upload_id=upload.id), metadata=caller)
@@ -47,14 +47,14 @@ class Watched:
         return message
 
     async def until(self, state: str) -> list[pb.WatchResponse]:
-        """The messages up to the first with that state."""
+        """Return the messages up to the first with that state."""
         found = [await self.next()]
         while state_of(found[-1]) != state:
             found.append(await self.next())
         return found
 
     async def ended(self) -> str:
-        """How it ends, with no further message: OK, or the code and the reason."""
+        """Return how the Watch ends, with no further message: OK, or the code and the reason."""
         async with asyncio.timeout(SECONDS):
             try:
                 assert await self.call.read() is grpc.aio.EOF
@@ -76,7 +76,7 @@ async def report(world: World, upload: upload_pb2.Upload, *numbers: int) -> None
     await call(world.stub, "ReportParts", request)
 
 
-# ---- what is reported
+# ---- reports
 
 
 async def test_it_tells_what_status_would_and_ends_with_the_object(world: World) -> None:
@@ -157,7 +157,7 @@ async def test_the_first_message_is_the_truth_of_storage_where_the_row_is_lost(
     assert await watched.ended() == "OK"
 
 
-# ---- who may, and how many
+# ---- permissions and limits
 
 
 @in_memory
@@ -187,14 +187,14 @@ async def test_watches_have_room_of_their_own(clock: FakeClock) -> None:
         assert await Watched(world, upload).ended() == "RESOURCE_EXHAUSTED OVERLOADED"
         assert await world.state(upload) == "ACTIVE"
         watches[0].call.cancel()
-        # The server hears of it a little later.
+        # The server notices the cancellation a little later.
         async with asyncio.timeout(SECONDS):
             while (found := await first_word(world, upload)) != "ACTIVE":
                 assert found == "RESOURCE_EXHAUSTED OVERLOADED"
 
 
 async def first_word(world: World, upload: upload_pb2.Upload) -> str:
-    """The state in the first message of a Watch, or how it ends without one."""
+    """Return the state in a Watch's first message, or how it ends without one."""
     watched = Watched(world, upload)
     try:
         return state_of(await watched.next())
@@ -222,7 +222,7 @@ async def at_their_end(watches: list[Watched]) -> AsyncIterator[Watched]:
         yield watched
 
 
-# ---- how it stops
+# ---- the end of a Watch
 
 
 @in_memory
@@ -254,7 +254,7 @@ async def test_a_stop_without_warning_does_not_wait_for_them(world: World) -> No
 
 @contextlib.asynccontextmanager
 async def a_redis_world(clock: FakeClock, storage: MemoryStorage, url: str) -> AsyncIterator[World]:
-    """A service with that Redis and that storage, which it may share."""
+    """Run a service with that Redis and that storage, which it may share."""
     async with (
         contextlib.aclosing(RedisSessionStore(connect(url), clock=clock)) as sessions,
         a_world(
@@ -288,13 +288,13 @@ async def test_what_one_service_changes_is_told_by_another(
         done = await one.complete(upload)
         assert (await watched.until("COMPLETED"))[-1].upload == done
         assert await watched.ended() == "OK"
-        # By wakes, and not by the look that is taken every 15 s.
+        # By notifications, and not by the poll every 15 s.
         assert time.monotonic() - began < 10
 
 
 @contextlib.asynccontextmanager
 async def a_redis_at(port: int, folder: Path) -> AsyncIterator[str]:
-    """A Redis of the test's own, which keeps what is written to it; its URL."""
+    """Run a Redis for this test alone, which persists its writes; yield its URL."""
     with start_valkey_at(port, folder) as child:
         await asyncio.to_thread(child.wait, lambda: answers(port))
         yield f"redis://127.0.0.1:{port}/0"
@@ -323,10 +323,10 @@ async def test_watches_live_through_a_restart_of_redis(clock: FakeClock, tmp_pat
             await world.send(other)
             grant = world.grant(other)
             parts = await world.storage.list_parts(grant)
-        # While no one hears anything, storage joins what a lost worker had asked it to.
+        # While no one is notified, storage carries out the join that a lost worker had requested.
         await world.storage.complete(grant, parts)
         async with a_redis_at(port, tmp_path):
-            # The row says ACTIVE. That it may be old is found out by whoever hears of the restart.
+            # The session record says ACTIVE; whoever notices the restart learns that it may be old.
             await watches[1].until("COMPLETED")
             await report(world, upload, 2)
             assert (await watches[0].next()).reported.parts_stored == 2

@@ -1,4 +1,4 @@
-"""The client behind bad lines: to storage, and to the service. The file arrives as it is, once."""
+"""Tests the client on bad lines to storage and to the service: the file arrives once, unchanged."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,10 +17,10 @@ pytestmark = [pytest.mark.redis, pytest.mark.s3]
 MIB = 1024 * 1024
 PART = 5 * MIB
 HARMED = 2
-"""How many PUTs: the HTTP library repeats the first of a part, and the client those after it."""
+"""How many PUTs are harmed: the HTTP library retries a part's first, and the client later ones."""
 
 GOAWAY = bytes((0, 0, 8, 7, 0)) + bytes(12)
-"""HTTP/2: no request of this connection was looked at (RFC 9113, 6.8). Which may be a lie."""
+"""HTTP/2: claims, maybe falsely, that none of its requests were processed (RFC 9113, 6.8)."""
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ async def client(wired: Wired, tmp_path: Path) -> AsyncIterator[UploadClient]:
 
 @pytest.fixture
 def film(tmp_path: Path) -> File:
-    """A file of two parts, each long enough to be cut in the middle."""
+    """Return a file of two parts, each long enough to be cut in the middle."""
     return File.write(tmp_path / "film.mp4", PART + 3 * MIB + 7)
 
 
 async def assert_there_once(
     wired: Wired, client: UploadClient, film: File, uploaded: Uploaded
 ) -> None:
-    """Storage has the file under what the client says, and there was no other Upload."""
+    """Check that storage has the file where the client says, and that no other upload existed."""
     assert wired.bucket.sha256(uploaded.key) == film.sha256
     head = wired.bucket.client.head_object(Bucket=wired.bucket.name, Key=uploaded.key)
     assert head["ETag"].strip('"') == uploaded.etag
@@ -70,7 +70,7 @@ async def test_a_put_that_is_harmed_is_sent_again(
     wired.public.on(PUT, way, times=HARMED)
     part_size = PART if policy else 0
     uploaded = await client.upload_file(film.path, policy=policy, part_size=part_size)
-    # By the client, or by its HTTP library, which knows that a PUT may be repeated.
+    # Retried by the client, or by its HTTP library, which knows that a PUT is idempotent.
     assert uploaded.parts_retried <= wired.public.struck == HARMED
     assert wired.public.count(PUT) == uploaded.parts + HARMED
     await assert_there_once(wired, client, film, uploaded)
@@ -81,8 +81,8 @@ async def test_a_slow_line_to_storage_is_no_dead_one(
     wired: Wired, client: UploadClient, tmp_path: Path
 ) -> None:
     film = File.write(tmp_path / "film.mp4", 2 * PART + 7)
-    # A part takes longer than the client waits for a line on which nothing moves. What the kernel
-    # takes of it at once, some 2.5 MB, does not.
+    # A whole part takes longer than the client's timeout for a line on which nothing moves. What
+    # the kernel buffers at once, some 2.5 MB, takes less.
     wired.public.bytes_per_second = 6 * MIB
     uploaded = await client.upload_file(film.path, policy=MULTIPART, part_size=2 * PART)
     assert uploaded.seconds > HASTY
@@ -116,7 +116,7 @@ async def test_a_call_that_is_harmed_is_repeated(
 async def test_a_stream_of_urls_that_is_cut_is_asked_for_again(
     wired: Wired, client: UploadClient, film: File, cut_after: int
 ) -> None:
-    # The URLs that Initialize gave are refused, so that others are asked for.
+    # The URLs from Initialize are refused, so that the client requests new ones.
     refused = Fault(
         request_bytes=0, answer=error_answer("403 Forbidden", "AccessDenied"), end=End.CLOSE
     )

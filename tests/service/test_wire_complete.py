@@ -1,4 +1,4 @@
-"""CompleteMultipartUpload answers in all the ways that say nothing: then HEAD decides.
+"""Tests ambiguous answers to CompleteMultipartUpload, after which HEAD decides.
 
 A 200 may come before the outcome is known, with an error, or nothing, after it
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html).
@@ -21,7 +21,7 @@ RESULT = (
     '<CompleteMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
     "<Bucket>wire</Bucket><Key>film.mp4</Key><ETag>&quot;0123"
 )
-"""The half of a result."""
+"""Half of a result."""
 
 WAYS = {
     "200 with an error in it": Fault(answer=error_answer("200 OK", "InternalError"), end=End.CLOSE),
@@ -47,7 +47,7 @@ async def test_the_answer_is_what_storage_has(wired: Wired, way: Fault, done: bo
     wired.storage.on(COMPLETE, replace(way, request_bytes=None if done else 0))
     stored = await wired.world.complete(upload)
     wired.assert_stored(stored)
-    # What storage had done was not asked for again.
+    # If storage had completed the upload, it is not asked to do so again.
     assert wired.storage.count(COMPLETE) == (1 if done else 2)
     assert await wired.world.complete(upload) == stored
     await wired.assert_left(stored)
@@ -70,7 +70,7 @@ async def test_nothing_is_told_while_storage_cannot_be_looked_into(
 ) -> None:
     upload = await wired.sent()
     wired.storage.on(COMPLETE, Fault(request_bytes=None if done else 0))
-    # The parts are listed once before.
+    # The parts are listed once before that.
     wired.storage.on(look, WAYS["503 SlowDown"], skip=look is LIST_PARTS, times=3)
     stored = await wired.answered(lambda: wired.world.complete(upload))
     wired.assert_stored(stored)

@@ -1,4 +1,4 @@
-"""Between the service and Redis: harm to each script of an Upload's life, one after the other."""
+"""Tests faults between the service and Redis, at each script of an upload's life in turn."""
 
 import uuid
 from itertools import count
@@ -21,11 +21,11 @@ WAYS = {
 }
 
 AWAY = 12
-"""More tries in a row than any call makes: Redis is gone for a while."""
+"""More than the consecutive tries of any call: Redis is gone for a while."""
 
 
 async def live(wired: Wired, failures: int) -> upload_pb2.Upload:
-    """One Upload is aborted and another completed, as storage agrees; returns that."""
+    """Complete one upload, abort another, check that storage agrees; return the completed one."""
     lease = LEASE.total_seconds() + 1
 
     async def opened() -> upload_pb2.Upload:

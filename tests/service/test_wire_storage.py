@@ -1,4 +1,4 @@
-"""Between the service and storage: replies that are lost, and storage that asks for less."""
+"""Tests faults between service and storage: lost replies, and storage asking for fewer calls."""
 
 import asyncio
 import uuid
@@ -35,17 +35,17 @@ OPERATIONS = {
 }
 
 TRIES = 3
-"""How often the SDK sends what may be sent twice."""
+"""How often the SDK sends a request that may be retried."""
 
 SLOW_DOWN = Fault(request_bytes=0, answer=error_answer("503 Slow Down", "SlowDown"), end=End.CLOSE)
 
 
 STORM = TRIES + 1
-"""Faults in a row: more than one call tries."""
+"""Consecutive faults: more than the tries of one call."""
 
 
 async def live_and_end(wired: Wired, failures: int = 1) -> None:
-    """One Upload is completed and another aborted, by calls that fail at most so often each."""
+    """Complete one upload and abort another, by calls that fail at most `failures` times each."""
 
     async def opened() -> upload_pb2.Upload:
         request_id = str(uuid.uuid4())
@@ -82,7 +82,7 @@ async def test_slow_storage_is_waited_for(wired: Wired) -> None:
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_uploads_end_well_after_a_storm(wired: Wired, operation: str, fault: Fault) -> None:
     if operation == "list multiparts":
-        # Asked of storage only where an Initialize was broken off.
+        # Storage gets this request only after an interrupted Initialize.
         wired.storage.on(CREATE, fault)
     wired.storage.on(OPERATIONS[operation], fault, times=STORM)
     await live_and_end(wired, failures=STORM)
@@ -91,7 +91,7 @@ async def test_uploads_end_well_after_a_storm(wired: Wired, operation: str, faul
 
 async def test_no_call_hammers_at_storage_that_asks_for_less(wired: Wired) -> None:
     uploads = {name: await wired.sent() for name in ABOUT_AN_UPLOAD}
-    # ReportParts asks storage nothing.
+    # ReportParts sends no request to storage.
     del uploads["PresignParts"], uploads["ReportParts"]
     wired.storage.requests.clear()
     wired.storage.on(EVERY, SLOW_DOWN, times=INFINITY)
@@ -104,7 +104,7 @@ async def test_no_call_hammers_at_storage_that_asks_for_less(wired: Wired) -> No
         assert found.details["RetryInfo"].retry_delay.ToMilliseconds() > 0
     for name, upload in uploads.items():
         assert wired.storage.count(upload.object.key.encode()) == TRIES, name
-    # What is sent only once is sent only once.
+    # A request that must not be retried is sent only once.
     assert wired.storage.count(rb"/new\?uploads") == 1
     assert len(wired.storage.requests) == 1 + TRIES * len(uploads)
 
@@ -122,7 +122,7 @@ async def test_the_janitor_does_not_hammer_either(wired: Wired) -> None:
     wired.storage.on(EVERY, SLOW_DOWN, times=INFINITY)
     await wired.world.service.janitor.sweep()
     assert len(wired.storage.requests) == TRIES * len(uploads)
-    # It has put them off.
+    # The janitor has postponed them.
     await wired.world.service.janitor.sweep()
     assert len(wired.storage.requests) == TRIES * len(uploads)
     await wired.assert_left()

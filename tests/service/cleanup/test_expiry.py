@@ -1,4 +1,4 @@
-"""The janitor ends what was left behind, and touches nothing else."""
+"""Tests that the janitor ends abandoned uploads and touches nothing else."""
 
 import asyncio
 from dataclasses import replace
@@ -26,7 +26,7 @@ TOMBSTONE = timedelta(hours=1) + LONGEST_PUT
 
 
 async def sweep(world: World, after: float = 0) -> None:
-    """Sweep once some seconds have passed."""
+    """Sweep after some seconds have passed."""
     world.clock.advance(after)
     await world.service.janitor.sweep()
 
@@ -91,7 +91,7 @@ async def test_what_ends_while_the_janitor_comes_to_it_is_remembered(
     assert [await row_state(world, upload) for upload in (kept, gone)] == ["COMPLETED", "ABORTED"]
 
 
-# ---- what a dead worker left
+# ---- left by a dead worker
 
 
 async def test_what_a_broken_off_initialize_created_is_kept_to_its_deadline(
@@ -106,7 +106,7 @@ async def test_what_a_broken_off_initialize_created_is_kept_to_its_deadline(
     assert row is not None and row.state is State.INITIATING
     assert len(await world.storage.list_multiparts(row.grant)) == 1
     await sweep(world, 301)
-    # The row could be an old copy, and the id long in its caller's hands.
+    # The session record could be an old copy, and its caller may have had the ID for long.
     upload = await world.initialize(TWO_PARTS, request_id=request_id)
     assert await row_state(world, upload) == "ACTIVE"
     await sweep(world, EXPIRY_SECONDS + 1)
@@ -194,7 +194,9 @@ async def test_a_complete_that_was_left_is_carried_on(world: World, sent: bool) 
         grant = world.grant(upload)
         await world.storage.complete(grant, await world.storage.list_parts(grant))
     await sweep(world, LEASE.total_seconds() + 1)
-    assert await row_state(world, upload) == "COMPLETING"  # Its own worker may still be at it.
+    assert (
+        await row_state(world, upload) == "COMPLETING"
+    )  # Its own worker may still be working on it.
     await sweep(world, 10)
     assert await row_state(world, upload) == "COMPLETED"
     assert (await world.complete(upload)).object.size_bytes == TWO_PARTS
@@ -311,7 +313,7 @@ async def test_an_object_of_somebody_else_at_the_key_stays(world: World) -> None
 
 
 async def test_a_create_that_landed_late_leaves_nothing_for_ever(world: World) -> None:
-    """Storage may carry out a create long after its reply was given up, when another was made."""
+    """Cover a create that storage runs long after its reply was given up and another was made."""
     completed = await world.initialize(TWO_PARTS)
     await world.storage.create(world.grant(completed), {})
     await world.send(completed)
@@ -325,7 +327,7 @@ async def test_a_create_that_landed_late_leaves_nothing_for_ever(world: World) -
     assert await row_state(world, completed) is await row_state(world, aborted) is None
 
 
-# ---- completed rows
+# ---- completed session records
 
 
 @pytest.mark.parametrize("size", [1000, TWO_PARTS])
@@ -340,14 +342,14 @@ async def test_a_completed_row_is_forgotten_and_the_answer_stays(world: World, s
     assert (await world.complete(upload)).object == done.object
 
 
-# ---- others, and trouble
+# ---- other uploads, and failures
 
 
 async def test_nothing_at_another_key_is_touched(world: World) -> None:
     bystander = await world.initialize(TWO_PARTS)
     expiring = await world.initialize(TWO_PARTS)
     grant = world.grant(expiring)
-    # A key that begins with ours, and one that ours begins with.
+    # A key that begins with ours, and one that is a prefix of ours.
     longer = replace(grant, key=grant.key + ".bak")
     shorter = replace(grant, key=grant.key[:-1])
     strangers = [
@@ -483,7 +485,7 @@ async def test_what_a_cancelled_sweep_began_is_drained(world: World) -> None:
 
 
 class Failing:
-    """Sessions of which the janitor's question fails, each time in another way, then ends it."""
+    """Sessions whose `take_due` fails, in a different way each time, and finally sets `stop`."""
 
     def __init__(self, stop: asyncio.Event, *errors: Exception) -> None:
         self._stop = stop
@@ -505,7 +507,7 @@ async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixtu
     janitor = Janitor(deps, unused)
     caplog.set_level("INFO")
     await janitor.run(0, stop)
-    # Of an outage its beginning and its end, however long it was.
+    # Only the beginning and the end of an outage are logged, however long it was.
     assert [(r.levelname, bool(r.exc_info)) for r in caplog.records] == [
         ("ERROR", True),
         ("WARNING", False),

@@ -1,4 +1,7 @@
-"""The sweep of storage ends what no row leads to and touches nothing else, whatever runs beside."""
+"""Tests that the storage sweep ends uploads without a session record and touches nothing else.
+
+This must be so whatever runs at the same time.
+"""
 
 import asyncio
 import contextlib
@@ -38,7 +41,7 @@ REQUEST_ID = "0b5a9a3e-1111-4222-8333-444455556666"
 
 
 async def sweep(world: World, after: float = 0, *, dry_run: bool = False) -> list[CleanupRecord]:
-    """Sweep once some seconds have passed, and return the records."""
+    """Sweep after some seconds have passed, and return the records."""
     world.clock.advance(after)
     found: list[CleanupRecord] = []
     await world.service.sweeper.sweep(found.append, dry_run=dry_run)
@@ -46,7 +49,7 @@ async def sweep(world: World, after: float = 0, *, dry_run: bool = False) -> lis
 
 
 def of(grant: Grant, found: list[CleanupRecord]) -> list[tuple[Action, bool]]:
-    """Return the records of a key. The bucket may hold what other tests left."""
+    """Return the records of a key. The bucket may contain what other tests left."""
     place = grant.bucket, grant.key
     return [(f.action, f.done) for f in found if (f.bucket, f.key) == place]
 
@@ -55,7 +58,7 @@ async def left(world: World, grant: Grant) -> list[str]:
     return sorted(await world.storage.list_multiparts(grant))
 
 
-# ---- rows that were lost
+# ---- lost session records
 
 
 @pytest.mark.parametrize("sent", [False, True])
@@ -105,7 +108,7 @@ async def test_an_upload_whose_sid_is_anothers_by_now_has_a_row_nevertheless(
     first = await world.initialize(TWO_PARTS, request_id=REQUEST_ID)
     await world.lose_row(first)
     second = await world.initialize(TWO_PARTS, request_id=REQUEST_ID)
-    assert await world.state(first) == "ACTIVE"  # It has a row of its own from here on.
+    assert await world.state(first) == "ACTIVE"  # It has its own session record from here on.
     found = await sweep(world, LONG)
     for upload in (first, second):
         assert of(world.grant(upload), found) == [(Action.LEAVE, False)]
@@ -117,7 +120,7 @@ async def test_the_row_of_another_upload_with_the_same_sid_does_not_count(world:
     first = await world.initialize(TWO_PARTS, request_id=REQUEST_ID)
     await world.lose_row(first)
     second = await world.initialize(TWO_PARTS, request_id=REQUEST_ID)
-    # Beside that record it would be an orphan; but its own id may still be presented.
+    # Judged by that record it would be an orphan, but a caller may still present its own ID.
     found = await sweep(world, EXPIRY_SECONDS)
     assert of(world.grant(first), found) == [(Action.LEAVE, False)]
     found = await sweep(world, LONG)
@@ -125,7 +128,7 @@ async def test_the_row_of_another_upload_with_the_same_sid_does_not_count(world:
     assert of(world.grant(second), found) == [(Action.LEAVE, False)]
 
 
-# ---- what is not ours
+# ---- uploads that are not ours
 
 
 async def test_what_is_not_ours_is_never_touched(world: World) -> None:
@@ -178,11 +181,11 @@ def a_sweeper(world: World, bucket: str, **changes: Any) -> Sweeper:
     return Sweeper(replace(deps, **changes), grace=timedelta(seconds=GRACE_SECONDS))
 
 
-# ---- orphans beside a session record
+# ---- orphans next to a session record
 
 
 async def test_strays_go_and_the_upload_goes_on(world: World) -> None:
-    """A create may land long after its reply was given up, and more than one."""
+    """Cover creates, one or more, that land long after their replies were given up."""
     upload = await world.initialize(TWO_PARTS)
     grant = world.grant(upload)
     for _ in range(2):
@@ -232,11 +235,12 @@ async def test_what_the_janitor_has_to_end_is_left_to_it(
 
 
 async def test_what_an_object_may_be_made_from_is_left(world: World) -> None:
-    """A store may join parts, fail to clear them away, and drop the object's bytes with them."""
+    """Cover a store that joins parts but fails to remove them; dropping them drops the object."""
     upload = await world.initialize(TWO_PARTS)
     await world.send(upload)
     grant = world.grant(upload)
-    # The object comes from elsewhere, so that the parts stay: that it carries our token is enough.
+    # The object comes from another multipart upload, so that the parts stay; our token on it
+    # suffices.
     await complete_beside(world, grant)
     assert (await world.complete(upload)).state == upload_pb2.UPLOAD_STATE_COMPLETED
     await world.service.janitor.sweep()
@@ -251,7 +255,7 @@ async def test_what_an_object_may_be_made_from_is_left(world: World) -> None:
 
 
 async def complete_beside(world: World, grant: Grant) -> None:
-    """Make the object of a grant by another multipart upload than its own."""
+    """Make a grant's object from a multipart upload other than its own."""
     other = grant.with_multipart(await world.storage.create(grant, {}))
     presigner = await world.storage.presigner(other, timedelta(minutes=15), world.clock.now())
     for part in presigner.sign([1, 2], {}):
@@ -260,7 +264,7 @@ async def complete_beside(world: World, grant: Grant) -> None:
     await world.storage.complete(other, await world.storage.list_parts(other))
 
 
-# ---- transfers that come late
+# ---- late transfers
 
 
 @pytest.mark.parametrize("size", [1000, TWO_PARTS])
@@ -292,7 +296,7 @@ async def test_a_put_that_comes_late_leaves_nothing_behind(
     assert await world.sessions.get(grant.sid) is None
 
 
-# ---- at the same time
+# ---- concurrency
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -305,7 +309,7 @@ async def test_a_complete_at_work_loses_nothing(world: World, lost: bool) -> Non
     await gate.reached.wait()
     if lost:
         await world.lose_row(upload)
-    # Without a row for as long as a Complete may be at work; with one, for ever.
+    # Without a session record, for as long as a Complete may be at work; with one, for ever.
     found = await sweep(world, EXPIRY_SECONDS + GRACE_SECONDS - 10 if lost else LONG)
     assert of(grant, found) == [(Action.LEAVE, False)]
     gate.open()
@@ -356,7 +360,7 @@ async def test_two_sweeps_at_once_agree(world: World) -> None:
 
 
 class Noting:
-    """Sessions that pass every call on and note its name."""
+    """Sessions that pass on every call and record its name."""
 
     def __init__(self, sessions: Any) -> None:
         self.calls: set[str] = set()
@@ -396,7 +400,7 @@ async def test_a_dry_run_tells_all_and_changes_nothing(world: World) -> None:
     assert len(await world.sessions.peek_due(100)) == len(uploads)
 
 
-# ---- what cannot be looked at
+# ---- storage that cannot be inspected
 
 
 async def test_a_row_that_cannot_be_read_is_not_one_that_is_missing(world: World) -> None:
@@ -450,7 +454,7 @@ async def test_storage_that_lists_one_key_only_is_said_to(clock: FakeClock) -> N
         assert "unfinished" not in world.storage.calls
 
 
-# ---- again and again
+# ---- repeated sweeps
 
 
 @in_memory

@@ -1,4 +1,4 @@
-"""`events dead` and `events send-test`, as an operator runs them."""
+"""Tests `events dead` and `events send-test` as an operator runs them."""
 
 import asyncio
 import base64

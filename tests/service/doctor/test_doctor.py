@@ -1,4 +1,4 @@
-"""The doctor against real stores: what is good, what is not, and that nothing is left behind."""
+"""Tests the doctor against real stores: what it accepts, what it reports, and that it cleans up."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ only_storage = ("--only", "storage")
 
 
 def nothing_in(bucket: Bucket) -> bool:
-    """No object, no version and no upload of anyone."""
+    """Return whether the bucket has no object, no version and no upload in progress."""
     versions = bucket.client.list_object_versions(Bucket=bucket.name)
     storage = bucket.client.list_objects_v2(Bucket=bucket.name)
     found = [storage.get("Contents"), versions.get("Versions"), versions.get("DeleteMarkers")]
@@ -45,7 +45,7 @@ def nothing_in(bucket: Bucket) -> bool:
 
 
 class Doctor:
-    """Runs the command over stores that are as they should be, but for what a test changes."""
+    """A runner of the command, over correctly configured stores except for what a test changes."""
 
     def __init__(self, s3: S3, redis_url: str) -> None:
         self._environ = service_environ(s3, redis_url)
@@ -72,7 +72,7 @@ def bad(found: dict[str, dict[str, Any]]) -> set[str]:
 
 @pytest.fixture
 def bucket(request: pytest.FixtureRequest) -> Iterator[Bucket]:
-    """Yield a bucket of the test's own, which must be empty at the end."""
+    """Yield a bucket for this test alone, which must be empty at the end."""
     s3: S3 = request.getfixturevalue("s3")
     with look_into(s3, f"doctor-{os.urandom(6).hex()}") as bucket:
         yield bucket
@@ -88,7 +88,7 @@ real = [pytest.mark.redis, pytest.mark.s3]
 
 
 class TestWithStores:
-    """Against SeaweedFS and Valkey."""
+    """The doctor against SeaweedFS and Valkey."""
 
     pytestmark = real
 
@@ -244,7 +244,7 @@ class TestWithStores:
         found: list[Finding] = []
 
         def cancel_soon(left: int) -> None:
-            # Some turns of the loop later: in the middle of a request.
+            # Some turns of the loop later, in the middle of a request.
             if left:
                 asyncio.get_running_loop().call_soon(cancel_soon, left - 1)
             else:
@@ -271,7 +271,7 @@ class TestWithStores:
 
 
 def deny(bucket: Bucket, action: str) -> None:
-    """Have storage refuse one action on the objects of a bucket, to everybody."""
+    """Have storage refuse one action on a bucket's objects to everybody."""
     statement = {
         "Effect": "Deny",
         "Principal": "*",
@@ -408,8 +408,8 @@ async def test_a_cluster_is_good_only_if_it_is_spoken_to_as_one(tmp_path: Path) 
 
 
 def assigned(redis: Redis) -> bool:
-    """Give the cluster of one all slots, and return whether it works."""
-    with contextlib.suppress(exceptions.ResponseError):  # It has them already.
+    """Give the single-node cluster all slots, and return whether it works."""
+    with contextlib.suppress(exceptions.ResponseError):  # It already has them.
         redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     return b"cluster_state:ok" in redis.execute_command("CLUSTER", "INFO")
 

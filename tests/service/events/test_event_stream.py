@@ -1,4 +1,4 @@
-"""The events of uploads, from Initialize to the end, and after a loss of Redis."""
+"""Tests the events of uploads, from Initialize to the end, and after Redis loses its data."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ both_kinds = pytest.mark.parametrize("size", [1000, TWO_PARTS], ids=["put", "mul
 
 
 async def published(world: World) -> list[dict[str, Any]]:
-    """Return the events, in order."""
+    """Return the published events, in order."""
     sessions = world.sessions
     if isinstance(sessions, MemorySessionStore):
         return [json.loads(event.text) for event in sessions.events]

@@ -1,4 +1,4 @@
-"""One delivery over HTTP, to endpoints that mean well and to others."""
+"""Tests one delivery over HTTP, to well-behaved and to hostile endpoints."""
 
 import asyncio
 import ssl
@@ -40,7 +40,7 @@ async def a_sender(
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make a self-signed certificate for `NAME`, for a server and for its client."""
+    """Make a self-signed certificate for `NAME`, for use by a server and its client."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
     now = datetime.now(UTC)
@@ -147,7 +147,7 @@ async def test_what_goes_wrong_is_told_without_the_url() -> None:
 
 
 class NoNames(Names):
-    """Knows no name."""
+    """A resolver that knows no name."""
 
     async def resolve(self, *_: Any, **__: Any) -> list[ResolveResult]:
         raise OSError

@@ -1,4 +1,4 @@
-"""Events reach webhooks: from a real Redis to a real endpoint, by a clock of the test."""
+"""Tests that events reach webhooks, from a real Redis to a real endpoint, by the test's clock."""
 
 import asyncio
 import base64
@@ -46,7 +46,7 @@ DAY = 24 * 3600
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Starts now: the ids of streams are by the time of Redis, and so is what verifies."""
+    """Return a clock that starts now: stream IDs and signature checks use the real time."""
     return FakeClock(datetime.now(UTC))
 
 
@@ -71,7 +71,7 @@ OpenOffice = Callable[..., Any]
 async def office(
     redis: Redis, redis_url: str, clock: FakeClock, endpoint: Endpoint
 ) -> AsyncIterator[OpenOffice]:
-    """Opens the dispatcher of a process, for one webhook with these rules by default."""
+    """Return a function that opens a process's dispatcher, by default for one webhook."""
     async with contextlib.AsyncExitStack() as opened:
 
         async def begin(owner: str = "one", *, most: int = 1000, **rules: Any) -> Office:
@@ -84,7 +84,7 @@ async def office(
 
 
 def failing(times: int, status: int = 500) -> Callable[[Got], int]:
-    """Answers `status` so many times, and 204 from then on."""
+    """Return an answer that is `status` for the given number of times, and 204 from then on."""
     left = iter([status] * times)
     return lambda got: next(left, 204)
 
@@ -147,7 +147,7 @@ class TestDelivery:
     async def test_a_new_webhook_begins_ten_minutes_before_it_is_configured(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
     ) -> None:
-        # Of those before, some may be all that is left after Redis lost everything.
+        # Older events may be an incomplete remainder after Redis lost everything.
         for number, minutes in enumerate((11, 9)):
             old = int((clock.now() - timedelta(minutes=minutes)).timestamp() * 1000)
             await redis.xadd(events_key(0), an_event(number), id=f"{old}-0")
@@ -177,7 +177,7 @@ class TestDelivery:
         for _ in range(10):
             await one.turn()
         after = (await redis.info("stats"))["total_commands_processed"]
-        # And the two INFOs; connections may say who they are.
+        # Includes the two INFOs; connections may also introduce themselves.
         assert after - before <= 14
 
 
@@ -303,7 +303,7 @@ class TestFailures:
             "webhook orders: event event-1: HTTP 500; retry in 5 s",
             "webhook orders: event event-1 delivered",
         ]
-        # The endpoint's own server logs what it is asked.
+        # The endpoint's own server logs its requests.
         published = "".join(r.getMessage() for r in caplog.records if r.name != "aiohttp.access")
         secrets = ["hunter2", base64.b64encode(SECRET).decode(), repr(SECRET)]
         secrets += [got.headers["webhook-signature"] for got in endpoint.got]
@@ -311,7 +311,7 @@ class TestFailures:
 
 
 class TestReading:
-    """The file is reloaded."""
+    """Reloads of the webhook file."""
 
     async def test_what_is_under_way_ends_where_it_began_and_all_else_goes_to_the_new_endpoint(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice
@@ -415,7 +415,7 @@ class TestReading:
 
 
 def counted(one: Office) -> dict[str, float]:
-    """Return the metrics of the webhook: deliveries by outcome, others by their suffix."""
+    """Return the webhook's metrics: deliveries by outcome, others by their suffix."""
     found = {}
     for sample in (s for metric in one.metrics.registry.collect() for s in metric.samples):
         if sample.labels.get("webhook") == "orders" and not sample.name.endswith("_created"):
@@ -600,7 +600,7 @@ class TestSharing:
         endpoint.answer = failing(1)
         await publish(redis, 1)
         await one.turn()
-        # One is paused, and its shards go to two.
+        # `one` is paused, so its shards go to `two`.
         clock.advance(21)
         await two.turn()
         assert endpoint.ids == ["event-1"] * 2
@@ -764,20 +764,20 @@ class TestCluster:
 
 
 LONG = 20.0
-"""Patience for a slow machine, where no test waits until it is over."""
+"""Patience for a slow machine; no test waits for all of it."""
 
 FAR = 5
-"""The shard that goes away."""
+"""The shard whose server goes down."""
 
 
 def waits(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what the log says of shards."""
+    """Return what the log says about shards."""
     name = "partway_server.events.dispatcher"
     return [record.getMessage() for record in caplog.records if record.name == name]
 
 
 class TestShardsAway:
-    """The server of one shard is gone, or says nothing, and that of the others is there."""
+    """Delivery while one shard's server is down or silent, and the others' is up."""
 
     @pytest.fixture
     async def relay(self, redis: Redis) -> AsyncIterator[Relay]:
@@ -789,7 +789,7 @@ class TestShardsAway:
     async def split(
         self, relay: Relay, redis_url: str, endpoint: Endpoint, clock: FakeClock
     ) -> AsyncIterator[OpenOffice]:
-        """Like `office`, but with one shard behind the relay."""
+        """Return a function like `office`, but with one shard behind the relay."""
         async with contextlib.AsyncExitStack() as opened:
 
             async def begin(
@@ -838,7 +838,7 @@ class TestShardsAway:
 
         async def nap(_: float) -> None:
             await healed.wait()
-            # A turn for the others: a nap that never waits would keep them all from running.
+            # Let other tasks run: a nap that never waits would starve them all.
             await asyncio.sleep(0)
 
         one = await split(sleep=nap, patience=6.0)
@@ -849,7 +849,7 @@ class TestShardsAway:
         async def answer(request: web.Request) -> web.StreamResponse:
             ids.append(request.headers["webhook-id"])
             if len(ids) == 16:
-                # All that may be are under way, and no answer is written down.
+                # As many as allowed are in flight, and no answer has been recorded.
                 await relay.cut()
                 arrived.set()
             await arrived.wait()
@@ -866,7 +866,8 @@ class TestShardsAway:
         await relay.open()
         healed.set()
         async with asyncio.timeout(20):
-            # One that is slow to find it gone may still do so, and waits for another round.
+            # A delivery that is late to notice the lost server may still do so, and waits another
+            # round.
             while await pending(redis, FAR):
                 clock.advance(6)
                 await one.dispatcher.step()
@@ -878,7 +879,7 @@ class TestShardsAway:
     ) -> None:
         one = await split()
         await publish(redis, 1, upload=f"{FAR:02x}")
-        # What it begins has not yet begun.
+        # The tasks that this step starts have not run yet.
         await one.dispatcher.step()
         await relay.cut()
         await one.tasks.done()
