@@ -59,7 +59,7 @@ async def rig(tmp_path: Path, s3: S3, redis_url: str) -> AsyncIterator[Rig]:
 
 @pytest.fixture
 def film(tmp_path: Path) -> Iterator[File]:
-    """Ten parts, the last of three bytes."""
+    """Return a file of ten parts, the last of three bytes."""
     file = File.write(tmp_path / "film.mp4", (PARTS - 1) * PART + 3)
     yield file
     file.path.unlink()
@@ -77,7 +77,7 @@ def copy(tmp_path: Path, film: File) -> Iterator[Path]:
 
 
 def change_first_part(path: Path) -> None:
-    """Another byte where no sample is taken, so that the fingerprint stays."""
+    """Change a byte where no sample is taken, so that the fingerprint stays the same."""
     (_, first_sample), *_ = samples(path.stat().st_size)
     with path.open("r+b") as file:
         file.seek(first_sample)

@@ -45,7 +45,7 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def serving(server: Server) -> int:
-    """Return how many processes have logged that they serve."""
+    """Return how many processes have logged that they are serving."""
     return server.log.read_text().count("serving on")
 
 

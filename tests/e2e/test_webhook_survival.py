@@ -45,7 +45,7 @@ def serve(
     endpoint: Endpoint,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Serve]:
-    """Runs a service with a webhook to the endpoint, and a token in its URL."""
+    """Run a service with a webhook to the endpoint, and a token in its URL."""
     file = tmp_path / "webhooks.toml"
     file.write_text(
         f'[webhook.orders]\nurl = "{endpoint.url}?token=hunter2"\nsecret_env = "SECRET"\n'

@@ -19,12 +19,12 @@ def profile() -> str:
 
 
 def examples(in_ci: int) -> int:
-    """Return how many examples a test tries that tries `in_ci` of them in CI."""
+    """Return how many examples to try locally for a test that tries `in_ci` of them in CI."""
     return in_ci if profile() == "ci" else max(1, in_ci // _SHARE_OF_DEV)
 
 
 def load_profile() -> None:
-    """Make the profile that of every test which states no number of its own.
+    """Set the profile for every test that states no number of its own.
 
     Raises InvalidArgument if there is no such profile.
     """

@@ -32,11 +32,11 @@ class Life:
         self._strike: Strike | None = None
 
     def threaten(self, strike: Strike | None) -> None:
-        """Let `strike` befall the next call of its name; None takes back what has not."""
+        """Let `strike` hit the next call of its name; None withdraws a pending strike."""
         self._strike = strike
 
     async def through(self, name: str, call: Callable[[], Awaitable[Any]]) -> Any:
-        """The call, or what befalls it."""
+        """Make the call, or suffer the strike that is due."""
         if self.died.is_set():
             raise asyncio.CancelledError
         struck = self._strike if self._strike and self._strike.call == name else None

@@ -9,7 +9,7 @@ from tests.support.processes import COMMANDS
 
 
 def start_rclone(folder: Path) -> tuple[Child, S3]:
-    """It serves `folder`, in which a folder is a bucket."""
+    """Serve `folder`, in which each folder is a bucket."""
     (folder / "partway").mkdir(exist_ok=True)
     port = free_port()
     s3 = S3(f"http://127.0.0.1:{port}", "us-east-1", "partway-rclone", "a-secret", "partway")

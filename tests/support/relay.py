@@ -84,7 +84,7 @@ class _Line:
         self.left = INFINITY if fault.request_bytes is None else fault.request_bytes
 
     async def strike(self, fault: Fault) -> None:
-        """Raises ConnectionResetError if nothing more is to be relayed."""
+        """Raise ConnectionResetError if nothing more is to be relayed."""
         self.struck = True
         self.to_client.write(fault.answer)
         await self.to_client.drain()
@@ -135,7 +135,7 @@ class Relay:
         return f"127.0.0.1:{self.port}"
 
     async def open(self) -> None:
-        """Take connections, on the same port as before."""
+        """Accept connections, on the same port as before."""
         self._listener = await asyncio.start_server(self._handle, "127.0.0.1", self.port)
         end = self._listener.sockets[0]
         # Little is under way in the relay's own end, so that clients feel how slow it is.
@@ -143,7 +143,7 @@ class Relay:
         self.port = end.getsockname()[1]
 
     async def cut(self) -> None:
-        """Drop all connections and take no more."""
+        """Drop all connections and accept no more."""
         if self._listener is not None:
             self._listener.close()
         self.drop()
@@ -156,15 +156,15 @@ class Relay:
             writer.transport.abort()
 
     def on(self, pattern: bytes, fault: Fault, *, skip: int = 0, times: float = 1) -> None:
-        """Let so many requests that match `pattern` meet `fault`, after `skip` that do not."""
+        """Apply `fault` to that many requests that match `pattern`, after `skip` matches."""
         self._rules.append(_Rule(re.compile(pattern, re.DOTALL), fault, skip, times))
 
     def spare(self) -> None:
-        """Forget what was set with `on`."""
+        """Clear the faults that were set with `on`."""
         self._rules.clear()
 
     def count(self, pattern: bytes) -> int:
-        """How many requests by HTTP had a first line that matches."""
+        """Return the number of HTTP requests whose first line matches."""
         return sum(1 for line in self.requests if re.search(pattern, line))
 
     def _fault_for(self, chunk: bytes) -> Fault | None:

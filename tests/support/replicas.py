@@ -46,12 +46,12 @@ class Snapshots:
         return f"redis://127.0.0.1:{self._port}/0"
 
     def remember(self) -> None:
-        """Keep a copy of all that Redis holds now."""
+        """Keep a copy of everything in Redis now."""
         shutil.rmtree(self._copy, ignore_errors=True)
         shutil.copytree(self._data, self._copy)
 
     def put_back(self) -> None:
-        """Kill Redis and let it start from the copy; without one, from nothing."""
+        """Kill Redis and restart it from the copy, or empty if there is no copy."""
         self.close()
         shutil.rmtree(self._data)
         if self._copy.exists():
@@ -59,7 +59,7 @@ class Snapshots:
         self._child = self._start()
 
     def forget(self) -> None:
-        """Kill Redis and let it start from nothing, with no copy either."""
+        """Kill Redis, discard the copy, and restart it empty."""
         shutil.rmtree(self._copy, ignore_errors=True)
         self.put_back()
 
@@ -153,7 +153,7 @@ class Replica:
         return cls(life, service, channel, rpc.UploadServiceStub(channel))
 
     async def answer(self, work: Any, strike: Strike | None) -> Any:
-        """What `work` gives, or None if the process died under it; `strike` may befall it."""
+        """Return the result of `work`, or None if `strike` or a kill ended the process."""
         self.life.threaten(strike)
         died = asyncio.ensure_future(self.life.died.wait())
         task = asyncio.ensure_future(work)
@@ -167,7 +167,7 @@ class Replica:
         return await task
 
     async def stop(self) -> None:
-        """End it at once, as a kill does: nothing it has in hand reaches a store."""
+        """Stop at once, as a kill does: no call in flight reaches a store."""
         self.life.died.set()
         await self.channel.close()
         await self.service.server.stop(0)

@@ -35,7 +35,7 @@ Put = Callable[[str, bytes, Mapping[str, str]], Awaitable[Reply]]
 
 
 def put_into(memory: MemoryStorage) -> Put:
-    """PUTs to `memory://` URLs."""
+    """PUT to `memory://` URLs."""
 
     async def put(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         try:
@@ -47,7 +47,7 @@ def put_into(memory: MemoryStorage) -> Put:
 
 
 def put_by(http: aiohttp.ClientSession) -> Put:
-    """PUTs by real HTTP; the content-length is that of the body, whatever `headers` say."""
+    """PUT by real HTTP; the content-length is that of the body, whatever `headers` say."""
 
     async def put(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         sent = {name: value for name, value in headers.items() if name != "content-length"}
@@ -69,7 +69,7 @@ Fault = Callable[[], Awaitable[Any]]
 
 
 def failing(error: Exception) -> Fault:
-    """A fault that raises `error`."""
+    """Return a fault that raises `error`."""
 
     async def fail() -> None:
         raise error
@@ -109,11 +109,11 @@ class FaultyObjects:
         self._after: defaultdict[str, deque[Fault]] = defaultdict(deque)
 
     def before(self, operation: str, *faults: Fault) -> None:
-        """Fail or hold the next calls of `operation` before storage hears of them."""
+        """Fail or block the next calls of `operation` before they reach storage."""
         self._before[operation].extend(faults)
 
     def after(self, operation: str, *faults: Fault) -> None:
-        """Fail or hold the replies to the next calls of `operation`."""
+        """Fail or block the replies to the next calls of `operation`."""
         self._after[operation].extend(faults)
 
     def capabilities_of(self, backend: str) -> Capabilities:
@@ -199,7 +199,7 @@ class CannedS3:
 
 @asynccontextmanager
 async def canned_s3(*answers: bytes) -> AsyncIterator[CannedS3]:
-    """Serve `answers` in turn, whole HTTP replies, one for each request; b"" hangs up instead."""
+    """Serve `answers`, whole HTTP responses, one per request; b"" closes the connection instead."""
     requests: list[str] = []
     left = deque(answers)
 
@@ -221,11 +221,11 @@ async def canned_s3(*answers: bytes) -> AsyncIterator[CannedS3]:
 
 
 def answer(status: str, body: str = "") -> bytes:
-    """A whole HTTP reply, such as `answer("200 OK", "<Error/>")`."""
+    """Return a whole HTTP response, such as `answer("200 OK", "<Error/>")`."""
     text = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
     return text.encode()
 
 
 def error_answer(status: str, code: str) -> bytes:
-    """The reply of S3 to a request that failed."""
+    """Return the response of S3 to a request that failed."""
     return answer(status, f"<Error><Code>{code}</Code><Message>so it is</Message></Error>")

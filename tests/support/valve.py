@@ -42,14 +42,14 @@ class Valve:
         await self.drop()
 
     async def drop(self) -> None:
-        """Drop all connections, and what is in them."""
+        """Drop all connections, and the data in them."""
         for handler in self._handlers:
             handler.cancel()
         if self._handlers:
             await asyncio.wait(self._handlers)
 
     async def allow(self, size_bytes: float) -> None:
-        """Let so much of the requests through from now on, to a few kB."""
+        """Let that many bytes of requests through from now on, to within a few kB."""
         async with self._changed:
             self._left = size_bytes
             self._changed.notify_all()
@@ -59,7 +59,7 @@ class Valve:
         await self.allow(float("inf"))
 
     def close_at(self, sent: bytes) -> None:
-        """Stop the next request that has `sent` in its head, before the server hears of it."""
+        """Stop the next request whose head contains `sent`, before it reaches the server."""
         self._close_at = sent
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

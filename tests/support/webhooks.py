@@ -179,7 +179,7 @@ class Begun:
         return task
 
     async def done(self) -> None:
-        """Wait until all are done, and those that they began. Raises what one of them did."""
+        """Wait for all tasks, and for those that they start. Raises what one of them raised."""
         async with asyncio.timeout(20):
             while self._running:
                 await asyncio.gather(self._running.pop())

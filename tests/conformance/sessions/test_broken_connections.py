@@ -65,7 +65,7 @@ async def relay(redis: Redis) -> AsyncIterator[Relay]:
 async def direct(
     redis: Redis, redis_url: str, clock: FakeClock
 ) -> AsyncIterator[RedisSessionStore]:
-    """A store whose Redis is empty but knows every script."""
+    """Return a store whose Redis is empty but has every script loaded."""
     sessions = RedisSessionStore(connect(redis_url), clock=clock)
     for step in LIFE.values():
         await step(sessions)
@@ -76,7 +76,7 @@ async def direct(
 
 @pytest.fixture
 async def relayed(relay: Relay, clock: FakeClock) -> AsyncIterator[RedisSessionStore]:
-    """A store that reaches the same Redis through `relay`."""
+    """Return a store that reaches the same Redis through `relay`."""
     client = connect(f"redis://{relay.address}/0?socket_timeout=0.4")
     sessions = RedisSessionStore(client, clock=clock, patience=10)
     yield sessions

@@ -95,7 +95,7 @@ async def test_an_upload_goes_back_and_forth(pair: Pair, bucket: Bucket, kind: s
 
 
 async def watch_until(stream: Any, seen: Any) -> upload_pb2.Upload:
-    """Read the stream up to the message that is wanted; the Upload in it."""
+    """Read the stream up to the expected message; return its Upload."""
     async with asyncio.timeout(10):
         while not seen(message := await stream.read()):
             assert message, "the stream ended before"

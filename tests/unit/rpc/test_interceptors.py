@@ -85,7 +85,7 @@ class Ending:
 
 
 async def lines_about(error: Exception, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    """Level and text of what is logged of a call that fails."""
+    """Return the level and text of each log line of a call that fails."""
     error_interceptor = ErrorInterceptor(timeout_seconds=1, random_bytes=lambda n: b"r" * n)
     context: Any = Ending()
     with caplog.at_level(logging.INFO), pytest.raises(Aborted):

@@ -56,7 +56,7 @@ class Looking:
 
 
 async def at_once(seconds: float) -> None:
-    """A pause that takes no time."""
+    """Pause for no time."""
 
 
 def a_watch(
