@@ -1,4 +1,4 @@
-"""The implementations that the suites run over."""
+"""Provides the implementations that the suites run over."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -78,8 +78,8 @@ def memory_sessions(clock: FakeClock) -> SessionStore:
 def patience() -> float:
     """Return how long a command may take with all its retries, in seconds.
 
-    More than the service allows: on a busy machine fifty calls at once take long, and what these
-    suites test is the answers.
+    That is more than the service allows: fifty concurrent calls take long on a busy machine, and
+    these suites test the answers.
     """
     return 30.0
 

@@ -1,4 +1,4 @@
-"""The service from a shell: `buf curl` for its RPCs, `curl` for the bytes, and nothing of ours."""
+"""Tests the service from a shell: `buf curl` for RPCs, `curl` for bytes, no code of ours."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""`partway-server doctor` as a process: what a script reads, and what a signal leaves."""
+"""Tests `partway-server doctor` as a process: its output for scripts, and ending on a signal."""
 
 import json
 import signal

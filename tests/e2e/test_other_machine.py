@@ -1,4 +1,4 @@
-"""An upload that one machine began goes on from another: `partway` with other state directories."""
+"""Tests continuing an upload on another machine: `partway` with other state directories."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A service, a valve before its storage, and two machines that call it."""
+    """A service, a valve in front of its storage, and two machines that call it."""
 
     bucket: Bucket
     valve: Valve

@@ -1,4 +1,4 @@
-"""Redis loses all it knew, or goes back to what it knew before, in the middle of many uploads."""
+"""Tests Redis losing all data, or returning to an earlier state, during many uploads."""
 
 import asyncio
 import contextlib
@@ -59,7 +59,7 @@ class Sending:
 
 
 class Memory:
-    """A Redis that can be made to forget."""
+    """A Redis that can lose data on demand."""
 
     def __init__(self, folder: Path, running: contextlib.ExitStack) -> None:
         self.port = free_port()
@@ -127,7 +127,7 @@ class Scene:
             await self.complete(sending)
 
     async def complete_half(self, sendings: list[Sending]) -> "asyncio.Future[list[Any]]":
-        """Start to complete them: one is stopped at the request to storage, the others before it."""
+        """Start to complete them: stop one at the request to storage, the others before it."""
         self._control.close_at(b"POST /")
         completing = asyncio.gather(*(self.complete(sending) for sending in sendings))
         await until(lambda: self._control.blocked >= len(sendings))

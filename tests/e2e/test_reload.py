@@ -1,4 +1,4 @@
-"""SIGHUP: a running service reloads the policy file."""
+"""Tests SIGHUP: a running service reloads the policy file."""
 
 import asyncio
 import signal

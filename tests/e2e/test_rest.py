@@ -1,4 +1,4 @@
-"""The REST gateway, as somebody uses it who has curl and nothing else."""
+"""Tests the REST gateway, as used by someone who has nothing but curl."""
 
 import hashlib
 import json

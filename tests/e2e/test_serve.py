@@ -1,4 +1,4 @@
-"""`partway-server serve` as an operator runs it: signals, workers, and reasons not to start."""
+"""Tests `partway-server serve` as an operator runs it: signals, workers, refusals to start."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""What an upload lives through: dead services, clients, Redis and storage, and odd callers."""
+"""Tests that uploads survive dead services, clients, Redis and storage, and odd callers."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A service of a test's own with a bucket of its own, and a valve before its storage."""
+    """A service and a bucket for one test, and a valve in front of storage."""
 
     service: Service
     bucket: Bucket

@@ -1,4 +1,4 @@
-"""`partway-server sweep` and a running service end what Redis has forgotten, and nothing else."""
+"""Tests that a sweep and a running service end what Redis lost, and nothing else."""
 
 import json
 import secrets

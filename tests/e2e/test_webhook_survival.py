@@ -1,4 +1,4 @@
-"""A service with webhooks is killed between the endpoint's answer and its writing that down."""
+"""Tests a service that is killed after an endpoint's answer and before recording it."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""The example worker processes every upload, and the commands show and replay its events."""
+"""Tests that the example worker processes every upload; the commands show and replay events."""
 
 import asyncio
 import hashlib

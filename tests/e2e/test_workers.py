@@ -1,4 +1,4 @@
-"""Several processes on one port, and what keeps the service from starting."""
+"""Tests several processes on one port, and what prevents the service from starting."""
 
 import asyncio
 import signal

@@ -1,10 +1,10 @@
 """Real backends for marked tests, and the rule for when those run.
 
 With PARTWAY_TEST_BACKENDS=1, which `make test` sets, tests marked `redis` or `s3` run.
-PARTWAY_TEST_STORES names the stores that need more than wheels, of `localstack` and `ceph`; `make
-test-stores` names both, and tests marked so run. A backend that cannot start is a failure then.
-Tests that are not asked for are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of
-starting one; its data is the tests' to destroy.
+PARTWAY_TEST_STORES lists the stores that need more than wheels, of `localstack` and `ceph`; `make
+test-stores` lists both, so tests with these marks run. A backend that cannot start is then a
+failure. All other marked tests are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of
+starting one; the tests may destroy its data.
 """
 
 import os

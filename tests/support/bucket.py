@@ -14,7 +14,7 @@ from partway_server.storage.presigner import WRITE_TOKEN
 
 
 class Bucket:
-    """A bucket, seen by boto3. Make it with `look_into`."""
+    """A bucket, seen by boto3. Create it with `look_into`."""
 
     def __init__(self, s3: S3, name: str) -> None:
         self.name = name

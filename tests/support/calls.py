@@ -1,4 +1,4 @@
-"""Every RPC by its name, so that one test can go through them all."""
+"""Calls every RPC by its name, so that one test can go through them all."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

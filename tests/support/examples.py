@@ -1,7 +1,7 @@
-"""How many examples Hypothesis tries: a few while you work, all of them in CI.
+"""Sets how many examples Hypothesis tries: a few while you work, all of them in CI.
 
-PARTWAY_TEST_HYPOTHESIS picks the profile, `dev` or `ci`. Without it `ci` holds where CI is set,
-as hosted runners do, and `dev` elsewhere; `make test` always asks for `ci`.
+PARTWAY_TEST_HYPOTHESIS selects the profile, `dev` or `ci`. Without it the profile is `ci` if CI is
+set, as on hosted runners, and `dev` elsewhere; `make test` always selects `ci`.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""LocalStack's S3, in an environment of its own: its dependencies are not ours.
+"""Runs LocalStack's S3, in an environment of its own: its dependencies are not ours.
 
 `make test-stores` makes the environment, from requirements/localstack.txt.
 """

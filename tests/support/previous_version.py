@@ -1,7 +1,7 @@
 """Runs the previous version of the service, out of git, beside the present one.
 
 Both are `partway-server serve` in processes of their own, over the same Redis, storage and keys.
-Tests call them only as users do, so that they hold however either version is laid out inside.
+Tests call them only as users do, so that they pass regardless of the layout of either version.
 """
 
 import contextlib

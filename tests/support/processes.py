@@ -1,4 +1,4 @@
-"""`partway-server` and `partway` as people run them: as processes of their own."""
+"""Runs `partway-server` and `partway` as users do: as processes of their own."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ COMMANDS = Path(sys.executable).parent
 
 
 class Server:
-    """A running `partway-server`. What it logs goes to the file `log`."""
+    """A running `partway-server`. Its log goes to the file `log`."""
 
     def __init__(
         self, *arguments: str, log: Path, environ: Mapping[str, str] | None = None
@@ -125,9 +125,9 @@ def service_environ(s3: S3, redis_url: str, **settings: object) -> dict[str, str
 
 
 class Service:
-    """`partway-server serve` at one `address`, over and over: it may be killed and started again.
+    """`partway-server serve` at one `address`, which may be killed and restarted repeatedly.
 
-    What it logs goes into `folder`. Use it as a context, which stops it.
+    Its logs go into `folder`. Use it as a context, which stops it.
     """
 
     def __init__(self, folder: Path, s3: S3, redis_url: str, **settings: object) -> None:
@@ -194,7 +194,7 @@ def start_valkey_at(port: int, folder: Path) -> Child:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a command ended: its exit code, what it printed as JSON lines, and its messages."""
+    """The end of a command: its exit code, its output as JSON lines, and its messages."""
 
     code: int
     printed: list[dict[str, Any]]
@@ -209,7 +209,7 @@ class Ran:
 
 
 class Partway:
-    """The `partway` command with a service to call and a folder to remember uploads in.
+    """The `partway` command with a service to call and a folder for its journal.
 
     Use it as a context, which kills what still runs.
     """

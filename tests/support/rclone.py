@@ -1,4 +1,4 @@
-"""`rclone serve s3`, the store that keeps the fewest promises."""
+"""Runs `rclone serve s3`, the store with the fewest guarantees."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A Redis Cluster on loopback, with slots that a test may move and masters that it may kill."""
+"""A Redis Cluster on loopback whose slots a test may move and whose masters it may kill."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ OUR_SLOTS = [key_slot(due_key(shard).encode()) for shard in range(SHARDS)]
 
 
 class Cluster:
-    """Made by `start_cluster`; `url` is for Partway. All of it blocks."""
+    """A Redis Cluster, from `start_cluster`; `url` is for Partway. Every method blocks."""
 
     def __init__(self, folder: Path, *, masters: int, replicas: int, dead_after_ms: int) -> None:
         self._folder, self._dead_after_ms = folder, dead_after_ms
@@ -138,8 +138,8 @@ class Cluster:
         self._dead = port
 
     def revive(self) -> None:
-        """Start again what was killed. A program ends with the thread that started it: this is for
-        the main thread.
+        """Restart what was killed. Call it from the main thread: a child process ends with the
+        thread that started it.
         """
         self._start_node(self._dead)
 

@@ -22,7 +22,7 @@ _PERIODS = ("INFO-PERIOD", 200, "PING-PERIOD", 100, "ASK-PERIOD", 100, "PUBLISH-
 
 
 class Sentinels:
-    """Made by `start_sentinels`; `url` is for Partway. All of it blocks."""
+    """Redis with Sentinels, from `start_sentinels`; `url` is for Partway. Every method blocks."""
 
     def __init__(self, folder: Path, replicas: int) -> None:
         self._folder = folder
@@ -74,8 +74,8 @@ class Sentinels:
         self._dead = old
 
     def revive(self) -> None:
-        """Start again what was killed. A program ends with the thread that started it: this is for
-        the main thread.
+        """Restart what was killed. Call it from the main thread: a child process ends with the
+        thread that started it.
         """
         # As a replica at once: without this, Sentinels may take a second to make it one.
         self._start_server(self._dead, of=self.master)

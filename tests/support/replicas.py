@@ -32,7 +32,7 @@ from tests.support.world import SEALING_KEY
 
 
 class Snapshots:
-    """A real Redis whose data can be lost, or put back as it was."""
+    """A real Redis whose data can be lost, or restored to an earlier state."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -82,7 +82,7 @@ class Snapshots:
 
 
 class Witness:
-    """Sessions that count the transitions of the rows."""
+    """A session store that counts the transitions of the session records."""
 
     def __init__(self, sessions: SessionStore, seen: Counter[tuple[State, State]]) -> None:
         self._sessions = sessions
@@ -109,7 +109,7 @@ class Witness:
 
 
 class PresentUrls:
-    """Storage whose URLs are signed for now, whatever the test's clock says: they are to work."""
+    """Storage whose URLs are signed for the real time, not the test's clock, so that they work."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage

@@ -1,7 +1,7 @@
-"""Ceph's object gateway over a monitor and one OSD that keeps all in memory.
+"""Runs Ceph's object gateway over a monitor and one OSD that keeps everything in memory.
 
-The programs are Debian's: ceph-mon, ceph-osd and radosgw. Nothing but loopback is used, nothing
-of systemd's, and no root; the steps are those of
+The programs are Debian's: ceph-mon, ceph-osd and radosgw. It uses loopback only, without systemd
+or root; the steps are those of
 https://docs.ceph.com/en/pacific/install/manual-deployment/, for one machine.
 """
 

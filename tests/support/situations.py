@@ -1,4 +1,4 @@
-"""Uploads brought into each state that a call can meet."""
+"""Brings Uploads into each state that a call can meet."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +14,7 @@ EXPIRY_SECONDS = 6 * 24 * 3600
 
 
 class Situation(Enum):
-    """What a call finds. All parts have been sent."""
+    """The state that a call finds. All parts have been sent."""
 
     PUT_BACK = "INITIATING: an old copy of the row was put back"
     ACTIVE = "ACTIVE"

@@ -1,4 +1,4 @@
-"""How a test sends parts, makes storage fail, and answers in storage's place."""
+"""Sends parts, makes storage fail, and answers in storage's place."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What storage says to a PUT. `etag` has no quotes; `code` is the S3 code of a refusal."""
+    """Storage's answer to a PUT. `etag` has no quotes; `code` is the S3 code of a refusal."""
 
     status: int
     etag: str = ""
@@ -78,7 +78,7 @@ def failing(error: Exception) -> Fault:
 
 
 class Gate:
-    """A fault that holds a call until the test opens it; `reached` says that one is held."""
+    """A fault that blocks a call until the test opens it; `reached` is set once one is blocked."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -93,10 +93,10 @@ class Gate:
 
 
 class FaultyObjects:
-    """Storage whose calls fail or wait as a test says; `calls` are those made, by name.
+    """Storage whose calls fail or wait on demand; `calls` are the names of those made.
 
-    Each fault is used up by one call. `before` it storage hears of nothing; `after` it storage has
-    done the thing and the reply is what suffers:
+    Each fault is used up by one call. With `before`, the call does not reach storage; with `after`,
+    storage has carried it out and only the reply is affected:
 
         objects.after("complete", failing(CompleteUnknown()))
         objects.before("abort", gate.wait)
@@ -191,7 +191,7 @@ class FaultyObjects:
 
 @dataclass(slots=True)
 class CannedS3:
-    """A server that answers as it is set up to. `requests` are the heads of those it was sent."""
+    """A server with canned responses. `requests` are the heads of the requests it received."""
 
     endpoint: str
     requests: list[str]

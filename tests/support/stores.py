@@ -1,7 +1,7 @@
-"""The stores that the suite of `objects/` runs over, each as a test reaches it from both sides.
+"""The stores that the suite of `storage/` runs over, each accessible from both sides.
 
-What a store can do stands in its capability record: in the service's where an operator can name
-it, here where it is for tests only.
+What a store can do is stated in its capability record: in the service if an operator can name it,
+here if it is for tests only.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An implementation under test, and how to reach it from the other side."""
+    """An implementation under test, and access to it from the other side."""
 
     storage: Storage
     bucket: str

@@ -39,7 +39,7 @@ class Ghost:
 
 
 class Truth:
-    """Judges answers by looking into the bucket; each method fails the test if one is false."""
+    """A judge of answers that looks into the bucket; each method fails the test if one is false."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket

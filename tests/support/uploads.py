@@ -1,4 +1,4 @@
-"""Uploads for tests that do not care what exactly is uploaded."""
+"""Uploads for tests that do not depend on what exactly is uploaded."""
 
 import hashlib
 from datetime import datetime, timedelta

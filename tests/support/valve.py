@@ -11,11 +11,11 @@ _PUT = re.compile(rb"PUT \S*[?&]partNumber=(\d+)")
 
 
 class Valve:
-    """Stands in front of the server at `url`; use it as a context. Its own address is `url`, too.
+    """A relay in front of the server at `url`, used as a context. Its own address is `url`, too.
 
-    It is open at first. While it is closed, requests stop in it, wherever they are; `blocked`
-    counts the connections that wait. `puts` counts the tries of each part, by number. `held` is
-    set once a request was stopped by `close_at`.
+    It is open at first. While it is closed, requests stop in it at any byte; `blocked` counts the
+    connections that wait. `puts` counts the tries of each part, by number. `held` is set once
+    `close_at` has stopped a request.
     """
 
     def __init__(self, url: str) -> None:

@@ -1,4 +1,4 @@
-"""The previous and the present version, as one caller uses them, and what that caller sends."""
+"""The previous and the present version as one caller uses them, and what the caller sends."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ _CHUNK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two versions, as one caller uses it. Calls are repeated where they may be."""
+    """One of the two versions, as one caller uses it. Calls are retried where they may be."""
 
     service: VersionedService
     stub: UploadServiceStub

@@ -1,6 +1,6 @@
 """A service over real stores, with a relay in each of its connections.
 
-Faults are on the wire alone; `bucket` looks into storage past every relay.
+Faults are on the wire only; `bucket` bypasses every relay.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ MULTIPART = "multipart"
 """A policy under which the smallest file is a multipart upload."""
 
 TENDED = 8
-"""So often, two days apart, the janitor comes: then every tombstone and every row is over."""
+"""Janitor runs, two days apart, after which every tombstone and session record has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Wired:
     ) -> T:
         """Return the answer of a call; retry it up to that many times, if each failure allows it.
 
-        It is repeated when the service says, or `wait` seconds later if that is more.
+        The retry comes when the service asks for it, or after `wait` seconds if that is later.
         """
         for _ in range(failures):
             try:
@@ -127,7 +127,7 @@ class Wired:
 def in_ways(ways: Mapping[str, Fault]) -> pytest.MarkDecorator:
     """Run the test in each `way`, over a `wired` world that gives up on silence soon.
 
-    Where it need not, it is patient: a busy machine is slow, too.
+    Elsewhere its timeouts are long, because a busy machine is slow, too.
     """
     cases = [(HASTY if way.end is End.SILENCE else PATIENT, way) for way in ways.values()]
     return pytest.mark.parametrize(("wired", "way"), cases, ids=ways, indirect=["wired"])

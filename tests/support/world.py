@@ -1,4 +1,4 @@
-"""A whole service for a test: a real gRPC server and stub over stores that the test can steer."""
+"""A whole service for a test: a real gRPC server and stub over stores that a test controls."""
 
 import asyncio
 import base64
@@ -38,7 +38,7 @@ SEALING_KEY = bytes(range(64))
 
 @dataclass(slots=True)
 class Failure:
-    """What a caller sees of a failed call."""
+    """A failed call, as the caller sees it."""
 
     code: str
     reason: str
@@ -49,7 +49,7 @@ class Failure:
 
 @dataclass(slots=True)
 class World:
-    """One service and what it stands on. Time stands still until `clock` is moved."""
+    """One service and its stores. Time stands still until `clock` is advanced."""
 
     clock: FakeClock
     sessions: SessionStore

@@ -1,4 +1,4 @@
-"""The streams in Redis: what scripts append, how long it stays, and how all are read as one."""
+"""Tests the streams in Redis: what scripts append, how long it stays, reading all as one."""
 
 import itertools
 import random

@@ -1,6 +1,6 @@
-"""Harm to the connection in the middle of a script: what is answered, and the row, are as without.
+"""Tests connections broken during a script: neither the answer nor the session record may change.
 
-The row of a store that nothing happened to shows what that is.
+The expected record is that of a store with no fault.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable

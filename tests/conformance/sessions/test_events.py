@@ -1,4 +1,4 @@
-"""What every session store announces of uploads: each change once, in its step, or not at all."""
+"""Tests what every session store announces: each change once, in its step, or not at all."""
 
 import asyncio
 import json
@@ -217,7 +217,7 @@ class TestWhatWasTold:
     async def test_late_by_a_claim_is_told_however_late(
         self, sessions: SessionStore, clock: FakeClock
     ) -> None:
-        """Lose a record under a claim: its finish stores it, and announces what is news."""
+        """Insert as the finish of a lost session record does: what is news is announced with it."""
         clock.advance(timedelta(days=30).total_seconds())
         row = an_upload(State.ABORTING, epoch=epoch_at(clock.now()))
         await sessions.insert(row.aborted(AbortReason.EXPIRED), LATER)

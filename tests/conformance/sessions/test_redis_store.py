@@ -1,4 +1,4 @@
-"""What only the session store in Redis has to promise."""
+"""Tests what only the session store in Redis promises."""
 
 import asyncio
 import contextlib
@@ -158,9 +158,11 @@ class TestKeys:
     async def test_nothing_is_left_of_many_uploads_that_ended_and_were_forgotten(
         self, sessions: RedisSessionStore, redis: Redis
     ) -> None:
-        """Check what bounds a caller's list: remove.lua takes the position with the row; list_own.lua
-        takes those whose row ended by its time to live; and the list itself ends with the last
-        row that it was made for (the next test)."""
+        """Check what bounds a caller's list.
+
+        remove.lua removes the position with the row; list_own.lua removes those whose row expired
+        by its time to live; and the list itself expires with its last row (the next test).
+        """
         for n in range(300):
             row, _ = await sessions.insert(an_upload(name=n), LATER)
             if n % 3:

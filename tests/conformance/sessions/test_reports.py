@@ -1,4 +1,4 @@
-"""What every session store does with parts that are reported, and whom it notifies of changes."""
+"""Tests what every session store does with reported parts, and whom it notifies of changes."""
 
 import asyncio
 from collections.abc import AsyncIterator

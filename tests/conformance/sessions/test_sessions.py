@@ -1,4 +1,4 @@
-"""What every session store does: one suite over all of them."""
+"""Tests what every session store does: one suite over all of them."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The session store while masters die, hand over and give slots away, and how it is set up."""
+"""Tests the session store while masters die, hand over and give slots away, and its setup."""
 
 import asyncio
 import contextlib
@@ -59,7 +59,7 @@ async def sessions(cluster: Cluster) -> AsyncIterator[RedisSessionStore]:
 
 
 class Worker:
-    """Takes one Upload after another from its first row to its last, as the service does."""
+    """A caller that takes one Upload after another through its whole life, as the service does."""
 
     def __init__(self, sessions: RedisSessionStore, name: str) -> None:
         self._sessions, self._name = sessions, name
@@ -95,7 +95,7 @@ class Worker:
             self.lost += 1
 
     async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Return the answer, after any number of tries; each try must end soon, in success or failure."""
+        """Return the answer, after any number of tries; each try must succeed or fail soon."""
         while True:
             began = time.monotonic()
             try:
@@ -108,7 +108,7 @@ class Worker:
 
 
 async def work_through(url: str, trouble: Callable[[], Awaitable[None]]) -> None:
-    """Check that every answer is right or SessionsUnavailable, and no trouble remains afterwards."""
+    """Check that every answer is right or SessionsUnavailable, and that no trouble remains."""
     async with a_store(url) as sessions:
         workers = [Worker(sessions, f"{trouble!r} {n}") for n in range(8)]
         stop = asyncio.Event()
@@ -287,7 +287,7 @@ async def live(sessions: RedisSessionStore, upload: Upload) -> None:
 
 
 class TestLeastRights:
-    """Those that the docstring of the store names."""
+    """Tests of a user with just the rights that the docstring of the store names."""
 
     async def test_are_enough_behind_sentinels(self, sentinels: Sentinels) -> None:
         with contextlib.closing(sentinels.client()) as master:
@@ -316,7 +316,7 @@ class TestLeastRights:
 
 
 class TestChanges:
-    """Heard again by whoever waits, without anything that they do."""
+    """Tests that waiting callers hear changes again without doing anything."""
 
     async def test_are_heard_after_the_master_behind_sentinels_is_another(
         self, sentinels: Sentinels
@@ -357,7 +357,7 @@ class TestChanges:
 
 
 class TestASlotOnItsWay:
-    """Key by key, as `redis-cli --cluster reshard` moves it."""
+    """Tests of a slot that moves key by key, as `redis-cli --cluster reshard` moves it."""
 
     async def test_is_served_before_its_first_key_moved(
         self, cluster: Cluster, sessions: RedisSessionStore

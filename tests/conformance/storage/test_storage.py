@@ -1,7 +1,7 @@
-"""What every storage behind the seam does, and then what S3Storage alone does.
+"""Tests what every storage behind the seam does, and then what S3Storage alone does.
 
-Implementations differ by their capability record, or by a category that one of them makes no
-claim to, with the reason written down where it is made.
+Implementations differ by their capability record, or by a category that one of them does not
+claim; the reason is stated where it is created.
 """
 
 import asyncio
@@ -204,7 +204,7 @@ async def test_a_part_with_another_etag_is_refused(store: Store) -> None:
 async def _is_as_spared_as_the_record_says(
     store: Store, grant: Grant, parts: Sequence[StoredPart]
 ) -> None:
-    """Check storage after Complete was refused with other parts than these, which are all it has."""
+    """Check what is left after a refused Complete; `parts` are all that storage has."""
     if store.can.refusals_spare:
         assert await store.storage.list_parts(grant) == parts
         await store.storage.complete(grant, parts)
@@ -860,7 +860,7 @@ async def test_a_check_leaves_no_probe_behind(store: Store) -> None:
 
 @pytest.mark.s3
 async def test_rclone_forgets_the_write_token_when_it_ends(tmp_path: Path) -> None:
-    """Check this here: no probe could show it earlier; hence the record, and its check."""
+    """Keep the fact behind the record and its check, which no probe could show earlier."""
     tokens = []
     child, s3 = start_rclone(tmp_path)
     with child:

@@ -1,4 +1,4 @@
-"""Both versions for the tests that do no harm to either; what they share is in `tests/support/`."""
+"""Provides both versions to the tests that harm neither; see also `tests/support/`."""
 
 import asyncio
 import base64

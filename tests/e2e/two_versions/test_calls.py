@@ -1,7 +1,7 @@
-"""The previous version and the present one serve the same uploads, over one Redis and one storage.
+"""Tests the previous version and the present one on the same uploads, Redis and storage.
 
-So it is during every deployment. What either makes, the other must continue: each test of an upload
-runs in both directions.
+Both run side by side during every deployment. Each must continue what the other made, so each test
+of an upload runs in both directions.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Each event reaches the webhook once, whichever version sends it."""
+"""Tests that each event reaches the webhook once, whichever version sends it."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""One version is killed, or Redis forgets everything: the other version takes over."""
+"""Tests that one version takes over when the other is killed, or Redis loses everything."""
 
 import asyncio
 import contextlib
@@ -76,7 +76,7 @@ async def fragile(
 
 @dataclass(frozen=True, slots=True)
 class Fragile:
-    """Two versions that may be harmed. `storage` is the way of the first to storage."""
+    """Two versions that may be harmed. `storage` is the relay from the first to storage."""
 
     first: Side
     other: Side

@@ -1,4 +1,4 @@
-"""Both versions write the same keys, fields and packed forms to Redis."""
+"""Tests that both versions write the same keys, fields and packed forms to Redis."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Ctrl-C while `partway-server` starts: the imported modules show how far it is."""
+"""Tests Ctrl-C while `partway-server` starts: the imported modules show its progress."""
 
 import asyncio
 import signal

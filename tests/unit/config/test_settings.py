@@ -1,4 +1,4 @@
-"""Settings: where values come from, what is refused, and what is hidden."""
+"""Tests settings: where values come from, what is refused, and what is hidden."""
 
 import base64
 import re

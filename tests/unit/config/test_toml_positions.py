@@ -1,4 +1,4 @@
-"""The lines of keys and tables, whatever TOML lets stand between them."""
+"""Tests the line numbers of keys and tables, whatever TOML allows between them."""
 
 import string
 import tomllib

@@ -1,4 +1,4 @@
-"""Whether the record of a backend agrees with what was found."""
+"""Tests whether the record of a backend agrees with what was found."""
 
 from dataclasses import replace
 from typing import Any

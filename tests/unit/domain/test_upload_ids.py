@@ -1,4 +1,4 @@
-"""Only what a key of ours sealed opens, and it opens to the very same."""
+"""Tests that only IDs encrypted with one of our keys decrypt, and to the same grant."""
 
 import base64
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The file of webhooks: what it may say, and that no message holds a secret or a URL."""
+"""Tests the webhook file: what it may contain, and that no message holds a secret or URL."""
 
 import asyncio
 import base64

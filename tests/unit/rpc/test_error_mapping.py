@@ -1,4 +1,4 @@
-"""From errors to what callers see of them."""
+"""Tests how errors are mapped to what callers see."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""The presigner against botocore's own, and what it promises besides.
+"""Compares the presigner with botocore's, and tests what else it promises.
 
-Compared are whole URLs: ours, and those of the real client's `generate_presigned_url`.
+Whole URLs are compared: ours with those of the real client's `generate_presigned_url`.
 """
 
 import base64
@@ -78,7 +78,7 @@ Params = dict[str, Any]
 
 @dataclass
 class Peers:
-    """botocore's clients and our signers of the same settings, each made once."""
+    """botocore's clients and our signers with the same settings, each created once."""
 
     session: Session = field(default_factory=Session)
     made: dict[Any, tuple[Any, Signer]] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Peers:
 
 @dataclass(frozen=True)
 class Case:
-    """What both signers are given, whatever they sign."""
+    """The input of both signers, whatever they sign."""
 
     credentials: Credentials
     endpoint: S3Endpoint
