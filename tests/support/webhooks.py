@@ -47,7 +47,7 @@ class Got:
 
 @dataclass(slots=True)
 class Endpoint:
-    """A receiver of webhooks. `answer` responds to each, by default 204; `handle` replaces it all."""
+    """A receiver of webhooks. `answer` responds to each, by default 204; `handle` replaces it."""
 
     url: str = ""
     answer: Callable[[Got], web.Response | int] = lambda got: 204

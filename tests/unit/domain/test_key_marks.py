@@ -1,4 +1,4 @@
-"""Tests that a mark is ours, and valid for its key and bucket only, wherever it stands in the key."""
+"""Tests that a mark is ours, valid for its key and bucket only, and found anywhere in a key."""
 
 from datetime import UTC, datetime
 from typing import Any
