@@ -102,7 +102,7 @@ async def test_a_worker_that_is_killed_leaves_nothing_undone(
     stub: UploadServiceStub, workers: Workers, redis: Redis
 ) -> None:
     sums = {await upload(stub, number) for number in range(3)}
-    # What is given to one who is dead by then is the worst that can be left.
+    # At worst, an event is left that was delivered to a dead worker.
     for stream in (events_key(shard) for shard in range(SHARDS)):
         redis.xgroup_create(stream, "measure", id="0", mkstream=True)
         redis.xreadgroup("measure", "dead", {stream: ">"}, count=1)

@@ -33,7 +33,7 @@ class Server:
         self, *arguments: str, log: Path, environ: Mapping[str, str] | None = None
     ) -> None:
         self.log = log
-        # Without the settings of whoever runs the tests.
+        # Without the settings of the user who runs the tests.
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PARTWAY_")}
         with log.open("wb") as errors:
             self.process = subprocess.Popen(

@@ -17,7 +17,7 @@ def start_rclone(folder: Path) -> tuple[Child, S3]:
         COMMANDS / "rclone",
         "serve",
         "s3",
-        # The settings of whoever runs the tests are not for us.
+        # Ignore the settings of the user who runs the tests.
         "--config=",
         f"--addr=127.0.0.1:{port}",
         # A page of a listing is a thousand, and so is the default: a test opens more.

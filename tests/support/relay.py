@@ -89,7 +89,7 @@ class _Line:
         self.to_client.write(fault.answer)
         await self.to_client.drain()
         if fault.end is End.RESET:
-            # With no time to linger, closing a socket sends RST (socket(7), SO_LINGER).
+            # If it does not linger, closing a socket sends RST (socket(7), SO_LINGER).
             end = self.to_client.get_extra_info("socket")
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.to_client.transport.abort()
