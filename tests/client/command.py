@@ -23,7 +23,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Partway:
-    """`partway` with a service and a state directory of its own."""
+    """The `partway` command with a service and a state directory of its own."""
 
     service: Service
     state_dir: Path

@@ -20,7 +20,7 @@ class Slept:
 
 
 class LoopClock:
-    """The clock of the event loop, on which timeouts run, and which a test may put forward."""
+    """The clock of the event loop, which timeouts use and a test may advance."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._ahead = 0.0

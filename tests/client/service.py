@@ -26,7 +26,7 @@ KIB = 1024
 
 @dataclass(frozen=True)
 class Failure:
-    """How a call fails: the name of a code, a reason without its prefix ("": none), and details.
+    """A way for a call to fail: a code's name, a reason without prefix ("": none), and details.
 
     `parts` are the (first, last) numbers of the parts concerned.
     """
@@ -75,7 +75,7 @@ def not_active(state: "pb.UploadState.ValueType", abort_reason: str = "") -> Fai
 
 
 class Service(service_grpc.UploadServiceServicer):
-    """Uploads by id. Each call of an RPC uses up one of its `failures`.
+    """A fake service with Uploads by ID. Each call of an RPC uses up one of its `failures`.
 
     `copied` are the sizes of the sources of composed Uploads: each answer has one more copied.
     `polls` is how many answers say COMPLETING before one says COMPLETED. New Uploads have

@@ -26,7 +26,7 @@ class Put:
 
 @dataclass
 class Storage:
-    """Parts by upload and number. Each PUT of a part uses up one of its `faults`; 0: any part."""
+    """A store of parts by upload and number. Each PUT uses up a fault of its part; 0: any part."""
 
     keep_bytes: bool = True
     stored: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))

@@ -1,4 +1,4 @@
-"""The implementations that the suites run over."""
+"""Provides the implementations that the suites run over."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -63,7 +63,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """A client of a Redis that holds nothing."""
+    """Return a client of an empty Redis."""
     async with Redis.from_url(redis_url) as client:
         await client.flushall()
         yield client
@@ -76,10 +76,10 @@ def memory_sessions(clock: FakeClock) -> SessionStore:
 
 @pytest.fixture
 def patience() -> float:
-    """How long a command may take with all its retries, in seconds.
+    """Return how long a command may take with all its retries, in seconds.
 
-    More than the service allows: on a busy machine fifty calls at once take long, and what these
-    suites test is the answers.
+    That is more than the service allows: fifty concurrent calls take long on a busy machine, and
+    these suites test the answers.
     """
     return 30.0
 
@@ -127,7 +127,7 @@ async def cluster_sessions(
     ]
 )
 def sessions(request: pytest.FixtureRequest) -> SessionStore:
-    """A session store that holds nothing and goes by `clock`."""
+    """Return an empty session store that uses `clock`."""
     store: SessionStore = request.getfixturevalue(f"{request.param}_sessions")
     return store
 
@@ -146,7 +146,7 @@ def sessions(request: pytest.FixtureRequest) -> SessionStore:
     ],
 )
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    """A storage that is shared by the tests of a module, so each takes a key of its own."""
+    """Return a store that is shared by a module's tests, so each test takes a key of its own."""
     if request.param in ("memory", "routed"):
         yield memory_store(routed=request.param == "routed")
         return

@@ -1,4 +1,4 @@
-"""One service for the tests that do not harm it; what they share is in `tests/support/`."""
+"""Provides one service to the tests that do not harm it; see also `tests/support/`."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path

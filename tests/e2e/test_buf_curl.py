@@ -1,4 +1,4 @@
-"""The service from a shell: `buf curl` for its RPCs, `curl` for the bytes, and nothing of ours."""
+"""Tests the service from a shell: `buf curl` for RPCs, `curl` for bytes, no code of ours."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ def buf_curl(service: Service, path: str, *arguments: str) -> subprocess.Complet
 
 
 def call(service: Service, rpc: str, **request: Any) -> list[dict[str, Any]]:
-    """Return the answers; a stream has several."""
+    """Return the responses; a stream has several."""
     ran = buf_curl(service, f"/{UPLOADS}/{rpc}", "--data", json.dumps(request))
     assert ran.returncode == 0, ran.stderr
     return decoded(ran.stdout)
@@ -47,7 +47,7 @@ def decoded(text: str) -> list[dict[str, Any]]:
 
 
 def curl(part: dict[str, Any], body: str | Path) -> str:
-    """Send a file as a part, with exactly its headers; the status that storage answers."""
+    """Send a file as a part, with exactly its headers; return storage's status."""
     headers = [word for k, v in part.get("headers", {}).items() for word in ("-H", f"{k}: {v}")]
     # What curl adds to a body by default.
     if "content-type" not in part.get("headers", {}):

@@ -1,4 +1,4 @@
-"""`partway` and the synchronous client against a service that runs."""
+"""Tests `partway` and the synchronous client with a running service."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""A composition outlives the process that was copying for it."""
+"""Tests that a composition outlives the process that was copying for it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A service whose way to storage can be harmed, the command, and a look into storage."""
+    """A service with a relay to storage that can do harm, the command, and a view of storage."""
 
     service: Service
     storage: Relay

@@ -1,4 +1,4 @@
-"""`partway-server dev`: one ready line, a clean end, and nothing left behind."""
+"""Tests `partway-server dev`: one ready line, a clean end, and nothing left behind."""
 
 import os
 import signal

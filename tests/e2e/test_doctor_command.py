@@ -1,4 +1,4 @@
-"""`partway-server doctor` as a process: what a script reads, and what a signal leaves."""
+"""Tests `partway-server doctor` as a process: its output for scripts, and ending on a signal."""
 
 import json
 import signal
@@ -39,7 +39,7 @@ async def test_a_signal_in_the_middle_leaves_nothing(
         with Server("doctor", log=tmp_path / "log", environ=environ) as server:
             await until(lambda: in_use(bucket))
             server.process.send_signal(number)
-            # A second one, from somebody impatient, cuts nothing short.
+            # A second, impatient signal cuts nothing short.
             assert server.stop(number) == 130
             assert server.stdout.read() == b""
         assert "everything it made in the bucket is removed" in (tmp_path / "log").read_text()

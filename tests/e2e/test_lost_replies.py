@@ -1,4 +1,4 @@
-"""Storage completes, and the service never hears of it: `tests.chaos.replies`, in small."""
+"""Tests lost replies of Complete: `tests.chaos.replies` on a small scale."""
 
 from pathlib import Path
 

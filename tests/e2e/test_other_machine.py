@@ -1,4 +1,4 @@
-"""An upload that one machine began goes on from another: `partway` with other state directories."""
+"""Tests continuing an upload on another machine: `partway` with other state directories."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A service, a valve before its storage, and two machines that call it."""
+    """A service, a valve in front of its storage, and two machines that call it."""
 
     bucket: Bucket
     valve: Valve
@@ -59,7 +59,7 @@ async def rig(tmp_path: Path, s3: S3, redis_url: str) -> AsyncIterator[Rig]:
 
 @pytest.fixture
 def film(tmp_path: Path) -> Iterator[File]:
-    """Ten parts, the last of three bytes."""
+    """Return a file of ten parts, the last of three bytes."""
     file = File.write(tmp_path / "film.mp4", (PARTS - 1) * PART + 3)
     yield file
     file.path.unlink()
@@ -77,7 +77,7 @@ def copy(tmp_path: Path, film: File) -> Iterator[Path]:
 
 
 def change_first_part(path: Path) -> None:
-    """Another byte where no sample is taken, so that the fingerprint stays."""
+    """Change a byte where no sample is taken, so that the fingerprint stays the same."""
     (_, first_sample), *_ = samples(path.stat().st_size)
     with path.open("r+b") as file:
         file.seek(first_sample)

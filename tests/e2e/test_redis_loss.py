@@ -1,4 +1,4 @@
-"""Redis loses all it knew, or goes back to what it knew before, in the middle of many uploads."""
+"""Tests Redis losing all data, or returning to an earlier state, during many uploads."""
 
 import asyncio
 import contextlib
@@ -59,7 +59,7 @@ class Sending:
 
 
 class Memory:
-    """A Redis that can be made to forget."""
+    """A Redis that can lose data on demand."""
 
     def __init__(self, folder: Path, running: contextlib.ExitStack) -> None:
         self.port = free_port()
@@ -68,7 +68,7 @@ class Memory:
         self._server = self._start()
 
     def remember(self) -> None:
-        """Keep a copy of what it knows now."""
+        """Keep a copy of everything in Redis now."""
         shutil.copytree(self._folder, self._copy)
 
     def flush(self) -> None:
@@ -108,7 +108,7 @@ class Scene:
         sending.opened = await self._stub.Initialize(request)
 
     async def open_half(self, sendings: list[Sending]) -> "asyncio.Future[list[None]]":
-        """Begin to open them, up to where storage is asked for each."""
+        """Start to open the uploads, up to the request to storage for each."""
         self._control.close_at(b"?uploads")
         opening = asyncio.gather(*(self.open(sending) for sending in sendings))
         await until(lambda: self._control.blocked == len(sendings))
@@ -127,7 +127,7 @@ class Scene:
             await self.complete(sending)
 
     async def complete_half(self, sendings: list[Sending]) -> "asyncio.Future[list[Any]]":
-        """Begin to complete them: one is held at the request to storage, the others before it."""
+        """Start to complete them: stop one at the request to storage, the others before it."""
         self._control.close_at(b"POST /")
         completing = asyncio.gather(*(self.complete(sending) for sending in sendings))
         await until(lambda: self._control.blocked >= len(sendings))
@@ -142,7 +142,7 @@ class Scene:
         return (await insist(lambda: self._stub.Complete(request))).upload
 
     async def go_on(self, sending: Sending) -> None:
-        """Do what a sender does next, whatever it knows; every answer must be the right one."""
+        """Take the sender's next step, whatever it knows; every answer must be right."""
         missing = pb.BatchPresignPartsRequest(upload_id=sending.id)
         about = pb.StatusRequest(upload_id=sending.id)
         if sending.stage == "aborted":
@@ -168,7 +168,7 @@ class Scene:
 
 
 async def insist(call: Callable[[], Awaitable[T]]) -> T:
-    """Repeat what says that it may be repeated, as every client does."""
+    """Retry what may be retried, as every client does."""
     while True:
         try:
             return await call()

@@ -1,4 +1,4 @@
-"""SIGHUP: a running service reloads the policy file."""
+"""Tests SIGHUP: a running service reloads the policy file."""
 
 import asyncio
 import signal
@@ -111,7 +111,7 @@ def write(file: Path, text: str) -> None:
 
 
 async def reloaded(service: Service, words: str, times: int = 1) -> None:
-    """Send the signal, and wait until the log has the words so many times."""
+    """Send the signal, and wait until the log contains the words that many times."""
     service.server.process.send_signal(signal.SIGHUP)
     # Another process does it, so it is looked for again and again.
     await until(lambda: service.logged().count(words) >= times)
@@ -182,7 +182,7 @@ async def test_a_file_with_a_problem_changes_nothing_and_is_reported(
 async def test_every_worker_reads_it_and_none_dies(
     tmp_path: Path, s3: S3, redis_url: str, file: Path, second: str
 ) -> None:
-    """Nor of a signal that comes while they start."""
+    """Check that a signal during their start kills none either."""
     async with running(tmp_path, s3, redis_url, file, early=True, workers=2) as (service, _):
         await until(lambda: service.logged().count("serving on") == 2)
         workers = service.server.children()

@@ -1,4 +1,4 @@
-"""The REST gateway, as somebody uses it who has curl and nothing else."""
+"""Tests the REST gateway, as used by someone who has nothing but curl."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def curl(stack: dict[str, Any]) -> Curl:
-    """Call the gateway: the HTTP status and the JSON, or the text, of the answer."""
+    """Call the gateway; return the HTTP status and the response as JSON or text."""
 
     def call(path: str, *arguments: str, body: Any = None) -> tuple[int, Any]:
         data = () if body is None else ("--json", json.dumps(body))
@@ -50,7 +50,7 @@ def run_curl(*arguments: str) -> str:
 
 
 def put(part: dict[str, Any], file: Path, tmp_path: Path) -> None:
-    """Send one part with curl, with exactly the headers that it names."""
+    """Send one part with curl, with exactly the headers that it states."""
     slice_ = tmp_path / f"part-{part['partNumber']}"
     with file.open("rb") as source:
         source.seek(int(part["offsetBytes"]))

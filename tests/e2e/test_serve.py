@@ -1,4 +1,4 @@
-"""`partway-server serve` as an operator runs it: signals, workers, and reasons not to start."""
+"""Tests `partway-server serve` as an operator runs it: signals, workers, refusals to start."""
 
 import base64
 import os
@@ -45,7 +45,7 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def serving(server: Server) -> int:
-    """Return how many processes have logged that they serve."""
+    """Return how many processes have logged that they are serving."""
     return server.log.read_text().count("serving on")
 
 

@@ -1,4 +1,4 @@
-"""What an upload lives through: dead services, clients, Redis and storage, and odd callers."""
+"""Tests that uploads survive dead services, clients, Redis and storage, and odd callers."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A service of a test's own with a bucket of its own, and a valve before its storage."""
+    """A service and a bucket for one test, and a valve in front of storage."""
 
     service: Service
     bucket: Bucket
@@ -54,7 +54,7 @@ class Rig:
     partway: Partway
 
     async def upload_half(self, film: File) -> asyncio.subprocess.Process:
-        """Start a client that has sent some parts and hangs half way in two others."""
+        """Start a client that has sent some parts and is stuck halfway through two others."""
         await self.valve.allow(5.5 * PART)
         client = await self.upload(film)
         await until(lambda: self.valve.blocked == 2)
@@ -106,7 +106,7 @@ async def rig(tmp_path: Path, s3: S3, redis_url: str) -> AsyncIterator[Rig]:
 
 @pytest.fixture(scope="session")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Iterator[File]:
-    """Twenty parts, the last of three bytes."""
+    """Return a file of twenty parts, the last of three bytes."""
     file = File.write(tmp_path_factory.mktemp("film") / "film.mp4", (PARTS - 1) * PART + 3)
     yield file
     file.path.unlink()
@@ -195,7 +195,7 @@ async def test_an_upload_outlives_a_storage_that_is_gone_for_a_while(
 
 
 async def any_id(service: Service) -> str:
-    """Return the id of the newest upload."""
+    """Return the ID of the newest upload."""
     async with grpc.aio.insecure_channel(service.address) as channel:
         listed = await UploadServiceStub(channel).ListUploads(pb.ListUploadsRequest(page_size=1))
     return listed.uploads[0].id
@@ -204,7 +204,7 @@ async def any_id(service: Service) -> str:
 async def failure_of_status(
     service: Service, request: pb.StatusRequest, *, seconds: float
 ) -> Failure:
-    """Return how Status fails with that deadline: retryably, and in time."""
+    """Return the failure of Status with that deadline; check that it is retryable and in time."""
     async with grpc.aio.insecure_channel(service.address) as channel:
         await channel.channel_ready()
         begun = time.monotonic()
@@ -273,7 +273,7 @@ async def test_a_name_of_three_hundred_emoji_is_a_name(
 
 
 def no_space() -> None:
-    """Every write to a file fails from now on, as on a full disk."""
+    """Make every write to a file fail from now on, as on a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 

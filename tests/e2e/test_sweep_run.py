@@ -1,4 +1,4 @@
-"""`partway-server sweep` and a running service end what Redis has forgotten, and nothing else."""
+"""Tests that a sweep and a running service end what Redis lost, and nothing else."""
 
 import json
 import secrets
@@ -37,13 +37,13 @@ def bucket(s3: S3) -> Iterator[Bucket]:
 
 @pytest.fixture
 def forgotten(redis_url: str) -> None:
-    """Redis has lost everything."""
+    """Make Redis lose everything."""
     with Redis.from_url(redis_url) as redis:
         redis.flushall()
 
 
 def begin(bucket: Bucket, *, ends_in: timedelta, sealing_key: bytes = KEY) -> str:
-    """Open a multipart upload, with a part, as a service would have; its key."""
+    """Open a multipart upload with a part, as a service would have; return its key."""
     sid = secrets.token_hex(16)
     template = "default/2026/03/01/{}/film.mp4"
     marked = KeyMarks([sealing_key]).marked(

@@ -1,4 +1,4 @@
-"""Parts through a service that dies in the middle of one."""
+"""Tests parts through a service that dies in the middle of one."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A service with webhooks is killed between the endpoint's answer and its writing that down."""
+"""Tests a service that is killed after an endpoint's answer and before recording it."""
 
 import asyncio
 import base64
@@ -45,7 +45,7 @@ def serve(
     endpoint: Endpoint,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Serve]:
-    """Runs a service with a webhook to the endpoint, and a token in its URL."""
+    """Run a service with a webhook to the endpoint, and a token in its URL."""
     file = tmp_path / "webhooks.toml"
     file.write_text(
         f'[webhook.orders]\nurl = "{endpoint.url}?token=hunter2"\nsecret_env = "SECRET"\n'

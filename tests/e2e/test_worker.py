@@ -1,4 +1,4 @@
-"""The example worker processes every upload, and the commands show and replay its events."""
+"""Tests that the example worker processes every upload; the commands show and replay events."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ CLAIM_AFTER = 1.0
 
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[Redis]:
-    """Return a Redis without events of other tests."""
+    """Return a Redis without events from other tests."""
     with Redis.from_url(redis_url, decode_responses=True) as redis:
         redis.flushall()
         yield redis
@@ -79,7 +79,7 @@ def workers(s3: S3, redis: Redis, redis_url: str, tmp_path: Path) -> Iterator[Wo
 
 
 async def upload(stub: UploadServiceStub, number: int) -> str:
-    """Upload an object of that many lines and some; its SHA-256."""
+    """Upload an object of that many lines and a few more; return its SHA-256."""
     data = f"line of {number}\n".encode() * (1000 + number)
     opened = await stub.Initialize(
         pb.InitializeRequest(file_name="lines.txt", size_bytes=len(data), presign_parts=1)
@@ -92,7 +92,7 @@ async def upload(stub: UploadServiceStub, number: int) -> str:
 
 
 def held(redis: Redis) -> int:
-    """Return how many events were given to a worker and not acknowledged."""
+    """Return how many events were delivered to a worker and not acknowledged."""
     streams = (events_key(shard) for shard in range(SHARDS))
     present = [stream for stream in streams if redis.exists(stream)]
     return sum(redis.xpending(stream, "measure")["pending"] for stream in present)
@@ -102,7 +102,7 @@ async def test_a_worker_that_is_killed_leaves_nothing_undone(
     stub: UploadServiceStub, workers: Workers, redis: Redis
 ) -> None:
     sums = {await upload(stub, number) for number in range(3)}
-    # What is given to one who is dead by then is the worst that can be left.
+    # At worst, an event is left that was delivered to a dead worker.
     for stream in (events_key(shard) for shard in range(SHARDS)):
         redis.xgroup_create(stream, "measure", id="0", mkstream=True)
         redis.xreadgroup("measure", "dead", {stream: ">"}, count=1)
@@ -172,13 +172,13 @@ async def test_tail_follows(stub: UploadServiceStub, redis: Redis, redis_url: st
 
 
 def run_events(redis_url: str, *arguments: str) -> str:
-    """Return what `partway-server events` prints."""
+    """Return the output of `partway-server events`."""
     ran = CliRunner().invoke(main, ["events", *arguments, "--redis-url", redis_url])
     assert ran.exit_code == 0, ran.output
     return ran.output
 
 
 def delivered(redis: Redis) -> int:
-    """Return how many entries the group was given."""
+    """Return how many entries were delivered to the group."""
     streams = (events_key(shard) for shard in range(SHARDS))
     return sum(group["entries-read"] or 0 for s in streams for group in redis.xinfo_groups(s))

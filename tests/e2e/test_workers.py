@@ -1,4 +1,4 @@
-"""Several processes on one port, and what keeps the service from starting."""
+"""Tests several processes on one port, and what prevents the service from starting."""
 
 import asyncio
 import signal
@@ -62,7 +62,7 @@ def accepted(pid: int, port: int) -> int:
 
 
 def refused(environ: Mapping[str, str], *arguments: str) -> tuple[int, list[str]]:
-    """Run `serve`, and return how it ends within a few seconds, and its own lines."""
+    """Run `serve`; return its exit within a few seconds, and its own log lines."""
     begun = time.monotonic()
     ran = subprocess.run(
         [sys.executable, "-m", "partway_server", "serve", *arguments],

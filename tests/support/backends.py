@@ -1,10 +1,10 @@
 """Real backends for marked tests, and the rule for when those run.
 
 With PARTWAY_TEST_BACKENDS=1, which `make test` sets, tests marked `redis` or `s3` run.
-PARTWAY_TEST_STORES names the stores that need more than wheels, of `localstack` and `ceph`; `make
-test-stores` names both, and tests marked so run. A backend that cannot start is a failure then.
-Tests that are not asked for are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of
-starting one; its data is the tests' to destroy.
+PARTWAY_TEST_STORES lists the stores that need more than wheels, of `localstack` and `ceph`; `make
+test-stores` lists both, so tests with these marks run. A backend that cannot start is then a
+failure. All other marked tests are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of
+starting one; the tests may destroy its data.
 """
 
 import os
@@ -57,14 +57,14 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinels]:
-    """A master, a replica and three Sentinels."""
+    """Run a master, a replica and three Sentinels."""
     with start_sentinels(tmp_path_factory.mktemp("sentinels")) as sentinels:
         yield sentinels
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three masters, each with a replica."""
+    """Run three masters, each with a replica."""
     folder = tmp_path_factory.mktemp("cluster")
     with start_cluster(folder, replicas=1, dead_after_ms=1000) as cluster:
         yield cluster
@@ -72,7 +72,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    """A real S3 server that verifies signatures, with an empty bucket."""
+    """Run a real S3 server that verifies signatures, with an empty bucket."""
     child, s3 = start_seaweedfs(tmp_path_factory.mktemp("seaweedfs"), keep=False)
     with child:
         yield s3
@@ -80,7 +80,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[S3]:
-    """A permissive S3 server in this process, with an empty bucket."""
+    """Run a permissive S3 server in this process, with an empty bucket."""
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -106,7 +106,7 @@ def localstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 
 @pytest.fixture(scope="session")
 def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    """Ceph's object gateway, with an empty bucket."""
+    """Run Ceph's object gateway, with an empty bucket."""
     with running_rgw(tmp_path_factory.mktemp("ceph")) as s3:
         yield _with_bucket(s3)
 

@@ -14,7 +14,7 @@ from partway_server.storage.presigner import WRITE_TOKEN
 
 
 class Bucket:
-    """A bucket, seen by boto3. Make it with `look_into`."""
+    """A bucket, seen by boto3. Create it with `look_into`."""
 
     def __init__(self, s3: S3, name: str) -> None:
         self.name = name
@@ -28,7 +28,7 @@ class Bucket:
         )
 
     def parts(self) -> set[int]:
-        """The numbers of the parts of the only unfinished upload; none without one."""
+        """Return the part numbers of the only unfinished upload, or none if there is no upload."""
         uploads = self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
         if not uploads:
             return set()
@@ -39,7 +39,7 @@ class Bucket:
         return {part["PartNumber"] for part in listed.get("Parts", [])}
 
     def unfinished(self, prefix: str = "") -> int:
-        """How many multipart uploads there are."""
+        """Return the number of multipart uploads."""
         return len(self._uploads(prefix))
 
     def _uploads(self, prefix: str) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ class Bucket:
             )
 
     def object_with(self, key: str, write_token: str) -> Head | None:
-        """The object at the key, if it has that write token."""
+        """Return the object at the key, if it has that write token."""
         try:
             found = self.client.head_object(Bucket=self.name, Key=key)
         except ClientError as error:
@@ -65,12 +65,12 @@ class Bucket:
         return head if reported == write_token else None
 
     def body(self, key: str) -> bytes:
-        """The bytes of an object."""
+        """Return the bytes of an object."""
         with contextlib.closing(self.client.get_object(Bucket=self.name, Key=key)["Body"]) as body:
             return bytes(body.read())
 
     def sha256(self, key: str) -> str:
-        """The SHA-256 of an object."""
+        """Return the SHA-256 of an object."""
         digest = hashlib.sha256()
         body = self.client.get_object(Bucket=self.name, Key=key)["Body"]
         with contextlib.closing(body):
@@ -81,7 +81,7 @@ class Bucket:
 
 @contextlib.contextmanager
 def look_into(s3: S3, name: str = "") -> Iterator[Bucket]:
-    """The bucket of that name, which is made if need be; without a name, the one of `s3`."""
+    """Return the bucket of that name, creating it if needed; without a name, the one of `s3`."""
     bucket = Bucket(s3, name or s3.bucket)
     with contextlib.closing(bucket.client) as client:
         if name:

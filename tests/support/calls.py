@@ -1,4 +1,4 @@
-"""Every RPC by its name, so that one test can go through them all."""
+"""Calls every RPC by its name, so that one test can go through them all."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -43,7 +43,7 @@ async def call(
     metadata: Any = ALICE,
     seconds: float | None = None,
 ) -> Any:
-    """The answer of an RPC, or the list of them if it streams."""
+    """Return the response of an RPC, or a list of them if it streams."""
     answer = getattr(stub, name)(request, metadata=metadata, timeout=seconds)
     if METHODS[name].server_streaming:
         return [message async for message in answer]
@@ -57,7 +57,7 @@ async def call_raw(
     metadata: Any = ALICE,
     service: str = "partway.v1.UploadService",
 ) -> Any:
-    """The answer of an RPC to these bytes, as bytes, or the list of them if it streams."""
+    """Call an RPC with these bytes; return its response as bytes, or a list if it streams."""
     method = f"/{service}/{name}"
     if name in METHODS and METHODS[name].server_streaming:
         stream = channel.unary_stream(method)(request, metadata=metadata)

@@ -1,7 +1,7 @@
-"""How many examples Hypothesis tries: a few while you work, all of them in CI.
+"""Sets how many examples Hypothesis tries: a few while you work, all of them in CI.
 
-PARTWAY_TEST_HYPOTHESIS picks the profile, `dev` or `ci`. Without it `ci` holds where CI is set,
-as hosted runners do, and `dev` elsewhere; `make test` always asks for `ci`.
+PARTWAY_TEST_HYPOTHESIS selects the profile, `dev` or `ci`. Without it the profile is `ci` if CI is
+set, as on hosted runners, and `dev` elsewhere; `make test` always selects `ci`.
 """
 
 import os
@@ -19,12 +19,12 @@ def profile() -> str:
 
 
 def examples(in_ci: int) -> int:
-    """Return how many examples a test tries that tries `in_ci` of them in CI."""
+    """Return how many examples to try locally for a test that tries `in_ci` of them in CI."""
     return in_ci if profile() == "ci" else max(1, in_ci // _SHARE_OF_DEV)
 
 
 def load_profile() -> None:
-    """Make the profile that of every test which states no number of its own.
+    """Set the profile for every test that states no number of its own.
 
     Raises InvalidArgument if there is no such profile.
     """

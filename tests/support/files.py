@@ -22,5 +22,5 @@ class File:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """The file that is there."""
+        """Read the file at the path."""
         return cls(path, hashlib.sha256(path.read_bytes()).hexdigest())

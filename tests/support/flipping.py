@@ -1,4 +1,4 @@
-"""A relay in front of storage in which a byte of a body changes on its way."""
+"""A relay in front of storage that changes a byte of a body in transit."""
 
 import asyncio
 import contextlib
@@ -12,10 +12,10 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
 class Flipping:
-    """Stands in front of the server at `url`; use it as a context. Its own address is `url`, too.
+    """A relay in front of the server at `url`, used as a context. Its own address is `url`, too.
 
     `flip` names the parts to change, once each, in the middle of the body; a single PUT is part 1.
-    `flipped` counts what was changed, and `puts` all tries, by part.
+    `flipped` counts the changed bytes and `puts` all tries, by part.
     """
 
     def __init__(self, url: str) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for news of rows, which other processes bring."""
+"""Waits for notifications of session records, which other processes send."""
 
 from partway_server.sessions.notifications import Wakeup
 

@@ -1,4 +1,4 @@
-"""LocalStack's S3, in an environment of its own: its dependencies are not ours.
+"""Runs LocalStack's S3, in an environment of its own: its dependencies are not ours.
 
 `make test-stores` makes the environment, from requirements/localstack.txt.
 """
@@ -12,7 +12,7 @@ PYTHON = Path(__file__).parents[2] / ".venv-localstack/bin/python"
 
 
 def start_localstack(folder: Path) -> tuple[Child, S3]:
-    """LocalStack with `folder` for its data; it has no bucket. Raises ChildError."""
+    """Run LocalStack without a bucket, with its data in `folder`. Raises ChildError."""
     if not PYTHON.exists():
         raise ChildError("LocalStack is not installed: run `make test-stores`")
     port = free_port()

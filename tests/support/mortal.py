@@ -1,8 +1,8 @@
 """Seams of a process that can die, or lose a reply, at any of its calls.
 
-A killed process makes no further call to Redis or storage, and whoever waited for it hears nothing.
-So a `Life` freezes the call that was struck, for ever, and cuts every later one: nothing that the
-code does on its way out reaches a store.
+A killed process makes no further call to Redis or storage, and its callers hear nothing. So a
+`Life` freezes the call that was struck, for ever, and cancels every later one: no clean-up code
+reaches a store.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """What is to happen at a call: `error` is raised there, or, if it is None, the process dies.
+    """What happens at a call: `error` is raised there or, if it is None, the process dies.
 
-    `late`: the store has done what it was asked to, and only the reply suffers.
+    `late`: the store has carried out the call, and only the reply is affected.
     """
 
     call: str
@@ -25,18 +25,18 @@ class Strike:
 
 
 class Life:
-    """Whether a process lives, and what is to befall it."""
+    """The life of a process: whether it is alive, and which strike it will suffer."""
 
     def __init__(self) -> None:
         self.died = asyncio.Event()
         self._strike: Strike | None = None
 
     def threaten(self, strike: Strike | None) -> None:
-        """Let `strike` befall the next call of its name; None takes back what has not."""
+        """Let `strike` hit the next call of its name; None withdraws a pending strike."""
         self._strike = strike
 
     async def through(self, name: str, call: Callable[[], Awaitable[Any]]) -> Any:
-        """The call, or what befalls it."""
+        """Make the call, or suffer the strike that is due."""
         if self.died.is_set():
             raise asyncio.CancelledError
         struck = self._strike if self._strike and self._strike.call == name else None
@@ -60,7 +60,7 @@ class Life:
 
 
 class Mortal:
-    """A seam as a process with this life has it."""
+    """A seam as a process with this life sees it."""
 
     def __init__(self, seam: Any, life: Life) -> None:
         self._seam = seam

@@ -1,7 +1,7 @@
 """Runs the previous version of the service, out of git, beside the present one.
 
 Both are `partway-server serve` in processes of their own, over the same Redis, storage and keys.
-Tests call them only as users do, so that they hold however either version is laid out inside.
+Tests call them only as users do, so that they pass regardless of the layout of either version.
 """
 
 import contextlib
@@ -119,7 +119,7 @@ def both_versions(
     of_one: Mapping[str, Mapping[str, object]] | None = None,
     **settings: object,
 ) -> Iterator[dict[str, VersionedService]]:
-    """Run both versions with the same settings, but for those `of_one` of them; by name."""
+    """Run both versions, with equal settings except those in `of_one`; return them by name."""
     with contextlib.ExitStack() as running:
         services = {}
         for name, tree in ((PREVIOUS, previous), (PRESENT, ROOT)):
@@ -143,7 +143,7 @@ class Deployment:
 
 
 def common_settings(folder: Path, bucket: Bucket) -> dict[str, object]:
-    """What both versions are set to in every test."""
+    """Return the settings that both versions have in every test."""
     policies = folder / "policies.toml"
     policies.write_text('[policy.default]\nvia_service = true\nsingle_put_max_bytes = "1MiB"\n')
     return {

@@ -1,4 +1,4 @@
-"""`partway-server` and `partway` as people run them: as processes of their own."""
+"""Runs `partway-server` and `partway` as users do: as processes of their own."""
 
 import asyncio
 import base64
@@ -27,13 +27,13 @@ COMMANDS = Path(sys.executable).parent
 
 
 class Server:
-    """A running `partway-server`. What it logs goes to the file `log`."""
+    """A running `partway-server`. Its log goes to the file `log`."""
 
     def __init__(
         self, *arguments: str, log: Path, environ: Mapping[str, str] | None = None
     ) -> None:
         self.log = log
-        # Without the settings of whoever runs the tests.
+        # Without the settings of the user who runs the tests.
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PARTWAY_")}
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -60,7 +60,7 @@ class Server:
         return self.process.stdout
 
     def ready(self) -> dict[str, Any]:
-        """The ready line. Fails if the process ends, or takes too long, before it."""
+        """Return the ready line. Fail if the process ends, or times out, before printing it."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.stdout, selectors.EVENT_READ)
             assert selector.select(READY_SECONDS), f"no ready line; {self.log.read_text()}"
@@ -70,11 +70,11 @@ class Server:
         return reported
 
     def children(self) -> list[int]:
-        """The process ids of the children."""
+        """Return the process IDs of the children."""
         return children(self.process.pid)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send the signal; the exit code."""
+        """Send the signal and return the exit code."""
         self.process.send_signal(number)
         try:
             return self.process.wait(STOP_SECONDS)
@@ -83,12 +83,12 @@ class Server:
 
 
 def children(pid: int) -> list[int]:
-    """The process ids of the children of `pid`, as Linux reports them."""
+    """Return the process IDs of the children of `pid`, as Linux reports them."""
     return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def runs(pid: int) -> bool:
-    """Whether the process still runs; one that no one has reaped yet does not."""
+    """Return whether the process still runs. A zombie counts as ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -97,7 +97,7 @@ def runs(pid: int) -> bool:
 
 
 def gone(pids: list[int], seconds: float = 5.0) -> bool:
-    """Whether all of the processes end within `seconds`."""
+    """Return whether all of the processes end within `seconds`."""
     deadline = time.monotonic() + seconds
     while any(runs(pid) for pid in pids):
         if time.monotonic() > deadline:
@@ -107,7 +107,7 @@ def gone(pids: list[int], seconds: float = 5.0) -> bool:
 
 
 def service_environ(s3: S3, redis_url: str, **settings: object) -> dict[str, str]:
-    """The variables of a service over these stores; `settings` are fields of Settings."""
+    """Return the variables of a service over these stores; `settings` are fields of Settings."""
     fields = {
         "s3_endpoint": s3.endpoint,
         "s3_region": s3.region,
@@ -125,9 +125,9 @@ def service_environ(s3: S3, redis_url: str, **settings: object) -> dict[str, str
 
 
 class Service:
-    """`partway-server serve` at one `address`, over and over: it may be killed and started again.
+    """`partway-server serve` at one `address`, which may be killed and restarted repeatedly.
 
-    What it logs goes into `folder`. Use it as a context, which stops it.
+    Its logs go into `folder`. Use it as a context, which stops it.
     """
 
     def __init__(self, folder: Path, s3: S3, redis_url: str, **settings: object) -> None:
@@ -146,16 +146,16 @@ class Service:
 
     @property
     def started(self) -> bool:
-        """Whether there has been a process."""
+        """Return whether a process was ever started."""
         return bool(self._runs)
 
     @property
     def server(self) -> Server:
-        """The present process, or the last."""
+        """Return the current process, or the last one."""
         return self._runs[-1]
 
     def start(self) -> None:
-        """Start it, and wait until it says that it is serving."""
+        """Start it, and wait until it reports that it is serving."""
         log = self._folder / f"{self.address.replace(':', '-')}-{len(self._runs)}.log"
         self._runs.append(Server("serve", log=log, environ=self._environ))
         deadline = time.monotonic() + READY_SECONDS
@@ -165,17 +165,17 @@ class Service:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """As `kill -9` does, and wait until it is gone."""
+        """Kill it as `kill -9` does, and wait until it is gone."""
         self.server.process.kill()
         self.server.process.wait()
 
     def logged(self) -> str:
-        """What all of its processes have logged."""
+        """Return everything that its processes have logged."""
         return "".join(run.log.read_text() for run in self._runs)
 
 
 def start_valkey_at(port: int, folder: Path) -> Child:
-    """Start Valkey on that port with the data in `folder`, where it keeps all that is written."""
+    """Start Valkey on that port with its data in `folder`, writing everything to disk."""
     options = {
         "bind": "127.0.0.1",
         "port": str(port),
@@ -194,7 +194,7 @@ def start_valkey_at(port: int, folder: Path) -> Child:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How a command ended: its exit code, what it printed as JSON lines, and its messages."""
+    """The end of a command: its exit code, its output as JSON lines, and its messages."""
 
     code: int
     printed: list[dict[str, Any]]
@@ -202,14 +202,14 @@ class Ran:
 
     @property
     def only(self) -> dict[str, Any]:
-        """The one thing that was printed by a command that succeeded."""
+        """Return the only line of output of a command that succeeded."""
         assert self.code == 0, self.messages
         [line] = self.printed
         return line
 
 
 class Partway:
-    """The `partway` command with a service to call and a folder to remember uploads in.
+    """The `partway` command with a service to call and a folder for its journal.
 
     Use it as a context, which kills what still runs.
     """
@@ -231,7 +231,7 @@ class Partway:
     async def start(
         self, *arguments: str | Path, before: Callable[[], None] | None = None
     ) -> asyncio.subprocess.Process:
-        """Start it. `before` runs in the new process, ahead of the command."""
+        """Start it. `before` runs in the new process, before the command."""
         process = await asyncio.create_subprocess_exec(
             str(COMMANDS / "partway"),
             *map(str, arguments),
@@ -255,7 +255,7 @@ class Partway:
 
 
 async def ended(process: asyncio.subprocess.Process, data: bytes | None = None) -> Ran:
-    """How the process ends, within 50 s."""
+    """Return how the process ends, within 50 s."""
     async with asyncio.timeout(50):
         output, messages = await process.communicate(data)
     printed = [json.loads(line) for line in output.splitlines()]
@@ -264,7 +264,7 @@ async def ended(process: asyncio.subprocess.Process, data: bytes | None = None) 
 
 
 async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until `true`, which may block, says so. Fails after `seconds`."""
+    """Wait until `true`, which may block, returns true. Fail after `seconds`."""
     async with asyncio.timeout(seconds):
         while not await asyncio.to_thread(true):  # noqa: ASYNC110 (another process does it)
             await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""`rclone serve s3`, the store that keeps the fewest promises."""
+"""Runs `rclone serve s3`, the store with the fewest guarantees."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.support.processes import COMMANDS
 
 
 def start_rclone(folder: Path) -> tuple[Child, S3]:
-    """It serves `folder`, in which a folder is a bucket."""
+    """Serve `folder`, in which each folder is a bucket."""
     (folder / "partway").mkdir(exist_ok=True)
     port = free_port()
     s3 = S3(f"http://127.0.0.1:{port}", "us-east-1", "partway-rclone", "a-secret", "partway")
@@ -17,7 +17,7 @@ def start_rclone(folder: Path) -> tuple[Child, S3]:
         COMMANDS / "rclone",
         "serve",
         "s3",
-        # The settings of whoever runs the tests are not for us.
+        # Ignore the settings of the user who runs the tests.
         "--config=",
         f"--addr=127.0.0.1:{port}",
         # A page of a listing is a thousand, and so is the default: a test opens more.

@@ -1,4 +1,4 @@
-"""A Redis Cluster on loopback, with slots that a test may move and masters that it may kill."""
+"""A Redis Cluster on loopback whose slots a test may move and whose masters it may kill."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ OUR_SLOTS = [key_slot(due_key(shard).encode()) for shard in range(SHARDS)]
 
 
 class Cluster:
-    """Made by `start_cluster`; `url` is for Partway. All of it blocks."""
+    """A Redis Cluster, from `start_cluster`; `url` is for Partway. Every method blocks."""
 
     def __init__(self, folder: Path, *, masters: int, replicas: int, dead_after_ms: int) -> None:
         self._folder, self._dead_after_ms = folder, dead_after_ms
@@ -50,19 +50,19 @@ class Cluster:
         self.url = f"redis+cluster://{','.join(f'127.0.0.1:{port}' for port in ports)}"
 
     def node(self, port: int) -> Any:
-        """A client of one node."""
+        """Return a client of one node."""
         return self._clients[port]
 
     def masters(self) -> list[int]:
-        """The ports of the nodes that have slots."""
+        """Return the ports of the nodes that have slots."""
         return sorted({port for _, _, port in self._spans()})
 
     def owner(self, slot: int) -> int:
-        """The port of the master of a slot."""
+        """Return the port of the master of a slot."""
         return next(port for first, last, port in self._spans() if first <= slot <= last)
 
     def another(self, slot: int) -> int:
-        """The port of a master that does not have the slot."""
+        """Return the port of a master that does not own the slot."""
         here = self.owner(slot)
         return next(port for port in self.masters() if port != here)
 
@@ -71,26 +71,26 @@ class Cluster:
             self.node(port).flushall()
 
     def begin_move(self, slot: int, to: int) -> None:
-        """Open the slot: keys that its master does not have are with `to` from now on."""
+        """Open the slot: from now on, keys missing on its master are on `to`."""
         here = self.owner(slot)
         self.node(to).execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", self._id(here))
         self.node(here).execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", self._id(to))
 
     def keys(self, slot: int) -> list[bytes]:
-        """The keys of the slot that are still with its master."""
+        """Return the keys of the slot that are still on its master."""
         found: list[bytes] = self.node(self.owner(slot)).execute_command(
             *("CLUSTER", "GETKEYSINSLOT", slot, 10_000)
         )
         return found
 
     def move_keys(self, slot: int, to: int, *keys: bytes) -> None:
-        """Let `to` have these keys: all there are, if none are named."""
+        """Move these keys to `to`; by default, all of them."""
         here = self.node(self.owner(slot))
         for key in keys or self.keys(slot):
             here.execute_command("MIGRATE", "127.0.0.1", to, key, 0, 5000)
 
     def end_move(self, slot: int, to: int) -> None:
-        """Move what is left, and close the slot: `to` is its master."""
+        """Move the remaining keys and close the slot: `to` becomes its master."""
         here = self.owner(slot)
         while self.keys(slot):
             self.move_keys(slot, to)
@@ -107,7 +107,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def frozen(self, port: int) -> Iterator[None]:
-        """A node that says nothing, for less than it takes the others to notice."""
+        """Freeze a node, for less time than the other nodes take to notice."""
         os.kill(self._children[port].pid, signal.SIGSTOP)
         try:
             yield
@@ -117,7 +117,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def uncovered(self, slot: int) -> Iterator[None]:
-        """A slot that no master has."""
+        """Leave a slot without a master."""
         owner = self.owner(slot)
         for node in self._clients.values():
             node.execute_command("CLUSTER", "DELSLOTS", slot)
@@ -138,8 +138,8 @@ class Cluster:
         self._dead = port
 
     def revive(self) -> None:
-        """Start again what was killed. A program ends with the thread that started it: this is for
-        the main thread.
+        """Restart what was killed. Call it from the main thread: a child process ends with the
+        thread that started it.
         """
         self._start_node(self._dead)
 
@@ -154,12 +154,12 @@ class Cluster:
         wait_for(self._settled)
 
     def _notice_after(self, milliseconds: int) -> None:
-        """Set how long a node may be silent before the others take it for gone."""
+        """Set how long a node may be silent before the others consider it failed."""
         for client in self._clients.values():
             client.config_set("cluster-node-timeout", milliseconds)
 
     def _settled(self) -> bool:
-        """Whether all nodes agree that every slot has a master, and replicas follow theirs."""
+        """Return whether all nodes agree: every slot has a master, and replicas follow theirs."""
         views = {tuple(sorted(self._spans(port))) for port in self._clients}
         healthy = all(
             b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO")
@@ -189,7 +189,7 @@ class Cluster:
         return port
 
     def _spans(self, port: int = 0) -> list[tuple[int, int, int]]:
-        """First slot, last slot and port of the master, as a node sees it."""
+        """Return the first slot, last slot and port of each master, as a node sees them."""
         node = self.node(port) if port else next(iter(self._clients.values()))
         found = node.execute_command("CLUSTER", "SLOTS")
         return [(first, last, int(master[1])) for first, last, master, *_ in found]
@@ -212,7 +212,7 @@ class Cluster:
 def start_cluster(
     folder: Path, *, masters: int = 3, replicas: int = 0, dead_after_ms: int = 2000
 ) -> Iterator[Cluster]:
-    """A whole cluster in agreement, until the end of the block. `replicas` are those of each.
+    """Run a cluster whose nodes agree, until the block ends. Each master has `replicas`.
 
     A master that was killed counts as gone after `dead_after_ms`.
     """

@@ -21,7 +21,7 @@ _PERIODS = ("INFO-PERIOD", 200, "PING-PERIOD", 100, "ASK-PERIOD", 100, "PUBLISH-
 
 
 class Sentinels:
-    """Made by `start_sentinels`; `url` is for Partway. All of it blocks."""
+    """Redis with Sentinels, from `start_sentinels`; `url` is for Partway. Every method blocks."""
 
     def __init__(self, folder: Path, replicas: int) -> None:
         self._folder = folder
@@ -40,16 +40,16 @@ class Sentinels:
 
     @property
     def master(self) -> int:
-        """The port of the master, as the Sentinels say."""
+        """Return the port of the master, according to the Sentinels."""
         found = self._ask_sentinel("GET-MASTER-ADDR-BY-NAME", SERVICE)
         return int(found[1])
 
     def client(self) -> Any:
-        """A client of the present master; the caller closes it."""
+        """Return a client of the current master; the caller closes it."""
         return redis.Redis(port=self.master)
 
     def hand_over(self, old: int = 0) -> None:
-        """Let a replica take over from `old`, or from the present master, as an operator does."""
+        """Let a replica replace `old`, by default the current master, as an operator does."""
         old = old or self.master
         while self.master == old:
             # Refused as long as the last failover is not over; and one that was begun may be given
@@ -71,8 +71,8 @@ class Sentinels:
         self._dead = old
 
     def revive(self) -> None:
-        """Start again what was killed. A program ends with the thread that started it: this is for
-        the main thread.
+        """Restart what was killed. Call it from the main thread: a child process ends with the
+        thread that started it.
         """
         # As a replica at once: without this, Sentinels may take a second to make it one.
         self._start_server(self._dead, of=self.master)
@@ -83,7 +83,7 @@ class Sentinels:
 
     @contextlib.contextmanager
     def calling_a_replica_master(self, service: str) -> Iterator[str]:
-        """The URL of a service whose master, so one Sentinel says, is what is a replica."""
+        """Return the URL of a service for which one Sentinel names a replica as the master."""
         replica = next(port for port in self._servers if port != self.master)
         self._ask_sentinel("MONITOR", service, "127.0.0.1", str(replica), "2")
         try:
@@ -121,7 +121,7 @@ class Sentinels:
         self._sentinels[port] = child
 
     def _settled(self, replicas: int) -> bool:
-        """Whether every Sentinel knows the others and the replicas, and all replicas follow."""
+        """Return whether every Sentinel knows all the others, and all replicas follow."""
         for port in self._sentinels:
             with contextlib.closing(redis.Redis(port=port)) as client:
                 reported = client.execute_command("SENTINEL", "MASTER", SERVICE)
@@ -154,7 +154,7 @@ class Sentinels:
 
 @contextlib.contextmanager
 def start_sentinels(folder: Path, *, replicas: int = 1) -> Iterator[Sentinels]:
-    """All of it running and in agreement, until the end of the block."""
+    """Run all the servers, in agreement, until the block ends."""
     sentinels = Sentinels(folder, replicas)
     try:
         yield sentinels
@@ -163,7 +163,7 @@ def start_sentinels(folder: Path, *, replicas: int = 1) -> Iterator[Sentinels]:
 
 
 def start_server(port: int, folder: Path, options: dict[str, str]) -> Child:
-    """Valkey on that port, with nothing written to disk, ready to answer."""
+    """Start Valkey on that port, without persistence, and wait until it answers."""
     options = {
         "bind": "127.0.0.1",
         "port": str(port),
@@ -182,7 +182,7 @@ def start_server(port: int, folder: Path, options: dict[str, str]) -> Child:
 
 
 def answers(port: int) -> bool:
-    """Whether a server there answers PING. It may be loading."""
+    """Return whether a server there answers PING. It may be loading."""
     with contextlib.closing(redis.Redis(port=port, socket_timeout=1)) as client:
         try:
             return bool(client.ping())
@@ -191,7 +191,7 @@ def answers(port: int) -> bool:
 
 
 def wait_for(true: Callable[[], bool], seconds: float = _SECONDS) -> None:
-    """Wait until `true`; other processes make it so, and have no event for it."""
+    """Poll until `true` returns true; it depends on other processes, which send no event."""
     deadline = time.monotonic() + seconds
     while not _holds(true):
         assert time.monotonic() < deadline, "the servers do not come to an agreement"

@@ -1,7 +1,7 @@
 """A TCP relay that a test can cut, make deaf or slow, or let do harm to chosen requests.
 
-It knows no protocol. A request is what a client sends at once, so that its head, or the whole of a
-small one, is found by a pattern in one piece:
+It knows no protocol. A request is what a client sends at once, so that a pattern finds its head,
+or the whole of a small request, in one piece:
 
     relay.on(rb"\\APOST /\\S*[?&]uploadId=", Fault(end=End.RESET))
     relay.on(rb"EVALSHA", Fault(request_bytes=0, end=End.SILENCE), skip=2)
@@ -24,7 +24,7 @@ _HEAD = re.compile(rb"\A[A-Z]+ /.* HTTP/1\.1")
 
 
 class End(Enum):
-    """How a connection ends when a fault strikes."""
+    """The end of a connection when a fault strikes."""
 
     CLOSE = "closed in order, on both sides"
     HALF = "closed towards the client alone, which may go on sending"
@@ -34,11 +34,11 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to a request, and of the connection that it came by.
+    """A fault in a request, and the end of the connection that carried it.
 
-    It strikes once `request_bytes` of the request are with the server; None: once the server has
-    heard all of it, and its reply has come to a piece that contains `reply`. Of that reply, from
-    there on, the client gets `reply_bytes`. `answer` is then sent in the server's place.
+    It strikes once the server has `request_bytes` of the request; None: once the server has all of
+    it, and has replied with a piece that contains `reply`. From that piece on, the client gets
+    `reply_bytes` of the reply. Then `answer` is sent in the server's place.
     """
 
     request_bytes: int | None = None
@@ -84,12 +84,12 @@ class _Line:
         self.left = INFINITY if fault.request_bytes is None else fault.request_bytes
 
     async def strike(self, fault: Fault) -> None:
-        """Raises ConnectionResetError if nothing more is to be relayed."""
+        """Raise ConnectionResetError if nothing more is to be relayed."""
         self.struck = True
         self.to_client.write(fault.answer)
         await self.to_client.drain()
         if fault.end is End.RESET:
-            # With no time to linger, closing a socket sends RST (socket(7), SO_LINGER).
+            # If it does not linger, closing a socket sends RST (socket(7), SO_LINGER).
             end = self.to_client.get_extra_info("socket")
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.to_client.transport.abort()
@@ -102,11 +102,11 @@ class _Line:
 
 
 class Relay:
-    """Stands between clients and a server. Use it as a context; `port` is its own.
+    """A relay between clients and a server, used as a context; `port` is its own.
 
-    `accepted` counts the connections it took, `struck` the faults; `requests` are the first lines
-    of those by HTTP/1.1. While it is `deaf`, requests end in it. Each way of a connection carries
-    `bytes_per_second`, and each piece of it comes `delay` seconds late.
+    `accepted` counts its connections, `struck` the faults; `requests` are the first lines of
+    HTTP/1.1 requests. While it is `deaf`, it forwards no requests. Each direction of a connection
+    carries `bytes_per_second`, and each piece arrives `delay` seconds late.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -135,7 +135,7 @@ class Relay:
         return f"127.0.0.1:{self.port}"
 
     async def open(self) -> None:
-        """Take connections, on the same port as before."""
+        """Accept connections, on the same port as before."""
         self._listener = await asyncio.start_server(self._handle, "127.0.0.1", self.port)
         end = self._listener.sockets[0]
         # Little is under way in the relay's own end, so that clients feel how slow it is.
@@ -143,7 +143,7 @@ class Relay:
         self.port = end.getsockname()[1]
 
     async def cut(self) -> None:
-        """Drop all connections and take no more."""
+        """Drop all connections and accept no more."""
         if self._listener is not None:
             self._listener.close()
         self.drop()
@@ -156,15 +156,15 @@ class Relay:
             writer.transport.abort()
 
     def on(self, pattern: bytes, fault: Fault, *, skip: int = 0, times: float = 1) -> None:
-        """Let so many requests that match `pattern` meet `fault`, after `skip` that do not."""
+        """Apply `fault` to that many requests that match `pattern`, after `skip` matches."""
         self._rules.append(_Rule(re.compile(pattern, re.DOTALL), fault, skip, times))
 
     def spare(self) -> None:
-        """Forget what was set with `on`."""
+        """Clear the faults that were set with `on`."""
         self._rules.clear()
 
     def count(self, pattern: bytes) -> int:
-        """How many requests by HTTP had a first line that matches."""
+        """Return the number of HTTP requests whose first line matches."""
         return sum(1 for line in self.requests if re.search(pattern, line))
 
     def _fault_for(self, chunk: bytes) -> Fault | None:

@@ -32,7 +32,7 @@ from tests.support.world import SEALING_KEY
 
 
 class Snapshots:
-    """A real Redis whose data can be lost, or put back as it was."""
+    """A real Redis whose data can be lost, or restored to an earlier state."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -46,12 +46,12 @@ class Snapshots:
         return f"redis://127.0.0.1:{self._port}/0"
 
     def remember(self) -> None:
-        """Keep a copy of all that Redis holds now."""
+        """Keep a copy of everything in Redis now."""
         shutil.rmtree(self._copy, ignore_errors=True)
         shutil.copytree(self._data, self._copy)
 
     def put_back(self) -> None:
-        """Kill Redis and let it start from the copy; without one, from nothing."""
+        """Kill Redis and restart it from the copy, or empty if there is no copy."""
         self.close()
         shutil.rmtree(self._data)
         if self._copy.exists():
@@ -59,7 +59,7 @@ class Snapshots:
         self._child = self._start()
 
     def forget(self) -> None:
-        """Kill Redis and let it start from nothing, with no copy either."""
+        """Kill Redis, discard the copy, and restart it empty."""
         shutil.rmtree(self._copy, ignore_errors=True)
         self.put_back()
 
@@ -82,7 +82,7 @@ class Snapshots:
 
 
 class Witness:
-    """Sessions that count the transitions of the rows."""
+    """A session store that counts the transitions of the session records."""
 
     def __init__(self, sessions: SessionStore, seen: Counter[tuple[State, State]]) -> None:
         self._sessions = sessions
@@ -109,7 +109,7 @@ class Witness:
 
 
 class PresentUrls:
-    """Storage whose URLs are signed for now, whatever the test's clock says: they are to work."""
+    """Storage whose URLs are signed for the real time, not the test's clock, so that they work."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -153,7 +153,7 @@ class Replica:
         return cls(life, service, channel, rpc.UploadServiceStub(channel))
 
     async def answer(self, work: Any, strike: Strike | None) -> Any:
-        """What `work` gives, or None if the process died under it; `strike` may befall it."""
+        """Return the result of `work`, or None if `strike` or a kill ended the process."""
         self.life.threaten(strike)
         died = asyncio.ensure_future(self.life.died.wait())
         task = asyncio.ensure_future(work)
@@ -167,7 +167,7 @@ class Replica:
         return await task
 
     async def stop(self) -> None:
-        """End it at once, as a kill does: nothing it has in hand reaches a store."""
+        """Stop at once, as a kill does: no call in flight reaches a store."""
         self.life.died.set()
         await self.channel.close()
         await self.service.server.stop(0)

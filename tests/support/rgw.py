@@ -1,7 +1,7 @@
-"""Ceph's object gateway over a monitor and one OSD that keeps all in memory.
+"""Runs Ceph's object gateway over a monitor and one OSD that keeps everything in memory.
 
-The programs are Debian's: ceph-mon, ceph-osd and radosgw. Nothing but loopback is used, nothing
-of systemd's, and no root; the steps are those of
+The programs are Debian's: ceph-mon, ceph-osd and radosgw. It uses loopback only, without systemd
+or root; the steps are those of
 https://docs.ceph.com/en/pacific/install/manual-deployment/, for one machine.
 """
 
@@ -23,7 +23,7 @@ _SECONDS = 60.0
 
 @contextlib.contextmanager
 def running_rgw(folder: Path) -> Iterator[S3]:
-    """The gateway with a user and no bucket, its files in `folder`. Raises ChildError."""
+    """Run the gateway with a user and no bucket, its files in `folder`. Raises ChildError."""
     missing = [name for name in _PROGRAMS if shutil.which(name) is None]
     if missing:
         raise ChildError(
@@ -129,7 +129,7 @@ def _ceph(folder: Path, *words: str) -> str:
 
 
 def _run(folder: Path, *command: str) -> str:
-    """What the command prints. Raises ChildError with what it said if it fails."""
+    """Return the output of a command. Raises ChildError with the output if it fails."""
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=False

@@ -1,4 +1,4 @@
-"""What an exception would give away, in any log or debugger."""
+"""Collects what an exception would reveal in any log or debugger."""
 
 import traceback
 from collections.abc import Iterator

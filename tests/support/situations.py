@@ -1,4 +1,4 @@
-"""Uploads brought into each state that a call can meet."""
+"""Brings Uploads into each state that a call can meet."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +14,7 @@ EXPIRY_SECONDS = 6 * 24 * 3600
 
 
 class Situation(Enum):
-    """What a call finds. All parts have been sent."""
+    """The state that a call finds. All parts have been sent."""
 
     PUT_BACK = "INITIATING: an old copy of the row was put back"
     ACTIVE = "ACTIVE"
@@ -30,7 +30,7 @@ class Situation(Enum):
 async def bring_to(
     world: World, situation: Situation, size: int, **fields: str
 ) -> upload_pb2.Upload:
-    """An Upload in that situation, as Initialize answered it."""
+    """Bring an Upload into that situation; return it as Initialize did."""
     upload = await world.initialize(size, **fields)
     sid = world.grant(upload).sid
     await world.send(upload)
@@ -53,7 +53,7 @@ async def bring_to(
 
 
 async def put_back(world: World, upload: upload_pb2.Upload, state: State) -> None:
-    """Let the row be as it was when the Upload was in that earlier state, with no lease left."""
+    """Restore the session record of the Upload's earlier state, with no lease left."""
     row = await world.sessions.get(world.grant(upload).sid)
     assert row is not None
     await world.lose_row(upload)

@@ -1,4 +1,4 @@
-"""How a test sends parts, makes storage fail, and answers in storage's place."""
+"""Sends parts, makes storage fail, and answers in storage's place."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What storage says to a PUT. `etag` has no quotes; `code` is the S3 code of a refusal."""
+    """Storage's answer to a PUT. `etag` has no quotes; `code` is the S3 code of a refusal."""
 
     status: int
     etag: str = ""
@@ -35,7 +35,7 @@ Put = Callable[[str, bytes, Mapping[str, str]], Awaitable[Reply]]
 
 
 def put_into(memory: MemoryStorage) -> Put:
-    """PUTs to `memory://` URLs."""
+    """PUT to `memory://` URLs."""
 
     async def put(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         try:
@@ -47,7 +47,7 @@ def put_into(memory: MemoryStorage) -> Put:
 
 
 def put_by(http: aiohttp.ClientSession) -> Put:
-    """PUTs by real HTTP; the content-length is that of the body, whatever `headers` say."""
+    """PUT by real HTTP; the content-length is that of the body, whatever `headers` say."""
 
     async def put(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         sent = {name: value for name, value in headers.items() if name != "content-length"}
@@ -69,7 +69,7 @@ Fault = Callable[[], Awaitable[Any]]
 
 
 def failing(error: Exception) -> Fault:
-    """A fault that raises `error`."""
+    """Return a fault that raises `error`."""
 
     async def fail() -> None:
         raise error
@@ -78,7 +78,7 @@ def failing(error: Exception) -> Fault:
 
 
 class Gate:
-    """A fault that holds a call until the test opens it; `reached` says that one is held."""
+    """A fault that blocks a call until the test opens it; `reached` is set once one is blocked."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -93,10 +93,10 @@ class Gate:
 
 
 class FaultyObjects:
-    """Storage whose calls fail or wait as a test says; `calls` are those made, by name.
+    """Storage whose calls fail or wait on demand; `calls` are the names of those made.
 
-    Each fault is used up by one call. `before` it storage hears of nothing; `after` it storage has
-    done the thing and the reply is what suffers:
+    Each fault is used up by one call. With `before`, the call does not reach storage; with `after`,
+    storage has carried it out and only the reply is affected:
 
         objects.after("complete", failing(CompleteUnknown()))
         objects.before("abort", gate.wait)
@@ -109,11 +109,11 @@ class FaultyObjects:
         self._after: defaultdict[str, deque[Fault]] = defaultdict(deque)
 
     def before(self, operation: str, *faults: Fault) -> None:
-        """Fail or hold the next calls of `operation` before storage hears of them."""
+        """Fail or block the next calls of `operation` before they reach storage."""
         self._before[operation].extend(faults)
 
     def after(self, operation: str, *faults: Fault) -> None:
-        """Fail or hold the replies to the next calls of `operation`."""
+        """Fail or block the replies to the next calls of `operation`."""
         self._after[operation].extend(faults)
 
     def capabilities_of(self, backend: str) -> Capabilities:
@@ -191,7 +191,7 @@ class FaultyObjects:
 
 @dataclass(slots=True)
 class CannedS3:
-    """A server that answers as it is set up to. `requests` are the heads of those it was sent."""
+    """A server with canned responses. `requests` are the heads of the requests it received."""
 
     endpoint: str
     requests: list[str]
@@ -199,7 +199,7 @@ class CannedS3:
 
 @asynccontextmanager
 async def canned_s3(*answers: bytes) -> AsyncIterator[CannedS3]:
-    """Serve `answers` in turn, whole HTTP replies, one for each request; b"" hangs up instead."""
+    """Serve `answers`, whole HTTP responses, one per request; b"" closes the connection instead."""
     requests: list[str] = []
     left = deque(answers)
 
@@ -221,11 +221,11 @@ async def canned_s3(*answers: bytes) -> AsyncIterator[CannedS3]:
 
 
 def answer(status: str, body: str = "") -> bytes:
-    """A whole HTTP reply, such as `answer("200 OK", "<Error/>")`."""
+    """Return a whole HTTP response, such as `answer("200 OK", "<Error/>")`."""
     text = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
     return text.encode()
 
 
 def error_answer(status: str, code: str) -> bytes:
-    """The reply of S3 to a request that failed."""
+    """Return the response of S3 to a request that failed."""
     return answer(status, f"<Error><Code>{code}</Code><Message>so it is</Message></Error>")

@@ -1,7 +1,7 @@
-"""The stores that the suite of `objects/` runs over, each as a test reaches it from both sides.
+"""The stores that the suite of `storage/` runs over, each accessible from both sides.
 
-What a store can do stands in its capability record: in the service's where an operator can name
-it, here where it is for tests only.
+What a store can do is stated in its capability record: in the service if an operator can name it,
+here if it is for tests only.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An implementation under test, and how to reach it from the other side."""
+    """An implementation under test, and access to it from the other side."""
 
     storage: Storage
     bucket: str
@@ -95,7 +95,7 @@ class Store:
         return self.storage.capabilities_of("test")
 
     def claims(self, category: str) -> None:
-        """Skip the test if the implementation makes no such claim."""
+        """Skip the test if the implementation does not claim this category."""
         if reason := self.lacks.get(category):
             pytest.skip(f"no claim that it {category}: {reason}")
 
@@ -121,7 +121,7 @@ class Store:
         return replace(grant, **changes)
 
     async def opened(self, grant: Grant, metadata: Mapping[str, str] | None = None) -> Grant:
-        """The grant with a multipart upload opened for it."""
+        """Return the grant with a multipart upload opened for it."""
         return grant.with_multipart(await self.storage.create(grant, metadata or {}))
 
     async def sign(
@@ -139,7 +139,7 @@ class Store:
         return await self.put(part.url, body, part.headers)
 
     async def stored(self, grant: Grant, body: bytes = BODY) -> Grant:
-        """An upload of one part that was made into the object; its grant."""
+        """Complete an upload of one part; return its grant."""
         grant = await self.opened(grant)
         await self.send(grant, body)
         await self.storage.complete(grant, await self.storage.list_parts(grant))
@@ -147,7 +147,7 @@ class Store:
 
 
 def memory_store(*, routed: bool = False) -> Store:
-    """With `routed`, it is one of two, and what comes to the other is lost."""
+    """Create a store in memory; if `routed`, it is one of two, and calls to the other are lost."""
     memory = MemoryStorage(buckets=["partway"])
     backends = {"other": MemoryStorage(buckets=[]), "test": memory}
 
@@ -192,7 +192,7 @@ async def s3_store(
 
 
 def reader(s3: S3) -> Any:
-    """Another S3 client than ours, to look with."""
+    """Return an S3 client that is not ours, to look into storage with."""
     return boto3.client(
         "s3",
         endpoint_url=s3.endpoint,
@@ -219,7 +219,7 @@ async def open_s3(s3: S3, **changes: Any) -> S3Storage:
 async def half_sent(
     part: PresignedPart, body: bytes
 ) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
-    """Storage reads the first half of `body`; what is yielded sends the rest, for the answer."""
+    """Let storage read half of `body`; yield a function that sends the rest."""
     url = yarl.URL(part.url, encoded=True)
     lines = [
         f"PUT {url.raw_path_qs} HTTP/1.1",

@@ -33,13 +33,13 @@ class Ghost:
 
     @property
     def whole(self) -> bool:
-        """Whether every part was sent, and nothing has happened to them since."""
+        """Return whether every part was sent, and nothing has happened to them since."""
         assert self.upload is not None
         return len(self.sent) == self.upload.part_count and not self.lost_parts
 
 
 class Truth:
-    """Judges answers by looking into the bucket; each method fails the test if one is false."""
+    """A judge of answers that looks into the bucket; each method fails the test if one is false."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -71,7 +71,7 @@ class Truth:
             assert ours is None or ghost.grant.single
 
     def _refused(self, ghost: Ghost, failure: Failure) -> None:
-        """A refusal is an answer, too."""
+        """Check a refusal, which is an answer, too."""
         assert failure.code not in ("INTERNAL", "UNKNOWN", "NOT_FOUND"), failure
         if failure.reason == "PARTS_MISSING":
             assert not ghost.whole and self.ours(ghost) is None
@@ -84,7 +84,7 @@ class Truth:
                 assert ghost.lost_parts or self.ours(ghost) is None and not ghost.whole
 
     def ours(self, ghost: Ghost) -> Head | None:
-        """The object of this Upload, as storage has it."""
+        """Return the object of this Upload, as storage has it."""
         assert ghost.grant is not None
         return self._bucket.object_with(ghost.grant.key, ghost.grant.write_token)
 

@@ -16,7 +16,7 @@ from tests.support.world import World, a_world
 async def a_memory_world(
     clock: FakeClock, *, storage: MemoryStorage | None = None, **options: Any
 ) -> AsyncIterator[World]:
-    """`options` are those of `a_world`: policies, and fields of Settings."""
+    """Start a service over memory twins; `options` are those of `a_world`."""
     storage = storage or MemoryStorage()
     async with a_world(
         clock=clock,

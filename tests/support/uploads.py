@@ -1,4 +1,4 @@
-"""Uploads for tests that do not care what exactly is uploaded."""
+"""Uploads for tests that do not depend on what exactly is uploaded."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ ALICE = Caller("acme", "alice")
 
 
 def sid_of(name: object) -> str:
-    """The same sid for the same name, as good as random."""
+    """Return a sid that looks random and is always the same for the same name."""
     return hashlib.sha256(repr(name).encode()).hexdigest()[:32]
 
 
@@ -29,7 +29,7 @@ def an_upload(
     plan: Plan | None = None,
     **fields: Any,
 ) -> Upload:
-    """An Upload in any state; `fields` are more of the fields of Upload."""
+    """Return an Upload in any state; `fields` are further fields of Upload."""
     sid = sid or sid_of(name)
     grant = Grant(
         sid=sid,

@@ -11,11 +11,11 @@ _PUT = re.compile(rb"PUT \S*[?&]partNumber=(\d+)")
 
 
 class Valve:
-    """Stands in front of the server at `url`; use it as a context. Its own address is `url`, too.
+    """A relay in front of the server at `url`, used as a context. Its own address is `url`, too.
 
-    It is open at first. While it is closed, requests stop in it, wherever they are; `blocked`
-    counts the connections that wait. `puts` counts the tries of each part, by number. `held` is
-    set once a request was stopped by `close_at`.
+    It is open at first. While it is closed, requests stop in it at any byte; `blocked` counts the
+    connections that wait. `puts` counts the tries of each part, by number. `held` is set once
+    `close_at` has stopped a request.
     """
 
     def __init__(self, url: str) -> None:
@@ -42,14 +42,14 @@ class Valve:
         await self.drop()
 
     async def drop(self) -> None:
-        """Drop all connections, and what is in them."""
+        """Drop all connections, and the data in them."""
         for handler in self._handlers:
             handler.cancel()
         if self._handlers:
             await asyncio.wait(self._handlers)
 
     async def allow(self, size_bytes: float) -> None:
-        """Let so much of the requests through from now on, to a few kB."""
+        """Let that many bytes of requests through from now on, to within a few kB."""
         async with self._changed:
             self._left = size_bytes
             self._changed.notify_all()
@@ -59,7 +59,7 @@ class Valve:
         await self.allow(float("inf"))
 
     def close_at(self, sent: bytes) -> None:
-        """Stop the next request that has `sent` in its head, before the server hears of it."""
+        """Stop the next request whose head contains `sent`, before it reaches the server."""
         self._close_at = sent
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

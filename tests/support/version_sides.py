@@ -1,4 +1,4 @@
-"""The previous and the present version, as one caller uses them, and what that caller sends."""
+"""The previous and the present version as one caller uses them, and what the caller sends."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ _CHUNK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two versions, as one caller uses it. Calls are repeated where they may be."""
+    """One of the two versions, as one caller uses it. Calls are retried where they may be."""
 
     service: VersionedService
     stub: UploadServiceStub
@@ -58,7 +58,7 @@ class Side:
     put: Put
 
     async def call(self, name: str, request: Any) -> Any:
-        """Call the RPC, again for as long as it answers that this may help."""
+        """Call the RPC; retry for as long as the service answers that this may help."""
 
         async def once() -> Any:
             return await getattr(self.stub, name)(
@@ -129,7 +129,7 @@ class Side:
         return self.stub.Watch(request, metadata=self.caller, timeout=_CALL_SECONDS)
 
     async def complete(self, upload: upload_pb2.Upload) -> upload_pb2.Upload:
-        """Complete it, and wait until storage has joined the parts."""
+        """Complete the upload, and wait until storage has joined the parts."""
         async with asyncio.timeout(_CALL_SECONDS):
             while True:
                 request = pb.CompleteRequest(upload_id=upload.id)
@@ -184,7 +184,7 @@ async def sides(
 
 
 async def insist(call: Callable[[], Awaitable[Any]]) -> Any:
-    """Repeat what answers that it may be repeated, as every client does, for 20 s."""
+    """Retry a call that answers that it may be retried, as every client does, for 20 s."""
     async with asyncio.timeout(_CALL_SECONDS):
         while True:
             try:
@@ -213,7 +213,7 @@ def body(upload: upload_pb2.Upload) -> bytes:
 
 
 def checksum(algorithm: int, data: bytes) -> bytes:
-    """Return the checksum by one of the algorithms that these tests use; b"" without one."""
+    """Return the checksum by one of the algorithms used in these tests; b"" without one."""
     if algorithm == upload_pb2.CHECKSUM_ALGORITHM_SHA256:
         return hashlib.sha256(data).digest()
     if algorithm == upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME:
@@ -232,5 +232,5 @@ async def refusal(call: Awaitable[Any]) -> tuple[str, str]:
 
 
 def sid_of(upload: upload_pb2.Upload) -> str:
-    """The short id: the default template of keys names it, with a mark behind it."""
+    """Return the sid: the default key template contains it, followed by a mark."""
     return upload.object.key.split("/")[-2].partition("-")[0]

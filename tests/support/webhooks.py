@@ -1,4 +1,4 @@
-"""Webhooks from both ends: an endpoint that a test steers, and a process's worth of dispatcher."""
+"""Webhooks from both ends: an endpoint that a test controls, and one process's dispatcher."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ LEASE = timedelta(seconds=20)
 
 @dataclass(frozen=True, slots=True)
 class Got:
-    """A request as the endpoint got it."""
+    """A request as the endpoint received it."""
 
     id: str
     body: bytes
@@ -47,7 +47,7 @@ class Got:
 
 @dataclass(slots=True)
 class Endpoint:
-    """Receives webhooks. `answer` makes the response to each, by default 204, or all `handle`."""
+    """A receiver of webhooks. `answer` responds to each, by default 204; `handle` replaces it."""
 
     url: str = ""
     answer: Callable[[Got], web.Response | int] = lambda got: 204
@@ -92,7 +92,7 @@ async def an_endpoint(tls: ssl.SSLContext | None = None) -> AsyncIterator[Endpoi
 
 
 class Names(AbstractResolver):
-    """Answers each question with the next of these."""
+    """A resolver that answers each lookup with the next of these addresses."""
 
     def __init__(self, *answers: tuple[str, ...]) -> None:
         self._answers = list(answers)
@@ -179,14 +179,14 @@ class Begun:
         return task
 
     async def done(self) -> None:
-        """Wait until all are done, and those that they began. Raises what one of them did."""
+        """Wait for all tasks, and for those that they start. Raises what one of them raised."""
         async with asyncio.timeout(20):
             while self._running:
                 await asyncio.gather(self._running.pop())
 
 
 class Office:
-    """What one process does for webhooks, by a clock of the test. `file` reads their file."""
+    """One process's webhook work, on the clock of the test. `file` reads the webhook file."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """A service over real stores, with a relay in each of its connections.
 
-Faults are on the wire alone; `bucket` looks into storage past every relay.
+Faults are on the wire only; `bucket` bypasses every relay.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ MULTIPART = "multipart"
 """A policy under which the smallest file is a multipart upload."""
 
 TENDED = 8
-"""So often, two days apart, the janitor comes: then every tombstone and every row is over."""
+"""Janitor runs, two days apart, after which every tombstone and session record has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class Wired:
     async def answered(
         self, attempt: Callable[[], Awaitable[T]], *, failures: int = 1, wait: float = 0
     ) -> T:
-        """The answer of a call that fails at most so often, each time with leave to repeat it.
+        """Return the answer of a call; retry it up to that many times, if each failure allows it.
 
-        It is repeated when the service says, or `wait` seconds later if that is more.
+        The retry comes when the service asks for it, or after `wait` seconds if that is later.
         """
         for _ in range(failures):
             try:
@@ -80,7 +80,7 @@ class Wired:
         return await attempt()
 
     async def completed(self, upload: upload_pb2.Upload, failures: int = 1) -> upload_pb2.Upload:
-        """The answer of Complete, repeated as asked, and a lease later while it is not decided."""
+        """Return Complete's answer; retry as asked, and a lease later while undecided."""
         attempt = partial(self.world.complete, upload)
         answer = await self.answered(attempt, failures=failures)
         if answer.state == upload_pb2.UPLOAD_STATE_COMPLETING:
@@ -89,17 +89,17 @@ class Wired:
         return answer
 
     async def multipart(self, **fields: Any) -> upload_pb2.Upload:
-        """An open Upload of one part of 100 bytes."""
+        """Open an Upload of one part of 100 bytes."""
         return await self.world.initialize(100, policy=MULTIPART, **fields)
 
     async def sent(self, **fields: Any) -> upload_pb2.Upload:
-        """Such an Upload with its part in storage."""
+        """Open such an Upload and send its part."""
         upload = await self.multipart(**fields)
         await self.world.send(upload)
         return upload
 
     def assert_stored(self, upload: upload_pb2.Upload) -> None:
-        """The answer is that the Upload is complete, and storage says the same of its object."""
+        """Assert that the answer is COMPLETED, and that storage has the object."""
         assert upload.state == upload_pb2.UPLOAD_STATE_COMPLETED
         head = self.bucket.client.head_object(Bucket=self.bucket.name, Key=upload.object.key)
         reported = upload.object
@@ -110,7 +110,7 @@ class Wired:
         assert head["ContentLength"] == upload.size_bytes
 
     async def tended(self) -> None:
-        """Let the janitor come until nothing is due, with no harm on the wire."""
+        """Run the janitor until nothing is due, with no faults on the wire."""
         for relay in (self.storage, self.redis):
             relay.spare()
         for _ in range(TENDED):
@@ -118,23 +118,23 @@ class Wired:
             await self.world.service.janitor.sweep()
 
     async def assert_left(self, *uploads: upload_pb2.Upload) -> None:
-        """After the janitor, storage has the objects of these Uploads and nothing else."""
+        """Run the janitor; assert that only the objects of these Uploads are left in storage."""
         await self.tended()
         assert keys_in(self.bucket) == sorted(upload.object.key for upload in uploads)
         assert self.bucket.unfinished() == 0
 
 
 def in_ways(ways: Mapping[str, Fault]) -> pytest.MarkDecorator:
-    """Run the test with each `way`, over a `wired` world that does not wait long for silence.
+    """Run the test in each `way`, over a `wired` world that gives up on silence soon.
 
-    Where it need not, it is patient: a busy machine is slow, too.
+    Elsewhere its timeouts are long, because a busy machine is slow, too.
     """
     cases = [(HASTY if way.end is End.SILENCE else PATIENT, way) for way in ways.values()]
     return pytest.mark.parametrize(("wired", "way"), cases, ids=ways, indirect=["wired"])
 
 
 def told_to_repeat(error: grpc.aio.AioRpcError) -> float:
-    """In how many seconds the caller is to repeat the call, as it must be asked to."""
+    """Return the seconds after which the caller is to retry; fail if it is not asked to."""
     found = failure_of(error)
     assert (found.code, found.reason) in (
         ("UNAVAILABLE", "STORAGE_UNAVAILABLE"),
@@ -150,7 +150,7 @@ def told_to_repeat(error: grpc.aio.AioRpcError) -> float:
 async def a_wired_world(
     s3: S3, redis_url: str, bucket: Bucket, patience: float
 ) -> AsyncIterator[Wired]:
-    """A service over empty stores."""
+    """Start a service over empty stores."""
     empty(bucket)
     clock = FakeClock(datetime.now(UTC).replace(microsecond=0))
     async with (
@@ -198,7 +198,7 @@ def relay_to(url: str) -> Relay:
 
 
 def keys_in(bucket: Bucket) -> list[str]:
-    """The keys of all objects, in order."""
+    """Return the keys of all objects, in order."""
     pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name)
     return [found["Key"] for page in pages for found in page.get("Contents", [])]
 

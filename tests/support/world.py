@@ -1,4 +1,4 @@
-"""A whole service for a test: a real gRPC server and stub over stores that the test can steer."""
+"""A whole service for a test: a real gRPC server and stub over stores that a test controls."""
 
 import asyncio
 import base64
@@ -38,7 +38,7 @@ SEALING_KEY = bytes(range(64))
 
 @dataclass(slots=True)
 class Failure:
-    """What a caller sees of a failed call."""
+    """A failed call, as the caller sees it."""
 
     code: str
     reason: str
@@ -49,7 +49,7 @@ class Failure:
 
 @dataclass(slots=True)
 class World:
-    """One service and what it stands on. Time stands still until `clock` is moved."""
+    """One service and its stores. Time stands still until `clock` is advanced."""
 
     clock: FakeClock
     sessions: SessionStore
@@ -71,14 +71,14 @@ class World:
     async def presigned(
         self, upload: upload_pb2.Upload, numbers: Iterable[int] = ()
     ) -> list[upload_pb2.PresignedPart]:
-        """Presigned parts: those of `numbers`, or all that storage does not hold."""
+        """Presign the parts of `numbers`, by default all that storage lacks."""
         ranges = [upload_pb2.PartRange(first=n, last=n) for n in numbers]
         request = pb.PresignPartsRequest(upload_id=upload.id, ranges=ranges)
         stream = self.stub.PresignParts(request, metadata=ALICE)
         return [part async for message in stream for part in message.parts]
 
     async def send(self, upload: upload_pb2.Upload, numbers: Iterable[int] = ()) -> None:
-        """Send parts: those of `numbers`, or all that storage does not hold."""
+        """Send the parts of `numbers`, by default all that storage lacks."""
         for part in await self.presigned(upload, numbers):
             reply = await self.put(
                 part.url, content(part.part_number, part.size_bytes), part.headers
@@ -94,29 +94,29 @@ class World:
         return (await self.stub.Abort(request, metadata=ALICE)).upload
 
     async def state(self, upload: upload_pb2.Upload) -> str:
-        """The name of the state that Status reports, without its prefix."""
+        """Return the state that Status reports, without its prefix."""
         request = pb.StatusRequest(upload_id=upload.id)
         found = (await self.stub.Status(request, metadata=ALICE)).upload
         return upload_pb2.UploadState.Name(found.state).removeprefix("UPLOAD_STATE_")
 
     def grant(self, upload: upload_pb2.Upload) -> Grant:
-        """What the id says."""
+        """Return the grant that the upload ID carries."""
         return UploadIdCipher([SEALING_KEY]).decrypt(upload.id)
 
     async def lose_row(self, upload: upload_pb2.Upload) -> None:
-        """Let the session store forget the Upload."""
+        """Remove the Upload's session record."""
         row = await self.sessions.get(self.grant(upload).sid)
         assert row is not None
         assert await self.sessions.remove(row.sid, row.epoch)
 
 
 def content(number: int, size: int) -> bytes:
-    """The bytes of a part: others for each number."""
+    """Return the bytes of a part, which differ by number."""
     return hashlib.sha256(str(number).encode()).digest() * (size // 32) + b"." * (size % 32)
 
 
 async def failure(call: Awaitable[Any]) -> Failure:
-    """The failure of a call that must fail."""
+    """Return the failure of a call that must fail."""
     try:
         await call
     except grpc.aio.AioRpcError as error:

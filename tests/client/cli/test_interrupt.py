@@ -24,7 +24,7 @@ def silent() -> Iterator[str]:
 
 
 async def interrupted(after: str, *arguments: str, ignoring: bool = False) -> Ended:
-    """Return how it ends if Ctrl-C comes once the module `after` is imported."""
+    """Send Ctrl-C once the module `after` is imported; return how the process ends."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-X", "importtime", "-m", "partway_client", *arguments),

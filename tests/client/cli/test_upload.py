@@ -40,7 +40,7 @@ def partway(service: Service, state_dir: Path) -> Partway:
 async def stopped(
     client: UploadClient, service: Service, storage: Storage, movie: Path
 ) -> pb.Upload:
-    """An upload of which storage holds two parts."""
+    """Stop an upload of which storage has two parts."""
     storage.fail(3, answering(400))
     with pytest.raises(TransferFailed):
         await client.upload_file(movie, concurrency=1)

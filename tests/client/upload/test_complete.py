@@ -107,7 +107,7 @@ async def test_parts_are_sent_again_three_times_at_most(
 async def test_an_upload_that_storage_refused_to_join_is_tried_again(
     client: UploadClient, service: Service, storage: Storage, movie: Path
 ) -> None:
-    """The state returns from COMPLETING to ACTIVE."""
+    """Check that the state returns from COMPLETING to ACTIVE."""
     service.polls = 10_000
 
     def refuse(progress: Progress) -> None:
@@ -150,7 +150,7 @@ async def test_a_taken_key_is_told_and_forgotten(
 async def test_two_clients_that_complete_one_upload_both_end_well(
     service: Service, slept: Slept, tmp_path: Path, movie: Path
 ) -> None:
-    """They have the same Upload by the same journal, copied to another machine."""
+    """Give both the same Upload: one journal, copied to another machine."""
     service.fail("Complete", Failure("UNAVAILABLE", "STORAGE_UNAVAILABLE"), *[MISSING] * 3)
     service.polls = 3
     async with UploadClient(

@@ -154,7 +154,7 @@ async def test_a_part_is_given_up_after_twenty_tries_without_progress(
 async def test_a_part_is_not_given_up_while_others_are_finished(
     client: UploadClient, storage: Storage, movie: Path
 ) -> None:
-    """Part 1 fails 14 times, and after its seventh failure part 2 succeeds."""
+    """Let part 1 fail 14 times; after its seventh failure part 2 succeeds."""
     second = asyncio.Event()
     failed = 0
 
@@ -180,7 +180,7 @@ async def loop_clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
 
 
 def stalling(loop_clock: LoopClock, slept: Slept, storage: Storage) -> Fault:
-    """Takes one byte and no more, until the client backs off or the storage ends."""
+    """Take one byte and no more, until the client backs off or the storage ends."""
 
     async def fault(request: web.Request) -> None:
         await request.content.read(1)
@@ -227,7 +227,7 @@ async def test_a_slow_connection_that_moves_is_no_stalled_one(
     state_dir: Path,
     tmp_path: Path,
 ) -> None:
-    """Each piece is taken well in time, but together they take longer than a stall."""
+    """Take each piece well in time, but all of them in longer than a stall."""
     service.part_size = 30_000_000
     big = tmp_path / "big"
     big.write_bytes(bytes(30_000_000))
@@ -335,7 +335,7 @@ async def test_a_wrong_clock_costs_no_calls(
 async def test_an_object_that_is_there_already_is_left_to_complete(
     client: UploadClient, service: Service, storage: Storage, tmp_path: Path
 ) -> None:
-    """The answer to a single PUT was lost; the next try finds the object."""
+    """Lose the answer to a single PUT; the next try finds the object."""
     small = tmp_path / "small"
     small.write_bytes(b"small")
 

@@ -360,7 +360,7 @@ async def test_an_entry_is_replaced_as_a_whole(
     movie: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A crash before the rename leaves the old entry, and no half-written file."""
+    """Crash before the rename: the old entry stays, and no half-written file."""
     await stop_at(client, storage, movie, 8)
     entry = only_entry(state_dir)
     before = content(entry)

@@ -157,7 +157,7 @@ async def test_what_cannot_be_compared_is_sent_again(two: Two, etags: str) -> No
 
 
 async def test_a_killed_adopter_compares_again_when_it_goes_on(two: Two, tmp_path: Path) -> None:
-    """It stopped before sending the parts that differ; its own journal must not make them valid."""
+    """Kill it before it sends the parts that differ; its journal must not make them valid."""
     two.service.etags = "plain"
     await stop_at(two.client, two.storage, two.film, 15)
     await stop_at(two.other, two.storage, two.copy, 3)
@@ -224,7 +224,7 @@ async def test_who_loses_to_another_file_in_the_middle_is_told(two: Two) -> None
 
 @large
 async def test_a_part_that_another_sent_after_us_is_sent_again(two: Two) -> None:
-    """Or the object would be a mixture, where storage lists no checksums."""
+    """Prevent an object that is a mixture, where storage lists no checksums."""
     two.service.checksum_algorithm = pb.CHECKSUM_ALGORITHM_CRC64NVME
     gate = asyncio.Event()
     two.storage.fail(20, waiting(gate), FATAL)

@@ -1,4 +1,4 @@
-"""The streams in Redis: what scripts append, how long it stays, and how all are read as one."""
+"""Tests the streams in Redis: what scripts append, how long it stays, reading all as one."""
 
 import itertools
 import random
@@ -34,7 +34,7 @@ async def streams(redis: Redis, redis_url: str) -> AsyncIterator[EventStreams]:
 
 
 async def add(redis: Redis, shard: int, place: str) -> None:
-    """An entry as a script makes it, at a place of its own."""
+    """Add an entry as a script makes it, at a position of its own."""
     event = Event(f"{shard}/{place}", INITIALIZED, sid_of(place), "{}")
     fields = zip(rows.EVENT_FIELDS, rows.event_values(event), strict=True)
     await redis.xadd(rows.events_key(shard), dict(fields), id=place)

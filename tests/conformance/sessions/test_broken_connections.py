@@ -1,6 +1,6 @@
-"""Harm to the connection in the middle of a script: what is answered, and the row, are as without.
+"""Tests connections broken during a script: neither the answer nor the session record may change.
 
-The row of a store that nothing happened to shows what that is.
+The expected record is that of a store with no fault.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -65,7 +65,7 @@ async def relay(redis: Redis) -> AsyncIterator[Relay]:
 async def direct(
     redis: Redis, redis_url: str, clock: FakeClock
 ) -> AsyncIterator[RedisSessionStore]:
-    """A store whose Redis is empty but knows every script."""
+    """Return a store whose Redis is empty but has every script loaded."""
     sessions = RedisSessionStore(connect(redis_url), clock=clock)
     for step in LIFE.values():
         await step(sessions)
@@ -76,7 +76,7 @@ async def direct(
 
 @pytest.fixture
 async def relayed(relay: Relay, clock: FakeClock) -> AsyncIterator[RedisSessionStore]:
-    """A store that reaches the same Redis through `relay`."""
+    """Return a store that reaches the same Redis through `relay`."""
     client = connect(f"redis://{relay.address}/0?socket_timeout=0.4")
     sessions = RedisSessionStore(client, clock=clock, patience=10)
     yield sessions

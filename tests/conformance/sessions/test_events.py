@@ -1,4 +1,4 @@
-"""What every session store announces of uploads: each change once, in its step, or not at all."""
+"""Tests what every session store announces: each change once, in its step, or not at all."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ STORED = StoredObject(1 << 30, "etag-64", version_id="v1", checksum=b"\0\xff\xfe
 
 
 async def events(sessions: SessionStore) -> list[Event]:
-    """Return all that were announced, in order."""
+    """Return all events that were announced, in order."""
     if isinstance(sessions, MemorySessionStore):
         return sessions.events
     assert isinstance(sessions, RedisSessionStore)
@@ -44,7 +44,7 @@ async def types(sessions: SessionStore) -> list[str]:
 
 
 async def begun(sessions: SessionStore, **fields: Any) -> Upload:
-    """An Upload that was opened, as the store has it."""
+    """Return an open Upload, as the store has it."""
     upload = an_upload(State.INITIATING, epoch=epoch_at(START), **fields)
     row, _ = await sessions.insert(upload, LATER, LEASE)
     assert await sessions.finish(row.activated("2~abc"), LATER)
@@ -217,7 +217,7 @@ class TestWhatWasTold:
     async def test_late_by_a_claim_is_told_however_late(
         self, sessions: SessionStore, clock: FakeClock
     ) -> None:
-        """A row that was lost under a claim is stored by its finish, with what is news."""
+        """Insert as the finish of a lost session record does: what is news is announced with it."""
         clock.advance(timedelta(days=30).total_seconds())
         row = an_upload(State.ABORTING, epoch=epoch_at(clock.now()))
         await sessions.insert(row.aborted(AbortReason.EXPIRED), LATER)

@@ -1,4 +1,4 @@
-"""What only the session store in Redis has to promise."""
+"""Tests what only the session store in Redis promises."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ STORED = StoredObject(size_bytes=1 << 40, etag="0123abcd-64")
 
 @pytest.fixture
 def patience() -> float:
-    """That of the service: some of these wait until it is over."""
+    """Return the service's own patience: some of these tests wait until it is over."""
     return 2.5
 
 
@@ -47,7 +47,7 @@ def sessions(redis_sessions: RedisSessionStore) -> RedisSessionStore:
 
 @pytest.fixture
 async def timed(redis: Redis, redis_url: str) -> AsyncIterator[RedisSessionStore]:
-    """A store that goes by the time of its server."""
+    """Return a store that uses the time of its server."""
     async with contextlib.aclosing(RedisSessionStore(connect(redis_url))) as sessions:
         yield sessions
 
@@ -61,7 +61,7 @@ async def relay(redis: Redis) -> AsyncIterator[Relay]:
 
 @pytest.fixture
 async def relayed(relay: Relay, clock: FakeClock) -> AsyncIterator[RedisSessionStore]:
-    """A store that reaches Redis through `relay`."""
+    """Return a store that reaches Redis through `relay`."""
     client = connect(f"redis://127.0.0.1:{relay.port}/0")
     sessions = RedisSessionStore(client, clock=clock, patience=0.5)
     yield sessions
@@ -69,7 +69,7 @@ async def relayed(relay: Relay, clock: FakeClock) -> AsyncIterator[RedisSessionS
 
 
 async def everything(sessions: RedisSessionStore, clock: FakeClock) -> None:
-    """Run every script, by every way through it that writes."""
+    """Run every script, through each of its paths that writes."""
     opening, _ = await sessions.insert(an_upload(State.INITIATING), START, LEASE)
     await sessions.insert(an_upload(State.INITIATING), START, LEASE)
     active = opening.activated("2~abc")
@@ -158,9 +158,11 @@ class TestKeys:
     async def test_nothing_is_left_of_many_uploads_that_ended_and_were_forgotten(
         self, sessions: RedisSessionStore, redis: Redis
     ) -> None:
-        """What bounds a caller's list: remove.lua takes the position with the row; list_own.lua
-        takes those whose row ended by its time to live; and the list itself ends with the last
-        row that it was made for (the next test)."""
+        """Check what bounds a caller's list.
+
+        remove.lua removes the position with the row; list_own.lua removes those whose row expired
+        by its time to live; and the list itself expires with its last row (the next test).
+        """
         for n in range(300):
             row, _ = await sessions.insert(an_upload(name=n), LATER)
             if n % 3:
@@ -468,7 +470,7 @@ class ReportingServer:
 
 
 def store_reporting(**info: str) -> RedisSessionStore:
-    """A store over a server that says this of itself."""
+    """Return a store over a server that reports these values of itself."""
 
     async def find() -> list[SlotRange]:
         return [SlotRange(0, SLOTS - 1, ("", 0))]

@@ -1,4 +1,4 @@
-"""What every session store does with parts that are reported, and whom it notifies of changes."""
+"""Tests what every session store does with reported parts, and whom it notifies of changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ PLAN = Plan(10_000 * 5 * MIB - 1, 5 * MIB)
 
 
 def reported(upload: Upload, *numbers: int) -> Upload:
-    """The Upload with these parts reported."""
+    """Return the Upload with these parts reported."""
     bits = sum(1 << (number - 1) for number in numbers)
     parts = bits.to_bytes(-(-bits.bit_length() // 8), "little")
     size = sum(map(upload.grant.plan.size, numbers))
@@ -134,7 +134,7 @@ async def wake(sessions: SessionStore, upload: Upload) -> AsyncIterator[Wakeup]:
 
 
 async def ready(sessions: SessionStore, wake: Wakeup) -> None:
-    """Wait until the store hears of changes; the one in memory always does."""
+    """Wait until the store is notified of changes; the one in memory always is."""
     if not isinstance(sessions, MemorySessionStore):
         await heard(wake)
 

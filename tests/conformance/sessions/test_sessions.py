@@ -1,4 +1,4 @@
-"""What every session store does: one suite over all of them."""
+"""Tests what every session store does: one suite over all of them."""
 
 import asyncio
 import random
@@ -50,7 +50,7 @@ async def all_pages(
     created_from: datetime | None = None,
     created_before: datetime | None = None,
 ) -> list[Upload]:
-    """Everything that paging to the end shows; it must end."""
+    """Return everything that paging to the end lists; paging must end."""
     shown: list[Upload] = []
     for _ in range(1000):
         page, before = await sessions.list_uploads(
@@ -492,7 +492,7 @@ class TestRemove:
 
 class TestTakeDue:
     async def fill(self, sessions: SessionStore, count: int) -> list[str]:
-        """Uploads that fall due one second after another, the first at once."""
+        """Insert Uploads that fall due one second after another, the first at once."""
         uploads = [an_upload(name=("due", n)) for n in range(count)]
         for n, upload in enumerate(uploads):
             await sessions.insert(upload, START + timedelta(seconds=n))
@@ -548,7 +548,7 @@ class TestTakeDue:
 
 class TestListUploads:
     async def fill(self, sessions: SessionStore, count: int, **fields: object) -> list[Upload]:
-        """Uploads, ten in each second."""
+        """Insert Uploads, ten in each second."""
         uploads = [
             an_upload(name=n, create_time=START + timedelta(seconds=n // 10), **fields)  # type: ignore[arg-type]
             for n in range(count)
@@ -631,7 +631,7 @@ class TestListUploads:
         assert shown == [wanted]
 
     async def test_selects_by_the_state_that_callers_are_told(self, sessions: SessionStore) -> None:
-        """An abort that was answered and is repeated is ABORTED to callers."""
+        """Check that an abort that was answered and is repeated is ABORTED to callers."""
         await sessions.insert(an_upload(State.ABORTED, name="buried"), LATER)
         buried, _ = await sessions.claim(sid_of("buried"), State.ABORTING, LEASE)
         assert buried is not None

@@ -1,4 +1,4 @@
-"""The session store while masters die, hand over and give slots away, and how it is set up."""
+"""Tests the session store while masters die, hand over and give slots away, and its setup."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,7 @@ def now() -> datetime:
 
 
 def of_shard(shard: int, number: int) -> Upload:
-    """An Upload whose row is in that shard."""
+    """Return an Upload whose session record is in that shard."""
     return an_upload(sid=f"{number:030x}{shard:02x}")
 
 
@@ -52,14 +52,14 @@ async def a_store(url: str, patience: float = PATIENCE) -> AsyncIterator[RedisSe
 
 @pytest.fixture
 async def sessions(cluster: Cluster) -> AsyncIterator[RedisSessionStore]:
-    """A store in a Cluster that holds nothing."""
+    """Return an empty store in a Cluster."""
     cluster.flush()
     async with a_store(cluster.url) as sessions:
         yield sessions
 
 
 class Worker:
-    """Takes one Upload after another from its first row to its last, as the service does."""
+    """A caller that takes one Upload after another through its whole life, as the service does."""
 
     def __init__(self, sessions: RedisSessionStore, name: str) -> None:
         self._sessions, self._name = sessions, name
@@ -95,7 +95,7 @@ class Worker:
             self.lost += 1
 
     async def _answer(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The answer, however often it takes; each time there is one soon, of one kind or other."""
+        """Return the answer, after any number of tries; each try must succeed or fail soon."""
         while True:
             began = time.monotonic()
             try:
@@ -108,7 +108,7 @@ class Worker:
 
 
 async def work_through(url: str, trouble: Callable[[], Awaitable[None]]) -> None:
-    """Every answer is right or SessionsUnavailable, and after the trouble nothing is left of it."""
+    """Check that every answer is right or SessionsUnavailable, and that no trouble remains."""
     async with a_store(url) as sessions:
         workers = [Worker(sessions, f"{trouble!r} {n}") for n in range(8)]
         stop = asyncio.Event()
@@ -248,7 +248,7 @@ LEAST = (
 
 @contextlib.contextmanager
 def a_user_with_the_least_rights(servers: Sequence[Any], *more: str) -> Iterator[None]:
-    """`least`, on each of the servers."""
+    """Create the user `least` on each of the servers."""
     commands = [f"+{command}" for command in (*LEAST.split(), *more)]
     for server in servers:
         server.acl_setuser(
@@ -267,7 +267,7 @@ def a_user_with_the_least_rights(servers: Sequence[Any], *more: str) -> Iterator
 
 
 async def live(sessions: RedisSessionStore, upload: Upload) -> None:
-    """From the first row of an Upload to its last, and all that a janitor does."""
+    """Take an Upload from its first record to its last, with everything that a janitor does."""
     await sessions.check()
     await sessions.insert(upload, now())
     claimed, _ = await sessions.claim(upload.sid, State.COMPLETING, LEASE)
@@ -287,7 +287,7 @@ async def live(sessions: RedisSessionStore, upload: Upload) -> None:
 
 
 class TestLeastRights:
-    """Those that the docstring of the store names."""
+    """Tests of a user with just the rights that the docstring of the store names."""
 
     async def test_are_enough_behind_sentinels(self, sentinels: Sentinels) -> None:
         with contextlib.closing(sentinels.client()) as master:
@@ -316,7 +316,7 @@ class TestLeastRights:
 
 
 class TestChanges:
-    """Heard again by whoever waits, without anything that they do."""
+    """Tests that waiting callers hear changes again without doing anything."""
 
     async def test_are_heard_after_the_master_behind_sentinels_is_another(
         self, sentinels: Sentinels
@@ -357,7 +357,7 @@ class TestChanges:
 
 
 class TestASlotOnItsWay:
-    """Key by key, as `redis-cli --cluster reshard` moves it."""
+    """Tests of a slot that moves key by key, as `redis-cli --cluster reshard` moves it."""
 
     async def test_is_served_before_its_first_key_moved(
         self, cluster: Cluster, sessions: RedisSessionStore

@@ -1,4 +1,4 @@
-"""put_part: what storage behind the seam makes of a part that comes piece by piece."""
+"""Tests put_part: what storage makes of a part that arrives piece by piece."""
 
 import asyncio
 from collections.abc import AsyncIterator

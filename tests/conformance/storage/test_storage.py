@@ -1,7 +1,7 @@
-"""What every storage behind the seam does, and then what S3Storage alone does.
+"""Tests what every storage behind the seam does, and then what S3Storage alone does.
 
-Implementations differ by their capability record, or by a category that one of them makes no
-claim to, with the reason written down where it is made.
+Implementations differ by their capability record, or by a category that one of them does not
+claim; the reason is stated where it is created.
 """
 
 import asyncio
@@ -204,7 +204,7 @@ async def test_a_part_with_another_etag_is_refused(store: Store) -> None:
 async def _is_as_spared_as_the_record_says(
     store: Store, grant: Grant, parts: Sequence[StoredPart]
 ) -> None:
-    """After Complete was refused with other parts than these, which are all that storage holds."""
+    """Check what is left after a refused Complete; `parts` are all that storage has."""
     if store.can.refusals_spare:
         assert await store.storage.list_parts(grant) == parts
         await store.storage.complete(grant, parts)
@@ -396,7 +396,7 @@ async def test_all_unfinished_uploads_below_a_prefix_are_told(store: Store) -> N
 
 @pytest.mark.timeout(180)  # A thousand creates one after another, on a machine that may be busy.
 async def test_more_than_a_page_of_them_is_told_even_if_they_go_on_the_way(store: Store) -> None:
-    """Pages are of a thousand."""
+    """Let some go on the way; a page has a thousand."""
     store.claims(MANY_PARTS)
     grant = store.grant()
     grants = [replace(grant, key=f"{grant.key}/{n % 700}") for n in range(1050)]
@@ -424,7 +424,7 @@ async def test_a_key_without_unfinished_uploads_has_none(store: Store) -> None:
 
 
 async def a_source(store: Store, body: bytes) -> CopySource:
-    """An object to copy from."""
+    """Return an object to copy from."""
     store.claims(COPIES)
     grant = await store.stored(store.grant(body, name="söurce-1_a.bin"), body)
     head = await store.storage.head(grant)
@@ -860,7 +860,7 @@ async def test_a_check_leaves_no_probe_behind(store: Store) -> None:
 
 @pytest.mark.s3
 async def test_rclone_forgets_the_write_token_when_it_ends(tmp_path: Path) -> None:
-    """No probe could show that before: hence its record, and the check that knows it."""
+    """Keep the fact behind the record and its check, which no probe could show earlier."""
     tokens = []
     child, s3 = start_rclone(tmp_path)
     with child:
@@ -1075,7 +1075,7 @@ async def test_a_bucket_that_cannot_hold_proof_fails_the_check(
 
 
 async def test_names_of_metadata_have_no_case() -> None:
-    """rclone and proxies in Go spell them so; the SDK, as we use it, makes them lower case."""
+    """Check the spelling of rclone and of Go proxies; the SDK, as we use it, sends lower case."""
     spelled = b"HTTP/1.1 200 OK\r\nX-Amz-Meta-Partway-Token: t\r\nContent-Length: 9\r\n\r\n"
     async with canned_s3(spelled) as server:
         async with aclosing(await open_s3(canned(server.endpoint))) as storage:
@@ -1110,7 +1110,7 @@ async def test_a_call_that_changes_nothing_is_tried_again() -> None:
 
 
 def page_of_uploads(*ids: str, truncated: bool, **markers: str) -> bytes:
-    """A ListMultipartUploads answer of uploads whose keys are `k-<id>`."""
+    """Return a ListMultipartUploads response of uploads whose keys are `k-<id>`."""
     uploads = (f"<Upload><Key>k-{i}</Key><UploadId>{i}</UploadId></Upload>" for i in ids)
     shown = "".join(f"<{name}>{value}</{name}>" for name, value in markers.items())
     cut = f"<IsTruncated>{str(truncated).lower()}</IsTruncated>"
@@ -1160,7 +1160,7 @@ async def test_a_store_that_lists_one_key_only_is_not_asked() -> None:
 
 
 def page_of_parts(*sendings: tuple[int, str, int], truncated: bool) -> bytes:
-    """A ListParts answer of (number, etag, second of the day)."""
+    """Return a ListParts response of (number, etag, second of the day)."""
     parts = (
         f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag><Size>9</Size>"
         f"<LastModified>2026-03-01T00:00:{second:02}Z</LastModified></Part>"
@@ -1217,7 +1217,7 @@ async def test_a_key_without_its_secret_is_refused(nowhere: S3) -> None:
 
 @pytest.fixture
 def sdk_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Writes the SDK's configuration file; nothing else gives the SDK credentials."""
+    """Write the SDK's configuration file; nothing else gives the SDK credentials."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))

@@ -1,4 +1,4 @@
-"""Both versions for the tests that do no harm to either; what they share is in `tests/support/`."""
+"""Provides both versions to the tests that harm neither; see also `tests/support/`."""
 
 import asyncio
 import base64
@@ -33,7 +33,7 @@ from tests.support.webhooks import SECRET, Endpoint, an_endpoint
 
 @pytest.fixture(scope="session")
 def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The code of the previous version."""
+    """Check out the code of the previous version."""
     return check_out(tmp_path_factory.mktemp("previous-version"))
 
 
@@ -45,7 +45,7 @@ def bucket(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[Endpoint]:
-    """An endpoint that outlives the event loops of the tests: it runs in a thread."""
+    """Run an endpoint in a thread, so that it outlives the event loops of the tests."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -71,7 +71,7 @@ def deployment(
     endpoint: Endpoint,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
-    """Both versions, for the tests that do no harm to either."""
+    """Run both versions, for the tests that harm neither."""
     folder = tmp_path_factory.mktemp("two-versions")
     webhooks = folder / "webhooks.toml"
     webhooks.write_text(
@@ -101,7 +101,7 @@ async def put() -> AsyncIterator[Put]:
 
 @pytest.fixture
 def tenant() -> str:
-    """A caller of the test's own, who sees no uploads of others."""
+    """Return a caller of the test's own, who sees no uploads of other callers."""
     return f"tenant-{uuid4().hex[:12]}"
 
 
@@ -109,6 +109,6 @@ def tenant() -> str:
 async def pair(
     request: pytest.FixtureRequest, deployment: Deployment, put: Put, tenant: str
 ) -> AsyncIterator[Pair]:
-    """The version of the parameter, which makes the uploads, and the other, which continues."""
+    """Return the parameter's version, which makes the uploads, and the other, which continues."""
     async with sides(deployment.services, request.param, put, tenant) as pair:
         yield pair

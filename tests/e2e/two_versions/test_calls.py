@@ -1,7 +1,7 @@
-"""The previous version and the present one serve the same uploads, over one Redis and one storage.
+"""Tests the previous version and the present one on the same uploads, Redis and storage.
 
-So it is during every deployment. What either makes, the other must continue: each test of an upload
-runs in both directions.
+Both run side by side during every deployment. Each must continue what the other made, so each test
+of an upload runs in both directions.
 """
 
 import asyncio
@@ -95,7 +95,7 @@ async def test_an_upload_goes_back_and_forth(pair: Pair, bucket: Bucket, kind: s
 
 
 async def watch_until(stream: Any, seen: Any) -> upload_pb2.Upload:
-    """Read the stream up to the message that is wanted; the Upload in it."""
+    """Read the stream up to the expected message; return its Upload."""
     async with asyncio.timeout(10):
         while not seen(message := await stream.read()):
             assert message, "the stream ended before"

@@ -1,4 +1,4 @@
-"""Each event reaches the webhook once, whichever version sends it."""
+"""Tests that each event reaches the webhook once, whichever version sends it."""
 
 import asyncio
 import itertools
@@ -66,7 +66,7 @@ async def test_each_event_is_sent_once_whichever_version_sends_it(
 
 
 async def eventful(maker: Side, ender: Side) -> Counter[tuple[str, str]]:
-    """Make uploads, so many that both versions have events to send; the events to come of them."""
+    """Make enough uploads for both versions to send events; return the expected events."""
     made = [await maker.initialize(**SMALL) for _ in range(12)]
     for upload in made[::2]:
         await ender.send(upload)
@@ -79,7 +79,7 @@ async def eventful(maker: Side, ender: Side) -> Counter[tuple[str, str]]:
 
 
 def events_of(got: list[Any], expected: Counter[tuple[str, str]]) -> Counter[tuple[str, str]]:
-    """How often the endpoint got each event of these uploads."""
+    """Count how often the endpoint received each event of these uploads."""
     sids = {sid for sid, _ in expected}
     events = [json.loads(each.body) for each in list(got)]
     return Counter((e["subject"], e["type"]) for e in events if e["subject"] in sids)

@@ -1,4 +1,4 @@
-"""One version is killed, or Redis forgets everything: the other version takes over."""
+"""Tests that one version takes over when the other is killed, or Redis loses everything."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ async def fragile(
     put: Put,
     tenant: str,
 ) -> AsyncIterator["Fragile"]:
-    """Both versions over a Redis that is theirs alone, the first with a relay to storage."""
+    """Run both versions over a Redis of their own, the first with a relay to storage."""
     valkey, redis_url = start_valkey(tmp_path, keep=False)
     with valkey:
         async with relay_to(s3.endpoint) as storage:
@@ -76,7 +76,7 @@ async def fragile(
 
 @dataclass(frozen=True, slots=True)
 class Fragile:
-    """Two versions that may be harmed. `storage` is the way of the first to storage."""
+    """Two versions that may be harmed. `storage` is the relay from the first to storage."""
 
     first: Side
     other: Side
@@ -166,7 +166,7 @@ async def test_each_rebuilds_the_ids_of_the_other_when_redis_is_emptied(
 
 
 def event_ids(redis_url: str) -> dict[tuple[bytes, bytes], bytes]:
-    """Return the id of each event that Redis holds, by its upload and its type."""
+    """Return the ID of each event in Redis, by its upload and its type."""
     with Redis.from_url(redis_url) as redis:
         streams = [redis.xrange(key) for key in redis.scan_iter("partway:{*}:events")]
     events = [fields for stream in streams for _, fields in stream]

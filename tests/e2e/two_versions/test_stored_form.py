@@ -1,4 +1,4 @@
-"""Both versions write the same keys, fields and packed forms to Redis."""
+"""Tests that both versions write the same keys, fields and packed forms to Redis."""
 
 import itertools
 import json
@@ -52,7 +52,7 @@ async def test_both_store_an_upload_in_the_same_form(deployment: Deployment, put
 
 
 async def forms_of_a_life(redis: Redis, first: Side, last: Side) -> AsyncIterator[dict[str, Any]]:
-    """What Redis holds at each step of uploads that the first opens and the last one ends."""
+    """Return what Redis holds at each step of uploads that the first opens and the last ends."""
     fields = {"fingerprint": "film", "metadata": {"title": "one"}, "request_id": str(uuid4())}
     sources = []
     for kind in KINDS.values():
@@ -73,7 +73,7 @@ async def forms_of_a_life(redis: Redis, first: Side, last: Side) -> AsyncIterato
 
 
 def stored_form(redis: Any, upload: upload_pb2.Upload) -> dict[str, Any]:
-    """The keys that Redis holds of the upload, by their names without its own, and their form."""
+    """Return the upload's keys in Redis, by their names without its own, and their form."""
     sid, tenant = sid_of(upload), upload.object.key.split("/")[0]
     shard = f"{int(sid[-2:], 16) % 64:02}"
     form: dict[str, Any] = {}
@@ -99,7 +99,7 @@ def stored_form(redis: Any, upload: upload_pb2.Upload) -> dict[str, Any]:
 
 
 def value_form(name: bytes, value: bytes) -> Any:
-    """What is the same of a stored field in all uploads of a kind: never its whole value."""
+    """Return what a stored field has in common in all uploads of a kind, never its whole value."""
     if not value:
         return "empty"
     if name in (b"grant", b"object", b"metadata", b"sources"):

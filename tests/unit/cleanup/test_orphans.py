@@ -1,4 +1,4 @@
-"""What a sweep decides about each thing that storage lists: the whole table."""
+"""Tests what a sweep decides about each thing that storage lists: the whole table."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

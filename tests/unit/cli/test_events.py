@@ -1,4 +1,4 @@
-"""`partway-server events`: what it says of itself, and where it cannot do its work."""
+"""Tests `partway-server events`: its help, and its errors where it cannot work."""
 
 from datetime import UTC, datetime
 

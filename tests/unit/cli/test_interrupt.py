@@ -1,4 +1,4 @@
-"""Ctrl-C while `partway-server` starts: the imported modules show how far it is."""
+"""Tests Ctrl-C while `partway-server` starts: the imported modules show its progress."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ LOADING = b"import time:"
 
 
 async def interrupted(after: str, *arguments: str) -> tuple[int | None, bytes, bytes]:
-    """Send Ctrl-C once the module `after` is imported; return how it ends and its output."""
+    """Send Ctrl-C once the module `after` is imported; return the exit and the output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-X", "importtime", "-m", "partway_server", *arguments),

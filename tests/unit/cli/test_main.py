@@ -1,4 +1,4 @@
-"""The command line: what it prints, where, and with which exit code."""
+"""Tests the command line: what it prints, where, and with which exit code."""
 
 import json
 import socket

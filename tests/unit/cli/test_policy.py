@@ -1,4 +1,4 @@
-"""`partway-server policy check`: what a file comes to, or what is wrong with it."""
+"""Tests `partway-server policy check`: the resulting policies, or the problems of a file."""
 
 import json
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""What `partway-server sweep` prints."""
+"""Tests the output of `partway-server sweep`."""
 
 import io
 import json
@@ -13,7 +13,7 @@ BEGAN = START - timedelta(days=8)
 
 
 class Terminal(io.StringIO):
-    """Says that it is one."""
+    """An output that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True

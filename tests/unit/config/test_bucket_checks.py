@@ -1,4 +1,4 @@
-"""What an operator reads about a bucket that cannot be used."""
+"""Tests the messages about a bucket that cannot be used."""
 
 from partway_server.config.bucket_checks import bucket_problems
 from partway_server.storage.memory import MemoryStorage

@@ -1,4 +1,4 @@
-"""A policy file is read whole, and all its problems are reported at once, line by line."""
+"""Tests policy files: read whole, with all problems reported at once, line by line."""
 
 import pytest
 from partway_server.config.backends import Backend, secrets_of

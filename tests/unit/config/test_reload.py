@@ -1,4 +1,4 @@
-"""A reload takes effect as a whole, or not at all."""
+"""Tests that a reload takes effect as a whole, or not at all."""
 
 import asyncio
 from collections.abc import Callable

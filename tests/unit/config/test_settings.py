@@ -1,4 +1,4 @@
-"""Settings: where values come from, what is refused, and what is hidden."""
+"""Tests settings: where values come from, what is refused, and what is hidden."""
 
 import base64
 import re
@@ -28,7 +28,7 @@ BACKENDS = ("aws", "generic", "minio")
 
 
 def problems(**environ: str) -> list[str]:
-    """What is wrong with the environment, given everything that is required."""
+    """Return the problems of the environment, given everything that is required."""
     given = {variable(name): value for name, value in environ.items()}
     try:
         Settings.load({**REQUIRED, **given}, backends=BACKENDS)

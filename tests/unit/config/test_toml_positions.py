@@ -1,4 +1,4 @@
-"""The lines of keys and tables, whatever TOML lets stand between them."""
+"""Tests the line numbers of keys and tables, whatever TOML allows between them."""
 
 import string
 import tomllib
@@ -122,6 +122,6 @@ def _paths(tables: dict[str, Any]) -> list[Path]:
 
 
 def test_a_file_of_many_lines_is_read_once() -> None:
-    """Not once for each of its keys: that would take a minute, and the test's time."""
+    """Check that it is not read once per key: that would take a minute, and time out."""
     text = "".join(f"key{n} = {n}\n" for n in range(100_000))
     assert lines_of(text)[("key99999",)] == 100_000

@@ -1,4 +1,4 @@
-"""A misspelt PARTWAY_ variable stops the start; what others set in the environment does not."""
+"""Tests that a misspelt PARTWAY_ variable prevents the start, and other variables do not."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the embedded stack decides for people who try it, and leaves to the environment."""
+"""Tests what the embedded stack decides by itself, and what it leaves to the environment."""
 
 from pathlib import Path
 

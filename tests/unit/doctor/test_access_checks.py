@@ -1,4 +1,4 @@
-"""The way into storage, judged: every way not to get in has its own words."""
+"""Tests the checks of access to storage: every way to fail has its own message."""
 
 from dataclasses import replace
 

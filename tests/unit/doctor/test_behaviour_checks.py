@@ -1,4 +1,4 @@
-"""What storage does with requests, judged."""
+"""Tests the checks of how storage handles requests."""
 
 from dataclasses import replace
 from typing import Any

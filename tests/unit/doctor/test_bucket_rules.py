@@ -1,4 +1,4 @@
-"""A bucket's CORS and lifecycle rules, judged, and what they should be."""
+"""Tests the checks of a bucket's CORS and lifecycle rules, and the rules they recommend."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Whether the record of a backend agrees with what was found."""
+"""Tests whether the record of a backend agrees with what was found."""
 
 from dataclasses import replace
 from typing import Any
@@ -26,7 +26,7 @@ ALGORITHMS = [each for each in Checksum if each is not Checksum.NONE]
 
 
 def as_recorded(kind: str, **changes: bool) -> ObservedCapabilities:
-    """Return a store that does what the record says, except for `changes`."""
+    """Return a store that behaves as recorded, except for `changes`."""
     record = KNOWN[kind]
     truth: dict[str, Any] = {name: getattr(record, name) for name in TRIED} | changes
     return ObservedCapabilities(truth, {each: each in record.checksums for each in ALGORITHMS})

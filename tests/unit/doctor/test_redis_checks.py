@@ -1,4 +1,4 @@
-"""Redis, judged."""
+"""Tests the checks of Redis."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the doctor prints, and the settings that it judges by themselves."""
+"""Tests the doctor's output, and the settings that it checks by themselves."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""A mark is ours, of its key and of its bucket alone, wherever in the key it stands."""
+"""Tests that a mark is ours, valid for its key and bucket only, and found anywhere in a key."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""A plan covers every byte exactly once, within what storage takes."""
+"""Tests that a plan covers every byte exactly once, within the limits of storage."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Policies refuse rules that contradict each other, and say which."""
+"""Tests that policies refuse rules that contradict each other, and name them."""
 
 from datetime import UTC, datetime
 from typing import Any

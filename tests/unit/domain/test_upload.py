@@ -1,4 +1,4 @@
-"""The table of transitions, and the nouns that keep to it."""
+"""Tests the table of transitions, and the types that follow it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,9 +38,10 @@ def test_what_is_claimed_is_leased_and_what_is_finished_is_not() -> None:
 
 
 def test_the_table_is_that_of_the_design() -> None:
-    """`INITIATING -> ACTIVE -> COMPLETING -> COMPLETED`, `ACTIVE -> ABORTING -> ABORTED`, and
-    besides: the leased states are taken over, and a late proof wins over a tombstone. What never
-    became ACTIVE has nothing to abort: it is opened after all, or forgotten."""
+    """Compare with the design: `INITIATING -> ACTIVE -> COMPLETING -> COMPLETED` and
+    `ACTIVE -> ABORTING -> ABORTED`. Besides, leased states are taken over, and a late proof wins
+    over a tombstone. An upload that never became ACTIVE has nothing to abort: it is opened after
+    all, or forgotten."""
     edges = {(a, b) for b, froms in CLAIMS.items() for a in froms if a is not b}
     edges |= {(a, b) for a, tos in FINISHES.items() for b in tos}
     assert edges == {

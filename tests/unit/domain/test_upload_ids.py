@@ -1,4 +1,4 @@
-"""Only what a key of ours sealed opens, and it opens to the very same."""
+"""Tests that only IDs encrypted with one of our keys decrypt, and to the same grant."""
 
 import base64
 from dataclasses import replace
@@ -45,7 +45,7 @@ grants = st.builds(
 
 
 def flipped(text: str, position: int, bit: int) -> str:
-    """The id with one bit of what it stands for flipped."""
+    """Return the ID with one bit of its decoded bytes flipped."""
     raw = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     raw[position % len(raw)] ^= 1 << bit
     return base64.urlsafe_b64encode(bytes(raw)).rstrip(b"=").decode()
@@ -115,7 +115,7 @@ def test_keys_can_be_rotated() -> None:
 
 
 def test_the_head_is_sealed_with_the_rest() -> None:
-    """Bytes under another key's name do not open, though that key is known."""
+    """Check that bytes under the name of another key do not open, though that key is known."""
     upload_ids = UploadIdCipher([KEY, OTHER])
     raw = base64.urlsafe_b64decode(UploadIdCipher([KEY]).encrypt(an_upload().grant) + "==="[:3])
     named_otherwise = base64.urlsafe_b64decode(

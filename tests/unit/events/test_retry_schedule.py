@@ -1,4 +1,4 @@
-"""What follows on an answer, and what may be sent when."""
+"""Tests what follows each answer, and what may be sent when."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Where a webhook may go: no name and no address leads into the operator's own network."""
+"""Tests that no name or address leads a webhook into the operator's own network."""
 
 import socket
 
@@ -90,7 +90,7 @@ async def test_a_name_is_refused_before_any_connection(monkeypatch: pytest.Monke
 
 
 class Credulous(PublicResolver):
-    """Lets everything pass, as a gap in what is known of addresses would."""
+    """A guard that lets everything pass, as a gap in the known address ranges would."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET

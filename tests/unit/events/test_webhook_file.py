@@ -1,4 +1,4 @@
-"""The file of webhooks: what it may say, and that no message holds a secret or a URL."""
+"""Tests the webhook file: what it may contain, and that no message holds a secret or URL."""
 
 import asyncio
 import base64
@@ -35,7 +35,7 @@ def write(folder: Path, *rules: str, url: str = URL, name: str = "orders") -> Pa
 
 
 def problems(file: Path) -> list[str]:
-    """What is wrong with a file; checks that nothing of the error holds a URL or a secret."""
+    """Return the problems of a file; check that nothing in the error holds a URL or a secret."""
     with pytest.raises(WebhookFileError) as raised:
         load_webhooks(file, ENVIRON)
     held = all_it_holds(raised.value)

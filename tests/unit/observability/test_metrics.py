@@ -1,4 +1,4 @@
-"""What the service counts, as Prometheus asks for it."""
+"""Tests what the service counts, as Prometheus scrapes it."""
 
 import aiohttp
 import pytest

@@ -1,4 +1,4 @@
-"""Commands to Redis: which troubles pass."""
+"""Tests commands to Redis: which failures are temporary."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the URL of a Redis names."""
+"""Tests what a Redis URL refers to."""
 
 import pytest
 from partway_server.redis_client.topology import connect

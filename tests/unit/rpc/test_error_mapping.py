@@ -1,4 +1,4 @@
-"""From errors to what callers see of them."""
+"""Tests how errors are mapped to what callers see."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ def test_what_may_be_tried_again_says_when(error: errors.UploadError) -> None:
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda e: type(e).__name__)
 def test_only_what_can_be_repeated_as_it_is_is_unavailable(error: errors.UploadError) -> None:
-    """Clients repeat UNAVAILABLE of themselves: only what is sure to do no harm may be it."""
+    """Check that retries do no harm: clients retry UNAVAILABLE by themselves."""
     unavailable = status_of(error).code == code_pb2.UNAVAILABLE
     harmless = (
         errors.SessionsUnavailable,

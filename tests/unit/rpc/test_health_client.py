@@ -1,4 +1,4 @@
-"""Whether a service says that it is serving."""
+"""Tests whether a service reports that it is serving."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

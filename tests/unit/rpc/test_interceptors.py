@@ -1,4 +1,4 @@
-"""How much time a call has, who it is by, and what the outermost layer lets through."""
+"""Tests a call's deadline, its caller, and what the outermost layer lets through."""
 
 import logging
 from typing import Any
@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 
 
 class WithTime:
-    """A call's context that knows only how much time there is."""
+    """A call's context that only knows how much time remains."""
 
     def __init__(self, remaining: float | None) -> None:
         self._remaining = remaining
@@ -74,18 +74,18 @@ def test_metadata_that_is_not_trusted_names_nobody(metadata: list[tuple[str, str
 
 
 class Aborted(Exception):
-    """Stands for what grpc raises when a call is ended."""
+    """A stand-in for what grpc raises when a call is aborted."""
 
 
 class Ending:
-    """A call's context that only ends."""
+    """A call's context that can only be aborted."""
 
     async def abort_with_status(self, status: object) -> None:
         raise Aborted
 
 
 async def lines_about(error: Exception, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    """Level and text of what is logged of a call that fails."""
+    """Return the level and text of each log line of a call that fails."""
     error_interceptor = ErrorInterceptor(timeout_seconds=1, random_bytes=lambda n: b"r" * n)
     context: Any = Ending()
     with caplog.at_level(logging.INFO), pytest.raises(Aborted):

@@ -1,5 +1,7 @@
-"""What a request's fields may be, without a server around it. The limits stand in test_initialize
-and the like; here is what does not fit there."""
+"""Tests the validation of request fields, without a server.
+
+The limits are tested in test_initialize and the like; this module has what does not fit there.
+"""
 
 import contextlib
 import time

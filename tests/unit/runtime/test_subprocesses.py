@@ -1,4 +1,4 @@
-"""Children: started, watched, and ended in time."""
+"""Tests child processes: started, watched, and ended in time."""
 
 import socket
 import sys

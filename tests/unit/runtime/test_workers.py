@@ -1,4 +1,4 @@
-"""The parent of workers, with the time of a slow machine."""
+"""Tests the parent of workers, with the timing of a slow machine."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow  # It starts processes.
 
 
 class SlowMachine:
-    """Time in which all that a process does at its start takes ten seconds."""
+    """A clock on which everything that a process does at its start takes ten seconds."""
 
     def __init__(self) -> None:
         self._begun = False

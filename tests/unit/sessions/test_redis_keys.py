@@ -1,4 +1,4 @@
-"""Rows of one version of the service are read by another."""
+"""Tests that one version of the service reads the session records of another."""
 
 import msgpack
 from partway_server.domain.grant import CopySource

@@ -1,4 +1,4 @@
-"""One subscription for a process: it outlives every fault of its connection."""
+"""Tests a process's only subscription: it outlives every fault of its connection."""
 
 import asyncio
 from collections import deque

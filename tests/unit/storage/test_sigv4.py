@@ -1,6 +1,6 @@
-"""The presigner against botocore's own, and what it promises besides.
+"""Compares the presigner with botocore's, and tests what else it promises.
 
-Compared are whole URLs: ours, and those of the real client's `generate_presigned_url`.
+Whole URLs are compared: ours with those of the real client's `generate_presigned_url`.
 """
 
 import base64
@@ -78,7 +78,7 @@ Params = dict[str, Any]
 
 @dataclass
 class Peers:
-    """botocore's clients and our signers of the same settings, each made once."""
+    """botocore's clients and our signers with the same settings, each created once."""
 
     session: Session = field(default_factory=Session)
     made: dict[Any, tuple[Any, Signer]] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Peers:
 
 @dataclass(frozen=True)
 class Case:
-    """What both signers are given, whatever they sign."""
+    """The input of both signers, whatever they sign."""
 
     credentials: Credentials
     endpoint: S3Endpoint
@@ -120,7 +120,7 @@ class Case:
 
 
 def can_be_reached(case: Case) -> bool:
-    """False where botocore names a host that cannot exist, `my.bucket.127.0.0.1`, and we do not."""
+    """Return False where botocore, unlike us, names an impossible host: `my.bucket.127.0.0.1`."""
     at_address = case.endpoint.url in ("http://127.0.0.1:9000", "http://192.168.1.20")
     return not (at_address and case.endpoint.addressing == "virtual" and "." in case.bucket)
 
@@ -186,14 +186,14 @@ put_params = st.builds(
 
 
 def headers_of(params: Params) -> Mapping[str, str]:
-    """The headers that a client sends for these parameters of botocore's."""
+    """Return the headers that a client sends for these parameters of botocore's."""
     named = {HEADER_OF[name]: str(v) for name, v in params.items() if name != "Metadata"}
     own = {f"x-amz-meta-{name}": value for name, value in params.get("Metadata", {}).items()}
     return {**own, **named}
 
 
 def at(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let botocore believe that it is `case.now`."""
+    """Make botocore believe that it is `case.now`."""
     naive = case.now.astimezone(UTC).replace(tzinfo=None)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: naive)
 
@@ -217,7 +217,7 @@ def thorough(most: int) -> settings:
 
 @pytest.mark.timeout(300)
 def test_every_part_url_equals_botocores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four URLs an example: two by `url`, each with its own headers, and two by `of_size`."""
+    """Compare four URLs per example: two by `url`, each with its own headers; two by `of_size`."""
     peers, compared = Peers(), 0
 
     @thorough(examples(4_500))
@@ -264,7 +264,7 @@ def test_every_part_url_equals_botocores(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.timeout(300)
 def test_every_put_url_equals_botocores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One URL an example."""
+    """Compare one URL per example."""
     peers, compared = Peers(), 0
 
     @thorough(examples(2_500))

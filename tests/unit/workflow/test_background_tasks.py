@@ -1,4 +1,4 @@
-"""Work that outlives the call that began it."""
+"""Tests work that outlives the call that began it."""
 
 import asyncio
 import logging

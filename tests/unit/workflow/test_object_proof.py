@@ -1,4 +1,4 @@
-"""What is proof, and what is as planned."""
+"""Tests what proves an object to be ours, and what counts as planned."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What callers report of parts, compared with the plan, and as progress."""
+"""Tests part reports from callers, compared with the plan, and the resulting progress."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What passes is verified by the plan and the checksum before its last piece goes on."""
+"""Tests that a stream is verified by plan and checksum before its last piece goes on."""
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
@@ -25,7 +25,7 @@ CHECKS = {
 
 
 class Passage:
-    """A part on its way: what was read of the caller, and what went on."""
+    """A part in transit: what was read from the caller, and what went on."""
 
     def __init__(self, pieces: Sequence[bytes], *, size: int, checksum: Checksum) -> None:
         self.read: list[bytes] = []

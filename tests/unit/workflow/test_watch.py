@@ -1,4 +1,4 @@
-"""A watch alone: when it looks, what it sends, and how it ends."""
+"""Tests a watch alone: when it looks, what it sends, and how it ends."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -30,7 +30,7 @@ def sessions() -> MemorySessionStore:
 
 
 class Looking:
-    """A resolver: remembers of each look whether it made sure, and fails while `trouble` is set."""
+    """A resolver that records whether each look made sure, and fails while `trouble` is set."""
 
     def __init__(self, sessions: MemorySessionStore) -> None:
         self._sessions = sessions
@@ -56,7 +56,7 @@ class Looking:
 
 
 async def at_once(seconds: float) -> None:
-    """A pause that takes no time."""
+    """Pause for no time."""
 
 
 def a_watch(

@@ -1,4 +1,4 @@
-"""How probes ask: to the end of a request, and every error in a word."""
+"""Tests how probes ask: to the end of a request, with every error in a word."""
 
 import asyncio
 import ssl
@@ -31,7 +31,7 @@ async def test_a_request_under_way_ends_before_the_cancellation_goes_on() -> Non
 
 
 class Key:
-    """The connection that an aiohttp error is about: only its text is made of it."""
+    """The connection that an aiohttp error is about: the error only takes its text from it."""
 
     host, port, ssl, is_ssl = "host", 443, True, True
 
