@@ -35,7 +35,7 @@ from partway_client import PartwayError, State, UploadClient
 from partway_server.devstack.servers import S3, start_seaweedfs
 from partway_server.domain.events import COMPLETED
 
-from tests.chaos import retelling
+from tests.chaos import failover_event_audit
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import Service, until
 from tests.support.redis_cluster import OUR_SLOTS, Cluster, start_cluster
@@ -230,7 +230,7 @@ async def under_load(
                 load.stop.set()
         await load.ask_again(addresses[0])
         ends = {key: key in ledger.completed for key in ledger.ids}
-        reported, unreported = await retelling.unreported(url, ends)
+        reported, unreported = await failover_event_audit.unreported(url, ends)
         ledger.reported |= {key for key, types in reported.items() if COMPLETED in types}
         ledger.unreported += unreported
         ledger.ids.clear()

@@ -16,7 +16,7 @@ from pathlib import Path
 from partway_server.runtime.subprocesses import free_port
 
 from tests.chaos.failpoints import Armed, Failpoint, deal, deal_missing, died_at
-from tests.chaos.harms import Harm
+from tests.chaos.fault_schedule import Harm
 from tests.chaos.service import Orders, serve
 from tests.support.processes import until
 

@@ -14,10 +14,10 @@ from partway_client import UploadClient
 from partway_client._transport.retry_policy import RetryPolicy
 
 from tests.chaos.caller import Caller, OutOfPatience, a_caller
-from tests.chaos.difficult import DIFFICULT, Errand
+from tests.chaos.client_callers import Ask, by_command, by_library
 from tests.chaos.ledger import NEVER, Ledger, Story
 from tests.chaos.plans import Planned, planned
-from tests.chaos.polite import Ask, by_command, by_library
+from tests.chaos.raw_callers import RAW_CALLERS, Errand
 from tests.support.processes import Partway
 
 
@@ -68,8 +68,8 @@ class Load:
     async def _upload(self, plan: Planned) -> None:
         errand = self._errand(plan)
         try:
-            if plan.kind in DIFFICULT:
-                await DIFFICULT[plan.kind](errand)
+            if plan.kind in RAW_CALLERS:
+                await RAW_CALLERS[plan.kind](errand)
                 self._remember(errand)
             else:
                 await self._politely(errand.story, plan, errand.data)

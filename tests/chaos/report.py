@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.failpoints import every_failpoint
-from tests.chaos.judging import EXCUSED, Kind, Violation
 from tests.chaos.ledger import ABORTED, COMPLETED, NEVER, Ledger, moments
 from tests.chaos.run import Outcome
+from tests.chaos.upload_audit import EXCUSED, Kind, Violation
 
 _STORIES = 10
 _LOG_LINES = 60

@@ -20,16 +20,16 @@ from pathlib import Path
 from partway_server.devstack.servers import S3
 from partway_server.domain.upload_ids import UploadIdCipher
 
-from tests.chaos.audit import Auditor, Holdings
-from tests.chaos.consuming import Consuming, Heard
+from tests.chaos.bucket_reader import Auditor, Holdings
+from tests.chaos.consumer_process import ConsumerProcess, Heard
+from tests.chaos.event_audit import judge_deliveries, judge_events
+from tests.chaos.fault_schedule import Harm, Store, Strike, schedule
 from tests.chaos.fleet import Fleet
-from tests.chaos.harms import Harm, Store, Strike, schedule
-from tests.chaos.hearing import judge_deliveries, judge_events
-from tests.chaos.judging import Kind, Violation, judge
 from tests.chaos.ledger import COMPLETED, NEVER, Ledger, Story
 from tests.chaos.load import Load, a_load
 from tests.chaos.plans import POLICIES
-from tests.chaos.receiving import Receiving
+from tests.chaos.upload_audit import Kind, Violation, judge
+from tests.chaos.webhook_receiver import WebhookReceiver
 from tests.support.processes import service_environ
 
 PERIOD_SECONDS = 1
@@ -89,8 +89,8 @@ class Run:
         self.fleet = Fleet(
             count=wishes.services, folder=folder, environ=self._environ, seed=wishes.seed
         )
-        self._consuming = Consuming(folder, store.url)
-        self._receiving = Receiving(folder, store.url, random.Random(f"{wishes.seed}/webhook"))
+        self._consumer = ConsumerProcess(folder, store.url)
+        self._webhook = WebhookReceiver(folder, store.url, random.Random(f"{wishes.seed}/webhook"))
         self._delivered: Sequence[Story] = ()
         self._strikes: dict[str, int] = {}
         self._phase = "load"
@@ -99,25 +99,25 @@ class Run:
         """All five phases. Whatever ends it, no service is left."""
         self._policies.write_text(_toml(POLICIES), "utf-8")
         await self._store.start()
-        self._consuming.start()
+        self._consumer.start()
         watcher = asyncio.create_task(self._tell())
         try:
-            async with self._receiving:
+            async with self._webhook:
                 keys_left = await self._phases()
         finally:
             watcher.cancel()
             await asyncio.wait({watcher})
             await self.fleet.stop()
-            self._consuming.stop()
+            self._consumer.stop()
             await self._store.stop()
         self._enter("audit")
         holdings = await self._auditor.holdings()
-        heard = self._consuming.heard()
+        heard = self._consumer.heard()
         violations = judge(self.ledger, holdings)
         violations += judge_events(self.ledger, holdings, heard)
-        delivered = self._receiving.heard
+        delivered = self._webhook.heard
         violations += judge_deliveries(self.ledger, self._delivered, delivered, heard)
-        violations += [Violation(Kind.EVENT_FALSE, words, None) for words in self._receiving.wrong]
+        violations += [Violation(Kind.EVENT_FALSE, words, None) for words in self._webhook.wrong]
         seconds = time.monotonic() - self.ledger.began
         return Outcome(
             self.ledger,
@@ -148,13 +148,13 @@ class Run:
             await self._load(load)
             keys_left = await self._later()
             await self._ask_what_is_complete(load)
-        await self._consuming.settle()
+        await self._consumer.settle()
         return keys_left
 
     async def _load(self, load: Load) -> None:
         self.fleet.start(armed=True)
         end = time.monotonic() + self._wishes.seconds
-        harms = [*self.fleet.harms(), *self._store.harms(), *self._consuming.harms()]
+        harms = [*self.fleet.harms(), *self._store.harms(), *self._consumer.harms()]
         strikes = schedule(self._wishes.seed, harms, self._wishes.seconds)
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run(self._wishes.lanes, lambda: time.monotonic() > end))
@@ -163,7 +163,7 @@ class Run:
         await self.fleet.stop()
         self.fleet.start(armed=False)
         await load.ask_again(_ASKERS, self.ledger.stories)
-        await self._receiving.settle()
+        await self._webhook.settle()
         self._delivered = [story for story in self.ledger.stories if story.key]
         await self.fleet.stop()
 
@@ -177,7 +177,7 @@ class Run:
         for stage, base in enumerate((_PAST_TOMBSTONES, _PAST_TOMBSTONES, _PAST_ROWS)):
             ahead = base + stage * _STEP
             self.fleet.start(armed=True, ahead=ahead)
-            harms = [*self.fleet.harms(), *self._consuming.harms()]
+            harms = [*self.fleet.harms(), *self._consumer.harms()]
             strikes = schedule(f"{self._wishes.seed}/later/{stage}", harms, seconds)
             await asyncio.gather(self._strike(strikes), asyncio.sleep(seconds))
             await self.fleet.stop()
@@ -241,7 +241,7 @@ class Run:
             grace_seconds=3,
             log_level="info",
         )
-        return {**environ, **self._receiving.environ}
+        return {**environ, **self._webhook.environ}
 
     def _enter(self, phase: str) -> None:
         self._phase = phase

@@ -14,7 +14,7 @@ import redis.asyncio
 from partway_server.runtime.subprocesses import Child, free_port
 from redis import exceptions
 
-from tests.chaos.harms import Harm
+from tests.chaos.fault_schedule import Harm
 from tests.support.processes import start_valkey_at
 
 _OF_EVENTS = (b"events", b"lease", b"tries", b"workers", b"dead")

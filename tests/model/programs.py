@@ -36,7 +36,7 @@ from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.deps import Deps
 
-from tests.model.numbered import Numbered
+from tests.model.numbering import Numbered
 
 LEASE = timedelta(seconds=30)
 TOMBSTONE = timedelta(hours=13)

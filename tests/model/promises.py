@@ -11,7 +11,7 @@ from tests.model.programs import FAILED, Answer, Verb, grant_of
 from tests.model.stores import OTHER, Rows, Storage, ask_sessions, lease_over, leased
 
 if TYPE_CHECKING:
-    from tests.model.exploring import Search, State
+    from tests.model.search import Search, State
 
 COMPLETE_HOLDS = "P1 answered COMPLETED, and the object is not this Upload's"
 ABORT_HOLDS = "P2 answered ABORTED, and the object is there"

@@ -12,8 +12,8 @@ from datetime import timedelta
 import pytest
 
 from tests.model import mutations, programs
-from tests.model.exploring import Scenario, Search
 from tests.model.mutations import Entry, Mutation, Rewritten
+from tests.model.search import Scenario, Search
 from tests.model.stores import Kind
 
 FULL_SIZE = 300_000

@@ -26,8 +26,8 @@ from redis.asyncio import Redis
 from tests.support.bucket import Bucket
 from tests.support.clock import FakeClock
 from tests.support.relay import End, Fault, Relay
-from tests.support.situations import LEASE
 from tests.support.storage import FaultyObjects, put_by
+from tests.support.upload_situations import LEASE
 from tests.support.world import World, a_world, failure_of
 
 T = TypeVar("T")

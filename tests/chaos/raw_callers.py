@@ -1,7 +1,7 @@
 """Callers who are difficult: they repeat, race, abort, abandon, and send what is too late.
 
 Each is a function of an `Errand`, and says in its docstring what it does. What must hold in the
-end is not known here: `judging.py` reads it from the story.
+end is not known here: `upload_audit.py` reads it from the story.
 """
 
 import asyncio
@@ -342,7 +342,7 @@ async def _awaited(call: Awaitable[Any]) -> Any:
     return await call
 
 
-DIFFICULT: Mapping[str, Callable[[Errand], Awaitable[None]]] = {
+RAW_CALLERS: Mapping[str, Callable[[Errand], Awaitable[None]]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         plain,

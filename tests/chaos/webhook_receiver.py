@@ -15,7 +15,7 @@ import redis.asyncio
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from tests.chaos.consuming import Heard, heard_of, settled
+from tests.chaos.consumer_process import Heard, heard_of, settled
 
 _NAME = "audit"
 _SECRET_VARIABLE = "CHAOS_WEBHOOK_SECRET"
@@ -24,7 +24,7 @@ _SETTLE_SECONDS = 90.0
 """An attempt that failed is repeated after 5 s, and a lease of a dead process is waited out."""
 
 
-class Receiving:
+class WebhookReceiver:
     """A webhook of all services, and its endpoint. Use it as a context.
 
     The first attempt at an event is refused, or broken off after the event was taken, one time in

@@ -17,7 +17,7 @@ from partway_server.storage.base import CompleteUnknown
 from partway_server.storage.capabilities import Capabilities
 
 from tests.model import promises
-from tests.model.numbered import Numbered
+from tests.model.numbering import Numbered
 from tests.model.programs import (
     FAILED,
     LONG_PAUSE,

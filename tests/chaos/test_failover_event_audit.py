@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chaos.retelling import unheard
+from tests.chaos.failover_event_audit import unheard
 
 REPORTED = {
     "open": {"upload.initialized"},

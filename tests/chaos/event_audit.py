@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from partway_server.domain.events import COMPLETED, INITIALIZED
 
 from tests.chaos import ledger as reported
-from tests.chaos.audit import Holdings
-from tests.chaos.consuming import Heard
-from tests.chaos.judging import Kind, Violation
+from tests.chaos.bucket_reader import Holdings
+from tests.chaos.consumer_process import Heard
 from tests.chaos.ledger import Ledger, Story
+from tests.chaos.upload_audit import Kind, Violation
 
 Firsts = Mapping[str, Heard]
 """By type, where an upload's event stood first."""

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from partway_server.devstack.servers import S3
 
-from tests.chaos.audit import Auditor, Found, Holdings
+from tests.chaos.bucket_reader import Auditor, Found, Holdings
 from tests.chaos.failpoints import Armed, Failpoint, Moment, Watched, deal, every_failpoint
-from tests.chaos.harms import Harm, schedule
-from tests.chaos.judging import Kind, judge
+from tests.chaos.fault_schedule import Harm, schedule
 from tests.chaos.ledger import NEVER, Answer, Ledger, Look, Sending, Story
 from tests.chaos.plans import planned
+from tests.chaos.upload_audit import Kind, judge
 from tests.support.bucket import Bucket, look_into
 
 BODY = b"what was sent"

@@ -15,7 +15,7 @@ from partway_server.runtime.subprocesses import Child
 from redis import exceptions
 
 from tests.chaos import consumer
-from tests.chaos.harms import Harm
+from tests.chaos.fault_schedule import Harm
 
 _SETTLE_SECONDS = 30.0
 
@@ -38,7 +38,7 @@ class Heard:
     size_bytes: int
 
 
-class Consuming:
+class ConsumerProcess:
     """A consumer at a time, until `stop`."""
 
     def __init__(self, folder: Path, url: str) -> None:

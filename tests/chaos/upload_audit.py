@@ -17,7 +17,7 @@ from itertools import pairwise
 from partway_server.storage.s3_startup_check import PROBE_PREFIX
 
 from tests.chaos import composed
-from tests.chaos.audit import Found, Holdings
+from tests.chaos.bucket_reader import Found, Holdings
 from tests.chaos.ledger import (
     ABORTED,
     COMPLETED,
