@@ -40,10 +40,10 @@ _ASKERS = 16
 _PAST_TOMBSTONES = timedelta(hours=15)
 _PAST_ROWS = timedelta(days=9)
 _STEP = timedelta(minutes=10)
-"""More than the five minutes by which a janitor puts off what it takes up."""
+"""More than the five minutes by which a janitor postpones what it takes."""
 
 _IDLE_SECONDS = 10.0
-"""How long nothing may change before a rest is over."""
+"""How long nothing may change before the system counts as at rest."""
 
 _RESTS = 4
 
@@ -52,7 +52,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What is asked of a run."""
+    """The options of a run."""
 
     seed: str
     seconds: float
@@ -63,7 +63,7 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to."""
+    """The result of a run."""
 
     ledger: Ledger
     holdings: Holdings
@@ -77,7 +77,7 @@ class Outcome:
 
 
 class Run:
-    """A run over a store and a bucket that are its own. Use `whole`."""
+    """A run over a store and a bucket of its own. Use `whole`."""
 
     def __init__(
         self, *, wishes: Wishes, folder: Path, store: Store, s3: S3, auditor: Auditor, say: Say
@@ -96,11 +96,11 @@ class Run:
         self._phase = "load"
 
     async def whole(self) -> Outcome:
-        """All five phases. Whatever ends it, no service is left."""
+        """Run all five phases. However they end, no service is left running."""
         self._policies.write_text(_toml(POLICIES), "utf-8")
         await self._store.start()
         self._consumer.start()
-        watcher = asyncio.create_task(self._tell())
+        watcher = asyncio.create_task(self._print_progress())
         try:
             async with self._webhook:
                 keys_left = await self._phases()
@@ -168,8 +168,8 @@ class Run:
         await self.fleet.stop()
 
     async def _later(self) -> int:
-        """How many keys Redis holds after the last rest."""
-        # Rows go now, because their time is over.
+        """Let the clock run ahead; return how many keys Redis holds at the end."""
+        # Session records expire from here on.
         self.ledger.forgets.append((time.monotonic(), NEVER))
         self._enter("later")
         seconds = min(max(self._wishes.seconds / 15, 5.0), 20.0)
@@ -184,20 +184,20 @@ class Run:
         self._enter("rest")
         for _ in range(_RESTS):
             await self.fleet.stop()
-            # What was ended in the last stage has begun a time of its own.
+            # What ended in the last stage starts an expiry of its own.
             ahead += _PAST_ROWS
             self.fleet.start(armed=False, ahead=ahead)
-            # The peace of a janitor that has not yet begun is none.
+            # Quiet before the janitors have started proves nothing.
             await self.fleet.serving()
             if await self._rested():
                 break
         return await self._store.keys()
 
     async def _rested(self) -> bool:
-        """Whether Redis became empty, with periods of the janitor and the sweep."""
+        """Wait for the janitor and the sweep to go quiet; return whether Redis is empty."""
         began, before, changed = time.monotonic(), -1, time.monotonic()
         while time.monotonic() < changed + _IDLE_SECONDS:
-            # Polling: no one says when a janitor has nothing left to do.
+            # Polling: a janitor does not announce that it has nothing left to do.
             await asyncio.sleep(PERIOD_SECONDS)
             keys = await self._store.keys()
             if not keys and time.monotonic() > began + 4 * PERIOD_SECONDS + LEASE_SECONDS:
@@ -207,7 +207,7 @@ class Run:
         return False
 
     async def _ask_what_is_complete(self, load: Load) -> None:
-        """Days later, when no row is left, what was complete is complete."""
+        """Ask again, days later and with no session record left, for what was complete."""
         self._enter("asked")
         stories = [story for story in self.ledger.stories if story.said(COMPLETED)]
         await load.ask_again(_ASKERS, stories)
@@ -256,7 +256,7 @@ class Run:
             f"  {sum(n for name, n in self._strikes.items() if 'redis' in name):4} Redis faults"
         )
 
-    async def _tell(self) -> None:
+    async def _print_progress(self) -> None:
         while True:
             await asyncio.sleep(5)
             self._say(self._line())

@@ -67,7 +67,9 @@ FALSE = {
 
 
 @pytest.mark.parametrize(("state", "events", "holdings"), LOST.values(), ids=LOST)
-def test_what_was_not_told_is_found(state: str, events: list[Heard], holdings: Holdings) -> None:
+def test_an_unannounced_change_is_found(
+    state: str, events: list[Heard], holdings: Holdings
+) -> None:
     assert judged(state, events, holdings) == [Kind.EVENT_LOST]
 
 

@@ -212,7 +212,7 @@ def test_what_redis_forgot_is_excused_and_counted_apart() -> None:
 def test_a_compose_that_redis_forgot_is_excused() -> None:
     forgot = ((2.0, 3.0),)
     assert kinds(composed(completed()), holding("composed", "source"), forgot) == []
-    assert kinds(composed(completed()), holding("composed", "again"), forgot) == [Kind.UNTOLD]
+    assert kinds(composed(completed()), holding("composed", "again"), forgot) == [Kind.UNREPORTED]
     assert kinds(composed(completed()), holding(), forgot) == [Kind.LOST, Kind.LOST]
 
 
@@ -248,7 +248,7 @@ def test_every_call_to_a_store_is_a_failpoint() -> None:
 
 
 @pytest.mark.parametrize(("moment", "done"), [(Moment.BEFORE, 1), (Moment.AFTER, 2)])
-async def test_a_process_dies_at_the_call_it_is_told(moment: Moment, done: int) -> None:
+async def test_a_process_dies_at_the_chosen_call(moment: Moment, done: int) -> None:
     calls: list[str] = []
 
     class Store:

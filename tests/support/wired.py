@@ -76,7 +76,7 @@ class Wired:
             try:
                 return await attempt()
             except grpc.aio.AioRpcError as error:
-                self.world.clock.advance(max(told_to_repeat(error), wait))
+                self.world.clock.advance(max(retry_delay_of(error), wait))
         return await attempt()
 
     async def completed(self, upload: upload_pb2.Upload, failures: int = 1) -> upload_pb2.Upload:
@@ -133,7 +133,7 @@ def in_ways(ways: Mapping[str, Fault]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("wired", "way"), cases, ids=ways, indirect=["wired"])
 
 
-def told_to_repeat(error: grpc.aio.AioRpcError) -> float:
+def retry_delay_of(error: grpc.aio.AioRpcError) -> float:
     """In how many seconds the caller is to repeat the call, as it must be asked to."""
     found = failure_of(error)
     assert (found.code, found.reason) in (
