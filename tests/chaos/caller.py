@@ -1,4 +1,4 @@
-"""Calls of any of the services, each written down; and parts, sent by PUT or by UploadPart."""
+"""Calls any of the services and sends parts by PUT or UploadPart, recording each answer."""
 
 import asyncio
 import random
@@ -34,19 +34,19 @@ _PASSING_REASONS = ("UPLOAD_BUSY",)
 
 
 class OutOfPatience(Exception):
-    """No service gave an answer that decides anything, for as long as a caller waits."""
+    """No service gave a decisive answer for as long as a caller waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who asks one service after another until one of them answers."""
+    """A caller that asks one service after another until one answers."""
 
     stubs: Sequence[UploadServiceStub]
     put_bytes: Put
     patience: float
 
     async def once(self, story: Story, verb: str, request: Any, chance: random.Random) -> Any:
-        """The response and its Answer; (None, Answer) if it failed."""
+        """Call once; return the response and its Answer, or (None, Answer) if it failed."""
         began = time.monotonic()
         stub = chance.choice(self.stubs)
         try:
@@ -60,7 +60,7 @@ class Caller:
         return response, answer
 
     async def ask(self, story: Story, verb: str, request: Any, chance: random.Random) -> Any:
-        """As `once`, but until an answer that is not a passing one. Raises OutOfPatience."""
+        """Call until the answer is not transient; return as `once` does. Raises OutOfPatience."""
         deadline = time.monotonic() + self.patience
         for tries in range(10_000):
             if verb in ("Complete", "Compose"):
@@ -76,7 +76,7 @@ class Caller:
         raise AssertionError("more tries than seconds")
 
     async def watch(self, story: Story, request: pb.WatchRequest, chance: random.Random) -> None:
-        """Watch until the end, again whenever it is cut. Raises OutOfPatience."""
+        """Watch until the upload ends, again after each cut. Raises OutOfPatience."""
         deadline = time.monotonic() + self.patience
         while True:
             answer = await self._watch_once(story, request, chance)
@@ -84,7 +84,7 @@ class Caller:
                 return
             if time.monotonic() > deadline:
                 raise OutOfPatience(f"Watch: {answer.reason} {answer.code}".strip())
-            # As a caller does who is asked to watch again.
+            # As a caller does that is asked to watch again.
             await asyncio.sleep(0.2 * (0.5 + chance.random()))
 
     async def _watch_once(
@@ -116,7 +116,7 @@ class Caller:
             async with asyncio.timeout(PUT_SECONDS):
                 reply = await self.put_bytes(part.url, body, part.headers)
         except (aiohttp.ClientError, TimeoutError):
-            # Its end was not seen, and the story says so.
+            # The end was not seen: the Sending keeps NEVER.
             return sending
         sending.status, sending.ended = reply.status, time.monotonic()
         return sending
@@ -129,7 +129,7 @@ class Caller:
         upload_id: str,
         chance: random.Random,
     ) -> Sending:
-        """As `put`, but through any of the services."""
+        """Send a part once by UploadPart, through any of the services."""
         sending = Sending(part.part_number, True, time.monotonic(), by_service=True)
         story.sendings.append(sending)
         body = data[part.offset_bytes : part.offset_bytes + part.size_bytes]
@@ -143,7 +143,7 @@ class Caller:
                 story.answers.append(_of_error(failure, "UploadPart", sending.began))
             if failure is not None and not _passing(story.answers[-1]):
                 sending.status, sending.ended = 404, time.monotonic()
-            # Else as of a PUT without an answer: its bytes may be in storage, or on their way.
+            # Otherwise as for a PUT without an answer: the bytes may be in storage, or in flight.
             return sending
         sending.status, sending.ended = 200, time.monotonic()
         return sending

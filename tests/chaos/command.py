@@ -12,7 +12,7 @@ from pathlib import Path
 from partway_server.devstack.servers import start_seaweedfs
 
 from tests.chaos import report
-from tests.chaos.audit import Auditor
+from tests.chaos.bucket_reader import Auditor
 from tests.chaos.run import Outcome, Run, Wishes
 from tests.chaos.stores import OneRedis
 from tests.support.bucket import look_into

@@ -1,8 +1,8 @@
-"""What must be true of a composed upload and of what it was composed of.
+"""Audit composed uploads and their sources.
 
-Where the sources were to be removed, either all of them are there or what was composed of them is.
-Where they were not, they are compared with storage as any upload. Redis may forget a Compose: then
-the sources stay, or a repeat opens another upload, and no one learns of the first.
+If the sources were to be removed, either all of them exist or the composed object does. Otherwise
+they are compared with storage like any upload. Redis may lose a Compose: then the sources stay, or
+a repeat opens another upload, and no one learns of the first.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,14 +14,14 @@ Sums = Mapping[str, str]
 
 
 def lost(story: Story, sums: Sums) -> Iterator[str]:
-    """Bytes that are nowhere any more."""
+    """Yield a violation if bytes are lost: a source is gone without a composed object."""
     gone = any(source.key not in sums for source in story.sources if source.said(COMPLETED))
     if gone and not any(_is_of(story, key) and sums[key] == story.sha256 for key in sums):
         yield "a source is gone, and there is no object of all of them"
 
 
 def left(ledger: Ledger, story: Story, sums: Sums) -> Iterator[str]:
-    """What should have been removed."""
+    """Yield the sources that should have been removed."""
     if story.delete_sources and story.said(COMPLETED) and not _forgot(ledger, story):
         for source in story.sources:
             if source.key in sums:
@@ -29,7 +29,7 @@ def left(ledger: Ledger, story: Story, sums: Sums) -> Iterator[str]:
 
 
 def unreported(ledger: Ledger, story: Story, key: str, sums: Sums) -> bool:
-    """Return whether that object is a whole one that Redis forgot."""
+    """Return whether the object is a complete composition that Redis lost."""
     return (
         bool(story.sources)
         and _is_of(story, key)
@@ -39,7 +39,7 @@ def unreported(ledger: Ledger, story: Story, key: str, sums: Sums) -> bool:
 
 
 def unusable(ledger: Ledger, story: Story) -> Iterator[str]:
-    """Answers that say that a source is not what it was."""
+    """Yield the answers that wrongly report a changed source."""
     if story.delete_sources and _forgot(ledger, story):
         # An earlier request may have removed them.
         return
@@ -49,7 +49,7 @@ def unusable(ledger: Ledger, story: Story) -> Iterator[str]:
 
 
 def _forgot(ledger: Ledger, story: Story) -> bool:
-    """While it was composed; what is forgotten later makes no difference."""
+    """Return whether Redis lost writes during Compose; later losses make no difference."""
     ends = [answer.ended for answer in story.answers if answer.verb == "Compose"]
     return ledger.forgot(story.began, max(ends, default=story.began))
 

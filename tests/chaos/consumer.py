@@ -1,7 +1,7 @@
-"""A consumer of the events, as docs/events.md has it: a process that writes down what it got.
+"""An event consumer as docs/events.md describes it: a process that logs what it received.
 
-Run by its path, with the URL of Redis and the file to append to. It dies at any time; another one
-takes over what it was given and did not acknowledge.
+Run by its path, with the URL of Redis and the file to append to. It may be killed at any time;
+another consumer then takes over what was delivered to it and not acknowledged.
 """
 
 import json
@@ -24,7 +24,7 @@ _AGAIN_SECONDS = 0.05
 
 
 class Consumer:
-    """One of the group, under a name of its own."""
+    """A member of the consumer group, with a name of its own."""
 
     def __init__(self, redis: Any, file: Path) -> None:
         self._redis, self._name = redis, f"consumer-{os.getpid()}"
@@ -32,7 +32,7 @@ class Consumer:
         self._looked = 0.0
 
     def run(self) -> None:
-        """Until killed. Redis may be away, and may come back without the groups."""
+        """Consume until killed. Redis may be down, and may come back without the groups."""
         while True:
             try:
                 self._make_groups()
@@ -45,7 +45,7 @@ class Consumer:
                     for stream, entries in got:
                         self._process(stream, entries)
             except (exceptions.RedisError, OSError):
-                # Redis is away: a real process waits for it in real time.
+                # Redis is down: a real process waits for it in real time.
                 time.sleep(_AGAIN_SECONDS)
 
     def _make_groups(self) -> None:

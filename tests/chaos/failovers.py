@@ -35,7 +35,7 @@ from partway_client import PartwayError, State, UploadClient
 from partway_server.devstack.servers import S3, start_seaweedfs
 from partway_server.domain.events import COMPLETED
 
-from tests.chaos import retelling
+from tests.chaos import failover_event_audit
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import Service, until
 from tests.support.redis_cluster import OUR_SLOTS, Cluster, start_cluster
@@ -50,17 +50,17 @@ CLIENTS = 6
 """How many uploads there are at a time."""
 
 UPLOADS_BETWEEN = 3
-"""How many uploads end between one trouble and the next."""
+"""How many uploads end between one fault and the next."""
 
 OUTAGE_SECONDS = 0.2
-"""A wait for an answer that is longer counts as an outage."""
+"""A longer wait for an answer counts as an outage."""
 
 REPEATED = ("UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED")
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What callers were answered, to be compared with storage at the end."""
+    """The answers of callers, to be compared with storage at the end."""
 
     completed: dict[str, str] = field(default_factory=dict)
     """SHA-256 by key."""
@@ -85,7 +85,7 @@ class Ledger:
 
 
 class Load:
-    """Callers of two services, until `stop`."""
+    """The callers of two services, until `stop`."""
 
     def __init__(
         self, *, ledger: Ledger, addresses: list[str], folder: Path, chance: random.Random
@@ -95,10 +95,10 @@ class Load:
         self.stop = asyncio.Event()
 
     async def run(self, number: int) -> None:
-        """One caller: an upload after another, one in four of them aborted half way."""
+        """Run one caller: upload after upload, one in four aborted half way."""
         async with (
             UploadClient(self._addresses[number % 2], state_dir=self._folder) as client,
-            # Questions go to the other service.
+            # Status and the like go to the other service.
             grpc.aio.insecure_channel(self._addresses[1 - number % 2]) as channel,
             aiohttp.ClientSession() as http,
         ):
@@ -113,7 +113,7 @@ class Load:
                     self._ledger.failed.append(f"{type(error).__name__}: {error}")
 
     async def probe(self, address: str) -> None:
-        """Ask all the time, and note how long it took to get an answer, from the first try on."""
+        """Poll continuously; record how long each answer took, from the first try on."""
         async with grpc.aio.insecure_channel(address) as channel:
             stub = UploadServiceStub(channel)
             opened = await self._insist(
@@ -133,7 +133,7 @@ class Load:
                 await asyncio.sleep(0.02)
 
     async def ask_again(self, address: str) -> None:
-        """Ask for each that ended, so that what a failover lost of it is announced again."""
+        """Ask for each ended upload, so that what a failover lost is announced again."""
         async with grpc.aio.insecure_channel(address) as channel:
             stub = UploadServiceStub(channel)
             for upload_id in self._ledger.ids.values():
@@ -147,7 +147,7 @@ class Load:
         done = await client.upload_file(path, part_size=PART, concurrency=2, resume=False)
         self._ledger.completed[done.key] = hashlib.sha256(data).hexdigest()
         self._ledger.ids[done.key] = done.upload_id
-        # A failover may have put Redis back to before that, and Status is to notice.
+        # A failover may have set Redis back to before that, and Status must notice.
         for progress in (False, True):
             found = await client.status(done.upload_id, progress=progress)
             if found.state is not State.COMPLETED or found.key != done.key:
@@ -181,7 +181,7 @@ class Load:
         await self._must_fail(stub.Complete, pb.CompleteRequest(upload_id=upload_id))
 
     async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Repeat what says that it may be repeated, as a client does."""
+        """Retry retryable errors, as a client does."""
         while True:
             try:
                 return await call()
@@ -202,14 +202,14 @@ class Load:
 
 
 Trouble = Callable[[], Awaitable[str]]
-"""Brings one about, waits until Redis is whole again, and says what it was."""
+"""Injects one fault, waits until Redis is healthy again, and returns the fault's name."""
 
 
 @contextlib.asynccontextmanager
 async def under_load(
     folder: Path, s3: S3, bucket: Bucket, url: str, ledger: Ledger, chance: random.Random
 ) -> AsyncIterator[None]:
-    """Two services over that Redis, and their callers, until the end of the block."""
+    """Run two services over that Redis, and their callers, until the end of the block."""
     with contextlib.ExitStack() as running:
         addresses = []
         for _ in range(2):
@@ -230,7 +230,7 @@ async def under_load(
                 load.stop.set()
         await load.ask_again(addresses[0])
         ends = {key: key in ledger.completed for key in ledger.ids}
-        reported, unreported = await retelling.unreported(url, ends)
+        reported, unreported = await failover_event_audit.unreported(url, ends)
         ledger.reported |= {key for key, types in reported.items() if COMPLETED in types}
         ledger.unreported += unreported
         ledger.ids.clear()

@@ -29,7 +29,7 @@ _TAIL_BYTES = 200
 
 
 class Moment(StrEnum):
-    """When a process dies. DURING: the request is on its way, and the reply is never seen."""
+    """When a process dies. DURING: the request is in flight, and the reply is never seen."""
 
     BEFORE = "before"
     DURING = "during"
@@ -63,7 +63,7 @@ class Armed:
 
 
 def methods(seam: type) -> list[str]:
-    """The methods of a seam that do I/O, but those of start and stop."""
+    """Return the methods of a seam that do I/O, except those of start and stop."""
     found = (n for n, value in vars(seam).items() if _waits(value) or _streams(value))
     return [name for name in found if name not in _UNWATCHED]
 
@@ -87,7 +87,7 @@ def every_failpoint() -> list[Failpoint]:
 
 
 def deal(rng: random.Random) -> Iterator[Armed]:
-    """Every failpoint in a random order, then every one in another order, for ever."""
+    """Yield every failpoint in random order, then all in another order, for ever."""
     while True:
         cards = every_failpoint()
         rng.shuffle(cards)
@@ -97,7 +97,7 @@ def deal(rng: random.Random) -> Iterator[Armed]:
 
 
 def deal_missing(rng: random.Random, hit: Container[Failpoint]) -> Iterator[Armed]:
-    """All failpoints at once that were not hit so far, each at its first call."""
+    """Yield all failpoints not hit so far at once, each at its first call."""
     while True:
         missing = tuple(point for point in every_failpoint() if point not in hit)
         yield Armed(missing, delay_seconds=_delay(rng))
@@ -108,11 +108,11 @@ def _delay(rng: random.Random) -> float:
 
 
 Die = Callable[[Failpoint], None]
-"""What ends the process; a test may let it live."""
+"""Ends the process; a test may let it live."""
 
 
 class Watched:
-    """A store that kills the process at a failpoint; `die` gets which it was."""
+    """A store that kills the process at a failpoint, which `die` is given."""
 
     def __init__(
         self, store: Any, *, seam: str, armed: Armed, now: Callable[[], float], die: Die
@@ -122,7 +122,7 @@ class Watched:
         self._loud_from = now() + armed.quiet_seconds
         for point in armed.failpoints:
             if point.seam == seam:
-                # The first of several at one method stands, as every one is dealt first some day.
+                # Of several at one method the first counts: each is dealt first at some time.
                 self.__dict__.setdefault(point.method, self._around(point))
 
     def __getattr__(self, name: str) -> Any:
@@ -132,7 +132,7 @@ class Watched:
         call, left = getattr(self._store, point.method), self._armed.nth
 
         def begins() -> bool:
-            """Whether this call is the one; dies, or is about to, if its moment has come."""
+            """Return whether this call is the chosen one; die, now or soon, if it is time."""
             nonlocal left
             if self._now() >= self._loud_from:
                 left -= 1
@@ -163,13 +163,13 @@ class Watched:
 
 
 def die(failpoint: Failpoint) -> None:
-    """As `kill -9` would do it, with a last line in the log."""
+    """Kill this process as `kill -9` would, after a last line in the log."""
     os.write(2, f"{_LAST_WORDS}{failpoint}\n".encode())
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def died_at(log: Path) -> Failpoint | None:
-    """The failpoint that the last process with this log died at; None for any other death."""
+    """Return the failpoint at which the last process with this log died; None if at none."""
     with log.open("rb") as lines:
         lines.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         last = lines.read().decode("utf-8", "replace").splitlines()[-1:]

@@ -1,4 +1,4 @@
-"""The service processes: each at its own port, killed at any time, and started again at once."""
+"""Runs the service processes, each on its own port, and restarts each one that dies."""
 
 import asyncio
 import multiprocessing
@@ -16,7 +16,7 @@ from pathlib import Path
 from partway_server.runtime.subprocesses import free_port
 
 from tests.chaos.failpoints import Armed, Failpoint, deal, deal_missing, died_at
-from tests.chaos.harms import Harm
+from tests.chaos.fault_schedule import Harm
 from tests.chaos.service import Orders, serve
 from tests.support.processes import until
 
@@ -29,7 +29,7 @@ _LEASE_SECONDS = 3
 
 @dataclass(slots=True)
 class Deaths:
-    """How processes ended."""
+    """Counts of how processes ended."""
 
     killed: int = 0
     terminated: int = 0
@@ -98,11 +98,11 @@ class Fleet:
         self._keepers = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
 
     async def serving(self) -> None:
-        """Wait until each can be called. Fails after a minute."""
+        """Wait until each accepts connections. Fails after a minute."""
         await until(lambda: all(_listens(slot.port) for slot in self._slots), _START_SECONDS)
 
     async def stop(self) -> None:
-        """End all: no process of the next start meets one with another time."""
+        """End all processes, so that none runs beside one of the next start, with another time."""
         self._stopping = True
         for slot in self._slots:
             self._signal(slot, signal.SIGKILL, doomed=True)
@@ -123,7 +123,7 @@ class Fleet:
             if not self._stopping:
                 self._count(slot, process.exitcode)
             if process.exitcode not in (0, -signal.SIGKILL):
-                # It could not start, with Redis gone: a moment later it may.
+                # It could not start while Redis was down: retry a moment later.
                 await asyncio.sleep(_PAUSE_SECONDS)
             process.close()
 
@@ -133,7 +133,7 @@ class Fleet:
         elif code == 1:
             self.deaths.failed_starts += 1
         elif code not in (0, -signal.SIGKILL, -signal.SIGTERM):
-            # SIGTERM by itself ends one that is only just starting.
+            # A process that is just starting ends by SIGTERM itself.
             self.deaths.odd.append(code or 0)
 
     async def _kill(self, chance: random.Random) -> None:
@@ -141,7 +141,7 @@ class Fleet:
             self.deaths.killed += 1
 
     async def _terminate(self, chance: random.Random) -> None:
-        """As a deployment does it; the process drains, and may die at a failpoint meanwhile."""
+        """Stop a process as a deployment does; it drains, and may die at a failpoint meanwhile."""
         slot = chance.choice(self._slots)
         process = slot.process
         if self._signal(slot, signal.SIGTERM):
@@ -151,7 +151,7 @@ class Fleet:
                 self._signal(slot, signal.SIGKILL, doomed=True)
 
     async def _pause(self, chance: random.Random) -> None:
-        """What a stalled machine does: the process goes on after others have taken its lease."""
+        """Stall a process, as a machine may: it resumes after others have taken its lease."""
         slot = chance.choice(self._slots)
         process = slot.process
         if self._signal(slot, signal.SIGSTOP):
@@ -161,7 +161,7 @@ class Fleet:
                 self._signal(slot, signal.SIGCONT)
 
     def _signal(self, slot: _Slot, number: signal.Signals, *, doomed: bool = False) -> bool:
-        """Whether there was a process to send it to."""
+        """Send a signal; return whether there was a process to send it to."""
         process = slot.process
         if process is None or process.pid is None:
             return False
@@ -169,7 +169,7 @@ class Fleet:
         try:
             os.kill(process.pid, number)
         except ProcessLookupError:
-            # It has just ended, and its keeper is about to hear of it.
+            # It has just ended, and `_keep` is about to notice.
             return False
         return True
 

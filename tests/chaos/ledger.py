@@ -1,7 +1,7 @@
-"""What was sent and what was answered, upload by upload, with times.
+"""Records what was sent and answered, upload by upload, with times.
 
-Times are those of `time.monotonic` in the harness. An end of `NEVER` is one that no one saw: the
-request may still be on its way.
+Times are those of `time.monotonic` in the harness. An end of `NEVER` was not seen: the
+request may still be in flight.
 """
 
 import math
@@ -17,7 +17,7 @@ UNDER_WAY = (INITIATING, ACTIVE, COMPLETING, ABORTING)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a service said to a call. No id and no URL is in it.
+    """The answer of a service to a call, without ids and URLs.
 
     `state` is the Upload's, if the answer has it, `reason` that of an error, `code` its gRPC
     status. `parts_stored` is -1 where no progress was reported, `reported` where no reports were.
@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Sending:
-    """A part that is sent: `right` if its bytes are those of the file. `status` 0: no answer.
+    """An attempt at a part: `right` if its bytes are those of the file. `status` 0: no answer.
 
     By UploadPart if `by_service`, else by PUT; the status is that of HTTP either way.
     """
@@ -54,7 +54,7 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What an S3 client of its own saw of the key, after an abort with nothing on its way."""
+    """What a separate S3 client saw at the key, after an abort with nothing in flight."""
 
     at: float
     there: bool
@@ -62,7 +62,7 @@ class Look:
 
 @dataclass(slots=True)
 class Story:
-    """Everything about one upload. `name` is in its key, and no other upload has it.
+    """The record of one upload. `name` is in its key, and unique to it.
 
     `sources` are what it is composed of. `removable` is from when on one of those may be gone: the
     first Compose that was to remove it. `reports` are the parts whose report was acknowledged, with
@@ -95,15 +95,15 @@ class Story:
 
     @property
     def sent_by_raw_calls(self) -> bool:
-        """Whether every PUT and every call stands here; a library keeps its own to itself."""
+        """Return whether every PUT and call is recorded; a library does not expose its own."""
         return self.kind not in ("library", "library-cut", "command")
 
     def said(self, state: str) -> list[Answer]:
-        """The answers that report this state, by their end."""
+        """Return the answers that report this state, in order of their ends."""
         return sorted((a for a in self.answers if a.state == state), key=lambda a: a.ended)
 
     def sent_parts(self, before: float) -> set[int]:
-        """The parts that storage has acknowledged, with their right bytes last, before then."""
+        """Return the parts acknowledged before then whose last bytes were right."""
         newest: dict[int, Sending] = {}
         for sending in self.sendings:
             if sending.began < before:
@@ -111,7 +111,7 @@ class Story:
         return {n for n, s in newest.items() if s.right and s.status == 200 and s.ended < before}
 
     def in_flight(self, since: float) -> bool:
-        """Whether a part was on its way at that time, or set out later."""
+        """Return whether a part was in flight at that time or sent later."""
         return any(s.ended > since for s in self.sendings)
 
 
@@ -130,7 +130,7 @@ class Ledger:
         return any(first <= until and since <= last for first, last in self.forgets)
 
     def harmed(self, since: float) -> bool:
-        """Whether Redis forgot anything after `since` by harm, and not because rows have ended."""
+        """Return whether a fault, and not expiry, made Redis lose writes after `since`."""
         return any(since <= last < NEVER for _, last in self.forgets)
 
     def count(self, state: str) -> int:
@@ -138,7 +138,7 @@ class Ledger:
 
 
 def moments(story: Story) -> Sequence[tuple[float, str]]:
-    """What happened to the upload, in order, as lines for a person."""
+    """Return what happened to the upload, in order, as lines for a person."""
     lines = [(a.began, _of_answer(a)) for a in story.answers]
     lines += [(s.began, _of_sending(s)) for s in story.sendings]
     lines += [(look.at, f"storage itself: object {look.there}") for look in story.looks]

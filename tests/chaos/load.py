@@ -1,4 +1,4 @@
-"""The uploads of a run: so many at a time, one after the other, as a seed plans them."""
+"""Runs the uploads that a seed plans, a fixed number at a time."""
 
 import asyncio
 import hashlib
@@ -14,16 +14,16 @@ from partway_client import UploadClient
 from partway_client._transport.retry_policy import RetryPolicy
 
 from tests.chaos.caller import Caller, OutOfPatience, a_caller
-from tests.chaos.difficult import DIFFICULT, Errand
+from tests.chaos.client_callers import Ask, by_command, by_library
 from tests.chaos.ledger import NEVER, Ledger, Story
 from tests.chaos.plans import Planned, planned
-from tests.chaos.polite import Ask, by_command, by_library
+from tests.chaos.raw_callers import RAW_CALLERS, Errand
 from tests.support.processes import Partway
 
 
 @dataclass(slots=True)
 class Load:
-    """All callers. `grant_of` opens an upload_id; `exists` asks storage for a key."""
+    """All callers. `grant_of` decrypts an upload_id; `exists` asks storage for a key."""
 
     seed: str
     ledger: Ledger
@@ -38,13 +38,13 @@ class Load:
     _next: int = 0
 
     async def run(self, lanes: int, until: Callable[[], bool]) -> None:
-        """Upload in `lanes` at a time until asked to end; what was begun is finished."""
+        """Upload `lanes` at a time until `until` is true; finish what was begun."""
         async with asyncio.TaskGroup() as group:
             for _ in range(lanes):
                 group.create_task(self._lane(until))
 
     async def ask_again(self, lanes: int, stories: Sequence[Story], *verbs: str) -> None:
-        """Ask for the Status of all these once more, as callers may at any time later."""
+        """Ask for the Status of each once more, as callers may at any later time."""
         waiting = iter([story for story in stories if story.number in self.ids])
 
         async def lane() -> None:
@@ -68,16 +68,16 @@ class Load:
     async def _upload(self, plan: Planned) -> None:
         errand = self._errand(plan)
         try:
-            if plan.kind in DIFFICULT:
-                await DIFFICULT[plan.kind](errand)
+            if plan.kind in RAW_CALLERS:
+                await RAW_CALLERS[plan.kind](errand)
                 self._remember(errand)
             else:
-                await self._politely(errand.story, plan, errand.data)
+                await self._by_client(errand.story, plan, errand.data)
         except OutOfPatience as error:
             errand.story.unfinished = f"no answer that decides in time; the last was {error}"
 
     def _errand(self, plan: Planned) -> Errand:
-        """With its story begun, and those of its sources."""
+        """Create an errand, and begin its story and those of its sources."""
         sources = [self._errand(source) for source in plan.sources]
         data = b"".join(source.data for source in sources) or plan.chance.randbytes(plan.size_bytes)
         digest = hashlib.sha256(data).hexdigest()
@@ -89,12 +89,12 @@ class Load:
         return Errand(caller, story, plan, data, grant_of, self.exists, sources=sources)
 
     def _remember(self, errand: Errand) -> None:
-        """Its id, and those of its sources, unless they were to be removed."""
+        """Remember its id and those of its sources, unless they were to be removed."""
         for each in (errand, *errand.sources):
             if each.upload_id and each.story.removable == NEVER:
                 self.ids[each.planned.number] = each.upload_id
 
-    async def _politely(self, story: Story, plan: Planned, data: bytes) -> None:
+    async def _by_client(self, story: Story, plan: Planned, data: bytes) -> None:
         file = self.folder / plan.name
         file.write_bytes(data)
         ask = Ask(story, plan, file, self.patience, self._remembering(plan.number))
@@ -121,9 +121,9 @@ class Load:
 async def a_load(
     *, addresses: Sequence[str], folder: Path, patience: float, **given: Any
 ) -> AsyncIterator[Load]:
-    """`given` are the other fields of Load."""
+    """Open the connections of a Load. `given` are its other fields."""
     async with AsyncExitStack() as stack:
-        # A service that was never reached is given up soon, by default: here it comes back.
+        # By default a service that was never reached is soon given up; here it comes back.
         pace = RetryPolicy(first_call_tries=24)
         yield Load(
             folder=folder,

@@ -1,4 +1,4 @@
-"""Which uploads there are: kind and size of each, by seed and number."""
+"""Plans the uploads: kind and size of each, by seed and number."""
 
 import random
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ PART = 5 * MIB
 POLICIES: Mapping[str, Mapping[str, int]] = {
     "default": {"upload_seconds": 3600},
     "pieces": {"upload_seconds": 3600, "single_put_max_bytes": 0},
-    # The shortest that there is, so that some expire while the run goes on.
+    # The shortest allowed, so that some expire during the run.
     "brief": {"upload_seconds": 120, "url_seconds": 120},
     "brief-pieces": {"upload_seconds": 120, "url_seconds": 120, "single_put_max_bytes": 0},
 }
-"""What the services of a run allow; the janitor is given later times by a clock, not by these."""
+"""The policies of the services. For the janitor a clock moves ahead, not these times."""
 
 KINDS: Mapping[str, int] = {
     "library": 28,
@@ -36,7 +36,7 @@ KINDS: Mapping[str, int] = {
     "watched": 10,
     "compose": 8,
 }
-"""The kinds of uploads, each so many in 146; what they do stands where they are carried out."""
+"""The kinds of uploads by weight, of 146 in all; `load.py` dispatches them."""
 
 _ALWAYS_PIECES = ("resent",)
 _SOURCES_FROM = 1_000_000
@@ -45,7 +45,7 @@ _SOURCES_FROM = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One upload to be: what to do, under which policy, with how many bytes."""
+    """A planned upload: what to do, under which policy, with how many bytes."""
 
     number: int
     kind: str
@@ -62,7 +62,7 @@ class Planned:
 
 
 def planned(seed: str, number: int) -> Planned:
-    """The same for the same seed and number."""
+    """Plan an upload; return the same for the same seed and number."""
     chance = random.Random(f"{seed}/upload/{number}")
     kind = chance.choices(list(KINDS), weights=list(KINDS.values()))[0]
     if kind == "compose":
@@ -81,7 +81,7 @@ def planned(seed: str, number: int) -> Planned:
 
 
 def _composition(number: int, chance: random.Random) -> Planned:
-    """Some files in one, all but the last of them at least as large as a part has to be."""
+    """Plan a composition; all sources but the last have at least the smallest part size."""
     count, first = chance.choice((1, 2, 2, 3)), _SOURCES_FROM + 10 * number
     sizes = [PART + chance.randrange(200_000) for _ in range(count - 1)]
     sizes.append(chance.randrange(1, 300_000))

@@ -109,7 +109,7 @@ async def lose_replies(
 
 
 async def complete(stub: UploadServiceStub, http: aiohttp.ClientSession, bucket: Bucket) -> Done:
-    """One upload, whose Complete is repeated until it is answered."""
+    """Upload once, and repeat Complete until it is answered."""
     opened = await stub.Initialize(
         pb.InitializeRequest(file_name="a", size_bytes=SIZE_BYTES, presign_parts=1)
     )
@@ -132,7 +132,7 @@ async def complete(stub: UploadServiceStub, http: aiohttp.ClientSession, bucket:
 
 
 def agrees(bucket: Bucket, upload: upload_pb2.Upload) -> bool:
-    """Whether the Upload is complete with what HEAD says of its object."""
+    """Return whether the upload is complete and agrees with HEAD of its object."""
     head = bucket.client.head_object(Bucket=bucket.name, Key=upload.object.key)
     return (
         upload.state == upload_pb2.UPLOAD_STATE_COMPLETED
@@ -145,7 +145,7 @@ def agrees(bucket: Bucket, upload: upload_pb2.Upload) -> bool:
 async def a_service(
     folder: Path, s3: S3, redis_url: str, bucket: Bucket
 ) -> AsyncIterator[tuple[UploadServiceStub, Relay]]:
-    """A process of its own, and the relay through which it reaches storage."""
+    """Start a service process; yield its stub and the relay before its storage."""
     policies = folder / "policies.toml"
     policies.write_text(POLICIES)
     async with relay_to(s3.endpoint) as relay:

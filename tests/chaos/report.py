@@ -1,4 +1,4 @@
-"""What a run came to, for a person and for a program."""
+"""Reports a run, for a person and for a program."""
 
 import re
 import time
@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.failpoints import every_failpoint
-from tests.chaos.judging import EXCUSED, Kind, Violation
 from tests.chaos.ledger import ABORTED, COMPLETED, NEVER, Ledger, moments
 from tests.chaos.run import Outcome
+from tests.chaos.upload_audit import EXCUSED, Kind, Violation
 
 _STORIES = 10
 _LOG_LINES = 60
 _URL = re.compile(r"https?://\S+")
 _REDIS_KILLS = ("redis killed", "redis lost a second")
 _ELSEWHERE = ("strikes", "failpoints_not_hit")
-"""What the table shows in a part of its own."""
+"""Shown in separate parts of the table."""
 
 
 def figures(outcome: Outcome, *, seed: str, seconds: float) -> dict[str, Any]:
-    """Everything that was counted."""
+    """Return everything that was counted."""
     ledger, deaths, strikes = outcome.ledger, outcome.fleet.deaths, outcome.strikes
     counts = {kind: sum(v.kind is kind for v in outcome.violations) for kind in Kind}
     reachable = every_failpoint()
@@ -68,14 +68,14 @@ def figures(outcome: Outcome, *, seed: str, seconds: float) -> dict[str, Any]:
 
 
 def failed(reported: Mapping[str, Any]) -> bool:
-    """Whether a run with these figures has shown anything that must not be."""
+    """Return whether a run with these figures broke a promise."""
     return any(reported[kind] for kind in Kind if kind not in EXCUSED) or bool(
         reported["odd_exits"]
     )
 
 
 def table(reported: Mapping[str, Any], outcome: Outcome) -> str:
-    """The figures, and the deaths by failpoint."""
+    """Format the figures and the deaths by failpoint."""
     lines = [f"{name:28} {_plain(reported[name])}" for name in reported if name not in _ELSEWHERE]
     lines += ["", "deaths by failpoint"]
     hits = outcome.fleet.deaths.failpoints
@@ -86,11 +86,11 @@ def table(reported: Mapping[str, Any], outcome: Outcome) -> str:
 
 
 def stories(violations: Sequence[Violation], ledger: Ledger, logs: Sequence[Path]) -> Iterator[str]:
-    """For each violation that counts, what happened to its upload; no URL is in it.
+    """Yield, for each violation that counts, what happened to its upload, without URLs.
 
     And for a composed object that no caller knows of, though it is excused: it is to be rare.
     """
-    reported = [v for v in violations if v.kind not in EXCUSED or v.kind is Kind.UNTOLD]
+    reported = [v for v in violations if v.kind not in EXCUSED or v.kind is Kind.UNREPORTED]
     for violation in reported[:_STORIES]:
         yield _headline(violation)
         if violation.story is not None:
@@ -98,7 +98,7 @@ def stories(violations: Sequence[Violation], ledger: Ledger, logs: Sequence[Path
 
 
 def findings(violations: Sequence[Violation]) -> Iterator[str]:
-    """A line for each violation that counts."""
+    """Yield a line for each violation that counts."""
     counting = [v for v in violations if v.kind not in EXCUSED]
     yield from map(_headline, counting[:_STORIES])
     if len(counting) > _STORIES:
@@ -144,6 +144,6 @@ def _plain(value: object) -> str:
 
 
 def wall_clock(ledger: Ledger) -> str:
-    """When the run began, so that a story's seconds can be found in the logs."""
+    """Format when the run began, so that a story's seconds can be found in the logs."""
     began = time.time() - (time.monotonic() - ledger.began)
     return time.strftime("%H:%M:%S", time.localtime(began)) + f",{int(began % 1 * 1000):03d}"

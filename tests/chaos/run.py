@@ -20,16 +20,16 @@ from pathlib import Path
 from partway_server.devstack.servers import S3
 from partway_server.domain.upload_ids import UploadIdCipher
 
-from tests.chaos.audit import Auditor, Holdings
-from tests.chaos.consuming import Consuming, Heard
+from tests.chaos.bucket_reader import Auditor, Holdings
+from tests.chaos.consumer_process import ConsumerProcess, Heard
+from tests.chaos.event_audit import judge_deliveries, judge_events
+from tests.chaos.fault_schedule import Harm, Store, Strike, schedule
 from tests.chaos.fleet import Fleet
-from tests.chaos.harms import Harm, Store, Strike, schedule
-from tests.chaos.hearing import judge_deliveries, judge_events
-from tests.chaos.judging import Kind, Violation, judge
 from tests.chaos.ledger import COMPLETED, NEVER, Ledger, Story
 from tests.chaos.load import Load, a_load
 from tests.chaos.plans import POLICIES
-from tests.chaos.receiving import Receiving
+from tests.chaos.upload_audit import Kind, Violation, judge
+from tests.chaos.webhook_receiver import WebhookReceiver
 from tests.support.processes import service_environ
 
 PERIOD_SECONDS = 1
@@ -40,10 +40,10 @@ _ASKERS = 16
 _PAST_TOMBSTONES = timedelta(hours=15)
 _PAST_ROWS = timedelta(days=9)
 _STEP = timedelta(minutes=10)
-"""More than the five minutes by which a janitor puts off what it takes up."""
+"""More than the five minutes by which a janitor postpones what it takes."""
 
 _IDLE_SECONDS = 10.0
-"""How long nothing may change before a rest is over."""
+"""How long nothing may change before the system counts as at rest."""
 
 _RESTS = 4
 
@@ -52,7 +52,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What is asked of a run."""
+    """The options of a run."""
 
     seed: str
     seconds: float
@@ -63,7 +63,7 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to."""
+    """The result of a run."""
 
     ledger: Ledger
     holdings: Holdings
@@ -77,7 +77,7 @@ class Outcome:
 
 
 class Run:
-    """A run over a store and a bucket that are its own. Use `whole`."""
+    """A run over a store and a bucket of its own. Use `whole`."""
 
     def __init__(
         self, *, wishes: Wishes, folder: Path, store: Store, s3: S3, auditor: Auditor, say: Say
@@ -89,35 +89,35 @@ class Run:
         self.fleet = Fleet(
             count=wishes.services, folder=folder, environ=self._environ, seed=wishes.seed
         )
-        self._consuming = Consuming(folder, store.url)
-        self._receiving = Receiving(folder, store.url, random.Random(f"{wishes.seed}/webhook"))
+        self._consumer = ConsumerProcess(folder, store.url)
+        self._webhook = WebhookReceiver(folder, store.url, random.Random(f"{wishes.seed}/webhook"))
         self._delivered: Sequence[Story] = ()
         self._strikes: dict[str, int] = {}
         self._phase = "load"
 
     async def whole(self) -> Outcome:
-        """All five phases. Whatever ends it, no service is left."""
+        """Run all five phases. However they end, no service is left running."""
         self._policies.write_text(_toml(POLICIES), "utf-8")
         await self._store.start()
-        self._consuming.start()
-        watcher = asyncio.create_task(self._tell())
+        self._consumer.start()
+        watcher = asyncio.create_task(self._print_progress())
         try:
-            async with self._receiving:
+            async with self._webhook:
                 keys_left = await self._phases()
         finally:
             watcher.cancel()
             await asyncio.wait({watcher})
             await self.fleet.stop()
-            self._consuming.stop()
+            self._consumer.stop()
             await self._store.stop()
         self._enter("audit")
         holdings = await self._auditor.holdings()
-        heard = self._consuming.heard()
+        heard = self._consumer.heard()
         violations = judge(self.ledger, holdings)
         violations += judge_events(self.ledger, holdings, heard)
-        delivered = self._receiving.heard
+        delivered = self._webhook.heard
         violations += judge_deliveries(self.ledger, self._delivered, delivered, heard)
-        violations += [Violation(Kind.EVENT_FALSE, words, None) for words in self._receiving.wrong]
+        violations += [Violation(Kind.EVENT_FALSE, words, None) for words in self._webhook.wrong]
         seconds = time.monotonic() - self.ledger.began
         return Outcome(
             self.ledger,
@@ -148,13 +148,13 @@ class Run:
             await self._load(load)
             keys_left = await self._later()
             await self._ask_what_is_complete(load)
-        await self._consuming.settle()
+        await self._consumer.settle()
         return keys_left
 
     async def _load(self, load: Load) -> None:
         self.fleet.start(armed=True)
         end = time.monotonic() + self._wishes.seconds
-        harms = [*self.fleet.harms(), *self._store.harms(), *self._consuming.harms()]
+        harms = [*self.fleet.harms(), *self._store.harms(), *self._consumer.harms()]
         strikes = schedule(self._wishes.seed, harms, self._wishes.seconds)
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run(self._wishes.lanes, lambda: time.monotonic() > end))
@@ -163,13 +163,13 @@ class Run:
         await self.fleet.stop()
         self.fleet.start(armed=False)
         await load.ask_again(_ASKERS, self.ledger.stories)
-        await self._receiving.settle()
+        await self._webhook.settle()
         self._delivered = [story for story in self.ledger.stories if story.key]
         await self.fleet.stop()
 
     async def _later(self) -> int:
-        """How many keys Redis holds after the last rest."""
-        # Rows go now, because their time is over.
+        """Let the clock run ahead; return how many keys Redis holds at the end."""
+        # Session records expire from here on.
         self.ledger.forgets.append((time.monotonic(), NEVER))
         self._enter("later")
         seconds = min(max(self._wishes.seconds / 15, 5.0), 20.0)
@@ -177,27 +177,27 @@ class Run:
         for stage, base in enumerate((_PAST_TOMBSTONES, _PAST_TOMBSTONES, _PAST_ROWS)):
             ahead = base + stage * _STEP
             self.fleet.start(armed=True, ahead=ahead)
-            harms = [*self.fleet.harms(), *self._consuming.harms()]
+            harms = [*self.fleet.harms(), *self._consumer.harms()]
             strikes = schedule(f"{self._wishes.seed}/later/{stage}", harms, seconds)
             await asyncio.gather(self._strike(strikes), asyncio.sleep(seconds))
             await self.fleet.stop()
         self._enter("rest")
         for _ in range(_RESTS):
             await self.fleet.stop()
-            # What was ended in the last stage has begun a time of its own.
+            # What ended in the last stage starts an expiry of its own.
             ahead += _PAST_ROWS
             self.fleet.start(armed=False, ahead=ahead)
-            # The peace of a janitor that has not yet begun is none.
+            # Quiet before the janitors have started proves nothing.
             await self.fleet.serving()
             if await self._rested():
                 break
         return await self._store.keys()
 
     async def _rested(self) -> bool:
-        """Whether Redis became empty, with periods of the janitor and the sweep."""
+        """Wait for the janitor and the sweep to go quiet; return whether Redis is empty."""
         began, before, changed = time.monotonic(), -1, time.monotonic()
         while time.monotonic() < changed + _IDLE_SECONDS:
-            # Polling: no one says when a janitor has nothing left to do.
+            # Polling: a janitor does not announce that it has nothing left to do.
             await asyncio.sleep(PERIOD_SECONDS)
             keys = await self._store.keys()
             if not keys and time.monotonic() > began + 4 * PERIOD_SECONDS + LEASE_SECONDS:
@@ -207,7 +207,7 @@ class Run:
         return False
 
     async def _ask_what_is_complete(self, load: Load) -> None:
-        """Days later, when no row is left, what was complete is complete."""
+        """Ask again, days later and with no session record left, for what was complete."""
         self._enter("asked")
         stories = [story for story in self.ledger.stories if story.said(COMPLETED)]
         await load.ask_again(_ASKERS, stories)
@@ -241,7 +241,7 @@ class Run:
             grace_seconds=3,
             log_level="info",
         )
-        return {**environ, **self._receiving.environ}
+        return {**environ, **self._webhook.environ}
 
     def _enter(self, phase: str) -> None:
         self._phase = phase
@@ -256,7 +256,7 @@ class Run:
             f"  {sum(n for name, n in self._strikes.items() if 'redis' in name):4} Redis faults"
         )
 
-    async def _tell(self) -> None:
+    async def _print_progress(self) -> None:
         while True:
             await asyncio.sleep(5)
             self._say(self._line())

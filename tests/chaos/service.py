@@ -27,7 +27,7 @@ from tests.chaos.failpoints import Armed, Watched, die
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The orders of a process. `ahead` is how far its clock, and Redis's for it, are ahead."""
+    """The options of a process. `ahead`: how far its clock, and Redis's for it, run ahead."""
 
     environ: Mapping[str, str] = field(repr=False)
     log: str
@@ -37,7 +37,7 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """The machine's clock and some more."""
+    """The machine's clock, shifted into the future."""
 
     by: timedelta
 
@@ -46,21 +46,21 @@ class Ahead:
 
 
 def serve(orders: Orders) -> None:
-    """The life of the process."""
+    """Serve until stopped."""
     log = os.open(orders.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    # Ctrl-C is for the harness, which ends all.
+    # Ctrl-C is for the harness, which ends all processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The service reads the secrets of webhooks there.
     os.environ.update(orders.environ)
     settings = Settings.load(orders.environ, backends=KNOWN)
     configure_logging(level=settings.log_level, as_json=False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_told(settings, orders))
+        runner.run(_until_stopped(settings, orders))
 
 
-async def _until_told(settings: Settings, orders: Orders) -> None:
+async def _until_stopped(settings: Settings, orders: Orders) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     # Nothing outlives the harness, not even if it is killed.

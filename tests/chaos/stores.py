@@ -1,4 +1,4 @@
-"""One Redis (Valkey) that writes down what it gets, dies, and comes back."""
+"""Runs one persistent Redis (Valkey) that is killed, loses writes, and comes back."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ import redis.asyncio
 from partway_server.runtime.subprocesses import Child, free_port
 from redis import exceptions
 
-from tests.chaos.harms import Harm
+from tests.chaos.fault_schedule import Harm
 from tests.support.processes import start_valkey_at
 
 _OF_EVENTS = (b"events", b"lease", b"tries", b"workers", b"dead")
@@ -57,7 +57,7 @@ class OneRedis:
         self._sampler = asyncio.create_task(self._sample())
 
     async def keys(self) -> int:
-        # Streams stay for their time, and so does what webhooks remember of them.
+        # Streams are kept for their retention, and so is the delivery state of webhooks.
         kinds = [name.split(b":")[2] async for name in self._client.scan_iter("*", count=1000)]
         return len([kind for kind in kinds if kind not in _OF_EVENTS])
 
@@ -73,7 +73,7 @@ class OneRedis:
         self._child = start_valkey_at(self._port, self._folder)
         async with asyncio.timeout(30):
             while True:
-                # No answer yet, or "loading": it is asked again.
+                # No answer yet, or "loading": ask again.
                 with contextlib.suppress(exceptions.RedisError, OSError):
                     await self._client.ping()
                     return
@@ -88,7 +88,7 @@ class OneRedis:
             await self._start()
 
     async def _lose(self, chance: random.Random) -> float | None:
-        """Its end, and that of the machine: what was not yet on the disk is gone."""
+        """Crash it with its machine: what was not yet on disk is lost."""
         async with self._alone:
             self._die()
             since = self._forget(time.monotonic() - chance.uniform(0, _LOST_SECONDS))
@@ -107,14 +107,14 @@ class OneRedis:
         self._child.stop()
 
     def _log(self) -> Path:
-        """The file that grows: a rewrite begins the next."""
+        """Return the file that is being appended to: a rewrite begins the next."""
         logs = (self._folder / "appendonlydir").glob("*.incr.aof")
         return max(logs, key=lambda path: path.stat().st_mtime_ns)
 
     async def _sample(self) -> None:
         while True:
             await asyncio.sleep(_SAMPLE_SECONDS)
-            # Between two rewrites the file may be gone.
+            # Between two rewrites the file may be missing.
             with contextlib.suppress(FileNotFoundError, ValueError):
                 log = self._log()
                 self._sizes.append((time.monotonic(), log, log.stat().st_size))
@@ -122,7 +122,7 @@ class OneRedis:
                 self._sizes.popleft()
 
     def _forget(self, since: float) -> float | None:
-        """Cut off what was written since then, or a little before; returns since when exactly."""
+        """Truncate what was written since then or a little earlier; return the exact time."""
         log, cut = self._log(), None
         before = [(at, size) for at, path, size in self._sizes if at <= since and path == log]
         if before and before[-1][1] < log.stat().st_size:

@@ -16,7 +16,7 @@ from partway_server.devstack.servers import S3
 from tests.support.bucket import Bucket, look_into
 from tests.support.files import File
 from tests.support.processes import Partway, Service, ended, until
-from tests.support.valve import Valve
+from tests.support.relay_valve import Valve
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(90)]
 

@@ -27,8 +27,8 @@ from partway_server.runtime.subprocesses import Child, free_port
 from tests.support.bucket import Bucket, look_into
 from tests.support.files import File
 from tests.support.processes import Partway, Ran, Service, ended, start_valkey_at, until
+from tests.support.relay_valve import Valve
 from tests.support.storage import put_by
-from tests.support.valve import Valve
 from tests.support.world import Failure, content, failure
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(90)]

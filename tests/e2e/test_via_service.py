@@ -10,7 +10,7 @@ from partway_server.runtime.subprocesses import free_port
 from tests.support.bucket import look_into
 from tests.support.files import File
 from tests.support.processes import Partway, Service, ended, until
-from tests.support.valve import Valve
+from tests.support.relay_valve import Valve
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
 

@@ -27,7 +27,7 @@ Patch = Callable[[Any, str, Any], None]
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """The function `name` of `owner`, with other words in one place."""
+    """A mutation: the function `name` of `owner` with its source changed in one place."""
 
     owner: Any
     name: str
@@ -35,7 +35,7 @@ class Rewritten:
     instead: str
 
     def apply(self, patch: Patch) -> None:
-        """Put it in place, by a function such as pytest's `monkeypatch.setattr`."""
+        """Apply it with a function such as pytest's `monkeypatch.setattr`."""
         function = getattr(self.owner, self.name)
         source = textwrap.dedent(inspect.getsource(function))
         assert source.count(self.words) == 1, f"{self.name} does not say {self.words!r} once"
@@ -46,14 +46,14 @@ class Rewritten:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One state more or less in a row of CLAIMS or FINISHES."""
+    """A mutation: one state more or less in an entry of CLAIMS or FINISHES."""
 
     table: Mapping[State, frozenset[State]]
     row: State
     changed: State
 
     def apply(self, patch: Patch) -> None:
-        """Put it in place. Both tables are plain dicts that every store reads."""
+        """Apply it. Both tables are plain dicts that every store reads."""
         changed: dict[State, frozenset[State]] = {**self.table}
         changed[self.row] = self.table[self.row] ^ {self.changed}
         for module in ("domain.upload", "sessions.memory_store", "sessions.redis_store"):
@@ -113,8 +113,8 @@ SEEN_IGNORED = Rewritten(
     MemorySessionStore, "claim", "(seen.epoch, seen.state) != (row.epoch, row.state)", "False"
 )
 VOUCHED_ALWAYS = Rewritten(Resolver, "current", "await self._sessions.is_current(upload)", "True")
-STRAYS_LEFT = Rewritten(Janitor, "_act", "await self._discard.abort_orphans(upload.grant)", "pass")
-TOLD_BESIDE_ANOTHER_ROW = Rewritten(
+ORPHANS_LEFT = Rewritten(Janitor, "_act", "await self._discard.abort_orphans(upload.grant)", "pass")
+ANSWERED_BESIDE_ANOTHER_ROW = Rewritten(
     Leases,
     "finish",
     "row.state is outcome.state is State.COMPLETED",

@@ -36,7 +36,7 @@ from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.deps import Deps
 
-from tests.model.numbered import Numbered
+from tests.model.numbering import Numbered
 
 LEASE = timedelta(seconds=30)
 TOMBSTONE = timedelta(hours=13)
@@ -54,7 +54,7 @@ SEND_ATTEMPTS = 2
 
 
 class Call(NamedTuple):
-    """What an actor asks of a seam: "sessions", "storage" or "sleep"."""
+    """A call of an actor to a seam: "sessions", "storage" or "sleep"."""
 
     seam: str
     verb: str
@@ -63,7 +63,7 @@ class Call(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What it is answered, or what is raised, and what time it is then."""
+    """The result of a call or the exception raised, and the time then."""
 
     value: Any
     now: datetime
@@ -111,7 +111,7 @@ class Replies:
 
     async def sleep(self, seconds: float) -> None:
         await self.ask(Call("sleep", "sleep", (seconds,)))
-        # A caller that waits for another's work looks once more, and then its time is up.
+        # A caller waiting for another's work checks once more, and then its time is up.
         self._now += WAIT
 
     async def ask(self, call: Call) -> Any:
@@ -127,7 +127,7 @@ class Replies:
 
 
 class Seam:
-    """A double of Sessions or of Objects: every method asks."""
+    """A double of Sessions or Objects: every method goes to `Replies.ask`."""
 
     def __init__(self, name: str, replies: Replies, capabilities: Capabilities) -> None:
         self._capabilities = capabilities
@@ -144,13 +144,13 @@ class Seam:
         return self._capabilities
 
     async def unfinished(self, *arguments: Any) -> AsyncIterator[Any]:
-        """All in one page: what comes later is for the next sweep."""
+        """Yield all in one page: what comes later is for the next sweep."""
         for listed in await self._replies.ask(Call(self._name, "unfinished", arguments)):
             yield listed
 
 
 class Failures(logging.Handler):
-    """Hears of errors that the service only logs, since no one waits for them."""
+    """A log handler for errors that the service only logs, since no one awaits them."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -163,7 +163,7 @@ class Failures(logging.Handler):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What an actor runs: the real objects over its own seams."""
+    """The real objects that an actor runs, over its own seams."""
 
     coordinator: Coordinator
     janitor: Janitor
@@ -171,7 +171,7 @@ class Service:
 
 
 def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bool) -> Service:
-    """Everything as the composition root puts it together."""
+    """Wire everything as the composition root does."""
     sessions: Any = Seam("sessions", replies, capabilities)
     storage: Any = Seam("storage", replies, capabilities)
     policy = Policy("default", "uploads", single_put_max_bytes=SIZE if single else 0)
@@ -245,7 +245,7 @@ def grant_of(upload_id: str) -> Grant:
 
 
 class Programs:
-    """The nodes of all actors, found as they are needed."""
+    """The nodes of all actors, computed on demand."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, capabilities: Capabilities, single: bool
@@ -261,14 +261,14 @@ class Programs:
         self._next: dict[tuple[int, int, datetime], int] = {}
 
     def begin(self, verb: Verb, now: datetime) -> int:
-        """The node of an actor that has made no call yet."""
+        """Return the node of an actor that has made no call yet."""
         key = verb, now
         if (found := self._begun.get(key)) is None:
             found = self._begun[key] = self._found(verb, now, (), None)
         return found
 
     def after(self, node: int, reply: int, now: datetime) -> int:
-        """The node that a reply leads to."""
+        """Return the node that a reply leads to."""
         key = node, reply, now
         if (found := self._next.get(key)) is None:
             at = self.nodes[node]

@@ -1,4 +1,4 @@
-"""What must hold: in every state, and once no one is at work any more."""
+"""Checks the promises: in every state, and once no one is at work any more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.model.programs import FAILED, Answer, Verb, grant_of
 from tests.model.stores import OTHER, Rows, Storage, ask_sessions, lease_over, leased
 
 if TYPE_CHECKING:
-    from tests.model.exploring import Search, State
+    from tests.model.search import Search, State
 
 COMPLETE_HOLDS = "P1 answered COMPLETED, and the object is not this Upload's"
 ABORT_HOLDS = "P2 answered ABORTED, and the object is there"
@@ -54,7 +54,7 @@ def in_any_state(search: Search, state: State) -> list[str]:
 
 
 def at_rest(search: Search, state: State) -> list[str]:
-    """As if all that are under way were killed now, and nothing went wrong any more."""
+    """Check the promises as if all actors were killed now and nothing went wrong again."""
     reported = search.reported[state.reported]
     opened = [answer.upload_id for answer in reported if answer.word == "opened"]
     broken = []
@@ -66,7 +66,7 @@ def at_rest(search: Search, state: State) -> list[str]:
     calm = Calm(search, state)
     if state.losses:
         broken += nobody_calls(search, state)
-        # Only the id knows of a row that is lost: its holder calls once more.
+        # Only the id has what a lost session record had: its holder calls once more.
         for upload_id in opened:
             calm.answer(Verb("ListParts", upload_id))
     calm.sweep_to_the_end()
@@ -88,7 +88,7 @@ def at_rest(search: Search, state: State) -> list[str]:
 
 
 def contradicted(search: Search, state: State) -> list[str]:
-    """Whether Status says anything else than what was reported."""
+    """Find where Status contradicts what was reported."""
     for answer in search.reported[state.reported]:
         if answer.word in _STATUS:
             may = _STATUS[answer.word] | (_FINDING_OUT if state.losses else set())
@@ -98,7 +98,7 @@ def contradicted(search: Search, state: State) -> list[str]:
 
 
 def nobody_calls(search: Search, state: State) -> list[str]:
-    """Even if no one calls any more, a janitor that goes by an old row takes nothing back."""
+    """Check that a janitor with an old session record reverts nothing, with no caller left."""
     calm = Calm(search, state)
     calm.sweep_to_the_end()
     reported = [answer for answer in search.reported[state.reported] if answer.word == "COMPLETED"]
@@ -109,7 +109,7 @@ def nobody_calls(search: Search, state: State) -> list[str]:
 
 
 class Calm:
-    """The system from a state on, where one actor works at a time and nothing goes wrong."""
+    """The system continued from a state, one actor at a time and without faults."""
 
     def __init__(self, search: Search, state: State) -> None:
         self._search = search
@@ -120,7 +120,7 @@ class Calm:
         self.storage: Storage = search.storages[state.storage].settled()
 
     def answer(self, verb: Verb) -> Answer:
-        """Return what a caller is answered that comes when no lease is left."""
+        """Return the answer to a caller that comes when no lease is left."""
         for sid in leased(self.rows):
             self.rows = lease_over(self.rows, sid, self._now)
         programs = self._search.programs
@@ -151,12 +151,12 @@ class Calm:
             self.answer(Verb("Janitor", ""))
 
     def left_open(self, known: list[Grant] | None) -> bool:
-        """Whether storage has parts: of the grants that are `known`, or of any."""
+        """Return whether storage has parts, of the `known` grants or of any."""
         keys = None if known is None else {grant.key for grant in known}
         return any(keys is None or multipart.key in keys for multipart in self.storage.open)
 
     def left_after_the_sweep(self) -> bool:
-        """Whether there is a row, or any parts, after all deadlines and a sweep of storage."""
+        """Return whether a session record or parts remain after all deadlines and a sweep."""
         self._now = max(self._now, self._search.moments[-1] + _LONG_AFTER)
         if self.storage.open:
             self.answer(Verb("Sweeper", ""))

@@ -31,7 +31,7 @@ OTHER = "somebody else's"
 
 
 class Row(NamedTuple):
-    """A row, and when a janitor is to look at it."""
+    """A session record, and when a janitor is due to look at it."""
 
     upload: Upload
     due: datetime
@@ -46,7 +46,7 @@ def ask_sessions(rows: Rows, call: Call, now: datetime, losses: int) -> tuple[Ro
     `losses` is how often Redis was lost or put back. The memory twin never is, so here it is the
     model that vouches, by the rule of Redis: for what was claimed since.
     """
-    # An outage of Redis takes its time: what it gives out afterwards is newer.
+    # An outage of Redis takes time: epochs given out afterwards are newer.
     now += timedelta(seconds=losses)
     if call.verb == "is_current":
         return rows, not losses or call.arguments[0].epoch >= epoch_at(now)
@@ -70,7 +70,7 @@ def ask_sessions(rows: Rows, call: Call, now: datetime, losses: int) -> tuple[Ro
 
 
 def lease_over(rows: Rows, sid: str, now: datetime) -> Rows:
-    """The lease of one row runs out, and a janitor may look."""
+    """Let the lease of one session record run out, so that a janitor may look."""
     return tuple(
         Row(replace(row.upload, lease_until=None), min(row.due, now))
         if row.upload.sid == sid
@@ -88,7 +88,7 @@ def _untimed(upload: Upload, now: datetime) -> Upload:
 
 
 def _finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that waits for nothing."""
+    """Return the result of a coroutine that waits for nothing."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -141,7 +141,7 @@ class Storage:
         return next((o for o in self.objects if o.key == key), None)
 
     def holds(self, grant: Grant) -> bool:
-        """Whether the object at the key is this Upload's."""
+        """Return whether the object at the key is this upload's."""
         there = self.at(grant.key)
         return there is not None and there.token == grant.write_token
 
@@ -151,18 +151,18 @@ class Storage:
         return step(*call.arguments, **call.named)
 
     def put(self, key: str, token: str) -> "Storage":
-        """A PUT of a whole object, which a store with conditions refuses over another."""
+        """PUT a whole object; the store refuses to overwrite another."""
         if self.at(key) is not None:
             return self
         return replace(self, objects=(*self.objects, Object(key, token, "")))
 
     def send(self, multipart_id: str) -> "Storage":
-        """The client sends the parts."""
+        """Mark the parts as sent by the client."""
         now = tuple(m._replace(sent=m.sent or m.id == multipart_id) for m in self.open)
         return replace(self, open=now)
 
     def joined(self, multipart: Multipart) -> "Storage":
-        """The object appears, in the place of any other."""
+        """Make the object appear, replacing any other at its key."""
         others = tuple(o for o in self.objects if o.key != multipart.key)
         return replace(
             self,
@@ -172,7 +172,7 @@ class Storage:
         )
 
     def settled(self) -> "Storage":
-        """With all that a sloppy store was at work on."""
+        """Finish all joins that a sloppy store was at work on."""
         done = self
         for multipart in self.joining:
             done = done.joined(multipart)

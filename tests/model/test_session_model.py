@@ -12,8 +12,8 @@ from datetime import timedelta
 import pytest
 
 from tests.model import mutations, programs
-from tests.model.exploring import Scenario, Search
 from tests.model.mutations import Entry, Mutation, Rewritten
+from tests.model.search import Scenario, Search
 from tests.model.stores import Kind
 
 FULL_SIZE = 300_000
@@ -108,8 +108,8 @@ CAUGHT = [
     ("REBUILT_WITHOUT_PROOF", LOST, "P5"),
     ("REBUILT_OVER_ANOTHER", REPEATED_LOST, "P1"),
     ("CLAIM_OF_ANY_UPLOAD", REPEATED_LOST, "P1"),
-    ("STRAYS_LEFT", REPEATED, "P3"),
-    ("TOLD_BESIDE_ANOTHER_ROW", SLOPPY_LEASELESS, "P5"),
+    ("ORPHANS_LEFT", REPEATED, "P3"),
+    ("ANSWERED_BESIDE_ANOTHER_ROW", SLOPPY_LEASELESS, "P5"),
     ("BURIED_WITH_ITS_OBJECT", LATE_PUT, "P6"),
     ("NO_TAKING_OVER_OF_COMPLETES", ENDS, "P4"),
     ("NO_LATE_PROOF", SLOPPY_LEASELESS, "P4"),

@@ -10,8 +10,8 @@ from partway_server.domain.upload import State
 from partway_server.storage.base import CompleteUnknown
 
 from tests.support.calls import call
-from tests.support.situations import LEASE, Situation, bring_to
 from tests.support.storage import Gate, failing
+from tests.support.upload_situations import LEASE, Situation, bring_to
 from tests.support.world import PART, World, content, failure
 
 TWO_PARTS = PART + 7

@@ -22,10 +22,10 @@ from partway_server.storage.base import CompleteRefused, StoredPart
 from partway_server.storage.memory import MEMORY, MemoryStorage
 
 from tests.support.clock import FakeClock
-from tests.support.situations import EXPIRY_SECONDS, LEASE
 from tests.support.storage import Gate, failing
 from tests.support.stores import reader
 from tests.support.twins import a_memory_world
+from tests.support.upload_situations import EXPIRY_SECONDS, LEASE
 from tests.support.uploads import an_upload
 from tests.support.world import ALICE, BOB, EVE, PART, SEALING_KEY, World, content, failure
 

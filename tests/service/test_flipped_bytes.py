@@ -22,7 +22,7 @@ from partway_server.storage.s3 import S3Storage
 from tests.client.pacing import Slept, pace
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
-from tests.support.flipping import Flipping
+from tests.support.corrupting_relay import CorruptingRelay
 from tests.support.storage import FaultyObjects, put_by
 from tests.support.world import ALICE, PART, World, a_world
 
@@ -42,7 +42,7 @@ class Line:
     """A service and a client whose bytes go to storage through `relay`."""
 
     world: World
-    relay: Flipping
+    relay: CorruptingRelay
     client: UploadClient
     bucket: Bucket
 
@@ -52,7 +52,7 @@ async def a_line(
     s3: S3, clock: FakeClock, state: Path, capabilities: Capabilities
 ) -> AsyncIterator[Line]:
     async with contextlib.AsyncExitStack() as stack:
-        relay = await stack.enter_async_context(Flipping(s3.endpoint))
+        relay = await stack.enter_async_context(CorruptingRelay(s3.endpoint))
         storage = await S3Storage.open(
             name="default",
             capabilities=capabilities,

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.calls import ALL, METHODS, call, call_raw
-from tests.support.situations import Situation, bring_to
+from tests.support.upload_situations import Situation, bring_to
 from tests.support.world import PART, World
 
 pytestmark = pytest.mark.parametrize("world", ["memory"], indirect=True)

@@ -14,9 +14,9 @@ from partway_server.domain.upload import State
 
 from tests.support.calls import call
 from tests.support.clock import FakeClock
-from tests.support.situations import Situation, bring_to
 from tests.support.storage import failing
 from tests.support.twins import a_memory_world
+from tests.support.upload_situations import Situation, bring_to
 from tests.support.world import ALICE, BOB, EVE, PART, World, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)

@@ -13,8 +13,8 @@ from partway_server.domain.errors import StorageUnavailable
 from partway_server.domain.upload import State
 
 from tests.support.calls import ABOUT_AN_UPLOAD, call
-from tests.support.situations import EXPIRY_SECONDS, LEASE, Situation, bring_to, put_back
 from tests.support.storage import failing
+from tests.support.upload_situations import EXPIRY_SECONDS, LEASE, Situation, bring_to, put_back
 from tests.support.world import PART, World, content, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)

@@ -10,8 +10,8 @@ from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.upload import State
 
 from tests.support.calls import call, ranges
-from tests.support.situations import LEASE, Situation, bring_to
 from tests.support.storage import Gate
+from tests.support.upload_situations import LEASE, Situation, bring_to
 from tests.support.world import PART, World, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)

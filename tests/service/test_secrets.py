@@ -19,8 +19,8 @@ from partway_server.observability.logging import JsonFormatter, configure_loggin
 from partway_server.storage.base import CompleteUnknown
 
 from tests.support.calls import ABOUT_AN_UPLOAD, call
-from tests.support.situations import EXPIRY_SECONDS
 from tests.support.storage import failing
+from tests.support.upload_situations import EXPIRY_SECONDS
 from tests.support.world import PART, SEALING_KEY, World, content
 
 

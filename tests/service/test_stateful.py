@@ -47,12 +47,12 @@ from partway_server.storage.capabilities import KNOWN
 from partway_server.storage.s3 import S3Storage
 from partway_server.workflow.leases import LONGEST_PUT
 
+from tests.support.answer_audit import Ghost, Truth
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
-from tests.support.mortal import Strike
+from tests.support.crashable import Strike
 from tests.support.replicas import Replica, Snapshots, Witness
 from tests.support.storage import put_by
-from tests.support.truth import Ghost, Truth
 from tests.support.world import ALICE, BOB, EVE, PART, SEALING_KEY, Failure, failure_of
 
 EXAMPLES = 30

@@ -5,7 +5,7 @@ import pytest
 from partway.v1 import upload_pb2
 
 from tests.support.calls import ABOUT_AN_UPLOAD, call
-from tests.support.situations import Situation, bring_to
+from tests.support.upload_situations import Situation, bring_to
 from tests.support.world import PART, World, failure_of
 
 TWO_PARTS = PART + 7

@@ -10,8 +10,8 @@ from partway_server.domain.errors import StorageUnavailable
 from partway_server.storage.base import MultipartNotFound
 
 from tests.support.calls import ABOUT_AN_UPLOAD, call, ranges
-from tests.support.situations import Situation, bring_to
 from tests.support.storage import failing
+from tests.support.upload_situations import Situation, bring_to
 from tests.support.world import PART, World, content, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)

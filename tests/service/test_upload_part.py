@@ -31,9 +31,9 @@ from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
 from tests.support.processes import until
 from tests.support.relay import LOST, End, Fault, Relay
+from tests.support.relay_valve import Valve
 from tests.support.storage import FaultyObjects, Gate, error_answer, failing, put_by, put_into
 from tests.support.twins import a_memory_world
-from tests.support.valve import Valve
 from tests.support.wired import PUT, relay_to
 from tests.support.world import ALICE, BOB, PART, World, a_world, content, failure
 

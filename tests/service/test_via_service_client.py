@@ -23,8 +23,8 @@ from tests.support.bucket import look_into
 from tests.support.clock import FakeClock
 from tests.support.files import File
 from tests.support.processes import until
+from tests.support.relay_valve import Valve
 from tests.support.storage import FaultyObjects, put_by
-from tests.support.valve import Valve
 from tests.support.world import World, a_world
 
 pytestmark = pytest.mark.s3

@@ -22,9 +22,9 @@ from redis.exceptions import RedisError
 from tests.support.calls import call, ranges
 from tests.support.clock import FakeClock
 from tests.support.processes import start_valkey_at
-from tests.support.situations import EXPIRY_SECONDS, Situation, bring_to
 from tests.support.storage import FaultyObjects, Gate, put_into
 from tests.support.twins import a_memory_world
+from tests.support.upload_situations import EXPIRY_SECONDS, Situation, bring_to
 from tests.support.world import ALICE, BOB, PART, World, a_world, failure_of
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)

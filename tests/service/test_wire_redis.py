@@ -7,7 +7,7 @@ import pytest
 from partway.v1 import upload_pb2
 
 from tests.support.relay import LOST, Fault
-from tests.support.situations import LEASE
+from tests.support.upload_situations import LEASE
 from tests.support.wired import Wired, in_ways
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]

@@ -26,7 +26,7 @@ from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import Presigner, Storage
 
 from tests.support.clock import FakeClock
-from tests.support.mortal import Life, Mortal, Strike
+from tests.support.crashable import Life, Mortal, Strike
 from tests.support.processes import start_valkey_at
 from tests.support.world import SEALING_KEY
 

@@ -26,8 +26,8 @@ from redis.asyncio import Redis
 from tests.support.bucket import Bucket
 from tests.support.clock import FakeClock
 from tests.support.relay import End, Fault, Relay
-from tests.support.situations import LEASE
 from tests.support.storage import FaultyObjects, put_by
+from tests.support.upload_situations import LEASE
 from tests.support.world import World, a_world, failure_of
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class Wired:
             try:
                 return await attempt()
             except grpc.aio.AioRpcError as error:
-                self.world.clock.advance(max(told_to_repeat(error), wait))
+                self.world.clock.advance(max(retry_delay_of(error), wait))
         return await attempt()
 
     async def completed(self, upload: upload_pb2.Upload, failures: int = 1) -> upload_pb2.Upload:
@@ -133,7 +133,7 @@ def in_ways(ways: Mapping[str, Fault]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("wired", "way"), cases, ids=ways, indirect=["wired"])
 
 
-def told_to_repeat(error: grpc.aio.AioRpcError) -> float:
+def retry_delay_of(error: grpc.aio.AioRpcError) -> float:
     """Return the seconds after which the caller is to retry; fail if it is not asked to."""
     found = failure_of(error)
     assert (found.code, found.reason) in (

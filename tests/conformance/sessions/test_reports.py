@@ -13,8 +13,8 @@ from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.sessions.notifications import Wakeup
 
 from tests.support.clock import START
-from tests.support.hearing import heard, notified
 from tests.support.uploads import an_upload, sid_of
+from tests.support.wakeups import heard, notified
 
 LEASE = timedelta(seconds=60)
 LATER = START + timedelta(days=1)

@@ -17,11 +17,11 @@ from partway_server.redis_client.topology import SLOTS, connect
 from partway_server.sessions.redis_keys import CHANGES, due_key, own_key, row_key
 from partway_server.sessions.redis_store import RedisSessionStore
 
-from tests.support.hearing import heard, notified
 from tests.support.processes import until
 from tests.support.redis_cluster import OUR_SLOTS, Cluster
 from tests.support.redis_sentinel import SERVICE, Sentinels
 from tests.support.uploads import ALICE, an_upload
+from tests.support.wakeups import heard, notified
 
 pytestmark = pytest.mark.redis
 

@@ -15,8 +15,8 @@ from partway_server.storage.base import CompleteUnknown
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.leases import COMPLETED_RETENTION, LONGEST_PUT
 
-from tests.support.situations import EXPIRY_SECONDS, LEASE, Situation, bring_to, put_back
 from tests.support.storage import Gate, failing
+from tests.support.upload_situations import EXPIRY_SECONDS, LEASE, Situation, bring_to, put_back
 from tests.support.world import PART, World, content, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)

@@ -25,9 +25,9 @@ from partway_server.workflow.deps import make_deps
 from partway_server.workflow.leases import COMPLETED_RETENTION, LONGEST_PUT
 
 from tests.support.clock import FakeClock
-from tests.support.situations import EXPIRY_SECONDS, Situation, bring_to, put_back
 from tests.support.storage import Gate, failing
 from tests.support.twins import a_memory_world
+from tests.support.upload_situations import EXPIRY_SECONDS, Situation, bring_to, put_back
 from tests.support.world import PART, SEALING_KEY, World, content, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)

@@ -9,8 +9,8 @@ from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.sessions.redis_store import RedisSessionStore
 
 from tests.support.clock import FakeClock
-from tests.support.situations import EXPIRY_SECONDS
 from tests.support.twins import a_memory_world
+from tests.support.upload_situations import EXPIRY_SECONDS
 from tests.support.world import PART, World, failure
 
 DAY_SECONDS = 24 * 3600

@@ -7,7 +7,7 @@ from typing import Any, Self
 from partway_server.redis_client.topology import SLOTS, RedisTopology, SlotRange
 from partway_server.sessions.redis_notifications import RedisChanges
 
-from tests.support.hearing import heard
+from tests.support.wakeups import heard
 
 
 class Channel:

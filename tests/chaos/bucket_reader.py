@@ -1,4 +1,4 @@
-"""What is in the bucket, as programs say that are not ours: rclone reads, boto3 lists."""
+"""Reads the bucket with independent programs: rclone reads, boto3 lists."""
 
 import asyncio
 import contextlib
@@ -37,12 +37,12 @@ class AuditError(Exception):
 
 
 class Auditor:
-    """Looks into one bucket."""
+    """A reader of one bucket."""
 
     def __init__(self, s3: S3, bucket: Bucket) -> None:
         self._bucket = bucket
         kept = {k: v for k, v in os.environ.items() if not k.startswith("RCLONE_")}
-        # By environment, not by arguments, which are there for all to see.
+        # In the environment, not in arguments, which every process can see.
         self._environ = {
             **kept,
             "RCLONE_CONFIG": os.devnull,
@@ -60,17 +60,17 @@ class Auditor:
         }
 
     async def exists(self, key: str) -> bool:
-        """Whether there is an object at the key now."""
+        """Return whether there is an object at the key now."""
         return await asyncio.to_thread(self._exists, key)
 
     async def unfinished(self) -> tuple[str, ...]:
-        """The keys of the unfinished multipart uploads."""
+        """Return the keys of the unfinished multipart uploads."""
         reported = json.loads(await self._rclone("backend", "list-multipart-uploads", self._place))
         uploads = [upload for of_bucket in reported.values() for upload in of_bucket or ()]
         return tuple(sorted(upload["Key"] for upload in uploads))
 
     async def holdings(self) -> Holdings:
-        """Everything; reads every byte."""
+        """Return everything in the bucket, reading every byte."""
         listed = await asyncio.to_thread(self._listed)
         sums = await self._rclone("hashsum", "sha256", self._place, "--download")
         lines = (line.split("  ", 1) for line in sums.splitlines())

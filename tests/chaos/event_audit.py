@@ -1,8 +1,8 @@
-"""What must be true of the events that a consumer processed.
+"""Audit the events that a consumer processed.
 
-The promise of docs/events.md: an outcome that was acknowledged is announced. Where Redis lost the
-event before anybody read it, it is announced when the upload is next asked for; so each is asked
-for once, by Status, between the harm and this, but for those that Compose removed.
+docs/events.md promises that an acknowledged outcome is announced. If Redis loses the event before
+anyone reads it, it is announced when the upload is next asked for. So Status is called once for
+each upload between the faults and this audit, except for those that Compose removed.
 """
 
 from collections import defaultdict
@@ -11,17 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from partway_server.domain.events import COMPLETED, INITIALIZED
 
 from tests.chaos import ledger as reported
-from tests.chaos.audit import Holdings
-from tests.chaos.consuming import Heard
-from tests.chaos.judging import Kind, Violation
+from tests.chaos.bucket_reader import Holdings
+from tests.chaos.consumer_process import Heard
 from tests.chaos.ledger import Ledger, Story
+from tests.chaos.upload_audit import Kind, Violation
 
 Firsts = Mapping[str, Heard]
-"""By type, where an upload's event stood first."""
+"""The first event of each type of one upload."""
 
 
 def judge_events(ledger: Ledger, holdings: Holdings, heard: Sequence[Heard]) -> list[Violation]:
-    """All violations of the promise."""
+    """Return all violations of the promise."""
     stories = {story.key: story for story in ledger.stories if story.key}
     by_key: dict[str, dict[str, Heard]] = defaultdict(dict)
     for event in sorted(heard, key=lambda event: event.place):
@@ -48,10 +48,10 @@ def judge_events(ledger: Ledger, holdings: Holdings, heard: Sequence[Heard]) -> 
 def judge_deliveries(
     ledger: Ledger, stories: Sequence[Story], delivered: Sequence[Heard], heard: Sequence[Heard]
 ) -> list[Violation]:
-    """All violations of the promise by a webhook, to which all was delivered once these had ended.
+    """Return all violations by a webhook, after everything about `stories` was delivered.
 
-    The order of `delivered` is that of arrival. `heard` is what a consumer of the streams got: an
-    id is the same for both.
+    `delivered` is in order of arrival. `heard` is what a consumer of the streams received: both
+    must see the same ids.
     """
     firsts: dict[str, dict[str, Heard]] = defaultdict(dict)
     for event in delivered:
@@ -97,7 +97,10 @@ def _missing(ledger: Ledger, story: Story, firsts: Firsts) -> Iterator[str]:
 
 
 def _removed_and_forgotten(ledger: Ledger, story: Story) -> bool:
-    """No one asks again for what Compose removed: Redis may lose its event or end for good."""
+    """Return whether Redis may have lost, for good, the event or end of a removed source.
+
+    No one asks again for what Compose removed.
+    """
     return story.removable < reported.NEVER and ledger.harmed(story.began)
 
 
@@ -118,7 +121,7 @@ def _order(ledger: Ledger, story: Story | None, firsts: Firsts) -> Iterator[str]
     if began and any(end.place < began.place for end in ends) and not forgot:
         yield f"an end was announced before {INITIALIZED}"
     if story is not None and _removed_and_forgotten(ledger, story):
-        # A row that came back from before the end finds no object.
+        # A session record restored from before the end finds no object.
         return
     if done and any(done.place < end.place for end in ends):
         yield f"another end was announced after {COMPLETED}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chaos.retelling import unheard
+from tests.chaos.failover_event_audit import unheard
 
 REPORTED = {
     "open": {"upload.initialized"},
@@ -13,12 +13,12 @@ REPORTED = {
 
 
 @pytest.mark.parametrize("ends", [{"done": True, "late": True, "gone": False}, {"late": False}])
-def test_an_end_that_is_told_is_let_pass(ends: dict[str, bool]) -> None:
+def test_an_announced_end_passes(ends: dict[str, bool]) -> None:
     assert list(unheard(ends, REPORTED)) == []
 
 
 @pytest.mark.parametrize(
     ("key", "completed"), [("open", True), ("open", False), ("gone", True), ("another", False)]
 )
-def test_an_end_that_is_not_told_is_found(key: str, completed: bool) -> None:
+def test_an_unannounced_end_is_found(key: str, completed: bool) -> None:
     assert len(list(unheard({key: completed}, REPORTED))) == 1

@@ -1,7 +1,7 @@
-"""Callers who are difficult: they repeat, race, abort, abandon, and send what is too late.
+"""Callers that misbehave with raw calls: repeat, race, abort, abandon, and send too late.
 
-Each is a function of an `Errand`, and says in its docstring what it does. What must hold in the
-end is not known here: `judging.py` reads it from the story.
+Each is a function of an `Errand`. What must hold in the end is checked by `upload_audit.py`, from
+the story.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _SECOND = 1.1
 
 @dataclass(slots=True)
 class Errand:
-    """One upload by raw calls. `grant_of` opens an upload_id; `exists` asks storage itself.
+    """One upload by raw calls. `grant_of` decrypts an upload_id; `exists` asks storage itself.
 
     `sources` are the errands of the uploads that it is to be composed of.
     """
@@ -56,7 +56,7 @@ class Errand:
         )
 
     async def initialize(self, request: pb.InitializeRequest | None = None) -> Sequence[Part]:
-        """Open it, and return how to send its parts."""
+        """Initialize the upload, and return its presigned parts."""
         response, answer = await self._ask("Initialize", request or self.request())
         if response is None:
             raise OutOfPatience(f"Initialize: {answer.reason} {answer.code}")
@@ -64,22 +64,22 @@ class Errand:
         return await self.presigned() if not response.parts else list(response.parts)
 
     async def repeat(self, request: pb.InitializeRequest) -> None:
-        """Initialize once more, for what it answers."""
+        """Repeat Initialize, and record the answer."""
         await self._ask("Initialize", request)
 
     async def list(self) -> None:
-        """List Uploads and the stored parts, for the calls that it takes."""
+        """List uploads and stored parts, to exercise the calls to storage and Redis."""
         await self._ask("ListUploads", pb.ListUploadsRequest(page_size=5))
         await self._ask("ListParts", pb.ListPartsRequest(upload_id=self.upload_id))
 
     async def presigned(self) -> Sequence[Part]:
-        """How to send what is missing; none if it is not active."""
+        """Presign the missing parts; return none if the upload is not active."""
         request = pb.BatchPresignPartsRequest(upload_id=self.upload_id)
         response, _ = await self._ask("BatchPresignParts", request)
         return list(response.parts) if response is not None else []
 
     async def send(self, parts: Sequence[Part]) -> None:
-        """Send each part until storage has said something final of it; report what it took."""
+        """Send each part until storage gives a final answer; report those it accepted."""
         for part in parts:
             for _ in range(20):
                 sending = await self._send_once(part)
@@ -121,7 +121,7 @@ class Errand:
         return (await self._ask("Status", request))[1]
 
     async def watch(self) -> None:
-        """Until its end. Raises OutOfPatience."""
+        """Watch until the upload ends. Raises OutOfPatience."""
         request = pb.WatchRequest(upload_id=self.upload_id)
         await self.caller.watch(self.story, request, self.chance)
 
@@ -131,7 +131,7 @@ class Errand:
             self._know(response.upload)
 
     async def finish(self) -> None:
-        """Complete; send again what turns out to be missing, as any caller would."""
+        """Complete; resend parts reported missing, as any caller would."""
         for _ in range(5):
             answer = await self.complete()
             if answer.reason != "PARTS_MISSING":
@@ -139,7 +139,7 @@ class Errand:
             await self.send(await self.presigned())
 
     async def look(self) -> None:
-        """Ask storage itself for the object, once it was said to be aborted."""
+        """Check storage itself for the object, once the upload was reported ABORTED."""
         if self.story.said(ABORTED) and not self.story.in_flight(self.story.aborts[0]):
             at = time.monotonic()
             self.story.looks.append(Look(at, await self.exists(self.story.key)))
@@ -161,14 +161,14 @@ class Errand:
 
 
 async def plain(errand: Errand) -> None:
-    """Everything in its order."""
+    """Upload with every call once and in order."""
     await errand.send(await errand.initialize())
     await errand.status(progress=True)
     await errand.finish()
 
 
 async def repeated(errand: Errand) -> None:
-    """Every call twice."""
+    """Make every call twice."""
     request = errand.request()
     await errand.initialize(request)
     await errand.send(await errand.initialize(request))
@@ -181,7 +181,7 @@ async def repeated(errand: Errand) -> None:
 
 
 async def race_complete(errand: Errand) -> None:
-    """Complete from three sides at once, and Status all the while."""
+    """Complete from three callers at once, with Status in parallel."""
     await errand.send(await errand.initialize())
     await asyncio.gather(
         errand.finish(), errand.finish(), errand.finish(), errand.status(), errand.status()
@@ -190,7 +190,7 @@ async def race_complete(errand: Errand) -> None:
 
 
 async def race_abort(errand: Errand) -> None:
-    """Complete and Abort at once, twice each; then whoever lost asks again."""
+    """Complete and Abort at once, twice each; then repeat every call."""
     await errand.send(await errand.initialize())
 
     async def soon(call: Callable[[], Awaitable[Any]]) -> None:
@@ -216,7 +216,7 @@ async def abort(errand: Errand) -> None:
 
 
 async def abort_late_part(errand: Errand) -> None:
-    """Abort, then send the parts nevertheless, by the URLs of before; then sometimes Complete."""
+    """Abort, then send the parts anyway with the earlier URLs; then sometimes Complete."""
     parts = await errand.initialize()
     await errand.send(parts[: errand.story.part_count - 1])
     await errand.abort()
@@ -228,7 +228,7 @@ async def abort_late_part(errand: Errand) -> None:
 
 
 async def abort_in_flight(errand: Errand) -> None:
-    """Abort while the parts are on their way, and Complete behind it."""
+    """Abort while the parts are in flight, then Complete."""
     parts = await errand.initialize()
     await asyncio.gather(*(errand.put(part) for part in parts), errand.abort())
     await errand.complete()
@@ -244,14 +244,14 @@ async def lost_reply(errand: Errand) -> None:
         await asyncio.wait({call}, timeout=errand.chance.uniform(0, 0.02))
         call.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
-            # However it ended, no one hears of it.
+            # However it ended, the reply counts as lost.
             await call
     await errand.send(await errand.initialize(request))
     await errand.finish()
 
 
 async def manifest(errand: Errand) -> None:
-    """Complete with the parts named, again, and then with others."""
+    """Complete with a list of parts, repeat it, and then with a different list."""
     parts = await errand.initialize()
     await errand.send(parts)
     named = [upload_pb2.Part(part_number=p.part_number, size_bytes=p.size_bytes) for p in parts]
@@ -271,8 +271,8 @@ async def resent(errand: Errand) -> None:
     parts = await errand.initialize()
     for part in parts:
         await errand.put(part, right=False)
-    # SeaweedFS lists both sendings with times in whole seconds: sooner, no one could know which
-    # came last.
+    # SeaweedFS lists both sendings with times in whole seconds: any sooner, which came last could
+    # not be determined.
     await asyncio.sleep(_SECOND)
     await errand.send(parts)
     await errand.send(parts[:1])
@@ -287,7 +287,7 @@ async def abandoned(errand: Errand) -> None:
 
 
 async def via_service(errand: Errand) -> None:
-    """Send some parts through the service and some by PUT, again once it is over."""
+    """Send some parts through the service and some by PUT, and one more after the end."""
     parts = await errand.initialize()
     await errand.send(parts)
     await errand.status(progress=True)
@@ -297,12 +297,12 @@ async def via_service(errand: Errand) -> None:
 
 
 async def watched(errand: Errand) -> None:
-    """Watch from two sides, from the first part to the end, which is sometimes an Abort."""
+    """Watch twice in parallel from the first part to the end, which is sometimes an Abort."""
     parts = await errand.initialize()
     watches = [asyncio.create_task(errand.watch()) for _ in range(2)]
     try:
         await errand.send(parts)
-        # So that it ends in the middle of the pauses of a Watch, or at their end.
+        # So that the end falls within a pause of a Watch, or at the end of one.
         await asyncio.sleep(errand.chance.uniform(0, 0.5))
         calls: list[Awaitable[Any]] = [errand.finish()]
         calls += [errand.abort()] if errand.chance.random() < 0.4 else []
@@ -316,7 +316,7 @@ async def watched(errand: Errand) -> None:
 
 
 async def compose(errand: Errand) -> None:
-    """Upload what it is made of, and compose it: twice at once, and once more; then Abort."""
+    """Upload the sources and compose them, up to twice at once, and once more; then Abort."""
     await asyncio.gather(*(plain(source) for source in errand.sources))
     if not all(source.story.said(COMPLETED) for source in errand.sources):
         return
@@ -342,7 +342,7 @@ async def _awaited(call: Awaitable[Any]) -> Any:
     return await call
 
 
-DIFFICULT: Mapping[str, Callable[[Errand], Awaitable[None]]] = {
+RAW_CALLERS: Mapping[str, Callable[[Errand], Awaitable[None]]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         plain,
@@ -361,4 +361,4 @@ DIFFICULT: Mapping[str, Callable[[Errand], Awaitable[None]]] = {
         compose,
     )
 }
-"""By the name of the kind."""
+"""By kind, as `plans.KINDS` names them."""

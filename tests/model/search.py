@@ -17,7 +17,7 @@ from partway_server.storage.base import CompleteUnknown
 from partway_server.storage.capabilities import Capabilities
 
 from tests.model import promises
-from tests.model.numbered import Numbered
+from tests.model.numbering import Numbered
 from tests.model.programs import (
     FAILED,
     LONG_PAUSE,
@@ -46,7 +46,7 @@ Reported = frozenset[Answer]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Who acts, on what store, and what may go wrong.
+    """The actors, their store, and what may go wrong.
 
     `faults` is how many replies may be lost: the request is then under way, and is carried out at
     any later moment or never. `losses` is how often Redis may lose everything, or be put back to a
@@ -88,7 +88,7 @@ class State(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What happens between two states; `words` describes it."""
+    """A transition between two states; `words` describes it."""
 
     actor: int
     what: str
@@ -98,14 +98,14 @@ class Step(NamedTuple):
 
 @dataclass(slots=True)
 class Outcome:
-    """What a search found: the number of states, and for each broken promise a shortest trace."""
+    """The result of a search: the number of states, and a shortest trace to each broken promise."""
 
     states: int
     broken: dict[str, list[str]]
 
 
 class Search:
-    """Visits all states of a scenario, nearest first."""
+    """A breadth-first search of all states of a scenario."""
 
     def __init__(self, scenario: Scenario, loop: asyncio.AbstractEventLoop) -> None:
         self.scenario = scenario
@@ -163,7 +163,7 @@ class Search:
         return Outcome(len(came_from), broken)
 
     def steps(self, state: State) -> Iterator[tuple[Step, State]]:
-        """All that may happen next."""
+        """Yield every possible next step and state."""
         for actor in range(len(state.actors)):
             yield from self._actor(state, actor)
         yield from self._late(state)
@@ -209,7 +209,7 @@ class Search:
         verb = self._verbs[actor]
         follows = actor and self.scenario.actors[actor - 1] == verb.name
         if follows and state.actors[actor - 1] == IDLE:
-            # Two of a kind are alike: they begin in their order.
+            # Actors with the same verb are interchangeable: they begin in order.
             return
         if verb.name in ABOUT_AN_UPLOAD:
             for answer in self.reported[state.reported]:
@@ -272,9 +272,11 @@ class Search:
         answer = self.programs.nodes[after].answer
         if answer is None:
             return _moved(state, actor, 2 * after)
-        return _moved(self._told(state, self.programs.nodes[after].verb, answer), actor, GONE)
+        return _moved(
+            self._record_answer(state, self.programs.nodes[after].verb, answer), actor, GONE
+        )
 
-    def _told(self, state: State, verb: Verb, answer: Answer) -> State:
+    def _record_answer(self, state: State, verb: Verb, answer: Answer) -> State:
         if verb.name in ABOUT_AN_UPLOAD:
             answer = Answer(answer.word, verb.argument)
         kept = answer.word in ("opened", "COMPLETED", "ABORTED") or answer.word.startswith(FAILED)
@@ -289,7 +291,7 @@ class Search:
         return state._replace(reported=self.reported.number(reported), storage=storage)
 
     def performed(self, state: State, number: int) -> tuple[int, int, int]:
-        """Redis, storage and the reply after a call."""
+        """Return Redis, storage and the reply after a call."""
         key = state.rows, state.storage, number, state.moment, state.losses
         found = self._performed.get(key)
         if found is None:
@@ -310,7 +312,7 @@ class Search:
     # What happens besides.
 
     def _late(self, state: State) -> Iterator[tuple[Step, State]]:
-        """A request whose reply was lost is carried out."""
+        """Carry out a request whose reply was lost."""
         wire = self.wires[state.wire]
         for place, number in enumerate(wire):
             rows, storage, reply = self.performed(state, number)
@@ -422,7 +424,7 @@ class Search:
 
 
 def brief(value: Any) -> str:
-    """A value in a word or two, for traces."""
+    """Return a value in a word or two, for traces."""
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
         return "(" + ", ".join(map(brief, value)) + ")"
     if hasattr(value, "epoch"):

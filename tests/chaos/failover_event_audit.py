@@ -1,9 +1,9 @@
-"""What must be true of events where Redis failed over: all that was acknowledged is announced.
+"""Audit the events after Redis failovers: every acknowledged end must be announced.
 
-A failover loses what the replica had not got yet, a consumer's group included, so that nothing can
-be said of what a consumer gets in the meantime. What docs/events.md promises is that an upload that
-is asked for after the loss is announced again. So each is asked for once, and the streams of the
-Redis that is left must have its end.
+A failover loses what had not been replicated yet, consumer groups included, so what a consumer gets
+in the meantime cannot be checked. docs/events.md promises that an upload that is asked for after
+the loss is announced again. So each is asked for once, and the streams of the surviving Redis must
+then hold its end.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from partway_server.events.event_stream import EventStreams, places_at
 from partway_server.redis_client.topology import connect
 
 _PATIENCE_SECONDS = 30.0
-"""What is left to a janitor waits for a lease of three seconds, five more, and its period."""
+"""Covers what a janitor waits for: a lease of three seconds, five more, and its period."""
 
 Reported = Mapping[str, set[str]]
-"""The types of the events of each key."""
+"""The event types announced for each key."""
 
 
 async def unreported(url: str, ends: Mapping[str, bool]) -> tuple[Reported, list[str]]:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from partway_server.devstack.servers import S3
 
-from tests.chaos.audit import Auditor, Found, Holdings
+from tests.chaos.bucket_reader import Auditor, Found, Holdings
 from tests.chaos.failpoints import Armed, Failpoint, Moment, Watched, deal, every_failpoint
-from tests.chaos.harms import Harm, schedule
-from tests.chaos.judging import Kind, judge
+from tests.chaos.fault_schedule import Harm, schedule
 from tests.chaos.ledger import NEVER, Answer, Ledger, Look, Sending, Story
 from tests.chaos.plans import planned
+from tests.chaos.upload_audit import Kind, judge
 from tests.support.bucket import Bucket, look_into
 
 BODY = b"what was sent"
@@ -212,7 +212,7 @@ def test_what_redis_forgot_is_excused_and_counted_apart() -> None:
 def test_a_compose_that_redis_forgot_is_excused() -> None:
     forgot = ((2.0, 3.0),)
     assert kinds(composed(completed()), holding("composed", "source"), forgot) == []
-    assert kinds(composed(completed()), holding("composed", "again"), forgot) == [Kind.UNTOLD]
+    assert kinds(composed(completed()), holding("composed", "again"), forgot) == [Kind.UNREPORTED]
     assert kinds(composed(completed()), holding(), forgot) == [Kind.LOST, Kind.LOST]
 
 
@@ -248,7 +248,7 @@ def test_every_call_to_a_store_is_a_failpoint() -> None:
 
 
 @pytest.mark.parametrize(("moment", "done"), [(Moment.BEFORE, 1), (Moment.AFTER, 2)])
-async def test_a_process_dies_at_the_call_it_is_told(moment: Moment, done: int) -> None:
+async def test_a_process_dies_at_the_chosen_call(moment: Moment, done: int) -> None:
     calls: list[str] = []
 
     class Store:

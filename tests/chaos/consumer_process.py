@@ -1,4 +1,4 @@
-"""The consumer of a run: killed like the services, and what it wrote down."""
+"""Runs and kills the event consumer of a run, and reads what it logged."""
 
 import asyncio
 import contextlib
@@ -15,17 +15,17 @@ from partway_server.runtime.subprocesses import Child
 from redis import exceptions
 
 from tests.chaos import consumer
-from tests.chaos.harms import Harm
+from tests.chaos.fault_schedule import Harm
 
 _SETTLE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An event as a consumer processed it, `at` by the time of the ledger.
+    """An event as a consumer processed it, `at` a time of the ledger.
 
-    `place` is where it stood in the stream of its upload: that orders them, for what a dead
-    consumer left is processed late.
+    `place` is its position in the stream of its upload. Order by that, since what a dead consumer
+    left is processed late.
     """
 
     at: float
@@ -38,8 +38,8 @@ class Heard:
     size_bytes: int
 
 
-class Consuming:
-    """A consumer at a time, until `stop`."""
+class ConsumerProcess:
+    """The consumer process, restarted after each kill until `stop`."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self._folder, self._url = folder, url
@@ -51,28 +51,28 @@ class Consuming:
         return [Harm("consumer killed", 8, self._kill)]
 
     def start(self) -> None:
-        # However early it is killed, there is a file.
+        # The file must exist however early the consumer is killed.
         self._file.touch()
         program = [sys.executable, consumer.__file__, self._url, str(self._file)]
         self._child = Child("consumer", program, log=self._folder / "consumer.log", patience=0)
 
     async def settle(self) -> None:
-        """Wait until the group has processed all there is. Fails after half a minute."""
+        """Wait until the group has processed everything. Fails after half a minute."""
         async with redis.asyncio.Redis.from_url(self._url, decode_responses=True) as client:
             async with asyncio.timeout(_SETTLE_SECONDS):
-                # Polling: it is a process of its own, and says nothing.
+                # Polling: it is another process and sends no notification.
                 while not await settled(client, consumer.GROUP):
                     assert self._child is not None
                     self._child.check()
                     await asyncio.sleep(0.1)
 
     def stop(self) -> None:
-        """By SIGKILL."""
+        """Kill it with SIGKILL."""
         if self._child is not None:
             self._child.stop()
 
     def heard(self) -> list[Heard]:
-        """All that was processed, in that order. A line that was cut short was not."""
+        """Return the processed events in order. A truncated line does not count as processed."""
         found = []
         for line in self._file.read_text("utf-8").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
@@ -87,13 +87,13 @@ class Consuming:
 
 
 async def settled(client: redis.asyncio.Redis, group: str) -> bool:
-    """Whether the group has processed all that is in the streams."""
+    """Return whether the group has processed everything in the streams."""
     for stream in consumer.STREAMS:
         try:
             about = await client.xinfo_stream(stream)
             groups = await client.xinfo_groups(stream)
         except exceptions.ResponseError:
-            # It was flushed, and the consumer is about to make it.
+            # Redis was flushed, and the consumer is about to create the group again.
             return False
         ours = [each for each in groups if each["name"] == group]
         last = (about["last-entry"] or ("0-0",))[0]
@@ -113,7 +113,7 @@ def _heard(reported: dict[str, str | float]) -> Heard:
 
 
 def heard_of(event: Mapping[str, Any], at: float, place: tuple[int, int]) -> Heard:
-    """The CloudEvent as it was heard."""
+    """Return the received CloudEvent as a `Heard`."""
     data = event["data"]
     return Heard(
         at=at,

@@ -6,7 +6,7 @@ T = TypeVar("T")
 
 
 class Numbered(Generic[T]):
-    """Gives every value a number, the same to equal ones. Values are equal if their reprs are."""
+    """A numbering: equal values get the same number, and are equal if their reprs are."""
 
     def __init__(self) -> None:
         self._values: list[T] = []

@@ -1,12 +1,11 @@
-"""What must be true of every upload, whatever was done to the services and to Redis.
+"""Audit every upload: what must hold whatever faults the services and Redis suffered.
 
-Storage is the truth. What was answered is compared with what storage has at the end, with
-what it had at that moment, and with what was answered before.
+Storage is authoritative. Each answer is compared with what storage has at the end, with what it
+had at that moment, and with earlier answers.
 
-Three things are excused, and counted apart: an object that arrived after an acknowledged abort,
-where Redis had forgotten the abort; a composed object that its caller does not know of, where Redis
-had forgotten the request; and the empty object of a service that was killed while it tried storage
-out, before it served.
+Three things are excused and counted separately: an object that arrived after an acknowledged abort
+that Redis had lost; a composed object unknown to its caller because Redis had lost the request; and
+the empty object of a service that was killed during its storage check at startup.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from itertools import pairwise
 from partway_server.storage.s3_startup_check import PROBE_PREFIX
 
 from tests.chaos import composed
-from tests.chaos.audit import Found, Holdings
+from tests.chaos.bucket_reader import Found, Holdings
 from tests.chaos.ledger import (
     ABORTED,
     COMPLETED,
@@ -45,11 +44,11 @@ _WRONG_ALWAYS = {
 }
 _ODD_CODES = ("UNKNOWN", "INTERNAL", "UNIMPLEMENTED", "DATA_LOSS", "OUT_OF_RANGE")
 _SLACK = 0.5
-"""Seconds by which the clocks of a deadline may differ."""
+"""Tolerated clock difference at a deadline, in seconds."""
 
 
 class Kind(StrEnum):
-    """What is wrong; the last three are excused."""
+    """A kind of violation; the last three are excused."""
 
     LOST = "acknowledged_lost"
     CORRUPTED = "corrupted"
@@ -60,15 +59,15 @@ class Kind(StrEnum):
     EVENT_FALSE = "events_false"
     RESURRECTED = "late_objects_redis_forgot"
     PROBE = "start_probes_left"
-    UNTOLD = "composed_redis_forgot"
+    UNREPORTED = "composed_redis_forgot"
 
 
-EXCUSED = (Kind.RESURRECTED, Kind.PROBE, Kind.UNTOLD)
+EXCUSED = (Kind.RESURRECTED, Kind.PROBE, Kind.UNREPORTED)
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that must not be, about the upload `story` if it is about one that is known."""
+    """A broken promise, with the `story` of its upload if that is known."""
 
     kind: Kind
     words: str
@@ -76,7 +75,7 @@ class Violation:
 
 
 def judge(ledger: Ledger, holdings: Holdings) -> list[Violation]:
-    """All violations of a run."""
+    """Return all violations of a run."""
     violations = []
     sums = _sums(holdings)
     for story in ledger.stories:
@@ -92,7 +91,7 @@ def judge(ledger: Ledger, holdings: Holdings) -> list[Violation]:
 
 
 def _of_strangers(ledger: Ledger, holdings: Holdings) -> list[Violation]:
-    """What is in storage and belongs to no upload that anybody knows."""
+    """Return what is in storage and belongs to no known upload."""
     by_name = {story.name: story for story in ledger.stories}
     known, sums = {story.key for story in ledger.stories}, _sums(holdings)
     violations = []
@@ -103,7 +102,7 @@ def _of_strangers(ledger: Ledger, holdings: Holdings) -> list[Violation]:
         story = by_name.get(key.rpartition("/")[2])
         kind = Kind.PROBE if key.startswith(PROBE_PREFIX) else Kind.ORPHAN
         if story is not None and composed.unreported(ledger, story, key, sums):
-            kind = Kind.UNTOLD
+            kind = Kind.UNREPORTED
         violations.append(Violation(kind, f"an object that no one knows at {key}", story))
     return violations
 
@@ -136,7 +135,7 @@ def _of_story(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tup
 def _object(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tuple[Kind, str]]:
     completed, aborted = story.said(COMPLETED), story.said(ABORTED)
     if found is None:
-        # What is composed of it says whether it may be gone.
+        # A composition may have removed it: `composed.lost` checks that.
         if completed and story.removable == NEVER:
             yield Kind.LOST, "it was said to be COMPLETED, and there is no object"
         return
@@ -156,7 +155,7 @@ def _object(ledger: Ledger, story: Story, found: Found | None) -> Iterator[tuple
 
 
 def _late(story: Story) -> bool:
-    """Whether the bytes of a single PUT may have come after the first ABORTED was found out."""
+    """Return whether a single PUT may have arrived after the first ABORTED was determined."""
     return story.single and story.in_flight(story.said(ABORTED)[0].began)
 
 
@@ -198,10 +197,10 @@ def _reasons(story: Story) -> Iterator[str]:
 
 
 def _backwards(ledger: Ledger, story: Story) -> Iterator[str]:
-    """What was final and is not any more, though Redis did not forget.
+    """Find final states that were reversed although Redis lost nothing.
 
-    Status and Watch may have looked into storage, and so reported an object before the Complete or
-    the Abort did that was under way.
+    Status and Watch may look into storage, and so report an object before the Complete or Abort
+    in flight does.
     """
     recorded = [a for a in story.said(COMPLETED) if a.verb not in ("Status", "Watch")]
     for last in (*recorded[:1], *story.said(ABORTED)[:1]):
@@ -228,7 +227,7 @@ def _progress(story: Story) -> Iterator[str]:
 
 
 def _reported(ledger: Ledger, story: Story) -> Iterator[str]:
-    """Reports are forgotten only with Redis, and at the end."""
+    """Check the counts of reported parts: reports are lost only with Redis, and at the end."""
     for answer in story.answers:
         if answer.reported < 0 or story.sources or not story.sent_by_raw_calls:
             continue
@@ -240,7 +239,7 @@ def _reported(ledger: Ledger, story: Story) -> Iterator[str]:
 
 
 def _watches(story: Story) -> Iterator[str]:
-    """Within one Watch; what is reported across calls is judged with all the others."""
+    """Check the order within one Watch; `_backwards` compares different calls."""
     reported = [answer for answer in story.answers if answer.verb == "Watch"]
     for before, answer in pairwise(sorted(reported, key=lambda a: (a.began, a.ended))):
         if before.began == answer.began and before.state in (COMPLETED, ABORTED) and answer.state:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.chaos.audit import Found, Holdings
-from tests.chaos.consuming import Heard
-from tests.chaos.hearing import judge_deliveries, judge_events
-from tests.chaos.judging import Kind
+from tests.chaos.bucket_reader import Found, Holdings
+from tests.chaos.consumer_process import Heard
+from tests.chaos.event_audit import judge_deliveries, judge_events
 from tests.chaos.ledger import NEVER, Answer, Ledger, Sending, Story
+from tests.chaos.upload_audit import Kind
 
 KEY = "default/2026/01/01/sid-token/u000001.bin"
 THERE = Holdings({KEY: Found(4, "e", "")})
@@ -67,7 +67,9 @@ FALSE = {
 
 
 @pytest.mark.parametrize(("state", "events", "holdings"), LOST.values(), ids=LOST)
-def test_what_was_not_told_is_found(state: str, events: list[Heard], holdings: Holdings) -> None:
+def test_an_unannounced_change_is_found(
+    state: str, events: list[Heard], holdings: Holdings
+) -> None:
     assert judged(state, events, holdings) == [Kind.EVENT_LOST]
 
 

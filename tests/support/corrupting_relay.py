@@ -11,7 +11,7 @@ _PUT = re.compile(rb"PUT (?:\S*[?&]partNumber=(\d+))?")
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
-class Flipping:
+class CorruptingRelay:
     """A relay in front of the server at `url`, used as a context. Its own address is `url`, too.
 
     `flip` names the parts to change, once each, in the middle of the body; a single PUT is part 1.

@@ -1,4 +1,4 @@
-"""The endpoint of a webhook during a run: it breaks off, refuses, and writes down what it took."""
+"""A webhook endpoint that drops connections, refuses, and records what it accepted."""
 
 import asyncio
 import base64
@@ -15,20 +15,20 @@ import redis.asyncio
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from tests.chaos.consuming import Heard, heard_of, settled
+from tests.chaos.consumer_process import Heard, heard_of, settled
 
 _NAME = "audit"
 _SECRET_VARIABLE = "CHAOS_WEBHOOK_SECRET"
 _SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode("ascii")
 _SETTLE_SECONDS = 90.0
-"""An attempt that failed is repeated after 5 s, and a lease of a dead process is waited out."""
+"""A failed attempt is retried after 5 s, and the lease of a dead process must run out."""
 
 
-class Receiving:
-    """A webhook of all services, and its endpoint. Use it as a context.
+class WebhookReceiver:
+    """The webhook of all services, and its endpoint. Use it as a context manager.
 
-    The first attempt at an event is refused, or broken off after the event was taken, one time in
-    ten each.
+    One in ten first attempts at an event is refused, and one in ten is cut off after the event was
+    accepted.
     """
 
     def __init__(self, folder: Path, url: str, chance: random.Random) -> None:
@@ -40,7 +40,7 @@ class Receiving:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """What services need to deliver to it."""
+        """Return the settings that services need to deliver to it."""
         return {"PARTWAY_WEBHOOK_FILE": str(self._file), _SECRET_VARIABLE: _SECRET}
 
     @property
@@ -65,10 +65,10 @@ class Receiving:
         await self._runner.cleanup()
 
     async def settle(self) -> None:
-        """Wait until all there is was delivered. Fails after a minute and a half."""
+        """Wait until everything was delivered. Fails after a minute and a half."""
         async with redis.asyncio.Redis.from_url(self._url, decode_responses=True) as client:
             async with asyncio.timeout(_SETTLE_SECONDS):
-                # Polling: deliveries are in the hands of other processes.
+                # Polling: other processes deliver.
                 while not await settled(client, f"webhook:{_NAME}"):  # noqa: ASYNC110 (processes that say nothing)
                     await asyncio.sleep(0.2)
 
@@ -81,14 +81,14 @@ class Receiving:
         fate = self._chance.random() if first else 1.0
         if fate < 0.1:
             return web.Response(status=503)
-        # The order of arrival is what is promised here.
+        # For webhooks the promise is about the order of arrival.
         self.heard.append(heard_of(json.loads(body), time.monotonic(), (0, len(self.heard))))
         if fate < 0.2 and request.transport is not None:
             request.transport.abort()
         return web.Response(status=204)
 
     def _check(self, name: str, body: str, headers: Mapping[str, str]) -> None:
-        # By the time in the header: services may run by a clock that is days ahead.
+        # Sign with the time in the header: the clocks of services may be days ahead.
         at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
         signed = Webhook(_SECRET).sign(name, at, body)
         if headers["webhook-signature"] != signed:

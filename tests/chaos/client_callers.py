@@ -1,7 +1,7 @@
 """Callers who use what we give them: `partway_client`, and the `partway` command.
 
-Both are cut off in the middle and take up what they left: the library by cancelling, the command
-by SIGKILL. They know nothing of what is done to the services, and just go on.
+Both are interrupted and then resume: the library by cancelling, the command by SIGKILL. They know
+nothing of the faults, and just go on.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _RUN_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One file to upload, by name and under the policy that was planned."""
+    """One file to upload under the planned name and policy."""
 
     story: Story
     planned: Planned
@@ -44,7 +44,7 @@ class Ask:
 
 
 async def by_library(ask: Ask, clients: Sequence[UploadClient]) -> None:
-    """Upload with `partway_client`, again and again if it fails, always by the same client."""
+    """Upload with `partway_client`, retrying failures with the same client."""
     client = ask.planned.chance.choice(clients)
     route = ask.planned.chance.choice(("auto", "service"))
     cuts = _CUTS if ask.planned.kind == "library-cut" else 0
@@ -79,7 +79,7 @@ async def by_library(ask: Ask, clients: Sequence[UploadClient]) -> None:
 
 
 async def by_command(ask: Ask, partway: Partway, killed: Callable[[], None]) -> None:
-    """Upload with `partway upload`, which is killed at random and then run again."""
+    """Upload with `partway upload`, killed at random and then run again."""
     deadline, kills = time.monotonic() + ask.patience, _CUTS
     arguments = ("upload", ask.file, "--policy", ask.planned.policy, "--part-size", "5MiB")
     while time.monotonic() < deadline:
@@ -94,12 +94,12 @@ async def by_command(ask: Ask, partway: Partway, killed: Callable[[], None]) -> 
                 await _within(running, _RUN_SECONDS)
         finally:
             if not running.done():
-                # It may have ended since; its output is on the way.
+                # It may just have ended, with its output still to be read.
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
             output, _ = await running
         lines = [json.loads(line) for line in output.splitlines()]
-        # What it said counts, even if it was killed right after.
+        # What it printed counts, even if it was killed right after.
         if lines and "upload_id" in lines[0]:
             done = lines[0]
             ask.know(done["upload_id"], done["key"], done["parts"])
@@ -119,12 +119,12 @@ async def _within(running: asyncio.Future[Any], seconds: float) -> bool:
 
 
 async def _cut(upload: asyncio.Future[Any], seconds: float) -> bool:
-    """Whether the upload was cut off before it ended."""
+    """Cancel the upload after `seconds`; return whether that came before its end."""
     if await _within(upload, seconds):
         return False
     upload.cancel()
     with contextlib.suppress(asyncio.CancelledError, PartwayError):
-        # An end that came at the same moment is as good as one that no one saw.
+        # An end at the same moment counts as one that no one saw.
         await upload
     return True
 

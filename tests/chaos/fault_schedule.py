@@ -1,4 +1,4 @@
-"""What can be done to a running system, and when: a schedule that a seed decides."""
+"""The faults a run injects, and the seeded schedule of when."""
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 Act = Callable[[random.Random], Awaitable[float | None]]
-"""Returns since when Redis has forgotten writes, by `time.monotonic`; None: it has not."""
+"""Returns the `time.monotonic` since when Redis has lost writes, or None if it lost none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """One way to do harm, which comes every so many seconds on average."""
+    """A kind of fault, injected every `every_seconds` on average."""
 
     name: str
     every_seconds: float
@@ -20,7 +20,7 @@ class Harm:
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """A harm at its time, in seconds from the start, with its own source of chance."""
+    """A scheduled fault: seconds from the start, and a random source of its own."""
 
     at: float
     harm: Harm
@@ -28,7 +28,7 @@ class Strike:
 
 
 class Store(Protocol):
-    """The Redis that all services share, in some topology, and the harm that can come to it.
+    """The Redis that all services share, in some topology, and the faults it can suffer.
 
     Another topology, such as Sentinel with failovers or Cluster with moving slots, is another
     class like `stores.OneRedis`; nothing else knows which it is.
@@ -36,26 +36,26 @@ class Store(Protocol):
 
     @property
     def url(self) -> str:
-        """What services are given as PARTWAY_REDIS_URL."""
+        """Return the value for PARTWAY_REDIS_URL."""
         ...
 
     def harms(self) -> Sequence[Harm]:
-        """What can be done to it; it is whole again, or becomes so by itself, after each."""
+        """Return its faults; after each it is healthy again or recovers by itself."""
         ...
 
     async def start(self) -> None:
-        """Returns once it takes commands."""
+        """Start it; return once it accepts commands."""
         ...
 
     async def keys(self) -> int:
-        """How many keys it holds, but for the streams of events, which stay."""
+        """Count its keys, except the event streams, which stay."""
         ...
 
     async def stop(self) -> None: ...
 
 
 def schedule(seed: str, harms: Sequence[Harm], seconds: float) -> list[Strike]:
-    """When what is done within `seconds`: for the same seed and harms, the same."""
+    """Return all faults within `seconds`, identical for the same seed and harms."""
     strikes = []
     for harm in harms:
         chance = random.Random(f"{seed}/{harm.name}")
