@@ -193,7 +193,7 @@ def _of_response(response: Any, verb: str, began: float) -> Answer:
         return Answer(began, ended, verb, reported=reported)
     upload = response.upload
     progress = getattr(response, "progress", None)
-    reported = isinstance(response, pb.StatusResponse) and response.HasField("progress")
+    listed = isinstance(response, pb.StatusResponse) and response.HasField("progress")
     reason = upload_pb2.AbortReason.Name(upload.abort_reason).removeprefix("ABORT_REASON_")
     return Answer(
         began,
@@ -203,7 +203,7 @@ def _of_response(response: Any, verb: str, began: float) -> Answer:
         etag=upload.object.etag,
         key=upload.object.key,
         abort_reason="" if reason == "UNSPECIFIED" else reason,
-        parts_stored=progress.parts_stored if reported and progress is not None else -1,
+        parts_stored=progress.parts_stored if listed and progress is not None else -1,
         reported=reported,
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from partway_server.domain.events import COMPLETED, INITIALIZED
 
-from tests.chaos import ledger as reported
+from tests.chaos import ledger as record
 from tests.chaos.bucket_reader import Holdings
 from tests.chaos.consumer_process import Heard
 from tests.chaos.ledger import Ledger, Story
@@ -86,12 +86,12 @@ def _of_ids(heard: Sequence[Heard]) -> Iterator[tuple[Kind, str, str]]:
 
 def _missing(ledger: Ledger, story: Story, firsts: Firsts) -> Iterator[str]:
     ends = firsts.keys() - {INITIALIZED}
-    if story.said(reported.COMPLETED):
+    if story.said(record.COMPLETED):
         if COMPLETED not in firsts and not _removed_and_forgotten(ledger, story):
             yield "it was said to be COMPLETED, and no event said so"
-    elif story.said(reported.ABORTED) and not ends:
+    elif story.said(record.ABORTED) and not ends:
         yield "it was said to be ABORTED, and no event said so"
-    first = min((event.at for event in firsts.values()), default=reported.NEVER)
+    first = min((event.at for event in firsts.values()), default=record.NEVER)
     if ends and INITIALIZED not in firsts and not ledger.forgot(story.began, first):
         yield "its end was announced, and its beginning was not"
 
@@ -101,14 +101,14 @@ def _removed_and_forgotten(ledger: Ledger, story: Story) -> bool:
 
     No one asks again for what Compose removed.
     """
-    return story.removable < reported.NEVER and ledger.harmed(story.began)
+    return story.removable < record.NEVER and ledger.harmed(story.began)
 
 
 def _untrue(holdings: Holdings, key: str, story: Story | None, firsts: Firsts) -> Iterator[str]:
     if (done := firsts.get(COMPLETED)) is None:
         return
     if (found := holdings.objects.get(key)) is None:
-        if story is None or story.removable == reported.NEVER:
+        if story is None or story.removable == record.NEVER:
             yield f"{COMPLETED} was announced, and there is no object at {key}"
     elif (found.etag, found.size_bytes) != (done.etag, done.size_bytes):
         yield f"{COMPLETED} announced of another object than there is at {key}"
