@@ -1,7 +1,7 @@
 """Named points at which a service process kills itself: around every call to its two stores.
 
-The names come from the Protocols of the seams, so that a method which is added to a seam is a
-failpoint from then on, and no step between two calls to Redis or storage is left out.
+The names come from the Protocols of the seams, so that every method added to a seam becomes a
+failpoint, and no step between two calls to Redis or storage is left out.
 """
 
 import asyncio

@@ -89,9 +89,9 @@ class Fleet:
         ]
 
     def start(self, *, armed: bool, ahead: timedelta = timedelta()) -> None:
-        """Keep all running, with failpoints if `armed`, and their time so far `ahead`.
+        """Keep all running, with failpoints if `armed`, and their clocks this far `ahead`.
 
-        In a time that is ahead, they are all those at once that no process has died at yet.
+        With clocks ahead, all failpoints that killed no process yet are armed at once.
         """
         self._cards_now = (self._missing if ahead else self._cards) if armed else None
         self._ahead, self._stopping = ahead, False

@@ -1,11 +1,11 @@
-"""One run, from empty stores to the verdict.
+"""Carries out one run, from empty stores to the audit.
 
-1. Load: uploads go on while services and Redis are harmed.
+1. Load: uploads run while faults hit the services and Redis.
 2. Calm: what was begun is finished, and every upload is asked for once more.
-3. Later: all services are started again with a clock that is hours, then days ahead, so that every
-   deadline and every tombstone is past; janitors clear up while they, too, are killed.
-4. Rest: the janitor has its periods in peace, until Redis holds nothing.
-5. Audit: storage is read by other programs, and each story is compared with it.
+3. Later: all services restart with a clock that is hours, then days ahead, so that every deadline
+   and tombstone has passed; janitors clean up while they, too, are killed.
+4. Rest: the janitor runs undisturbed until Redis is empty.
+5. Audit: other programs read storage, and each story is compared with it.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""One service process: the real one, as `partway-server serve` runs it, over watched stores.
+"""Runs one service process, as `partway-server serve` does, over stores with failpoints.
 
-Processes are forked from a server that has imported everything and started nothing, so that a new
-one serves within a quarter of a second and hundreds of deaths fit into minutes.
+Processes are forked from a server that has imported everything and started nothing: a new one
+serves within a quarter of a second, so that hundreds of deaths fit into minutes.
 """
 
 import asyncio

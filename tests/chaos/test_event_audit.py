@@ -1,4 +1,4 @@
-"""The audit of events can fail: whatever is planted is found, and what is promised is let pass."""
+"""The event audit finds planted violations and passes what is promised."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The audit of events after failovers can fail: an end that no event announces is found."""
+"""The event audit after failovers finds an end that no event announces."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The harness can fail: whatever is planted is found, and a clean run is clean."""
+"""The harness finds planted violations, and a clean run passes."""
 
 import hashlib
 import math
@@ -24,7 +24,7 @@ KEY = "default/2026/01/01/sid-token/u000001.bin"
 
 
 def a_story(*answers: Answer, **changes: object) -> Story:
-    """An upload of one part that was sent, with these answers."""
+    """Return an upload of one part that was sent, with these answers."""
     story = Story(1, "plain", "u000001.bin", len(BODY), hashlib.sha256(BODY).hexdigest(), 0.0)
     story.key, story.single, story.answers = KEY, False, list(answers)
     story.sendings, story.completes = [Sending(1, True, 1.0, 2.0, 200)], [3.0]
@@ -57,7 +57,7 @@ def kinds(
 
 
 def composed(*answers: Answer, deletes: bool = True) -> Story:
-    """A Compose with these answers, of one source that was complete before."""
+    """Return a Compose with these answers, of one source that was complete before."""
     source = a_story(said(1.0, "COMPLETED"), name="u2.bin", key="default/u2.bin")
     source.removable = 2.5 if deletes else math.inf
     story = a_story(*answers, sources=[source], delete_sources=deletes)
@@ -66,7 +66,7 @@ def composed(*answers: Answer, deletes: bool = True) -> Story:
 
 
 def holding(*names: str) -> Holdings:
-    """What of a Compose there is."""
+    """Return the holdings of a Compose."""
     keys = {"composed": KEY, "source": "default/u2.bin", "again": f"another/{PurePath(KEY).name}"}
     [whole] = found().objects.values()
     return Holdings({keys[name]: whole for name in names})

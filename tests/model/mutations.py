@@ -1,8 +1,8 @@
-"""Rules of the real code, taken out one at a time.
+"""Removes rules from the real code, one at a time.
 
-Each names the function that holds the rule, the words that are the rule, and what stands there
-instead. The function is compiled again with that, in its own module; if the words are not there any
-more, the mutation fails and must be rewritten.
+Each mutation names the function with the rule, the source text of the rule, and its replacement.
+The function is recompiled with that in its own module; if the text is no longer found, the mutation
+fails and must be rewritten.
 """
 
 import inspect

@@ -29,10 +29,10 @@ _SWEEPS = 40
 _LONG_AFTER = timedelta(days=60)
 
 _STATUS = {"COMPLETED": {"COMPLETED"}, "ABORTED": {"ABORTED", "ABORTING"}}
-"""What Status may say of an end that was reported. A burial is ABORTING once more."""
+"""What Status may report after a reported end. A burial is ABORTING once more."""
 
 _FINDING_OUT = {"COMPLETING", "ABORTING"}
-"""What it may say besides if Redis was lost: somebody works on an old row, and will see."""
+"""Also allowed if Redis was lost: an actor works on an old session record, and will notice."""
 
 
 def in_any_state(search: Search, state: State) -> list[str]:

@@ -1,9 +1,9 @@
-"""Every order of the actors' steps, with everything that may go wrong in between.
+"""Explores every order of the actors' steps, with everything that may go wrong in between.
 
-A state is a tuple of numbers; `Search.steps` gives all that may happen next. There is no step for
-kill -9: a killed worker is one that takes no further step, and the search holds every actor still
-at every point while the others go on. What must hold once no one works any more is therefore asked
-in every state, as if all that are under way were killed there (`promises.at_rest`).
+A state is a tuple of numbers; `Search.steps` yields all that may happen next. There is no step for
+kill -9: a killed worker is one that takes no further step, and the search stops every actor at
+every point while the others go on. What must hold once no one is at work is therefore checked in
+every state, as if all actors were killed there (`promises.at_rest`).
 """
 
 import asyncio
@@ -48,13 +48,13 @@ Reported = frozenset[Answer]
 class Scenario:
     """The actors, their store, and what may go wrong.
 
-    `faults` is how many replies may be lost: the request is then under way, and is carried out at
-    any later moment or never. `losses` is how often Redis may lose everything, or be put back to a
-    copy made at any moment. `times` are the moments to which time may move on. `prompt`: what is
-    sent right after its lease was checked or taken is carried out before that lease is over, a
-    worker that is held up at that point for longer is dead, and a request whose reply was lost is
-    carried out in minutes or never. `single`: the Upload is one PUT, which arrives whenever it
-    likes. `other`: somebody else's object is at the key from the beginning.
+    `faults` is how many replies may be lost: the request is then in flight, and is carried out at
+    any later moment or never. `losses` is how often Redis may lose everything, or be set back to a
+    copy made at any moment. `times` are the moments to which time may advance. `prompt`: a request
+    sent right after its lease was checked or taken is carried out before that lease ends, a worker
+    delayed at that point for longer is dead, and a request whose reply was lost is carried out
+    within minutes or never. `single`: the upload is one PUT, which arrives at any time. `other`:
+    another writer's object is at the key from the beginning.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Scenario:
 class State(NamedTuple):
     """One moment of the whole system. All but the first three are numbers of values.
 
-    `copy` is what Redis may be put back to; `wire` are requests under way whose replies are lost;
+    `copy` is what Redis may be set back to; `wire` are requests in flight whose replies are lost;
     `actors` are IDLE, GONE, or twice the number of a node, plus one while a sloppy store is at work
     on the actor's Complete.
     """
@@ -245,7 +245,7 @@ class Search:
             yield Step(actor, "lost", number, error), self._answered(lost, actor, node, error)
 
     def _joining(self, state: State, actor: int, node: int) -> Iterator[tuple[Step, State]]:
-        """A sloppy store has the Complete; its reply comes when the object is there, or is lost."""
+        """Yield a sloppy store's reply to Complete: once the object exists, or lost."""
         number = self.programs.call_of[node]
         grant = self.programs.calls[number].arguments[0]
         if all(m.id != grant.multipart_id for m in self.storages[state.storage].joining):
@@ -260,7 +260,7 @@ class Search:
         self, state: State, actor: int, node: int, call: Call
     ) -> Iterator[tuple[Step, State]]:
         if call.arguments[0] >= LONG_PAUSE:
-            # Half a minute: what was sent to storage has been carried out by then, or never is.
+            # Half a minute: by then a request to storage has been carried out, or never will be.
             if self.storages[state.storage].joining:
                 return
             state = self._without_requests(state, "complete")
@@ -363,14 +363,14 @@ class Search:
                 )
 
     def _without_requests(self, state: State, *verbs: str) -> State:
-        """No such request, by default none that was sent under a lease, is under way any more."""
+        """Drop such requests in flight, by default all that were sent under a lease."""
         wire = self.wires[state.wire]
         over = verbs or ("complete", "create", "delete")
         left = tuple(n for n in wire if self.programs.calls[n].verb not in over)
         return state if left == wire else state._replace(wire=self.wires.number(left))
 
     def _without_senders(self, state: State) -> State:
-        """Who was about to send under a lease that it has just checked, or just taken, is dead."""
+        """Kill the actors about to send under a lease that they have just checked or taken."""
         for actor, slot in enumerate(state.actors):
             if slot >= 0 and not slot % 2:
                 node = self.programs.nodes[slot // 2]
@@ -391,7 +391,7 @@ class Search:
             )
         return found
 
-    # How it came to that.
+    # Traces.
 
     def _trace(self, state: State, came_from: dict[State, State | None]) -> list[str]:
         words: list[str] = []

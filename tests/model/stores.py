@@ -1,7 +1,7 @@
-"""Redis and storage as values: a step takes one and gives the next, and a reply.
+"""Models Redis and storage as values: a step takes one and returns the next, and a reply.
 
-Redis is the rows of the real `MemorySessionStore`, which the conformance suite holds to the same
-behaviour as the scripts in Redis. Storage is written here, because it is to misbehave.
+Redis is the session records of the real `MemorySessionStore`; the conformance suite requires the
+same behaviour of it as of the scripts in Redis. Storage is written here, because it must misbehave.
 """
 
 from collections.abc import Callable, Coroutine
@@ -25,7 +25,7 @@ from tests.model.programs import SIZE, Call
 from tests.support.clock import FakeClock
 
 HELD = datetime(3000, 1, 1, tzinfo=UTC)
-"""The end of every lease that is not over: when it is, the search decides, not the time."""
+"""The end of every unexpired lease: the search, not the time, decides when it expires."""
 
 OTHER = "somebody else's"
 
@@ -41,10 +41,10 @@ Rows = tuple[Row, ...]
 
 
 def ask_sessions(rows: Rows, call: Call, now: datetime, losses: int) -> tuple[Rows, Any]:
-    """Carry out a call of the Sessions seam in the memory twin, from and to a value.
+    """Carry out a call of the Sessions seam in the memory twin; return the new value and reply.
 
-    `losses` is how often Redis was lost or put back. The memory twin never is, so here it is the
-    model that vouches, by the rule of Redis: for what was claimed since.
+    `losses` is how often Redis was lost or set back. The memory twin never is, so the model answers
+    `is_current` itself, by the rule of Redis: what was claimed since is current.
     """
     # An outage of Redis takes time: epochs given out afterwards are newer.
     now += timedelta(seconds=losses)
