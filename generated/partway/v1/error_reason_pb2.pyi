@@ -38,7 +38,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CALLER_UNKNOWN: _ErrorReason.ValueType  # 4
     """The call does not name its caller, and the service requires it.
-    Code: `UNAUTHENTICATED`. Metadata: `key`, the gRPC metadata key missing.
+    Code: `UNAUTHENTICATED`. Metadata: `key`, the gRPC metadata key missing or
+    invalid.
     """
     ERROR_REASON_UPLOAD_NOT_FOUND: _ErrorReason.ValueType  # 5
     """There is no Upload with the id given, or it is another caller's. The error
@@ -135,6 +136,37 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `FAILED_PRECONDITION`. Metadata: `source`, the place of the first that cannot
     be joined, from 0; `problem`, in words.
     """
+    ERROR_REASON_CREDENTIALS_REJECTED: _ErrorReason.ValueType  # 25
+    """The credentials of the call are invalid, have expired, or come from where they
+    are not accepted. Code: `UNAUTHENTICATED`.
+    """
+    ERROR_REASON_UPLOAD_TOKEN_EXPIRED: _ErrorReason.ValueType  # 26
+    """The upload token of the call has expired: get another from whoever made it.
+    Code: `UNAUTHENTICATED`.
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 27
+    """The credentials are valid, and do not allow this RPC. Code:
+    `PERMISSION_DENIED`. Metadata: `needed`, the scope or the UploadAction missing.
+    """
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 28
+    """A limit of the caller's tenant, or of the caller, is reached.
+    `google.rpc.QuotaFailure` has which and how much is in use;
+    `google.rpc.RetryInfo` comes with it where waiting helps. Code:
+    `RESOURCE_EXHAUSTED`. Metadata: `limit`, its name; `used`; `max`.
+    """
+    ERROR_REASON_SESSIONS_FULL: _ErrorReason.ValueType  # 29
+    """Redis has no memory left for another Upload; those in progress go on. Try again
+    after the time in `google.rpc.RetryInfo`. Code: `RESOURCE_EXHAUSTED`.
+    """
+    ERROR_REASON_PART_TOO_SLOW: _ErrorReason.ValueType  # 30
+    """The bytes of a part, sent through the service, came more slowly than it accepts.
+    Send the part again after the time in `google.rpc.RetryInfo`.
+    Code: `ABORTED`. Metadata: `upload`, `part_number`.
+    """
+    ERROR_REASON_STREAM_ENDED: _ErrorReason.ValueType  # 31
+    """The stream lasted as long as the service lets one last. Open it again: nothing
+    is missed. Code: `UNAVAILABLE`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call failed.
@@ -161,7 +193,8 @@ Code: `INVALID_ARGUMENT`. Metadata: `request_id`.
 """
 ERROR_REASON_CALLER_UNKNOWN: ErrorReason.ValueType  # 4
 """The call does not name its caller, and the service requires it.
-Code: `UNAUTHENTICATED`. Metadata: `key`, the gRPC metadata key missing.
+Code: `UNAUTHENTICATED`. Metadata: `key`, the gRPC metadata key missing or
+invalid.
 """
 ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 5
 """There is no Upload with the id given, or it is another caller's. The error
@@ -257,5 +290,36 @@ ERROR_REASON_SOURCES_NOT_JOINABLE: ErrorReason.ValueType  # 24
 """Storage cannot join sources of these sizes or from that place. Code:
 `FAILED_PRECONDITION`. Metadata: `source`, the place of the first that cannot
 be joined, from 0; `problem`, in words.
+"""
+ERROR_REASON_CREDENTIALS_REJECTED: ErrorReason.ValueType  # 25
+"""The credentials of the call are invalid, have expired, or come from where they
+are not accepted. Code: `UNAUTHENTICATED`.
+"""
+ERROR_REASON_UPLOAD_TOKEN_EXPIRED: ErrorReason.ValueType  # 26
+"""The upload token of the call has expired: get another from whoever made it.
+Code: `UNAUTHENTICATED`.
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 27
+"""The credentials are valid, and do not allow this RPC. Code:
+`PERMISSION_DENIED`. Metadata: `needed`, the scope or the UploadAction missing.
+"""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 28
+"""A limit of the caller's tenant, or of the caller, is reached.
+`google.rpc.QuotaFailure` has which and how much is in use;
+`google.rpc.RetryInfo` comes with it where waiting helps. Code:
+`RESOURCE_EXHAUSTED`. Metadata: `limit`, its name; `used`; `max`.
+"""
+ERROR_REASON_SESSIONS_FULL: ErrorReason.ValueType  # 29
+"""Redis has no memory left for another Upload; those in progress go on. Try again
+after the time in `google.rpc.RetryInfo`. Code: `RESOURCE_EXHAUSTED`.
+"""
+ERROR_REASON_PART_TOO_SLOW: ErrorReason.ValueType  # 30
+"""The bytes of a part, sent through the service, came more slowly than it accepts.
+Send the part again after the time in `google.rpc.RetryInfo`.
+Code: `ABORTED`. Metadata: `upload`, `part_number`.
+"""
+ERROR_REASON_STREAM_ENDED: ErrorReason.ValueType  # 31
+"""The stream lasted as long as the service lets one last. Open it again: nothing
+is missed. Code: `UNAVAILABLE`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

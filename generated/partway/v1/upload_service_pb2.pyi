@@ -23,6 +23,54 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _UploadAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UploadActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UploadAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UPLOAD_ACTION_UNSPECIFIED: _UploadAction.ValueType  # 0
+    """Not an action."""
+    UPLOAD_ACTION_PRESIGN: _UploadAction.ValueType  # 1
+    """PresignParts and BatchPresignParts."""
+    UPLOAD_ACTION_REPORT: _UploadAction.ValueType  # 2
+    """ReportParts."""
+    UPLOAD_ACTION_UPLOAD_PART: _UploadAction.ValueType  # 3
+    """UploadPart."""
+    UPLOAD_ACTION_COMPLETE: _UploadAction.ValueType  # 4
+    """Complete."""
+    UPLOAD_ACTION_ABORT: _UploadAction.ValueType  # 5
+    """Abort."""
+    UPLOAD_ACTION_STATUS: _UploadAction.ValueType  # 6
+    """Status."""
+    UPLOAD_ACTION_WATCH: _UploadAction.ValueType  # 7
+    """Watch."""
+    UPLOAD_ACTION_LIST_PARTS: _UploadAction.ValueType  # 8
+    """ListParts."""
+
+class UploadAction(_UploadAction, metaclass=_UploadActionEnumTypeWrapper):
+    """An UploadAction is what a token allows its holder to do with its Upload."""
+
+UPLOAD_ACTION_UNSPECIFIED: UploadAction.ValueType  # 0
+"""Not an action."""
+UPLOAD_ACTION_PRESIGN: UploadAction.ValueType  # 1
+"""PresignParts and BatchPresignParts."""
+UPLOAD_ACTION_REPORT: UploadAction.ValueType  # 2
+"""ReportParts."""
+UPLOAD_ACTION_UPLOAD_PART: UploadAction.ValueType  # 3
+"""UploadPart."""
+UPLOAD_ACTION_COMPLETE: UploadAction.ValueType  # 4
+"""Complete."""
+UPLOAD_ACTION_ABORT: UploadAction.ValueType  # 5
+"""Abort."""
+UPLOAD_ACTION_STATUS: UploadAction.ValueType  # 6
+"""Status."""
+UPLOAD_ACTION_WATCH: UploadAction.ValueType  # 7
+"""Watch."""
+UPLOAD_ACTION_LIST_PARTS: UploadAction.ValueType  # 8
+"""ListParts."""
+Global___UploadAction: _TypeAlias = UploadAction  # noqa: Y015
+
 class _StatusView:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -46,6 +94,211 @@ STATUS_VIEW_PROGRESS: StatusView.ValueType  # 1
 completed, all of it, without a call to storage.
 """
 Global___StatusView: _TypeAlias = StatusView  # noqa: Y015
+
+@_typing.final
+class UploadTokenSpec(_message.Message):
+    """An UploadTokenSpec describes the token requested."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    LIFETIME_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedScalarFieldContainer[Global___UploadAction.ValueType]:
+        """What it allows. If empty, all that its maker may do: every action, UploadPart
+        only with the scope `via_service`.
+        """
+
+    @_builtins.property
+    def lifetime(self) -> _duration_pb2.Duration:
+        """How long it is valid, at least 1 second. If absent, and at most, until the
+        Upload's deadline.
+        """
+
+    @_builtins.property
+    def parts(self) -> _upload_pb2.PartRange:
+        """The parts that it may presign, send and report. If absent, all."""
+
+    def __init__(
+        self,
+        *,
+        actions: _abc.Iterable[Global___UploadAction.ValueType] | None = ...,
+        lifetime: _duration_pb2.Duration | None = ...,
+        parts: _upload_pb2.PartRange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lifetime", b"lifetime", "parts", b"parts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "lifetime", b"lifetime", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadTokenSpec: _TypeAlias = UploadTokenSpec  # noqa: Y015
+
+@_typing.final
+class UploadToken(_message.Message):
+    """An UploadToken is a bearer secret: whoever reads it can use it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ACTIONS_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The token, at most 512 characters, to send as `authorization: Partway TOKEN`."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends."""
+
+    @_builtins.property
+    def actions(self) -> _containers.RepeatedScalarFieldContainer[Global___UploadAction.ValueType]:
+        """What it allows."""
+
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        actions: _abc.Iterable[Global___UploadAction.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "expire_time", b"expire_time", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadToken: _TypeAlias = UploadToken  # noqa: Y015
+
+@_typing.final
+class CreateUploadTokenRequest(_message.Message):
+    """CreateUploadTokenRequest names the Upload and describes the token."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """The id of the Upload, at most 8,192 characters."""
+    @_builtins.property
+    def spec(self) -> Global___UploadTokenSpec:
+        """The token requested. If absent, as an empty one."""
+
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+        spec: Global___UploadTokenSpec | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateUploadTokenRequest: _TypeAlias = CreateUploadTokenRequest  # noqa: Y015
+
+@_typing.final
+class CreateUploadTokenResponse(_message.Message):
+    """CreateUploadTokenResponse holds the token."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_TOKEN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def upload_token(self) -> Global___UploadToken:
+        """The token."""
+
+    def __init__(
+        self,
+        *,
+        upload_token: Global___UploadToken | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["upload_token", b"upload_token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["upload_token", b"upload_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateUploadTokenResponse: _TypeAlias = CreateUploadTokenResponse  # noqa: Y015
+
+@_typing.final
+class GetUsageRequest(_message.Message):
+    """GetUsageRequest has no fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUsageRequest: _TypeAlias = GetUsageRequest  # noqa: Y015
+
+@_typing.final
+class GetUsageResponse(_message.Message):
+    """GetUsageResponse holds one entry for each limit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tenant(self) -> _containers.RepeatedCompositeFieldContainer[Global___Usage]:
+        """Of the tenant as a whole."""
+
+    @_builtins.property
+    def subject(self) -> _containers.RepeatedCompositeFieldContainer[Global___Usage]:
+        """Of the subject that calls."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _abc.Iterable[Global___Usage] | None = ...,
+        subject: _abc.Iterable[Global___Usage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUsageResponse: _TypeAlias = GetUsageResponse  # noqa: Y015
+
+@_typing.final
+class Usage(_message.Message):
+    """A Usage is how much of one limit is in use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
+    limit: _builtins.str
+    """The name of the limit, such as "open_uploads"."""
+    used: _builtins.int
+    """How much is in use. Rates and streams count what this replica sees."""
+    max: _builtins.int
+    """The most that is allowed. Absent if there is no such limit."""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.str = ...,
+        used: _builtins.int = ...,
+        max: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "max", b"max"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "limit", b"limit", "max", b"max", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
+    _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max) -> _WhichOneofReturnType__max | None: ...
+
+Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class InitializeRequest(_message.Message):
@@ -84,6 +337,7 @@ class InitializeRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRESIGN_PARTS_FIELD_NUMBER: _builtins.int
     CHECKSUM_FIELD_NUMBER: _builtins.int
+    UPLOAD_TOKEN_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """The name of the policy to upload under: 1 to 64 of `a-z`, `0-9`, `_`, `-`.
 
@@ -152,6 +406,12 @@ class InitializeRequest(_message.Message):
         begin or end with a space. The policy may require some.
         """
 
+    @_builtins.property
+    def upload_token(self) -> Global___UploadTokenSpec:
+        """A token to return for the Upload, for a page or a device that is to send the
+        file. If absent, none.
+        """
+
     def __init__(
         self,
         *,
@@ -166,10 +426,11 @@ class InitializeRequest(_message.Message):
         request_id: _builtins.str = ...,
         presign_parts: _builtins.int = ...,
         checksum: _builtins.bytes = ...,
+        upload_token: Global___UploadTokenSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["upload_token", b"upload_token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "checksum_algorithm", b"checksum_algorithm", "content_type", b"content_type", "file_name", b"file_name", "fingerprint", b"fingerprint", "metadata", b"metadata", "part_size_bytes", b"part_size_bytes", "policy", b"policy", "presign_parts", b"presign_parts", "request_id", b"request_id", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "checksum_algorithm", b"checksum_algorithm", "content_type", b"content_type", "file_name", b"file_name", "fingerprint", b"fingerprint", "metadata", b"metadata", "part_size_bytes", b"part_size_bytes", "policy", b"policy", "presign_parts", b"presign_parts", "request_id", b"request_id", "size_bytes", b"size_bytes", "upload_token", b"upload_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -184,6 +445,7 @@ class InitializeResponse(_message.Message):
     UPLOAD_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
+    UPLOAD_TOKEN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def upload(self) -> _upload_pb2.Upload:
         """The Upload: active, or, if the call is a repeat, as it is now."""
@@ -198,16 +460,21 @@ class InitializeResponse(_message.Message):
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_upload_pb2.PresignedPart]:
         """The first parts, if presign_parts asked for them."""
 
+    @_builtins.property
+    def upload_token(self) -> Global___UploadToken:
+        """The token, if the request describes one and the Upload is active."""
+
     def __init__(
         self,
         *,
         upload: _upload_pb2.Upload | None = ...,
         limits: Global___Limits | None = ...,
         parts: _abc.Iterable[_upload_pb2.PresignedPart] | None = ...,
+        upload_token: Global___UploadToken | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "upload", b"upload"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "upload", b"upload", "upload_token", b"upload_token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "parts", b"parts", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "parts", b"parts", "upload", b"upload", "upload_token", b"upload_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

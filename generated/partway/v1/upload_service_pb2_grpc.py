@@ -36,8 +36,11 @@ class UploadServiceStub(object):
     error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
-    * `UNAUTHENTICATED`: The call does not name its caller.
-    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts.
+    * `UNAUTHENTICATED`: The call does not name its caller, or its credentials are
+    not accepted.
+    * `PERMISSION_DENIED`: The credentials do not allow this RPC.
+    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts,
+    or the tenant has used up one of its limits.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
     time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
@@ -116,6 +119,16 @@ class UploadServiceStub(object):
                 request_serializer=partway_dot_v1_dot_upload__service__pb2.ListUploadsRequest.SerializeToString,
                 response_deserializer=partway_dot_v1_dot_upload__service__pb2.ListUploadsResponse.FromString,
                 _registered_method=True)
+        self.CreateUploadToken = channel.unary_unary(
+                '/partway.v1.UploadService/CreateUploadToken',
+                request_serializer=partway_dot_v1_dot_upload__service__pb2.CreateUploadTokenRequest.SerializeToString,
+                response_deserializer=partway_dot_v1_dot_upload__service__pb2.CreateUploadTokenResponse.FromString,
+                _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/partway.v1.UploadService/GetUsage',
+                request_serializer=partway_dot_v1_dot_upload__service__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=partway_dot_v1_dot_upload__service__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
 
 
 class UploadServiceServicer(object):
@@ -129,8 +142,11 @@ class UploadServiceServicer(object):
     error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
-    * `UNAUTHENTICATED`: The call does not name its caller.
-    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts.
+    * `UNAUTHENTICATED`: The call does not name its caller, or its credentials are
+    not accepted.
+    * `PERMISSION_DENIED`: The credentials do not allow this RPC.
+    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts,
+    or the tenant has used up one of its limits.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
     time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
@@ -288,8 +304,8 @@ class UploadServiceServicer(object):
         * `FAILED_PRECONDITION`: The Upload is not active, its policy allows no parts
         through the service, or it has one part and storage has it already, with
         another checksum.
-        * `ABORTED`: The bytes that arrived do not match the checksum: send the part
-        again.
+        * `ABORTED`: The bytes that arrived do not match the checksum, or they came
+        more slowly than the service accepts: send the part again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -320,7 +336,8 @@ class UploadServiceServicer(object):
 
         * `INVALID_ARGUMENT`: A field is not allowed.
         * `NOT_FOUND`: There is no such Upload.
-        * `UNAVAILABLE`: The service is stopping: watch again, another replica answers.
+        * `UNAVAILABLE`: The service is stopping, or the stream lasted as long as one
+        may: watch again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -361,6 +378,37 @@ class UploadServiceServicer(object):
         Errors:
 
         * `INVALID_ARGUMENT`: A field is not allowed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateUploadToken(self, request, context):
+        """CreateUploadToken makes a token for one Upload, for a page or a device that has
+        no credentials of its own.
+
+        Whoever holds the token and the id of the Upload may call, with the metadata
+        `authorization: Partway TOKEN`, the RPCs that its actions name, for this Upload
+        alone and until its end. It does not allow making another token. A token cannot
+        be revoked; it ends with its Upload at the latest.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed.
+        * `NOT_FOUND`: There is no such Upload.
+        * `FAILED_PRECONDITION`: The Upload is not active.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUsage(self, request, context):
+        """GetUsage returns how much of each limit the caller's tenant, and the caller
+        itself, use at the moment.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: The request cannot be decoded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -429,6 +477,16 @@ def add_UploadServiceServicer_to_server(servicer, server):
                     request_deserializer=partway_dot_v1_dot_upload__service__pb2.ListUploadsRequest.FromString,
                     response_serializer=partway_dot_v1_dot_upload__service__pb2.ListUploadsResponse.SerializeToString,
             ),
+            'CreateUploadToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUploadToken,
+                    request_deserializer=partway_dot_v1_dot_upload__service__pb2.CreateUploadTokenRequest.FromString,
+                    response_serializer=partway_dot_v1_dot_upload__service__pb2.CreateUploadTokenResponse.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=partway_dot_v1_dot_upload__service__pb2.GetUsageRequest.FromString,
+                    response_serializer=partway_dot_v1_dot_upload__service__pb2.GetUsageResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'partway.v1.UploadService', rpc_method_handlers)
@@ -448,8 +506,11 @@ class UploadService(object):
     error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
-    * `UNAUTHENTICATED`: The call does not name its caller.
-    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts.
+    * `UNAUTHENTICATED`: The call does not name its caller, or its credentials are
+    not accepted.
+    * `PERMISSION_DENIED`: The credentials do not allow this RPC.
+    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts,
+    or the tenant has used up one of its limits.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
     time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
@@ -776,6 +837,60 @@ class UploadService(object):
             '/partway.v1.UploadService/ListUploads',
             partway_dot_v1_dot_upload__service__pb2.ListUploadsRequest.SerializeToString,
             partway_dot_v1_dot_upload__service__pb2.ListUploadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateUploadToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partway.v1.UploadService/CreateUploadToken',
+            partway_dot_v1_dot_upload__service__pb2.CreateUploadTokenRequest.SerializeToString,
+            partway_dot_v1_dot_upload__service__pb2.CreateUploadTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partway.v1.UploadService/GetUsage',
+            partway_dot_v1_dot_upload__service__pb2.GetUsageRequest.SerializeToString,
+            partway_dot_v1_dot_upload__service__pb2.GetUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,8 +23,11 @@ class UploadServiceStub:
     error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
-    * `UNAUTHENTICATED`: The call does not name its caller.
-    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts.
+    * `UNAUTHENTICATED`: The call does not name its caller, or its credentials are
+      not accepted.
+    * `PERMISSION_DENIED`: The credentials do not allow this RPC.
+    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts,
+      or the tenant has used up one of its limits.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
       time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
@@ -155,8 +158,8 @@ class UploadServiceStub:
     * `FAILED_PRECONDITION`: The Upload is not active, its policy allows no parts
       through the service, or it has one part and storage has it already, with
       another checksum.
-    * `ABORTED`: The bytes that arrived do not match the checksum: send the part
-      again.
+    * `ABORTED`: The bytes that arrived do not match the checksum, or they came
+      more slowly than the service accepts: send the part again.
     """
     Status: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.StatusRequest, _upload_service_pb2.StatusResponse]
     """Status returns the Upload, what was reported of it, and its progress in
@@ -179,7 +182,8 @@ class UploadServiceStub:
 
     * `INVALID_ARGUMENT`: A field is not allowed.
     * `NOT_FOUND`: There is no such Upload.
-    * `UNAVAILABLE`: The service is stopping: watch again, another replica answers.
+    * `UNAVAILABLE`: The service is stopping, or the stream lasted as long as one
+      may: watch again.
     """
     Compose: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ComposeRequest, _upload_service_pb2.ComposeResponse]
     """Compose makes one object from objects that are in storage already, in order,
@@ -213,6 +217,29 @@ class UploadServiceStub:
 
     * `INVALID_ARGUMENT`: A field is not allowed.
     """
+    CreateUploadToken: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.CreateUploadTokenRequest, _upload_service_pb2.CreateUploadTokenResponse]
+    """CreateUploadToken makes a token for one Upload, for a page or a device that has
+    no credentials of its own.
+
+    Whoever holds the token and the id of the Upload may call, with the metadata
+    `authorization: Partway TOKEN`, the RPCs that its actions name, for this Upload
+    alone and until its end. It does not allow making another token. A token cannot
+    be revoked; it ends with its Upload at the latest.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is not active.
+    """
+    GetUsage: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.GetUsageRequest, _upload_service_pb2.GetUsageResponse]
+    """GetUsage returns how much of each limit the caller's tenant, and the caller
+    itself, use at the moment.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: The request cannot be decoded.
+    """
 
 class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     """UploadService coordinates uploads that go straight from caller to storage.
@@ -225,8 +252,11 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     error_reason.proto. Any RPC may also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
-    * `UNAUTHENTICATED`: The call does not name its caller.
-    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts.
+    * `UNAUTHENTICATED`: The call does not name its caller, or its credentials are
+      not accepted.
+    * `PERMISSION_DENIED`: The credentials do not allow this RPC.
+    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts,
+      or the tenant has used up one of its limits.
     * `ABORTED`: Another call is changing the Upload: repeat the call after the
       time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
@@ -403,8 +433,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         * `FAILED_PRECONDITION`: The Upload is not active, its policy allows no parts
           through the service, or it has one part and storage has it already, with
           another checksum.
-        * `ABORTED`: The bytes that arrived do not match the checksum: send the part
-          again.
+        * `ABORTED`: The bytes that arrived do not match the checksum, or they came
+          more slowly than the service accepts: send the part again.
         """
 
     @_abc_1.abstractmethod
@@ -439,7 +469,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
 
         * `INVALID_ARGUMENT`: A field is not allowed.
         * `NOT_FOUND`: There is no such Upload.
-        * `UNAVAILABLE`: The service is stopping: watch again, another replica answers.
+        * `UNAVAILABLE`: The service is stopping, or the stream lasted as long as one
+          may: watch again.
         """
 
     @_abc_1.abstractmethod
@@ -484,6 +515,41 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
 
         * `INVALID_ARGUMENT`: A field is not allowed.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateUploadToken(
+        self,
+        request: _upload_service_pb2.CreateUploadTokenRequest,
+        context: _aio.ServicerContext[_upload_service_pb2.CreateUploadTokenRequest, _abc.Awaitable[_upload_service_pb2.CreateUploadTokenResponse]],
+    ) -> _abc.Awaitable[_upload_service_pb2.CreateUploadTokenResponse]:
+        """CreateUploadToken makes a token for one Upload, for a page or a device that has
+        no credentials of its own.
+
+        Whoever holds the token and the id of the Upload may call, with the metadata
+        `authorization: Partway TOKEN`, the RPCs that its actions name, for this Upload
+        alone and until its end. It does not allow making another token. A token cannot
+        be revoked; it ends with its Upload at the latest.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed.
+        * `NOT_FOUND`: There is no such Upload.
+        * `FAILED_PRECONDITION`: The Upload is not active.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUsage(
+        self,
+        request: _upload_service_pb2.GetUsageRequest,
+        context: _aio.ServicerContext[_upload_service_pb2.GetUsageRequest, _abc.Awaitable[_upload_service_pb2.GetUsageResponse]],
+    ) -> _abc.Awaitable[_upload_service_pb2.GetUsageResponse]:
+        """GetUsage returns how much of each limit the caller's tenant, and the caller
+        itself, use at the moment.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: The request cannot be decoded.
         """
 
 def add_UploadServiceServicer_to_server(servicer: UploadServiceServicer, server: _aio.Server) -> None: ...

@@ -48,6 +48,43 @@ class CallerUnknown(UploadError):
         self.key = key
 
 
+class CredentialsRejected(UploadError):
+    """The call's credentials are not accepted. The reason is not disclosed."""
+
+    def __init__(self) -> None:
+        super().__init__("the credentials are not accepted")
+
+
+class UploadTokenExpired(UploadError):
+    """The call's upload token has expired."""
+
+    def __init__(self) -> None:
+        super().__init__("the upload token has expired; get another from whoever made it")
+
+
+class PermissionDenied(UploadError):
+    """The caller is known, and may not call this RPC. `needed` is the scope or action missing."""
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(f"the credentials do not allow this; needed is {needed}")
+        self.needed = needed
+
+
+class QuotaExceeded(UploadError):
+    """A limit is reached: `used` of at most `maximum`, as counted for `owner`.
+
+    `owner` is "tenant" or "subject". `retry_seconds` is when the call may succeed, or None if only
+    ending other uploads helps.
+    """
+
+    def __init__(
+        self, limit: str, used: int, maximum: int, *, owner: str, retry_seconds: float | None = None
+    ) -> None:
+        super().__init__(f"limit {limit} of the {owner} is reached: {used} of {maximum}")
+        self.limit, self.used, self.maximum = limit, used, maximum
+        self.owner, self.retry_seconds = owner, retry_seconds
+
+
 class UploadNotFound(UploadError):
     """This caller has no upload with that ID. The reason is not disclosed."""
 
@@ -144,6 +181,15 @@ class SessionsUnavailable(TryAgain):
         super().__init__("the session store is not responding")
 
 
+class SessionsFull(TryAgain):
+    """Redis has no memory left for another upload."""
+
+    retry_seconds = 30.0
+
+    def __init__(self) -> None:
+        super().__init__("the session store is full; uploads in progress go on")
+
+
 class StorageUnavailable(TryAgain):
     """Storage is not responding, or the upload's `backend` is not configured on this replica."""
 
@@ -166,6 +212,13 @@ class Stopping(TryAgain):
         super().__init__("the service is shutting down")
 
 
+class StreamEnded(TryAgain):
+    """The stream lasted as long as one may."""
+
+    def __init__(self) -> None:
+        super().__init__("the stream lasted as long as one may; open it again")
+
+
 class ViaServiceOff(UploadError):
     """The upload's policy does not allow parts to be sent through the service."""
 
@@ -183,6 +236,17 @@ class PartChanged(TryAgain):
     def __init__(self, sid: str, part_number: int) -> None:
         super().__init__(
             f"the bytes of part {part_number} do not match its checksum; send it again"
+        )
+        self.sid, self.part_number = sid, part_number
+
+
+class PartTooSlow(TryAgain):
+    """The bytes of a part sent through the service arrive below the least rate."""
+
+    def __init__(self, sid: str, part_number: int) -> None:
+        super().__init__(
+            f"the bytes of part {part_number} came more slowly than the service accepts;"
+            " send it again"
         )
         self.sid, self.part_number = sid, part_number
 

@@ -70,9 +70,26 @@ def _not_found(error: errors.UploadNotFound) -> Iterator[Message]:
 
 
 def _retry(error: errors.TryAgain) -> Iterator[Message]:
+    yield _retry_info(error.retry_seconds)
+
+
+def _retry_info(seconds: float) -> Message:
     info = error_details_pb2.RetryInfo()
-    info.retry_delay.FromMilliseconds(int(error.retry_seconds * 1000))
-    yield info
+    info.retry_delay.FromMilliseconds(int(seconds * 1000))
+    return info
+
+
+def _exceeded(error: errors.QuotaExceeded) -> Iterator[Message]:
+    yield error_details_pb2.QuotaFailure(
+        violations=[
+            error_details_pb2.QuotaFailure.Violation(
+                subject=error.owner,
+                description=f"{error.limit}: {error.used} of {error.maximum}",
+            )
+        ]
+    )
+    if error.retry_seconds is not None:
+        yield _retry_info(error.retry_seconds)
 
 
 def _quota(error: errors.Overloaded) -> Iterator[Message]:
@@ -111,6 +128,27 @@ TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
     ),
     errors.CallerUnknown: ErrorMapping(
         code_pb2.UNAUTHENTICATED, reasons.ERROR_REASON_CALLER_UNKNOWN, {"key": attrgetter("key")}
+    ),
+    errors.CredentialsRejected: ErrorMapping(
+        code_pb2.UNAUTHENTICATED, reasons.ERROR_REASON_CREDENTIALS_REJECTED, {}
+    ),
+    errors.UploadTokenExpired: ErrorMapping(
+        code_pb2.UNAUTHENTICATED, reasons.ERROR_REASON_UPLOAD_TOKEN_EXPIRED, {}
+    ),
+    errors.PermissionDenied: ErrorMapping(
+        code_pb2.PERMISSION_DENIED,
+        reasons.ERROR_REASON_PERMISSION_DENIED,
+        {"needed": attrgetter("needed")},
+    ),
+    errors.QuotaExceeded: ErrorMapping(
+        code_pb2.RESOURCE_EXHAUSTED,
+        reasons.ERROR_REASON_QUOTA_EXCEEDED,
+        {
+            "limit": attrgetter("limit"),
+            "used": attrgetter("used"),
+            "max": attrgetter("maximum"),
+        },
+        _exceeded,
     ),
     errors.UploadNotFound: ErrorMapping(
         code_pb2.NOT_FOUND, reasons.ERROR_REASON_UPLOAD_NOT_FOUND, {}, _not_found
@@ -155,11 +193,23 @@ TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
     errors.SessionsUnavailable: ErrorMapping(
         code_pb2.UNAVAILABLE, reasons.ERROR_REASON_SESSIONS_UNAVAILABLE, {}, _retry
     ),
+    errors.SessionsFull: ErrorMapping(
+        code_pb2.RESOURCE_EXHAUSTED, reasons.ERROR_REASON_SESSIONS_FULL, {}, _retry
+    ),
     errors.StorageUnavailable: ErrorMapping(
         code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STORAGE_UNAVAILABLE, {}, _retry
     ),
     errors.TimedOut: ErrorMapping(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_TIMED_OUT, {}, _retry),
     errors.Stopping: ErrorMapping(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STOPPING, {}, _retry),
+    errors.StreamEnded: ErrorMapping(
+        code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STREAM_ENDED, {}, _retry
+    ),
+    errors.PartTooSlow: ErrorMapping(
+        code_pb2.ABORTED,
+        reasons.ERROR_REASON_PART_TOO_SLOW,
+        {**_UPLOAD, "part_number": attrgetter("part_number")},
+        _retry,
+    ),
     errors.ViaServiceOff: ErrorMapping(
         code_pb2.FAILED_PRECONDITION,
         reasons.ERROR_REASON_VIA_SERVICE_OFF,

@@ -1,8 +1,8 @@
 """The gRPC interceptors that every call passes through, outermost first.
 
 1. `ErrorInterceptor` is outermost, so that no exception reaches a caller unmapped: grpc.aio sends
-   the text of any exception that is not caught. It also decodes requests, because a request that
-   cannot be decoded would otherwise be UNKNOWN.
+   the text of any exception that is not caught. It authenticates each call, and decodes its
+   request, because a request that cannot be decoded would otherwise be UNKNOWN.
 2. `Admission` is next: a rejected call costs no more than its decoding. Watches have a limit of
    their own, because they last long and cost next to nothing: under the limit of working calls
    there would be too few, and they would leave no room for those.
@@ -20,10 +20,11 @@ from grpc_status import rpc_status
 
 from partway_server.domain import errors
 from partway_server.rpc.error_mapping import internal, status_of
+from partway_server.rpc.identity.base import PRINCIPAL, Context, Identity
+from partway_server.rpc.permissions import PERMISSIONS
 
 logger = logging.getLogger(__name__)
 
-Context = grpc.aio.ServicerContext[Any, Any]
 Handler = Any
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
 
@@ -44,9 +45,16 @@ which a transfer to storage may outlive its upload."""
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Decodes requests, enforces time limits, and maps errors to statuses."""
+    """Authenticates calls, decodes requests, enforces time limits, maps errors to statuses."""
 
-    def __init__(self, *, timeout_seconds: float, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        timeout_seconds: float,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._identity = identity
         self._timeout_seconds = timeout_seconds
         self._random_bytes = random_bytes
         self._limits: set[asyncio.Timeout] = set()
@@ -96,6 +104,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             begun = time.monotonic()
             try:
                 async with self._within(budget_seconds(context, self._timeout_seconds)):
+                    await self._authenticate(method, context)
                     response = await behaviour(_decoded(decode, raw), context)
             except Exception as error:
                 await self._fail(method, begun, context, error)
@@ -108,6 +117,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         async def call(raw: bytes, context: Context) -> AsyncIterator[Any]:
             begun = time.monotonic()
             try:
+                await self._authenticate(method, context)
                 async with aclosing(behaviour(_decoded(decode, raw), context)) as responses:
                     # Only the first message waits for Redis and storage. After that, the reader
                     # sets the pace.
@@ -129,6 +139,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             begun = time.monotonic()
             try:
                 async with self._within(budget_seconds(context, CLIENT_STREAM_SECONDS)):
+                    await self._authenticate(method, context)
                     response = await behaviour(self._messages(decode, raw), context)
             except Exception as error:
                 await self._fail(method, begun, context, error)
@@ -136,6 +147,13 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             return response
 
         return call
+
+    async def _authenticate(self, method: str, context: Context) -> None:
+        principal = await self._identity.principal(context)
+        permission = PERMISSIONS.get(method.rpartition("/")[2])
+        if permission is not None:
+            principal.require(permission)
+        PRINCIPAL.set(principal)
 
     async def _messages(self, decode: Any, raw: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         """Yield messages, each decoded on demand. Raises TimeoutError if none arrives in time."""

@@ -16,8 +16,8 @@ from partway_server.domain.part_plan import MAX_PARTS
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import State, Upload
 from partway_server.rpc import conversion, validation
-from partway_server.rpc.caller_identity import CallerResolver
-from partway_server.rpc.interceptors import Context, budget_seconds
+from partway_server.rpc.identity.base import PRINCIPAL, Context
+from partway_server.rpc.interceptors import budget_seconds
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.presign import PresignedParts
 
@@ -30,19 +30,17 @@ class UploadServicer(rpc.UploadServiceServicer):
         *,
         coordinator: Coordinator,
         policies: Mapping[str, Policy],
-        identity: CallerResolver,
         timeout_seconds: float,
     ) -> None:
         self._coordinator = coordinator
         self._policies = policies
-        self._identity = identity
         self._timeout_seconds = timeout_seconds
         self._signing = asyncio.Lock()
 
     async def Initialize(
         self, request: pb.InitializeRequest, context: Context
     ) -> pb.InitializeResponse:
-        caller = self._caller(context)
+        caller = _caller()
         validation.initialize(request)
         params = conversion.upload_params(request)
         # Read the policy before awaiting: a reload may remove it during the call.
@@ -62,7 +60,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def PresignParts(
         self, request: pb.PresignPartsRequest, context: Context
     ) -> AsyncIterator[pb.PresignPartsResponse]:
-        caller = self._caller(context)
+        caller = _caller()
         validation.presign(request, MAX_PARTS)
         presigned = await self._coordinator.presign(
             caller, request.upload_id, conversion.selection(request, None)
@@ -98,7 +96,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def BatchPresignParts(
         self, request: pb.BatchPresignPartsRequest, context: Context
     ) -> pb.BatchPresignPartsResponse:
-        caller = self._caller(context)
+        caller = _caller()
         validation.presign(request, validation.MAX_BATCH_PARTS)
         presigned = await self._coordinator.presign(
             caller,
@@ -110,7 +108,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         return response
 
     async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
-        caller = self._caller(context)
+        caller = _caller()
         validation.complete(request)
         upload = await self._coordinator.complete(
             caller,
@@ -122,7 +120,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         return pb.CompleteResponse(upload=self._message(upload))
 
     async def Abort(self, request: pb.AbortRequest, context: Context) -> pb.AbortResponse:
-        caller = self._caller(context)
+        caller = _caller()
         validation.abort(request)
         upload = await self._coordinator.abort(caller, request.upload_id)
         return pb.AbortResponse(upload=self._message(upload))
@@ -130,7 +128,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def ListParts(
         self, request: pb.ListPartsRequest, context: Context
     ) -> pb.ListPartsResponse:
-        caller = self._caller(context)
+        caller = _caller()
         validation.list_parts(request)
         parts, more = await self._coordinator.list_parts(
             caller,
@@ -142,7 +140,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         return pb.ListPartsResponse(parts=map(conversion.part, parts), next_page_token=token)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusResponse:
-        caller = self._caller(context)
+        caller = _caller()
         validation.status(request)
         upload, progress = await self._coordinator.status(
             caller,
@@ -158,7 +156,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def ReportParts(
         self, request: pb.ReportPartsRequest, context: Context
     ) -> pb.ReportPartsResponse:
-        caller = self._caller(context)
+        caller = _caller()
         validation.report_parts(request)
         faults, upload = await self._coordinator.report(
             caller, request.upload_id, conversion.expected(request)
@@ -171,7 +169,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def UploadPart(
         self, request_iterator: AsyncIterator[pb.UploadPartRequest], context: Context
     ) -> pb.UploadPartResponse:
-        caller = self._caller(context)
+        caller = _caller()
         messages = aiter(request_iterator)
         first = await anext(messages, None)
         validation.part_header(first)
@@ -185,7 +183,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def Watch(
         self, request: pb.WatchRequest, context: Context
     ) -> AsyncIterator[pb.WatchResponse]:
-        caller = self._caller(context)
+        caller = _caller()
         validation.watch(request)
         watch = self._coordinator.watch(caller, request.upload_id)
         async with contextlib.aclosing(watch) as uploads:
@@ -199,7 +197,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         self._coordinator.watch.stop()
 
     async def Compose(self, request: pb.ComposeRequest, context: Context) -> pb.ComposeResponse:
-        caller = self._caller(context)
+        caller = _caller()
         validation.compose(request)
         upload = await self._coordinator.compose(
             caller, conversion.compose_params(request), self._wait(context)
@@ -209,7 +207,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     async def ListUploads(
         self, request: pb.ListUploadsRequest, context: Context
     ) -> pb.ListUploadsResponse:
-        caller = self._caller(context)
+        caller = _caller()
         validation.list_uploads(request)
         uploads, following = await self._coordinator.list_uploads(
             caller,
@@ -225,11 +223,12 @@ class UploadServicer(rpc.UploadServiceServicer):
         """Return how long a call may wait for storage, leaving time for one more look."""
         return timedelta(seconds=0.8 * budget_seconds(context, self._timeout_seconds))
 
-    def _caller(self, context: Context) -> Caller:
-        return self._identity.caller(context.invocation_metadata() or ())
-
     def _message(self, upload: Upload) -> upload_pb2.Upload:
         return conversion.upload(upload, self._coordinator.upload_id(upload))
+
+
+def _caller() -> Caller:
+    return PRINCIPAL.get().caller
 
 
 async def _chunks(messages: AsyncIterator[pb.UploadPartRequest]) -> AsyncIterator[bytes]:

@@ -8,7 +8,7 @@ from partway_server.cleanup.expiry import Janitor
 from partway_server.cleanup.orphans import Sweeper
 from partway_server.config.settings import Settings
 from partway_server.observability.metrics import Metrics
-from partway_server.rpc.caller_identity import CallerResolver
+from partway_server.rpc.identity.metadata import CallerResolver
 from partway_server.rpc.interceptors import Admission, ErrorInterceptor
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
@@ -35,12 +35,15 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
     servicer = UploadServicer(
         coordinator=coordinator,
         policies=deps.policies,
-        identity=CallerResolver(trust_metadata=settings.identity == "metadata"),
         timeout_seconds=timeout,
     )
     server = RpcServer(
         servicer=servicer,
-        error_interceptor=ErrorInterceptor(timeout_seconds=timeout, random_bytes=deps.random_bytes),
+        error_interceptor=ErrorInterceptor(
+            identity=CallerResolver(trust_metadata=settings.identity == "metadata"),
+            timeout_seconds=timeout,
+            random_bytes=deps.random_bytes,
+        ),
         admission=Admission(
             max_calls=settings.max_concurrent_calls,
             max_watchers=settings.max_watchers,

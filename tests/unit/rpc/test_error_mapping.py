@@ -16,6 +16,10 @@ EXAMPLES: list[errors.UploadError] = [
     errors.UndecodableRequest("the request cannot be decoded"),
     errors.RequestIdReused("0b5a9a3e-1111-4222-8333-444455556666"),
     errors.CallerUnknown("partway-tenant"),
+    errors.CredentialsRejected(),
+    errors.UploadTokenExpired(),
+    errors.PermissionDenied("compose"),
+    errors.QuotaExceeded("open_uploads", 10, 10, owner="tenant"),
     errors.UploadNotFound(),
     errors.UploadNotActive(SID, "aborted", "expired"),
     errors.PartsMissing(SID, [(1, 3), (5, 5)]),
@@ -27,11 +31,14 @@ EXAMPLES: list[errors.UploadError] = [
     errors.UploadBusy(SID),
     errors.Overloaded(),
     errors.SessionsUnavailable(),
+    errors.SessionsFull(),
     errors.StorageUnavailable(),
     errors.TimedOut(),
     errors.Stopping(),
     errors.ViaServiceOff(SID, "default"),
     errors.PartChanged(SID, 3),
+    errors.StreamEnded(),
+    errors.PartTooSlow(SID, 3),
     errors.SourceUnusable(1, "it is not completed"),
     errors.SourcesNotJoinable(0, "it is smaller than 5 MiB"),
     errors.StorageRefused("HeadObject", "AccessDenied"),
@@ -79,8 +86,9 @@ def test_only_what_can_be_repeated_as_it_is_is_unavailable(error: errors.UploadE
         errors.SessionsUnavailable,
         errors.StorageUnavailable,
         errors.TimedOut,
-        # Only a Watch ends so.
+        # Only streams end so.
         errors.Stopping,
+        errors.StreamEnded,
     )
     assert unavailable == isinstance(error, harmless)
 

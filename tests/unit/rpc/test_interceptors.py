@@ -12,7 +12,7 @@ from partway_server.domain.errors import (
     UploadNotFound,
 )
 from partway_server.domain.grant import Caller
-from partway_server.rpc.caller_identity import CallerResolver
+from partway_server.rpc.identity.metadata import CallerResolver
 from partway_server.rpc.interceptors import ErrorInterceptor, budget_seconds
 from redis.exceptions import ResponseError
 
@@ -86,7 +86,11 @@ class Ending:
 
 async def lines_about(error: Exception, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """Return the level and text of each log line of a call that fails."""
-    error_interceptor = ErrorInterceptor(timeout_seconds=1, random_bytes=lambda n: b"r" * n)
+    error_interceptor = ErrorInterceptor(
+        identity=CallerResolver(trust_metadata=False),
+        timeout_seconds=1,
+        random_bytes=lambda n: b"r" * n,
+    )
     context: Any = Ending()
     with caplog.at_level(logging.INFO), pytest.raises(Aborted):
         await error_interceptor._fail("/partway.v1.UploadService/Status", 0, context, error)

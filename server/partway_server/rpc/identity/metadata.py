@@ -1,10 +1,12 @@
-"""Identify the caller of an RPC."""
+"""Identify callers by what a trusted gateway sends in the call's metadata."""
 
 from collections.abc import Collection
 
 from partway_server.domain.errors import CallerUnknown
 from partway_server.domain.grant import Caller
 from partway_server.domain.policy import valid_tenant
+from partway_server.domain.principal import ALL_SCOPES, Principal
+from partway_server.rpc.identity.base import Context
 
 TENANT_KEY = "partway-tenant"
 SUBJECT_KEY = "partway-subject"
@@ -21,6 +23,10 @@ class CallerResolver:
 
     def __init__(self, *, trust_metadata: bool) -> None:
         self._trust_metadata = trust_metadata
+
+    async def principal(self, context: Context) -> Principal:
+        """Return who calls. Raises CallerUnknown."""
+        return Principal(self.caller(context.invocation_metadata() or ()), ALL_SCOPES)
 
     def caller(self, metadata: Collection[tuple[str, str | bytes]]) -> Caller:
         """Return the caller. Raises CallerUnknown if the metadata does not name a valid one."""
