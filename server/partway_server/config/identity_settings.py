@@ -39,10 +39,12 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 def networks_problem(text: str) -> str:
     """Return what is wrong with a list of networks, or ""."""
     try:
-        networks(text)
+        found = networks(text)
     except ValueError as error:
         return f"{error}; write networks as 10.0.0.0/8 or fd00::/8"
-    return ""
+    # Of a peer, such an address is read as IPv4, so no peer would be in the network.
+    mapped = [each for each in found if getattr(each.network_address, "ipv4_mapped", None)]
+    return f"{mapped[0]} is IPv4 written as IPv6; write it as 10.0.0.0/8" if mapped else ""
 
 
 def algorithms_problem(text: str) -> str:
