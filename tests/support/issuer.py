@@ -107,7 +107,7 @@ class ACall:
 class JwksEndpoint:
     """A web server that publishes `body`, or answers with another status. It counts requests.
 
-    While `gate` is not set, no request is answered.
+    While `gate` is not set, no request is answered. `asked` receives the number of each request.
     """
 
     body: bytes = b""
@@ -115,10 +115,12 @@ class JwksEndpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
     requests: int = 0
+    asked: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.Response:
         self.requests += 1
+        self.asked.put_nowait(self.requests)
         await self.gate.wait()
         return web.Response(status=self.status, body=self.body, headers=self.headers)
 
@@ -130,10 +132,9 @@ async def a_jwks_endpoint(body: bytes = b"") -> AsyncIterator[JwksEndpoint]:
     endpoint.gate.set()
     app = web.Application()
     app.router.add_get("/{path:.*}", endpoint.answer)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/jwks.json"
     try:
         yield endpoint

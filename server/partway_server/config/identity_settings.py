@@ -5,6 +5,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from partway_server.config.settings_validation import shown_origin
 from partway_server.domain.principal import Scope
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def jwks_url_problem(url: str) -> str:
     if "@" in url.partition("://")[2].partition("/")[0]:
         return "has a user or a password in it; a JWKS is public"
     if not usable or not url.isascii() or not url.isprintable() or "\\" in url or " " in url:
-        return f"{url!r} is not a URL"
+        return f"{shown_origin(url)!r} is not a URL"
     if parts.fragment:
         return "has a fragment (#); remove it"
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
@@ -109,12 +110,12 @@ def identity_contradictions(
         name for name in ("jwt_issuer", "jwt_jwks_url", "jwt_jwks_file") if getattr(settings, name)
     ]
     if "jwt" in methods:
-        yield from _jwt_contradictions(settings)
+        yield from _jwt_contradictions(settings, bad)
     elif given:
         yield given[0], "is set, but PARTWAY_IDENTITY does not name jwt; add it, or remove this"
 
 
-def _jwt_contradictions(settings: "Settings") -> Iterator[tuple[str, str]]:
+def _jwt_contradictions(settings: "Settings", bad: Collection[str]) -> Iterator[tuple[str, str]]:
     if not settings.jwt_issuer:
         yield "jwt_issuer", "is not set, but PARTWAY_IDENTITY names jwt; set the iss of your tokens"
     if not listed(settings.jwt_audience):
@@ -125,7 +126,8 @@ def _jwt_contradictions(settings: "Settings") -> Iterator[tuple[str, str]]:
     if bool(settings.jwt_jwks_url) == bool(settings.jwt_jwks_file):
         both = "and PARTWAY_JWT_JWKS_FILE are both set" if settings.jwt_jwks_url else "is not set"
         yield "jwt_jwks_url", f"{both}; set it or PARTWAY_JWT_JWKS_FILE, to the keys of the issuer"
-    if settings.jwt_jwks_url.startswith("http:") and not settings.jwt_jwks_allow_private:
+    plain = settings.jwt_jwks_url.startswith("http:") and "jwt_jwks_url" not in bad
+    if plain and not settings.jwt_jwks_allow_private:
         yield (
             "jwt_jwks_url",
             "begins with http://; use https://, or for development PARTWAY_JWT_JWKS_ALLOW_PRIVATE",

@@ -391,7 +391,7 @@ def _named(name: str) -> str:
 def _shown(setting: Field[Any], value: Any) -> Any:
     if setting.metadata["secret"]:
         return value and HIDDEN
-    if setting.metadata["problem"] is origin_problem:
+    if setting.metadata["problem"] in (origin_problem, jwks_url_problem):
         return shown_origin(value)
     return without_password(value) if setting.name == "redis_url" else value
 
