@@ -30,6 +30,7 @@ from tests.support.issuer import (
     signing_key,
     token,
 )
+from tests.support.server_certificate import NAME, certificate
 from tests.support.twins import a_memory_world
 from tests.support.webhooks import Names
 from tests.support.world import ALICE, Failure, World, failure, failure_of
@@ -327,6 +328,21 @@ async def test_an_issuer_that_cannot_be_reached_is_described_without_its_url() -
         with pytest.raises(FetchFailed) as raised:
             await JwksFetcher(url, allow_private=True)()
         assert str(raised.value) == why
+
+
+async def test_a_jwks_is_fetched_over_tls_that_is_verified(tmp_path: Path) -> None:
+    server, client = certificate(tmp_path)
+    async with a_jwks_endpoint(jwks(KEY), tls=server) as endpoint:
+        url = endpoint.url.replace("127.0.0.1", NAME)
+        names = [("127.0.0.1",), ("127.0.0.1",)]
+        fetch = JwksFetcher(url, allow_private=True, resolver=Names(*names), tls=client)
+        assert await fetch() == jwks(KEY)
+        for tls, host in ((True, NAME), (client, "other.example")):
+            other = url.replace(NAME, host)
+            fetch = JwksFetcher(other, allow_private=True, resolver=Names(*names), tls=tls)
+            with pytest.raises(FetchFailed, match="TLS failed"):
+                await fetch()
+        assert endpoint.requests == 1
 
 
 async def test_plain_text_where_tls_is_expected_is_no_jwks() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -126,7 +127,9 @@ class JwksEndpoint:
 
 
 @contextlib.asynccontextmanager
-async def a_jwks_endpoint(body: bytes = b"") -> AsyncIterator[JwksEndpoint]:
+async def a_jwks_endpoint(
+    body: bytes = b"", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[JwksEndpoint]:
     """Run an endpoint on loopback."""
     endpoint = JwksEndpoint(body)
     endpoint.gate.set()
@@ -134,8 +137,8 @@ async def a_jwks_endpoint(body: bytes = b"") -> AsyncIterator[JwksEndpoint]:
     app.router.add_get("/{path:.*}", endpoint.answer)
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/jwks.json"
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    endpoint.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}/jwks.json"
     try:
         yield endpoint
     finally:
