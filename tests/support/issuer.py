@@ -44,10 +44,9 @@ class SigningKey:
     def jwk(self) -> dict[str, Any]:
         """Return the public half."""
         public = self.private.public_key()
-        algorithm = {"RS": RSAAlgorithm, "PS": RSAAlgorithm, "ES": ECAlgorithm}.get(
-            self.algorithm[:2], OKPAlgorithm
-        )
-        made: dict[str, Any] = algorithm.to_jwk(public, as_dict=True)
+        kinds: Mapping[str, Any] = {"RS": RSAAlgorithm, "PS": RSAAlgorithm, "ES": ECAlgorithm}
+        kind = kinds.get(self.algorithm[:2], OKPAlgorithm)
+        made: dict[str, Any] = kind.to_jwk(public, as_dict=True)
         return {**made, "kid": self.kid, "alg": self.algorithm, "use": "sig", **self.more}
 
 

@@ -10,7 +10,7 @@ from partway_server.rpc.identity.base import Authenticator, Context
 class AuthenticationChain:
     """Authenticators in order. Credentials that one rejects are never tried as another kind.
 
-    `expected_key` is the metadata key that a call without any credentials is told to send.
+    `expected_key` is the metadata key that is missing from a call without any credentials.
     `reloads` read again what the authenticators verify with.
     """
 

@@ -1,7 +1,7 @@
 """Keeps the signing keys of an issuer at hand: fetched once for all callers, and reused for a day.
 
 - Keys are fetched again in the background once they are TTL old, and used until they are STALE old
-  if that fails: an outage of the issuer stops nobody at once.
+  if that fails: no caller notices a short outage of the issuer.
 - A token with an unknown key ID causes a fetch, because issuers add keys; but all of them together
   cause no more than one every MIN_INTERVAL. A key ID that a fetch did not bring is not looked for
   again within UNKNOWN.

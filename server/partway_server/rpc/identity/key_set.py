@@ -59,7 +59,7 @@ class KeySet:
         return kid in self._kids or not kid
 
     def key(self, kid: str, algorithm: str) -> VerificationKey | None:
-        """Return the key to verify `algorithm` with, None if there is none.
+        """Return the key to verify `algorithm` with, None if no key fits.
 
         Without a `kid` it must be the only one that fits.
         """
