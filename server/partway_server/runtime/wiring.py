@@ -8,7 +8,8 @@ from partway_server.cleanup.expiry import Janitor
 from partway_server.cleanup.orphans import Sweeper
 from partway_server.config.settings import Settings
 from partway_server.observability.metrics import Metrics
-from partway_server.rpc.identity.metadata import CallerResolver
+from partway_server.rpc.identity.build import build_identity
+from partway_server.rpc.identity.chain import AuthenticationChain
 from partway_server.rpc.interceptors import Admission, ErrorInterceptor
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
@@ -26,21 +27,21 @@ class Service:
     sweeper: Sweeper
     tasks: Tasks
     metrics: Metrics
+    identity: AuthenticationChain
 
 
 def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams]) -> Service:
     """Put the service together."""
     deps = make_deps(settings.sealing_key_bytes(), settings.lease_seconds, **seams)
+    identity = build_identity(settings, deps.clock)
     coordinator, timeout = Coordinator(deps), settings.call_timeout_seconds
     servicer = UploadServicer(
-        coordinator=coordinator,
-        policies=deps.policies,
-        timeout_seconds=timeout,
+        coordinator=coordinator, policies=deps.policies, timeout_seconds=timeout
     )
     server = RpcServer(
         servicer=servicer,
         error_interceptor=ErrorInterceptor(
-            identity=CallerResolver(trust_metadata=settings.identity == "metadata"),
+            identity=identity,
             timeout_seconds=timeout,
             random_bytes=deps.random_bytes,
         ),
@@ -54,4 +55,5 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
         max_calls=settings.max_concurrent_calls + settings.max_watchers,
     )
     sweeper = Sweeper(deps, grace=timedelta(seconds=settings.sweep_grace_seconds))
-    return Service(server, Janitor(deps, coordinator), sweeper, deps.tasks, deps.metrics)
+    janitor = Janitor(deps, coordinator)
+    return Service(server, janitor, sweeper, deps.tasks, deps.metrics, identity)
