@@ -11,7 +11,8 @@ from partway_server.domain.grant import Caller
 from partway_server.domain.principal import UploadAction, UploadToken
 from partway_server.domain.sealing import Sealer
 
-MAX_TOKEN_CHARS = 1024
+MAX_TOKEN_CHARS = 512
+"""Enough for the longest tenant and subject: they are ASCII."""
 
 _VERSION = b"\x02"
 

@@ -25,7 +25,7 @@ class CreateUploadToken:
         grant = self._resolver.grant(principal.caller, upload_id)
         made = self._made(principal, grant, params)
         # Bound to the grant in the ID: that of the session record may have another sid.
-        self._resolver.active(await self._resolver.row(grant))
+        await self._resolver.active_row(grant)
         return made
 
     def for_initialized(

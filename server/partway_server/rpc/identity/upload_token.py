@@ -4,43 +4,33 @@ from partway_server.domain.clock import Clock
 from partway_server.domain.errors import CredentialsRejected, UploadTokenExpired
 from partway_server.domain.principal import Principal
 from partway_server.domain.upload_token_cipher import UploadTokenCipher
+from partway_server.rpc.identity.authorization import authorization_of
 from partway_server.rpc.identity.base import Context
+from partway_server.rpc.identity.rejections import Rejections
 
-AUTHORIZATION_KEY = "authorization"
 SCHEME = "partway"
 
 
-class UploadTokenIdentity:
+class UploadTokenAuthenticator:
     """Accepts upload tokens from any peer: whoever has one may use it."""
 
     def __init__(self, tokens: UploadTokenCipher, clock: Clock) -> None:
         self._tokens = tokens
         self._clock = clock
+        self._rejections = Rejections(clock)
 
     async def authenticate(self, context: Context) -> Principal | None:
         """Return the holder of the call's upload token, or None if the call has none.
 
         Raises CredentialsRejected, UploadTokenExpired.
         """
-        text = _token_of(context)
-        if text is None:
+        authorization = authorization_of(context, self._rejections)
+        if authorization is None or authorization.scheme != SCHEME:
             return None
-        token = self._tokens.decrypt(text)
+        try:
+            token = self._tokens.decrypt(authorization.value)
+        except CredentialsRejected:
+            raise self._rejections.reject("not an upload token of this service") from None
         if token.expire_time <= self._clock.now():
             raise UploadTokenExpired
         return Principal(token.caller, frozenset(), token)
-
-
-def _token_of(context: Context) -> str | None:
-    metadata = context.invocation_metadata() or ()
-    values = [value for key, value in metadata if key == AUTHORIZATION_KEY]
-    found = None
-    for value in values:
-        # Schemes are case-insensitive: https://www.rfc-editor.org/rfc/rfc9110#section-11.1.
-        scheme, _, text = (value if isinstance(value, str) else "").partition(" ")
-        if scheme.lower() == SCHEME:
-            found = text.strip(" ")
-    if found is not None and len(values) > 1:
-        # Which of them counts would be for each proxy on the way to decide.
-        raise CredentialsRejected
-    return found
