@@ -254,6 +254,23 @@ async def test_an_id_of_another_backend_never_reaches_this_one(seams: Seams, nam
         assert "backend 'elsewhere' is not configured" in failed.message
 
 
+def test_every_rpc_that_names_parts_is_known() -> None:
+    """A new one must hold to the part range of a token: test_upload_token has the others."""
+
+    def names_parts(message: Any) -> bool:
+        return any(
+            field.name == "part_number"
+            or (field.message_type is not None and field.message_type.name == "PartRange")
+            or (field.message_type is not None and names_parts(field.message_type))
+            for field in message.fields
+        )
+
+    limited = {"PresignParts", "BatchPresignParts", "ReportParts", "UploadPart"}
+    named = {name for name in BY_TOKEN if names_parts(METHODS[name].input_type)}
+    # Complete joins all parts, whoever sent them.
+    assert named == limited | {"Complete"}
+
+
 def test_every_rpc_about_an_upload_is_in_the_matrix() -> None:
     assert {"UploadPart", "Watch", "Compose", "CreateUploadToken"} <= set(NAMING)
     assert {name for name in METHODS if name not in NAMING} == {
