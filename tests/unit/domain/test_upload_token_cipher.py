@@ -48,7 +48,7 @@ def raw(text: str) -> bytearray:
     return bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
-def as_text(sealed: bytes) -> str:
+def as_text(sealed: bytearray) -> str:
     return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
 
@@ -113,11 +113,9 @@ def test_what_a_newer_version_added_is_not_ignored() -> None:
 
 def test_the_bits_of_actions_never_change() -> None:
     sealer = Sealer([KEY], b"\x02")
-    bits = {
-        action: msgpack.unpackb(sealer.open(CIPHER.encrypt(replace(TOKEN, actions={action}))))[4]
-        for action in UploadAction
-    }
-    assert list(bits.values()) == [1, 2, 4, 8, 16, 32, 64, 128]
+    tokens = [replace(TOKEN, actions=frozenset({action})) for action in UploadAction]
+    bits = [msgpack.unpackb(sealer.open(CIPHER.encrypt(token)))[4] for token in tokens]
+    assert bits == [1, 2, 4, 8, 16, 32, 64, 128]
 
 
 def test_the_longest_names_leave_a_token_short() -> None:
