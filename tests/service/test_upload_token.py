@@ -100,7 +100,7 @@ async def test_the_holder_of_an_id_and_a_token_needs_nothing_else(world: World) 
     done = await world.stub.Complete(pb.CompleteRequest(upload_id=upload.id), metadata=holder)
     assert done.upload.state == upload_pb2.UPLOAD_STATE_COMPLETED
 
-    # It ended, and its token tells how until its own end.
+    # It ended, and its token shows how until its own end.
     status = await world.stub.Status(pb.StatusRequest(upload_id=upload.id), metadata=holder)
     assert status.upload == done.upload
     watch = world.stub.Watch(pb.WatchRequest(upload_id=upload.id), metadata=holder)
