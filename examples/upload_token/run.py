@@ -7,7 +7,7 @@ a web application would for its user; and hands id and token to send.sh, which s
 a phone: it has no account, and nothing but curl. Then it compares what arrived.
 
 The service identifies callers by metadata, which the gateway removes: whoever comes through the
-gateway without a token is nobody.
+gateway without a token is refused.
 """
 
 import hashlib
