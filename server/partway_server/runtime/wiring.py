@@ -10,9 +10,11 @@ from partway_server.config.settings import Settings
 from partway_server.observability.metrics import Metrics
 from partway_server.rpc.identity.build import build_identity
 from partway_server.rpc.identity.chain import AuthenticationChain
+from partway_server.rpc.identity.upload_token import UploadTokenAuthenticator
 from partway_server.rpc.interceptors import Admission, ErrorInterceptor
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
+from partway_server.rpc.upload_binding import UploadBinding
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.deps import Seams, make_deps
@@ -33,7 +35,8 @@ class Service:
 def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams]) -> Service:
     """Put the service together."""
     deps = make_deps(settings.sealing_key_bytes(), settings.lease_seconds, **seams)
-    identity = build_identity(settings, deps.clock)
+    tokens = UploadTokenAuthenticator(deps.upload_tokens, deps.clock)
+    identity = build_identity(settings, deps.clock, first=[tokens])
     coordinator, timeout = Coordinator(deps), settings.call_timeout_seconds
     servicer = UploadServicer(
         coordinator=coordinator, policies=deps.policies, timeout_seconds=timeout
@@ -50,6 +53,7 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
             max_watchers=settings.max_watchers,
             max_client_streams=settings.max_via_service,
         ),
+        binding=UploadBinding(upload_ids=deps.upload_ids, clock=deps.clock),
         reflect=settings.reflection,
         share_port=share_port,
         max_calls=settings.max_concurrent_calls + settings.max_watchers,

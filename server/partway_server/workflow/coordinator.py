@@ -28,6 +28,7 @@ from partway_server.workflow.report import ReportParts
 from partway_server.workflow.resolver import Resolver
 from partway_server.workflow.status import GetStatus
 from partway_server.workflow.upload_part import UploadPart
+from partway_server.workflow.upload_token import CreateUploadToken
 from partway_server.workflow.watch import Watch
 
 
@@ -54,6 +55,7 @@ class Coordinator:
         self.watch = Watch(deps, resolver)
         self.list_parts = ListParts(resolver)
         self.list_uploads = ListUploads(deps)
+        self.create_upload_token = CreateUploadToken(deps, resolver)
 
     def upload_id(self, upload: Upload) -> str:
         """Return the ID that callers hold."""
