@@ -14,6 +14,7 @@ from partway_server.config.identity_settings import (
     identity_contradictions,
     identity_problem,
     jwks_url_problem,
+    listed,
     networks_problem,
     scopes_problem,
 )
@@ -226,6 +227,11 @@ class Settings:
         " subject:O={tenant},CN={subject}.",
         unset="none",
         problem=certificate_rule_problem,
+    )
+    mtls_scopes: str = _setting(
+        "upload read compose via_service admin",
+        "The scopes of a caller with a client certificate, separated by spaces.",
+        problem=scopes_problem,
     )
     trusted_certificates: str = _setting(
         "",
@@ -467,6 +473,8 @@ def _tls_contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "tls_key_file", "is not set, but the certificate is"
     if settings.tls_client_ca_file and not settings.tls_cert_file:
         yield "tls_client_ca_file", "needs TLS in the server; set PARTWAY_TLS_CERT_FILE"
+    if "mtls" in listed(settings.identity) and not settings.mtls_rule:
+        yield "mtls_rule", "is not set; for example spiffe://example.org/{tenant}/{subject}"
     for name in ("mtls_rule", "trusted_certificates"):
         if getattr(settings, name) and not settings.tls_client_ca_file:
             yield name, "needs client certificates; set PARTWAY_TLS_CLIENT_CA_FILE"

@@ -93,6 +93,7 @@ def _seen_from(backend: Backend, settings: Settings) -> Settings:
         s3_access_key=secrets.access_key or "",
         s3_secret_key=secrets.secret_key or "",
         s3_session_token=secrets.session_token or "",
+        s3_ca_file=backend.ca_file,
     )
 
 
@@ -130,7 +131,8 @@ async def _storage(
                 )
                 await examination.run()
     except ValueError as exc:
-        where = "PARTWAY_S3_REGION" if is_default else f"[backend.{backend.name}]"
+        own = "PARTWAY_S3_REGION and PARTWAY_S3_CA_FILE"
+        where = own if is_default else f"[backend.{backend.name}]"
         report(bad(access_checks.REGION, f"storage cannot be used: {exc}", f"Check {where}."))
 
 
@@ -143,6 +145,7 @@ def _connection(settings: Settings) -> AbstractAsyncContextManager[ProbeConnecti
         access_key=settings.s3_access_key or None,
         secret_key=settings.s3_secret_key or None,
         session_token=settings.s3_session_token or None,
+        ca_file=settings.s3_ca_file or None,
     )
 
 

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 
 from partway_server.domain.policy import valid_tenant
 
-MAX_SUBJECT_CHARS = 128
-
 _SPIFFE, _DNS, _SUBJECT = "spiffe://", "dns:", "subject:"
 
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+")
@@ -37,8 +35,8 @@ def certificate_names(
     What is not printable ASCII is left out: letters that look alike, and a NUL that ends a name for
     some readers.
     """
-    # A certificate with several URIs is not an X.509-SVID.
-    names = [*uris] if len(uris) == 1 and not _DOTS.search(uris[0]) else []
+    # A certificate with several URIs is not an X.509-SVID. Other URIs could pass for other names.
+    names = [*uris] if len(uris) == 1 and _is_spiffe_id(uris[0]) else []
     names += [f"{_DNS}{name.lower()}" for name in dns]
     count = Counter(attribute for attribute, _ in subject)
     names += [f"{_SUBJECT}{key}={value}" for key, value in subject if count[key] == 1]
@@ -53,12 +51,11 @@ class CertificateRule:
 
     def __init__(self, text: str) -> None:
         # Each attribute of a subject is a name of its own, and all of them must be there.
+        if text.count("{tenant}") != 1 or text.count("{subject}") > 1:
+            raise ValueError(f"{text!r} must have {{tenant}} once, and {{subject}} at most once")
         names = text.split(",") if text.startswith(_SUBJECT) else [text]
         names = [names[0], *(f"{_SUBJECT}{name.strip()}" for name in names[1:])]
         self._patterns = [_compiled(name, placeholders=("tenant", "subject")) for name in names]
-        found = [group for pattern in self._patterns for group in pattern.groupindex]
-        if found.count("tenant") != 1 or found.count("subject") > 1:
-            raise ValueError(f"{text!r} must have {{tenant}} once, and {{subject}} at most once")
 
     def match(self, names: Sequence[str]) -> tuple[str, str] | None:
         """Return tenant and subject, "" without a {subject}; None unless exactly one name fits."""
@@ -69,9 +66,7 @@ class CertificateRule:
                 return None
             values |= found[0].groupdict()
         tenant, subject = values["tenant"], values.get("subject", "")
-        if not valid_tenant(tenant) or len(subject) > MAX_SUBJECT_CHARS:
-            return None
-        return tenant, subject
+        return (tenant, subject) if valid_tenant(tenant) else None
 
 
 class CertificatePatterns:
@@ -105,6 +100,10 @@ def certificate_patterns_problem(text: str) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def _is_spiffe_id(uri: str) -> bool:
+    return uri.startswith(_SPIFFE) and not _DOTS.search(uri)
 
 
 def _compiled(name: str, *, placeholders: Sequence[str]) -> re.Pattern[str]:

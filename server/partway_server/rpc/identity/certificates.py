@@ -12,12 +12,17 @@ from functools import lru_cache
 
 from cryptography import x509
 
-from partway_server.domain.certificate_names import CertificateRule, certificate_names
+from partway_server.domain.certificate_names import (
+    CertificatePatterns,
+    CertificateRule,
+    certificate_names,
+)
 from partway_server.domain.clock import Clock
-from partway_server.domain.errors import CredentialsRejected
 from partway_server.domain.grant import Caller
-from partway_server.domain.principal import ALL_SCOPES, Principal
+from partway_server.domain.principal import Principal, Scope
 from partway_server.rpc.identity.base import Context
+from partway_server.rpc.identity.metadata import valid_subject
+from partway_server.rpc.identity.rejections import Rejections
 
 logger = logging.getLogger(__name__)
 
@@ -34,36 +39,55 @@ class ClientCertificate:
     expire_time: datetime
 
 
-class CertificateIdentity:
-    """Authenticates calls by the client certificate of their connection, which has every scope."""
+class CertificateAuthenticator:
+    """Authenticates calls by the client certificate of their connection."""
 
-    def __init__(self, rule: CertificateRule, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        rule: CertificateRule,
+        scopes: frozenset[Scope],
+        clock: Clock,
+        rejections: Rejections,
+    ) -> None:
         self._rule = rule
+        self._scopes = scopes
         self._clock = clock
+        self._rejections = rejections
         self._caller = lru_cache(_KEPT)(self._find)
 
     async def authenticate(self, context: Context) -> Principal | None:
-        """Return who calls, None if the connection has no client certificate.
-
-        Raises CredentialsRejected if the certificate names no one, or has expired since the
-        connection began.
-        """
         pem = _pem_of(context)
         if pem is None:
             return None
         caller = self._caller(pem)
-        if caller is None or _parsed(pem).expire_time <= self._clock.now():
-            raise CredentialsRejected
-        return Principal(caller, ALL_SCOPES)
+        if caller is None:
+            raise self._rejections.reject("a client certificate names no caller")
+        if _parsed(pem).expire_time <= self._clock.now():
+            # It was valid when the connection began.
+            raise self._rejections.reject("a client certificate has expired")
+        return Principal(caller, self._scopes)
 
     def _find(self, pem: bytes) -> Caller | None:
         names = _parsed(pem).names
         found = self._rule.match(names)
-        if found is None:
-            # Once for each certificate. It was verified, so its names are the operator's.
-            logger.warning("a client certificate names no caller: %s", ", ".join(names) or "none")
+        if found is None or not valid_subject(found[1]):
+            # Once for each certificate. A CA of the operator's put these names into it.
+            shown = ", ".join(names) or "none"
+            logger.warning("PARTWAY_MTLS_RULE does not match the names in a certificate: %s", shown)
             return None
         return Caller(*found)
+
+
+class TrustedCertificates:
+    """Vouches for the peers whose client certificate has one of the names."""
+
+    def __init__(self, names: CertificatePatterns) -> None:
+        self._names = names
+
+    def __call__(self, context: Context) -> bool:
+        """Return whether the peer that makes a call is trusted."""
+        return self._names.include(peer_names(context))
 
 
 def peer_names(context: Context) -> Sequence[str]:
