@@ -5,7 +5,7 @@ No problem is told with text of a file: in the place of a certificate there may 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +25,9 @@ CERTIFICATE, KEY, CLIENT_CA = (
     "PARTWAY_TLS_KEY_FILE",
     "PARTWAY_TLS_CLIENT_CA_FILE",
 )
+
+SOON = timedelta(days=14)
+"""How long before its end an operator is told of it."""
 
 _MIN_RSA_BITS = 2048
 
@@ -99,7 +102,7 @@ def examine_pem(pem: CertificatePem, now: datetime) -> CertificateFacts:
     key = _private_key(pem.key)
     if _public_der(chain[0].public_key()) != _public_der(key.public_key()):
         raise CertificateFileError(f"{KEY}: is not the key of the certificate")
-    facts = CertificateFacts(names_of(chain[0]), min(each.not_valid_after_utc for each in chain))
+    facts = CertificateFacts(_hosts(chain[0]), min(each.not_valid_after_utc for each in chain))
     if facts.expire_time <= now:
         raise CertificateFileError(f"{CERTIFICATE}: expired at {facts.expire_time:%Y-%m-%d %H:%M}Z")
     if pem.client_ca is not None:
@@ -107,7 +110,12 @@ def examine_pem(pem: CertificatePem, now: datetime) -> CertificateFacts:
     return facts
 
 
-def names_of(certificate: x509.Certificate) -> Sequence[str]:
+def certificate_hosts(path: Path) -> Sequence[str]:
+    """Return the names in the server's certificate. Raises CertificateFileError."""
+    return _hosts(_certificates(CERTIFICATE, _content(CERTIFICATE, path))[0])
+
+
+def _hosts(certificate: x509.Certificate) -> Sequence[str]:
     """Return the DNS names and IP addresses that a certificate is for."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)

@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from partway_server.config.backends import DEFAULT, Backend, secrets_of
+from partway_server.config.certificate_files import CertificateFiles
 from partway_server.config.load import read_policy_file
 from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.config.settings import Settings
 from partway_server.doctor import access_checks
 from partway_server.doctor.bucket_checks import BucketExamination, Progress
 from partway_server.doctor.finding import Finding, bad
+from partway_server.doctor.probes.certificate import examine_files
 from partway_server.doctor.probes.redis import examine
 from partway_server.doctor.probes.storage_access import credentials_end
 from partway_server.doctor.probes.storage_connection import ProbeConnection, open_connection
 from partway_server.doctor.redis_checks import REACHABLE
 from partway_server.doctor.redis_checks import redis as judge_redis
 from partway_server.doctor.settings_checks import configuration, lifetimes, no_policies
+from partway_server.doctor.tls_checks import certificate
 from partway_server.domain.clock import Clock
 from partway_server.domain.policy import Policy
 from partway_server.redis_client.topology import connect
@@ -55,6 +58,10 @@ async def run_checks(
         unknown = settings.unknown(os.environ)
         for finding in configuration(settings, rules.policies, problem, unknown):
             report(finding)
+        if (files := CertificateFiles.of_settings(settings)) is not None:
+            now = clock.now()
+            for finding in certificate(examine_files(files, now), now):
+                report(finding)
     elif problem:
         report(no_policies(problem))
     if selection.only != REDIS:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import grpc
 
 from partway_server.config.certificate_files import (
+    SOON,
     CertificateFacts,
     CertificateFileError,
     CertificateFiles,
@@ -24,8 +25,6 @@ from partway_server.config.certificate_files import (
 from partway_server.domain.clock import Clock
 
 logger = logging.getLogger(__name__)
-
-EXPIRY_WARNING = timedelta(days=14)
 
 _POLL_SECONDS = 10.0
 _WARN_EVERY = timedelta(days=1)
@@ -101,7 +100,7 @@ class ServerCertificate:
 
     def _warn_of_expiry(self) -> None:
         now = self._clock.now()
-        if self.facts.expire_time - now >= EXPIRY_WARNING:
+        if self.facts.expire_time - now >= SOON:
             return
         if self._warned is None or now - self._warned >= _WARN_EVERY:
             self._warned = now
