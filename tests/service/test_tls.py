@@ -285,6 +285,63 @@ async def test_a_new_ca_of_callers_is_used_from_the_next_handshake_on(
     assert await status_code(world, tls.credentials(old)) is grpc.StatusCode.UNAVAILABLE
 
 
+GATEWAY = "spiffe://example.org/gateway/eu"
+CLAIM = (("partway-tenant", "globex"), ("partway-subject", "carol"))
+
+
+@pytest.mark.parametrize(
+    ("spiffe_id", "metadata", "expected"),
+    [
+        (GATEWAY, CLAIM, ("globex", "carol")),
+        (ALICE_ID, (), ("acme", "alice")),
+        (ALICE_ID, CLAIM, "CREDENTIALS_REJECTED"),
+        ("spiffe://example.org/gateway/eu/x", CLAIM, "CREDENTIALS_REJECTED"),
+        ("spiffe://other.example/gateway/eu", CLAIM, "CREDENTIALS_REJECTED"),
+        # Its metadata would say for whom it calls; by itself it is no one.
+        ("spiffe://example.org/gateway", (), "CREDENTIALS_REJECTED"),
+    ],
+)
+async def test_metadata_is_believed_from_a_certificate_that_is_named(
+    tls: TlsFiles,
+    certificate: ServerCertificate,
+    clock: FakeClock,
+    spiffe_id: str,
+    metadata: Any,
+    expected: Any,
+) -> None:
+    async with a_memory_world(
+        clock,
+        certificate=certificate,
+        credentials=tls.credentials(tls.authority.client(spiffe_id)),
+        identity="metadata,mtls",
+        mtls_rule=RULE,
+        trusted_peers="",
+        trusted_certificates="dns:gateway.internal, spiffe://example.org/gateway/*",
+    ) as world:
+        calling = call(world.stub, "Initialize", pb.InitializeRequest(size_bytes=1), metadata)
+        if isinstance(expected, str):
+            assert (await failure(calling)).reason == expected
+        else:
+            caller = world.grant((await calling).upload).caller
+            assert (caller.tenant, caller.subject) == expected
+
+
+async def test_a_client_certificate_has_the_scopes_of_the_settings(
+    tls: TlsFiles, certificate: ServerCertificate, clock: FakeClock
+) -> None:
+    async with a_memory_world(
+        clock,
+        certificate=certificate,
+        credentials=tls.credentials(tls.authority.client(ALICE_ID)),
+        identity="mtls",
+        mtls_rule=RULE,
+        mtls_scopes="read",
+    ) as world:
+        assert (await world.stub.ListUploads(pb.ListUploadsRequest())).uploads == []
+        found = await failure(world.initialize())
+        assert (found.code, found.reason) == ("PERMISSION_DENIED", "PERMISSION_DENIED")
+
+
 async def test_the_names_of_a_peer_are_those_of_its_certificate(
     tls: TlsFiles, certificate: ServerCertificate
 ) -> None:
