@@ -90,7 +90,7 @@ class Authority:
 
     @classmethod
     def kept_in(cls, directory: Path) -> Self:
-        """Return the CA in a directory, a new one if there is none yet."""
+        """Return the CA in a directory, made if it is missing."""
         pem, key = directory / "ca.pem", directory / "ca.key"
         if not pem.exists() or not key.exists():
             made = cls.new()

@@ -267,7 +267,7 @@ async def test_files_that_cannot_be_used_change_nothing(
     assert await world.initialize()
     [line] = [line for line in caplog.messages if "previous certificate" in line]
     assert line.startswith("PARTWAY_TLS_")
-    # No line of a key is told.
+    # No line of a key is in the log.
     assert not any(row in caplog.text for row in pair.key.decode().splitlines()[1:-1])
     rotated = tls.rotate()
     assert await shown_serial(world.port) == serial_of(rotated)

@@ -1,6 +1,6 @@
 """The certificate files that an operator names: read, and checked before anything uses them.
 
-No problem is told with text of a file: in the place of a certificate there may be a key.
+No message shows text of a file: in the place of a certificate there may be a key.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ CERTIFICATE, KEY, CLIENT_CA = (
 )
 
 SOON = timedelta(days=14)
-"""How long before its end an operator is told of it."""
+"""How long before its end operators are warned."""
 
 _MIN_RSA_BITS = 2048
 

@@ -83,5 +83,5 @@ def test_the_command_says_what_is_wrong_with_its_files(files: Path, by: str) -> 
     )
     assert ran.exit_code == 2
     assert "do not belong together" in ran.stderr
-    missing = CliRunner().invoke(main, ["list", "--cert", str(files / "nobody.pem")])
+    missing = CliRunner().invoke(main, ["list", "--cert", str(files / "missing.pem")])
     assert (missing.exit_code, "does not exist" in missing.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""Tests what is found wrong with the files of a server's certificate, and how it is told."""
+"""Tests what is found wrong with the files of a server's certificate, and the words for it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -82,7 +82,7 @@ def _key(make: Callable[[], object], encryption: object = None) -> bytes:
         ({"client_ca": b""}, "PARTWAY_TLS_CLIENT_CA_FILE: holds no PEM certificate"),
     ],
 )
-def test_what_is_wrong_is_told_with_the_setting(
+def test_what_is_wrong_is_reported_with_the_setting(
     pem: CertificatePem, change: dict[str, bytes], words: str
 ) -> None:
     with pytest.raises(CertificateFileError) as raised:
@@ -90,7 +90,7 @@ def test_what_is_wrong_is_told_with_the_setting(
     assert words in str(raised.value)
 
 
-def test_a_key_in_the_place_of_a_certificate_is_not_told(pem: CertificatePem) -> None:
+def test_a_key_in_the_place_of_a_certificate_is_not_shown(pem: CertificatePem) -> None:
     swapped = CertificatePem(pem.key, pem.certificate, None)
     with pytest.raises(CertificateFileError) as raised:
         examine_pem(swapped, NOW)
@@ -103,7 +103,7 @@ def test_an_expired_certificate_cannot_be_used(pem: CertificatePem) -> None:
         examine_pem(pem, NOW + timedelta(days=91))
 
 
-def test_a_file_that_cannot_be_read_is_told_by_its_setting(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported_by_its_setting(tmp_path: Path) -> None:
     files = CertificateFiles(tmp_path / "none.pem", tmp_path / "none.key", None)
     with pytest.raises(CertificateFileError, match="PARTWAY_TLS_CERT_FILE: cannot be read: No su"):
         read_pem(files)

@@ -1,4 +1,4 @@
-"""Tests when an operator is told of the server's certificate. Handshakes: tests/service."""
+"""Tests when the log mentions the server's certificate. Handshakes: tests/service."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ def clock() -> FakeClock:
     return FakeClock(datetime.now(UTC))
 
 
-async def test_its_end_is_told_once_a_day_in_the_last_two_weeks(
+async def test_its_end_is_reported_once_a_day_in_the_last_two_weeks(
     tls: TlsFiles, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     certificate = ServerCertificate(tls.files, clock)
@@ -61,7 +61,7 @@ async def test_its_end_is_told_once_a_day_in_the_last_two_weeks(
     assert warnings(caplog) == 0
 
 
-async def test_a_change_is_told_without_a_handshake(
+async def test_a_change_is_reported_without_a_handshake(
     tls: TlsFiles, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     certificate = ServerCertificate(tls.files, clock)
@@ -74,7 +74,7 @@ async def test_a_change_is_told_without_a_handshake(
         tls.files.key.write_bytes(key)
         await watched(certificate, clock, 1)
         assert len(caplog.records) == 1
-        # The same problem again is told again.
+        # The same problem again is reported again.
         tls.files.certificate.write_bytes(good[:100])
         await watched(certificate, clock, 1)
         assert len(caplog.records) == 2
