@@ -21,7 +21,8 @@ from tests.support.files import File
 from tests.support.processes import COMMANDS, Partway, Service, until
 from tests.support.tls import TlsFiles, serial_of, shown_serial
 
-pytestmark = [pytest.mark.redis, pytest.mark.s3]
+# Two processes start, and files go over TLS: more than a minute on a busy machine.
+pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(240)]
 
 MIB = 1024 * 1024
 EXAMPLE = Path(__file__).parents[2] / "examples" / "mtls" / "run.py"
@@ -57,7 +58,7 @@ async def service(tls: TlsFiles, tmp_path: Path, s3: S3, redis_url: str) -> Asyn
     with Service(tmp_path, s3, redis_url, **settings) as service:
         service.tls = health
         await asyncio.to_thread(service.start)
-        await until(lambda: service.logged().count("serving on") == 2)
+        await until(lambda: service.logged().count("serving on") == 2, 60)
         yield service
 
 
@@ -133,7 +134,7 @@ async def test_every_process_takes_a_new_certificate_and_drops_no_call(
             assert {await shown_serial(port) for _ in range(16)} == {serial_of(pair)}
         ran = (await uploading).only
     assert ran["parts_retried"] == 0
-    await until(lambda: service.logged().count("certificate reloaded") >= 2)
+    await until(lambda: service.logged().count("certificate reloaded") >= 2, 60)
 
 
 def health(
@@ -186,9 +187,19 @@ async def test_strangers_write_nothing_to_the_log(service: Service) -> None:
     assert "andshake" not in added and "SSL" not in added
 
 
+async def test_a_handshake_that_does_not_end_is_ended(service: Service) -> None:
+    port = int(service.address.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    # The beginning of a TLS record.
+    writer.write(b"\x16\x03\x01")
+    async with asyncio.timeout(40):
+        assert await reader.read() == b""
+    writer.close()
+
+
 def test_the_example_of_client_certificates_runs_to_its_end() -> None:
     ran = subprocess.run(
-        [sys.executable, EXAMPLE], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, EXAMPLE], capture_output=True, text=True, timeout=200, check=False
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.endswith("Everything is as expected.\n")

@@ -27,6 +27,8 @@ _OPTIONS = (
     # waits for slow storage: 30 MiB for each, as measured.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", AHEAD_BYTES),
+    # Who connects and does not finish the handshake holds a socket: by default for two minutes.
+    ("grpc.server_handshake_timeout_ms", 10 * 1000),
     # Callers behind a load balancer move to new replicas when connections reach their maximum age.
     ("grpc.max_connection_age_ms", 15 * 60 * 1000),
     # A part sent through the service may take this long, and must end on its connection.
