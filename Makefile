@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 LOCALSTACK := .venv-localstack
 AGAINST ?= .git\#branch=main
 SECONDS ?= 60
+DIR ?= certs
 SEED ?= 7
 FAILOVERS ?= 20
 MOVES ?= 20
@@ -60,6 +61,12 @@ test-fast: $(READY) ## Run the tests that need no real backend.
 chaos: $(READY) ## Upload under FAILOVERS of Redis, then for SECONDS under kills as SEED says, and audit.
 	@$(BIN)/python -m tests.chaos.failovers --failovers $(FAILOVERS) --moves $(MOVES) --seed $(SEED)
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED)
+
+certs: $(READY) ## Write a private CA, a server and a client certificate into DIR=certs.
+	@$(BIN)/python examples/certs.py $(DIR)
+
+example-mtls: $(READY) ## Upload with a client certificate of a CA made here; refuse one of another.
+	@$(BIN)/python examples/mtls/run.py
 
 dev: $(READY) ## Run the embedded stack until Ctrl-C.
 	@$(BIN)/partway-server dev --port 50051
@@ -132,3 +139,4 @@ clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean
+.PHONY: certs example-mtls

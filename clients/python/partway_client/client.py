@@ -21,9 +21,9 @@ from partway_client._transport.channel import (
     open_channel,
     open_http_session,
     service_at,
-    tls_credentials,
     with_token,
 )
+from partway_client._transport.credentials import PemFile, tls_credentials_from
 from partway_client._transport.messages import NewComposition
 from partway_client._transport.retry_policy import RetryPolicy
 from partway_client._transport.retrying_caller import ServiceConnection
@@ -44,7 +44,10 @@ OnDone = Callable[[Uploaded], object]
 class UploadClient:
     """A connection to one Partway service, as an async context manager.
 
-    `server` is HOST:PORT. With `secure`, or with `credentials`, the service is called over TLS.
+    `server` is HOST:PORT. With `secure`, or any of the following, the service is called over TLS.
+    `tls_ca` is a PEM file of the CAs to trust, by default those that gRPC comes with; `cert` and
+    `key` are those of a client certificate, for a service that identifies callers by theirs.
+    `credentials` are gRPC's own, and replace all of these.
     `call_metadata`, printable ASCII, goes with every call, such as `partway-tenant`. With an upload
     `token`, the client may act on the one Upload that it is for, as far as it allows. Unfinished
     uploads are remembered in `state_dir`; if None, in PARTWAY_STATE_DIR or else in the user's own
@@ -73,6 +76,9 @@ class UploadClient:
         server: str = "127.0.0.1:50051",
         *,
         secure: bool = False,
+        tls_ca: PemFile | None = None,
+        cert: PemFile | None = None,
+        key: PemFile | None = None,
         credentials: ChannelCredentials | None = None,
         call_metadata: Mapping[str, str] | None = None,
         token: str = "",
@@ -80,7 +86,9 @@ class UploadClient:
         pace: RetryPolicy | None = None,
     ) -> None:
         self._server = server
-        self._credentials = credentials or (tls_credentials() if secure else None)
+        if credentials is None and (secure or tls_ca or cert or key):
+            credentials = tls_credentials_from(tls_ca, cert, key)
+        self._credentials = credentials
         self._metadata = with_token(checked_metadata(call_metadata or {}), token)
         self._retry = pace or RetryPolicy()
         self._journal = ResumeJournal(directory=_state_dir(state_dir), now=self._retry.now)

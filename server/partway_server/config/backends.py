@@ -28,6 +28,7 @@ class Backend:
     public_endpoint: str = ""
     region: str = "us-east-1"
     addressing: str = ""
+    ca_file: str = ""
     access_key_env: str = ""
     secret_key_env: str = ""
     session_token_env: str = ""
@@ -46,6 +47,7 @@ class Backend:
             public_endpoint=settings.s3_public_endpoint,
             region=settings.s3_region,
             addressing=settings.s3_addressing,
+            ca_file=settings.s3_ca_file,
         )
 
     @property

@@ -49,11 +49,13 @@ async def open_backend(backend: Backend, settings: Settings) -> Storage:
             access_key=secrets.access_key,
             secret_key=secrets.secret_key,
             session_token=secrets.session_token,
+            ca_file=backend.ca_file or None,
             capabilities=backend.capabilities,
         )
     except RuleError as error:
         lines = (f"backend.{backend.name}.{rule}: {words}" for rule, words in error.problems)
         raise Unusable(*lines) from error
     except ValueError as error:
-        where = "PARTWAY_S3_REGION" if backend.name == "default" else f"[backend.{backend.name}]"
+        own = "PARTWAY_S3_REGION and PARTWAY_S3_CA_FILE"
+        where = own if backend.name == "default" else f"[backend.{backend.name}]"
         raise Unusable(f"storage cannot be used: {error}; check {where}") from error

@@ -96,6 +96,7 @@ class BackendTable(Table):
     public_endpoint: str = UNSET
     region: str = UNSET
     addressing: str = UNSET
+    ca_file: str = UNSET
     access_key_env: str = UNSET
     secret_key_env: str = UNSET
     session_token_env: str = UNSET

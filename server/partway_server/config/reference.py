@@ -8,6 +8,7 @@ from partway_server.config import identity_settings as callers
 from partway_server.config import settings_validation as values
 from partway_server.config.settings import Settings, default_text, flag, variable
 from partway_server.config.unknown_variables import CLIENT_VARIABLES
+from partway_server.domain import certificate_names as certificates
 from partway_server.storage.capabilities import KNOWN
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -15,12 +16,18 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "bucket",
         "backend",
         *(f"s3_{name}" for name in ("endpoint", "public_endpoint", "region", "addressing")),
-        *(f"s3_{name}" for name in ("access_key", "secret_key", "session_token")),
+        *(f"s3_{name}" for name in ("access_key", "secret_key", "session_token", "ca_file")),
     ),
     "Redis and upload IDs": ("redis_url", "sealing_keys"),
-    "Listening": ("address", "workers", "reflection"),
+    "Listening": (
+        "address",
+        *(f"tls_{name}" for name in ("cert_file", "key_file", "client_ca_file")),
+        "workers",
+        "reflection",
+    ),
     "Callers": (
-        *("identity", "allow_anonymous", "trusted_peers"),
+        *("identity", "allow_anonymous", "trusted_peers", "trusted_certificates"),
+        *("mtls_rule", "mtls_scopes"),
         *(f"jwt_{name}" for name in ("issuer", "audience", "jwks_url", "jwks_file")),
         *(f"jwt_{name}" for name in ("jwks_allow_private", "algorithms", "leeway_seconds")),
         *(f"jwt_{name}" for name in ("tenant_claim", "subject_claim", "scope_claim")),
@@ -51,6 +58,8 @@ _KINDS = {
     callers.jwks_url_problem: "URL",
     callers.algorithms_problem: "list",
     callers.scopes_problem: "scopes",
+    certificates.certificate_rule_problem: "rule",
+    certificates.certificate_patterns_problem: "names",
 }
 
 _COLUMNS = ("| Variable | Value | Default | Meaning |", "|---|---|---|---|")

@@ -14,6 +14,7 @@ from partway_server.config.identity_settings import (
     identity_contradictions,
     identity_problem,
     jwks_url_problem,
+    listed,
     networks_problem,
     scopes_problem,
 )
@@ -31,6 +32,10 @@ from partway_server.config.settings_validation import (
     without_password,
 )
 from partway_server.config.unknown_variables import PREFIX, unknown_variables
+from partway_server.domain.certificate_names import (
+    certificate_patterns_problem,
+    certificate_rule_problem,
+)
 
 
 class SettingsError(Exception):
@@ -78,6 +83,21 @@ class Settings:
         "Where gRPC listens, as host:port; 0.0.0.0:50051 in a container.",
         problem=address_problem,
     )
+    tls_cert_file: str = _setting(
+        "",
+        "The server's certificate and the CAs between it and the root, as PEM; read again when it"
+        " changes.",
+        unset="gRPC in plain text",
+    )
+    tls_key_file: str = _setting(
+        "", "The key of that certificate, as PEM; read again when it changes.", unset="none"
+    )
+    tls_client_ca_file: str = _setting(
+        "",
+        "The CAs of callers' certificates, as PEM; read again when it changes. With it, every"
+        " caller needs a certificate.",
+        unset="no caller needs one",
+    )
     s3_endpoint: str = _setting(
         "", "The URL where the service reaches storage.", unset="AWS", problem=origin_problem
     )
@@ -93,6 +113,12 @@ class Settings:
     )
     s3_secret_key: str = _setting("", "The secret of the access key.", secret=True)
     s3_session_token: str = _setting("", "The session token of temporary credentials.", secret=True)
+    s3_ca_file: str = _setting(
+        "",
+        "The CAs that storage's certificate may come from, as PEM, if its endpoint is https with a"
+        " private CA.",
+        unset="AWS_CA_BUNDLE, or the public ones",
+    )
     s3_addressing: str = _setting(
         "",
         "Whether the bucket is in the path of a URL or in its host name.",
@@ -193,6 +219,26 @@ class Settings:
         " compose, via_service, admin.",
         unset="none, so that such a token allows nothing",
         problem=scopes_problem,
+    )
+    mtls_rule: str = _setting(
+        "",
+        "How a client certificate names its caller, such as"
+        " spiffe://example.org/{tenant}/{subject}, dns:{subject}.{tenant}.internal or"
+        " subject:O={tenant},CN={subject}.",
+        unset="none",
+        problem=certificate_rule_problem,
+    )
+    mtls_scopes: str = _setting(
+        "upload read compose via_service admin",
+        "The scopes of a caller with a client certificate, separated by spaces.",
+        problem=scopes_problem,
+    )
+    trusted_certificates: str = _setting(
+        "",
+        "The names of client certificates whose metadata is believed, comma-separated, with * for a"
+        " part of one: spiffe://example.org/gateway, dns:*.gateway.internal.",
+        unset="none",
+        problem=certificate_patterns_problem,
     )
     reflection: bool = _setting(
         False, "Whether the server describes its API to tools such as grpcurl."
@@ -407,6 +453,7 @@ def _contradictions(
         yield "address", "several workers need a port to share, not 0"
     if "metrics_address" not in bad and settings.metrics_port(settings.workers - 1) > 65535:
         yield "metrics_address", "too few ports follow it for that many workers"
+    yield from _tls_contradictions(settings)
     if settings.s3_access_key and not settings.s3_secret_key:
         yield "s3_secret_key", "is not set, but the access key is"
     if settings.s3_secret_key and not settings.s3_access_key:
@@ -417,3 +464,17 @@ def _contradictions(
     if backends and settings.backend not in backends:
         known = ", ".join(sorted(backends))
         yield "backend", f"{settings.backend!r} is unknown; known are {known}"
+
+
+def _tls_contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.tls_key_file and not settings.tls_cert_file:
+        yield "tls_cert_file", "is not set, but the key is"
+    if settings.tls_cert_file and not settings.tls_key_file:
+        yield "tls_key_file", "is not set, but the certificate is"
+    if settings.tls_client_ca_file and not settings.tls_cert_file:
+        yield "tls_client_ca_file", "needs TLS in the server; set PARTWAY_TLS_CERT_FILE"
+    if "mtls" in listed(settings.identity) and not settings.mtls_rule:
+        yield "mtls_rule", "is not set; for example spiffe://example.org/{tenant}/{subject}"
+    for name in ("mtls_rule", "trusted_certificates"):
+        if getattr(settings, name) and not settings.tls_client_ca_file:
+            yield name, "needs client certificates; set PARTWAY_TLS_CLIENT_CA_FILE"

@@ -12,6 +12,8 @@ PREFIX = "PARTWAY_"
 
 CLIENT_VARIABLES = frozenset(
     {
+        "PARTWAY_CERT",
+        "PARTWAY_KEY",
         "PARTWAY_SERVER",
         "PARTWAY_STATE_DIR",
         "PARTWAY_SUBJECT",
@@ -19,6 +21,8 @@ CLIENT_VARIABLES = frozenset(
         "PARTWAY_TOKEN",
         "PARTWAY_TOKEN_FILE",
         "PARTWAY_UPLOAD_ID",
+        "PARTWAY_TLS",
+        "PARTWAY_TLS_CA",
     }
 )
 """The variables of the Python client, which may run in the same environment."""

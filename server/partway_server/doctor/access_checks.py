@@ -33,8 +33,8 @@ _OBSTACLES = {
     ),
     "certificate": (
         "the TLS certificate is not trusted for this host",
-        "Use the host name in the certificate, or set AWS_CA_BUNDLE to the certificate file of its"
-        " authority.",
+        "Use the host name in the certificate, or set PARTWAY_S3_CA_FILE to the certificates of its"
+        " CA.",
     ),
     "tls": (
         "the TLS handshake failed",

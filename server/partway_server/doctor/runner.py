@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from partway_server.config.backends import DEFAULT, Backend, secrets_of
+from partway_server.config.certificate_files import CertificateFiles
 from partway_server.config.load import read_policy_file
 from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.config.settings import Settings
 from partway_server.doctor import access_checks
 from partway_server.doctor.bucket_checks import BucketExamination, Progress
 from partway_server.doctor.finding import Finding, bad
+from partway_server.doctor.probes.certificate import examine_files
 from partway_server.doctor.probes.redis import examine
 from partway_server.doctor.probes.storage_access import credentials_end
 from partway_server.doctor.probes.storage_connection import ProbeConnection, open_connection
 from partway_server.doctor.redis_checks import REACHABLE
 from partway_server.doctor.redis_checks import redis as judge_redis
 from partway_server.doctor.settings_checks import configuration, lifetimes, no_policies
+from partway_server.doctor.tls_checks import certificate
 from partway_server.domain.clock import Clock
 from partway_server.domain.policy import Policy
 from partway_server.redis_client.topology import connect
@@ -55,6 +58,10 @@ async def run_checks(
         unknown = settings.unknown(os.environ)
         for finding in configuration(settings, rules.policies, problem, unknown):
             report(finding)
+        if (files := CertificateFiles.of_settings(settings)) is not None:
+            now = clock.now()
+            for finding in certificate(examine_files(files, now), now):
+                report(finding)
     elif problem:
         report(no_policies(problem))
     if selection.only != REDIS:
@@ -93,6 +100,7 @@ def _seen_from(backend: Backend, settings: Settings) -> Settings:
         s3_access_key=secrets.access_key or "",
         s3_secret_key=secrets.secret_key or "",
         s3_session_token=secrets.session_token or "",
+        s3_ca_file=backend.ca_file,
     )
 
 
@@ -130,7 +138,8 @@ async def _storage(
                 )
                 await examination.run()
     except ValueError as exc:
-        where = "PARTWAY_S3_REGION" if is_default else f"[backend.{backend.name}]"
+        own = "PARTWAY_S3_REGION and PARTWAY_S3_CA_FILE"
+        where = own if is_default else f"[backend.{backend.name}]"
         report(bad(access_checks.REGION, f"storage cannot be used: {exc}", f"Check {where}."))
 
 
@@ -143,6 +152,7 @@ def _connection(settings: Settings) -> AbstractAsyncContextManager[ProbeConnecti
         access_key=settings.s3_access_key or None,
         secret_key=settings.s3_secret_key or None,
         session_token=settings.s3_session_token or None,
+        ca_file=settings.s3_ca_file or None,
     )
 
 

@@ -12,6 +12,10 @@ from partway_server.domain.policy import Policy
 POLICIES, LIFETIMES, KEYS = "settings.policies", "settings.lifetimes", "settings.sealing_keys"
 ADDRESS, UNKNOWN = "settings.address", "settings.unknown"
 
+_ENCRYPT = (
+    "Set PARTWAY_TLS_CERT_FILE, or put a TLS proxy in front and let nothing else reach this port."
+)
+
 _LOOPBACK = ("127.", "localhost", "::1")
 _DISTINCT_BYTES = 24
 """64 random bytes have practically never fewer distinct ones."""
@@ -57,14 +61,19 @@ def _sealing_keys(settings: Settings) -> Finding:
 def _address(settings: Settings) -> Finding:
     if is_local(settings.host):
         return ok(ADDRESS, f"{settings.address}: reached from this machine only")
-    remedy = "Put a TLS proxy in front, and let nothing else reach this port."
+    secure = bool(settings.tls_cert_file)
+    how = "over TLS" if secure else "in plain text"
+    remedy = [] if secure else [_ENCRYPT]
     methods = listed(settings.identity)
-    if "none" in methods:
-        remedy += " With PARTWAY_IDENTITY=none whoever reaches it may do everything."
-        return warn(ADDRESS, f"{settings.address}: in plain text, and for anyone", remedy)
+    if "none" in methods and not settings.tls_client_ca_file:
+        remedy.append("With PARTWAY_IDENTITY=none whoever reaches it may do everything.")
+        return warn(ADDRESS, f"{settings.address}: {how}, and for anyone", " ".join(remedy))
     if "metadata" in methods and any(not n.prefixlen for n in networks(settings.trusted_peers)):
-        remedy += " With PARTWAY_TRUSTED_PEERS of every address, it believes any caller."
-        return warn(ADDRESS, f"{settings.address}: in plain text, and callers are trusted", remedy)
+        remedy.append("With PARTWAY_TRUSTED_PEERS of every address, it believes any caller.")
+        return warn(ADDRESS, f"{settings.address}: {how}, callers are trusted", " ".join(remedy))
+    if secure:
+        who = ", and callers need a certificate" if settings.tls_client_ca_file else ""
+        return ok(ADDRESS, f"{settings.address}: over TLS{who}")
     return ok(ADDRESS, f"{settings.address}: in plain text; TLS ends in front of it")
 
 

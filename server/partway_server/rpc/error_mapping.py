@@ -74,7 +74,7 @@ def _retry(error: errors.TryAgain) -> Iterator[Message]:
 
 
 def _retry_info(seconds: float) -> Message:
-    info = error_details_pb2.RetryInfo()
+    info: Any = error_details_pb2.RetryInfo()
     info.retry_delay.FromMilliseconds(int(seconds * 1000))
     return info
 

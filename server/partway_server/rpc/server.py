@@ -10,6 +10,7 @@ from partway.v1 import upload_service_pb2, upload_service_pb2_grpc
 
 from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS, Admission, ErrorInterceptor
 from partway_server.rpc.servicer import UploadServicer
+from partway_server.rpc.tls import ServerCertificate
 from partway_server.rpc.upload_binding import UploadBinding
 
 SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_name
@@ -27,6 +28,8 @@ _OPTIONS = (
     # waits for slow storage: 30 MiB for each, as measured.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", AHEAD_BYTES),
+    # Who connects and does not finish the handshake holds a socket: by default for two minutes.
+    ("grpc.server_handshake_timeout_ms", 10 * 1000),
     # Callers behind a load balancer move to new replicas when connections reach their maximum age.
     ("grpc.max_connection_age_ms", 15 * 60 * 1000),
     # A part sent through the service may take this long, and must end on its connection.
@@ -83,9 +86,14 @@ class RpcServer:
             names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
 
-    def bind(self, address: str) -> int:
-        """Bind the address and return the port. Raises RuntimeError if it is not available."""
-        return self._server.add_insecure_port(address)
+    def bind(self, address: str, certificate: ServerCertificate | None = None) -> int:
+        """Bind the address, with TLS if there is a certificate, and return the port.
+
+        Raises RuntimeError if it is not available.
+        """
+        if certificate is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, certificate.credentials())
 
     async def start(self) -> None:
         """Start serving, and report SERVING to health checks."""

@@ -26,11 +26,13 @@ from partway_server.config.settings import Settings
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.events.dispatcher import WebhookDispatcher
+from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.startup import (
     StartupError,
     check_sessions,
     open_dispatcher,
     open_stores,
+    read_certificate,
     read_rules,
     read_webhooks,
     serve_metrics,
@@ -64,6 +66,7 @@ async def run(
     replaces that of the machine and that of Redis. Raises StartupError.
     """
     rules, webhooks = read_rules(settings), read_webhooks(settings)
+    certificate = read_certificate(settings, clock or SystemClock())
     policies = PolicyRegistry(rules.policies)
     async with contextlib.AsyncExitStack() as opened:
         sessions, routed = await opened.enter_async_context(_checked_stores(settings, rules, clock))
@@ -85,7 +88,9 @@ async def run(
             beside = _background(service, settings, stop, delivery if webhooks else None)
             also = [service.identity.reload, *([delivery[1].reload] if webhooks else [])]
             beside.append(reloader.run(reload or asyncio.Event(), *also))
-            await _serve_until(stop, service, settings, beside, started)
+            if certificate is not None:
+                beside.append(certificate.watch())
+            await _serve_until(stop, service, settings, certificate, beside, started)
     logger.info("stopped")
 
 
@@ -132,13 +137,14 @@ async def _serve_until(
     stop: asyncio.Event,
     service: Service,
     settings: Settings,
+    certificate: ServerCertificate | None,
     beside: Sequence[Coroutine[Any, Any, None]],
     started: Callable[[int], None] | None,
 ) -> None:
     """Serve until `stop` is set, with what runs `beside` it, then drain."""
     running: list[asyncio.Task[None]] = []
     try:
-        port = await _listen(service, settings)
+        port = await _listen(service, settings, certificate)
         if started is not None:
             started(port)
         running += map(asyncio.create_task, beside)
@@ -157,16 +163,19 @@ async def _serve_until(
         await finish(service, settings.grace_seconds)
 
 
-async def _listen(service: Service, settings: Settings) -> int:
+async def _listen(
+    service: Service, settings: Settings, certificate: ServerCertificate | None
+) -> int:
     try:
-        port = service.server.bind(settings.address)
+        port = service.server.bind(settings.address, certificate)
     except RuntimeError as error:
         raise StartupError(
             f"cannot listen on {settings.address}: port taken, or not a local address;"
             " choose another with PARTWAY_ADDRESS or --address"
         ) from error
     await service.server.start()
-    logger.info("serving on %s:%d", settings.host, port)
+    how = "" if certificate is None else " with TLS"
+    logger.info("serving on %s:%d%s", settings.host, port, how)
     return port
 
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from partway_server.config.certificate_files import CertificateFileError, CertificateFiles
 from partway_server.config.load import open_backend, read_policy_file
 from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.config.reload import Unusable
@@ -27,6 +28,7 @@ from partway_server.events.webhook_sender import HttpSender, Sender
 from partway_server.events.webhook_worker import WebhookWorker
 from partway_server.observability.metrics import Metrics, serving
 from partway_server.redis_client.topology import connect
+from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.webhook_reload import WebhookReloader
 from partway_server.sessions.base import SessionStore
 from partway_server.sessions.redis_store import RedisSessionStore
@@ -59,6 +61,15 @@ def read_webhooks(settings: Settings) -> Sequence[Webhook]:
     except WebhookFileError as error:
         lines = (f"PARTWAY_WEBHOOK_FILE: {line}" for line in error.lines)
         raise StartupError("\n".join(lines)) from error
+
+
+def read_certificate(settings: Settings, clock: Clock) -> ServerCertificate | None:
+    """Read the server's certificate, if the settings name one. Raises StartupError."""
+    files = CertificateFiles.of_settings(settings)
+    try:
+        return None if files is None else ServerCertificate(files, clock)
+    except CertificateFileError as error:
+        raise StartupError(str(error)) from error
 
 
 @contextlib.asynccontextmanager

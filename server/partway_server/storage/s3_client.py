@@ -7,6 +7,7 @@ for CompleteMultipartUpload and UploadPartCopy, and has its own connections, so 
 not block others.
 """
 
+import ssl
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class ClientOptions(TypedDict, total=False):
     access_key: str | None
     secret_key: str | None
     session_token: str | None
+    ca_file: str | None
     call_seconds: float
     complete_seconds: float
 
@@ -61,6 +63,7 @@ class S3Clients:
     once: Any
     joining: Any
     session: Any
+    ca_file: str | None
     resources: AsyncExitStack
     call_seconds: float
     complete_seconds: float
@@ -75,21 +78,27 @@ class S3Clients:
         access_key: str | None = None,
         secret_key: str | None = None,
         session_token: str | None = None,
+        ca_file: str | None = None,
         call_seconds: float = CALL_SECONDS,
         complete_seconds: float = COMPLETE_SECONDS,
     ) -> Self:
         """Connect lazily to `endpoint_url`, or to AWS if it is None. Raises ValueError.
 
         Without keys, the SDK finds credentials in its usual places, and refreshes those that
-        expire. Storage that is silent for `call_seconds`, or for `complete_seconds` while it joins
-        parts, counts as unavailable.
+        expire. Without `ca_file`, the CAs of an https endpoint are those that the SDK trusts.
+        Storage that is silent for `call_seconds`, or for `complete_seconds` while it joins parts,
+        counts as unavailable.
         """
+        if ca_file is not None:
+            check_ca_file(ca_file)
         session = aioboto3.Session(access_key, secret_key, session_token, region)
         async with AsyncExitStack() as resources:
 
             async def client(attempts: int, read_seconds: float) -> Any:
                 config = _client_config(addressing, attempts, read_seconds)
-                opening = session.client("s3", endpoint_url=endpoint_url, config=config)
+                opening = session.client(
+                    "s3", endpoint_url=endpoint_url, config=config, verify=ca_file
+                )
                 return await resources.enter_async_context(opening)
 
             return cls(
@@ -97,6 +106,7 @@ class S3Clients:
                 once=await client(attempts=1, read_seconds=call_seconds),
                 joining=await client(attempts=1, read_seconds=complete_seconds),
                 session=session,
+                ca_file=ca_file,
                 resources=resources.pop_all(),
                 call_seconds=call_seconds,
                 complete_seconds=complete_seconds,
@@ -104,7 +114,12 @@ class S3Clients:
 
     @property
     def ca_bundle(self) -> str | None:
-        """Return the CA file that AWS_CA_BUNDLE or a profile names; None means the default."""
+        """Return the CA file that was given, or that AWS_CA_BUNDLE or a profile names.
+
+        None means the default.
+        """
+        if self.ca_file is not None:
+            return self.ca_file
         # aioboto3 has no public name for the underlying session.
         named: str | None = self.session._session.get_config_variable("ca_bundle")
         return named
@@ -136,6 +151,16 @@ class SignerProvider:
             # One signer as long as they are valid: it caches the signing key of the day.
             self._signer = credentials, Signer(credentials, self._endpoint)
         return self._signer[1], end
+
+
+def check_ca_file(path: str) -> None:
+    """Raise ValueError, with the path, if it is not a file of PEM certificates."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as exc:
+        # An SSLError is one, and its text is OpenSSL's.
+        words = "holds no PEM certificate" if isinstance(exc, ssl.SSLError) else exc.strerror
+        raise ValueError(f"the CA file {path}: {words}") from exc
 
 
 def _client_config(addressing: Addressing, attempts: int, read_seconds: float) -> AioConfig:

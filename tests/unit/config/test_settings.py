@@ -27,6 +27,15 @@ REQUIRED = {
 BACKENDS = ("aws", "generic", "minio")
 
 
+MTLS = {
+    "identity": "mtls",
+    "mtls_rule": "spiffe://example.org/{tenant}/{subject}",
+    "tls_cert_file": "server.pem",
+    "tls_key_file": "server.key",
+    "tls_client_ca_file": "ca.pem",
+}
+
+
 def problems(**environ: str) -> list[str]:
     """Return the problems of the environment, given everything that is required."""
     given = {variable(name): value for name, value in environ.items()}
@@ -125,6 +134,15 @@ def test_truth_has_several_spellings(text: str, value: bool) -> None:
         ({"s3_access_key": "a"}, "PARTWAY_S3_SECRET_KEY"),
         ({"s3_secret_key": "s"}, "PARTWAY_S3_ACCESS_KEY"),
         ({"s3_session_token": "t"}, "PARTWAY_S3_ACCESS_KEY"),
+        ({"tls_cert_file": "server.pem"}, "PARTWAY_TLS_KEY_FILE"),
+        ({"tls_key_file": "server.key"}, "PARTWAY_TLS_CERT_FILE"),
+        ({"tls_client_ca_file": "ca.pem"}, "PARTWAY_TLS_CLIENT_CA_FILE"),
+        ({**MTLS, "mtls_rule": ""}, "PARTWAY_MTLS_RULE"),
+        ({**MTLS, "mtls_rule": "spiffe://example.org/{user}"}, "PARTWAY_MTLS_RULE"),
+        ({**MTLS, "tls_client_ca_file": ""}, "PARTWAY_MTLS_RULE"),
+        ({**MTLS, "mtls_scopes": "read everything"}, "PARTWAY_MTLS_SCOPES"),
+        ({**MTLS, "trusted_certificates": "gateway"}, "PARTWAY_TRUSTED_CERTIFICATES"),
+        ({"trusted_certificates": "dns:gateway"}, "PARTWAY_TRUSTED_CERTIFICATES"),
         ({"redis_url": "127.0.0.1:6379"}, "PARTWAY_REDIS_URL"),
         ({"redis_url": "redis+other://127.0.0.1:6379"}, "PARTWAY_REDIS_URL"),
         ({"sealing_keys": "not base64"}, "PARTWAY_SEALING_KEYS"),
@@ -139,6 +157,10 @@ def test_what_cannot_work_is_one_line_that_names_the_setting(
     [line] = problems(**given)
     assert line.startswith(named)
     assert "\n" not in line
+
+
+def test_callers_by_certificate_need_no_more_than_this() -> None:
+    assert problems(**MTLS) == []
 
 
 def test_all_problems_are_reported_at_once() -> None:

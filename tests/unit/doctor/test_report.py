@@ -96,6 +96,7 @@ def test_no_hint_is_given_to_a_file() -> None:
     assert stream.getvalue() == ""
 
 
+TLS = {"address": "0.0.0.0:50051", "tls_cert_file": "server.pem", "tls_key_file": "server.key"}
 EVERY_PEER = {"identity": "jwt,metadata", "trusted_peers": "10.0.0.0/8,::/0"}
 
 
@@ -110,6 +111,9 @@ EVERY_PEER = {"identity": "jwt,metadata", "trusted_peers": "10.0.0.0/8,::/0"}
         ({"address": "0.0.0.0:50051", "identity": "metadata"}, "address", "ok"),
         ({**EVERY_PEER, "address": "0.0.0.0:50051"}, "address", "warn"),
         ({"address": "[::1]:50051", "identity": "metadata"}, "address", "ok"),
+        ({**TLS, "identity": "jwt"}, "address", "ok"),
+        ({**TLS, "identity": "none"}, "address", "warn"),
+        ({**TLS, "identity": "none", "tls_client_ca_file": "ca.pem"}, "address", "ok"),
     ],
 )
 def test_settings_that_hold_together_may_still_be_wrong(

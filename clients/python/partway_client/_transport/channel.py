@@ -59,11 +59,6 @@ def with_token(metadata: Mapping[str, str], token: str) -> dict[str, str]:
     return {**metadata, "authorization": f"Partway {token}"}
 
 
-def tls_credentials(ca: bytes | None = None) -> ChannelCredentials:
-    """Return credentials that trust the PEM certificates `ca`, or those of the system."""
-    return grpc.ssl_channel_credentials(ca)
-
-
 def open_channel(server: str, credentials: ChannelCredentials | None) -> Channel:
     """Open a channel to the service at `server`, over TLS if there are credentials."""
     if credentials is None:

@@ -52,7 +52,7 @@ def error_of(failure: grpc.aio.AioRpcError, server: str) -> tuple[PartwayError, 
 def _unreachable(server: str, text: str) -> str:
     return (
         f"no answer from the service at {server} ({text}); check the address, "
-        "that the service is running, and whether it requires TLS"
+        "that the service is running, and whether it requires TLS or a client certificate"
     )
 
 

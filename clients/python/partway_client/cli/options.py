@@ -24,6 +24,8 @@ class ServiceOptions:
     server: str
     tls: bool
     tls_ca: Path | None
+    cert: Path | None
+    key: Path | None
     call_metadata: Mapping[str, str]
     token: str = field(repr=False)
 
@@ -39,6 +41,8 @@ def service_options(command: F) -> F:
         server: str,
         tls: bool,
         tls_ca: Path | None,
+        cert: Path | None,
+        key: Path | None,
         tenant: str | None,
         subject: str | None,
         header: Mapping[str, str],
@@ -49,7 +53,8 @@ def service_options(command: F) -> F:
         named = {"partway-tenant": tenant, "partway-subject": subject}
         metadata = {key: value for key, value in named.items() if value} | dict(header)
         secret = read_token(token, token_file, stdin_taken=STDIN in others.get("files", ()))
-        return command(service=ServiceOptions(server, tls, tls_ca, metadata, secret), **others)
+        service = ServiceOptions(server, tls, tls_ca, cert, key, metadata, secret)
+        return command(service=service, **others)
 
     gathered.__name__, gathered.__doc__ = command.__name__, command.__doc__
     decorated: Any = gathered
@@ -104,6 +109,8 @@ def parse_pairs(
     return pairs
 
 
+_PEM_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 _SERVICE_OPTIONS = (
     click.option(
         "--server",
@@ -114,11 +121,33 @@ _SERVICE_OPTIONS = (
         metavar="HOST:PORT",
         help="The address of the Partway service.",
     ),
-    click.option("--tls", is_flag=True, help="Call the service over TLS."),
+    click.option(
+        "--tls",
+        envvar="PARTWAY_TLS",
+        show_envvar=True,
+        is_flag=True,
+        help="Call the service over TLS.",
+    ),
     click.option(
         "--tls-ca",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="PARTWAY_TLS_CA",
+        show_envvar=True,
+        type=_PEM_FILE,
         help="Call the service over TLS, trusting the certificates in this PEM file.",
+    ),
+    click.option(
+        "--cert",
+        envvar="PARTWAY_CERT",
+        show_envvar=True,
+        type=_PEM_FILE,
+        help="Call the service over TLS, with the client certificate in this PEM file.",
+    ),
+    click.option(
+        "--key",
+        envvar="PARTWAY_KEY",
+        show_envvar=True,
+        type=_PEM_FILE,
+        help="The PEM file with the key of that certificate.",
     ),
     click.option(
         "--tenant",

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from partway_server.config.identity_settings import listed, networks
 from partway_server.config.settings import Settings, SettingsError
+from partway_server.domain.certificate_names import CertificatePatterns, CertificateRule
 from partway_server.domain.clock import Clock
 from partway_server.domain.principal import Scope
 from partway_server.rpc.identity.anonymous import AnonymousAuthenticator
 from partway_server.rpc.identity.authorization import AUTHORIZATION_KEY
 from partway_server.rpc.identity.base import Authenticator
+from partway_server.rpc.identity.certificates import CertificateAuthenticator, TrustedCertificates
 from partway_server.rpc.identity.chain import AuthenticationChain
 from partway_server.rpc.identity.claims import ClaimRules
 from partway_server.rpc.identity.jwks import KeySource, RemoteKeys
@@ -44,6 +46,8 @@ def build_identity(
         chain.append(JwtAuthenticator(rules=rules, keys=keys, clock=clock, rejections=rejections))
     if "metadata" in methods:
         chain.append(MetadataAuthenticator(trusted=_trusted(settings), rejections=rejections))
+    if "mtls" in methods:
+        chain.append(_by_certificate(settings, clock, rejections))
     if "none" in methods:
         chain.append(AnonymousAuthenticator())
     expected_key = TENANT_KEY if methods == ("metadata",) else AUTHORIZATION_KEY
@@ -52,7 +56,19 @@ def build_identity(
 
 def _trusted(settings: Settings) -> list[Trust]:
     """Return what vouches for a peer whose metadata is believed; one of them is enough."""
-    return [TrustedPeers(networks(settings.trusted_peers))]
+    names = CertificatePatterns(settings.trusted_certificates)
+    return [TrustedPeers(networks(settings.trusted_peers)), TrustedCertificates(names)]
+
+
+def _by_certificate(
+    settings: Settings, clock: Clock, rejections: Rejections
+) -> CertificateAuthenticator:
+    return CertificateAuthenticator(
+        rule=CertificateRule(settings.mtls_rule),
+        scopes=frozenset(map(Scope, settings.mtls_scopes.split())),
+        clock=clock,
+        rejections=rejections,
+    )
 
 
 def _keys(settings: Settings, clock: Clock) -> KeySource:

@@ -43,7 +43,8 @@ class MetadataAuthenticator:
             return None
         if not any(vouches(context) for vouches in self._trusted):
             raise self._rejections.reject(
-                "metadata names the caller, but its peer is not in PARTWAY_TRUSTED_PEERS"
+                "metadata names the caller, but its peer is not in PARTWAY_TRUSTED_PEERS or"
+                " PARTWAY_TRUSTED_CERTIFICATES"
             )
         return Principal(caller_of(metadata), ALL_SCOPES)
 
