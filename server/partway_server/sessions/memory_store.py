@@ -33,7 +33,12 @@ class MemorySessionStore:
         self._wakeups = WakeupRegistry()
 
     async def insert(
-        self, upload: Upload, due: datetime, lease: timedelta | None = None
+        self,
+        upload: Upload,
+        due: datetime,
+        lease: timedelta | None = None,
+        *,
+        restore: bool = False,
     ) -> tuple[Upload, bool]:
         if row := self._rows.get(upload.sid):
             return row, False
