@@ -96,6 +96,11 @@ def type_of(key: str) -> str:
     return _TYPES.get(key.split(":")[2], "")
 
 
+def is_key(word: str) -> bool:
+    """Return whether a word of a command is one of our keys."""
+    return word.startswith("partway:{")
+
+
 def tag_of(key: str) -> str:
     """Return the hash tag of a key: keys that share it are in one slot."""
     return key.split(":")[1]
