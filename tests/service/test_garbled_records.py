@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.slow]
 
 CALLS = sorted(ABOUT_AN_UPLOAD)
 
+
 @contextlib.asynccontextmanager
 async def a_redis_world(redis_url: str) -> AsyncIterator[tuple[World, Redis]]:
     """Start a service over a real, empty Redis and the memory twin of storage."""
@@ -74,9 +75,7 @@ async def check(url: str, name: str, situation: Situation, how: Garbling) -> Non
 
 
 @pytest.mark.parametrize("name", [*CALLS, "Watch"])
-@settings(
-    max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     how=GARBLINGS,
     situation=st.sampled_from([Situation.ACTIVE, Situation.COMPLETED, Situation.ABORTED]),
@@ -100,7 +99,7 @@ async def test_a_grant_with_one_value_of_another_kind(
         upload = await bring_to(world, Situation.ACTIVE, PART + 7)
         key = row_key(world.grant(upload).sid)
         packed = await redis.hget(key, "grant")
-        assert packed is not None
+        assert isinstance(packed, bytes)
         changed = with_one_changed(packed, index, value)
         if type(msgpack.unpackb(packed)[index]) is type(value):
             pytest.skip("of the same kind: that is another grant, and none that is garbled")

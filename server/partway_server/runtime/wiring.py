@@ -12,6 +12,8 @@ from partway_server.rpc.identity.metadata import CallerResolver
 from partway_server.rpc.interceptors import Admission, ErrorInterceptor
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
+from partway_server.runtime.clock_check import ClockCheck
+from partway_server.runtime.readiness import WATCHED, Readiness
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.deps import Seams, make_deps
@@ -26,6 +28,8 @@ class Service:
     sweeper: Sweeper
     tasks: Tasks
     metrics: Metrics
+    readiness: Readiness
+    clocks: ClockCheck
 
 
 def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams]) -> Service:
@@ -54,4 +58,12 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
         max_calls=settings.max_concurrent_calls + settings.max_watchers,
     )
     sweeper = Sweeper(deps, grace=timedelta(seconds=settings.sweep_grace_seconds))
-    return Service(server, Janitor(deps, coordinator), sweeper, deps.tasks, deps.metrics)
+    return Service(
+        server=server,
+        janitor=Janitor(deps, coordinator),
+        sweeper=sweeper,
+        tasks=deps.tasks,
+        metrics=deps.metrics,
+        readiness=Readiness(WATCHED[settings.readiness], deps, report=server.set_ready),
+        clocks=ClockCheck(deps),
+    )

@@ -163,6 +163,14 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def ping(self) -> None:
+        """Return if the store answers, or did a moment ago: some of it, where it has shards."""
+        ...
+
+    async def time(self) -> datetime:
+        """Return the time by the store's clock."""
+        ...
+
     async def check(self) -> None:
         """Check the setup. Raises ValueError, with a message for operators, if it is wrong."""
         ...

@@ -165,6 +165,12 @@ class MemorySessionStore:
         page = found[:limit]
         return page, Cursor(*_place(page[-1])) if len(found) > limit else None
 
+    async def ping(self) -> None:
+        """Do nothing: it answers."""
+
+    async def time(self) -> datetime:
+        return self._clock.now()
+
     async def check(self) -> None:
         """Do nothing: there is no setup."""
 

@@ -14,7 +14,7 @@ _VERBS = (
 )
 
 _RESTORE = "restore"
-"""The script `insert` for a record of an upload that exists already, whether or not Redis is full."""
+"""The script `insert` for an upload whose record was lost, whether or not Redis is full."""
 
 _BOUNDED = frozenset({"insert", "list_own", "incarnation"})
 """Not run past `maxmemory`: a new upload is refused, so that the others have room to go on, and the
@@ -30,9 +30,7 @@ class RedisScripts:
     def __init__(self, client: RedisClient, clock: Clock | None) -> None:
         self._client = client
         self._clock = clock
-        self._scripts = {
-            verb: _load(verb, allow_oom=verb not in _BOUNDED) for verb in _VERBS
-        }
+        self._scripts = {verb: _load(verb, allow_oom=verb not in _BOUNDED) for verb in _VERBS}
         self._scripts[_RESTORE] = _load("insert", allow_oom=True)
 
     def now_ms(self) -> int | str:

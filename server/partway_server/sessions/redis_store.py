@@ -235,6 +235,13 @@ class RedisSessionStore:
         # Records of an older version do not name their policy, so scripts let them pass.
         return [u for u in page if wanted.policy in ("", u.grant.policy)], cursor
 
+    async def ping(self) -> None:
+        await self._client.ping()
+
+    async def time(self) -> datetime:
+        theirs = await self._client.time()
+        return self._clock.now() if self._clock else theirs
+
     async def check(self) -> None:
         await check_redis(self._client, self._topology)
 

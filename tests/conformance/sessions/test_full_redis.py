@@ -4,7 +4,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
 from partway_server.devstack.servers import start_valkey
@@ -117,7 +117,7 @@ async def test_the_event_of_an_end_is_appended(
     await own_redis.config_set("maxmemory", 1)
     row = await claimed(sessions, State.ABORTING)
     assert await sessions.finish(row.aborted(AbortReason.REQUESTED), LATER)
-    entries = await own_redis.xrange(events_key(shard_of(row.sid)))
+    entries: Any = await own_redis.xrange(events_key(shard_of(row.sid)))
     assert [fields[b"type"].rpartition(b".")[2] for _, fields in entries][-1] == b"aborted"
 
 
@@ -162,9 +162,7 @@ async def test_has_a_line_when_it_begins_and_one_when_it_ends(
         clock.advance(10)
         # At its limit it takes one now and then.
         await sessions.insert(an_upload(name=clock.now()), LATER)
-    assert caplog.messages == [
-        "Redis is at its maxmemory: new uploads are refused, others go on"
-    ]
+    assert caplog.messages == ["Redis is at its maxmemory: new uploads are refused, others go on"]
     clock.advance(30)
     await sessions.insert(an_upload(name=clock.now()), LATER)
     await sessions.insert(an_upload(name="another"), LATER)
@@ -193,9 +191,7 @@ async def test_a_cluster_does_the_same(cluster: Cluster, clock: FakeClock) -> No
                 cluster.node(port).config_set("maxmemory", 0)
 
 
-async def test_another_refusal_is_an_outage(
-    sessions: RedisSessionStore, own_redis: Redis
-) -> None:
+async def test_another_refusal_is_an_outage(sessions: RedisSessionStore, own_redis: Redis) -> None:
     await own_redis.config_set("min-replicas-to-write", 1)
     try:
         with pytest.raises(SessionsUnavailable):

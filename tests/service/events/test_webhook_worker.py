@@ -988,7 +988,8 @@ class TestGarbledState:
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice, tries: Any
     ) -> None:
         await publish(redis, 1)
-        [(place, _)] = await redis.xrange(events_key(0))
+        entries: Any = await redis.xrange(events_key(0))
+        place = entries[0][0]
         await redis.hset(webhook_key(0, "tries", "orders"), place, tries)
         await publish(redis, 2, upload="01")
         await (await office()).turn()
@@ -1018,7 +1019,7 @@ class TestGarbledState:
     async def test_a_worker(
         self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
     ) -> None:
-        await redis.zadd(webhook_key(0, "workers", "orders"), {b"\xff": 1e300, "ghost": 9e18})
+        await redis.zadd(webhook_key(0, "workers", "orders"), {b"\xff": 1e300, b"ghost": 9e18})
         ids = {await publish(redis, n, upload=f"{n:02x}") for n in range(64)}
         await (await office()).turn()
         assert sorted(endpoint.ids) == sorted(ids)
