@@ -4,12 +4,16 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import msgpack
 
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.grant import CopySource, Grant
 from partway_server.domain.upload import State, Upload
+
+ComposeDelete = Literal["own", "tenant"]
+"""Whose Compose may remove an object as its source: its uploader's, or any of the tenant's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 import pytest
 from partway_server.domain.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
 from partway_server.domain.policy import Policy
 from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.runtime.readiness import REDIS, STORAGE, WATCHED, Readiness, Silence
+from partway_server.workflow.deps import Deps
 
 
 class Redis:
@@ -41,7 +42,7 @@ class Replica:
     def __init__(self, setting: str = "both") -> None:
         policies = [Policy("a", "one"), Policy("b", "two", backend="far"), Policy("c", "one")]
         self.redis, self.storage = Redis(), Storage()
-        self.deps: Any = SimpleNamespace(
+        self.deps = SimpleNamespace(
             sessions=self.redis,
             storage=self.storage,
             policies=PolicyRegistry({policy.name: policy for policy in policies}),
@@ -50,7 +51,7 @@ class Replica:
         self.reported: list[bool] = []
         self.watched = WATCHED[setting]
         self.readiness = Readiness(
-            self.watched, self.deps, report=self.report, now=lambda: self.now
+            self.watched, cast(Deps, self.deps), report=self.report, now=lambda: self.now
         )
 
     async def report(self, ready: bool) -> None:
@@ -189,7 +190,11 @@ async def test_it_asks_and_judges_until_it_is_cancelled() -> None:
         await asyncio.sleep(0)
 
     readiness = Readiness(
-        replica.watched, replica.deps, report=report, now=lambda: replica.now, sleep=sleep
+        replica.watched,
+        cast(Deps, replica.deps),
+        report=report,
+        now=lambda: replica.now,
+        sleep=sleep,
     )
     silence(replica, REDIS)
     running = asyncio.create_task(readiness.run())
