@@ -18,7 +18,7 @@ prove nothing, as its documentation says (https://redis.io/docs/latest/commands/
 Scripts publish their changes on one channel (see `redis_notifications.py`). Nothing depends on it.
 
 A Redis user needs the keys `partway:*`, the channel `partway:changes`, and the commands evalsha,
-script|load, hgetall, zrange, subscribe, publish, ping and info, and those that scripts use;
+script|load, hgetall, zrange, time, subscribe, publish, ping and info, and those that scripts use;
 behind Sentinels role, and in a Cluster cluster|slots and asking. A user of a Sentinel needs
 sentinel|get-master-addr-by-name.
 """
