@@ -22,6 +22,7 @@ _PEM_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command()
 @click.option("--address", help="host:port; by default PARTWAY_ADDRESS or its default.")
 @click.option("--timeout", default=2.0, show_default=True, help="Seconds to wait for an answer.")
+@click.option("--liveness", is_flag=True, help="Ask only whether the process is alive.")
 @click.option("--tls", is_flag=True, help="Ask over TLS, even without PARTWAY_TLS_CERT_FILE.")
 @click.option(
     "--tls-ca",
@@ -58,11 +59,14 @@ def health(
     cert: Path | None,
     key: Path | None,
     server_name: str,
+    liveness: bool,
 ) -> None:
     """Ask a running service whether it is serving: exit code 0 if so, 1 if not.
 
-    Uses the gRPC health protocol, for the health checks of containers. With PARTWAY_TLS_CERT_FILE,
-    as the service has it, it asks over TLS.
+    Uses the gRPC health protocol, for the health checks of containers. A service is alive but not
+    serving while it drains, or while its Redis or storage does not answer: then it should get no
+    calls, but a restart would not help. With PARTWAY_TLS_CERT_FILE, as the service has it, it asks
+    over TLS.
     """
     # Imported here because gRPC is slow to load.
     from partway_server.rpc.health_client import serving
@@ -79,9 +83,10 @@ def health(
         if settings.tls_client_ca_file and cert is None:
             fail(2, "the service requires a client certificate; give --cert and --key")
         client = _client_tls(tls_ca, cert, key, server_name)
-    if not serving(address, timeout, client):
-        fail(1, f"{address} does not report that it is serving")
-    click.echo(f"{address} is serving")
+    what = "alive" if liveness else "serving"
+    if not serving(address, timeout, client, liveness=liveness):
+        fail(1, f"{address} does not report that it is {what}")
+    click.echo(f"{address} is {what}")
 
 
 def _own_address(settings: Settings) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from partway_server.rpc.server import SERVICE
+from partway_server.rpc.health import LIVENESS, SERVICE
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -23,11 +23,16 @@ class ClientTls:
     server_name: str = ""
 
 
-def serving(address: str, timeout_seconds: float, tls: ClientTls | None = None) -> bool:
-    """Return whether the service at `address` reports SERVING. No answer counts as no."""
+def serving(
+    address: str, timeout_seconds: float, tls: ClientTls | None = None, *, liveness: bool = False
+) -> bool:
+    """Return whether the service at `address` reports SERVING. No answer counts as no.
+
+    With `liveness`, whether its process is alive, even if it should get no calls now.
+    """
     with _channel(address, tls) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        request = health_pb2.HealthCheckRequest(service=SERVICE)
+        request = health_pb2.HealthCheckRequest(service=LIVENESS if liveness else SERVICE)
         try:
             reply = stub.Check(request, timeout=timeout_seconds)
         except grpc.RpcError:

@@ -4,16 +4,14 @@ import asyncio
 import sys
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from partway.v1 import upload_service_pb2, upload_service_pb2_grpc
+from partway.v1 import upload_service_pb2_grpc
 
+from partway_server.rpc.health import PROTOCOL, SERVICE, Health
 from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS, Admission, ErrorInterceptor
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.rpc.upload_binding import UploadBinding
-
-SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_name
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
@@ -79,11 +77,11 @@ class RpcServer:
         self._server = grpc.aio.server(
             interceptors=(error_interceptor, admission, binding), options=options
         )
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         upload_service_pb2_grpc.add_UploadServiceServicer_to_server(servicer, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._health.add_to(self._server)
         if reflect:
-            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (SERVICE, PROTOCOL, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
 
     def bind(self, address: str, certificate: ServerCertificate | None = None) -> int:
@@ -101,12 +99,15 @@ class RpcServer:
         # to release the interpreter: by default 5 ms, which delays small calls noticeably.
         sys.setswitchinterval(SWITCH_SECONDS)
         await self._server.start()
-        for name in ("", SERVICE):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._health.start()
+
+    async def set_ready(self, ready: bool) -> None:
+        """Report to health checks whether this replica should get calls."""
+        await self._health.set_ready(ready)
 
     async def leave(self) -> None:
         """Report NOT_SERVING from now on, so that load balancers move away, and end watches."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.leave()
         self._servicer.leave()
 
     async def stop(self, grace_seconds: float) -> None:

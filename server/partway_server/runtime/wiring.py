@@ -15,6 +15,8 @@ from partway_server.rpc.interceptors import Admission, ErrorInterceptor
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.rpc.upload_binding import UploadBinding
+from partway_server.runtime.clock_check import ClockCheck
+from partway_server.runtime.readiness import WATCHED, Readiness
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.deps import Seams, make_deps
@@ -30,6 +32,8 @@ class Service:
     tasks: Tasks
     metrics: Metrics
     identity: AuthenticationChain
+    readiness: Readiness
+    clocks: ClockCheck
 
 
 def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams]) -> Service:
@@ -59,5 +63,13 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
         max_calls=settings.max_concurrent_calls + settings.max_watchers,
     )
     sweeper = Sweeper(deps, grace=timedelta(seconds=settings.sweep_grace_seconds))
-    janitor = Janitor(deps, coordinator)
-    return Service(server, janitor, sweeper, deps.tasks, deps.metrics, identity)
+    return Service(
+        server=server,
+        janitor=Janitor(deps, coordinator),
+        sweeper=sweeper,
+        tasks=deps.tasks,
+        metrics=deps.metrics,
+        readiness=Readiness(WATCHED[settings.readiness], deps, report=server.set_ready),
+        identity=identity,
+        clocks=ClockCheck(deps),
+    )

@@ -33,7 +33,12 @@ class MemorySessionStore:
         self._wakeups = WakeupRegistry()
 
     async def insert(
-        self, upload: Upload, due: datetime, lease: timedelta | None = None
+        self,
+        upload: Upload,
+        due: datetime,
+        lease: timedelta | None = None,
+        *,
+        restore: bool = False,
     ) -> tuple[Upload, bool]:
         if row := self._rows.get(upload.sid):
             return row, False
@@ -159,6 +164,12 @@ class MemorySessionStore:
         found.sort(key=_place, reverse=True)
         page = found[:limit]
         return page, Cursor(*_place(page[-1])) if len(found) > limit else None
+
+    async def ping(self) -> None:
+        """Do nothing: it answers."""
+
+    async def time(self) -> datetime:
+        return self._clock.now()
 
     async def check(self) -> None:
         """Do nothing: there is no setup."""

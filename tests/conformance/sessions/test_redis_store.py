@@ -414,16 +414,6 @@ class TestTroubleWithTheServer:
             _, still = await asyncio.wait({calling}, timeout=2)
             assert not still, turns
 
-    async def test_a_server_that_is_full_is_unavailable(
-        self, sessions: RedisSessionStore, redis: Redis
-    ) -> None:
-        await redis.config_set("maxmemory", 1)
-        try:
-            with pytest.raises(SessionsUnavailable):
-                await sessions.insert(an_upload(), LATER)
-        finally:
-            await redis.config_set("maxmemory", 0)
-
     async def test_a_server_without_its_replicas_is_unavailable(
         self, sessions: RedisSessionStore, redis: Redis
     ) -> None:
