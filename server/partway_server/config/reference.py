@@ -1,5 +1,6 @@
 """Writes docs/reference/settings.md from the table of settings: `make docs` runs it."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from partway_server.config import settings_validation as values
 from partway_server.config.settings import Settings, default_text, flag, variable
 from partway_server.config.unknown_variables import CLIENT_VARIABLES
+from partway_server.domain.quota import Limit, Owner
 from partway_server.storage.capabilities import KNOWN
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -20,6 +22,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Listening and callers": ("address", "workers", "identity", "reflection"),
     "Policies and webhooks": ("policy_file", "webhook_file", "via_service"),
     "Limits": ("max_concurrent_calls", "max_watchers", "max_via_service", "call_timeout_seconds"),
+    "Limits of tenants and subjects": tuple(
+        f"{owner}_{limit}" for owner in Owner for limit in Limit
+    ),
     "Recovery and cleanup": (
         "lease_seconds",
         "janitor_seconds",
@@ -92,6 +97,10 @@ def _value(setting: Field[Any]) -> str:
         return " or ".join(f"`{choice}`" for choice in choices)
     if rules["bounds"]:
         least, most = rules["bounds"]
+        if rules["size"]:
+            return "bytes, or such as `5GiB`"
+        if most == sys.maxsize:
+            return f"{kind}, from {least}"
         return f"{kind}, {least} to {most}"
     return "file" if setting.name.endswith("_file") else _KINDS.get(rules["problem"], kind)
 

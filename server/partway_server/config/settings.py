@@ -24,6 +24,8 @@ from partway_server.config.settings_validation import (
 )
 from partway_server.config.unknown_variables import PREFIX, unknown_variables
 
+_MOST = 2**63 - 1
+
 
 class SettingsError(Exception):
     """Settings that cannot be used. `problems` has a line for each, with no secret in it."""
@@ -43,11 +45,13 @@ def _setting(
     bounds: tuple[int, int] | None = None,
     problem: Callable[[str], str] | None = None,
     required: str = "",
+    size: bool = False,
 ) -> Any:
     """Describe a setting.
 
     `unset` says what an empty default amounts to; `bounds` are those of a number; `problem` says
-    what is wrong with a text, or ""; `required` says how to set what has no default.
+    what is wrong with a text, or ""; `required` says how to set what has no default. With `size`,
+    a number of bytes may be written as "5GiB".
     """
     metadata = {
         "why": why,
@@ -57,8 +61,15 @@ def _setting(
         "bounds": bounds,
         "problem": problem,
         "required": required,
+        "size": size,
     }
     return field(default=default, metadata=metadata)
+
+
+def _limit(default: int, why: str, *, size: bool = False) -> Any:
+    """Describe a limit of a tenant or a subject, where 0 is none."""
+    bounds, unset = (0, _MOST), "" if default else "0: no limit"
+    return _setting(default, why, size=size, bounds=bounds, unset=unset)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -156,6 +167,56 @@ class Settings:
         64,
         "How many parts may pass through a process at a time, at up to 8 MiB of memory each.",
         bounds=(1, 65536),
+    )
+    tenant_open_uploads: int = _limit(10000, "How many uploads a tenant may have open.")
+    tenant_open_bytes: int = _limit(
+        0, "How many bytes the open uploads of a tenant may declare.", size=True
+    )
+    tenant_daily_bytes: int = _limit(
+        0, "How many bytes the uploads that a tenant begins in a day (UTC) may declare.", size=True
+    )
+    tenant_parts_per_minute: int = _limit(
+        0, "How many parts may be presigned for a tenant in a minute."
+    )
+    tenant_calls_per_second: int = _limit(0, "How many calls a tenant may make in a second.")
+    tenant_watches: int = _limit(
+        5000, "How many Watch streams a tenant may have open at each process."
+    )
+    tenant_streams: int = _limit(
+        256, "How many PresignParts streams a tenant may have open at each process."
+    )
+    tenant_via_service: int = _limit(
+        32, "How many parts of a tenant may pass through each process at a time."
+    )
+    tenant_via_service_bytes_per_second: int = _limit(
+        0,
+        "How many bytes of parts of a tenant may pass through the service in a second.",
+        size=True,
+    )
+    subject_open_uploads: int = _limit(0, "How many uploads a subject may have open.")
+    subject_open_bytes: int = _limit(
+        0, "How many bytes the open uploads of a subject may declare.", size=True
+    )
+    subject_daily_bytes: int = _limit(
+        0, "How many bytes the uploads that a subject begins in a day (UTC) may declare.", size=True
+    )
+    subject_parts_per_minute: int = _limit(
+        0, "How many parts may be presigned for a subject in a minute."
+    )
+    subject_calls_per_second: int = _limit(0, "How many calls a subject may make in a second.")
+    subject_watches: int = _limit(
+        0, "How many Watch streams a subject may have open at each process."
+    )
+    subject_streams: int = _limit(
+        0, "How many PresignParts streams a subject may have open at each process."
+    )
+    subject_via_service: int = _limit(
+        0, "How many parts of a subject may pass through each process at a time."
+    )
+    subject_via_service_bytes_per_second: int = _limit(
+        0,
+        "How many bytes of parts of a subject may pass through the service in a second.",
+        size=True,
     )
     call_timeout_seconds: float = _setting(
         30.0,

@@ -19,6 +19,7 @@ import grpc
 from grpc_status import rpc_status
 
 from partway_server.domain import errors
+from partway_server.domain.grant import Caller
 from partway_server.rpc.error_mapping import internal, status_of
 from partway_server.rpc.identity.base import PRINCIPAL, Context, Identity
 from partway_server.rpc.permissions import PERMISSIONS
@@ -45,7 +46,10 @@ which a transfer to storage may outlive its upload."""
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Authenticates calls, decodes requests, enforces time limits, maps errors to statuses."""
+    """Authenticates calls, decodes requests, enforces time limits, maps errors to statuses.
+
+    `admit` raises QuotaExceeded if the caller makes too many calls.
+    """
 
     def __init__(
         self,
@@ -53,8 +57,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         identity: Identity,
         timeout_seconds: float,
         random_bytes: Callable[[int], bytes],
+        admit: Callable[[Caller], Awaitable[None]],
     ) -> None:
         self._identity = identity
+        self._admit = admit
         self._timeout_seconds = timeout_seconds
         self._random_bytes = random_bytes
         self._limits: set[asyncio.Timeout] = set()
@@ -154,6 +160,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if permission is not None:
             principal.require(permission)
         PRINCIPAL.set(principal)
+        await self._admit(principal.caller)
 
     async def _messages(self, decode: Any, raw: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         """Yield messages, each decoded on demand. Raises TimeoutError if none arrives in time."""

@@ -7,6 +7,8 @@ from typing import Unpack
 from partway_server.cleanup.expiry import Janitor
 from partway_server.cleanup.orphans import Sweeper
 from partway_server.config.settings import Settings
+from partway_server.config.tenant_limits import default_limits
+from partway_server.domain.quota import Limit, LimitRegistry
 from partway_server.observability.metrics import Metrics
 from partway_server.rpc.identity.metadata import CallerResolver
 from partway_server.rpc.interceptors import Admission, ErrorInterceptor
@@ -29,7 +31,8 @@ class Service:
 
 
 def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams]) -> Service:
-    """Put the service together."""
+    """Put the service together. Without `limits`, those of the settings apply to all tenants."""
+    seams.setdefault("limits", LimitRegistry(default_limits(settings)))
     deps = make_deps(settings.sealing_key_bytes(), settings.lease_seconds, **seams)
     coordinator, timeout = Coordinator(deps), settings.call_timeout_seconds
     servicer = UploadServicer(
@@ -43,6 +46,7 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
             identity=CallerResolver(trust_metadata=settings.identity == "metadata"),
             timeout_seconds=timeout,
             random_bytes=deps.random_bytes,
+            admit=lambda caller: coordinator.rates.take(caller, Limit.CALLS_PER_SECOND),
         ),
         admission=Admission(
             max_calls=settings.max_concurrent_calls,

@@ -9,10 +9,13 @@ from partway_server.sessions import redis_keys as rows
 
 _VERBS = (
     *("insert", "claim", "renew", "put_off", "finish", "report", "remove"),
-    *("take_due", "list_own", "incarnation"),
+    *("take_due", "list_own", "incarnation", "count_again", "reconcile", "take_tokens"),
 )
 
-_WHOLE = frozenset({"take_due", "list_own"})
+_COUNTING = frozenset({"insert", "finish", "remove", "count_again", "reconcile"})
+"""They count what tenants and subjects use."""
+
+_WHOLE = frozenset({"take_due", "list_own", "reconcile"})
 """They find records through an index, and remove entries whose record is missing."""
 
 
@@ -22,10 +25,7 @@ class RedisScripts:
     def __init__(self, client: RedisClient, clock: Clock | None) -> None:
         self._client = client
         self._clock = clock
-        self._scripts = {
-            verb: load_script("sessions/scripts/prelude.lua", f"sessions/scripts/{verb}.lua")
-            for verb in _VERBS
-        }
+        self._scripts = {verb: load_script(*_files(verb)) for verb in _VERBS}
 
     def now_ms(self) -> int | str:
         """Return the time that scripts are given, "" if they take it from Redis."""
@@ -44,3 +44,8 @@ class RedisScripts:
     async def run_on_each_shard(self, ask: Callable[[int], RedisCommand]) -> list[Any]:
         """Run the command that `ask` returns for each shard, and return the answers in order."""
         return await self._client.run_all([ask(shard) for shard in range(rows.SHARDS)])
+
+
+def _files(verb: str) -> list[str]:
+    preludes = ["prelude", "usage_prelude"] if verb in _COUNTING else ["prelude"]
+    return [f"sessions/scripts/{name}.lua" for name in (*preludes, verb)]

@@ -3,13 +3,14 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Required, TypedDict, Unpack
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.domain.quota import LimitRegistry
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.observability.metrics import Metrics
 from partway_server.sessions.base import SessionStore
@@ -38,6 +39,7 @@ class Deps:
     sleep: Sleep
     random_bytes: Callable[[int], bytes]
     lease: timedelta
+    limits: LimitRegistry = field(default_factory=LimitRegistry)
 
 
 class Seams(TypedDict, total=False):
@@ -49,6 +51,7 @@ class Seams(TypedDict, total=False):
     clock: Required[Clock]
     sleep: Sleep
     random_bytes: Callable[[int], bytes]
+    limits: LimitRegistry
 
 
 def make_deps(sealing_keys: Sequence[bytes], lease_seconds: float, **seams: Unpack[Seams]) -> Deps:
@@ -65,4 +68,5 @@ def make_deps(sealing_keys: Sequence[bytes], lease_seconds: float, **seams: Unpa
         sleep=seams.get("sleep", asyncio.sleep),
         random_bytes=seams.get("random_bytes", os.urandom),
         lease=timedelta(seconds=lease_seconds),
+        limits=seams.get("limits") or LimitRegistry(),
     )

@@ -10,6 +10,7 @@ from partway_server.domain import errors
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.grant import Caller
+from partway_server.domain.quota import Limit
 from partway_server.domain.upload import State, Upload
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, StoredPart
 from partway_server.workflow.deps import Deps
@@ -21,6 +22,7 @@ from partway_server.workflow.part_checks import (
     check_sent,
     contradicted,
 )
+from partway_server.workflow.rate_limits import RateLimits
 from partway_server.workflow.resolver import Resolver
 from partway_server.workflow.verified_stream import checked
 
@@ -28,10 +30,11 @@ from partway_server.workflow.verified_stream import checked
 class UploadPart:
     """Forwards parts to storage as their bytes arrive."""
 
-    def __init__(self, deps: Deps, resolver: Resolver) -> None:
+    def __init__(self, deps: Deps, resolver: Resolver, rates: RateLimits) -> None:
         self._deps = deps
         self._storage = deps.storage
         self._resolver = resolver
+        self._rates = rates
 
     async def __call__(
         self,
@@ -45,7 +48,8 @@ class UploadPart:
 
         Nothing is read of `chunks` before the upload and its policy allow it; whatever fails,
         storage keeps none of it. Raises InvalidRequest, UploadNotFound, UploadNotActive,
-        ViaServiceOff, PartChanged, CompletedOtherwise, UploadBusy, and what `chunks` raise.
+        ViaServiceOff, QuotaExceeded, PartChanged, CompletedOtherwise, UploadBusy, and what `chunks`
+        raise.
         """
         upload = await self._resolver.load_active(caller, upload_id)
         grant, metrics = upload.grant, self._deps.metrics
@@ -55,6 +59,8 @@ class UploadPart:
         check_sent(grant.plan)
         check_number(number, grant.plan)
         check_checksum(grant.checksum, checksum)
+        size = grant.plan.size(number)
+        await self._rates.take(caller, Limit.VIA_SERVICE_BYTES_PER_SECOND, size)
         with metrics.part_via_service(policy.name):
             body = checked(
                 chunks,
