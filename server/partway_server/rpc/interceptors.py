@@ -57,7 +57,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         identity: Identity,
         timeout_seconds: float,
         random_bytes: Callable[[int], bytes],
-        admit: Callable[[Caller], Awaitable[None]],
+        admit: Callable[[Caller], Awaitable[None]] | None = None,
     ) -> None:
         self._identity = identity
         self._admit = admit
@@ -160,7 +160,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if permission is not None:
             principal.require(permission)
         PRINCIPAL.set(principal)
-        await self._admit(principal.caller)
+        if self._admit is not None:
+            await self._admit(principal.caller)
 
     async def _messages(self, decode: Any, raw: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         """Yield messages, each decoded on demand. Raises TimeoutError if none arrives in time."""

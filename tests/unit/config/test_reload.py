@@ -12,6 +12,7 @@ from partway_server.config.reload import PolicyReloader, Unusable, changes
 from partway_server.domain.errors import StorageUnavailable
 from partway_server.domain.policy import Policy
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.domain.quota import LimitRegistry
 from partway_server.storage.memory import MemoryStorage
 from partway_server.storage.router import StorageRouter
 
@@ -34,12 +35,14 @@ class Stand:
         self.opened: dict[str, Opened] = {}
         self.read: Callable[[], Rules] = lambda: NEW
         self.policies = PolicyRegistry(rules.policies)
+        self.limits = LimitRegistry(overrides=rules.limits)
         self.storage = StorageRouter({name: Opened() for name in rules.backends})
         self.reloader = PolicyReloader(
             rules=rules,
             read=lambda: self.read(),
             open_backend=self._open,
             policies=self.policies,
+            limits=self.limits,
             storage=self.storage,
         )
 
