@@ -440,12 +440,13 @@ async def test_a_tenant_has_its_share_of_the_watches_and_no_more(clock: FakeCloc
         # Any end makes room: that of the upload, and that of the caller.
         theirs.cancel()
         await until_watched(world, 2)
-        await watching(BOB)
+        theirs = await watching(BOB)
         await world.abort(uploads[ALICE])
         for watch in mine:
             while await watch.read() is not grpc.aio.EOF:
                 pass
         await until_watched(world, 1)
+        theirs.cancel()
 
 
 async def until_watched(world: World, count: int) -> None:
