@@ -29,6 +29,9 @@ setup: $(READY) ## Install everything into .venv.
 demo: $(READY) ## Upload 256 MiB, kill the client half way, resume, watch, compare.
 	@$(BIN)/python examples/demo.py
 
+example-jwt: $(READY) ## Upload with a JSON Web Token of an issuer that is made for it.
+	@$(BIN)/python -m examples.jwt_upload
+
 unit: $(READY) ## Run the pure code's tests: no servers, a few seconds.
 	PARTWAY_TEST_HYPOTHESIS=dev $(BIN)/python -m pytest -q -m "not slow and not redis and not s3" tests/unit
 
@@ -128,4 +131,4 @@ words: $(READY) ## List the banned words in code and documents, with what to wri
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean
+.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean

@@ -248,6 +248,9 @@ class Service(service_grpc.UploadServiceServicer):
             next_page_token=str(page[-1]) if len(numbers) > len(page) else "",
         )
 
+    async def CreateUploadToken(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError("the client makes no tokens")
+
     async def Status(self, request: Any, context: Any) -> Any:
         await self._met("Status", request, context)
         upload = await self._find(request, context)

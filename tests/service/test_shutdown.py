@@ -9,6 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from partway.v1 import upload_pb2
 from partway_server.observability.metrics import Metrics
+from partway_server.rpc.identity.chain import AuthenticationChain
 from partway_server.runtime import app
 from partway_server.runtime.wiring import Service
 
@@ -161,7 +162,8 @@ async def test_calls_and_detached_work_share_one_grace(calls_take: float, left: 
     tasks: Any = Stopping(clock, 0)
     janitor: Any = None
     sweeper: Any = None
-    service = Service(server, janitor, sweeper, tasks, Metrics())
+    identity = AuthenticationChain([], expected_key="authorization")
+    service = Service(server, janitor, sweeper, tasks, Metrics(), identity)
     await app.finish(service, 20, lambda: clock[0])
     assert (server.given, tasks.given) == ([20], [left])
 

@@ -154,9 +154,11 @@ async def a_world(
     live = PolicyRegistry({p.name: p for p in (Policy("default", bucket), *policies)})
     service = build(
         Settings(
-            identity="metadata",
-            sealing_keys=base64.b64encode(SEALING_KEY).decode(),
-            **settings,
+            **{
+                "identity": "metadata",
+                "sealing_keys": base64.b64encode(SEALING_KEY).decode(),
+                **settings,
+            }
         ),
         policies=live,
         sessions=sessions,

@@ -22,6 +22,7 @@ from partway_client._transport.channel import (
     open_http_session,
     service_at,
     tls_credentials,
+    with_token,
 )
 from partway_client._transport.messages import NewComposition
 from partway_client._transport.retry_policy import RetryPolicy
@@ -44,7 +45,8 @@ class UploadClient:
     """A connection to one Partway service, as an async context manager.
 
     `server` is HOST:PORT. With `secure`, or with `credentials`, the service is called over TLS.
-    `call_metadata`, printable ASCII, goes with every call, such as `partway-tenant`. Unfinished
+    `call_metadata`, printable ASCII, goes with every call, such as `partway-tenant`. With an upload
+    `token`, the client may act on the one Upload that it is for, as far as it allows. Unfinished
     uploads are remembered in `state_dir`; if None, in PARTWAY_STATE_DIR or else in the user's own
     state directory. `pace` is for tests.
 
@@ -73,12 +75,13 @@ class UploadClient:
         secure: bool = False,
         credentials: ChannelCredentials | None = None,
         call_metadata: Mapping[str, str] | None = None,
+        token: str = "",
         state_dir: str | os.PathLike[str] | None = None,
         pace: RetryPolicy | None = None,
     ) -> None:
         self._server = server
         self._credentials = credentials or (tls_credentials() if secure else None)
-        self._metadata = checked_metadata(call_metadata or {})
+        self._metadata = with_token(checked_metadata(call_metadata or {}), token)
         self._retry = pace or RetryPolicy()
         self._journal = ResumeJournal(directory=_state_dir(state_dir), now=self._retry.now)
         self._channel: Channel | None = None
@@ -118,10 +121,14 @@ class UploadClient:
         checksum: str = Checksum.BEST,
         route: str = Route.AUTO,
         resume: bool = True,
+        upload_id: str = "",
         on_progress: OnProgress | None = None,
         on_done: OnDone | None = None,
     ) -> Uploaded:
         """Upload a file, or the unread rest of a binary stream, and return the object.
+
+        With an `upload_id`, it becomes the object of that Upload, which someone else initialized,
+        and whose policy, part size, checksum and metadata stand.
 
         At most `concurrency` parts and `max_in_flight_bytes` are in flight, and always one part.
         The README describes all arguments.
@@ -140,6 +147,7 @@ class UploadClient:
             checksum=Checksum(checksum),
             route=Route(route),
             resume=resume,
+            upload_id=upload_id,
         )
         uploader = self._uploader(on_progress)
         return await uploader.upload(file, name=name, size=size, options=options, on_done=on_done)

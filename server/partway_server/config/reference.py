@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any
 
+from partway_server.config import identity_settings as callers
 from partway_server.config import settings_validation as values
 from partway_server.config.settings import Settings, default_text, flag, variable
 from partway_server.config.unknown_variables import CLIENT_VARIABLES
@@ -19,7 +20,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *(f"s3_{name}" for name in ("access_key", "secret_key", "session_token")),
     ),
     "Redis and upload IDs": ("redis_url", "sealing_keys"),
-    "Listening and callers": ("address", "workers", "identity", "reflection"),
+    "Listening": ("address", "workers", "reflection"),
+    "Callers": (
+        *("identity", "allow_anonymous", "trusted_peers"),
+        *(f"jwt_{name}" for name in ("issuer", "audience", "jwks_url", "jwks_file")),
+        *(f"jwt_{name}" for name in ("jwks_allow_private", "algorithms", "leeway_seconds")),
+        *(f"jwt_{name}" for name in ("tenant_claim", "subject_claim", "scope_claim")),
+        "jwt_default_scopes",
+    ),
     "Policies and webhooks": ("policy_file", "webhook_file", "via_service"),
     "Limits": ("max_concurrent_calls", "max_watchers", "max_via_service", "call_timeout_seconds"),
     "Limits of tenants and subjects": tuple(
@@ -43,6 +51,11 @@ _KINDS = {
     values.redis_url_problem: "URL",
     values.uri_reference_problem: "URI",
     values.sealing_keys_problem: "base64 keys",
+    callers.identity_problem: "`none`, or a list of `metadata`, `jwt`, `mtls`",
+    callers.networks_problem: "networks",
+    callers.jwks_url_problem: "URL",
+    callers.algorithms_problem: "list",
+    callers.scopes_problem: "scopes",
 }
 
 _COLUMNS = ("| Variable | Value | Default | Meaning |", "|---|---|---|---|")

@@ -9,6 +9,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Self
 
+from partway_server.config.identity_settings import (
+    algorithms_problem,
+    identity_contradictions,
+    identity_problem,
+    jwks_url_problem,
+    networks_problem,
+    scopes_problem,
+)
 from partway_server.config.settings_validation import (
     HIDDEN,
     SEALING_KEY_BYTES,
@@ -143,9 +151,59 @@ class Settings:
     )
     identity: str = _setting(
         "none",
-        "How callers are identified. none: all are the tenant default. metadata: by what a trusted"
-        " gateway sends in partway-tenant and partway-subject.",
-        choices=("none", "metadata"),
+        "How callers are identified. none: all are the tenant default. Or any of these,"
+        " comma-separated: metadata, by what a trusted gateway sends in partway-tenant and"
+        " partway-subject; jwt, by a JSON Web Token; mtls, by a client certificate.",
+        problem=identity_problem,
+    )
+    allow_anonymous: bool = _setting(
+        False, "Whether identity none may be combined with an address that others can reach."
+    )
+    trusted_peers: str = _setting(
+        "127.0.0.0/8,::1/128",
+        "The networks of the gateways whose metadata is believed, comma-separated; a Unix socket"
+        " counts as 127.0.0.1.",
+        problem=networks_problem,
+    )
+    jwt_issuer: str = _setting("", "The issuer (iss) of accepted tokens.")
+    jwt_audience: str = _setting(
+        "", "The audiences (aud) of accepted tokens, comma-separated; a token needs one of them."
+    )
+    jwt_jwks_url: str = _setting(
+        "", "Where the issuer publishes its keys, as a JWKS.", problem=jwks_url_problem
+    )
+    jwt_jwks_file: str = _setting(
+        "", "A JWKS file of the issuer's keys, instead; it is reloaded when it changes."
+    )
+    jwt_jwks_allow_private: bool = _setting(
+        False,
+        "Whether the JWKS URL may lead to an address that is not on the public internet, and, on"
+        " loopback, be http://.",
+    )
+    jwt_algorithms: str = _setting(
+        "RS256,PS256,ES256,EdDSA",
+        "The algorithms of accepted tokens, comma-separated, of RS, PS and ES with 256, 384 and"
+        " 512, and EdDSA.",
+        problem=algorithms_problem,
+    )
+    jwt_leeway_seconds: float = _setting(
+        30.0,
+        "By how much the clocks of the issuer and of the service may differ.",
+        bounds=(0, 60),
+    )
+    jwt_tenant_claim: str = _setting(
+        "tenant", "The claim that names the tenant: a name, or a path such as org.id."
+    )
+    jwt_subject_claim: str = _setting("sub", "The claim that names the subject.")
+    jwt_scope_claim: str = _setting(
+        "scope", "The claim of the scopes: words of one text, or a list of texts."
+    )
+    jwt_default_scopes: str = _setting(
+        "",
+        "The scopes of a token that has no such claim, separated by spaces, of upload, read,"
+        " compose, via_service, admin.",
+        unset="none, so that such a token allows nothing",
+        problem=scopes_problem,
     )
     reflection: bool = _setting(
         False, "Whether the server describes its API to tools such as grpcurl."
@@ -394,7 +452,7 @@ def _named(name: str) -> str:
 def _shown(setting: Field[Any], value: Any) -> Any:
     if setting.metadata["secret"]:
         return value and HIDDEN
-    if setting.metadata["problem"] is origin_problem:
+    if setting.metadata["problem"] in (origin_problem, jwks_url_problem):
         return shown_origin(value)
     return without_password(value) if setting.name == "redis_url" else value
 
@@ -416,6 +474,7 @@ def _contradictions(
         yield "s3_access_key", "is not set, but the secret key is"
     if settings.s3_session_token and not settings.s3_access_key:
         yield "s3_access_key", "is not set, but the session token is"
+    yield from identity_contradictions(settings, bad)
     if backends and settings.backend not in backends:
         known = ", ".join(sorted(backends))
         yield "backend", f"{settings.backend!r} is unknown; known are {known}"

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from partway_server.config.identity_settings import listed, networks
 from partway_server.config.settings import Settings
 from partway_server.doctor.finding import Finding, bad, ok, warn
 from partway_server.domain.policy import Policy
@@ -57,8 +58,12 @@ def _address(settings: Settings) -> Finding:
     if is_local(settings.host):
         return ok(ADDRESS, f"{settings.address}: reached from this machine only")
     remedy = "Put a TLS proxy in front, and let nothing else reach this port."
-    if settings.identity == "metadata":
-        remedy += " With PARTWAY_IDENTITY=metadata it trusts any caller that reaches it."
+    methods = listed(settings.identity)
+    if "none" in methods:
+        remedy += " With PARTWAY_IDENTITY=none whoever reaches it may do everything."
+        return warn(ADDRESS, f"{settings.address}: in plain text, and for anyone", remedy)
+    if "metadata" in methods and any(not n.prefixlen for n in networks(settings.trusted_peers)):
+        remedy += " With PARTWAY_TRUSTED_PEERS of every address, it believes any caller."
         return warn(ADDRESS, f"{settings.address}: in plain text, and callers are trusted", remedy)
     return ok(ADDRESS, f"{settings.address}: in plain text; TLS ends in front of it")
 

@@ -16,6 +16,7 @@ from partway_server.domain.quota import Owner
 from partway_server.domain.requests import ComposeParams, UploadFilter, UploadParams
 from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.rpc.error_mapping import status_of
+from partway_server.rpc.upload_token_conversion import token_params
 from partway_server.rpc.validation import MAX_BATCH_PARTS
 from partway_server.sessions.base import Cursor
 from partway_server.storage.base import PresignedPart, StoredPart
@@ -66,6 +67,11 @@ def upload_params(request: pb.InitializeRequest) -> UploadParams:
         fingerprint=request.fingerprint,
         request_id=request.request_id,
         whole_checksum=request.checksum,
+        token=(
+            token_params(request.upload_token, "upload_token")
+            if request.HasField("upload_token")
+            else None
+        ),
     )
 
 
@@ -84,15 +90,18 @@ def compose_params(request: pb.ComposeRequest) -> ComposeParams:
 
 
 def selection(
-    request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, limit: int | None
+    request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest,
+    limit: int | None,
+    within: tuple[int, int] | None = None,
 ) -> Selection:
-    """Return the parts that a request to presign selects."""
+    """Return the parts that a request to presign selects, of those that its caller may."""
     lifetime = request.url_lifetime if request.HasField("url_lifetime") else None
     return Selection(
         ranges=[(run.first, run.last) for run in request.ranges],
         checksums={c.part_number: c.checksum for c in request.checksums},
         lifetime=timedelta(seconds=lifetime.seconds) if lifetime else None,
         limit=limit,
+        within=within,
     )
 
 

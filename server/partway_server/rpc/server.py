@@ -10,6 +10,7 @@ from partway.v1 import upload_service_pb2, upload_service_pb2_grpc
 
 from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS, Admission, ErrorInterceptor
 from partway_server.rpc.servicer import UploadServicer
+from partway_server.rpc.upload_binding import UploadBinding
 
 SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_name
 
@@ -56,6 +57,7 @@ class RpcServer:
         servicer: UploadServicer,
         error_interceptor: ErrorInterceptor,
         admission: Admission,
+        binding: UploadBinding,
         reflect: bool,
         share_port: bool,
         max_calls: int,
@@ -71,7 +73,9 @@ class RpcServer:
         )
         self._servicer = servicer
         self._error_interceptor = error_interceptor
-        self._server = grpc.aio.server(interceptors=(error_interceptor, admission), options=options)
+        self._server = grpc.aio.server(
+            interceptors=(error_interceptor, admission, binding), options=options
+        )
         self._health = health.aio.HealthServicer()
         upload_service_pb2_grpc.add_UploadServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

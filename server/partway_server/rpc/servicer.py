@@ -17,7 +17,8 @@ from partway_server.domain.part_plan import MAX_PARTS
 from partway_server.domain.policy import Policy
 from partway_server.domain.quota import Limit
 from partway_server.domain.upload import State, Upload
-from partway_server.rpc import conversion, validation
+from partway_server.domain.upload_token import allowed_actions
+from partway_server.rpc import conversion, upload_token_conversion, validation
 from partway_server.rpc.identity.base import PRINCIPAL, Context
 from partway_server.rpc.interceptors import budget_seconds
 from partway_server.workflow.coordinator import Coordinator
@@ -45,6 +46,9 @@ class UploadServicer(rpc.UploadServiceServicer):
         caller = _caller()
         validation.initialize(request)
         params = conversion.upload_params(request)
+        if params.token:
+            # Before anything is opened.
+            allowed_actions(params.token, PRINCIPAL.get().scopes)
         # Read the policy before awaiting: a reload may remove it during the call.
         policy = self._policies.get(params.policy)
         upload = await self._coordinator.initialize(caller, params)
@@ -58,6 +62,24 @@ class UploadServicer(rpc.UploadServiceServicer):
             with contextlib.suppress(UploadNotActive, QuotaExceeded):
                 presigned = await self._coordinator.presign(caller, response.upload.id, selection)
                 conversion.write_parts(presigned, response.parts)
+        if params.token:
+            make = self._coordinator.create_upload_token.for_initialized
+            with contextlib.suppress(UploadNotActive):
+                made = make(PRINCIPAL.get(), upload, params.token)
+                upload_token_conversion.write_token(*made, response.upload_token)
+        return response
+
+    async def CreateUploadToken(
+        self, request: pb.CreateUploadTokenRequest, context: Context
+    ) -> pb.CreateUploadTokenResponse:
+        validation.create_upload_token(request)
+        made = await self._coordinator.create_upload_token(
+            PRINCIPAL.get(),
+            request.upload_id,
+            upload_token_conversion.token_params(request.spec, "spec"),
+        )
+        response = pb.CreateUploadTokenResponse()
+        upload_token_conversion.write_token(*made, response.upload_token)
         return response
 
     async def PresignParts(
@@ -67,7 +89,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         validation.presign(request, MAX_PARTS)
         self._enter(caller, Limit.STREAMS, context)
         presigned = await self._coordinator.presign(
-            caller, request.upload_id, conversion.selection(request, None)
+            caller, request.upload_id, conversion.selection(request, None, _parts())
         )
         writer = conversion.PartWriter(presigned)
         # There is always one message, and the last says that nothing remains.
@@ -105,7 +127,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         presigned = await self._coordinator.presign(
             caller,
             request.upload_id,
-            conversion.selection(request, validation.MAX_BATCH_PARTS),
+            conversion.selection(request, validation.MAX_BATCH_PARTS, _parts()),
         )
         response = pb.BatchPresignPartsResponse()
         conversion.write_parts(presigned, response.parts)
@@ -163,7 +185,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         caller = _caller()
         validation.report_parts(request)
         faults, upload = await self._coordinator.report(
-            caller, request.upload_id, conversion.expected(request)
+            caller, request.upload_id, conversion.expected(request), _parts()
         )
         return pb.ReportPartsResponse(
             results=conversion.part_results(request.parts, faults),
@@ -181,7 +203,12 @@ class UploadServicer(rpc.UploadServiceServicer):
         assert first is not None
         header = first.header
         stored = await self._coordinator.upload_part(
-            caller, header.upload_id, header.part_number, header.checksum, _chunks(messages)
+            caller,
+            header.upload_id,
+            header.part_number,
+            header.checksum,
+            _chunks(messages),
+            _parts(),
         )
         return pb.UploadPartResponse(part=conversion.part(stored))
 
@@ -246,6 +273,12 @@ class UploadServicer(rpc.UploadServiceServicer):
 
 def _caller() -> Caller:
     return PRINCIPAL.get().caller
+
+
+def _parts() -> tuple[int, int] | None:
+    """Return the first and the last part that the caller's token is for, None for all."""
+    token = PRINCIPAL.get().token
+    return token.parts if token else None
 
 
 async def _chunks(messages: AsyncIterator[pb.UploadPartRequest]) -> AsyncIterator[bytes]:

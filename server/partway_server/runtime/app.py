@@ -87,7 +87,7 @@ async def run(
         async with serve_metrics(settings, service.metrics):
             # Inside the block: if the metrics cannot be served, no coroutine may be left unawaited.
             beside = _background(service, settings, stop, delivery if webhooks else None)
-            also = [delivery[1].reload] if webhooks else []
+            also = [service.identity.reload, *([delivery[1].reload] if webhooks else [])]
             beside.append(reloader.run(reload or asyncio.Event(), *also))
             await _serve_until(stop, service, settings, beside, started)
     logger.info("stopped")
@@ -130,6 +130,7 @@ def _background(
 ) -> list[Coroutine[Any, Any, None]]:
     """Return what runs beside the server: clean-up, and the delivery of webhooks if any."""
     work = [
+        service.identity.warm_up(),
         service.janitor.run(settings.janitor_seconds, stop),
         service.sweeper.run(settings.sweep_seconds, stop),
     ]

@@ -10,10 +10,13 @@ from partway_server.config.settings import Settings
 from partway_server.config.tenant_limits import default_limits
 from partway_server.domain.quota import Limit, LimitRegistry
 from partway_server.observability.metrics import Metrics
-from partway_server.rpc.identity.metadata import CallerResolver
+from partway_server.rpc.identity.build import build_identity
+from partway_server.rpc.identity.chain import AuthenticationChain
+from partway_server.rpc.identity.upload_token import UploadTokenAuthenticator
 from partway_server.rpc.interceptors import Admission, ErrorInterceptor
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
+from partway_server.rpc.upload_binding import UploadBinding
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.deps import Seams, make_deps
@@ -28,22 +31,23 @@ class Service:
     sweeper: Sweeper
     tasks: Tasks
     metrics: Metrics
+    identity: AuthenticationChain
 
 
 def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams]) -> Service:
     """Put the service together. Without `limits`, those of the settings apply to all tenants."""
     seams.setdefault("limits", LimitRegistry(default_limits(settings)))
     deps = make_deps(settings.sealing_key_bytes(), settings.lease_seconds, **seams)
+    tokens = UploadTokenAuthenticator(deps.upload_tokens, deps.clock)
+    identity = build_identity(settings, deps.clock, first=[tokens])
     coordinator, timeout = Coordinator(deps), settings.call_timeout_seconds
     servicer = UploadServicer(
-        coordinator=coordinator,
-        policies=deps.policies,
-        timeout_seconds=timeout,
+        coordinator=coordinator, policies=deps.policies, timeout_seconds=timeout
     )
     server = RpcServer(
         servicer=servicer,
         error_interceptor=ErrorInterceptor(
-            identity=CallerResolver(trust_metadata=settings.identity == "metadata"),
+            identity=identity,
             timeout_seconds=timeout,
             random_bytes=deps.random_bytes,
             admit=lambda caller: coordinator.rates.take(caller, Limit.CALLS_PER_SECOND),
@@ -53,9 +57,11 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
             max_watchers=settings.max_watchers,
             max_client_streams=settings.max_via_service,
         ),
+        binding=UploadBinding(upload_ids=deps.upload_ids, clock=deps.clock),
         reflect=settings.reflection,
         share_port=share_port,
         max_calls=settings.max_concurrent_calls + settings.max_watchers,
     )
     sweeper = Sweeper(deps, grace=timedelta(seconds=settings.sweep_grace_seconds))
-    return Service(server, Janitor(deps, coordinator), sweeper, deps.tasks, deps.metrics)
+    janitor = Janitor(deps, coordinator)
+    return Service(server, janitor, sweeper, deps.tasks, deps.metrics, identity)

@@ -31,6 +31,7 @@ from partway_server.workflow.resolver import Resolver
 from partway_server.workflow.status import GetStatus
 from partway_server.workflow.upload_part import UploadPart
 from partway_server.workflow.upload_quota import UploadQuota
+from partway_server.workflow.upload_token import CreateUploadToken
 from partway_server.workflow.usage import GetUsage
 from partway_server.workflow.watch import Watch
 
@@ -61,6 +62,7 @@ class Coordinator:
         self.list_parts = ListParts(resolver)
         self.list_uploads = ListUploads(deps)
         self.usage = GetUsage(deps, rates, self.concurrency)
+        self.create_upload_token = CreateUploadToken(deps, resolver)
 
     def upload_id(self, upload: Upload) -> str:
         """Return the ID that callers hold."""

@@ -12,6 +12,7 @@ from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.quota import LimitRegistry
 from partway_server.domain.upload_ids import UploadIdCipher
+from partway_server.domain.upload_token_cipher import UploadTokenCipher
 from partway_server.observability.metrics import Metrics
 from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import Storage
@@ -32,6 +33,7 @@ class Deps:
     sessions: SessionStore
     storage: Storage
     upload_ids: UploadIdCipher
+    upload_tokens: UploadTokenCipher
     key_marks: KeyMarks
     tasks: Tasks
     metrics: Metrics
@@ -55,12 +57,13 @@ class Seams(TypedDict, total=False):
 
 
 def make_deps(sealing_keys: Sequence[bytes], lease_seconds: float, **seams: Unpack[Seams]) -> Deps:
-    """Return the dependencies of one service; IDs are encrypted with the first sealing key."""
+    """Return the dependencies of one service; the first sealing key encrypts its IDs and tokens."""
     return Deps(
         policies=seams["policies"],
         sessions=seams["sessions"],
         storage=seams["storage"],
         upload_ids=UploadIdCipher(sealing_keys),
+        upload_tokens=UploadTokenCipher(sealing_keys),
         key_marks=KeyMarks(sealing_keys),
         tasks=Tasks(),
         metrics=Metrics(),

@@ -25,12 +25,16 @@ from partway_server.workflow.resolver import Resolver
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The parts to presign: (first, last) ranges, or none for all that storage does not hold."""
+    """The parts to presign: (first, last) ranges, or none for all that storage does not hold.
+
+    `within` are the first and the last part that the caller may presign, None for any.
+    """
 
     ranges: Sequence[tuple[int, int]] = ()
     checksums: Mapping[int, bytes] | None = None
     lifetime: timedelta | None = None
     limit: int | None = None
+    within: tuple[int, int] | None = None
 
 
 class PresignedParts:
@@ -85,10 +89,10 @@ class Presign:
         policy = self._deps.policies.get(grant.policy)
         check_sent(grant.plan)
         if selection.ranges:
-            check_ranges(selection.ranges, grant.plan)
+            check_ranges(selection.ranges, grant.plan, selection.within)
             ranges = selection.ranges
         else:
-            ranges = await self._missing(upload, selection.limit)
+            ranges = await self._missing(upload, selection)
         check_checksums(grant.checksum, unroll(ranges), checksums)
         longest = policy.max_url_seconds if policy else ORPHAN_URL_SECONDS
         default = policy.url_seconds if policy else longest
@@ -100,9 +104,11 @@ class Presign:
         signer = await self._deps.storage.presigner(grant, lifetime, now)
         return PresignedParts(grant.plan, ranges, checksums, signer)
 
-    async def _missing(self, upload: Upload, limit: int | None) -> Sequence[tuple[int, int]]:
-        """Return ranges of the first `limit` parts that storage does not hold as planned."""
+    async def _missing(self, upload: Upload, selection: Selection) -> Sequence[tuple[int, int]]:
+        """Return ranges of the first parts that storage does not hold as planned."""
         plan = upload.grant.plan
         stored = await self._resolver.stored(upload)
         held = {part.number for part in as_planned(plan, stored)}
-        return runs(islice((n for n in plan.numbers() if n not in held), limit))
+        first, last = selection.within or (1, plan.part_count)
+        missing = (n for n in plan.numbers() if first <= n <= last and n not in held)
+        return runs(islice(missing, selection.limit))

@@ -118,7 +118,18 @@ class Resolver:
 
         Raises UploadNotFound, UploadNotActive, UploadBusy.
         """
-        return self.active(await self.load(caller, upload_id))
+        return await self.active_row(self.grant(caller, upload_id))
+
+    async def active_row(self, grant: Grant) -> Upload:
+        """Return the session record of an upload that accepts parts.
+
+        Past the deadline it accepts none, so a lost record is not rebuilt, which would let anyone
+        with an old ID make the service ask storage. Raises UploadNotActive, UploadBusy.
+        """
+        expired = grant.expire_time <= self._deps.clock.now()
+        if expired and await self._sessions.get(grant.sid) is None:
+            raise UploadNotActive(grant.sid, State.ACTIVE, AbortReason.EXPIRED)
+        return self.active(await self.row(grant))
 
     async def current(self, upload: Upload) -> Upload:
         """Return the upload as recorded, or as storage shows it if the record may be stale."""

@@ -43,8 +43,11 @@ class UploadPart:
         number: int,
         checksum: bytes,
         chunks: AsyncIterator[bytes],
+        within: tuple[int, int] | None = None,
     ) -> StoredPart:
         """Forward part `number` of an ACTIVE upload, whose bytes are `chunks`.
+
+        `within` are the first and the last part that the caller may send, None for any.
 
         Nothing is read of `chunks` before the upload and its policy allow it; whatever fails,
         storage keeps none of it. Raises InvalidRequest, UploadNotFound, UploadNotActive,
@@ -57,7 +60,7 @@ class UploadPart:
         if policy is None or not policy.via_service:
             raise errors.ViaServiceOff(upload.sid, grant.policy)
         check_sent(grant.plan)
-        check_number(number, grant.plan)
+        check_number(number, grant.plan, within)
         check_checksum(grant.checksum, checksum)
         size = grant.plan.size(number)
         await self._rates.take(caller, Limit.VIA_SERVICE_BYTES_PER_SECOND, size)

@@ -112,7 +112,7 @@ def test_truth_has_several_spellings(text: str, value: bool) -> None:
         ({"event_keep_seconds": "0"}, "PARTWAY_EVENT_KEEP_SECONDS"),
         ({"reflection": "maybe"}, "PARTWAY_REFLECTION"),
         ({"log_level": "loud"}, "PARTWAY_LOG_LEVEL"),
-        ({"identity": "jwt"}, "PARTWAY_IDENTITY"),
+        ({"identity": "password"}, "PARTWAY_IDENTITY"),
         ({"s3_addressing": "dns"}, "PARTWAY_S3_ADDRESSING"),
         ({"backend": "floppy"}, "PARTWAY_BACKEND"),
         ({"s3_endpoint": "minio:9000"}, "PARTWAY_S3_ENDPOINT"),
@@ -168,7 +168,8 @@ def test_the_default_backend_depends_on_the_endpoint() -> None:
     [("0.0.0.0:1", "0.0.0.0", 1), ("[::]:50051", "::", 50051), ("localhost:0", "localhost", 0)],
 )
 def test_an_address_is_a_host_and_a_port(address: str, host: str, port: int) -> None:
-    settings = Settings.load({**REQUIRED, "PARTWAY_ADDRESS": address})
+    environ = {"PARTWAY_ADDRESS": address, "PARTWAY_ALLOW_ANONYMOUS": "true"}
+    settings = Settings.load({**REQUIRED, **environ})
     assert (settings.host, settings.port) == (host, port)
 
 

@@ -96,14 +96,19 @@ def test_no_hint_is_given_to_a_file() -> None:
     assert stream.getvalue() == ""
 
 
+EVERY_PEER = {"identity": "jwt,metadata", "trusted_peers": "10.0.0.0/8,::/0"}
+
+
 @pytest.mark.parametrize(
     ("changes", "name", "status"),
     [
         ({}, "sealing_keys", "ok"),
         ({"sealing_keys": base64.b64encode(bytes(64)).decode()}, "sealing_keys", "bad"),
         ({"sealing_keys": f"{KEY},{KEY}"}, "sealing_keys", "ok"),
-        ({"address": "0.0.0.0:50051"}, "address", "ok"),
-        ({"address": "0.0.0.0:50051", "identity": "metadata"}, "address", "warn"),
+        ({"address": "0.0.0.0:50051", "identity": "jwt"}, "address", "ok"),
+        ({"address": "0.0.0.0:50051", "identity": "none"}, "address", "warn"),
+        ({"address": "0.0.0.0:50051", "identity": "metadata"}, "address", "ok"),
+        ({**EVERY_PEER, "address": "0.0.0.0:50051"}, "address", "warn"),
         ({"address": "[::1]:50051", "identity": "metadata"}, "address", "ok"),
     ],
 )

@@ -26,6 +26,7 @@ _CHANNEL_OPTIONS = (
 )
 
 
+_TOKEN = re.compile(r"[0-9A-Za-z_-]+")
 _KEY = re.compile(r"[0-9a-z_.-]+")
 _VALUE = re.compile(r"[ -~]*")
 """https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Custom-Metadata. Keys ending in
@@ -47,6 +48,15 @@ def checked_metadata(given: Mapping[str, str]) -> dict[str, str]:
         if not _VALUE.fullmatch(value):
             raise ValueError(f"the value of call metadata {key!r} must be printable ASCII")
     return metadata
+
+
+def with_token(metadata: Mapping[str, str], token: str) -> dict[str, str]:
+    """Return call metadata that carries an upload token, if there is one. Raises ValueError."""
+    if not token:
+        return dict(metadata)
+    if not _TOKEN.fullmatch(token):
+        raise ValueError("the upload token is invalid: it consists of letters, digits, - and _")
+    return {**metadata, "authorization": f"Partway {token}"}
 
 
 def tls_credentials(ca: bytes | None = None) -> ChannelCredentials:

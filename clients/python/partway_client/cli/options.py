@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from partway_client.cli.token_option import STDIN, read_token
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,6 +25,7 @@ class ServiceOptions:
     tls: bool
     tls_ca: Path | None
     call_metadata: Mapping[str, str]
+    token: str = field(repr=False)
 
 
 def service_options(command: F) -> F:
@@ -39,11 +42,14 @@ def service_options(command: F) -> F:
         tenant: str | None,
         subject: str | None,
         header: Mapping[str, str],
+        token: str | None,
+        token_file: Path | None,
         **others: Any,
     ) -> Any:
         named = {"partway-tenant": tenant, "partway-subject": subject}
         metadata = {key: value for key, value in named.items() if value} | dict(header)
-        return command(service=ServiceOptions(server, tls, tls_ca, metadata), **others)
+        secret = read_token(token, token_file, stdin_taken=STDIN in others.get("files", ()))
+        return command(service=ServiceOptions(server, tls, tls_ca, metadata, secret), **others)
 
     gathered.__name__, gathered.__doc__ = command.__name__, command.__doc__
     decorated: Any = gathered
@@ -132,5 +138,19 @@ _SERVICE_OPTIONS = (
         metavar="KEY=VALUE",
         callback=parse_pairs,
         help="Metadata to send with every call; may be repeated.",
+    ),
+    click.option(
+        "--token",
+        envvar="PARTWAY_TOKEN",
+        show_envvar=True,
+        help="An upload token to call with; - reads it from standard input. On the command line,"
+        " other users of this machine can see it.",
+    ),
+    click.option(
+        "--token-file",
+        envvar="PARTWAY_TOKEN_FILE",
+        show_envvar=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A file that holds the upload token.",
     ),
 )

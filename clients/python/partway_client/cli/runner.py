@@ -76,6 +76,7 @@ def _client(service: ServiceOptions) -> UploadClient:
         secure=service.tls,
         credentials=tls_credentials(ca) if ca is not None else None,
         call_metadata=service.call_metadata,
+        token=service.token,
     )
 
 
