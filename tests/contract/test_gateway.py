@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS
+from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS
 
 HTTP = yaml.safe_load((Path(__file__).parents[2] / "deploy/envoy/envoy.yaml").read_text())[
     "static_resources"

@@ -19,7 +19,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Redis and upload IDs": ("redis_url", "sealing_keys"),
     "Listening and callers": ("address", "workers", "identity", "reflection"),
     "Policies and webhooks": ("policy_file", "webhook_file", "via_service"),
-    "Limits": ("max_concurrent_calls", "max_watchers", "max_via_service", "call_timeout_seconds"),
+    "Limits": (
+        "max_concurrent_calls",
+        "max_watchers",
+        "max_via_service",
+        "max_unread_bytes",
+        "slow_reader_seconds",
+        "min_upload_bytes_per_second",
+        "call_timeout_seconds",
+    ),
     "Recovery and cleanup": (
         "lease_seconds",
         "janitor_seconds",

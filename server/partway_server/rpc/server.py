@@ -2,14 +2,21 @@
 
 import asyncio
 import sys
+from collections.abc import Collection
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from partway.v1 import upload_service_pb2, upload_service_pb2_grpc
 
-from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS, Admission, ErrorInterceptor
+from partway_server.observability.metrics import Metrics
+from partway_server.rpc.admission import Admission
+from partway_server.rpc.connections import close_connections
+from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS
+from partway_server.rpc.interceptors import ErrorInterceptor
+from partway_server.rpc.load_watch import watch_load
 from partway_server.rpc.servicer import UploadServicer
+from partway_server.rpc.slow_readers import SlowReaders
 
 SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_name
 
@@ -18,6 +25,9 @@ MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 AHEAD_BYTES = 1024 * 1024
 
 SWITCH_SECONDS = 0.0005
+
+MAX_STREAMS = 128
+"""Calls at a time on one connection."""
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -28,17 +38,18 @@ _OPTIONS = (
     ("grpc.http2.lookahead_bytes", AHEAD_BYTES),
     # Callers behind a load balancer move to new replicas when connections reach their maximum age.
     ("grpc.max_connection_age_ms", 15 * 60 * 1000),
-    # A part sent through the service may take this long, and must end on its connection.
+    # A part sent through the service may take this long, and must end on its connection. All other
+    # calls end much sooner: see `deadlines`, and `slow_readers` for replies that nobody reads.
     ("grpc.max_connection_age_grace_ms", CLIENT_STREAM_SECONDS * 1000),
     ("grpc.keepalive_time_ms", 60 * 1000),
     ("grpc.keepalive_timeout_ms", 20 * 1000),
     ("grpc.http2.min_ping_interval_without_data_ms", 20 * 1000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # So that the calls of one connection that gRPC has not handed to us yet are few. Gateways open
+    # more connections; a client with more calls at a time waits, or opens another channel.
+    ("grpc.max_concurrent_streams", MAX_STREAMS),
 )
 
-
-_SPARE_STREAMS = 1024
-"""For calls that are being rejected, or have ended while gRPC still counts them."""
 
 LAST_SECONDS = 1.0
 """How long before calls are cut off they are ended as timed out."""
@@ -47,7 +58,7 @@ LAST_SECONDS = 1.0
 class RpcServer:
     """A grpc.aio server with one UploadServicer, not yet listening.
 
-    `max_calls` is the maximum number of admitted calls, including watches.
+    A reader that takes nothing of a reply for `slow_reader_seconds` is too slow.
     """
 
     def __init__(
@@ -56,22 +67,23 @@ class RpcServer:
         servicer: UploadServicer,
         error_interceptor: ErrorInterceptor,
         admission: Admission,
+        metrics: Metrics,
+        slow_reader_seconds: float,
         reflect: bool,
         share_port: bool,
-        max_calls: int,
     ) -> None:
         # Workers share the port, and the kernel distributes connections among them. A single
         # process does not share it, or a second service could take half of its calls unnoticed.
-        options = (
-            *_OPTIONS,
-            ("grpc.so_reuseport", int(share_port)),
-            # More than are admitted in total. With fewer, the watches of one caller or gateway
-            # could fill its connection, and its next call would wait instead of being rejected.
-            ("grpc.max_concurrent_streams", max_calls + _SPARE_STREAMS),
-        )
+        options = (*_OPTIONS, ("grpc.so_reuseport", int(share_port)))
         self._servicer = servicer
         self._error_interceptor = error_interceptor
-        self._server = grpc.aio.server(interceptors=(error_interceptor, admission), options=options)
+        self._admission = admission
+        self._slow_readers = SlowReaders(
+            admission, seconds=slow_reader_seconds, close=self._close_connections, metrics=metrics
+        )
+        self._port = 0
+        self._load_watch: asyncio.Task[None] | None = None
+        self._server = grpc.aio.server(interceptors=(error_interceptor,), options=options)
         self._health = health.aio.HealthServicer()
         upload_service_pb2_grpc.add_UploadServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -81,7 +93,8 @@ class RpcServer:
 
     def bind(self, address: str) -> int:
         """Bind the address and return the port. Raises RuntimeError if it is not available."""
-        return self._server.add_insecure_port(address)
+        self._port = self._server.add_insecure_port(address)
+        return self._port
 
     async def start(self) -> None:
         """Start serving, and report SERVING to health checks."""
@@ -89,6 +102,7 @@ class RpcServer:
         # to release the interpreter: by default 5 ms, which delays small calls noticeably.
         sys.setswitchinterval(SWITCH_SECONDS)
         await self._server.start()
+        self._load_watch = asyncio.create_task(watch_load(self._admission, self._slow_readers))
         for name in ("", SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
@@ -106,3 +120,9 @@ class RpcServer:
         # gRPC would cut them off without a status that says that nothing is lost.
         self._error_interceptor.end()
         await stopping
+        if self._load_watch is not None:
+            self._load_watch.cancel()
+            await asyncio.wait({self._load_watch})
+
+    def _close_connections(self, peers: Collection[str]) -> int:
+        return close_connections(peers, local_port=self._port)

@@ -16,8 +16,8 @@ from partway_server.domain.part_plan import MAX_PARTS
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import State, Upload
 from partway_server.rpc import conversion, validation
+from partway_server.rpc.deadlines import budget_seconds
 from partway_server.rpc.identity.base import PRINCIPAL, Context
-from partway_server.rpc.interceptors import budget_seconds
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.presign import PresignedParts
 

@@ -1,5 +1,6 @@
 """The service, put together over its two stores."""
 
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Unpack
@@ -8,8 +9,9 @@ from partway_server.cleanup.expiry import Janitor
 from partway_server.cleanup.orphans import Sweeper
 from partway_server.config.settings import Settings
 from partway_server.observability.metrics import Metrics
+from partway_server.rpc.admission import Admission, Limits
 from partway_server.rpc.identity.metadata import CallerResolver
-from partway_server.rpc.interceptors import Admission, ErrorInterceptor
+from partway_server.rpc.interceptors import ErrorInterceptor
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.workflow.background_tasks import Tasks
@@ -30,28 +32,38 @@ class Service:
 
 def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams]) -> Service:
     """Put the service together."""
-    deps = make_deps(settings.sealing_key_bytes(), settings.lease_seconds, **seams)
+    deps = make_deps(
+        settings.sealing_key_bytes(),
+        settings.lease_seconds,
+        least_rate=settings.min_upload_bytes_per_second,
+        **seams,
+    )
     coordinator, timeout = Coordinator(deps), settings.call_timeout_seconds
     servicer = UploadServicer(
         coordinator=coordinator,
         policies=deps.policies,
         timeout_seconds=timeout,
     )
+    limits = Limits(
+        calls=settings.max_concurrent_calls,
+        watches=settings.max_watchers,
+        parts=settings.max_via_service,
+        unread_bytes=settings.max_unread_bytes,
+    )
+    admission = Admission(limits, metrics=deps.metrics, now=time.monotonic)
     server = RpcServer(
         servicer=servicer,
         error_interceptor=ErrorInterceptor(
             identity=CallerResolver(trust_metadata=settings.identity == "metadata"),
+            admission=admission,
             timeout_seconds=timeout,
             random_bytes=deps.random_bytes,
         ),
-        admission=Admission(
-            max_calls=settings.max_concurrent_calls,
-            max_watchers=settings.max_watchers,
-            max_client_streams=settings.max_via_service,
-        ),
+        admission=admission,
+        metrics=deps.metrics,
+        slow_reader_seconds=settings.slow_reader_seconds,
         reflect=settings.reflection,
         share_port=share_port,
-        max_calls=settings.max_concurrent_calls + settings.max_watchers,
     )
     sweeper = Sweeper(deps, grace=timedelta(seconds=settings.sweep_grace_seconds))
     return Service(server, Janitor(deps, coordinator), sweeper, deps.tasks, deps.metrics)

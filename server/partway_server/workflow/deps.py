@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,7 +25,8 @@ Sleep = Callable[[float], Awaitable[None]]
 class Deps:
     """The seams, the policies, and where time and randomness come from.
 
-    `lease` is how long a worker holds an upload before it must renew.
+    `lease` is how long a worker holds an upload before it must renew. A part that passes through
+    the service must have `least_rate` bytes a second, by the `monotonic` clock.
     """
 
     policies: PolicyRegistry
@@ -38,6 +40,8 @@ class Deps:
     sleep: Sleep
     random_bytes: Callable[[int], bytes]
     lease: timedelta
+    least_rate: int
+    monotonic: Callable[[], float]
 
 
 class Seams(TypedDict, total=False):
@@ -49,9 +53,16 @@ class Seams(TypedDict, total=False):
     clock: Required[Clock]
     sleep: Sleep
     random_bytes: Callable[[int], bytes]
+    monotonic: Callable[[], float]
 
 
-def make_deps(sealing_keys: Sequence[bytes], lease_seconds: float, **seams: Unpack[Seams]) -> Deps:
+def make_deps(
+    sealing_keys: Sequence[bytes],
+    lease_seconds: float,
+    *,
+    least_rate: int = 0,
+    **seams: Unpack[Seams],
+) -> Deps:
     """Return the dependencies of one service; IDs are encrypted with the first sealing key."""
     return Deps(
         policies=seams["policies"],
@@ -65,4 +76,6 @@ def make_deps(sealing_keys: Sequence[bytes], lease_seconds: float, **seams: Unpa
         sleep=seams.get("sleep", asyncio.sleep),
         random_bytes=seams.get("random_bytes", os.urandom),
         lease=timedelta(seconds=lease_seconds),
+        least_rate=least_rate,
+        monotonic=seams.get("monotonic", time.monotonic),
     )

@@ -22,6 +22,7 @@ from partway_server.workflow.part_checks import (
     contradicted,
 )
 from partway_server.workflow.resolver import Resolver
+from partway_server.workflow.upload_pace import UploadPace, fast_enough
 from partway_server.workflow.verified_stream import checked
 
 
@@ -45,7 +46,8 @@ class UploadPart:
 
         Nothing is read of `chunks` before the upload and its policy allow it; whatever fails,
         storage keeps none of it. Raises InvalidRequest, UploadNotFound, UploadNotActive,
-        ViaServiceOff, PartChanged, CompletedOtherwise, UploadBusy, and what `chunks` raise.
+        ViaServiceOff, PartChanged, PartTooSlow, CompletedOtherwise, UploadBusy, and what `chunks`
+        raise.
         """
         upload = await self._resolver.load_active(caller, upload_id)
         grant, metrics = upload.grant, self._deps.metrics
@@ -55,9 +57,10 @@ class UploadPart:
         check_sent(grant.plan)
         check_number(number, grant.plan)
         check_checksum(grant.checksum, checksum)
+        pace = UploadPace(self._deps.least_rate, self._deps.monotonic)
         with metrics.part_via_service(policy.name):
             body = checked(
-                chunks,
+                fast_enough(chunks, pace, lambda: errors.PartTooSlow(upload.sid, number)),
                 grant=grant,
                 number=number,
                 checksum=checksum,
