@@ -1,6 +1,7 @@
 """The gRPC server around the servicer: interceptors, health, reflection, transport limits."""
 
 import asyncio
+import socket
 import sys
 from collections.abc import Collection
 
@@ -26,10 +27,19 @@ AHEAD_BYTES = 1024 * 1024
 
 SWITCH_SECONDS = 0.0005
 
+ACCEPTORS = 32
+"""How many gRPC servers of this process share the port; the kernel gives each some connections.
+
+A server of grpc.aio accepts its next call when it has begun with the one before, two or three
+rounds of a busy event loop later. What still waits is neither authenticated nor admitted: with one
+server, a tenant with little to do stands in line behind the thousand calls of another.
+"""
+
 MAX_STREAMS = 128
 """Calls at a time on one connection."""
 
 _OPTIONS = (
+    ("grpc.so_reuseport", 1),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 16 * 1024),
     # How far ahead a caller may send. By default gRPC probes the bandwidth, and buffers a part that
@@ -56,7 +66,7 @@ LAST_SECONDS = 1.0
 
 
 class RpcServer:
-    """A grpc.aio server with one UploadServicer, not yet listening.
+    """Servers of grpc.aio with one UploadServicer, on one port, not yet listening.
 
     A reader that takes nothing of a reply for `slow_reader_seconds` is too slow.
     """
@@ -72,9 +82,7 @@ class RpcServer:
         reflect: bool,
         share_port: bool,
     ) -> None:
-        # Workers share the port, and the kernel distributes connections among them. A single
-        # process does not share it, or a second service could take half of its calls unnoticed.
-        options = (*_OPTIONS, ("grpc.so_reuseport", int(share_port)))
+        self._share_port = share_port
         self._servicer = servicer
         self._error_interceptor = error_interceptor
         self._admission = admission
@@ -83,17 +91,28 @@ class RpcServer:
         )
         self._port = 0
         self._load_watch: asyncio.Task[None] | None = None
-        self._server = grpc.aio.server(interceptors=(error_interceptor,), options=options)
         self._health = health.aio.HealthServicer()
-        upload_service_pb2_grpc.add_UploadServiceServicer_to_server(servicer, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._servers = [self._new_server(reflect) for _ in range(ACCEPTORS)]
+
+    def _new_server(self, reflect: bool) -> grpc.aio.Server:
+        server = grpc.aio.server(interceptors=(self._error_interceptor,), options=_OPTIONS)
+        upload_service_pb2_grpc.add_UploadServiceServicer_to_server(self._servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if reflect:
             names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+            reflection.enable_server_reflection(names, server)
+        return server
 
     def bind(self, address: str) -> int:
         """Bind the address and return the port. Raises RuntimeError if it is not available."""
-        self._port = self._server.add_insecure_port(address)
+        host = address.rpartition(":")[0]
+        if not self._share_port:
+            # Or a second service could take half of the calls unnoticed. Workers are to share them.
+            _check_free(address)
+        for server in self._servers:
+            self._port = server.add_insecure_port(address)
+            # Where the system chose the port, the others have the same.
+            address = f"{host}:{self._port}"
         return self._port
 
     async def start(self) -> None:
@@ -101,7 +120,8 @@ class RpcServer:
         # gRPC delivers events from a thread of its own, which waits this long for a busy event loop
         # to release the interpreter: by default 5 ms, which delays small calls noticeably.
         sys.setswitchinterval(SWITCH_SECONDS)
-        await self._server.start()
+        for server in self._servers:
+            await server.start()
         self._load_watch = asyncio.create_task(watch_load(self._admission, self._slow_readers))
         for name in ("", SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -115,14 +135,28 @@ class RpcServer:
         """Accept no more calls, and end those in progress after `grace_seconds`."""
         # In case `leave` was not called: watches would last through the whole grace period.
         self._servicer.leave()
-        stopping = asyncio.create_task(self._server.stop(grace_seconds))
-        await asyncio.wait({stopping}, timeout=max(0.0, grace_seconds - LAST_SECONDS))
+        stopping = {asyncio.create_task(each.stop(grace_seconds)) for each in self._servers}
+        await asyncio.wait(stopping, timeout=max(0.0, grace_seconds - LAST_SECONDS))
         # gRPC would cut them off without a status that says that nothing is lost.
         self._error_interceptor.end()
-        await stopping
+        await asyncio.gather(*stopping)
         if self._load_watch is not None:
             self._load_watch.cancel()
             await asyncio.wait({self._load_watch})
 
     def _close_connections(self, peers: Collection[str]) -> int:
         return close_connections(peers, local_port=self._port)
+
+
+def _check_free(address: str) -> None:
+    """Raise RuntimeError if another socket listens there. The servers' own may share the port."""
+    host, _, port = address.rpartition(":")
+    try:
+        for family, kind, protocol, _, found in socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(found)
+    except OSError as error:
+        raise RuntimeError(f"{address} is not available") from error
