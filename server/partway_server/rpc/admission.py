@@ -26,8 +26,8 @@ from partway_server.rpc.storage_use import STORAGE_RPCS
 
 REPORT_SECONDS = 60.0
 
-LEAST_REPLY_BYTES = 4096
-"""What a reply counts for at least: gRPC's own memory for a call."""
+LEAST_REPLY_BYTES = 1024
+"""What a reply counts for at least: what gRPC needs for a message beside its bytes."""
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
 """The service, put together over its two stores."""
 
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Unpack
@@ -50,7 +49,7 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
         parts=settings.max_via_service,
         unread_bytes=settings.max_unread_bytes,
     )
-    admission = Admission(limits, metrics=deps.metrics, now=time.monotonic)
+    admission = Admission(limits, metrics=deps.metrics, now=deps.monotonic)
     server = RpcServer(
         servicer=servicer,
         error_interceptor=ErrorInterceptor(
