@@ -1,8 +1,8 @@
 """Measures one tenant's overload, and what another tenant notices of it.
 
 Run it as `python -m bench.overload [PLOT.svg]`. The service runs in its own process, over real
-Redis and real storage. The callers of the noisy tenant run in another, and the one caller of the quiet
-tenant in a third, so that it does not wait for the noisy ones' own event loop. The noisy callers
+Redis and real storage. The callers of the noisy tenant run in another, and the one caller of the
+quiet tenant in a third, so that it does not wait for the noisy ones' own event loop. The noisy ones
 call Initialize, PresignParts and Status in turns, and pause for 50 ms when one is refused, though
 the service asks for a second. The last line of output is one JSON object.
 """

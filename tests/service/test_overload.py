@@ -12,6 +12,8 @@ import grpc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
+from partway.v1 import upload_service_pb2_grpc as rpc
+from partway_server.domain.part_plan import MIB
 from partway_server.domain.policy import Policy
 from partway_server.rpc.server import MAX_STREAMS
 
@@ -111,12 +113,15 @@ async def test_a_reader_that_pauses_is_told_that_its_stream_has_ended(clock: Fak
     async with a_memory_world(clock, slow_reader_seconds=0.5) as world:
         upload = await world.initialize(10_000 * PART)
         request = pb.PresignPartsRequest(upload_id=upload.id, ranges=ranges((1, 10_000)))
-        stream = world.stub.PresignParts(request, metadata=ALICE)
-        first = await stream.read()
-        assert isinstance(first, pb.PresignPartsResponse) and first.parts
         value = "partway_slow_readers_ended_total"
-        await until(lambda: world.service.metrics.registry.get_sample_value(value) == 1)
-        failed = await failure(_rest(stream))
+        # Otherwise gRPC reads ahead as much as the line can carry, which here is everything.
+        options = [("grpc.http2.bdp_probe", 0)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{world.port}", options) as channel:
+            stream = rpc.UploadServiceStub(channel).PresignParts(request, metadata=ALICE)
+            first = await stream.read()
+            assert isinstance(first, pb.PresignPartsResponse) and first.parts
+            await until(lambda: world.service.metrics.registry.get_sample_value(value) == 1)
+            failed = await failure(_rest(stream))
         assert failed.reason == "STREAM_ENDED"
         assert failed.details["RetryInfo"].retry_delay.ToTimedelta().total_seconds() > 0
         await until(lambda: open_calls(world) == 0)
@@ -157,7 +162,7 @@ def _status(upload: upload_pb2.Upload) -> pb.StatusRequest:
 async def test_parts_that_drip_keep_no_other_tenant_out(clock: FakeClock) -> None:
     policies = [Policy("open", "uploads", via_service=True)]
     async with a_memory_world(clock, policies=policies, max_via_service=6) as world:
-        upload, big = await world.initialize(PART, policy="open"), await eves_upload(world)
+        upload = await world.initialize(PART, policy="open")
         dripped = await eves_upload(world, policy="open")
         async with raw_caller(world.port) as caller:
             header = pb.UploadPartHeader(upload_id=dripped.id, part_number=1)
@@ -171,11 +176,13 @@ async def test_parts_that_drip_keep_no_other_tenant_out(clock: FakeClock) -> Non
             part = pb.UploadPartHeader(upload_id=upload.id, part_number=1)
             messages = [
                 pb.UploadPartRequest(header=part),
-                pb.UploadPartRequest(chunk=content(1, PART)),
+                *(
+                    pb.UploadPartRequest(chunk=content(1, PART)[at : at + MIB])
+                    for at in range(0, PART, MIB)
+                ),
             ]
             answer = await world.stub.UploadPart(iter(messages), metadata=ALICE)
             assert answer.part.size_bytes == PART
-        assert big.id
 
 
 # ---- storage that hangs

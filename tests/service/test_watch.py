@@ -219,9 +219,10 @@ async def test_watches_that_fill_a_connection_leave_room_on_another(clock: FakeC
             request = pb.StatusRequest(upload_id=upload.id)
             answer = await stub.Status(request, metadata=ALICE, timeout=SECONDS)
             assert answer.upload.state == upload_pb2.UPLOAD_STATE_ACTIVE
-        assert not waiting.done()
-        watches[0].call.cancel()
-        assert await asyncio.wait_for(waiting, SECONDS) == "ACTIVE"
+            assert not waiting.done()
+            await stub.Abort(pb.AbortRequest(upload_id=upload.id), metadata=ALICE)
+        assert {await watched.ended() async for watched in at_their_end(watches)} == {"OK"}
+        assert await asyncio.wait_for(waiting, SECONDS) == "ABORTED"
 
 
 async def at_their_end(watches: list[Watched]) -> AsyncIterator[Watched]:
