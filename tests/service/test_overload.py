@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -39,11 +40,9 @@ async def raw_callers(world: World, number: int) -> AsyncIterator[list[RawCaller
         yield [await opened.enter_async_context(raw_caller(world.port)) for _ in range(number)]
 
 
-async def eves_upload(world: World, **fields: object) -> upload_pb2.Upload:
-    request = pb.InitializeRequest(
-        **{"size_bytes": 10_000 * PART, "part_size_bytes": PART, **fields}  # type: ignore[arg-type]
-    )
-    return (await call(world.stub, "Initialize", request, metadata=EVE)).upload
+async def eves_upload(world: World, **fields: Any) -> upload_pb2.Upload:
+    request = pb.InitializeRequest(size_bytes=10_000 * PART, part_size_bytes=PART, **fields)
+    return (await world.stub.Initialize(request, metadata=EVE)).upload
 
 
 async def served(world: World, upload: upload_pb2.Upload) -> None:
@@ -127,7 +126,7 @@ async def test_a_reader_that_pauses_is_told_that_its_stream_has_ended(clock: Fak
         await until(lambda: open_calls(world) == 0)
 
 
-async def _rest(stream: "grpc.aio.UnaryStreamCall[object, object]") -> None:
+async def _rest(stream: Any) -> None:
     while await stream.read() is not grpc.aio.EOF:
         pass
 

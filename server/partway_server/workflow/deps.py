@@ -40,8 +40,8 @@ class Deps:
     sleep: Sleep
     random_bytes: Callable[[int], bytes]
     lease: timedelta
-    least_rate: int
-    monotonic: Callable[[], float]
+    least_rate: int = 0
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class Seams(TypedDict, total=False):
