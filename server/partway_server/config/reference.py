@@ -29,7 +29,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "jwt_default_scopes",
     ),
     "Policies and webhooks": ("policy_file", "webhook_file", "via_service"),
-    "Limits": ("max_concurrent_calls", "max_watchers", "max_via_service", "call_timeout_seconds"),
+    "Limits": (
+        "max_concurrent_calls",
+        "max_watchers",
+        "max_via_service",
+        "max_unread_bytes",
+        "slow_reader_seconds",
+        "min_upload_bytes_per_second",
+        "call_timeout_seconds",
+    ),
     "Limits of tenants and subjects": tuple(
         f"{owner}_{limit}" for owner in Owner for limit in Limit
     ),

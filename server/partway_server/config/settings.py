@@ -213,7 +213,7 @@ class Settings:
     )
     max_concurrent_calls: int = _setting(
         512,
-        "How many calls a process serves at a time; more are refused at once.",
+        "How many calls a process serves at a time, at most; more are refused at once.",
         bounds=(1, 65536),
     )
     max_watchers: int = _setting(
@@ -225,6 +225,23 @@ class Settings:
         64,
         "How many parts may pass through a process at a time, at up to 8 MiB of memory each.",
         bounds=(1, 65536),
+    )
+    max_unread_bytes: int = _setting(
+        32 * 1024 * 1024,
+        "How much memory of a process replies may hold that their callers have not read yet.",
+        bounds=(1024 * 1024, 2**40),
+    )
+    slow_reader_seconds: float = _setting(
+        30.0,
+        "How long a caller may read nothing of a reply. Then a stream is ended and, after twice as"
+        " long, the connection is closed.",
+        bounds=(1, 600),
+    )
+    min_upload_bytes_per_second: int = _setting(
+        16 * 1024,
+        "How fast the bytes of a part that passes through the service must arrive, on average over"
+        " 30 seconds of waiting for them.",
+        bounds=(0, 2**40),
     )
     tenant_open_uploads: int = _limit(10000, "How many uploads a tenant may have open.")
     tenant_open_bytes: int = _limit(

@@ -19,8 +19,8 @@ from partway_server.domain.quota import Limit
 from partway_server.domain.upload import State, Upload
 from partway_server.domain.upload_token import allowed_actions
 from partway_server.rpc import conversion, upload_token_conversion, validation
+from partway_server.rpc.deadlines import budget_seconds
 from partway_server.rpc.identity.base import PRINCIPAL, Context
-from partway_server.rpc.interceptors import budget_seconds
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.presign import PresignedParts
 

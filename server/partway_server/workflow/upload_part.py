@@ -24,6 +24,7 @@ from partway_server.workflow.part_checks import (
 )
 from partway_server.workflow.rate_limits import RateLimits
 from partway_server.workflow.resolver import Resolver
+from partway_server.workflow.upload_pace import UploadPace, fast_enough
 from partway_server.workflow.verified_stream import checked
 
 
@@ -51,7 +52,8 @@ class UploadPart:
 
         Nothing is read of `chunks` before the upload and its policy allow it; whatever fails,
         storage keeps none of it. Raises InvalidRequest, UploadNotFound, UploadNotActive,
-        ViaServiceOff, QuotaExceeded, PartChanged, CompletedOtherwise, UploadBusy, and what `chunks`
+        ViaServiceOff, QuotaExceeded, PartChanged, PartTooSlow, CompletedOtherwise, UploadBusy, and
+        what `chunks`
         raise.
         """
         upload = await self._resolver.load_active(caller, upload_id)
@@ -64,9 +66,10 @@ class UploadPart:
         check_checksum(grant.checksum, checksum)
         size = grant.plan.size(number)
         await self._rates.take(caller, Limit.VIA_SERVICE_BYTES_PER_SECOND, size)
+        pace = UploadPace(self._deps.least_rate, self._deps.monotonic)
         with metrics.part_via_service(policy.name):
             body = checked(
-                chunks,
+                fast_enough(chunks, pace, lambda: errors.PartTooSlow(upload.sid, number)),
                 grant=grant,
                 number=number,
                 checksum=checksum,
