@@ -31,6 +31,6 @@ USER 10001
 EXPOSE 50051
 STOPSIGNAL SIGTERM
 # By the gRPC health protocol, as any load balancer would ask.
-HEALTHCHECK --interval=30s --timeout=3s --start-period=10s CMD ["partway-server", "health"]
+HEALTHCHECK --interval=30s --timeout=3s --start-period=10s CMD ["partway-server", "health", "--liveness"]
 ENTRYPOINT ["partway-server"]
 CMD ["serve"]

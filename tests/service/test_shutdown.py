@@ -9,7 +9,6 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from partway.v1 import upload_pb2
 from partway_server.observability.metrics import Metrics
-from partway_server.rpc.identity.chain import AuthenticationChain
 from partway_server.runtime import app
 from partway_server.runtime.wiring import Service
 
@@ -50,6 +49,29 @@ async def test_health_says_when_to_look_elsewhere(
     assert await status(health, service) == NOT_SERVING
     upload = await world.initialize()
     assert upload.state == upload_pb2.UPLOAD_STATE_ACTIVE
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_readiness_comes_and_goes_and_can_be_watched(
+    world: World, health: health_pb2_grpc.HealthStub, service: str
+) -> None:
+    watch = health.Watch(health_pb2.HealthCheckRequest(service=service))
+    assert (await watch.read()).status == SERVING
+    await world.service.server.set_ready(False)
+    assert (await watch.read()).status == NOT_SERVING
+    assert await status(health, "liveness") == SERVING
+    await world.service.server.set_ready(True)
+    assert (await watch.read()).status == SERVING
+    watch.cancel()
+
+
+async def test_one_that_leaves_does_not_come_back_and_is_alive(
+    world: World, health: health_pb2_grpc.HealthStub
+) -> None:
+    await world.service.server.leave()
+    await world.service.server.set_ready(True)
+    assert [await status(health, service) for service in SERVICES] == [NOT_SERVING] * 2
+    assert await status(health, "liveness") == SERVING
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -160,10 +182,8 @@ async def test_calls_and_detached_work_share_one_grace(calls_take: float, left: 
     clock = [1000.0]
     server: Any = Stopping(clock, calls_take)
     tasks: Any = Stopping(clock, 0)
-    janitor: Any = None
-    sweeper: Any = None
-    identity = AuthenticationChain([], expected_key="authorization")
-    service = Service(server, janitor, sweeper, tasks, Metrics(), identity)
+    unused: Any = None
+    service = Service(server, unused, unused, tasks, Metrics(), unused, unused, unused)
     await app.finish(service, 20, lambda: clock[0])
     assert (server.given, tasks.given) == ([20], [left])
 

@@ -17,6 +17,7 @@ from partway_server.config.toml_file import FileProblem, TomlFile, TomlFileError
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.media_types import known_types
 from partway_server.domain.policy import Policy
+from partway_server.domain.requests import ComposeDelete
 from partway_server.domain.rule_error import Problem
 from partway_server.storage.capabilities import KEPT, Capabilities
 
@@ -72,6 +73,7 @@ class PolicyTable(Table):
     tags: dict[str, str] = UNSET
     tenants: Texts = UNSET
     via_service: bool = UNSET
+    compose_delete: ComposeDelete = UNSET
 
 
 class BackendTable(Table):

@@ -48,7 +48,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "sweep_grace_seconds",
     ),
     "Events": ("event_source", "event_keep_seconds"),
-    "Shutdown": ("drain_seconds", "grace_seconds"),
+    "Health and shutdown": ("readiness", "drain_seconds", "grace_seconds"),
     "Logs and metrics": ("log_level", "json_logs", "metrics_address"),
 }
 

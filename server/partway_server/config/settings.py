@@ -329,6 +329,11 @@ class Settings:
         "How long events stay in Redis, at least, and so how long a consumer may be away.",
         bounds=(60, 31536000),
     )
+    readiness: str = _setting(
+        "both",
+        "Whose silence, for 5 s, makes this replica report NOT_SERVING until it answers again.",
+        choices=("none", "redis", "storage", "both"),
+    )
     drain_seconds: float = _setting(
         5.0,
         "How long to report NOT_SERVING before stopping, for load balancers to notice.",

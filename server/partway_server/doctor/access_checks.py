@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from partway_server.doctor.finding import Finding, bad, ok, skipped, unclear, warn
 from partway_server.doctor.probes.results import Leftovers, Permissions, ProbeResponse, Reachability
+from partway_server.domain.clock import SKEW_SECONDS
 
 REACHABLE, CREDENTIALS, BUCKET = "storage.reachable", "storage.credentials", "storage.bucket"
 REGION, ADDRESSING, CLOCK = "storage.region", "storage.addressing", "storage.clock"
 LATENCY, CLEAN = "storage.latency", "storage.clean"
 
-SKEW_WARN_SECONDS = 30
 SKEW_BAD_SECONDS = 300
 """Past 15 minutes AWS refuses everything (RequestTimeTooSkewed); URLs expire early long before."""
 
@@ -118,7 +118,7 @@ def reach(reached: Reachability, bucket: str, region: str, addressing: str) -> I
     yield _bucket(answer, bucket, addressing)
     yield _region(reached, region)
     yield _addressing(answer, addressing)
-    yield clock(reached.skew_seconds, CLOCK, "storage", SKEW_WARN_SECONDS)
+    yield clock(reached.skew_seconds, CLOCK, "storage", SKEW_SECONDS)
 
 
 def _credentials(answer: ProbeResponse) -> Finding:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import msgpack
 
@@ -11,6 +12,9 @@ from partway_server.domain.checksum import Checksum
 from partway_server.domain.grant import CopySource, Grant
 from partway_server.domain.upload import State, Upload
 from partway_server.domain.upload_token import TokenParams
+
+ComposeDelete = Literal["own", "tenant"]
+"""Whose Compose may remove an object as its source: its uploader's, or any of the tenant's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,19 @@ import sys
 from collections.abc import Collection
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from partway.v1 import upload_service_pb2, upload_service_pb2_grpc
+from partway.v1 import upload_service_pb2_grpc
 
 from partway_server.observability.metrics import Metrics
 from partway_server.rpc.admission import Admission
 from partway_server.rpc.connections import close_connections
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS
+from partway_server.rpc.health import PROTOCOL, SERVICE, Health
 from partway_server.rpc.interceptors import ErrorInterceptor
 from partway_server.rpc.load_watch import watch_load
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.rpc.slow_readers import SlowReaders
 from partway_server.rpc.upload_binding import UploadBinding
-
-SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_name
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
@@ -94,7 +92,7 @@ class RpcServer:
         )
         self._port = 0
         self._load_watch: asyncio.Task[None] | None = None
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._servers = [self._new_server(reflect) for _ in range(ACCEPTORS)]
 
     def _new_server(self, reflect: bool) -> grpc.aio.Server:
@@ -102,9 +100,9 @@ class RpcServer:
             interceptors=(self._error_interceptor, self._binding), options=_OPTIONS
         )
         upload_service_pb2_grpc.add_UploadServiceServicer_to_server(self._servicer, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        self._health.add_to(server)
         if reflect:
-            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (SERVICE, PROTOCOL, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, server)
         return server
 
@@ -128,12 +126,15 @@ class RpcServer:
         for server in self._servers:
             await server.start()
         self._load_watch = asyncio.create_task(watch_load(self._admission, self._slow_readers))
-        for name in ("", SERVICE):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._health.start()
+
+    async def set_ready(self, ready: bool) -> None:
+        """Report to health checks whether this replica should get calls."""
+        await self._health.set_ready(ready)
 
     async def leave(self) -> None:
         """Report NOT_SERVING from now on, so that load balancers move away, and end watches."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.leave()
         self._servicer.leave()
 
     async def stop(self, grace_seconds: float) -> None:

@@ -83,6 +83,8 @@ async def run(
         delivery = await opened.enter_async_context(
             open_dispatcher(settings, webhooks, service.tasks, service.metrics, clock)
         )
+        if problem := await service.clocks.first():
+            raise StartupError(problem)
         reloader = _policy_reloader(settings, rules, policies, limits, routed)
         async with serve_metrics(settings, service.metrics):
             # Inside the block: if the metrics cannot be served, no coroutine may be left unawaited.
@@ -128,9 +130,11 @@ def _background(
     stop: asyncio.Event,
     delivery: tuple[WebhookDispatcher, WebhookReloader] | None,
 ) -> list[Coroutine[Any, Any, None]]:
-    """Return what runs beside the server: clean-up, and the delivery of webhooks if any."""
+    """Return what runs beside the server: checks, clean-up, and the delivery of webhooks if any."""
     work = [
         service.identity.warm_up(),
+        service.readiness.run(),
+        service.clocks.run(),
         service.janitor.run(settings.janitor_seconds, stop),
         service.sweeper.run(settings.sweep_seconds, stop),
     ]

@@ -18,6 +18,8 @@ from partway_server.rpc.interceptors import ErrorInterceptor
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.rpc.upload_binding import UploadBinding
+from partway_server.runtime.clock_check import ClockCheck
+from partway_server.runtime.readiness import WATCHED, Readiness
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.deps import Seams, make_deps
@@ -33,6 +35,8 @@ class Service:
     tasks: Tasks
     metrics: Metrics
     identity: AuthenticationChain
+    readiness: Readiness
+    clocks: ClockCheck
 
 
 def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams]) -> Service:
@@ -74,5 +78,13 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
         share_port=share_port,
     )
     sweeper = Sweeper(deps, grace=timedelta(seconds=settings.sweep_grace_seconds))
-    janitor = Janitor(deps, coordinator)
-    return Service(server, janitor, sweeper, deps.tasks, deps.metrics, identity)
+    return Service(
+        server=server,
+        janitor=Janitor(deps, coordinator),
+        sweeper=sweeper,
+        tasks=deps.tasks,
+        metrics=deps.metrics,
+        identity=identity,
+        readiness=Readiness(WATCHED[settings.readiness], deps, report=server.set_ready),
+        clocks=ClockCheck(deps),
+    )

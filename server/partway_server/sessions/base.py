@@ -32,14 +32,24 @@ class Cursor:
 class SessionStore(Protocol):
     """A session store. Every method raises SessionsUnavailable if the store does not respond.
 
+    A record that cannot be read is removed, and counts as missing.
+
     `due` is when a janitor should look at the upload next. A store uses its own clock for leases
     and due times, so that all processes agree on them.
     """
 
     async def insert(
-        self, upload: Upload, due: datetime, lease: timedelta | None = None
+        self,
+        upload: Upload,
+        due: datetime,
+        lease: timedelta | None = None,
+        *,
+        restore: bool = False,
     ) -> tuple[Upload, bool]:
         """Store a session record unless its sid has one, with a lease if its state is a leased one.
+
+        Raises SessionsFull if the store has no room for it, unless with `restore`: that is for the
+        record of an upload whose ID was handed out and whose record was lost.
 
         Returns the current record, and whether it is the one given. The event that EventComposer
         returns for it is appended atomically.
@@ -178,6 +188,14 @@ class SessionStore(Protocol):
         bucket holds gets it once the bucket is full, on credit. Returns how many were taken and, if
         none, after how many seconds it may be tried again.
         """
+        ...
+
+    async def ping(self) -> None:
+        """Return if the store answers, or did a moment ago: some of it, where it has shards."""
+        ...
+
+    async def time(self) -> datetime:
+        """Return the time by the store's clock."""
         ...
 
     async def check(self) -> None:

@@ -37,7 +37,12 @@ class MemorySessionStore:
         self._wakeups = WakeupRegistry()
 
     async def insert(
-        self, upload: Upload, due: datetime, lease: timedelta | None = None
+        self,
+        upload: Upload,
+        due: datetime,
+        lease: timedelta | None = None,
+        *,
+        restore: bool = False,
     ) -> tuple[Upload, bool]:
         if row := self._rows.get(upload.sid):
             return row, False
@@ -186,6 +191,12 @@ class MemorySessionStore:
         taken = max(needed, min(welcome, int(held)))
         self._full[bucket] = full + timedelta(seconds=taken * each)
         return taken, 0.0
+
+    async def ping(self) -> None:
+        """Do nothing: it answers."""
+
+    async def time(self) -> datetime:
+        return self._clock.now()
 
     async def check(self) -> None:
         """Do nothing: there is no setup."""

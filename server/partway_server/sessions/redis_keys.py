@@ -11,7 +11,7 @@
     partway:{NN}:lease:<webhook>          hash: which process delivers the shard's events
     partway:{NN}:tries:<webhook>          hash: failed deliveries by the event's ID in the stream
     partway:{00}:workers:<webhook>        sorted set: delivering processes, by expiry
-    partway:{rates:<tenant>}:...          string: a bucket of tokens, as the time when it is full
+    partway:{rates.<tenant>}:bucket:...   string: a bucket of tokens, as the time when it is full
 
 NN is one of 64 shards, chosen by the sid's last byte: the first bytes order the uploads of one
 second, and neighbours on a page should be in different shards. It is the hash tag, so that
@@ -40,6 +40,7 @@ from partway_server.domain.part_plan import Plan
 from partway_server.domain.upload import AbortReason, ReportedParts, State, StoredObject, Upload
 from partway_server.domain.usage import day_of
 from partway_server.sessions.base import Cursor
+from partway_server.sessions.record_check import is_plausible
 
 SHARDS = 64
 
@@ -52,8 +53,20 @@ KEEP = timedelta(days=30)
 EVENT_FIELDS = ("id", "type", "upload", "event")
 """The fields of a stream entry, in the order of `event_values`."""
 
+_TYPES = {
+    **dict.fromkeys(("upload", "counted", "usage", "lease", "tries"), "hash"),
+    **dict.fromkeys(("due", "own", "workers"), "zset"),
+    **dict.fromkeys(("events", "dead"), "stream"),
+    "bucket": "string",
+}
+"""The type of a key by its kind, as the command TYPE names it."""
+
 _TIME_DIGITS = 10
 _EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+class GarbledRecord(Exception):
+    """A session record that Partway cannot have written as it is. The message has none of it."""
 
 
 def row_key(sid: str) -> str:
@@ -85,6 +98,21 @@ def dead_key(shard: int, webhook: str) -> str:
 def webhook_key(shard: int, kind: str, webhook: str) -> str:
     """Return the key of a webhook's state in a shard: `kind` is lease, tries or workers."""
     return _key(shard, kind, webhook)
+
+
+def type_of(key: str) -> str:
+    """Return the type that a key must have, as the command TYPE names it; "" if that is unknown."""
+    return _TYPES.get(key.split(":")[2], "")
+
+
+def is_key(word: str) -> bool:
+    """Return whether a word of a command is one of our keys."""
+    return word.startswith("partway:{")
+
+
+def tag_of(key: str) -> str:
+    """Return the hash tag of a key: keys that share it are in one slot."""
+    return key.split(":")[1]
 
 
 def sight(upload: Upload) -> tuple[bytes, int, str]:
@@ -132,7 +160,7 @@ def shard_prefix(shard: int) -> str:
 def bucket_key(name: str, tenant: str, subject: str | None) -> str:
     """Return the key of a bucket of tokens, of one subject or, if None, of the tenant."""
     ends = (name,) if subject is None else (name, quote(subject, safe=""))
-    return ":".join((f"partway:{{rates:{quote(tenant, safe='')}}}", *ends))
+    return ":".join((f"partway:{{rates.{quote(tenant, safe='')}}}:bucket", *ends))
 
 
 def usage_entry(grant: Grant) -> str:
@@ -186,8 +214,22 @@ def _stored(stored: StoredObject) -> tuple[int | str | bytes, ...]:
     return stored.size_bytes, stored.etag, stored.version_id, *added
 
 
-def upload_from(row: Mapping[bytes, bytes]) -> Upload:
-    """Return the upload in a record as HGETALL returns it."""
+def upload_from(row: Mapping[bytes, bytes], sid: str = "") -> Upload:
+    """Return the upload in a record as HGETALL returns it. Raises GarbledRecord.
+
+    If a `sid` is given, the record must be of that upload.
+    """
+    try:
+        upload = _parsed(row)
+        if not is_plausible(upload) or sid not in ("", upload.sid):
+            raise GarbledRecord
+    except Exception:
+        # Whatever a parser raises; and not from it, because its text may have part of the record.
+        raise GarbledRecord from None
+    return upload
+
+
+def _parsed(row: Mapping[bytes, bytes]) -> Upload:
     lease_until, reason, stored = row[b"lease_until"], row[b"reason"], row[b"object"]
     # A record from before there were events has no metadata.
     metadata = row.get(b"metadata")
@@ -195,8 +237,8 @@ def upload_from(row: Mapping[bytes, bytes]) -> Upload:
     return Upload(
         grant=Grant.unpack(row[b"grant"]),
         state=State(row[b"state"].decode()),
-        epoch=int(row[b"epoch"]),
-        lease_until=_EPOCH + timedelta(milliseconds=int(lease_until)) if lease_until else None,
+        epoch=_number(row[b"epoch"]),
+        lease_until=_EPOCH + timedelta(milliseconds=_number(lease_until)) if lease_until else None,
         abort_reason=AbortReason(reason.decode()) if reason else None,
         object=StoredObject(*msgpack.unpackb(stored)) if stored else None,
         fingerprint=row[b"fingerprint"].decode(),
@@ -206,8 +248,15 @@ def upload_from(row: Mapping[bytes, bytes]) -> Upload:
         sources=tuple(CopySource(*source) for source in sources),
         delete_sources=delete,
         # Records of an older version have no reports.
-        reported=ReportedParts(row.get(b"parts", b""), int(row.get(b"parts_bytes", 0))),
+        reported=ReportedParts(row.get(b"parts", b""), _number(row.get(b"parts_bytes", b"0"))),
     )
+
+
+def _number(digits: bytes) -> int:
+    # Scripts calculate with it; int() accepts more than Lua does.
+    if not digits.isdigit():
+        raise ValueError
+    return int(digits)
 
 
 def position(create_time: datetime, sid: str) -> str:

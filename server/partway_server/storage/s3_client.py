@@ -7,10 +7,11 @@ for CompleteMultipartUpload and UploadPartCopy, and has its own connections, so 
 not block others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypedDict
 
 import aioboto3
@@ -163,6 +164,16 @@ def code_in(error: ClientError) -> str:
     """Return the S3 code of an error response, "" if it has none."""
     code: str = error.response.get("Error", {}).get("Code", "")
     return code
+
+
+def time_in(headers: Mapping[str, str]) -> datetime | None:
+    """Return the time of a response by the server's clock, None if it has none."""
+    try:
+        time = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
+    # Date has whole seconds, cut off: on average it is half a second behind.
+    return None if time.tzinfo is None else time + timedelta(seconds=0.5)
 
 
 def says_absent(error: ClientError) -> bool:

@@ -69,7 +69,7 @@ class Resolver:
         """
         upload = await self._as_storage_shows(grant)
         due = self._deps.clock.now() + self._leases.due(upload)
-        row, stored = await self._sessions.insert(upload, due)
+        row, stored = await self._sessions.insert(upload, due, restore=True)
         # Another call may have stored one since, and not of this upload.
         return row if stored else await self.row(grant)
 

@@ -104,7 +104,8 @@ async def test_what_an_older_version_stored_is_counted_while_it_is_open(
     sessions: RedisSessionStore, redis: Redis, state: State, expected: CallerUsage
 ) -> None:
     reason = AbortReason.REQUESTED if state is State.ABORTED else None
-    await sessions.insert(an_upload(state, abort_reason=reason), LATER)
+    stored = STORED if state is State.COMPLETED else None
+    await sessions.insert(an_upload(state, abort_reason=reason, object=stored), LATER)
     keys = usage_keys(an_upload().grant)
     await redis.delete(*keys)
     assert await settled(sessions) == expected
@@ -157,6 +158,27 @@ async def test_many_are_reconciled_step_by_step(sessions: RedisSessionStore, red
         await sessions.reconcile_usage(20)
     usage = await settled(sessions)
     assert (usage.tenant.open_uploads, usage.tenant.open_bytes) == (300, 900)
+
+
+async def test_what_others_wrote_to_the_keys_stops_nothing(
+    sessions: RedisSessionStore, redis: Redis
+) -> None:
+    await sessions.insert(an_upload(), LATER)
+    counted, tenant, subject = usage_keys(an_upload().grant)
+    await redis.hset(counted, mapping={"x": "y", an_upload().sid: "no entry"})
+    await redis.hset(tenant, mapping={"open": "one", "day": "Monday"})
+    await redis.delete(subject)
+    await redis.set(subject, "text")
+    await sessions.usage(ALICE)
+    await sessions.reconcile_usage(100)
+    await sessions.insert(an_upload(sid="1" * 30 + an_upload().sid[-2:]), LATER)
+    await sessions.usage(ALICE)
+    await redis.delete(counted)
+    await redis.set(counted, "text")
+    await sessions.reconcile_usage(100)
+    assert await redis.type(counted) == b"hash"
+    await redis.delete(tenant, subject, counted)
+    assert (await settled(sessions)).tenant.open_uploads == 2
 
 
 async def test_usage_expires_with_the_last_record(

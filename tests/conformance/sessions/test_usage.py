@@ -27,6 +27,13 @@ ONE_OPEN = CallerUsage(Usage(1, SIZE, SIZE), Usage(1, SIZE, SIZE))
 ONE_DONE = CallerUsage(Usage(0, 0, SIZE), Usage(0, 0, SIZE))
 
 
+def in_state(state: State, name: object = "one") -> Upload:
+    """Return an upload in any state, with what it then has."""
+    reason = AbortReason.LOST if state is State.ABORTED else None
+    stored = STORED if state is State.COMPLETED else None
+    return an_upload(state, name=name, abort_reason=reason, object=stored)
+
+
 async def claimed(sessions: SessionStore, upload: Upload, target: State) -> Upload:
     row, granted = await sessions.claim(upload.sid, target, LEASE)
     assert granted
@@ -90,7 +97,7 @@ async def test_a_tombstone_that_turns_out_complete_counts_for_its_day(
 
 @pytest.mark.parametrize("state", [State.INITIATING, State.ACTIVE, State.COMPLETED, State.ABORTED])
 async def test_a_removed_record_leaves_nothing(sessions: SessionStore, state: State) -> None:
-    await sessions.insert(an_upload(state), LATER)
+    await sessions.insert(in_state(state), LATER)
     await sessions.remove(an_upload().sid, 0)
     assert await sessions.usage(ALICE) == NOTHING
     await sessions.remove(an_upload().sid, 0)
@@ -108,8 +115,7 @@ async def test_a_removed_record_leaves_nothing(sessions: SessionStore, state: St
 async def test_a_record_that_is_rebuilt_counts_again(
     sessions: SessionStore, state: State, expected: CallerUsage
 ) -> None:
-    reason = AbortReason.LOST if state is State.ABORTED else None
-    rebuilt = an_upload(state, abort_reason=reason)
+    rebuilt = in_state(state)
     await sessions.insert(rebuilt, LATER)
     assert await sessions.usage(ALICE) == expected
     await sessions.remove(rebuilt.sid, 0)
@@ -202,8 +208,7 @@ async def test_many_at_once_are_counted_once_each(sessions: SessionStore) -> Non
 
 async def test_nothing_is_corrected_where_all_is_right(sessions: SessionStore) -> None:
     for n, state in itertools.product(range(5), State):
-        reason = AbortReason.REQUESTED if state is State.ABORTED else None
-        await sessions.insert(an_upload(state, name=(n, state), abort_reason=reason), LATER)
+        await sessions.insert(in_state(state, (n, state)), LATER)
     before = await sessions.usage(ALICE)
     assert await sessions.reconcile_usage(100) == 0
     assert await sessions.usage(ALICE) == before

@@ -105,6 +105,8 @@ tags = { team = "film" }
         ("[policy.a]\nurl_seconds = '5'", 2, "policy.a.url_seconds: is a string, not a whole"),
         ("[policy.a]\nurl_seconds = 5", 2, "policy.a.url_seconds: is not between 120"),
         ("[policy.a]\nvia_service = 1", 2, "policy.a.via_service: is a number, not true"),
+        ("[policy.a]\ncompose_delete = 'all'", 2, "policy.a.compose_delete: 'all' is not 'own'"),
+        ("[policy.a]\ncompose_delete = 1", 2, "policy.a.compose_delete: 1 is not 'own'"),
         ("[policy.a]\ncontent_types = '*'", 2, "policy.a.content_types: is a string"),
         (
             "[policy.a]\ncontent_types = [\n'*',\n1]",

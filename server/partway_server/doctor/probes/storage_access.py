@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 
 from partway_server.doctor.probes.results import (
     BucketFacts,
@@ -13,8 +12,9 @@ from partway_server.doctor.probes.results import (
 )
 from partway_server.doctor.probes.storage_connection import ProbeConnection
 from partway_server.doctor.probes.storage_objects import ProbeObjects
-from partway_server.domain.clock import Clock
+from partway_server.domain.clock import Clock, skew_seconds
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
+from partway_server.storage.s3_client import time_in
 
 _HEADS = 20
 _NO_UPLOAD = "partway-no-such-upload"
@@ -26,20 +26,10 @@ async def reach(connection: ProbeConnection, objects: ProbeObjects, clock: Clock
     answer = await connection.call(
         "list_objects_v2", Bucket=objects.bucket, Prefix=objects.prefix, MaxKeys=1
     )
-    middle = before + (clock.now() - before) / 2
+    theirs = time_in(answer.headers)
+    skew = None if theirs is None else skew_seconds(theirs, before, clock.now())
     region = answer.headers.get("x-amz-bucket-region", "") or str(answer.reply.get("Region", ""))
-    return Reachability(answer, region, _skew(answer, middle))
-
-
-def _skew(answer: ProbeResponse, now: datetime) -> float | None:
-    try:
-        theirs = parsedate_to_datetime(answer.headers.get("date", ""))
-    except ValueError:
-        return None
-    if theirs.tzinfo is None:
-        return None
-    # Date has whole seconds, cut off: on average it is half a second behind.
-    return (theirs - now).total_seconds() + 0.5
+    return Reachability(answer, region, skew)
 
 
 async def harmless_permissions(

@@ -18,9 +18,9 @@ if ARGV[10] ~= last_event then
   append_event(KEYS[4], ARGV[8], unpack(ARGV, 9, 12))
 end
 count_record(KEYS[5], KEYS[6], KEYS[7], now, ARGV[3], ARGV[13], false, ARGV[14])
+redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
 redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', '', 'told', ARGV[10],
   unpack(ARGV, 15))
-redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
 keep_until(KEYS[1], {KEYS[3], unpack(KEYS, 5)}, ARGV[5], now, ARGV[6])
 publish_change(ARGV[3])
 return 1

@@ -22,8 +22,10 @@ local cursor, entries = unpack(redis.call('HSCAN', KEYS[2], ARGV[3], 'COUNT', mo
 for i = 1, #entries, 2 do
   local sid, entry = entries[i], entries[i + 1]
   local standing = standing_at(sid)
-  if standing ~= 'open' then
-    local tenant, subject = string.match(entry, '^%d+ %d+ (%S+) (%S*)')
+  local tenant, subject = string.match(entry, '^%d+ %d+ (%S+) (%S*)$')
+  if not tenant then
+    redis.call('HDEL', KEYS[2], sid)
+  elseif standing ~= 'open' then
     local usage = ARGV[5] .. 'usage:' .. tenant
     count_record(KEYS[2], usage, usage .. ':' .. subject, now, sid, entry, false, standing)
     released = released + 1

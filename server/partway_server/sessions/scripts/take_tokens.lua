@@ -7,7 +7,7 @@ local now, needed, welcome = time_ms(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[
 local most, fill = tonumber(ARGV[4]), tonumber(ARGV[5])
 
 -- The bucket is stored as the time at which it is full again.
-local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+local full = math.max(tonumber(redis.call('GET', KEYS[1]) or 0) or 0, now)
 local held = most - (full - now) * most / fill
 local missing = math.min(needed, most) - held
 if missing > 0.000001 then

@@ -20,18 +20,28 @@ local function signed(sign, size)
   return sign < 0 and '-' .. size or size
 end
 
--- Adds a record to a usage hash, or takes it out. HINCRBY, since sums exceed what Lua can count.
+-- Adds to a field, with HINCRBY, since sums exceed what Lua can count. What is no number counts as 0.
+local function add_to(key, field, amount)
+  local sum = redis.pcall('HINCRBY', key, field, amount)
+  if type(sum) == 'table' then
+    redis.call('HSET', key, field, 0)
+    sum = redis.call('HINCRBY', key, field, amount)
+  end
+  return sum
+end
+
+-- Adds a record to a usage hash, or takes it out.
 local function add_usage(key, now, size, day, open, of_day)
-  local last = tonumber(redis.call('HGET', key, 'day') or 0)
+  local last = tonumber(redis.call('HGET', key, 'day') or 0) or 0
   if of_day > 0 and tonumber(day) > last then
     last = tonumber(day)
     redis.call('HSET', key, 'day', day, 'day_bytes', 0)
   elseif tonumber(day) ~= last then
     of_day = 0
   end
-  local uploads = redis.call('HINCRBY', key, 'open', open)
-  redis.call('HINCRBY', key, 'open_bytes', signed(open, size))
-  local bytes = redis.call('HINCRBY', key, 'day_bytes', signed(of_day, size))
+  local uploads = add_to(key, 'open', open)
+  add_to(key, 'open_bytes', signed(open, size))
+  local bytes = add_to(key, 'day_bytes', signed(of_day, size))
   if uploads <= 0 and (bytes <= 0 or last < math.floor(now / 86400000)) then
     redis.call('DEL', key)
   end
@@ -41,9 +51,11 @@ end
 -- subject; `done` says that it is counted as such.
 local function count_record(counted, tenant, subject, now, sid, entry, done, standing)
   local function add(of, open, of_day)
-    local size, day = string.match(of, '^(%d+) (%d+)')
-    add_usage(tenant, now, size, day, open, of_day)
-    add_usage(subject, now, size, day, open, of_day)
+    local size, day = string.match(of, '^(%d+) (%d+) ')
+    if size then
+      add_usage(tenant, now, size, day, open, of_day)
+      add_usage(subject, now, size, day, open, of_day)
+    end
   end
 
   local before = redis.call('HGET', counted, sid)
