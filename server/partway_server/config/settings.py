@@ -255,13 +255,13 @@ class Settings:
     )
     tenant_calls_per_second: int = _limit(0, "How many calls a tenant may make in a second.")
     tenant_watches: int = _limit(
-        5000, "How many Watch streams a tenant may have open at each process."
+        0, "How many Watch streams a tenant may have open at each process."
     )
     tenant_streams: int = _limit(
-        256, "How many PresignParts streams a tenant may have open at each process."
+        0, "How many PresignParts streams a tenant may have open at each process."
     )
     tenant_via_service: int = _limit(
-        32, "How many parts of a tenant may pass through each process at a time."
+        0, "How many parts of a tenant may pass through each process at a time."
     )
     tenant_via_service_bytes_per_second: int = _limit(
         0,

@@ -127,8 +127,9 @@ class LimitRegistry:
         return found
 
     def _found(self, tenant: str) -> TenantLimits:
-        matching = (values for name, values in self._overrides.items() if fnmatchcase(tenant, name))
-        values = self._overrides.get(tenant) or next(matching, None)
+        matching = (name for name in self._overrides if fnmatchcase(tenant, name))
+        name = tenant if tenant in self._overrides else next(matching, "")
+        values = self._overrides.get(name)
         return self._defaults.changed(values) if values else self._defaults
 
 

@@ -180,3 +180,13 @@ def test_the_longest_url_is_that_of_any_policy_that_was_ever_in_force() -> None:
     assert live.longest_url() == timedelta(hours=2)
     live.replace({"a": Policy("a", "b", max_url_seconds=10_000)})
     assert live.longest_url() == timedelta(seconds=10_000)
+
+
+async def test_limits_of_tenants_are_in_force_at_once() -> None:
+    stand = Stand()
+    stand.read = lambda: replace(OLD, limits={"acme": {"watches": 2}})
+    assert await stand.reloader.reload()
+    assert stand.limits.of("acme").tenant.watches == 2
+    stand.read = lambda: OLD
+    assert await stand.reloader.reload()
+    assert stand.limits.of("acme").tenant.watches == 0
