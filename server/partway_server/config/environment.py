@@ -67,7 +67,7 @@ def read_settings(
         if fault.kind == "value_error":
             name = fault.path[0]
             kind: Any = types[name]
-            # What is no size at all cannot be shown as one.
+            # Text that is not a size cannot be shown as one.
             with suppress(pydantic.ValidationError):
                 values[name] = pydantic.TypeAdapter(kind).validate_python(given[name])
     return values, faults

@@ -83,7 +83,8 @@ async def run(
         delivery = await opened.enter_async_context(
             open_dispatcher(settings, webhooks, service.tasks, service.metrics, clock)
         )
-        if problem := await service.clocks.first():
+        # A clock that was passed in differs from the others on purpose.
+        if clock is None and (problem := await service.clocks.first()):
             raise StartupError(problem)
         reloader = _policy_reloader(settings, rules, policies, limits, routed)
         async with serve_metrics(settings, service.metrics):

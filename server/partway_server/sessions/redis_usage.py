@@ -95,7 +95,7 @@ def _sum(answers: Iterable[Sequence[bytes | None]], today: int) -> Usage:
 
 
 def _number(value: bytes | None) -> int:
-    # What is no number was not written by us, and is replaced when it is next changed.
+    # Anything but a number was written by others, and is replaced when it is next changed.
     try:
         return int(value or 0)
     except ValueError:

@@ -20,7 +20,7 @@ local function signed(sign, size)
   return sign < 0 and '-' .. size or size
 end
 
--- Adds to a field, with HINCRBY, since sums exceed what Lua can count. What is no number counts as 0.
+-- Adds to a field, with HINCRBY, since sums exceed what Lua can count. Anything else counts as 0.
 local function add_to(key, field, amount)
   local sum = redis.pcall('HINCRBY', key, field, amount)
   if type(sum) == 'table' then
