@@ -27,7 +27,8 @@ from partway_server.events.stored_deliveries import (
     dead_letter,
     leased_shard,
 )
-from partway_server.redis_client.client import RedisClient, RedisCommand, load_script
+from partway_server.redis_client.client import RedisClient, RedisCommand
+from partway_server.redis_client.scripts import load_script
 from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import redis_keys as rows
 from partway_server.sessions.key_types import retry_mistyped

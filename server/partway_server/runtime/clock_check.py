@@ -75,12 +75,12 @@ async def measure(deps: Deps) -> list[Skew]:
     for backend, bucket in dict(places(deps.policies.values())).items():
         before = clock.now()
         try:
-            told = await storage.time(backend, bucket)
+            shown = await storage.time(backend, bucket)
         except UploadError as error:
             logger.debug("the clock of storage cannot be read: %s", error)
             continue
-        if told is not None:
-            skew = skew_seconds(told, before, clock.now())
+        if shown is not None:
+            skew = skew_seconds(shown, before, clock.now())
             found.append(Skew(f"storage ({backend})", skew, True))
     return found
 

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from redis import exceptions
 
-from partway_server.redis_client.client import RedisClient, RedisCommand, load_script
+from partway_server.redis_client.client import RedisClient, RedisCommand
+from partway_server.redis_client.scripts import load_script
 from partway_server.sessions import redis_keys as rows
 
 T = TypeVar("T")

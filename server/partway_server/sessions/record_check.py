@@ -1,7 +1,7 @@
 """Verify that a session record, once parsed, is one that Partway can have written. No I/O.
 
 A parser accepts more: a number where there was a text, a plan that divides by zero, an epoch that
-is no time. Each would fail somewhere else, for whoever reads the record.
+is not a time. Each would fail somewhere else, for whoever reads the record.
 """
 
 from collections.abc import Mapping

@@ -74,7 +74,7 @@ class RedisRecords:
         except rows.GarbledRecord:
             await self._remove_garbled(sid)
         except exceptions.ResponseError:
-            # A script that calculates with what is no number, or misses a field.
+            # A script that calculates with what is not a number, or misses a field.
             if not await self._remove_garbled(sid):
                 raise
         return await attempt()

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from partway_server.domain.clock import Clock
-from partway_server.redis_client.client import LuaScript, RedisClient, RedisCommand, load_script
+from partway_server.redis_client.client import RedisClient, RedisCommand
+from partway_server.redis_client.scripts import LuaScript, load_script
 from partway_server.sessions import redis_keys as rows
 from partway_server.sessions.key_types import retry_mistyped
 

@@ -27,15 +27,15 @@ WAYS: dict[str, Garbling] = {
     "not a hash": {},
     **{f"no {name}": {name: None} for name in NEEDED},
     "no such state": {"state": b"weird"},
-    "an epoch that is no number": {"epoch": b"1_000"},
-    "an epoch that is no time": {"epoch": b"9" * 30},
-    "a lease that is no number": {"lease_until": b"soon"},
+    "an epoch that is not a number": {"epoch": b"1_000"},
+    "an epoch that is not a time": {"epoch": b"9" * 30},
+    "a lease that is not a number": {"lease_until": b"soon"},
     "a grant that is no msgpack": {"grant": b"\xff\x00garbage"},
     "a grant of another kind": {"grant": b"\x01"},
     "an object of another kind": {"object": b"\x93\xa1a\xa1b\xa1c"},
     "text that is not UTF-8": {"fingerprint": b"\xff\xfe"},
     "a bitmap without end": {"parts": b"x" * 9000},
-    "a size that is no number": {"parts_bytes": b"-1"},
+    "a size that is not a number": {"parts_bytes": b"-1"},
     "another upload's grant": {"grant": an_upload(name="other").grant.pack()},
     "completed without an object": {"state": b"completed"},
 }
@@ -50,7 +50,7 @@ CALLS: dict[str, tuple[Callable[[RedisSessionStore], Awaitable[Any]], Any]] = {
     "report": (lambda s: s.report(UPLOAD, [1, 2]), None),
     "remove": (lambda s: s.remove(UPLOAD.sid, UPLOAD.epoch), True),
 }
-"""Each call that returns a record or depends on one, and what it returns where there is none."""
+"""Calls that return a record or depend on one, and what they return if it is missing."""
 
 
 @pytest.fixture

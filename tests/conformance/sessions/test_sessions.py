@@ -35,9 +35,10 @@ every_leased_state = pytest.mark.parametrize("state", sorted(LEASED))
 
 
 def outcome_of(row: Upload, state: State) -> Upload:
-    stored = STORED if state is State.COMPLETED else row.object
-    reason = AbortReason.REQUESTED if state is State.ABORTED else row.abort_reason
-    return replace(row, state=state, lease_until=None, object=stored, abort_reason=reason)
+    outcome = replace(row, state=state, lease_until=None)
+    if state is State.COMPLETED:
+        return replace(outcome, object=STORED)
+    return replace(outcome, abort_reason=AbortReason.LOST) if state is State.ABORTED else outcome
 
 
 async def all_pages(

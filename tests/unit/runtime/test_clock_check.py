@@ -65,7 +65,7 @@ def test_this_machine_is_named_if_all_the_others_agree() -> None:
     assert problems([redis(-120)])[0].startswith("the clock of Redis is 120 s behind")
 
 
-class Told:
+class Clocks:
     """Both stores, with clocks that are wrong by so many seconds; None: it does not answer."""
 
     def __init__(self, redis: float | None, storage: float | None) -> None:
@@ -84,30 +84,30 @@ class Told:
 
 
 async def test_a_start_with_signatures_that_storage_refuses_is_refused() -> None:
-    assert "902 s ahead" in await ClockCheck(Told(0, 902).deps).first()
+    assert "902 s ahead" in await ClockCheck(Clocks(0, 902).deps).first()
 
 
 @pytest.mark.parametrize(("redis", "storage"), [(5000, 0), (0, 899), (0, None), (None, 0)])
 async def test_any_other_start_is_not(
     redis: float | None, storage: float | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert await ClockCheck(Told(redis, storage).deps).first() == ""
+    assert await ClockCheck(Clocks(redis, storage).deps).first() == ""
     wrong = bool(redis or storage)
     assert [r.levelno for r in caplog.records] == [logging.ERROR] * wrong
 
 
 async def test_it_looks_every_hour(caplog: pytest.LogCaptureFixture) -> None:
-    told = Told(0, 0)
+    clocks = Clocks(0, 0)
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
-        told.redis = {2: 31.0, 3: 0.0}.get(len(slept), told.redis)
+        clocks.redis = {2: 31.0, 3: 0.0}.get(len(slept), clocks.redis)
         if len(slept) == 4:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        await ClockCheck(told.deps, sleep=sleep).run()
+        await ClockCheck(clocks.deps, sleep=sleep).run()
     assert slept == [3600.0] * 4
     assert len(caplog.messages) == 1
     assert "31 s ahead" in caplog.messages[0]

@@ -12,7 +12,7 @@ end
 
 local lease_until = ARGV[7] ~= '' and now + ARGV[7] or ''
 append_event(KEYS[4], ARGV[9], unpack(ARGV, 10, 13))
--- Before the record: should one of these fail, there is none, and the next attempt does it all.
+-- Before the record: should one of these fail, it is missing, and the next attempt does it all.
 count_record(KEYS[5], KEYS[6], KEYS[7], now, ARGV[3], ARGV[14], false, ARGV[15])
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
 redis.call('ZADD', KEYS[3], 0, ARGV[4])

@@ -20,7 +20,10 @@ for _, position in ipairs(positions) do
   local has = redis.pcall('HMGET', row, 'state', 'reason', 'fingerprint', 'policy')
   local state, reason, fingerprint, policy = unpack(has)
   local public_state = (state == 'aborting' and reason ~= '') and 'aborted' or state
-  if has.err then
+  if has.err and not string.find(has.err, 'WRONGTYPE', 1, true) then
+    -- For one, the record is on its way to another server.
+    return has
+  elseif has.err then
     -- Not a hash: returned as a record without fields.
     found[#found + 1] = {position, {}}
   elseif not state then
