@@ -110,7 +110,7 @@ async def test_a_gateways_connection_is_not_closed_because_of_one_tenant(clock: 
 
 
 async def test_a_reader_that_pauses_is_told_that_its_stream_has_ended(clock: FakeClock) -> None:
-    async with a_memory_world(clock, slow_reader_seconds=0.5) as world:
+    async with a_memory_world(clock, slow_reader_seconds=3) as world:
         upload = await world.initialize(10_000 * PART)
         request = pb.PresignPartsRequest(upload_id=upload.id, ranges=ranges((1, 10_000)))
         value = "partway_slow_readers_ended_total"

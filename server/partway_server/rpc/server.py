@@ -57,8 +57,8 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     # So that the calls of one connection that gRPC has not handed to us yet are few. Gateways open
     # more connections; a client with more calls at a time waits, or opens another channel.
-    # A client at the limit gets UNAVAILABLE now and then: gRPC counts a call until we let go of it, a
-    # little after the client has its answer. So no call may live on in a reference cycle.
+    # A client at the limit gets UNAVAILABLE now and then: gRPC counts a call until we let go of it,
+    # a little after the client has its answer. So no call may live on in a reference cycle.
     ("grpc.max_concurrent_streams", MAX_STREAMS),
 )
 
