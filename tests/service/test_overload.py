@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -109,7 +110,7 @@ async def test_a_gateways_connection_is_not_closed_because_of_one_tenant(clock: 
 
 
 async def test_a_reader_that_pauses_is_told_that_its_stream_has_ended(clock: FakeClock) -> None:
-    async with a_memory_world(clock, slow_reader_seconds=0.5) as world:
+    async with a_memory_world(clock, slow_reader_seconds=3) as world:
         upload = await world.initialize(10_000 * PART)
         request = pb.PresignPartsRequest(upload_id=upload.id, ranges=ranges((1, 10_000)))
         value = "partway_slow_readers_ended_total"
@@ -223,6 +224,23 @@ async def test_a_refused_call_is_not_decoded_and_writes_no_line(
                     failed = await failure(call_raw(channel, name, b"\xff"))
                     assert failed.reason == "OVERLOADED"
         assert not [r for r in caplog.records if r.name.startswith("partway_server.rpc")]
+
+
+@pytest.mark.parametrize("most", [0, 512])
+async def test_calls_that_are_over_do_not_count_on_their_connection(
+    clock: FakeClock, most: int
+) -> None:
+    """They would until the next collection of garbage, if they were part of a reference cycle."""
+    async with a_memory_world(clock, max_concurrent_calls=most) as world:
+        gc.disable()
+        try:
+            for _ in range(2 * MAX_STREAMS):
+                failed = await failure(call(world.stub, "Status", pb.StatusRequest(upload_id="x")))
+                assert failed.reason == ("UPLOAD_NOT_FOUND" if most else "OVERLOADED")
+            for _ in range(2 * MAX_STREAMS if most else 0):
+                await call(world.stub, "ListUploads", pb.ListUploadsRequest())
+        finally:
+            gc.enable()
 
 
 async def test_a_connection_has_a_limit_of_streams(clock: FakeClock) -> None:

@@ -34,8 +34,8 @@ class ConcurrencyCounts:
         for owner in Owner:
             self._inside[bucket_of(owner, caller, limit)] += 1
 
-    def leave(self, caller: Caller, limit: Limit, _context: object = None) -> None:
-        """Count one out. It can be called back by what ended."""
+    def leave(self, caller: Caller, limit: Limit, _ended: object = None) -> None:
+        """Count one out. `_ended` lets a task call this when it is done."""
         for owner in Owner:
             bucket = bucket_of(owner, caller, limit)
             self._inside[bucket] -= 1

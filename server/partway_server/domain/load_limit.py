@@ -17,7 +17,7 @@ _RISE = 0.05
 
 
 class LoadLimit:
-    """A limit between LEAST and `most`, which adapts to the delays that it is told."""
+    """A limit between LEAST and `most`, which adapts to the delays that it observes."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -1,11 +1,13 @@
 """How a call ends: its status for the caller, and its line in the log."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import grpc
+from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 
 from partway_server.domain import errors
@@ -14,8 +16,12 @@ from partway_server.rpc.identity.base import Context
 
 logger = logging.getLogger(__name__)
 
-_OVERLOADED: Any = rpc_status.to_status(status_of(errors.Overloaded()))
+_OVERLOADED = rpc_status.to_status(status_of(errors.Overloaded()))
 """Made once: a refusal has to cost next to nothing."""
+
+_UNIMPLEMENTED = rpc_status.to_status(
+    status_pb2.Status(code=code_pb2.UNIMPLEMENTED, message="this method is not implemented")
+)
 
 
 async def fail(
@@ -24,20 +30,48 @@ async def fail(
     """End the call with the status for `error`. An internal error is logged with a reference."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    if isinstance(error, errors.Overloaded):
-        # Without a line in the log, for the same reason. The account of admission has one a minute.
-        await context.abort_with_status(_OVERLOADED)
+    try:
+        if isinstance(error, errors.Overloaded):
+            # Without a line in the log, for the same reason. Admission has one a minute.
+            await context.abort_with_status(_OVERLOADED)
+        await context.abort_with_status(_status(method, begun, error, reference_of))
+    except grpc.aio.AbortError as aborted:
+        _forget_traceback(aborted, error)
+        raise
+    raise AssertionError("abort raises")
+
+
+def _status(
+    method: str, begun: float, error: Exception, reference_of: Callable[[], str]
+) -> grpc.Status:
+    """Log how the call ends, and return its status."""
     if isinstance(error, NotImplementedError):
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this method is not implemented")
+        return _UNIMPLEMENTED
     if isinstance(error, TimeoutError):
         error = errors.TimedOut()
     if isinstance(error, errors.UploadError):
         log_call(method, begun, type(error).__name__, _cause_for_operators(error))
-        await context.abort_with_status(rpc_status.to_status(status_of(error)))
+        return rpc_status.to_status(status_of(error))
     reference = reference_of()
     logger.error("%s failed, reference %s", method, reference, exc_info=error)
     log_call(method, begun, "internal")
-    await context.abort_with_status(rpc_status.to_status(internal(reference)))
+    return rpc_status.to_status(internal(reference))
+
+
+def _forget_traceback(*raised: Exception) -> None:
+    """Drop the tracebacks once the call is over.
+
+    The context of a call that is aborted keeps the exception, whose traceback keeps the context.
+    gRPC would count the call as one of its connection until the next collection of garbage.
+    """
+    task = asyncio.current_task()
+    if task is not None:
+
+        def forget(_task: object) -> None:
+            for error in raised:
+                error.__traceback__ = error.__context__ = None
+
+        task.add_done_callback(forget)
 
 
 def log_call(method: str, begun: float, outcome: str, cause: str = "") -> None:

@@ -1,6 +1,6 @@
 """Closes the connection of a peer.
 
-grpc.aio cannot end a single call whose reply nobody reads: a status waits behind the message, and
+grpc.aio cannot end a single call whose reply is not read: a status waits behind the message, and
 cancelling the handler leaves the call open in gRPC's core. Shutting the socket down ends all calls
 of the connection, as if the peer had gone.
 """

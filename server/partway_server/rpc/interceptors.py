@@ -177,7 +177,11 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             principal.require(permission)
         PRINCIPAL.set(principal)
         ticket = self._admission.admit(method.rpc, principal.caller.tenant, context)
-        context.add_done_callback(ticket.close)  # type: ignore[arg-type]
+        # Not by the context, which would refer to itself and live until the next collection of
+        # garbage. So would the call in gRPC, which counts it as one of its connection.
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(ticket.close)
         await self._take_call(principal.caller)
         return ticket
 

@@ -10,7 +10,7 @@ SWEEP_SECONDS = 1.0
 
 
 async def watch_load(admission: Admission, slow_readers: SlowReaders) -> None:
-    """Tell admission how late the loop runs, and end slow readers, until cancelled."""
+    """Let admission observe how late the loop runs, and end slow readers, until cancelled."""
     loop = asyncio.get_running_loop()
     sweep_at = loop.time() + SWEEP_SECONDS
     while True:

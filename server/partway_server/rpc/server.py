@@ -48,7 +48,7 @@ _OPTIONS = (
     # Callers behind a load balancer move to new replicas when connections reach their maximum age.
     ("grpc.max_connection_age_ms", 15 * 60 * 1000),
     # A part sent through the service may take this long, and must end on its connection. All other
-    # calls end much sooner: see `deadlines`, and `slow_readers` for replies that nobody reads.
+    # calls end much sooner: see `deadlines`, and `slow_readers` for replies that are not read.
     ("grpc.max_connection_age_grace_ms", CLIENT_STREAM_SECONDS * 1000),
     ("grpc.keepalive_time_ms", 60 * 1000),
     ("grpc.keepalive_timeout_ms", 20 * 1000),
@@ -56,6 +56,8 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     # So that the calls of one connection that gRPC has not handed to us yet are few. Gateways open
     # more connections; a client with more calls at a time waits, or opens another channel.
+    # A client at the limit gets UNAVAILABLE now and then: gRPC counts a call until we let go of it,
+    # a little after the client has its answer. So no call may live on in a reference cycle.
     ("grpc.max_concurrent_streams", MAX_STREAMS),
 )
 

@@ -87,7 +87,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     ) -> AsyncIterator[pb.PresignPartsResponse]:
         caller = _caller()
         validation.presign(request, MAX_PARTS)
-        self._enter(caller, Limit.STREAMS, context)
+        self._enter(caller, Limit.STREAMS)
         presigned = await self._coordinator.presign(
             caller, request.upload_id, conversion.selection(request, None, _parts())
         )
@@ -196,7 +196,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         self, request_iterator: AsyncIterator[pb.UploadPartRequest], context: Context
     ) -> pb.UploadPartResponse:
         caller = _caller()
-        self._enter(caller, Limit.VIA_SERVICE, context)
+        self._enter(caller, Limit.VIA_SERVICE)
         messages = aiter(request_iterator)
         first = await anext(messages, None)
         validation.part_header(first)
@@ -217,7 +217,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     ) -> AsyncIterator[pb.WatchResponse]:
         caller = _caller()
         validation.watch(request)
-        self._enter(caller, Limit.WATCHES, context)
+        self._enter(caller, Limit.WATCHES)
         watch = self._coordinator.watch(caller, request.upload_id)
         async with contextlib.aclosing(watch) as uploads:
             async for upload in uploads:
@@ -256,12 +256,14 @@ class UploadServicer(rpc.UploadServiceServicer):
         caller = _caller()
         return conversion.usage(await self._coordinator.usage(caller))
 
-    def _enter(self, caller: Caller, limit: Limit, context: Context) -> None:
+    def _enter(self, caller: Caller, limit: Limit) -> None:
         """Count the call among those of the caller until it ends. Raises QuotaExceeded."""
         concurrency = self._coordinator.concurrency
         concurrency.enter(caller, limit)
         # However it ends, and also if its reader goes away between two messages.
-        context.add_done_callback(partial(concurrency.leave, caller, limit))  # type: ignore[arg-type]
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(partial(concurrency.leave, caller, limit))
 
     def _wait(self, context: Context) -> timedelta:
         """Return how long a call may wait for storage, leaving time for one more look."""
