@@ -138,5 +138,8 @@ words: $(READY) ## List the banned words in code and documents, with what to wri
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean
+bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
+	@$(BIN)/python -m bench.overload bench/overload.svg
+
+.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-overload image words clean
 .PHONY: certs example-mtls

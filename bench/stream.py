@@ -40,13 +40,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.asynccontextmanager
-async def service() -> AsyncIterator[tuple[int, dict[str, Any]]]:
+async def service(**environ: str) -> AsyncIterator[tuple[int, dict[str, Any]]]:
     """Start the embedded stack; yield the service's process ID and its ready line."""
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).parent / "partway-server"),
         "dev",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, **environ},
         start_new_session=True,
     )
     assert process.stdout is not None

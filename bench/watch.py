@@ -1,12 +1,13 @@
 """Measures 1,000 watchers on one process: memory, idle CPU, and time until the last is notified.
 
 Run it as `python -m bench.watch`. The service runs in its own process (`partway-server dev`, over
-real Redis and real storage), the watchers in another, all on one connection. First all of them
-watch one upload; then each watches its own, and one of these changes. At the end the service is
-asked to stop. The last line of output is one JSON object.
+real Redis and real storage), the watchers in another, on as many connections as they need. First
+all of them watch one upload; then each watches its own, and one of these changes. At the end the
+service is asked to stop. The last line of output is one JSON object.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import grpc
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
+from partway_server.rpc.server import MAX_STREAMS
 
 from bench.presign import processor, spread
 from bench.progress import PART_BYTES, Stub, acquaint, initialize, status
@@ -56,9 +58,19 @@ async def start(address: str, ids: list[str]) -> Watchers:
 async def watchers(address: str) -> None:
     """Watch all uploads; report when every watcher has each message, and when all have ended."""
     ids = json.load(sys.stdin)
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub = rpc.UploadServiceStub(channel)
-        streams = [stub.Watch(pb.WatchRequest(upload_id=upload_id)) for upload_id in ids]
+    async with contextlib.AsyncExitStack() as opened:
+        # A connection of its own for each channel, which takes MAX_STREAMS calls at a time.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        stubs = [
+            rpc.UploadServiceStub(
+                await opened.enter_async_context(grpc.aio.insecure_channel(address, options))
+            )
+            for _ in range(-(-len(ids) // MAX_STREAMS))
+        ]
+        streams = [
+            stubs[n // MAX_STREAMS].Watch(pb.WatchRequest(upload_id=upload_id))
+            for n, upload_id in enumerate(ids)
+        ]
         heard = [0] * len(streams)
         # With one upload, all watchers see the change; with one upload each, only the first does.
         all_hear = len(set(ids)) == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS
+from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS
 
 CONFIG = (Path(__file__).parents[2] / "deploy/envoy/envoy.yaml").read_text()
 HTTP = yaml.safe_load(CONFIG)["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0][

@@ -11,7 +11,9 @@ import grpc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
+from partway.v1 import upload_service_pb2_grpc as rpc
 from partway_server.redis_client.topology import connect
+from partway_server.rpc.server import MAX_STREAMS
 from partway_server.runtime.subprocesses import free_port
 from partway_server.sessions.redis_store import RedisSessionStore
 from partway_server.storage.memory import MemoryStorage
@@ -203,17 +205,24 @@ async def first_word(world: World, upload: upload_pb2.Upload) -> str:
         return f"{failed.code} {failed.reason}"
 
 
-async def test_more_watches_than_http_usually_allows_leave_room_on_their_connection(
-    clock: FakeClock,
-) -> None:
+async def test_watches_that_fill_a_connection_leave_room_on_another(clock: FakeClock) -> None:
+    """The next call of the same connection waits for one of them to end."""
     async with a_memory_world(clock) as world:
         upload = await world.initialize()
-        watches = [Watched(world, upload) for _ in range(300)]
+        watches = [Watched(world, upload) for _ in range(MAX_STREAMS)]
         for watched in watches:
             await watched.next()
-        assert await asyncio.wait_for(world.state(upload), SECONDS) == "ACTIVE"
-        await world.abort(upload)
+        waiting = asyncio.create_task(world.state(upload))
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{world.port}", options) as channel:
+            stub = rpc.UploadServiceStub(channel)
+            request = pb.StatusRequest(upload_id=upload.id)
+            answer = await stub.Status(request, metadata=ALICE, timeout=SECONDS)
+            assert answer.upload.state == upload_pb2.UPLOAD_STATE_ACTIVE
+            assert not waiting.done()
+            await stub.Abort(pb.AbortRequest(upload_id=upload.id), metadata=ALICE)
         assert {await watched.ended() async for watched in at_their_end(watches)} == {"OK"}
+        assert await asyncio.wait_for(waiting, SECONDS) == "ABORTED"
 
 
 async def at_their_end(watches: list[Watched]) -> AsyncIterator[Watched]:

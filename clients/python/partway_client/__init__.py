@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from partway_client.models import (
         Checksum,
+        LimitUsage,
         PartInfo,
         Phase,
         Progress,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         StoredProgress,
         Uploaded,
         UploadInfo,
+        Usage,
     )
     from partway_client.sync import SyncUploadClient
 
@@ -78,6 +80,7 @@ __all__ = [
     "FileUnreadable",
     "InternalFault",
     "InvalidRequest",
+    "LimitUsage",
     "ObjectExists",
     "Overloaded",
     "PartChanged",
@@ -121,6 +124,7 @@ __all__ = [
     "UploadNotFound",
     "UploadTokenExpired",
     "Uploaded",
+    "Usage",
     "ViaServiceOff",
 ]
 

@@ -34,7 +34,7 @@ from partway_client._upload.fingerprint import content_of
 from partway_client._upload.options import UploadOptions
 from partway_client._upload.resume_journal import ResumeJournal
 from partway_client._upload.uploader import Uploader
-from partway_client.models import Checksum, PartInfo, Route, State, Uploaded, UploadInfo
+from partway_client.models import Checksum, PartInfo, Route, State, Uploaded, UploadInfo, Usage
 
 GIB = 1024**3
 
@@ -218,6 +218,13 @@ class UploadClient:
     async def abort(self, upload_id: str) -> UploadInfo:
         """Discard the Upload's parts. Raises UploadNotActive if it is complete."""
         return await self._rpc().abort(upload_id)
+
+    async def usage(self) -> Usage:
+        """Return how much of each limit the caller and its tenant use, and of how much.
+
+        Raises a ServiceError, or ServiceUnreachable.
+        """
+        return await self._rpc().usage()
 
     async def watch(self, upload_id: str) -> AsyncGenerator[UploadInfo, None]:
         """Yield the Upload at once, and after each change, until it is COMPLETED or ABORTED.

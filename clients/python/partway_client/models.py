@@ -56,6 +56,26 @@ class StoredProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitUsage:
+    """How much of one limit is in use; `maximum` is None if there is no such limit."""
+
+    limit: str
+    used: int
+    maximum: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of each limit is in use: by the tenant as a whole, and by the caller's subject.
+
+    Both have the same limits in the same order.
+    """
+
+    tenant: tuple[LimitUsage, ...]
+    subject: tuple[LimitUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PartInfo:
     """A part as storage holds it. `checksum` is base64, "" if storage does not list it."""
 

@@ -1,5 +1,6 @@
 """Writes docs/reference/settings.md from the table of settings: `make docs` runs it."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any
@@ -9,6 +10,7 @@ from partway_server.config import settings_validation as values
 from partway_server.config.settings import Settings, default_text, flag, variable
 from partway_server.config.unknown_variables import CLIENT_VARIABLES
 from partway_server.domain import certificate_names as certificates
+from partway_server.domain.quota import Limit, Owner
 from partway_server.storage.capabilities import KNOWN
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -34,7 +36,18 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "jwt_default_scopes",
     ),
     "Policies and webhooks": ("policy_file", "webhook_file", "via_service"),
-    "Limits": ("max_concurrent_calls", "max_watchers", "max_via_service", "call_timeout_seconds"),
+    "Limits": (
+        "max_concurrent_calls",
+        "max_watchers",
+        "max_via_service",
+        "max_unread_bytes",
+        "slow_reader_seconds",
+        "min_upload_bytes_per_second",
+        "call_timeout_seconds",
+    ),
+    "Limits of tenants and subjects": tuple(
+        f"{owner}_{limit}" for owner in Owner for limit in Limit
+    ),
     "Recovery and cleanup": (
         "lease_seconds",
         "janitor_seconds",
@@ -114,6 +127,10 @@ def _value(setting: Field[Any]) -> str:
         return " or ".join(f"`{choice}`" for choice in choices)
     if rules["bounds"]:
         least, most = rules["bounds"]
+        if rules["size"]:
+            return "bytes, or such as `5GiB`"
+        if most == sys.maxsize:
+            return f"{kind}, from {least}"
         return f"{kind}, {least} to {most}"
     return "file" if setting.name.endswith("_file") else _KINDS.get(rules["problem"], kind)
 

@@ -1,4 +1,4 @@
-"""Reloads policies and backends while the service runs.
+"""Reloads policies, backends and limits while the service runs.
 
 A file with a problem changes nothing. One without takes effect as a whole: new backends are opened,
 and new buckets checked, before any caller can see them. Uploads in flight keep what their ID says.
@@ -13,6 +13,7 @@ from partway_server.config.backends import Backend
 from partway_server.config.bucket_checks import Place, bucket_problems, places
 from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.domain.quota import LimitRegistry
 from partway_server.storage.base import Storage
 from partway_server.storage.router import StorageRouter
 
@@ -37,12 +38,14 @@ class PolicyReloader:
         read: Callable[[], Rules],
         open_backend: Callable[[Backend], Awaitable[Storage]],
         policies: PolicyRegistry,
+        limits: LimitRegistry,
         storage: StorageRouter,
     ) -> None:
         self._rules = rules
         self._read = read
         self._open_backend = open_backend
         self._policies = policies
+        self._limits = limits
         self._storage = storage
 
     async def run(self, asked: asyncio.Event, *others: Callable[[], Awaitable[bool]]) -> None:
@@ -85,6 +88,7 @@ class PolicyReloader:
         # No await between the two: no call sees a policy without its backend.
         self._storage.replace(now)
         self._policies.replace(rules.policies)
+        self._limits.replace(rules.limits)
         logger.info("policies reloaded: %s", changes(self._rules, rules))
         self._rules = rules
 
@@ -99,6 +103,7 @@ def changes(old: Rules, new: Rules) -> str:
     words = [
         *changed("policy", old.policies, new.policies),
         *changed("backend", old.backends, new.backends),
+        *changed("tenant", old.limits, new.limits),
     ]
     return ", ".join(words) or "nothing has changed"
 

@@ -37,6 +37,8 @@ from partway_server.domain.certificate_names import (
     certificate_rule_problem,
 )
 
+_MOST = 2**63 - 1
+
 
 class SettingsError(Exception):
     """Settings that cannot be used. `problems` has a line for each, with no secret in it."""
@@ -56,11 +58,13 @@ def _setting(
     bounds: tuple[int, int] | None = None,
     problem: Callable[[str], str] | None = None,
     required: str = "",
+    size: bool = False,
 ) -> Any:
     """Describe a setting.
 
     `unset` says what an empty default amounts to; `bounds` are those of a number; `problem` says
-    what is wrong with a text, or ""; `required` says how to set what has no default.
+    what is wrong with a text, or ""; `required` says how to set what has no default. With `size`,
+    a number of bytes may be written as "5GiB".
     """
     metadata = {
         "why": why,
@@ -70,8 +74,15 @@ def _setting(
         "bounds": bounds,
         "problem": problem,
         "required": required,
+        "size": size,
     }
     return field(default=default, metadata=metadata)
+
+
+def _limit(default: int, why: str, *, size: bool = False) -> Any:
+    """Describe a limit of a tenant or a subject, where 0 is none."""
+    bounds, unset = (0, _MOST), "" if default else "0: no limit"
+    return _setting(default, why, size=size, bounds=bounds, unset=unset)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -248,7 +259,7 @@ class Settings:
     )
     max_concurrent_calls: int = _setting(
         512,
-        "How many calls a process serves at a time; more are refused at once.",
+        "How many calls a process serves at a time, at most; more are refused at once.",
         bounds=(1, 65536),
     )
     max_watchers: int = _setting(
@@ -260,6 +271,73 @@ class Settings:
         64,
         "How many parts may pass through a process at a time, at up to 8 MiB of memory each.",
         bounds=(1, 65536),
+    )
+    max_unread_bytes: int = _setting(
+        32 * 1024 * 1024,
+        "How much memory of a process replies may hold that their callers have not read yet.",
+        bounds=(1024 * 1024, 2**40),
+    )
+    slow_reader_seconds: float = _setting(
+        30.0,
+        "How long a caller may read nothing of a reply. Then a stream is ended and, after twice as"
+        " long, the connection is closed.",
+        bounds=(1, 600),
+    )
+    min_upload_bytes_per_second: int = _setting(
+        16 * 1024,
+        "How fast the bytes of a part that passes through the service must arrive, on average over"
+        " 30 seconds of waiting for them.",
+        bounds=(0, 2**40),
+    )
+    tenant_open_uploads: int = _limit(10000, "How many uploads a tenant may have open.")
+    tenant_open_bytes: int = _limit(
+        0, "How many bytes the open uploads of a tenant may declare.", size=True
+    )
+    tenant_daily_bytes: int = _limit(
+        0, "How many bytes the uploads that a tenant begins in a day (UTC) may declare.", size=True
+    )
+    tenant_parts_per_minute: int = _limit(
+        0, "How many parts may be presigned for a tenant in a minute."
+    )
+    tenant_calls_per_second: int = _limit(0, "How many calls a tenant may make in a second.")
+    tenant_watches: int = _limit(
+        0, "How many Watch streams a tenant may have open at each process."
+    )
+    tenant_streams: int = _limit(
+        0, "How many PresignParts streams a tenant may have open at each process."
+    )
+    tenant_via_service: int = _limit(
+        0, "How many parts of a tenant may pass through each process at a time."
+    )
+    tenant_via_service_bytes_per_second: int = _limit(
+        0,
+        "How many bytes of parts of a tenant may pass through the service in a second.",
+        size=True,
+    )
+    subject_open_uploads: int = _limit(0, "How many uploads a subject may have open.")
+    subject_open_bytes: int = _limit(
+        0, "How many bytes the open uploads of a subject may declare.", size=True
+    )
+    subject_daily_bytes: int = _limit(
+        0, "How many bytes the uploads that a subject begins in a day (UTC) may declare.", size=True
+    )
+    subject_parts_per_minute: int = _limit(
+        0, "How many parts may be presigned for a subject in a minute."
+    )
+    subject_calls_per_second: int = _limit(0, "How many calls a subject may make in a second.")
+    subject_watches: int = _limit(
+        0, "How many Watch streams a subject may have open at each process."
+    )
+    subject_streams: int = _limit(
+        0, "How many PresignParts streams a subject may have open at each process."
+    )
+    subject_via_service: int = _limit(
+        0, "How many parts of a subject may pass through each process at a time."
+    )
+    subject_via_service_bytes_per_second: int = _limit(
+        0,
+        "How many bytes of parts of a subject may pass through the service in a second.",
+        size=True,
     )
     call_timeout_seconds: float = _setting(
         30.0,

@@ -45,6 +45,31 @@ class Metrics:
             "partway_via_service_in_progress",
             "Parts that are being sent through the service.",
         )
+        self._calls_refused = counter(
+            "partway_calls_refused",
+            "Calls refused as OVERLOADED, by the limit that was reached.",
+            ["limit"],
+        )
+        self._slow_readers_ended = counter(
+            "partway_slow_readers_ended",
+            "Streams that were ended because their readers took nothing.",
+        )
+        self._connections_closed = counter(
+            "partway_connections_closed",
+            "Connections that were closed because their peers read no replies.",
+        )
+        self._call_limit = gauge(
+            "partway_call_limit",
+            "Calls that this process works on at a time, at most, by how busy it is.",
+        )
+        self._calls_in_progress = gauge(
+            "partway_calls_in_progress",
+            "Calls that are admitted and whose replies are not read yet, without watches.",
+        )
+        self._unread_reply_bytes = gauge(
+            "partway_unread_reply_bytes",
+            "Memory of replies that are not read yet.",
+        )
         self._webhook_deliveries = counter(
             "partway_webhook_deliveries",
             "Attempts to deliver an event, by outcome: delivered, retried, or dead (given up).",
@@ -81,6 +106,30 @@ class Metrics:
     def passed_via_service(self, policy: str, size_bytes: int) -> None:
         """Count bytes that storage has accepted."""
         self._via_service_bytes.labels(policy).inc(size_bytes)
+
+    def load(
+        self,
+        *,
+        call_limit: Callable[[], float],
+        calls: Callable[[], float],
+        unread_bytes: Callable[[], float],
+    ) -> None:
+        """Report from now on how many calls are admitted, and what is not read of replies."""
+        self._call_limit.set_function(call_limit)
+        self._calls_in_progress.set_function(calls)
+        self._unread_reply_bytes.set_function(unread_bytes)
+
+    def call_refused(self, limit: str) -> None:
+        """Count a call that is refused."""
+        self._calls_refused.labels(limit).inc()
+
+    def slow_reader_ended(self) -> None:
+        """Count a stream that is ended because its reader takes nothing."""
+        self._slow_readers_ended.inc()
+
+    def connections_closed(self, number: int) -> None:
+        """Count connections that are closed because their peers read nothing."""
+        self._connections_closed.inc(number)
 
     def webhook(
         self, name: str, *, oldest_age_seconds: Callable[[], float], letters: Callable[[], float]

@@ -12,6 +12,7 @@ from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import InvalidRequest
 from partway_server.domain.policy import Policy
+from partway_server.domain.quota import Owner
 from partway_server.domain.requests import ComposeParams, UploadFilter, UploadParams
 from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.rpc.error_mapping import status_of
@@ -22,10 +23,13 @@ from partway_server.storage.base import PresignedPart, StoredPart
 from partway_server.workflow.part_checks import ExpectedPart
 from partway_server.workflow.presign import PresignedParts, Selection
 from partway_server.workflow.progress import MAX_MISSING_RUNS, Progress, reported_progress
+from partway_server.workflow.usage import LimitUsage
 
 STREAM_BATCH = 56
 """Parts in one message of the stream: large enough that messages cost little, small enough that
 other calls do not wait for one (see bench/README.md)."""
+
+_INT64_MAX = 2**63 - 1
 
 _LAST_SECOND = 253_402_300_799
 """The last second of the year 9999."""
@@ -287,3 +291,16 @@ def timestamp(moment: datetime) -> Timestamp:
     message = Timestamp()
     message.FromDatetime(moment)
     return message
+
+
+def usage(entries: Mapping[Owner, Sequence[LimitUsage]]) -> pb.GetUsageResponse:
+    """Return the usage of a tenant and of a subject."""
+    return pb.GetUsageResponse(
+        tenant=map(_usage, entries[Owner.TENANT]), subject=map(_usage, entries[Owner.SUBJECT])
+    )
+
+
+def _usage(entry: LimitUsage) -> pb.Usage:
+    # A sum of declared sizes may exceed what the proto can hold.
+    used = min(entry.used, _INT64_MAX)
+    return pb.Usage(limit=entry.limit, used=used, max=entry.maximum or None)

@@ -1,15 +1,23 @@
 """The gRPC server around the servicer: interceptors, health, reflection, transport limits."""
 
 import asyncio
+import socket
 import sys
+from collections.abc import Collection
 
 import grpc
 from grpc_reflection.v1alpha import reflection
 from partway.v1 import upload_service_pb2_grpc
 
+from partway_server.observability.metrics import Metrics
+from partway_server.rpc.admission import Admission
+from partway_server.rpc.connections import close_connections
+from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS
 from partway_server.rpc.health import PROTOCOL, SERVICE, Health
-from partway_server.rpc.interceptors import CLIENT_STREAM_SECONDS, Admission, ErrorInterceptor
+from partway_server.rpc.interceptors import ErrorInterceptor
+from partway_server.rpc.load_watch import watch_load
 from partway_server.rpc.servicer import UploadServicer
+from partway_server.rpc.slow_readers import SlowReaders
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.rpc.upload_binding import UploadBinding
 
@@ -19,7 +27,19 @@ AHEAD_BYTES = 1024 * 1024
 
 SWITCH_SECONDS = 0.0005
 
+ACCEPTORS = 32
+"""How many gRPC servers of this process share the port; the kernel gives each some connections.
+
+A server of grpc.aio accepts its next call when it has begun with the one before, two or three
+rounds of a busy event loop later. What still waits is neither authenticated nor admitted: with one
+server, a tenant with little to do stands in line behind the thousand calls of another.
+"""
+
+MAX_STREAMS = 128
+"""Calls at a time on one connection."""
+
 _OPTIONS = (
+    ("grpc.so_reuseport", 1),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 16 * 1024),
     # How far ahead a caller may send. By default gRPC probes the bandwidth, and buffers a part that
@@ -30,26 +50,29 @@ _OPTIONS = (
     ("grpc.server_handshake_timeout_ms", 10 * 1000),
     # Callers behind a load balancer move to new replicas when connections reach their maximum age.
     ("grpc.max_connection_age_ms", 15 * 60 * 1000),
-    # A part sent through the service may take this long, and must end on its connection.
+    # A part sent through the service may take this long, and must end on its connection. All other
+    # calls end much sooner: see `deadlines`, and `slow_readers` for replies that are not read.
     ("grpc.max_connection_age_grace_ms", CLIENT_STREAM_SECONDS * 1000),
     ("grpc.keepalive_time_ms", 60 * 1000),
     ("grpc.keepalive_timeout_ms", 20 * 1000),
     ("grpc.http2.min_ping_interval_without_data_ms", 20 * 1000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # So that the calls of one connection that gRPC has not handed to us yet are few. Gateways open
+    # more connections; a client with more calls at a time waits, or opens another channel.
+    # A client at the limit gets UNAVAILABLE now and then: gRPC counts a call until we let go of it,
+    # a little after the client has its answer. So no call may live on in a reference cycle.
+    ("grpc.max_concurrent_streams", MAX_STREAMS),
 )
 
-
-_SPARE_STREAMS = 1024
-"""For calls that are being rejected, or have ended while gRPC still counts them."""
 
 LAST_SECONDS = 1.0
 """How long before calls are cut off they are ended as timed out."""
 
 
 class RpcServer:
-    """A grpc.aio server with one UploadServicer, not yet listening.
+    """Servers of grpc.aio with one UploadServicer, on one port, not yet listening.
 
-    `max_calls` is the maximum number of admitted calls, including watches.
+    A reader that takes nothing of a reply for `slow_reader_seconds` is too slow.
     """
 
     def __init__(
@@ -59,46 +82,61 @@ class RpcServer:
         error_interceptor: ErrorInterceptor,
         admission: Admission,
         binding: UploadBinding,
+        metrics: Metrics,
+        slow_reader_seconds: float,
         reflect: bool,
         share_port: bool,
-        max_calls: int,
     ) -> None:
-        # Workers share the port, and the kernel distributes connections among them. A single
-        # process does not share it, or a second service could take half of its calls unnoticed.
-        options = (
-            *_OPTIONS,
-            ("grpc.so_reuseport", int(share_port)),
-            # More than are admitted in total. With fewer, the watches of one caller or gateway
-            # could fill its connection, and its next call would wait instead of being rejected.
-            ("grpc.max_concurrent_streams", max_calls + _SPARE_STREAMS),
-        )
+        self._share_port = share_port
         self._servicer = servicer
         self._error_interceptor = error_interceptor
-        self._server = grpc.aio.server(
-            interceptors=(error_interceptor, admission, binding), options=options
+        self._binding = binding
+        self._admission = admission
+        self._slow_readers = SlowReaders(
+            admission, seconds=slow_reader_seconds, close=self._close_connections, metrics=metrics
         )
+        self._port = 0
+        self._load_watch: asyncio.Task[None] | None = None
         self._health = Health()
-        upload_service_pb2_grpc.add_UploadServiceServicer_to_server(servicer, self._server)
-        self._health.add_to(self._server)
+        self._servers = [self._new_server(reflect) for _ in range(ACCEPTORS)]
+
+    def _new_server(self, reflect: bool) -> grpc.aio.Server:
+        server = grpc.aio.server(
+            interceptors=(self._error_interceptor, self._binding), options=_OPTIONS
+        )
+        upload_service_pb2_grpc.add_UploadServiceServicer_to_server(self._servicer, server)
+        self._health.add_to(server)
         if reflect:
             names = (SERVICE, PROTOCOL, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+            reflection.enable_server_reflection(names, server)
+        return server
 
     def bind(self, address: str, certificate: ServerCertificate | None = None) -> int:
         """Bind the address, with TLS if there is a certificate, and return the port.
 
         Raises RuntimeError if it is not available.
         """
-        if certificate is None:
-            return self._server.add_insecure_port(address)
-        return self._server.add_secure_port(address, certificate.credentials())
+        host = address.rpartition(":")[0]
+        if not self._share_port:
+            # Or a second service could take half of the calls unnoticed. Workers are to share them.
+            _check_free(address)
+        for server in self._servers:
+            if certificate is None:
+                self._port = server.add_insecure_port(address)
+            else:
+                self._port = server.add_secure_port(address, certificate.credentials())
+            # Where the system chose the port, the others have the same.
+            address = f"{host}:{self._port}"
+        return self._port
 
     async def start(self) -> None:
         """Start serving, and report SERVING to health checks."""
         # gRPC delivers events from a thread of its own, which waits this long for a busy event loop
         # to release the interpreter: by default 5 ms, which delays small calls noticeably.
         sys.setswitchinterval(SWITCH_SECONDS)
-        await self._server.start()
+        for server in self._servers:
+            await server.start()
+        self._load_watch = asyncio.create_task(watch_load(self._admission, self._slow_readers))
         await self._health.start()
 
     async def set_ready(self, ready: bool) -> None:
@@ -114,8 +152,28 @@ class RpcServer:
         """Accept no more calls, and end those in progress after `grace_seconds`."""
         # In case `leave` was not called: watches would last through the whole grace period.
         self._servicer.leave()
-        stopping = asyncio.create_task(self._server.stop(grace_seconds))
-        await asyncio.wait({stopping}, timeout=max(0.0, grace_seconds - LAST_SECONDS))
+        stopping = {asyncio.create_task(each.stop(grace_seconds)) for each in self._servers}
+        await asyncio.wait(stopping, timeout=max(0.0, grace_seconds - LAST_SECONDS))
         # gRPC would cut them off without a status that says that nothing is lost.
         self._error_interceptor.end()
-        await stopping
+        await asyncio.gather(*stopping)
+        if self._load_watch is not None:
+            self._load_watch.cancel()
+            await asyncio.wait({self._load_watch})
+
+    def _close_connections(self, peers: Collection[str]) -> int:
+        return close_connections(peers, local_port=self._port)
+
+
+def _check_free(address: str) -> None:
+    """Raise RuntimeError if another socket listens there. The servers' own may share the port."""
+    host, _, port = address.rpartition(":")
+    try:
+        for family, kind, protocol, _, found in socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(found)
+    except OSError as error:
+        raise RuntimeError(f"{address} is not available") from error

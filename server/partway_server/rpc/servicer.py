@@ -4,21 +4,23 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from functools import partial
 
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
 
 from partway_server.domain.checksum import Checksum
-from partway_server.domain.errors import UploadNotActive
+from partway_server.domain.errors import QuotaExceeded, UploadNotActive
 from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.part_plan import MAX_PARTS
 from partway_server.domain.policy import Policy
+from partway_server.domain.quota import Limit
 from partway_server.domain.upload import State, Upload
 from partway_server.domain.upload_token import allowed_actions
 from partway_server.rpc import conversion, upload_token_conversion, validation
+from partway_server.rpc.deadlines import budget_seconds
 from partway_server.rpc.identity.base import PRINCIPAL, Context
-from partway_server.rpc.interceptors import budget_seconds
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.presign import PresignedParts
 
@@ -55,8 +57,9 @@ class UploadServicer(rpc.UploadServiceServicer):
         )
         if request.presign_parts and upload.state is State.ACTIVE and _signable(upload.grant):
             selection = conversion.first_parts(upload, request.presign_parts)
-            # The Upload of a repeated request may be over, or end at this moment.
-            with contextlib.suppress(UploadNotActive):
+            # The Upload of a repeated request may be over, or end at this moment. And one that is
+            # open must be answered, even if no parts may be presigned now.
+            with contextlib.suppress(UploadNotActive, QuotaExceeded):
                 presigned = await self._coordinator.presign(caller, response.upload.id, selection)
                 conversion.write_parts(presigned, response.parts)
         if params.token:
@@ -84,6 +87,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     ) -> AsyncIterator[pb.PresignPartsResponse]:
         caller = _caller()
         validation.presign(request, MAX_PARTS)
+        self._enter(caller, Limit.STREAMS)
         presigned = await self._coordinator.presign(
             caller, request.upload_id, conversion.selection(request, None, _parts())
         )
@@ -192,6 +196,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         self, request_iterator: AsyncIterator[pb.UploadPartRequest], context: Context
     ) -> pb.UploadPartResponse:
         caller = _caller()
+        self._enter(caller, Limit.VIA_SERVICE)
         messages = aiter(request_iterator)
         first = await anext(messages, None)
         validation.part_header(first)
@@ -212,6 +217,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     ) -> AsyncIterator[pb.WatchResponse]:
         caller = _caller()
         validation.watch(request)
+        self._enter(caller, Limit.WATCHES)
         watch = self._coordinator.watch(caller, request.upload_id)
         async with contextlib.aclosing(watch) as uploads:
             async for upload in uploads:
@@ -245,6 +251,19 @@ class UploadServicer(rpc.UploadServiceServicer):
         return pb.ListUploadsResponse(
             uploads=map(self._message, uploads), next_page_token=conversion.page_token(following)
         )
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        caller = _caller()
+        return conversion.usage(await self._coordinator.usage(caller))
+
+    def _enter(self, caller: Caller, limit: Limit) -> None:
+        """Count the call among those of the caller until it ends. Raises QuotaExceeded."""
+        concurrency = self._coordinator.concurrency
+        concurrency.enter(caller, limit)
+        # However it ends, and also if its reader goes away between two messages.
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(partial(concurrency.leave, caller, limit))
 
     def _wait(self, context: Context) -> timedelta:
         """Return how long a call may wait for storage, leaving time for one more look."""

@@ -23,8 +23,10 @@ from partway_server.config.load import open_backend, read_policy_file
 from partway_server.config.policy_file import Rules
 from partway_server.config.reload import PolicyReloader
 from partway_server.config.settings import Settings
+from partway_server.config.tenant_limits import default_limits
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.domain.quota import LimitRegistry
 from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.startup import (
@@ -68,12 +70,14 @@ async def run(
     rules, webhooks = read_rules(settings), read_webhooks(settings)
     certificate = read_certificate(settings, clock or SystemClock())
     policies = PolicyRegistry(rules.policies)
+    limits = LimitRegistry(default_limits(settings), rules.limits)
     async with contextlib.AsyncExitStack() as opened:
         sessions, routed = await opened.enter_async_context(_checked_stores(settings, rules, clock))
         sessions, storage = over(sessions, routed) if over else (sessions, routed)
         service = build(
             settings,
             policies=policies,
+            limits=limits,
             sessions=sessions,
             storage=storage,
             clock=clock or SystemClock(),
@@ -82,9 +86,10 @@ async def run(
         delivery = await opened.enter_async_context(
             open_dispatcher(settings, webhooks, service.tasks, service.metrics, clock)
         )
-        if problem := await service.clocks.first():
+        # A clock that was passed in differs from the others on purpose.
+        if clock is None and (problem := await service.clocks.first()):
             raise StartupError(problem)
-        reloader = _policy_reloader(settings, rules, policies, routed)
+        reloader = _policy_reloader(settings, rules, policies, limits, routed)
         async with serve_metrics(settings, service.metrics):
             # Inside the block: if the metrics cannot be served, no coroutine may be left unawaited.
             beside = _background(service, settings, stop, delivery if webhooks else None)
@@ -109,13 +114,18 @@ async def _checked_stores(
 
 
 def _policy_reloader(
-    settings: Settings, rules: Rules, policies: PolicyRegistry, storage: StorageRouter
+    settings: Settings,
+    rules: Rules,
+    policies: PolicyRegistry,
+    limits: LimitRegistry,
+    storage: StorageRouter,
 ) -> PolicyReloader:
     return PolicyReloader(
         rules=rules,
         read=lambda: read_policy_file(settings),
         open_backend=lambda backend: open_backend(backend, settings),
         policies=policies,
+        limits=limits,
         storage=storage,
     )
 

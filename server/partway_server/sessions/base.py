@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from partway_server.domain.grant import Caller
+from partway_server.domain.quota import Bucket, Rate
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import State, Upload
+from partway_server.domain.usage import CallerUsage
 from partway_server.sessions.notifications import Wakeup
 
 AFTER_LEASE = timedelta(seconds=5)
@@ -160,6 +162,31 @@ class SessionStore(Protocol):
 
         None says that there are no more. A page may be shorter than `limit`, even empty, and still
         not be the last.
+        """
+        ...
+
+    async def usage(self, caller: Caller) -> CallerUsage:
+        """Return what the caller's tenant, and its subject, use.
+
+        Each method that changes a record counts it atomically, as `standing_of` says.
+        """
+        ...
+
+    async def reconcile_usage(self, limit: int) -> int:
+        """Look at the next `limit` records of each shard, and count those right that are not.
+
+        Processes of a version that counts nothing leave such records. Returns how many there were.
+        """
+        ...
+
+    async def take_tokens(
+        self, bucket: Bucket, rate: Rate, needed: int, welcome: int
+    ) -> tuple[int, float]:
+        """Take tokens from a bucket that holds `rate.amount`, and fills in `rate.seconds`.
+
+        Takes at least `needed`, and more up to `welcome` if there are any. Who needs more than the
+        bucket holds gets it once the bucket is full, on credit. Returns how many were taken and, if
+        none, after how many seconds it may be tried again.
         """
         ...
 

@@ -3,11 +3,15 @@
     partway:{NN}:upload:<sid>             hash: the session record, with `fields`
     partway:{NN}:due                      sorted set: sids by the time they are due, in ms
     partway:{NN}:own:<tenant>:<subject>   sorted set: a caller's sids by creation
+    partway:{NN}:counted                  hash: the `usage_entry` of each open upload, by its sid
+    partway:{NN}:usage:<tenant>           hash: open, open_bytes, day, day_bytes of a tenant
+    partway:{NN}:usage:<tenant>:<subject> hash: the same of one subject
     partway:{NN}:events                   stream: events, with EVENT_FIELDS
     partway:{NN}:dead:<webhook>           stream: dead letters
     partway:{NN}:lease:<webhook>          hash: which process delivers the shard's events
     partway:{NN}:tries:<webhook>          hash: failed deliveries by the event's ID in the stream
     partway:{00}:workers:<webhook>        sorted set: delivering processes, by expiry
+    partway:{rates.<tenant>}:bucket:...   string: a bucket of tokens, as the time when it is full
 
 NN is one of 64 shards, chosen by the sid's last byte: the first bytes order the uploads of one
 second, and neighbours on a page should be in different shards. It is the hash tag, so that
@@ -18,6 +22,9 @@ however many share a second, and a period of time is a range of the index.
 `own` is bounded: a position is added with its record, in one script, and removed with it when a
 janitor removes the record. If a record expired by its time to live instead, the next listing that
 reaches its position removes it; and the whole index expires with the last record in it.
+
+What a caller uses is the sum over the shards. It is counted in the script that changes the record,
+and a usage hash goes when nothing is left in it; see `usage_prelude.lua`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +38,7 @@ from partway_server.domain.events import Event
 from partway_server.domain.grant import Caller, CopySource, Grant
 from partway_server.domain.part_plan import Plan
 from partway_server.domain.upload import AbortReason, ReportedParts, State, StoredObject, Upload
+from partway_server.domain.usage import day_of
 from partway_server.sessions.base import Cursor
 from partway_server.sessions.record_check import is_plausible
 
@@ -46,9 +54,10 @@ EVENT_FIELDS = ("id", "type", "upload", "event")
 """The fields of a stream entry, in the order of `event_values`."""
 
 _TYPES = {
-    **dict.fromkeys(("upload", "lease", "tries"), "hash"),
+    **dict.fromkeys(("upload", "counted", "usage", "lease", "tries"), "hash"),
     **dict.fromkeys(("due", "own", "workers"), "zset"),
     **dict.fromkeys(("events", "dead"), "stream"),
+    "bucket": "string",
 }
 """The type of a key by its kind, as the command TYPE names it."""
 
@@ -120,9 +129,44 @@ def keys_of(grant: Grant) -> tuple[str, str, str]:
     return *claim_keys(grant.sid), own_key(_shard(grant.sid), grant.caller)
 
 
-def change_keys(grant: Grant) -> tuple[str, str, str, str]:
-    """Return the keys of a change with an event: row, due, own, events."""
-    return *keys_of(grant), events_key(_shard(grant.sid))
+def change_keys(grant: Grant) -> tuple[str, ...]:
+    """Return the keys of a change with an event: row, due, own, events, and those of its usage."""
+    return *keys_of(grant), events_key(_shard(grant.sid)), *usage_keys(grant)
+
+
+def usage_keys(grant: Grant) -> tuple[str, str, str]:
+    """Return the keys in which an upload is counted: counted, usage of tenant and of subject."""
+    shard, caller = _shard(grant.sid), grant.caller
+    return counted_key(shard), tenant_usage_key(shard, caller), subject_usage_key(shard, caller)
+
+
+def counted_key(shard: int) -> str:
+    return _key(shard, "counted")
+
+
+def tenant_usage_key(shard: int, caller: Caller) -> str:
+    return _key(shard, "usage", caller.tenant)
+
+
+def subject_usage_key(shard: int, caller: Caller) -> str:
+    return _key(shard, "usage", caller.tenant, caller.subject)
+
+
+def shard_prefix(shard: int) -> str:
+    """Return the prefix of all keys of a shard."""
+    return _key(shard, "")
+
+
+def bucket_key(name: str, tenant: str, subject: str | None) -> str:
+    """Return the key of a bucket of tokens, of one subject or, if None, of the tenant."""
+    ends = (name,) if subject is None else (name, quote(subject, safe=""))
+    return ":".join((f"partway:{{rates.{quote(tenant, safe='')}}}:bucket", *ends))
+
+
+def usage_entry(grant: Grant) -> str:
+    """Return what `counted` holds of an upload: its size, its day, its tenant and subject."""
+    names = (quote(name, safe="") for name in (grant.caller.tenant, grant.caller.subject))
+    return " ".join((str(grant.plan.size_bytes), str(day_of(grant.create_time)), *names))
 
 
 def claim_keys(sid: str) -> tuple[str, str]:

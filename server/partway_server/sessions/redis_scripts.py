@@ -12,7 +12,11 @@ from partway_server.sessions.key_types import retry_mistyped
 _VERBS = (
     *("insert", "claim", "renew", "put_off", "finish", "report", "remove"),
     *("take_due", "list_own", "incarnation", "remove_garbled"),
+    *("count_again", "reconcile", "take_tokens"),
 )
+
+_COUNTING = frozenset({"insert", "finish", "remove", "count_again", "reconcile"})
+"""They count what tenants and subjects use."""
 
 _RESTORE = "restore"
 """The script `insert` for an upload whose record was lost, whether or not Redis is full."""
@@ -21,7 +25,7 @@ _BOUNDED = frozenset({"insert", "list_own", "incarnation"})
 """Not run past `maxmemory`: a new upload is refused, so that the others have room to go on, and the
 two that only read need not. A flag would also keep those from a server that refuses writes."""
 
-_WHOLE = frozenset({"take_due", "list_own"})
+_WHOLE = frozenset({"take_due", "list_own", "reconcile"})
 """They find records through an index, and remove entries whose record is missing."""
 
 
@@ -57,5 +61,6 @@ class RedisScripts:
 
 
 def _load(verb: str, *, allow_oom: bool) -> LuaScript:
-    paths = ("sessions/scripts/prelude.lua", f"sessions/scripts/{verb}.lua")
+    preludes = ("prelude", "usage_prelude") if verb in _COUNTING else ("prelude",)
+    paths = (f"sessions/scripts/{name}.lua" for name in (*preludes, verb))
     return load_script(*paths, allow_oom=allow_oom)

@@ -18,8 +18,8 @@ prove nothing, as its documentation says (https://redis.io/docs/latest/commands/
 Scripts publish their changes on one channel (see `redis_notifications.py`). Nothing depends on it.
 
 A Redis user needs the keys `partway:*`, the channel `partway:changes`, and the commands evalsha,
-script|load, hgetall, zrange, time, subscribe, publish, ping and info, and those that scripts use;
-behind Sentinels role, and in a Cluster cluster|slots and asking. A user of a Sentinel needs
+script|load, hgetall, hmget, zrange, time, subscribe, publish, ping and info, and those that scripts
+use; behind Sentinels role, and in a Cluster cluster|slots and asking. A user of a Sentinel needs
 sentinel|get-master-addr-by-name.
 """
 
@@ -33,8 +33,10 @@ from typing import Any
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.events import EventComposer, event_type_of
 from partway_server.domain.grant import Caller
+from partway_server.domain.quota import Bucket, Rate
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, State, Upload
+from partway_server.domain.usage import CallerUsage, day_of, standing_of
 from partway_server.redis_client.client import RedisClient, RedisCommand
 from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import redis_keys as rows
@@ -46,6 +48,7 @@ from partway_server.sessions.redis_notifications import RedisChanges
 from partway_server.sessions.redis_records import RedisRecords
 from partway_server.sessions.redis_scripts import RedisScripts
 from partway_server.sessions.redis_startup_check import check_redis
+from partway_server.sessions.redis_usage import RedisUsage
 
 _SCAN = 100
 """How many records of a shard one page examines at most."""
@@ -80,6 +83,7 @@ class RedisSessionStore:
         self._scripts = RedisScripts(self._client, clock)
         self._records = RedisRecords(self._client, self._scripts)
         self._due = RedisDueIndex(self._client, self._scripts)
+        self._usage = RedisUsage(self._client, self._scripts, self._records)
         self._full = FullLog(self._moment)
 
     async def insert(
@@ -106,6 +110,8 @@ class RedisSessionStore:
             event_type_of(upload),
             rows.span_ms(self._composer.keep),
             *rows.event_values(event),
+            rows.usage_entry(upload.grant),
+            standing_of(upload),
             *rows.flat(rows.fields(upload)),
             parse=lambda answer: (_upload(upload.sid, answer[1]), bool(answer[0])),
         )
@@ -183,6 +189,8 @@ class RedisSessionStore:
             rows.words(state for state, outcomes in FINISHES.items() if upload.state in outcomes),
             rows.span_ms(self._composer.keep),
             *rows.event_values(self._composer.finished(upload, self._moment())),
+            rows.usage_entry(upload.grant),
+            standing_of(upload),
             *rows.flat(outcome),
             parse=bool,
         )
@@ -210,7 +218,9 @@ class RedisSessionStore:
         if row is None:
             return True
         position = rows.position(row.grant.create_time, sid)
-        return bool(await self._run("remove", rows.keys_of(row.grant), sid, epoch, position))
+        keys = *rows.keys_of(row.grant), *rows.usage_keys(row.grant)
+        entry = rows.usage_entry(row.grant)
+        return bool(await self._run("remove", keys, sid, epoch, position, entry))
 
     async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
         return await self._due.take(limit, again)
@@ -241,6 +251,17 @@ class RedisSessionStore:
     async def time(self) -> datetime:
         theirs = await self._client.time()
         return self._clock.now() if self._clock else theirs
+
+    async def usage(self, caller: Caller) -> CallerUsage:
+        return await self._usage.of(caller, day_of(self._moment()))
+
+    async def reconcile_usage(self, limit: int) -> int:
+        return await self._usage.reconcile(limit)
+
+    async def take_tokens(
+        self, bucket: Bucket, rate: Rate, needed: int, welcome: int
+    ) -> tuple[int, float]:
+        return await self._usage.take_tokens(bucket, rate, needed, welcome)
 
     async def check(self) -> None:
         await check_redis(self._client, self._topology)

@@ -2,14 +2,16 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Required, TypedDict, Unpack
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.domain.quota import LimitRegistry
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.domain.upload_token_cipher import UploadTokenCipher
 from partway_server.observability.metrics import Metrics
@@ -25,7 +27,8 @@ Sleep = Callable[[float], Awaitable[None]]
 class Deps:
     """The seams, the policies, and where time and randomness come from.
 
-    `lease` is how long a worker holds an upload before it must renew.
+    `lease` is how long a worker holds an upload before it must renew. A part that passes through
+    the service must have `least_rate` bytes a second, by the `monotonic` clock.
     """
 
     policies: PolicyRegistry
@@ -40,6 +43,9 @@ class Deps:
     sleep: Sleep
     random_bytes: Callable[[int], bytes]
     lease: timedelta
+    limits: LimitRegistry = field(default_factory=LimitRegistry)
+    least_rate: int = 0
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class Seams(TypedDict, total=False):
@@ -51,9 +57,17 @@ class Seams(TypedDict, total=False):
     clock: Required[Clock]
     sleep: Sleep
     random_bytes: Callable[[int], bytes]
+    limits: LimitRegistry
+    monotonic: Callable[[], float]
 
 
-def make_deps(sealing_keys: Sequence[bytes], lease_seconds: float, **seams: Unpack[Seams]) -> Deps:
+def make_deps(
+    sealing_keys: Sequence[bytes],
+    lease_seconds: float,
+    *,
+    least_rate: int = 0,
+    **seams: Unpack[Seams],
+) -> Deps:
     """Return the dependencies of one service; the first sealing key encrypts its IDs and tokens."""
     return Deps(
         policies=seams["policies"],
@@ -68,4 +82,7 @@ def make_deps(sealing_keys: Sequence[bytes], lease_seconds: float, **seams: Unpa
         sleep=seams.get("sleep", asyncio.sleep),
         random_bytes=seams.get("random_bytes", os.urandom),
         lease=timedelta(seconds=lease_seconds),
+        limits=seams.get("limits") or LimitRegistry(),
+        least_rate=least_rate,
+        monotonic=seams.get("monotonic", time.monotonic),
     )

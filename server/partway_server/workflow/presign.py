@@ -7,6 +7,7 @@ from itertools import islice
 
 from partway_server.domain.grant import Caller
 from partway_server.domain.part_plan import Plan, runs, unroll
+from partway_server.domain.quota import Limit
 from partway_server.domain.upload import Upload
 from partway_server.storage.base import PresignedPart, Presigner
 from partway_server.workflow.deps import Deps
@@ -18,6 +19,7 @@ from partway_server.workflow.part_checks import (
     check_sent,
     refusal,
 )
+from partway_server.workflow.rate_limits import RateLimits
 from partway_server.workflow.resolver import Resolver
 
 
@@ -67,16 +69,17 @@ class PresignedParts:
 class Presign:
     """Presigns parts, as the policy allows and as storage needs them."""
 
-    def __init__(self, deps: Deps, resolver: Resolver) -> None:
+    def __init__(self, deps: Deps, resolver: Resolver, rates: RateLimits) -> None:
         self._deps = deps
         self._resolver = resolver
+        self._rates = rates
 
     async def __call__(
         self, caller: Caller, upload_id: str, selection: Selection
     ) -> PresignedParts:
         """Select parts of an ACTIVE upload and prepare to sign them.
 
-        Raises InvalidRequest, UploadNotFound, UploadNotActive.
+        Raises InvalidRequest, UploadNotFound, UploadNotActive, QuotaExceeded.
         """
         upload = await self._resolver.load_active(caller, upload_id)
         grant = upload.grant
@@ -96,6 +99,8 @@ class Presign:
         lifetime = selection.lifetime or timedelta(seconds=default)
         if lifetime.total_seconds() > longest:
             raise refusal("url_lifetime", f"the policy allows at most {longest} seconds")
+        count = sum(last - first + 1 for first, last in ranges)
+        await self._rates.take(caller, Limit.PARTS_PER_MINUTE, count)
         signer = await self._deps.storage.presigner(grant, lifetime, now)
         return PresignedParts(grant.plan, ranges, checksums, signer)
 

@@ -10,6 +10,7 @@ from partway_server.domain import errors
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.grant import Caller
+from partway_server.domain.quota import Limit
 from partway_server.domain.upload import State, Upload
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, StoredPart
 from partway_server.workflow.deps import Deps
@@ -21,17 +22,20 @@ from partway_server.workflow.part_checks import (
     check_sent,
     contradicted,
 )
+from partway_server.workflow.rate_limits import RateLimits
 from partway_server.workflow.resolver import Resolver
+from partway_server.workflow.upload_pace import UploadPace, fast_enough
 from partway_server.workflow.verified_stream import checked
 
 
 class UploadPart:
     """Forwards parts to storage as their bytes arrive."""
 
-    def __init__(self, deps: Deps, resolver: Resolver) -> None:
+    def __init__(self, deps: Deps, resolver: Resolver, rates: RateLimits) -> None:
         self._deps = deps
         self._storage = deps.storage
         self._resolver = resolver
+        self._rates = rates
 
     async def __call__(
         self,
@@ -48,7 +52,9 @@ class UploadPart:
 
         Nothing is read of `chunks` before the upload and its policy allow it; whatever fails,
         storage keeps none of it. Raises InvalidRequest, UploadNotFound, UploadNotActive,
-        ViaServiceOff, PartChanged, CompletedOtherwise, UploadBusy, and what `chunks` raise.
+        ViaServiceOff, QuotaExceeded, PartChanged, PartTooSlow, CompletedOtherwise, UploadBusy, and
+        what `chunks`
+        raise.
         """
         upload = await self._resolver.load_active(caller, upload_id)
         grant, metrics = upload.grant, self._deps.metrics
@@ -58,9 +64,12 @@ class UploadPart:
         check_sent(grant.plan)
         check_number(number, grant.plan, within)
         check_checksum(grant.checksum, checksum)
+        size = grant.plan.size(number)
+        await self._rates.take(caller, Limit.VIA_SERVICE_BYTES_PER_SECOND, size)
+        pace = UploadPace(self._deps.least_rate, self._deps.monotonic)
         with metrics.part_via_service(policy.name):
             body = checked(
-                chunks,
+                fast_enough(chunks, pace, lambda: errors.PartTooSlow(upload.sid, number)),
                 grant=grant,
                 number=number,
                 checksum=checksum,

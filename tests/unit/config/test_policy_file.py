@@ -73,6 +73,25 @@ tags = { team = "film" }
     assert rules.backends == {"default": DEFAULT, "archive": archive}
 
 
+def test_limits_of_tenants_are_read_in_their_order() -> None:
+    rules = read(
+        """
+[policy.default]
+
+[tenant."acme-*"]
+open_bytes = "5GiB"
+
+[tenant.acme]
+open_uploads = 7
+subject_daily_bytes = 1_000
+"""
+    )
+    assert list(rules.limits.items()) == [
+        ("acme-*", {"open_bytes": 5 * GIB}),
+        ("acme", {"open_uploads": 7, "subject_daily_bytes": 1000}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "begins"),
     [
@@ -93,6 +112,25 @@ tags = { team = "film" }
         ("[policy.A]", 1, "policy.A: 'A' is not a name for a policy"),
         ("[policy.'a b']", 1, "policy.\"a b\": 'a b' is not a name for a policy"),
         ("[policy.a]\n\ncolour = 1", 3, "policy.a.colour: unknown rule"),
+        (
+            "[policy.a]\n[tenant.a]\nopen_upload = 1",
+            3,
+            "tenant.a.open_upload: unknown rule; did you mean open_uploads",
+        ),
+        ("[policy.a]\n[tenant.a]\nwatches = -1", 3, "tenant.a.watches: is negative"),
+        ("[policy.a]\n[tenant.a]\nwatches = '5GiB'", 3, "tenant.a.watches: is a string, not a"),
+        ("[policy.a]\n[tenant.a]\nopen_bytes = 'x'", 3, "tenant.a.open_bytes: 'x' is not a size"),
+        (
+            "[policy.a]\n[tenant.a]\nsubject_open_bytes = '9999999999GiB'",
+            3,
+            "tenant.a.subject_open_bytes: is more than 9223372036854775807",
+        ),
+        (
+            "[policy.a]\n[tenant.'a b']\nwatches = 1",
+            2,
+            'tenant."a b": is not a tenant or a pattern',
+        ),
+        ("[policy.a]\n[tenant]\nwatches = 1", 3, "tenant.watches: is not a table"),
         ("[policy.a]\nname = 'b'", 2, "policy.a.name: unknown rule"),
         ("[policy.a]\nmax_size = 1", 2, "policy.a.max_size: unknown rule; did you mean max_size"),
         ("policy.a.bucket = ''", 1, "policy.a.bucket: is empty"),

@@ -12,6 +12,7 @@ from partway_server.config.reload import PolicyReloader, Unusable, changes
 from partway_server.domain.errors import StorageUnavailable
 from partway_server.domain.policy import Policy
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.domain.quota import LimitRegistry
 from partway_server.storage.memory import MemoryStorage
 from partway_server.storage.router import StorageRouter
 
@@ -34,12 +35,14 @@ class Stand:
         self.opened: dict[str, Opened] = {}
         self.read: Callable[[], Rules] = lambda: NEW
         self.policies = PolicyRegistry(rules.policies)
+        self.limits = LimitRegistry(overrides=rules.limits)
         self.storage = StorageRouter({name: Opened() for name in rules.backends})
         self.reloader = PolicyReloader(
             rules=rules,
             read=lambda: self.read(),
             open_backend=self._open,
             policies=self.policies,
+            limits=self.limits,
             storage=self.storage,
         )
 
@@ -177,3 +180,13 @@ def test_the_longest_url_is_that_of_any_policy_that_was_ever_in_force() -> None:
     assert live.longest_url() == timedelta(hours=2)
     live.replace({"a": Policy("a", "b", max_url_seconds=10_000)})
     assert live.longest_url() == timedelta(seconds=10_000)
+
+
+async def test_limits_of_tenants_are_in_force_at_once() -> None:
+    stand = Stand()
+    stand.read = lambda: replace(OLD, limits={"acme": {"watches": 2}})
+    assert await stand.reloader.reload()
+    assert stand.limits.of("acme").tenant.watches == 2
+    stand.read = lambda: OLD
+    assert await stand.reloader.reload()
+    assert stand.limits.of("acme").tenant.watches == 0

@@ -324,3 +324,29 @@ def test_defaults_read_well() -> None:
     assert shown["reflection"] == "false"
     assert shown["lease_seconds"] == "30"
     assert shown["s3_endpoint"] == "AWS"
+
+
+def test_limits_in_bytes_may_have_units() -> None:
+    given = {"tenant_open_bytes": "5GiB", "subject_daily_bytes": "12"}
+    environ = {variable(name): value for name, value in given.items()}
+    settings = Settings.load({**REQUIRED, **environ}, {"tenant_daily_bytes": "1 TiB"})
+    assert settings.tenant_open_bytes == 5 * 1024**3
+    assert settings.tenant_daily_bytes == 1024**4
+    assert settings.subject_daily_bytes == 12
+    assert Settings.load(environment(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("tenant_open_bytes", "5GB", "'5GB' is not a size"),
+        ("tenant_open_bytes", "-5", "'-5' is not a size"),
+        ("tenant_open_uploads", "-1", "-1 is not between 0 and"),
+        ("tenant_open_uploads", "5GiB", "'5GiB' is not a whole number"),
+        ("subject_open_bytes", "9999999999TiB", "is not between 0 and"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(name: str, value: str, words: str) -> None:
+    [problem] = problems(**{name: value})
+    assert variable(name) in problem
+    assert words in problem

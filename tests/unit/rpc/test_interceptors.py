@@ -10,8 +10,8 @@ from partway_server.domain.errors import (
     StorageUnavailable,
     UploadNotFound,
 )
-from partway_server.rpc.identity.chain import AuthenticationChain
-from partway_server.rpc.interceptors import ErrorInterceptor, budget_seconds
+from partway_server.rpc.call_outcome import fail
+from partway_server.rpc.deadlines import budget_seconds
 from redis.exceptions import ResponseError
 
 
@@ -49,14 +49,9 @@ class Ending:
 
 async def lines_about(error: Exception, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """Return the level and text of each log line of a call that fails."""
-    error_interceptor = ErrorInterceptor(
-        identity=AuthenticationChain([], expected_key="authorization"),
-        timeout_seconds=1,
-        random_bytes=lambda n: b"r" * n,
-    )
     context: Any = Ending()
     with caplog.at_level(logging.INFO), pytest.raises(Aborted):
-        await error_interceptor._fail("/partway.v1.UploadService/Status", 0, context, error)
+        await fail("/partway.v1.UploadService/Status", 0, context, error, lambda: "r")
     return [(record.levelname, record.getMessage()) for record in caplog.records]
 
 

@@ -1,0 +1,181 @@
+"""The one account in front of all work: what each tenant's calls use, and who may use more.
+
+A call is admitted before its request is read. What it uses is shared among tenants by `FairShare`:
+
+- `calls`: every call but Watch, until its reply has been read.
+- `working`: calls that need no storage, until their reply, or its first message, is made. Their
+  number follows the delay of the event loop.
+- `storage`: calls that wait for storage, likewise. At most half of all, so that a storage that
+  hangs leaves room for calls that do without it.
+- `watches`: they last long and cost next to nothing, so they are counted apart.
+- `parts`: parts that pass through the service, each of up to a few MiB, for hours.
+- `unread`: the bytes of replies that their readers have not taken yet.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from partway_server.domain.errors import Overloaded
+from partway_server.domain.fair_share import FairShare
+from partway_server.domain.load_limit import LoadLimit
+from partway_server.observability.metrics import Metrics
+from partway_server.rpc.identity.base import Context
+from partway_server.rpc.storage_use import STORAGE_RPCS
+
+REPORT_SECONDS = 60.0
+
+LEAST_REPLY_BYTES = 1024
+"""What a reply counts for at least: what gRPC needs for a message beside its bytes."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The capacities of a process. `unread_bytes` are those of all replies not read yet."""
+
+    calls: int
+    watches: int
+    parts: int
+    unread_bytes: int
+
+
+class Admission:
+    """Admits calls. `now` is a monotonic clock in seconds."""
+
+    def __init__(self, limits: Limits, *, metrics: Metrics, now: Callable[[], float]) -> None:
+        self._now = now
+        self._load = LoadLimit(limits.calls)
+        self._storage_calls = max(1, limits.calls // 2)
+        self._shares = {
+            "calls": FairShare(limits.calls),
+            "working": FairShare(limits.calls),
+            "storage": FairShare(self._storage_calls),
+            "watches": FairShare(limits.watches),
+            "parts": FairShare(limits.parts),
+            "unread": FairShare(limits.unread_bytes),
+        }
+        self._refused: Counter[str] = Counter()
+        self._reported_at = now()
+        self._metrics = metrics
+        metrics.load(
+            call_limit=lambda: int(self._load),
+            calls=lambda: self._shares["calls"].total,
+            unread_bytes=lambda: self._shares["unread"].total,
+        )
+        self.open: set[Ticket] = set()
+
+    def admit(self, rpc: str, tenant: str, context: Context) -> "Ticket":
+        """Return the ticket of a call, which must be closed. Raises Overloaded."""
+        ticket = Ticket(self, tenant, context)
+        names = _needed(rpc)
+        for name in (*names, "unread"):
+            self.check(name, tenant)
+        for name in names:
+            ticket.take(name)
+        self.open.add(ticket)
+        return ticket
+
+    def check(self, name: str, tenant: str) -> None:
+        """Raise Overloaded if the tenant may not use more of a share now."""
+        if not self._shares[name].has_room(tenant):
+            self._refused[name] += 1
+            self._metrics.call_refused(name)
+            raise Overloaded
+
+    def share(self, name: str) -> FairShare:
+        """Return the share of that name."""
+        return self._shares[name]
+
+    def now(self) -> float:
+        """Return the time, by the clock that replies are timed with."""
+        return self._now()
+
+    def observe(self, late_seconds: float) -> None:
+        """Adapt the number of calls in work to how late the event loop runs."""
+        self._load.observe(late_seconds)
+        limit = int(self._load)
+        self._shares["working"].capacity = limit
+        self._shares["storage"].capacity = min(limit, self._storage_calls)
+
+    def report(self) -> None:
+        """Log how many calls were refused, at most once a minute: there may be thousands."""
+        now = self._now()
+        if not self._refused or now - self._reported_at < REPORT_SECONDS:
+            return
+        counts = ", ".join(f"{count} by {name}" for name, count in self._refused.most_common())
+        logger.warning("calls were refused as OVERLOADED: %s", counts)
+        self._refused.clear()
+        self._reported_at = now
+
+
+class Ticket:
+    """What one admitted call uses, and since when its reply waits to be read.
+
+    `end`, if any, ends the call with a status, which its reader gets once it reads on.
+    """
+
+    __slots__ = ("_admission", "_names", "_reply_bytes", "context", "end", "since", "tenant")
+
+    def __init__(self, admission: Admission, tenant: str, context: Context) -> None:
+        self._admission = admission
+        self._names: set[str] = set()
+        self._reply_bytes = 0
+        self.tenant, self.context = tenant, context
+        self.end: Callable[[], Awaitable[None]] | None = None
+        self.since: float | None = None
+
+    def take(self, name: str) -> None:
+        """Use one more of a share."""
+        self._admission.share(name).take(self.tenant)
+        self._names.add(name)
+
+    def use_storage(self) -> None:
+        """Count the call as one that waits for storage. Raises Overloaded."""
+        if "working" in self._names:
+            self._admission.check("storage", self.tenant)
+            self._give_back("working")
+            self.take("storage")
+
+    def work_done(self) -> None:
+        """Count the call no longer as work: its reply is made, or a stream has begun."""
+        for name in self._names & {"working", "storage"}:
+            self._give_back(name)
+
+    def reply(self, size: int) -> None:
+        """Count a message that is about to be sent, until `read`. Raises Overloaded.
+
+        The bytes count twice: while a message waits, Python and gRPC have a copy each.
+        """
+        self._admission.check("unread", self.tenant)
+        self._reply_bytes = max(2 * size, LEAST_REPLY_BYTES)
+        self._admission.share("unread").take(self.tenant, self._reply_bytes)
+        self.since = self._admission.now()
+
+    def read(self) -> None:
+        """Count the message as read."""
+        if self._reply_bytes:
+            self._admission.share("unread").give_back(self.tenant, self._reply_bytes)
+            self._reply_bytes, self.since = 0, None
+
+    def close(self, _context: object = None) -> None:
+        """Give everything back: the call is over."""
+        self.read()
+        for name in tuple(self._names):
+            self._give_back(name)
+        self._admission.open.discard(self)
+
+    def _give_back(self, name: str) -> None:
+        self._names.discard(name)
+        self._admission.share(name).give_back(self.tenant)
+
+
+def _needed(rpc: str) -> tuple[str, ...]:
+    """Return the shares that a call needs before its request is known."""
+    if rpc == "Watch":
+        return ("watches",)
+    if rpc == "UploadPart":
+        return ("calls", "parts")
+    return ("calls", "storage" if rpc in STORAGE_RPCS else "working")

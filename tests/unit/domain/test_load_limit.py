@@ -1,0 +1,41 @@
+"""Tests how the number of calls in work follows the delay of the event loop."""
+
+from partway_server.domain.load_limit import LATE_SECONDS, LEAST, LoadLimit
+
+
+def test_it_starts_at_the_maximum() -> None:
+    assert int(LoadLimit(512)) == 512
+
+
+def test_it_falls_fast_while_the_loop_is_late_and_not_below_the_least() -> None:
+    limit = LoadLimit(512)
+    seen = []
+    for _ in range(100):
+        limit.observe(2 * LATE_SECONDS)
+        seen.append(int(limit))
+    assert seen == sorted(seen, reverse=True)
+    assert seen[24] < 40 and seen[-1] == LEAST
+
+
+def test_it_rises_to_the_maximum_while_the_loop_is_not_late() -> None:
+    """As where calls wait for slow storage, and the CPU has nothing to do."""
+    limit = LoadLimit(512)
+    for _ in range(100):
+        limit.observe(1.0)
+    for _ in range(100):
+        limit.observe(0.0)
+    assert int(limit) == 512
+
+
+def test_one_delay_costs_little() -> None:
+    limit = LoadLimit(512)
+    limit.observe(1.0)
+    assert int(limit) > 450
+
+
+def test_a_maximum_below_the_least_stays() -> None:
+    limit = LoadLimit(1)
+    limit.observe(1.0)
+    assert int(limit) == 1
+    limit.observe(0.0)
+    assert int(limit) == 1
