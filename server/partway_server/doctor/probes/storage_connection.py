@@ -28,7 +28,7 @@ from partway_server.storage.s3_client import (
     SignerProvider,
     code_in,
 )
-from partway_server.storage.sigv4 import Addressing, S3Endpoint
+from partway_server.storage.sigv4 import Addressing, Credentials, S3Endpoint
 
 _NO_CREDENTIALS = (
     CredentialRetrievalError,
@@ -92,6 +92,7 @@ async def open_connection(
     access_key: str | None,
     secret_key: str | None,
     session_token: str | None,
+    signer: Credentials | None,
 ) -> AsyncIterator[ProbeConnection]:
     """Open the clients, which connect at first use. Raises ValueError for an invalid region."""
     clients = await S3Clients.open(
@@ -101,6 +102,7 @@ async def open_connection(
         access_key=access_key,
         secret_key=secret_key,
         session_token=session_token,
+        signer=signer,
         call_seconds=CALL_SECONDS,
         complete_seconds=COMPLETE_SECONDS,
     )
@@ -111,7 +113,7 @@ async def open_connection(
 
             def url_signer(url: str) -> UrlSigner:
                 endpoint = S3Endpoint(url, region, addressing)
-                return UrlSigner(endpoint, SignerProvider(clients.session, endpoint))
+                return UrlSigner(endpoint, SignerProvider(clients.signing, endpoint))
 
             own = url_signer(own_url)
             public = url_signer(public_endpoint_url) if public_endpoint_url else own
