@@ -1,16 +1,21 @@
 """Tests the two principals with the rights of deploy/iam, on a store that enforces them."""
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from botocore.exceptions import ClientError
+from click.testing import CliRunner
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
+from partway_server.cli.main import main
+from partway_server.config.settings import SECRET_FILES, Settings, variable
 from partway_server.devstack.servers import S3
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.domain.grant import CopySource, Grant
@@ -31,6 +36,7 @@ from tests.support.principals import (
     control_actions,
     without,
 )
+from tests.support.processes import service_environ
 from tests.support.storage import FaultyObjects, put_by
 from tests.support.stores import Store, open_s3, reader
 from tests.support.upload_situations import EXPIRY_SECONDS
@@ -259,3 +265,56 @@ async def refused_calls(principals: Principals, control: S3) -> set[str]:
         for left in (used, copied, other):
             await root.storage.abort(left)
         return failed
+
+
+def doctor(principals: Principals, redis_url: str, signer: S3, **files: str) -> dict[str, Any]:
+    """Return the findings of the doctor by name."""
+    environ = service_environ(
+        principals.seen_by(CONTROL),
+        redis_url,
+        s3_signer_access_key=signer.access_key,
+        s3_signer_secret_key=signer.secret_key,
+    )
+    clean = {variable(f.name): None for f in fields(Settings)}
+    given = {variable(name): path for name, path in files.items()}
+    dropped = {variable(SECRET_FILES[name]): "" for name in files}
+    env = {**clean, **environ, **given, **dropped}
+    printed = CliRunner(env=env).invoke(main, ["doctor", "--json"]).stdout
+    return {each["name"]: each for each in json.loads(printed)["findings"]}
+
+
+def test_the_doctor_tries_both_principals(principals: Principals, redis_url: str) -> None:
+    found = doctor(principals, redis_url, principals.seen_by(SIGNER))
+    assert not [each for each in found.values() if each["status"] == "bad"]
+    assert found["storage.signer"]["status"] == "ok"
+    assert found["storage.public"]["status"] == "ok"
+    assert found["storage.clean"]["status"] == "ok"
+
+
+def test_the_doctor_warns_of_a_signer_that_may_do_more(
+    principals: Principals, redis_url: str
+) -> None:
+    found = doctor(principals, redis_url, principals.root)["storage.signer"]
+    assert found["status"] == "warn"
+    assert "AbortMultipartUpload, DeleteObject, GetObject, ListBucket" in found["found"]
+    assert "deploy/iam" in found["mend"]
+
+
+def test_the_doctor_says_what_a_signer_that_cannot_sign_prevents(
+    principals: Principals, redis_url: str
+) -> None:
+    found = doctor(principals, redis_url, replace(principals.root, secret_key="wrong"))
+    assert found["storage.public"]["status"] == "bad"
+
+
+def test_the_doctor_names_the_secrets_that_every_user_can_read(
+    principals: Principals, redis_url: str, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(principals.seen_by(CONTROL).secret_key)
+    for mode, status in ((0o644, "warn"), (0o600, "ok")):
+        secret.chmod(mode)
+        files = {"s3_secret_key_file": str(secret)}
+        found = doctor(principals, redis_url, principals.seen_by(SIGNER), **files)
+        assert found["settings.secret_files"]["status"] == status
+        assert found["storage.credentials"]["status"] == "ok"
