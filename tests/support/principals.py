@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ class Principals:
     """A store that knows the principals; `root` may do everything, and made the bucket."""
 
     root: S3
+    secret_of: Callable[[str], str]
 
     def seen_by(self, identity: str) -> S3:
         """Return the store with the keys of an identity."""
-        return replace(self.root, access_key=identity, secret_key=f"secret of {identity}")
+        return replace(self.root, access_key=identity, secret_key=self.secret_of(identity))
 
 
 def policy(name: str, bucket: str) -> dict[str, Any]:
@@ -55,7 +56,9 @@ def without(sid: str, action: str) -> str:
 
 
 @contextlib.contextmanager
-def a_store_with_principals(folder: Path, bucket: str) -> Iterator[Principals]:
+def a_store_with_principals(
+    folder: Path, bucket: str, secret_of: Callable[[str], str] = "secret of {}".format
+) -> Iterator[Principals]:
     """Run SeaweedFS with the two principals, and for each right one who lacks it."""
     policies = {name: policy(name, bucket) for name in (CONTROL, SIGNER)}
     policies[CONTROL + AWS] = aws_policy("control", bucket)
@@ -64,16 +67,16 @@ def a_store_with_principals(folder: Path, bucket: str) -> Iterator[Principals]:
         for action in actions:
             policies[without(sid, action)] = _lacking(policies[CONTROL], sid, action)
     others = {
-        "identities": [_identity(name) for name in policies],
+        "identities": [_identity(name, secret_of(name)) for name in policies],
         "policies": [{"name": n, "content": json.dumps(p)} for n, p in policies.items()],
     }
     child, root = start_seaweedfs(folder, keep=False, bucket=bucket, others=others)
     with child:
-        yield Principals(root)
+        yield Principals(root, secret_of)
 
 
-def _identity(name: str) -> dict[str, Any]:
-    keys = {"accessKey": name, "secretKey": f"secret of {name}"}
+def _identity(name: str, secret: str) -> dict[str, Any]:
+    keys = {"accessKey": name, "secretKey": secret}
     return {"name": name, "credentials": [keys], "policyNames": [name]}
 
 
