@@ -27,6 +27,7 @@ from partway_server.config.settings import Settings
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.events.dispatcher import WebhookDispatcher
+from partway_server.rpc.protobuf_check import protobuf_problem
 from partway_server.runtime.startup import (
     StartupError,
     check_sessions,
@@ -65,6 +66,8 @@ async def run(
     processes may listen on the same port. `over` wraps the stores once they are checked. A `clock`
     replaces that of the machine and that of Redis. Raises StartupError.
     """
+    if problem := protobuf_problem():
+        raise StartupError(problem)
     rules, webhooks = read_rules(settings), read_webhooks(settings)
     secrets = read_credentials(settings, rules)
     policies = PolicyRegistry(rules.policies)
