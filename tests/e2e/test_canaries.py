@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import grpc
@@ -189,6 +190,32 @@ def _environ(
         "BROKEN_SECRET": whsec[1],
         "GRPC_VERBOSITY": "DEBUG",
     }
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "{0}",
+        "{0!r}",
+        "x{1}x",
+        "https://h/?X-Amz-Security-Token={1}",
+        "{2}",
+        "prefix {3} end",
+    ],
+)
+def test_a_secret_is_found_in_each_of_its_spellings(spelling: str) -> None:
+    canaries = Canaries()
+    secret = canaries.new("key")
+    encoded = base64.b64encode(secret.encode()).decode()
+    text = spelling.format(secret, quote(secret, safe=""), encoded, secret.encode().hex().upper())
+    assert "key" in canaries.found_in(text)
+    assert canaries.found_in(secret[:-1]) == set()
+
+
+def test_a_signed_url_is_found_whoever_signed_it() -> None:
+    url = "https://h/b/k?partNumber=1&x-amz-credential=a&X-Amz-Signature=b"
+    found = {"a signature", "a credential in a URL", "a presigned URL"}
+    assert Canaries().found_in(f"PUT {url}") == found
 
 
 # ---- what is called

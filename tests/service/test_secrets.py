@@ -135,7 +135,7 @@ SECRET = "hunter2"
 
 @pytest.mark.parametrize("world", ["memory"], indirect=True)
 @pytest.mark.parametrize("name", sorted(WATCHED))
-async def test_no_failure_of_a_dependency_is_told_in_its_words(world: World, name: str) -> None:
+async def test_no_failure_of_a_dependency_is_reported_in_its_words(world: World, name: str) -> None:
     for fault in (RuntimeError(SECRET), StorageUnavailable(), SessionsUnavailable()):
         fault.__cause__ = RuntimeError(SECRET)
         upload = await world.initialize()
@@ -152,8 +152,8 @@ async def test_no_failure_of_a_dependency_is_told_in_its_words(world: World, nam
             with pytest.raises(grpc.aio.AioRpcError) as raised:
                 await call(world.stub, name, request)
         error = raised.value
-        told = (error.details(), error.debug_error_string(), *error.trailing_metadata())
-        assert SECRET not in " ".join(map(str, told))
+        sent = (error.details(), error.debug_error_string(), *error.trailing_metadata())
+        assert SECRET not in " ".join(map(str, sent))
 
 
 def failing_with(fault: Exception) -> Callable[..., Any]:
