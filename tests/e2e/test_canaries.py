@@ -509,9 +509,16 @@ def shown_by_objects() -> Iterator[tuple[str, str]]:
     for each in gc.get_objects():
         # Of the type, not of the object: some have a __getattr__ that answers anything.
         name = str(getattr(type(each), "__module__", ""))
-        # botocore's sources of settings show the whole environment, as `env` does.
-        if name.partition(".")[0] in packages and name != "botocore.configprovider":
+        if name.partition(".")[0] in packages and not name.startswith(_LEFT_OUT):
             yield f"{name}.{type(each).__qualname__}", f"{_shown(each)}"
+
+
+_LEFT_OUT = (
+    # The SDK's sources of settings show the whole environment, as `env` does.
+    "botocore.configprovider",
+    # Its docstrings are written when they are shown, which takes minutes.
+    "botocore.docs",
+)
 
 
 def _shown(thing: object) -> str:

@@ -1,6 +1,7 @@
 """Secrets that are recognized wherever they turn up, in any of their spellings."""
 
 import base64
+import functools
 import re
 import secrets
 from collections.abc import Mapping
@@ -46,15 +47,20 @@ class Canaries:
     def found_in(self, text: str | bytes, *, marks: bool = True) -> set[str]:
         """Return what of the secrets is in a text and, with `marks`, whether a signed URL is."""
         where = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        lower = where.lower()
-        found = {
-            kind
-            for kind, secret in self.known.items()
-            if any(spelling.lower() in lower for spelling in _spellings(secret))
-        }
+        found = self._secrets_in(where.lower())
         if marks:
             found |= {name for name, mark in _MARKS.items() if re.search(mark, where, re.I)}
         return found
+
+    def _secrets_in(self, lower: str) -> set[str]:
+        # One search for all first: most texts have none of them.
+        if not _pattern(tuple(self.known.values())).search(lower):
+            return set()
+        return {
+            kind
+            for kind, secret in self.known.items()
+            if any(spelling in lower for spelling in _spellings(secret))
+        }
 
     def leaks(self, texts: Mapping[str, str | bytes], *, marks: bool = True) -> dict[str, set[str]]:
         """Return what is found where, of texts by what they are."""
@@ -62,8 +68,17 @@ class Canaries:
         return {name: kinds for name, kinds in found.items() if kinds}
 
 
+@functools.cache
+def _pattern(known: tuple[str, ...]) -> re.Pattern[str]:
+    spellings = {spelling for secret in known for spelling in _spellings(secret)}
+    # Of no secret at all, nothing is found.
+    return re.compile("|".join(map(re.escape, sorted(spellings))) or r"(?!)")
+
+
+@functools.cache
 def _spellings(secret: str) -> set[str]:
-    return {
+    """Return how a secret may be written, in lower case."""
+    spellings = {
         secret,
         quote(secret, safe=""),
         quote(secret),
@@ -73,3 +88,4 @@ def _spellings(secret: str) -> set[str]:
         base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")[:-2],
         secret.encode().hex(),
     }
+    return {each.lower() for each in spellings}
