@@ -34,15 +34,17 @@ from partway_server.config.settings import Settings
 from partway_server.devstack.servers import S3, start_valkey
 from partway_server.runtime import app
 from partway_server.runtime.startup import StartupError
-from partway_server.runtime.subprocesses import Child, free_port
+from partway_server.runtime.subprocesses import free_port
 
 from tests.support.calls import METHODS
 from tests.support.canaries import Canaries
 from tests.support.principals import CONTROL, SIGNER, Principals, a_store_with_principals
 from tests.support.processes import Partway, Server, service_environ, until
+from tests.support.relay import INFINITY, Fault, Relay
 from tests.support.secrecy import all_it_holds
 from tests.support.storage import put_by
 from tests.support.webhooks import Endpoint, an_endpoint
+from tests.support.wired import EVERY, relay_to
 from tests.support.world import PART, content
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(240)]
@@ -97,7 +99,7 @@ class Stage:
     folder: Path
     canaries: Canaries
     store: Principals
-    valkey: Child
+    line: Relay
     root_redis_url: str
     environ: dict[str, str]
     endpoint: Endpoint
@@ -132,9 +134,10 @@ async def stage(
     password = canaries.add("password of Redis", f"canary-{secrets.token_hex(12)}")
     with valkey, redis.Redis.from_url(root_url) as root:
         root.execute_command(*acl_rule(password))
-        async with an_endpoint() as endpoint:
+        async with an_endpoint() as endpoint, relay_to(store.root.endpoint) as line:
             environ = _environ(tmp_path, canaries, store, moto, root_url, password, endpoint.url)
-            yield Stage(tmp_path, canaries, store, valkey, root_url, environ, endpoint)
+            environ["PARTWAY_S3_ENDPOINT"] = f"http://{line.address}"
+            yield Stage(tmp_path, canaries, store, line, root_url, environ, endpoint)
 
 
 def _environ(
@@ -470,6 +473,7 @@ async def test_no_secret_leaves_the_service_its_commands_or_the_client(stage: St
             stage.see("Redis", everything_in(stage.root_redis_url))
             stop_recording()
             stage.see("commands of Redis", commands[0])
+            await _without_storage(stage, calls)
             await _without_redis(stage, calls)
             assert calls.failures > 40
     stage.see("log of the service", log.read_text())
@@ -478,6 +482,19 @@ async def test_no_secret_leaves_the_service_its_commands_or_the_client(stage: St
     assert stage.canaries.leaks(stage.seen) == {}
     shown = log.read_text() + commands[0]
     assert [each[:20] for each in stage.upload_ids if each in shown] == []
+
+
+async def _without_storage(stage: Stage, calls: Calls) -> None:
+    """Go on while every request to storage is refused, and then lost."""
+    refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+    for fault in (Fault(request_bytes=0, answer=refusal), Fault(request_bytes=0)):
+        request = pb.InitializeRequest(file_name="open.mp4", size_bytes=PART + 7)
+        opened = (await calls.stub.Initialize(request, metadata=calls.metadata)).upload
+        stage.upload_ids.append(opened.id)
+        stage.line.on(EVERY, fault, times=INFINITY)
+        await calls.every_rpc(opened.id)
+        assert stage.line.struck > 0
+        stage.line.spare()
 
 
 async def _without_redis(stage: Stage, calls: Calls) -> None:
