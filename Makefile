@@ -10,6 +10,7 @@ DIR ?= certs
 SEED ?= 7
 FAILOVERS ?= 20
 MOVES ?= 20
+SBOM ?= dist/partway-server.cdx.json
 # A process for each core, each with a Redis and a storage of its own.
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
@@ -111,6 +112,15 @@ lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/localstack.in -o requirements/localstack.txt
 
+sbom: $(READY) ## Write what the server is made of to SBOM, as CycloneDX JSON.
+	@mkdir -p "$(dir $(SBOM))"
+	@$(BIN)/cyclonedx-py requirements requirements/server.txt --pyproject pyproject.toml \
+	  --output-reproducible --sv 1.6 --of JSON -o "$(SBOM)"
+	@echo "$(SBOM)"
+
+audit: $(READY) ## Look the locked packages up among the known vulnerabilities, if those can be reached.
+	@$(BIN)/python -m tests.contract.audit
+
 bench-presign: $(READY) ## Compare our signer with botocore's.
 	@$(BIN)/python -m bench.presign
 
@@ -141,5 +151,5 @@ clean: ## Remove .venv and caches.
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-overload image words clean
+.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-overload image words clean
 .PHONY: certs example-mtls

@@ -25,8 +25,9 @@ def serve(worker: bool, **given: Any) -> None:
     effect at once, and no call is dropped; an invalid one is reported in the log, and the previous
     one stays in force.
 
-    Every flag is also an environment variable, and the flag wins. Secrets have only the variable:
-    PARTWAY_S3_SECRET_KEY, PARTWAY_S3_SESSION_TOKEN, PARTWAY_SEALING_KEYS.
+    Every flag is also an environment variable, and the flag wins. Secrets have no flag: each has a
+    variable, such as PARTWAY_SEALING_KEYS, and a file, such as --sealing-keys-file. SIGHUP reads
+    the files of storage credentials and of webhook secrets again.
 
     \b
     With MinIO, in four processes:

@@ -86,8 +86,17 @@ class BackendTable(Table):
     addressing: str = UNSET
     ca_file: str = UNSET
     access_key_env: str = UNSET
+    access_key_file: str = UNSET
     secret_key_env: str = UNSET
+    secret_key_file: str = UNSET
     session_token_env: str = UNSET
+    session_token_file: str = UNSET
+    signer_access_key_env: str = UNSET
+    signer_access_key_file: str = UNSET
+    signer_secret_key_env: str = UNSET
+    signer_secret_key_file: str = UNSET
+    signer_session_token_env: str = UNSET
+    signer_session_token_file: str = UNSET
 
 
 RULES, OF_BACKEND = PolicyTable.model_fields, BackendTable.model_fields

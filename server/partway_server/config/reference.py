@@ -18,9 +18,15 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "bucket",
         "backend",
         *(f"s3_{name}" for name in ("endpoint", "public_endpoint", "region", "addressing")),
-        *(f"s3_{name}" for name in ("access_key", "secret_key", "session_token", "ca_file")),
+        *(
+            f"s3_{whose}{name}{file}"
+            for whose in ("", "signer_")
+            for name in ("access_key", "secret_key", "session_token")
+            for file in ("", "_file")
+        ),
+        "s3_ca_file",
     ),
-    "Redis and upload IDs": ("redis_url", "sealing_keys"),
+    "Redis and upload IDs": ("redis_url", "redis_url_file", "sealing_keys", "sealing_keys_file"),
     "Listening": (
         "address",
         *(f"tls_{name}" for name in ("cert_file", "key_file", "client_ca_file")),
@@ -85,6 +91,10 @@ A setting is an environment variable. All but the secrets are also flags of `par
 `doctor` and `sweep`: `PARTWAY_WORKERS` is `--workers`, and flags win. An empty variable counts as
 not set. True is `1`, `true`, `yes` or `on`; false is `0`, `false`, `no` or `off`.
 `partway-server settings` shows the present values, with secrets hidden, and all their problems.
+
+A secret may be in a file, which `..._FILE` names: one newline at its end is not part of the secret,
+and symbolic links are followed, so that a mounted Kubernetes secret works. It is UTF-8 and at most
+64 KiB. It is read at the start of each process; the credentials of storage also at SIGHUP.
 
 `serve`, `sweep` and `dev` refuse to start with a `PARTWAY_` variable that is not in this list, and
 name the nearest one that is; `doctor` reports it. These are ignored:

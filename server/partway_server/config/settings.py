@@ -5,7 +5,7 @@ settings` and docs/reference/settings.md are made from it.
 """
 
 import base64
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from partway_server.config.identity_settings import (
     networks_problem,
     scopes_problem,
 )
+from partway_server.config.secret_files import path_problem, shown_path, with_secrets
 from partway_server.config.settings_validation import (
     HIDDEN,
     SEALING_KEY_BYTES,
@@ -85,9 +86,23 @@ def _limit(default: int, why: str, *, size: bool = False) -> Any:
     return _setting(default, why, size=size, bounds=bounds, unset=unset)
 
 
+def _file_of(name: str) -> Any:
+    """Describe the setting that names a file with the value of the setting `name`."""
+    why = f"A file that holds {variable(name)}, instead of the variable; an absolute path."
+    return _setting("", why, problem=path_problem)
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"{PREFIX}{name.upper()}"
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
-    """What an operator sets. `load` makes and validates one; its repr hides secrets."""
+    """What an operator sets. `load` makes and validates one; its repr hides secrets.
+
+    What a `*_file` of a secret holds is in the field of the secret.
+    """
 
     address: str = _setting(
         "127.0.0.1:50051",
@@ -122,8 +137,23 @@ class Settings:
     s3_access_key: str = _setting(
         "", "The access key for storage.", unset="as the AWS SDK finds it"
     )
+    s3_access_key_file: str = _file_of("s3_access_key")
     s3_secret_key: str = _setting("", "The secret of the access key.", secret=True)
+    s3_secret_key_file: str = _file_of("s3_secret_key")
     s3_session_token: str = _setting("", "The session token of temporary credentials.", secret=True)
+    s3_session_token_file: str = _file_of("s3_session_token")
+    s3_signer_access_key: str = _setting(
+        "",
+        "The access key of a second principal, which signs the URLs and may do nothing but write.",
+        unset="that of all calls signs URLs, too",
+    )
+    s3_signer_access_key_file: str = _file_of("s3_signer_access_key")
+    s3_signer_secret_key: str = _setting("", "The secret of the signer's access key.", secret=True)
+    s3_signer_secret_key_file: str = _file_of("s3_signer_secret_key")
+    s3_signer_session_token: str = _setting(
+        "", "The session token of temporary credentials of the signer.", secret=True
+    )
+    s3_signer_session_token_file: str = _file_of("s3_signer_session_token")
     s3_ca_file: str = _setting(
         "",
         "The CAs that storage's certificate may come from, as PEM, if its endpoint is https with a"
@@ -167,6 +197,7 @@ class Settings:
         problem=redis_url_problem,
         required="for example redis://127.0.0.1:6379/0",
     )
+    redis_url_file: str = _file_of("redis_url")
     sealing_keys: str = _setting(
         "",
         "The keys that encrypt upload IDs: base64 of 64 bytes each, comma-separated; the first"
@@ -175,6 +206,7 @@ class Settings:
         problem=sealing_keys_problem,
         required=f"make one with: openssl rand -base64 {SEALING_KEY_BYTES} | tr -d '\\n'",
     )
+    sealing_keys_file: str = _file_of("sealing_keys")
     identity: str = _setting(
         "none",
         "How callers are identified. none: all are the tenant default. Or any of these,"
@@ -435,9 +467,12 @@ class Settings:
         # Imported late: pydantic takes its time, and the help of the command line needs none of it.
         from partway_server.config.environment import read_settings
 
-        values, faults = read_settings(cls, environ, overrides or {})
+        given, found = with_secrets(SECRET_FILES, environ, overrides or {}, variable)
+        values, faults = read_settings(cls, environ, given)
         settings = cls(**values)._with_defaults()
-        found = [(fault.path[0], fault.words) for fault in faults]
+        # A file that could not be read for its path has one problem, not two.
+        named = {name for name, _ in found}
+        found += [(fault.path[0], fault.words) for fault in faults if fault.path[0] not in named]
         found += _contradictions(settings, {name for name, _ in found}, backends)
         order = [setting.name for setting in fields(cls)]
         found.sort(key=lambda problem: order.index(problem[0]))
@@ -492,19 +527,29 @@ class Settings:
         return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.shown().items())})"
 
 
-def variable(name: str) -> str:
-    """Return the environment variable of a setting."""
-    return f"{PREFIX}{name.upper()}"
-
-
 def flag(setting: Field[Any]) -> str:
     """Return the flag of a setting, or "" for a secret: every user can list arguments."""
     return "" if setting.metadata["secret"] else f"--{setting.name.replace('_', '-')}"
 
 
+SECRET_FILES = {
+    file: name
+    for name in (each.name for each in fields(Settings))
+    if (file := f"{name}_file") in Settings.__dataclass_fields__
+}
+"""The settings that name the file of a secret, each with the setting whose value it holds."""
+
+
 def environment(settings: Settings) -> dict[str, str]:
-    """Return variables that `load` makes the same settings from. They hold secrets."""
-    return {variable(f.name): str(getattr(settings, f.name)) for f in fields(settings)}
+    """Return variables that `load` makes the same settings from.
+
+    They hold the secrets that came in variables; what came in a file stays there.
+    """
+    in_files = {name for file, name in SECRET_FILES.items() if getattr(settings, file)}
+    return {
+        variable(f.name): "" if f.name in in_files else str(getattr(settings, f.name))
+        for f in fields(settings)
+    }
 
 
 def default_text(setting: Field[Any]) -> str:
@@ -522,27 +567,27 @@ def _shown(setting: Field[Any], value: Any) -> Any:
         return value and HIDDEN
     if setting.metadata["problem"] in (origin_problem, jwks_url_problem):
         return shown_origin(value)
+    if setting.name in SECRET_FILES:
+        return shown_path(value)
     return without_password(value) if setting.name == "redis_url" else value
 
 
 def _contradictions(
-    settings: Settings, bad: Collection[str], backends: Collection[str]
+    settings: Settings, bad: Set[str], backends: Collection[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield what is missing, or wrong beside another setting. `bad` are wrong by themselves."""
     for setting in fields(settings):
-        if (hint := setting.metadata["required"]) and not getattr(settings, setting.name):
+        missing = not getattr(settings, setting.name) and f"{setting.name}_file" not in bad
+        if (hint := setting.metadata["required"]) and missing:
             yield setting.name, f"is not set; {hint}"
     if "address" not in bad and settings.port == 0 and settings.workers > 1:
         yield "address", "several workers need a port to share, not 0"
     if "metrics_address" not in bad and settings.metrics_port(settings.workers - 1) > 65535:
         yield "metrics_address", "too few ports follow it for that many workers"
     yield from _tls_contradictions(settings)
-    if settings.s3_access_key and not settings.s3_secret_key:
-        yield "s3_secret_key", "is not set, but the access key is"
-    if settings.s3_secret_key and not settings.s3_access_key:
-        yield "s3_access_key", "is not set, but the secret key is"
-    if settings.s3_session_token and not settings.s3_access_key:
-        yield "s3_access_key", "is not set, but the session token is"
+    if not bad & SECRET_FILES.keys():
+        yield from _half_set(settings, "s3_")
+        yield from _half_set(settings, "s3_signer_")
     yield from identity_contradictions(settings, bad)
     if backends and settings.backend not in backends:
         known = ", ".join(sorted(backends))
@@ -561,3 +606,17 @@ def _tls_contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     for name in ("mtls_rule", "trusted_certificates"):
         if getattr(settings, name) and not settings.tls_client_ca_file:
             yield name, "needs client certificates; set PARTWAY_TLS_CLIENT_CA_FILE"
+
+
+def _half_set(settings: Settings, whose: str) -> Iterator[tuple[str, str]]:
+    """Yield which half of a pair of keys is missing."""
+    access, secret, token = (
+        (name, getattr(settings, name))
+        for name in (f"{whose}access_key", f"{whose}secret_key", f"{whose}session_token")
+    )
+    if access[1] and not secret[1]:
+        yield secret[0], "is not set, but the access key is"
+    if secret[1] and not access[1]:
+        yield access[0], "is not set, but the secret key is"
+    elif token[1] and not access[1]:
+        yield access[0], "is not set, but the session token is"

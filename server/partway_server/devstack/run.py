@@ -22,7 +22,7 @@ from typing import Any
 
 import uvloop
 
-from partway_server.config.settings import Settings, SettingsError, variable
+from partway_server.config.settings import SECRET_FILES, Settings, SettingsError, variable
 from partway_server.devstack.servers import S3, answers, start_envoy, start_seaweedfs, start_valkey
 from partway_server.observability.logging import configure_logging
 from partway_server.runtime import app
@@ -159,6 +159,10 @@ def _settings(
         "s3_access_key": "",
         "s3_secret_key": "",
         "s3_session_token": "",
+        "s3_signer_access_key": "",
+        "s3_signer_secret_key": "",
+        "s3_signer_session_token": "",
+        **dict.fromkeys(SECRET_FILES, ""),
         "s3_addressing": "path",
         "backend": "seaweedfs",
         "bucket": _BUCKET,

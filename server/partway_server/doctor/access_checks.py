@@ -10,7 +10,7 @@ from partway_server.domain.clock import SKEW_SECONDS
 
 REACHABLE, CREDENTIALS, BUCKET = "storage.reachable", "storage.credentials", "storage.bucket"
 REGION, ADDRESSING, CLOCK = "storage.region", "storage.addressing", "storage.clock"
-LATENCY, CLEAN = "storage.latency", "storage.clean"
+LATENCY, CLEAN, SIGNER = "storage.latency", "storage.clean", "storage.signer"
 
 SKEW_BAD_SECONDS = 300
 """Past 15 minutes AWS refuses everything (RequestTimeTooSkewed); URLs expire early long before."""
@@ -206,6 +206,16 @@ def permission(action: str, answer: ProbeResponse, bucket: str) -> Finding:
     if answer.ok or answer.refused:
         return ok(name, f"s3:{action} is allowed")
     return unclear(name, answer)
+
+
+def signer(asked: Permissions) -> Finding:
+    """Judge what the principal that signs URLs may do besides writing."""
+    remedy = "Allow it s3:PutObject on the objects and nothing else: deploy/iam has the policy."
+    if unknown := [answer for answer in asked.values() if not (answer.ok or answer.refused)]:
+        return unclear(SIGNER, unknown[0])
+    if spare := sorted(action for action, answer in asked.items() if not answer.forbidden):
+        return warn(SIGNER, f"the signer may do more than write: {', '.join(spare)}", remedy)
+    return ok(SIGNER, "the signer can neither read, list, delete nor abort")
 
 
 def statement(action: str, bucket: str) -> str:

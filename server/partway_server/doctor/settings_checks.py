@@ -10,7 +10,7 @@ from partway_server.doctor.finding import Finding, bad, ok, warn
 from partway_server.domain.policy import Policy
 
 POLICIES, LIFETIMES, KEYS = "settings.policies", "settings.lifetimes", "settings.sealing_keys"
-ADDRESS, UNKNOWN = "settings.address", "settings.unknown"
+ADDRESS, UNKNOWN, FILES = "settings.address", "settings.unknown", "settings.secret_files"
 
 _ENCRYPT = (
     "Set PARTWAY_TLS_CERT_FILE, or put a TLS proxy in front and let nothing else reach this port."
@@ -77,12 +77,24 @@ def _address(settings: Settings) -> Finding:
     return ok(ADDRESS, f"{settings.address}: in plain text; TLS ends in front of it")
 
 
+def secret_files(files: Mapping[str, bool]) -> Iterator[Finding]:
+    """Judge the files that hold secrets, each with whether every user may read it."""
+    if exposed := [path for path, by_all in files.items() if by_all]:
+        remedy = f"chmod o-r {' '.join(exposed)}; for a Kubernetes volume, set defaultMode: 0400."
+        yield warn(FILES, f"every user of this machine can read {', '.join(exposed)}", remedy)
+    elif files:
+        yield ok(FILES, f"{len(files)} named, none of which every user can read")
+
+
 def lifetimes(
-    settings: Settings, policies: Mapping[str, Policy], end: datetime | None, now: datetime
+    policies: Mapping[str, Policy], end: datetime | None, now: datetime, *, by_hand: bool
 ) -> Finding:
-    """Judge whether the credentials, which end at `end`, outlast the URLs they sign."""
+    """Judge whether the credentials that sign URLs, which end at `end`, outlast the URLs.
+
+    `by_hand` says that they are temporary and that a setting holds them.
+    """
     longest = timedelta(seconds=max(policy.max_url_seconds for policy in policies.values()))
-    if settings.s3_session_token:
+    if by_hand:
         found = "the credentials are temporary and set by hand: nothing renews them"
         remedy = "Let the AWS SDK find them (a role, a profile): leave the PARTWAY_S3_ keys empty."
         return warn(LIFETIMES, found, remedy)

@@ -13,13 +13,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from partway_server.cleanup.expiry import BATCH
 from partway_server.cleanup.report import Report
+from partway_server.config.backends import Secrets
 from partway_server.config.bucket_checks import bucket_problems, places
-from partway_server.config.load import open_backend, read_policy_file
+from partway_server.config.load import open_backend, read_policy_file, read_secrets
 from partway_server.config.policy_file import Rules
 from partway_server.config.reload import PolicyReloader
 from partway_server.config.settings import Settings
@@ -28,6 +29,7 @@ from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.quota import LimitRegistry
 from partway_server.events.dispatcher import WebhookDispatcher
+from partway_server.rpc.protobuf_check import protobuf_problem
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.startup import (
     StartupError,
@@ -35,6 +37,7 @@ from partway_server.runtime.startup import (
     open_dispatcher,
     open_stores,
     read_certificate,
+    read_credentials,
     read_rules,
     read_webhooks,
     serve_metrics,
@@ -67,12 +70,17 @@ async def run(
     processes may listen on the same port. `over` wraps the stores once they are checked. A `clock`
     replaces that of the machine and that of Redis. Raises StartupError.
     """
+    if problem := protobuf_problem():
+        raise StartupError(problem)
     rules, webhooks = read_rules(settings), read_webhooks(settings)
     certificate = read_certificate(settings, clock or SystemClock())
+    secrets = read_credentials(settings, rules)
     policies = PolicyRegistry(rules.policies)
     limits = LimitRegistry(default_limits(settings), rules.limits)
     async with contextlib.AsyncExitStack() as opened:
-        sessions, routed = await opened.enter_async_context(_checked_stores(settings, rules, clock))
+        sessions, routed = await opened.enter_async_context(
+            _checked_stores(settings, rules, secrets, clock)
+        )
         sessions, storage = over(sessions, routed) if over else (sessions, routed)
         service = build(
             settings,
@@ -89,7 +97,7 @@ async def run(
         # A clock that was passed in differs from the others on purpose.
         if clock is None and (problem := await service.clocks.first()):
             raise StartupError(problem)
-        reloader = _policy_reloader(settings, rules, policies, limits, routed)
+        reloader = _policy_reloader(settings, rules, secrets, policies, limits, routed)
         async with serve_metrics(settings, service.metrics):
             # Inside the block: if the metrics cannot be served, no coroutine may be left unawaited.
             beside = _background(service, settings, stop, delivery if webhooks else None)
@@ -103,10 +111,10 @@ async def run(
 
 @contextlib.asynccontextmanager
 async def _checked_stores(
-    settings: Settings, rules: Rules, clock: Clock | None
+    settings: Settings, rules: Rules, secrets: Mapping[str, Secrets], clock: Clock | None
 ) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
     """Open both stores, and check that they can be relied on. Raises StartupError."""
-    async with open_stores(settings, rules, clock) as (sessions, storage):
+    async with open_stores(settings, rules, secrets, clock) as (sessions, storage):
         await check_sessions(sessions)
         if problems := await bucket_problems(storage, [*places(rules.policies.values())]):
             raise StartupError("\n".join(problems))
@@ -116,14 +124,17 @@ async def _checked_stores(
 def _policy_reloader(
     settings: Settings,
     rules: Rules,
+    secrets: Mapping[str, Secrets],
     policies: PolicyRegistry,
     limits: LimitRegistry,
     storage: StorageRouter,
 ) -> PolicyReloader:
     return PolicyReloader(
         rules=rules,
+        secrets=secrets,
         read=lambda: read_policy_file(settings),
-        open_backend=lambda backend: open_backend(backend, settings),
+        read_secrets=lambda backend: read_secrets(backend, settings),
+        open_backend=open_backend,
         policies=policies,
         limits=limits,
         storage=storage,
@@ -209,7 +220,8 @@ async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
     Raises StartupError, or SessionsUnavailable if Redis goes away half way.
     """
     rules = read_rules(settings)
-    async with open_stores(settings, rules) as (sessions, storage):
+    secrets = read_credentials(settings, rules)
+    async with open_stores(settings, rules, secrets) as (sessions, storage):
         await check_sessions(sessions)
         service = build(
             settings,

@@ -100,7 +100,7 @@ class S3Storage:
         addressing = options.get("addressing", "path")
         own_url = clients.control.meta.endpoint_url
         own, public = (
-            SignerProvider(clients.session, S3Endpoint(url, region, addressing))
+            SignerProvider(clients.signing, S3Endpoint(url, region, addressing))
             for url in (own_url, public_endpoint_url or own_url)
         )
         return cls(

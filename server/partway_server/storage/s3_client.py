@@ -52,19 +52,24 @@ class ClientOptions(TypedDict, total=False):
     secret_key: str | None
     session_token: str | None
     ca_file: str | None
+    signer: Credentials | None
     call_seconds: float
     complete_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class S3Clients:
-    """The SDK's clients for one endpoint. End it with `aclose`."""
+    """The SDK's clients for one endpoint. End it with `aclose`.
+
+    `signing` is the session whose credentials sign URLs: that of the clients, or a signer's.
+    """
 
     control: Any
     once: Any
     joining: Any
     session: Any
     ca_file: str | None
+    signing: Any
     resources: AsyncExitStack
     call_seconds: float
     complete_seconds: float
@@ -80,19 +85,24 @@ class S3Clients:
         secret_key: str | None = None,
         session_token: str | None = None,
         ca_file: str | None = None,
+        signer: Credentials | None = None,
         call_seconds: float = CALL_SECONDS,
         complete_seconds: float = COMPLETE_SECONDS,
     ) -> Self:
         """Connect lazily to `endpoint_url`, or to AWS if it is None. Raises ValueError.
 
         Without keys, the SDK finds credentials in its usual places, and refreshes those that
-        expire. Without `ca_file`, the CAs of an https endpoint are those that the SDK trusts.
-        Storage that is silent for `call_seconds`, or for `complete_seconds` while it joins parts,
-        counts as unavailable.
+        expire. URLs are signed with those of the `signer`, if there is one. Without `ca_file`, the
+        CAs of an https endpoint are those that the SDK trusts. Storage that is silent for
+        `call_seconds`, or for `complete_seconds` while it joins parts, counts as unavailable.
         """
         if ca_file is not None:
             check_ca_file(ca_file)
         session = aioboto3.Session(access_key, secret_key, session_token, region)
+        signing = session
+        if signer is not None:
+            keys = signer.access_key, signer.secret_key, signer.session_token or None
+            signing = aioboto3.Session(*keys, region)
         async with AsyncExitStack() as resources:
 
             async def client(attempts: int, read_seconds: float) -> Any:
@@ -108,6 +118,7 @@ class S3Clients:
                 joining=await client(attempts=1, read_seconds=complete_seconds),
                 session=session,
                 ca_file=ca_file,
+                signing=signing,
                 resources=resources.pop_all(),
                 call_seconds=call_seconds,
                 complete_seconds=complete_seconds,

@@ -1,7 +1,9 @@
 """Tests policy files: read whole, with all problems reported at once, line by line."""
 
+from pathlib import Path
+
 import pytest
-from partway_server.config.backends import Backend, secrets_of
+from partway_server.config.backends import Backend, Keys, secrets_of
 from partway_server.config.policy_file import PolicyFileError, Rules, read_rules
 from partway_server.config.settings import Settings
 from partway_server.domain.checksum import Checksum
@@ -9,6 +11,7 @@ from partway_server.domain.part_plan import GIB, MIB
 from partway_server.domain.policy import Policy
 from partway_server.domain.rule_error import RuleError
 from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.sigv4 import Credentials
 
 from tests.support.secrecy import all_it_holds
 
@@ -363,3 +366,46 @@ def test_a_secret_in_the_place_of_its_variable_is_not_repeated() -> None:
         secrets_of(backend, Settings(), {})
     assert SECRET not in all_it_holds(raised.value)
     assert "access_key_env: the variable NO_KEY is not set" in str(raised.value)
+
+
+def test_credentials_may_be_in_files_and_those_of_a_signer_beside_them(tmp_path: Path) -> None:
+    paths = {name: tmp_path / name for name in ("access", "secret", "signer")}
+    for name, path in paths.items():
+        path.write_text(f"{name}-value\n")
+    backend = Backend(
+        "b",
+        access_key_file=str(paths["access"]),
+        secret_key_file=str(paths["secret"]),
+        session_token_env="TOKEN",
+        signer_access_key_env="SIGNER",
+        signer_secret_key_file=str(paths["signer"]),
+    )
+    found = secrets_of(backend, Settings(), {"TOKEN": "token-value", "SIGNER": "signer-name"})
+    assert found.control == Keys("access-value", "secret-value", "token-value")
+    assert found.signer == Credentials("signer-name", "signer-value")
+    assert "value" not in repr(found)
+    paths["secret"].write_text("other")
+    assert secrets_of(backend, Settings(), {"TOKEN": "t", "SIGNER": "s"}) != found
+    paths["secret"].unlink()
+    with pytest.raises(RuleError, match=f"secret_key_file: {paths['secret']} cannot be read"):
+        secrets_of(backend, Settings(), {"TOKEN": "t", "SIGNER": "s"})
+
+
+@pytest.mark.parametrize(
+    ("rules", "rule"),
+    [
+        ({"access_key_file": "/a"}, "secret_key_env"),
+        ({"signer_secret_key_env": "S"}, "signer_access_key_env"),
+        ({"signer_session_token_file": "/t"}, "signer_access_key_env"),
+        (
+            {"access_key_env": "A", "secret_key_env": "S", "secret_key_file": "/s"},
+            "secret_key_file",
+        ),
+        ({"access_key_env": "A", "secret_key_file": SECRET}, "secret_key_file"),
+    ],
+)
+def test_half_a_pair_of_credentials_is_refused(rules: dict[str, str], rule: str) -> None:
+    with pytest.raises(RuleError) as raised:
+        Backend("b", **rules)
+    assert [name for name, _ in raised.value.problems] == [rule]
+    assert SECRET not in str(raised.value)

@@ -88,6 +88,27 @@ async def writing_permissions(connection: ProbeConnection, objects: ProbeObjects
     return permissions
 
 
+async def signer_permissions(
+    connection: ProbeConnection, signing: ProbeConnection, objects: ProbeObjects
+) -> Permissions:
+    """Test what a principal that signs URLs needs none of.
+
+    The object to read is there: AWS denies one that is missing to those who may not list.
+    """
+    place, absent = objects.place("signer"), objects.place("absent")
+    await connection.call("put_object", **place, Body=b"")
+    return {
+        "ListBucket": await signing.call(
+            "list_objects_v2", Bucket=objects.bucket, Prefix=objects.prefix, MaxKeys=1
+        ),
+        "GetObject": await signing.call("head_object", **place),
+        "DeleteObject": await signing.call("delete_object", **absent),
+        "AbortMultipartUpload": await signing.call(
+            "abort_multipart_upload", **absent, UploadId=_NO_UPLOAD
+        ),
+    }
+
+
 async def bucket_facts(connection: ProbeConnection, bucket: str) -> BucketFacts:
     """Read how the bucket is configured."""
     return BucketFacts(

@@ -29,7 +29,7 @@ from partway_server.storage.s3_client import (
     SignerProvider,
     code_in,
 )
-from partway_server.storage.sigv4 import Addressing, S3Endpoint
+from partway_server.storage.sigv4 import Addressing, Credentials, S3Endpoint
 
 _NO_CREDENTIALS = (
     CredentialRetrievalError,
@@ -94,6 +94,7 @@ async def open_connection(
     secret_key: str | None,
     session_token: str | None,
     ca_file: str | None,
+    signer: Credentials | None,
 ) -> AsyncIterator[ProbeConnection]:
     """Open the clients, which connect at first use.
 
@@ -107,6 +108,7 @@ async def open_connection(
         secret_key=secret_key,
         session_token=session_token,
         ca_file=ca_file,
+        signer=signer,
         call_seconds=CALL_SECONDS,
         complete_seconds=COMPLETE_SECONDS,
     )
@@ -118,7 +120,7 @@ async def open_connection(
 
             def url_signer(url: str) -> UrlSigner:
                 endpoint = S3Endpoint(url, region, addressing)
-                return UrlSigner(endpoint, SignerProvider(clients.session, endpoint))
+                return UrlSigner(endpoint, SignerProvider(clients.signing, endpoint))
 
             own = url_signer(own_url)
             public = url_signer(public_endpoint_url) if public_endpoint_url else own
