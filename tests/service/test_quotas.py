@@ -293,6 +293,24 @@ async def test_far_from_the_limit_the_usage_is_read_now_and_then(
         assert reads["usage"] <= 6
 
 
+async def test_many_that_wait_are_refused_by_one_reading(clock: FakeClock) -> None:
+    async with a_memory_world(clock, tenant_open_uploads=1) as world:
+        await opened(world, ALICE)
+        reads = Counter[str]()
+        read = world.sessions.usage
+
+        async def slowly(caller: Caller) -> CallerUsage:
+            reads["usage"] += 1
+            for _ in range(100):
+                await asyncio.sleep(0)
+            return await read(caller)
+
+        world.sessions.usage = slowly  # type: ignore[method-assign]
+        failures = await asyncio.gather(*(failure(opened(world, ALICE)) for _ in range(60)))
+        assert {exceeded(failed)[0] for failed in failures} == {"open_uploads"}
+        assert reads["usage"] < 30
+
+
 # ---- rates
 
 

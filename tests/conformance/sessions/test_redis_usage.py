@@ -2,6 +2,7 @@
 
 import contextlib
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from partway_server.domain.part_plan import Plan
@@ -73,7 +74,7 @@ async def test_a_script_that_is_sent_again_counts_nothing_twice(
     ],
 )
 async def test_what_an_older_version_ends_is_released(
-    sessions: RedisSessionStore, redis: Redis, ended: dict[str, str], expected: CallerUsage
+    sessions: RedisSessionStore, redis: Redis, ended: dict[Any, Any], expected: CallerUsage
 ) -> None:
     await sessions.insert(an_upload(), LATER)
     await redis.hset(row_key(an_upload().sid), mapping=ended)
@@ -150,14 +151,14 @@ async def test_many_are_reconciled_step_by_step(sessions: RedisSessionStore, red
     await redis.delete(*(row_key(u.sid) for u in uploads[300:]))
     await redis.delete(*usage_keys(uploads[0].grant)[1:])
     for upload in uploads[200:]:
-        for usage in usage_keys(upload.grant)[1:]:
-            await redis.hincrby(usage, "open", 1)
-            await redis.hincrby(usage, "open_bytes", 3)
+        for key in usage_keys(upload.grant)[1:]:
+            await redis.hincrby(key, "open", 1)
+            await redis.hincrby(key, "open_bytes", 3)
     # More rounds than it takes, since what is removed meanwhile moves the rest.
     for _ in range(100):
         await sessions.reconcile_usage(20)
-    usage = await settled(sessions)
-    assert (usage.tenant.open_uploads, usage.tenant.open_bytes) == (300, 900)
+    tenant = (await settled(sessions)).tenant
+    assert (tenant.open_uploads, tenant.open_bytes) == (300, 900)
 
 
 async def test_what_others_wrote_to_the_keys_stops_nothing(
