@@ -16,7 +16,7 @@ from tests.client.pacing import Slept, pace, until
 from tests.client.service import Service
 from tests.client.storage import Storage, waiting
 
-VERBS = ["upload_file", "compose", "status", "parts", "abort", "list_uploads"]
+VERBS = ["upload_file", "compose", "status", "parts", "abort", "list_uploads", "usage"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
