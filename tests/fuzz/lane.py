@@ -21,16 +21,20 @@ PAUSED = "paused"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The service under attack. `ids` are Uploads in all states, of several callers."""
+    """The service under attack. `ids` are Uploads in all states, `tokens` are for some of them.
+
+    `secrets` may be seen nowhere; IDs and tokens may not be seen in the log.
+    """
 
     grpc: str
     rest: str
     s3: dict[str, str]
     ids: Sequence[str]
+    tokens: Sequence[str]
     secrets: Sequence[str]
 
     def oracle(self) -> Oracle:
-        return Oracle(self.secrets)
+        return Oracle(self.secrets, [*self.ids, *self.tokens])
 
 
 @dataclass(frozen=True, slots=True)

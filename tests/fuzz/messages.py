@@ -63,6 +63,12 @@ _NUMBERS: Mapping[int, st.SearchStrategy[Any]] = {
 }
 
 
+def weighted(*choices: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    """Generate from each as often as its number says. (`one_of` counts equal ones once.)"""
+    tickets = [choice for number, choice in choices for _ in range(number)]
+    return st.integers(0, len(tickets) - 1).flatmap(lambda drawn: tickets[drawn])
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call as it goes out: several messages only on a client stream."""
@@ -90,7 +96,7 @@ def messages(
             {name: fields[name] for name in sorted(names | always) if name in fields}
         )
     )
-    return st.one_of(few, few, whole).map(lambda given: kind(**given))
+    return weighted((3, few), (1, whole)).map(lambda given: kind(**given))
 
 
 def _values(
@@ -102,7 +108,7 @@ def _values(
         return st.dictionaries(keys, value, max_size=3)
     one: st.SearchStrategy[Any]
     if field.name == "upload_id":
-        one = st.one_of(ids, ids, ids, texts)
+        one = weighted((9, ids), (1, texts))
     elif field.message_type is not None:
         one = messages(field.message_type, ids, depth - 1)
     elif field.type in _SCALARS:
@@ -133,8 +139,8 @@ def _tuple(pairs: Sequence[tuple[str, Any]]) -> Metadata:
     return tuple(pairs)
 
 
-def metadata() -> st.SearchStrategy[Metadata]:
-    """Generate metadata: mostly that of a known caller, sometimes with more, or something else."""
+def metadata(tokens: st.SearchStrategy[str]) -> st.SearchStrategy[Metadata]:
+    """Generate metadata: mostly that of a known caller, sometimes of a token, or something else."""
     pair = st.sampled_from(_ODD_KEYS).flatmap(
         lambda key: st.tuples(
             st.just(key),
@@ -145,33 +151,34 @@ def metadata() -> st.SearchStrategy[Metadata]:
     )
     some: st.SearchStrategy[Metadata] = st.lists(pair, max_size=3).map(_tuple)
     # Most of the Uploads are the first one's.
-    caller = st.sampled_from([CALLERS[0]] * 3 + [*CALLERS])
+    caller = weighted((4, st.just(CALLERS[0])), (2, st.sampled_from(CALLERS)))
     more = st.tuples(caller, some).map(lambda pair: pair[0] + pair[1])
-    return st.one_of(caller, caller, caller, caller, caller, more, more, some)
+    holder = st.tuples(tokens.map(lambda token: ("authorization", f"Partway {token}")))
+    return weighted((12, caller), (2, more), (1, some), (3, holder))
 
 
-def calls(name: str, ids: st.SearchStrategy[str]) -> st.SearchStrategy[Call]:
-    """Generate calls of the RPC."""
+def calls(
+    name: str, ids: st.SearchStrategy[str], tokens: st.SearchStrategy[str]
+) -> st.SearchStrategy[Call]:
+    """Generate calls of the RPC about these IDs, some of them by these upload tokens."""
     method = METHODS[name]
     one = messages(method.input_type, ids).map(wire)
     several = st.lists(one, max_size=5) if method.client_streaming else one.map(lambda m: [m])
-    return st.builds(Call, st.just(name), several.map(tuple), metadata())
+    return st.builds(Call, st.just(name), several.map(tuple), metadata(tokens))
 
 
 def among(known: Callable[[], Sequence[str]]) -> st.SearchStrategy[str]:
-    """Generate upload IDs: known at that moment, and tampered with."""
+    """Generate IDs or tokens: as they are known at that moment, and tampered with."""
 
     def chosen(drawn: tuple[int, int, int]) -> str:
         which, tamper, where = drawn
         pool = known()
-        upload_id = pool[which % len(pool)]
-        at = where % max(1, len(upload_id))
+        text = pool[which % len(pool)]
+        at = where % max(1, len(text))
         if tamper == 1:
-            other = "B" if upload_id[at : at + 1] == "A" else "A"
-            return upload_id[:at] + other + upload_id[at + 1 :]
-        if tamper == 2:
-            return upload_id[:at]
-        return upload_id
+            other = "B" if text[at : at + 1] == "A" else "A"
+            return text[:at] + other + text[at + 1 :]
+        return text[:at] if tamper == 2 else text
 
-    # Three in five are as they were.
-    return st.tuples(st.integers(0, 9999), st.integers(0, 4), st.integers(0, 9999)).map(chosen)
+    # Eight in ten are as they were.
+    return st.tuples(st.integers(0, 9999), st.integers(0, 9), st.integers(0, 9999)).map(chosen)

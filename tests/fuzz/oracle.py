@@ -48,11 +48,11 @@ class Refusal:
 
 
 class Oracle:
-    """Knows the documented reasons, and the secrets that nothing may show."""
+    """Knows the documented reasons, and what nothing, or no log, may show."""
 
-    def __init__(self, secrets: Sequence[str]) -> None:
-        self._secrets = [secret for secret in secrets if secret]
-        self._in_bytes = [secret.encode() for secret in self._secrets]
+    def __init__(self, secrets: Sequence[str], unlogged: Sequence[str] = ()) -> None:
+        self._secrets = [*secrets, *unlogged]
+        self._in_bytes = [secret.encode() for secret in secrets]
         self._reasons = documented()
 
     def of_refusal(self, refusal: Refusal) -> str:

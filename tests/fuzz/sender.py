@@ -15,6 +15,8 @@ ANSWER_SECONDS = 60.0
 """The service ends every call before that, however busy the machine is."""
 
 _READ_MESSAGES = 40
+_BY_CLIENT = "Internal error from Core"
+"""What grpc.aio as a client reports if a call is refused while it is still sending messages."""
 _DETAILS = "grpc-status-details-bin"
 
 
@@ -62,6 +64,8 @@ class Sender:
             answers = await self._answers(call, begun)
         except grpc.aio.AioRpcError as error:
             code = error.code().name
+            if error.details() == _BY_CLIENT:
+                return "lost by the client", "", []
             refusal = Refusal(code, error.details() or "", _packed(error))
             return code, self._oracle.of_refusal(refusal), []
         if any(map(self._oracle.shows_secret, answers)):

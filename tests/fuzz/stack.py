@@ -60,9 +60,9 @@ def running(folder: Path, service: str) -> Iterator[Stack]:
         environ = _environ(s3, ready["redis"], folder)
         with Server("serve", log=log, environ=environ, module=service) as server:
             address = environ["PARTWAY_ADDRESS"]
-            ids = asyncio.run(_prepared(address))
+            ids, tokens = asyncio.run(_prepared(address))
             hidden = [s3.secret_key, environ["PARTWAY_SEALING_KEYS"]]
-            target = Target(address, ready["rest"], ready["s3"], ids, hidden)
+            target = Target(address, ready["rest"], ready["s3"], ids, tokens, hidden)
             yield Stack(target, (Attacked("service", server), Attacked("dev", dev)))
 
 
@@ -93,8 +93,8 @@ single_put_max_bytes = 0
 """
 
 
-async def _prepared(address: str) -> list[str]:
-    """Open Uploads in all states; return their IDs once the service answers."""
+async def _prepared(address: str) -> tuple[list[str], list[str]]:
+    """Open Uploads in all states, once it answers; return their IDs, and tokens of some."""
     async with grpc.aio.insecure_channel(address) as channel, aiohttp.ClientSession() as http:
         async with asyncio.timeout(60):
             await channel.channel_ready()
@@ -113,6 +113,13 @@ async def _prepared(address: str) -> list[str]:
                     await put(part.url, b"x" * part.size_bytes, part.headers)
             return upload
 
+        async def token(upload: upload_pb2.Upload, actions: Any = ()) -> str:
+            spec = pb.UploadTokenSpec(actions=actions)
+            request = pb.CreateUploadTokenRequest(upload_id=upload.id, spec=spec)
+            made = await stub.CreateUploadToken(request, metadata=_ALICE)
+            return str(made.upload_token.token)
+
+        upload_actions = pb.UploadAction.values()[1:]
         uploads = [await opened(size_bytes=n) for n in (0, 100, _PART + 1, 2**40)]
         uploads += [await opened(size_bytes=3 * _PART, checksum_algorithm=n) for n in (1, 2, 3)]
         uploads += [await opened(caller, size_bytes=100) for caller in (_BOB, _EVE)]
@@ -123,7 +130,9 @@ async def _prepared(address: str) -> list[str]:
             uploads.append(complete)
         gone = await opened(size_bytes=100)
         await stub.Abort(pb.AbortRequest(upload_id=gone.id), metadata=_ALICE)
-        return [*(upload.id for upload in uploads), gone.id]
+        tokens = [await token(upload) for upload in uploads[:4]]
+        tokens += [await token(uploads[0], [action]) for action in upload_actions]
+        return [*(upload.id for upload in uploads), gone.id], tokens
 
 
 def _uuid() -> str:

@@ -110,7 +110,7 @@ def test_the_document_of_reasons_is_read_whole() -> None:
 @pytest.mark.parametrize("name", METHODS)
 @given(data=st.data())
 def test_every_rpc_has_calls_that_can_be_recorded(name: str, data: st.DataObject) -> None:
-    call = data.draw(calls(name, among(lambda: ["an-id"])))
+    call = data.draw(calls(name, among(lambda: ["an-id"]), st.just("a-token")))
     assert call.method == name
     assert recalled(recorded(call)) == call
 
@@ -118,7 +118,7 @@ def test_every_rpc_has_calls_that_can_be_recorded(name: str, data: st.DataObject
 def test_texts_that_are_not_utf8_are_sent() -> None:
     seen: list[bytes] = []
 
-    @given(call=calls("Status", st.just("x")))
+    @given(call=calls("Initialize", st.just("x"), st.just("y")))
     def draw(call: Call) -> None:
         seen.extend(call.messages)
 

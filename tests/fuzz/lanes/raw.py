@@ -27,7 +27,7 @@ def run(job: Job) -> None:
 
 async def _send(job: Job) -> None:
     chance = random.Random(job.seed)
-    pool = Pool(job.wire.ids)
+    pool = Pool(job.wire)
     async with Sender(job.wire.grpc, job.wire.oracle()) as sender:
         while job.goes_on():
             corpus = drawn(pool, chance.getrandbits(32))
@@ -63,7 +63,7 @@ def drawn(pool: Pool, number: int) -> Corpus:
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @given(call=calls(name, among(pool.ids)))
+        @given(call=calls(name, among(pool.ids), among(pool.tokens)))
         def keep(call: Call) -> None:
             corpus[call.method].append(call)
 

@@ -83,30 +83,25 @@ def _opened(job: Job, session: requests.Session) -> Sequence[str]:
 
 
 def _judge(job: Job, oracle: Oracle, session: requests.Session, case: Any) -> None:
-    watch = case.path.endswith(":watch")
-    try:
-        # A Watch goes on: its first line is enough.
-        answer = case.call(base_url=job.wire.rest, session=session, timeout=_SECONDS, stream=watch)
-    except requests.exceptions.RequestException as error:
-        job.count(REQUESTS)
-        if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.Timeout):
-            job.find(f"{case.operation.label}: {type(error).__name__}", curl=_curl(case))
-        else:
-            job.count("not sent")
-        return
-    text = ""
-    try:
-        if watch and answer.status_code == 200:
-            answer.raw.close()
-        else:
-            text = answer.text
-    finally:
-        if watch:
-            answer.close()
+    label, curl = case.operation.label, case.as_curl_command()
     job.count(REQUESTS)
+    try:
+        wanted = session.request(
+            **case.as_transport_kwargs(base_url=job.wire.rest), timeout=_SECONDS, stream=True
+        )
+        with wanted as answer:
+            # A Watch goes on: that it began is enough.
+            goes_on = case.path.endswith(":watch") and answer.status_code == 200
+            text = "" if goes_on else answer.text
+    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader, UnicodeError):
+        job.count("not sent")
+        return
+    except requests.exceptions.RequestException as error:
+        job.find(f"{label}: {type(error).__name__}", curl=curl)
+        return
     job.count(str(answer.status_code))
     if wrong := wrong_with(oracle, answer.status_code, text):
-        job.find(f"{case.operation.label}: {wrong}", curl=_curl(case))
+        job.find(f"{label}: {wrong}", curl=curl)
 
 
 def wrong_with(oracle: Oracle, status: int, text: str) -> str:
@@ -129,11 +124,6 @@ def wrong_with(oracle: Oracle, status: int, text: str) -> str:
     if documented != status:
         return f"{status} with {reasons[0]}, documented with {documented}"
     return "" if status < 500 or status == 503 else f"answered {status}: {text[:200]}"
-
-
-def _curl(case: Any) -> str:
-    command: str = case.as_curl_command()
-    return command
 
 
 def again(curl: str) -> str:

@@ -26,9 +26,10 @@ def run(job: Job) -> None:
 
 
 async def _opened(job: Job) -> None:
-    pool = Pool(job.wire.ids)
+    pool = Pool(job.wire)
+    ids, tokens = among(pool.ids), among(pool.tokens)
     batches = st.lists(
-        st.sampled_from(sorted(METHODS)).flatmap(lambda name: calls(name, among(pool.ids))),
+        st.sampled_from(sorted(METHODS)).flatmap(lambda name: calls(name, ids, tokens)),
         min_size=20,
         max_size=60,
     )
