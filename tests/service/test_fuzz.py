@@ -73,7 +73,7 @@ async def test_no_bytes_come_as_a_surprise(known: World, name: str, data: st.Dat
 
 
 @in_batches
-@given(pairs=st.lists(metadata(TOKENS), min_size=5, max_size=20))
+@given(pairs=st.lists(metadata(TOKENS), min_size=1, max_size=5))
 async def test_no_caller_comes_as_a_surprise(known: World, pairs: list[Metadata]) -> None:
     batch = [Call(name, (b"\x0a\x01x",), each) for name in METHODS for each in pairs]
     await assert_foreseen(known, batch)

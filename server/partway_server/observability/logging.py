@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from partway_server.observability.lost_callers import GRPC_LOGGER, LOST_CALLERS
+
 _FIELDS = ("rpc", "outcome", "ms")
 
 # Below WARNING these log whole requests, including URLs and signatures.
@@ -70,6 +72,7 @@ _NOT_TEXT = NotTextFilter()
 
 def configure_logging(*, level: str, as_json: bool) -> None:
     """Log to standard error at this level from now on."""
+    logging.getLogger(GRPC_LOGGER).addFilter(LOST_CALLERS)
     handler = logging.StreamHandler(sys.stderr)
     if as_json:
         handler.setFormatter(JsonFormatter())
