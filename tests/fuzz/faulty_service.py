@@ -17,7 +17,7 @@ def _put_in(fault: str) -> None:
     sound: Any = UploadServicer.ListParts
 
     async def faulty(self: UploadServicer, request: Any, context: Any) -> Any:
-        if request.page_size == 7:
+        if request.page_size:
             if fault == "dies":
                 os._exit(3)
             if fault == "shows":

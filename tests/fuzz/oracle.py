@@ -27,6 +27,7 @@ _OF_LOGS = re.compile(
     r"|Unhandled|Exception ignored| (?:ERROR|CRITICAL) |Segmentation fault|Check failed"
     r"|X-Amz-Signature="
 )
+_ONCE = re.compile(r"[0-9a-f]{16,}")
 _TIME = re.compile(r"^[-0-9]+ [:,0-9]+ ")
 
 
@@ -92,7 +93,10 @@ class Oracle:
         """Return what is wrong with a line of the log."""
         if any(secret in line for secret in self._secrets):
             return "a secret in the log"
-        return f"in the log: {_TIME.sub('', line)[:300]}" if _OF_LOGS.search(line) else ""
+        if not _OF_LOGS.search(line):
+            return ""
+        # Without what differs each time, so that the same fault is one finding.
+        return f"in the log: {_ONCE.sub('...', _TIME.sub('', line))[:300]}"
 
     def shows_secret(self, data: bytes) -> bool:
         """Return whether the bytes contain a secret."""

@@ -139,7 +139,8 @@ class Run:
     def _take(self, crew: Crew) -> None:
         self._read_logs()
         self.outcome.counts = {member.lane: member.counts for member in crew.members}
-        self.outcome.findings += crew.findings
+        # First those that say what was sent.
+        self.outcome.findings = crew.findings + self.outcome.findings
 
     def _show(self, crew: Crew) -> None:
         if time.monotonic() < self._said + _PROGRESS_SECONDS:

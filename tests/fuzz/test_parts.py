@@ -76,6 +76,14 @@ def test_a_log_holds_no_traceback_and_no_secret(line: str, wrong: bool) -> None:
     assert bool(ORACLE.of_line(line)) is wrong
 
 
+def test_the_same_fault_in_the_log_is_one_finding() -> None:
+    found = {
+        ORACLE.of_line(f"2026-01-01 10:00:0{n},000 ERROR   X failed, reference {n:016x}")
+        for n in range(3)
+    }
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "text", "wrong"),
     [
