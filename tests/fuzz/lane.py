@@ -23,6 +23,8 @@ PAUSED = "paused"
 class Target:
     """The service under attack. `ids` are Uploads in all states, `tokens` are for some of them.
 
+    `bystander` is an Upload of a tenant that attacks no one.
+
     `secrets` may be seen nowhere; IDs and tokens may not be seen in the log.
     """
 
@@ -31,6 +33,7 @@ class Target:
     s3: dict[str, str]
     ids: Sequence[str]
     tokens: Sequence[str]
+    bystander: str
     secrets: Sequence[str]
 
     def oracle(self) -> Oracle:

@@ -24,23 +24,28 @@ CALLERS: Sequence[Metadata] = tuple(
     for tenant, subject in (("acme", "alice"), ("acme", "bob"), ("evil", "alice"))
 )
 
+BYSTANDER: Metadata = (("partway-tenant", "quiet"), ("partway-subject", "carol"))
+"""A caller of a tenant that makes no hostile calls."""
+
 _MIB = 1024 * 1024
 _SMALL = [0, 1, 2, 3, 4, 7, 120, 999, 1000, 1001, 3600, 10_000, 10_001, 5 * _MIB]
 _INT32 = [*_SMALL, 2**31 - 1, -1, -(2**31)]
 _INT64 = [*_INT32, 604_800, 2**40, 5 * 2**30, 253_402_300_800, 2**53, 2**63 - 1, -(2**63)]
 _FLOATS = [0.0, -1.0, 1e308, float("inf"), float("nan")]
 
-_MARK, _NOT_UTF8 = "\x01utf8\x01", b"\xff\xfe\xc0\x80\xed\xa0"
+NOT_UTF8 = "\x01utf8\x01"
 """What stands in a message for bytes that are not UTF-8, which `wire` puts in its place."""
+
+_BYTES = b"\xff\xfe\xc0\x80\xed\xa0"
 
 _TEXTS = [
     *("", "default", "a/b", "../..", "x", "1", "0-" + "0" * 32, "99999", "10000", "a" * 1025),
-    *("video/mp4", "a\x00b", "\u202e", "\U0001f600" * 300, "%s%n{0}", _MARK),
+    *("video/mp4", "a\x00b", "\u202e", "\U0001f600" * 300, "%s%n{0}", NOT_UTF8),
     "6f1c0f5e-0000-4000-8000-000000000000",
 ]
 
 texts: st.SearchStrategy[str] = st.one_of(
-    st.sampled_from(["", "default", "a", _MARK]), st.sampled_from(_TEXTS), st.text(max_size=40)
+    st.sampled_from(["", "default", "a", NOT_UTF8]), st.sampled_from(_TEXTS), st.text(max_size=40)
 )
 
 _SCALARS: Mapping[int, st.SearchStrategy[Any]] = {
@@ -120,7 +125,7 @@ def _values(
 
 def wire(message: Message) -> bytes:
     """Return the message as it is sent, with texts that are not UTF-8 where it is marked."""
-    return message.SerializeToString().replace(_MARK.encode(), _NOT_UTF8)
+    return message.SerializeToString().replace(NOT_UTF8.encode(), _BYTES)
 
 
 _ODD_KEYS = [

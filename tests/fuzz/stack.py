@@ -17,7 +17,7 @@ from partway_server.config.settings import Settings
 from partway_server.devstack.servers import S3
 
 from tests.fuzz.lane import Target
-from tests.fuzz.messages import CALLERS
+from tests.fuzz.messages import BYSTANDER, CALLERS
 from tests.support.processes import Server, service_environ
 from tests.support.storage import put_by
 
@@ -60,9 +60,9 @@ def running(folder: Path, service: str) -> Iterator[Stack]:
         environ = _environ(s3, ready["redis"], folder)
         with Server("serve", log=log, environ=environ, module=service) as server:
             address = environ["PARTWAY_ADDRESS"]
-            ids, tokens = asyncio.run(_prepared(address))
+            ids, tokens, bystander = asyncio.run(_prepared(address))
             hidden = [s3.secret_key, environ["PARTWAY_SEALING_KEYS"]]
-            target = Target(address, ready["rest"], ready["s3"], ids, tokens, hidden)
+            target = Target(address, ready["rest"], ready["s3"], ids, tokens, bystander, hidden)
             yield Stack(target, (Attacked("service", server), Attacked("dev", dev)))
 
 
@@ -79,6 +79,8 @@ def _environ(s3: S3, redis_url: str, folder: Path) -> Mapping[str, str]:
         "policy_file": policies,
         "lease_seconds": _LEASE_SECONDS,
         "max_via_service": 256,
+        # Or Initialize would soon be refused for this alone.
+        "tenant_open_uploads": 0,
     }
     return service_environ(s3, redis_url, **{k: v for k, v in wanted.items() if k in known})
 
@@ -93,8 +95,8 @@ single_put_max_bytes = 0
 """
 
 
-async def _prepared(address: str) -> tuple[list[str], list[str]]:
-    """Open Uploads in all states, once it answers; return their IDs, and tokens of some."""
+async def _prepared(address: str) -> tuple[list[str], list[str], str]:
+    """Open Uploads in all states; return their IDs, tokens of some, and a bystander's ID."""
     async with grpc.aio.insecure_channel(address) as channel, aiohttp.ClientSession() as http:
         async with asyncio.timeout(60):
             await channel.channel_ready()
@@ -132,7 +134,8 @@ async def _prepared(address: str) -> tuple[list[str], list[str]]:
         await stub.Abort(pb.AbortRequest(upload_id=gone.id), metadata=_ALICE)
         tokens = [await token(upload) for upload in uploads[:4]]
         tokens += [await token(uploads[0], [action]) for action in upload_actions]
-        return [*(upload.id for upload in uploads), gone.id], tokens
+        bystander = await opened(BYSTANDER, size_bytes=100)
+        return [*(upload.id for upload in uploads), gone.id], tokens, bystander.id
 
 
 def _uuid() -> str:

@@ -3,9 +3,11 @@
 Each takes bytes, and raises nothing but what it promises.
 """
 
+import asyncio
 import base64
 import random
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -57,6 +59,9 @@ class _Answer:
 class _Coordinator:
     """A coordinator that knows no Upload, so that handlers only check and convert."""
 
+    def __init__(self) -> None:
+        self.concurrency = SimpleNamespace(enter=lambda *_: None, leave=lambda *_: None)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return lambda *args, **named: _Answer()
 
@@ -90,7 +95,7 @@ def handlers(data: bytes) -> None:
     given: Any = _several(request) if METHODS[name].client_streaming else request
     try:
         answer = getattr(_SERVICER, name)(given, _Context())
-        _driven(anext(answer) if METHODS[name].server_streaming else answer)
+        _LOOP.run_until_complete(_first(answer) if METHODS[name].server_streaming else answer)
     except UploadError as error:
         size = status_of(error).ByteSize()
         assert size <= _MAX_DETAILS, f"{size} bytes of details"
@@ -101,14 +106,11 @@ async def _several(request: Any) -> Any:
     yield request
 
 
-def _driven(work: Awaitable[Any]) -> None:
-    """Run what waits for nothing."""
-    steps = work.__await__()
-    for _ in range(100):
-        try:
-            next(steps)
-        except StopIteration:
-            return
+async def _first(answers: Any) -> None:
+    await anext(answers)
+
+
+_LOOP = asyncio.new_event_loop()
 
 
 def upload_ids(data: bytes) -> None:

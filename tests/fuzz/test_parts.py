@@ -4,13 +4,15 @@ import asyncio
 import random
 
 import pytest
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
+from partway.v1 import upload_service_pb2 as pb
 
 from tests.fuzz.finding import recalled, recorded
 from tests.fuzz.lanes.rest import wrong_with
-from tests.fuzz.messages import METHODS, Call, among, calls
+from tests.fuzz.messages import METHODS, NOT_UTF8, among, calls, wire
 from tests.fuzz.mutation import mutated
 from tests.fuzz.openapi import document
 from tests.fuzz.oracle import Oracle, Refusal, documented
@@ -124,14 +126,11 @@ def test_every_rpc_has_calls_that_can_be_recorded(name: str, data: st.DataObject
 
 
 def test_texts_that_are_not_utf8_are_sent() -> None:
-    seen: list[bytes] = []
-
-    @given(call=calls("Initialize", st.just("x"), st.just("y")))
-    def draw(call: Call) -> None:
-        seen.extend(call.messages)
-
-    draw()
-    assert any(b"\xff\xfe\xc0" in message for message in seen)
+    sent = wire(pb.StatusRequest(upload_id=f"a{NOT_UTF8}b"))
+    with pytest.raises(DecodeError):
+        pb.StatusRequest.FromString(sent)
+    # Only the text is wrong: the lengths are right.
+    assert len(sent) == 2 + sent[1]
 
 
 def test_mutations_change_and_follow_their_seed() -> None:

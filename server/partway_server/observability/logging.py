@@ -32,8 +32,6 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-_GRPC_LOGGER = "grpc._cython.cygrpc"
-
 _NOT_TEXT_SECONDS = 60.0
 
 logger = logging.getLogger(__name__)
@@ -72,14 +70,14 @@ _NOT_TEXT = NotTextFilter()
 
 def configure_logging(*, level: str, as_json: bool) -> None:
     """Log to standard error at this level from now on."""
-    logging.getLogger(GRPC_LOGGER).addFilter(LOST_CALLERS)
     handler = logging.StreamHandler(sys.stderr)
     if as_json:
         handler.setFormatter(JsonFormatter())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger(_GRPC_LOGGER).addFilter(_NOT_TEXT)
+    for noise in (_NOT_TEXT, LOST_CALLERS):
+        logging.getLogger(GRPC_LOGGER).addFilter(noise)
     # The core of gRPC writes a line of its own to standard error for each malformed header, however
     # logs are configured. It reads this before it is first used.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -24,7 +24,11 @@ _PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.3
 _BODY = b"x" * 100
 _ALICE = CALLERS[0]
-_AGAIN = (grpc.StatusCode.ABORTED, grpc.StatusCode.UNAVAILABLE)
+_AGAIN = (
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
 _GOING_ON = (upload_pb2.UPLOAD_STATE_ACTIVE, upload_pb2.UPLOAD_STATE_COMPLETING)
 
 

@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.lane import Job
-from tests.fuzz.lanes.raw import judge
+from tests.fuzz.lanes.raw import judge_all
 from tests.fuzz.messages import METHODS, Call, among, calls
 from tests.fuzz.pool import Pool
 from tests.fuzz.sender import Sender
 
 _EXAMPLES = 50
+_AT_ONCE = 8
 
 
 class _Stopped(Exception):
@@ -70,6 +71,8 @@ def _draw(
 
 async def _send(job: Job, sender: Sender, pool: Pool, batch: list[Call]) -> None:
     await pool.refresh(sender)
-    answers = await asyncio.gather(*(judge(job, sender, call) for call in batch))
-    for call, answer in zip(batch, answers, strict=True):
-        pool.learn(call, answer)
+    shares = [batch[n::_AT_ONCE] for n in range(_AT_ONCE)]
+    answers = await asyncio.gather(*(judge_all(job, sender, share) for share in shares))
+    for share, answered in zip(shares, answers, strict=True):
+        for call, answer in zip(share, answered, strict=True):
+            pool.learn(call, answer)
