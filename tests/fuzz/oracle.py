@@ -27,6 +27,9 @@ _OF_LOGS = re.compile(
     r"|Unhandled|Exception ignored| (?:ERROR|CRITICAL) |Segmentation fault|Check failed"
     r"|X-Amz-Signature="
 )
+_OF_OPERATORS = re.compile(r" ERROR +not ready: ")
+"""What a service says of Redis and storage, which on a busy machine may not answer for a while."""
+
 _ONCE = re.compile(r"[0-9a-f]{16,}")
 _TIME = re.compile(r"^[-0-9]+ [:,0-9]+ ")
 
@@ -93,7 +96,7 @@ class Oracle:
         """Return what is wrong with a line of the log."""
         if any(secret in line for secret in self._secrets):
             return "a secret in the log"
-        if not _OF_LOGS.search(line):
+        if not _OF_LOGS.search(line) or _OF_OPERATORS.search(line):
             return ""
         # Without what differs each time, so that the same fault is one finding.
         return f"in the log: {_ONCE.sub('...', _TIME.sub('', line))[:300]}"

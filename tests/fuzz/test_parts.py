@@ -69,6 +69,7 @@ def test_any_other_refusal_is_a_finding(refusal: Refusal, words: str) -> None:
         ("2026-01-01 INFO    Status NotFound 1.2 ms", False),
         ("Traceback (most recent call last):", True),
         ("2026-01-01 ERROR   /partway.v1.UploadService/Status failed, reference 12", True),
+        ("2026-01-01 ERROR   not ready: no answer from redis for 5 s", False),
         ("Task exception was never retrieved", True),
         (f"key={SECRET}", True),
         ("GET http://x/y?X-Amz-Signature=abc", True),
