@@ -8,6 +8,7 @@ AGAINST ?= .git\#branch=main
 SECONDS ?= 60
 DIR ?= certs
 SEED ?= 7
+MINUTES ?= 10
 FAILOVERS ?= 20
 MOVES ?= 20
 SBOM ?= dist/partway-server.cdx.json
@@ -68,6 +69,9 @@ certs: $(READY) ## Write a private CA, a server and a client certificate into DI
 
 example-mtls: $(READY) ## Upload with a client certificate of a CA made here; refuse one of another.
 	@$(BIN)/python examples/mtls/run.py
+
+fuzz: $(READY) ## Send hostile input for MINUTES, as SEED says, in several lanes at once.
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
 
 dev: $(READY) ## Run the embedded stack until Ctrl-C.
 	@$(BIN)/partway-server dev --port 50051
@@ -153,3 +157,5 @@ bench-overload: $(READY) ## Let one tenant overload the service, and ask what an
 
 .PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-overload image words clean
 .PHONY: certs example-mtls
+
+.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos fuzz dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean

@@ -30,14 +30,18 @@ class Server:
     """A running `partway-server`. Its log goes to the file `log`."""
 
     def __init__(
-        self, *arguments: str, log: Path, environ: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        log: Path,
+        environ: Mapping[str, str] | None = None,
+        module: str = "partway_server",
     ) -> None:
         self.log = log
         # Without the settings of the user who runs the tests.
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PARTWAY_")}
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "partway_server", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 env={**kept, **(environ or {})},
                 stdout=subprocess.PIPE,
                 stderr=errors,

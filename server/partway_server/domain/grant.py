@@ -1,7 +1,7 @@
 """What an upload ID carries: the grant of one upload, who it belongs to, and its packed form."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -97,7 +97,14 @@ class Grant:
     @classmethod
     def unpack(cls, packed: bytes) -> Self:
         """Return the grant that `pack` packed. Raises ValueError if it is malformed."""
-        fields: list[Any] = msgpack.unpackb(packed)
+        try:
+            return cls._of_fields(msgpack.unpackb(packed))
+        except (TypeError, AttributeError, OverflowError, OSError) as error:
+            # Not what `pack` writes in that place: a number for a text, a text for a list.
+            raise ValueError("not a packed grant") from error
+
+    @classmethod
+    def _of_fields(cls, fields: Sequence[Any]) -> Self:
         sid, tenant, subject, policy, backend, bucket, key, single, size, part_size = fields[:10]
         content_type, checksum, token, created, expires, multipart_id, metadata = fields[10:17]
         if len(fields) > 21:

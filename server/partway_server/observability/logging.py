@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from partway_server.observability.lost_callers import GRPC_LOGGER, LOST_CALLERS
+
 _FIELDS = ("rpc", "outcome", "ms")
 
 # Below WARNING these log whole requests, including URLs and signatures.
@@ -29,8 +31,6 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
 
-
-_GRPC_LOGGER = "grpc._cython.cygrpc"
 
 _NOT_TEXT_SECONDS = 60.0
 
@@ -76,7 +76,8 @@ def configure_logging(*, level: str, as_json: bool) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger(_GRPC_LOGGER).addFilter(_NOT_TEXT)
+    for noise in (_NOT_TEXT, LOST_CALLERS):
+        logging.getLogger(GRPC_LOGGER).addFilter(noise)
     # The core of gRPC writes a line of its own to standard error for each malformed header, however
     # logs are configured. It reads this before it is first used.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -160,6 +160,8 @@ class Leases:
             try:
                 if not await deps.sessions.renew(upload.sid, upload.epoch, deps.lease):
                     return
-            except Exception:
+            except errors.UploadError as error:
                 # The lease may expire; then the renewal before the request and the epoch decide.
+                logger.warning("upload %s: its lease is not renewed: %s", upload.sid, error)
+            except Exception:
                 logger.warning("upload %s: its lease is not renewed", upload.sid, exc_info=True)

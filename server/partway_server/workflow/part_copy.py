@@ -111,8 +111,10 @@ class PartCopy:
                 if row is not None and row.composing:
                     due = row.look_again(deps.clock.now(), deps.lease)
                     await deps.sessions.put_off(row.sid, row.epoch, due)
-            except Exception:
+            except errors.UploadError as error:
                 # A janitor may come then, and copy the same bytes.
+                logger.warning("upload %s: its work is not postponed: %s", upload.sid, error)
+            except Exception:
                 logger.warning("upload %s: its work is not postponed", upload.sid, exc_info=True)
             # Real time, as for the heartbeat of a lease.
             await asyncio.sleep(deps.lease.total_seconds() / 3)

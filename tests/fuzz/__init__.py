@@ -1,0 +1,1 @@
+"""Hostile input at length, against a real service: `make fuzz`."""

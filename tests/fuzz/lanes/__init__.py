@@ -1,0 +1,1 @@
+"""The lanes of a run, each one kind of hostile input."""
