@@ -37,13 +37,14 @@ from partway_server.domain.quota import Bucket, Rate
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, State, Upload
 from partway_server.domain.usage import CallerUsage, day_of, standing_of
-from partway_server.redis_client.client import RedisClient, RedisCommand
+from partway_server.redis_client.client import RedisClient
 from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import record_encoding, redis_keys
 from partway_server.sessions.base import AFTER_LEASE, Cursor
 from partway_server.sessions.notifications import Wakeup
 from partway_server.sessions.redis_due_index import RedisDueIndex
 from partway_server.sessions.redis_full import FullLog
+from partway_server.sessions.redis_listing import RedisListing
 from partway_server.sessions.redis_notifications import RedisChanges
 from partway_server.sessions.redis_records import RedisRecords
 from partway_server.sessions.redis_scripts import RedisScripts
@@ -58,9 +59,6 @@ from partway_server.sessions.script_arguments import (
     unflat,
     words,
 )
-
-_SCAN = 100
-"""How many records of a shard one page examines at most."""
 
 _SKEW_MS = 5_000
 """How much the clocks of two servers, or of a server and this process, may differ."""
@@ -92,6 +90,7 @@ class RedisSessionStore:
         self._scripts = RedisScripts(self._client, clock)
         self._records = RedisRecords(self._client, self._scripts)
         self._due = RedisDueIndex(self._client, self._scripts)
+        self._listing = RedisListing(self._scripts, self._records)
         self._usage = RedisUsage(self._client, self._scripts, self._records)
         self._full = FullLog(self._moment)
 
@@ -240,19 +239,7 @@ class RedisSessionStore:
     async def list_uploads(
         self, caller: Caller, wanted: UploadFilter, *, before: Cursor | None = None, limit: int
     ) -> tuple[Sequence[Upload], Cursor | None]:
-        lowest, highest = redis_keys.bounds(before, wanted.created_from, wanted.created_before)
-        # Sids are random: a shard holds about one in 64 of a page, hardly ever eight more.
-        share = limit // redis_keys.SHARDS + 8
-
-        def ask(shard: int) -> RedisCommand:
-            args = (redis_keys.row_prefix(shard), lowest, highest, share, _SCAN)
-            chosen = (wanted.state or "", wanted.fingerprint, wanted.policy)
-            return self._command("list_own", (redis_keys.own_key(shard, caller),), *args, *chosen)
-
-        found, cursor = _page(await self._each_shard(ask), limit)
-        page = await self._records.page(found)
-        # Records of an older version do not name their policy, so scripts let them pass.
-        return [u for u in page if wanted.policy in ("", u.grant.policy)], cursor
+        return await self._listing.page(caller, wanted, before, limit)
 
     async def ping(self) -> None:
         await self._client.ping()
@@ -289,12 +276,6 @@ class RedisSessionStore:
     async def _run(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         return await self._scripts.run(verb, keys, *args)
 
-    def _command(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> RedisCommand:
-        return self._scripts.command(verb, keys, *args)
-
-    async def _each_shard(self, ask: Callable[[int], RedisCommand]) -> list[Any]:
-        return await self._scripts.run_on_each_shard(ask)
-
 
 def _upload(sid: str, row: Sequence[bytes]) -> Upload:
     """Return the upload in a record as scripts return it. Raises GarbledRecord."""
@@ -303,20 +284,3 @@ def _upload(sid: str, row: Sequence[bytes]) -> Upload:
 
 def _upload_if_any(sid: str, row: Sequence[bytes]) -> Upload | None:
     return _upload(sid, row) if row else None
-
-
-def _page(
-    answers: Sequence[Any], limit: int
-) -> tuple[list[tuple[str, Sequence[bytes]]], Cursor | None]:
-    """Return the newest of what the shards found, by sid, and where the next page begins.
-
-    A shard that was not read to its end says nothing about what is older than where it stopped, so
-    what the others found beyond that point is left for the next page.
-    """
-    horizon = max(stopped for stopped, _ in answers)
-    found = [entry for _, entries in answers for entry in entries if entry[0] >= horizon]
-    found.sort(key=lambda entry: entry[0], reverse=True)
-    if len(found) > limit:
-        horizon = found[limit - 1][0]
-    cursor = redis_keys.cursor_at(horizon.decode()) if horizon else None
-    return [(redis_keys.cursor_at(place.decode()).sid, row) for place, row in found[:limit]], cursor
