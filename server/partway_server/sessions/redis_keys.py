@@ -1,9 +1,9 @@
 """Define the Redis keys, and the positions in the index of a caller's uploads. No I/O.
 
-    partway:{NN}:upload:<sid>             hash: the session record, with `fields`
+    partway:{NN}:upload:<sid>             hash: the session record, with `record_encoding.fields`
     partway:{NN}:due                      sorted set: sids by the time they are due, in ms
     partway:{NN}:own:<tenant>:<subject>   sorted set: a caller's sids by creation
-    partway:{NN}:counted                  hash: the `usage_entry` of each open upload, by its sid
+    partway:{NN}:counted                  hash: `record_encoding.usage_entry` of each open upload
     partway:{NN}:usage:<tenant>           hash: open, open_bytes, day, day_bytes of a tenant
     partway:{NN}:usage:<tenant>:<subject> hash: the same of one subject
     partway:{NN}:events                   stream: events, with EVENT_FIELDS
@@ -43,7 +43,7 @@ KEEP = timedelta(days=30)
 """How long past its due time a record is kept if no janitor runs. No decision depends on it."""
 
 EVENT_FIELDS = ("id", "type", "upload", "event")
-"""The fields of a stream entry, in the order of `event_values`."""
+"""The fields of a stream entry, in the order of `script_arguments.event_values`."""
 
 _TYPES = {
     **dict.fromkeys(("upload", "counted", "usage", "lease", "tries"), "hash"),

@@ -17,7 +17,7 @@ _MODES = {
 
 
 async def check_redis(client: RedisClient, topology: RedisTopology) -> None:
-    """Raises ValueError, with a message for operators, if Redis is set up wrongly."""
+    """Raise ValueError, with a message for operators, if Redis is set up wrongly."""
     try:
         for server in await client.masters():
             await _check_server(client, server, cluster=topology.cluster)
