@@ -5,14 +5,8 @@ from typing import Any
 import pytest
 from partway_server.domain.upload import AbortReason, State, StoredObject
 from partway_server.domain.usage import Standing, day_of, standing_of
-from partway_server.sessions.redis_keys import (
-    counted_key,
-    fields,
-    row_key,
-    shard_of,
-    usage_entry,
-    usage_keys,
-)
+from partway_server.sessions.record_encoding import fields, usage_entry
+from partway_server.sessions.redis_keys import counted_key, row_key, shard_of, usage_keys
 
 from tests.support.clock import START
 from tests.support.uploads import an_upload

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from partway_server.domain.upload import Upload
 from partway_server.domain.usage import Standing, day_of, standing_of
 from partway_server.redis_client.topology import connect
-from partway_server.sessions.redis_keys import upload_from, usage_entry
+from partway_server.sessions.record_encoding import upload_from, usage_entry
 
 Hashes = Mapping[str, Mapping[bytes, bytes]]
 """The hashes in Redis, by key."""

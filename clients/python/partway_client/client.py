@@ -4,16 +4,13 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 from uuid import uuid4
 
 import aiohttp
-import platformdirs
 
 from partway_client._progress_meter import OnProgress, ProgressMeter
-from partway_client._source.file_source import FileSource
 from partway_client._transport.channel import (
     Channel,
     ChannelCredentials,
@@ -30,9 +27,9 @@ from partway_client._transport.retrying_caller import ServiceConnection
 from partway_client._transport.rpc_client import RpcClient
 from partway_client._upload import compose as composition
 from partway_client._upload.content_type import guess_content_type
-from partway_client._upload.fingerprint import content_of
+from partway_client._upload.fingerprint import content_at
 from partway_client._upload.options import UploadOptions
-from partway_client._upload.resume_journal import ResumeJournal
+from partway_client._upload.resume_journal import ResumeJournal, journal_directory
 from partway_client._upload.uploader import Uploader
 from partway_client.models import Checksum, PartInfo, Route, State, Uploaded, UploadInfo, Usage
 
@@ -62,8 +59,12 @@ class UploadClient:
     The content type is guessed from the name if None; `part_size` is a wish, and 0 leaves it to the
     service. `checksum` is what storage verifies of each part, and of the whole file where it can:
     with "none", a byte that changes in transit goes unnoticed, unless TCP or TLS detects it.
-    With the `route` "auto", parts go straight to storage or, if storage cannot be reached from here
+    At most `concurrency` parts and `max_in_flight_bytes` are in flight, and always one part. With
+    the `route` "auto", parts go straight to storage or, if storage cannot be reached from here
     and the service allows it, through the service; a warning and `bytes_via_service` show that.
+
+    With an `upload_id`, a file becomes the object of that Upload, which someone else initialized,
+    and whose policy, part size, checksum and metadata stand.
 
     `on_progress` is called in the event loop at every change of phase, and at most ten times a
     second in between; it must return quickly. `on_done` is called in the event loop with the result
@@ -91,7 +92,7 @@ class UploadClient:
         self._credentials = credentials
         self._metadata = with_token(checked_metadata(call_metadata or {}), token)
         self._retry = pace or RetryPolicy()
-        self._journal = ResumeJournal(directory=_state_dir(state_dir), now=self._retry.now)
+        self._journal = ResumeJournal(directory=journal_directory(state_dir), now=self._retry.now)
         self._channel: Channel | None = None
         self._connection: ServiceConnection | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -135,15 +136,9 @@ class UploadClient:
     ) -> Uploaded:
         """Upload a file, or the unread rest of a binary stream, and return the object.
 
-        With an `upload_id`, it becomes the object of that Upload, which someone else initialized,
-        and whose policy, part size, checksum and metadata stand.
-
-        At most `concurrency` parts and `max_in_flight_bytes` are in flight, and always one part.
-        The README describes all arguments.
-
-        Raises PartwayError: a ServiceError, or TransferFailed, StorageUnreachable, FileChanged,
-        FileUnreadable, FileBusy, SizeMismatch, SpoolFailed, UploadAborted, StillCompleting,
-        ServiceUnreachable.
+        The README describes all arguments. Raises PartwayError: a ServiceError, or TransferFailed,
+        StorageUnreachable, FileChanged, FileUnreadable, FileBusy, SizeMismatch, SpoolFailed,
+        UploadAborted, StillCompleting, ServiceUnreachable.
         """
         options = UploadOptions(
             policy=policy,
@@ -257,7 +252,7 @@ class UploadClient:
         found: list[UploadInfo] = []
         if limit < 1:
             return found
-        content = "" if file is None else await _content_of(file)
+        content = "" if file is None else await content_at(file)
         listing = self._rpc().list_uploads(
             state=state,
             fingerprint=fingerprint,
@@ -293,13 +288,3 @@ class UploadClient:
             meter=self._meter(on_progress),
             retry=self._retry,
         )
-
-
-async def _content_of(file: str | os.PathLike[str]) -> str:
-    with contextlib.closing(FileSource.open(file)) as source:
-        return await content_of(source)
-
-
-def _state_dir(given: str | os.PathLike[str] | None) -> Path:
-    chosen = given or os.environ.get("PARTWAY_STATE_DIR")
-    return Path(chosen) if chosen else platformdirs.user_state_path("partway") / "uploads"

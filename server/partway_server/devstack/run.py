@@ -79,9 +79,8 @@ def run(
         rest_port = _chosen_port(rest_port, "--rest-port") if rest else 0
         folder = stack.enter_context(_folder(data_dir))
         settings = _settings(environ, folder, port, reflection=reflection, json_logs=json_logs)
-        if rest and settings.tls_cert_file:
-            words = "the stack's REST gateway calls the service in plain text; leave out --rest"
-            raise SettingsError([f"PARTWAY_TLS_CERT_FILE: {words}"])
+        if rest:
+            _check_plain_text(settings)
         configure_logging(level=settings.log_level, as_json=json_logs)
         logger.info("starting storage and Redis in %s", folder)
         keep = data_dir is not None
@@ -179,6 +178,12 @@ def _settings(
         # machine.
         decided["via_service"] = True
     return Settings.load(environ, decided)
+
+
+def _check_plain_text(settings: Settings) -> None:
+    if settings.tls_cert_file:
+        words = "the stack's REST gateway calls the service in plain text; leave out --rest"
+        raise SettingsError([f"PARTWAY_TLS_CERT_FILE: {words}"])
 
 
 def _with_addresses(settings: Settings, s3: S3, redis_url: str) -> Settings:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from partway_server.domain.errors import UploadNotFound
 from partway_server.domain.grant import Grant
-from partway_server.domain.sealing import Sealer
+from partway_server.domain.sealer import Sealer
 
 MAX_ID_CHARS = 8192
 

@@ -9,7 +9,7 @@ import msgpack
 from partway_server.domain.errors import CredentialsRejected
 from partway_server.domain.grant import Caller
 from partway_server.domain.principal import UploadAction, UploadToken
-from partway_server.domain.sealing import Sealer
+from partway_server.domain.sealer import Sealer
 
 MAX_TOKEN_CHARS = 512
 """Enough for the longest tenant and subject: they are ASCII."""

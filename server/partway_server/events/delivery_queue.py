@@ -30,8 +30,9 @@ from partway_server.events.stored_deliveries import (
 from partway_server.redis_client.client import RedisClient, RedisCommand
 from partway_server.redis_client.scripts import load_script
 from partway_server.redis_client.topology import RedisTopology
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import redis_keys
 from partway_server.sessions.key_types import retry_mistyped
+from partway_server.sessions.script_arguments import moment_ms, span_ms
 
 KEEP_DEAD = timedelta(days=30)
 """How long a dead letter is kept."""
@@ -86,8 +87,8 @@ class DeliveryQueue:
         """
         if _WORKERS in self.away:
             return None
-        key = rows.webhook_key(_WORKERS, "workers", webhook)
-        command = self._command("join", (key,), self.owner, rows.span_ms(lease))
+        key = redis_keys.webhook_key(_WORKERS, "workers", webhook)
+        command = self._command("join", (key,), self.owner, span_ms(lease))
         [found] = await self._run_each([command], [key])
         if isinstance(found, SessionsUnavailable):
             self.away.add(_WORKERS)
@@ -116,10 +117,10 @@ class DeliveryQueue:
                 self.owner,
                 new_mark,
                 mark,
-                rows.span_ms(lease),
-                rows.span_ms(_KEEP),
+                span_ms(lease),
+                span_ms(_KEEP),
                 _group(webhook),
-                "0" if since is None else f"{max(rows.moment_ms(since), 0)}-0",
+                "0" if since is None else f"{max(moment_ms(since), 0)}-0",
                 place,
                 most,
             )
@@ -147,18 +148,18 @@ class DeliveryQueue:
         # One server with all slots answers for all shards in one call.
         together = [[shard] for shard in shards] if self._servers.cluster else [shards]
         together = [each for each in together if each]
-        commands = [_read({rows.events_key(s): seen[s] for s in each}) for each in together]
-        answers = await self._run_each(commands, [rows.events_key(shard) for shard in shards])
+        commands = [_read({redis_keys.events_key(s): seen[s] for s in each}) for each in together]
+        answers = await self._run_each(commands, [redis_keys.events_key(shard) for shard in shards])
         for each, answer in zip(together, answers, strict=True):
             if isinstance(answer, SessionsUnavailable):
                 self.away.update(each)
             else:
                 found.update(k if isinstance(k, str) else k.decode() for k in _names(answer))
-        return {shard for shard in shards if rows.events_key(shard) in found}
+        return {shard for shard in shards if redis_keys.events_key(shard) in found}
 
     async def body(self, shard: int, place: str) -> str | None:
         """Return the CloudEvent at that place, None if the stream no longer has it."""
-        key = rows.events_key(shard)
+        key = redis_keys.events_key(shard)
         found = await self._run(shard, RedisCommand(key, ("XRANGE", key, place, place)))
         if not found:
             return None
@@ -174,20 +175,20 @@ class DeliveryQueue:
     async def postpone(self, webhook: str, shard: int, place: str, tries: RetryState) -> None:
         """Record a failure and when to retry. Ignored unless this process has the lease."""
         keys = _keys(shard, "lease tries", webhook)
-        args = (self.owner, rows.span_ms(_KEEP), place, tries.pack())
+        args = (self.owner, span_ms(_KEEP), place, tries.pack())
         await self._run(shard, self._command("postpone", keys, *args))
 
     async def bury(self, webhook: str, shard: int, place: str, attempts: int, why: str) -> None:
         """Give a delivery up, and make it a dead letter."""
         keys = _keys(shard, "events tries dead", webhook)
-        args = (_group(webhook), place, rows.span_ms(KEEP_DEAD), attempts, why)
+        args = (_group(webhook), place, span_ms(KEEP_DEAD), attempts, why)
         await self._run(shard, self._command("bury", keys, *args))
 
     async def dead_letters(self, webhook: str) -> list[DeadLetter]:
         """Return all dead letters of a webhook, the oldest first."""
         found: list[DeadLetter] = []
-        for shard in range(rows.SHARDS):
-            key, after = rows.dead_key(shard, webhook), "-"
+        for shard in range(redis_keys.SHARDS):
+            key, after = redis_keys.dead_key(shard, webhook), "-"
             while page := await self._calls.run(
                 RedisCommand(key, ("XRANGE", key, after, "+", "COUNT", _LISTED))
             ):
@@ -209,7 +210,7 @@ class DeliveryQueue:
         return await retry_mistyped(self._calls, keys, lambda: self._calls.run_each(commands))
 
     async def _run(self, shard: int, command: RedisCommand) -> Any:
-        keys = [word for word in command.words if isinstance(word, str) and rows.is_key(word)]
+        keys = [word for word in command.words if isinstance(word, str) and redis_keys.is_key(word)]
         try:
             return await retry_mistyped(self._calls, keys, lambda: self._calls.run(command))
         except SessionsUnavailable:
@@ -217,15 +218,15 @@ class DeliveryQueue:
             raise
 
     def _command(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> RedisCommand:
-        now = "" if self._clock is None else rows.moment_ms(self._clock.now())
+        now = "" if self._clock is None else moment_ms(self._clock.now())
         known = self._scripts[verb]
         words = ("EVALSHA", known.sha, len(keys), *keys, now, *args)
         return RedisCommand(keys[0], words, script=known.source)
 
 
 def _keys(shard: int, kinds: str, webhook: str) -> list[str]:
-    own = {"events": rows.events_key(shard), "dead": rows.dead_key(shard, webhook)}
-    return [own.get(kind) or rows.webhook_key(shard, kind, webhook) for kind in kinds.split()]
+    own = {"events": redis_keys.events_key(shard), "dead": redis_keys.dead_key(shard, webhook)}
+    return [own.get(kind) or redis_keys.webhook_key(shard, kind, webhook) for kind in kinds.split()]
 
 
 def _group(webhook: str) -> str:

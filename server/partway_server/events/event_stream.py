@@ -13,11 +13,12 @@ from typing import Any
 from partway_server.domain.events import Event
 from partway_server.redis_client.client import RedisClient, RedisCommand
 from partway_server.redis_client.topology import RedisTopology
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import redis_keys
+from partway_server.sessions.script_arguments import event_values, moment_ms, unflat
 
 logger = logging.getLogger(__name__)
 
-_SHARDS = range(rows.SHARDS)
+_SHARDS = range(redis_keys.SHARDS)
 _PAGE = 100
 """How many entries of a shard are held at a time."""
 
@@ -45,7 +46,7 @@ class StreamEntry:
 
 def places_at(time: datetime | None) -> Places:
     """Return the places at that time; None means where the streams begin."""
-    return dict.fromkeys(_SHARDS, "-" if time is None else str(rows.moment_ms(time)))
+    return dict.fromkeys(_SHARDS, "-" if time is None else str(moment_ms(time)))
 
 
 def after(ends: Mapping[int, str]) -> Places:
@@ -107,8 +108,8 @@ class EventStreams:
 
     async def append(self, event: Event, shard: int) -> None:
         """Append an event to the stream of a shard, whether or not it is there already."""
-        key = rows.events_key(shard)
-        fields = zip(rows.EVENT_FIELDS, rows.event_values(event), strict=True)
+        key = redis_keys.events_key(shard)
+        fields = zip(redis_keys.EVENT_FIELDS, event_values(event), strict=True)
         await self._calls.run(
             RedisCommand(key, ("XADD", key, "*", *(w for f in fields for w in f)))
         )
@@ -118,7 +119,7 @@ class EventStreams:
     ) -> list[list[StreamEntry]]:
         shards, commands = list(shards), []
         for shard in shards:
-            key, span = rows.events_key(shard), (begins[shard], ends.get(shard, "+"))
+            key, span = redis_keys.events_key(shard), (begins[shard], ends.get(shard, "+"))
             commands.append(RedisCommand(key, ("XRANGE", key, *span, "COUNT", _PAGE)))
         answers = await self._calls.run_all(commands)
         return [_entries(shard, answer) for shard, answer in zip(shards, answers, strict=True)]
@@ -129,7 +130,7 @@ def _order(entry: StreamEntry) -> tuple[tuple[int, int], int]:
 
 
 def _newest(shard: int, end: str, count: int) -> RedisCommand:
-    key = rows.events_key(shard)
+    key = redis_keys.events_key(shard)
     return RedisCommand(key, ("XREVRANGE", key, end, "-", "COUNT", count))
 
 
@@ -138,10 +139,10 @@ def _entries(shard: int, answer: Any) -> list[StreamEntry]:
     for place, fields in answer:
         milliseconds, _, number = place.decode().partition("-")
         # A mapping if redis-py parsed it, a flat list as Redis sends it.
-        named = fields if isinstance(fields, dict) else rows.unflat(fields)
+        named = fields if isinstance(fields, dict) else unflat(fields)
         hidden = b"webhook" in named
         try:
-            event = Event(*(named[name.encode()].decode() for name in rows.EVENT_FIELDS))
+            event = Event(*(named[name.encode()].decode() for name in redis_keys.EVENT_FIELDS))
         except (KeyError, UnicodeDecodeError):
             at = place.decode()
             logger.warning("the event at %s of shard %d is garbled, and left out", at, shard)

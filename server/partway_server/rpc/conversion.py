@@ -1,8 +1,8 @@
 """Convert between the messages of the proto and the nouns of the service. Decides nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol
+from datetime import datetime, timedelta
+from typing import Protocol
 from urllib.parse import quote
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,12 +13,11 @@ from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import InvalidRequest
 from partway_server.domain.policy import Policy
 from partway_server.domain.quota import Owner
-from partway_server.domain.requests import ComposeParams, UploadFilter, UploadParams
+from partway_server.domain.requests import ComposeParams, UploadParams
 from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.upload_token_conversion import token_params
 from partway_server.rpc.validation import MAX_BATCH_PARTS
-from partway_server.sessions.base import Cursor
 from partway_server.storage.base import PresignedPart, StoredPart
 from partway_server.workflow.part_checks import ExpectedPart
 from partway_server.workflow.presign import PresignedParts, Selection
@@ -31,9 +30,6 @@ other calls do not wait for one (see bench/README.md)."""
 
 _INT64_MAX = 2**63 - 1
 
-_LAST_SECOND = 253_402_300_799
-"""The last second of the year 9999."""
-
 
 class _Parts(Protocol):
     """A repeated field of PresignedPart."""
@@ -41,7 +37,7 @@ class _Parts(Protocol):
     def add(self) -> upload_pb2.PresignedPart: ...
 
 
-_STATES = {state: upload_pb2.UploadState.Value(f"UPLOAD_STATE_{state.name}") for state in State}
+STATES = {state: upload_pb2.UploadState.Value(f"UPLOAD_STATE_{state.name}") for state in State}
 _REASONS = {r: upload_pb2.AbortReason.Value(f"ABORT_REASON_{r.name}") for r in AbortReason}
 _CHECKSUMS = {
     Checksum.NONE: upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED,
@@ -123,37 +119,12 @@ def expected(request: pb.CompleteRequest | pb.ReportPartsRequest) -> list[Expect
     ]
 
 
-def upload_filter(request: pb.ListUploadsRequest) -> UploadFilter:
-    """Return which uploads a ListUploadsRequest selects."""
-    return UploadFilter(
-        state=next((s for s, value in _STATES.items() if value == request.state), None),
-        fingerprint=request.fingerprint,
-        policy=request.policy,
-        created_from=_bound(request, "created_from"),
-        created_before=_bound(request, "created_before"),
-    )
-
-
-def _bound(
-    request: pb.ListUploadsRequest, field: Literal["created_from", "created_before"]
-) -> datetime | None:
-    """Return a bound of creation times, rounded up to a whole second, or None.
-
-    Uploads are created at whole seconds, so rounding changes nothing.
-    """
-    if not request.HasField(field):
-        return None
-    moment: Timestamp = getattr(request, field)
-    seconds = moment.seconds + (1 if moment.nanos else 0)
-    return datetime.fromtimestamp(min(max(seconds, 0), _LAST_SECOND), UTC)
-
-
 def upload(upload: Upload, upload_id: str) -> upload_pb2.Upload:
     """Return an upload as callers see it."""
     grant, plan = upload.grant, upload.grant.plan
     message = upload_pb2.Upload(
         id=upload_id,
-        state=_STATES[upload.public_state],
+        state=STATES[upload.public_state],
         policy=grant.policy,
         object=_object(upload),
         size_bytes=plan.size_bytes,
@@ -271,19 +242,6 @@ def part_results(
 
 def _runs(runs: Sequence[tuple[int, int]]) -> list[upload_pb2.PartRange]:
     return [upload_pb2.PartRange(first=first, last=last) for first, last in runs]
-
-
-def cursor(page_token: str) -> Cursor | None:
-    """Return where a page of uploads begins. The token was validated before."""
-    if not page_token:
-        return None
-    seconds, _, sid = page_token.partition("-")
-    return Cursor(datetime.fromtimestamp(int(seconds), UTC), sid)
-
-
-def page_token(cursor: Cursor | None) -> str:
-    """Return a cursor as text."""
-    return f"{int(cursor.create_time.timestamp())}-{cursor.sid}" if cursor else ""
 
 
 def timestamp(moment: datetime) -> Timestamp:

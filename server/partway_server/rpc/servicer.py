@@ -21,6 +21,7 @@ from partway_server.domain.upload_token import allowed_actions
 from partway_server.rpc import conversion, upload_token_conversion, validation
 from partway_server.rpc.deadlines import budget_seconds
 from partway_server.rpc.identity.base import PRINCIPAL, Context
+from partway_server.rpc.listing_conversion import cursor, page_token, upload_filter
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.presign import PresignedParts
 
@@ -244,12 +245,13 @@ class UploadServicer(rpc.UploadServiceServicer):
         validation.list_uploads(request)
         uploads, following = await self._coordinator.list_uploads(
             caller,
-            conversion.upload_filter(request),
-            before=conversion.cursor(request.page_token),
+            upload_filter(request),
+            before=cursor(request.page_token),
             limit=request.page_size or 50,
         )
         return pb.ListUploadsResponse(
-            uploads=map(self._message, uploads), next_page_token=conversion.page_token(following)
+            uploads=map(self._message, uploads),
+            next_page_token=page_token(following),
         )
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:

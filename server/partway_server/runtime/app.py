@@ -14,6 +14,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from partway_server.cleanup.expiry import BATCH
@@ -29,6 +30,7 @@ from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.quota import LimitRegistry
 from partway_server.events.dispatcher import WebhookDispatcher
+from partway_server.events.webhook_file import Webhook
 from partway_server.rpc.protobuf_check import protobuf_problem
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.startup import (
@@ -51,6 +53,8 @@ from partway_server.storage.router import StorageRouter
 Over = Callable[[SessionStore, Storage], tuple[SessionStore, Storage]]
 """Wraps the two open stores, for example to count their calls."""
 
+_Delivery = tuple[WebhookDispatcher, WebhookReloader]
+
 logger = logging.getLogger(__name__)
 
 
@@ -70,82 +74,101 @@ async def run(
     processes may listen on the same port. `over` wraps the stores once they are checked. A `clock`
     replaces that of the machine and that of Redis. Raises StartupError.
     """
-    if problem := protobuf_problem():
-        raise StartupError(problem)
-    rules, webhooks = read_rules(settings), read_webhooks(settings)
-    certificate = read_certificate(settings, clock or SystemClock())
-    secrets = read_credentials(settings, rules)
-    policies = PolicyRegistry(rules.policies)
-    limits = LimitRegistry(default_limits(settings), rules.limits)
-    async with contextlib.AsyncExitStack() as opened:
-        sessions, routed = await opened.enter_async_context(
-            _checked_stores(settings, rules, secrets, clock)
-        )
+    loaded = _read_configuration(settings, clock or SystemClock())
+    async with _checked_stores(settings, loaded, clock) as (sessions, routed):
         sessions, storage = over(sessions, routed) if over else (sessions, routed)
         service = build(
             settings,
-            policies=policies,
-            limits=limits,
+            policies=loaded.policies,
+            limits=loaded.limits,
             sessions=sessions,
             storage=storage,
             clock=clock or SystemClock(),
             share_port=share_port,
         )
-        delivery = await opened.enter_async_context(
-            open_dispatcher(settings, webhooks, service.tasks, service.metrics, clock)
-        )
-        # A clock that was passed in differs from the others on purpose.
-        if clock is None and (problem := await service.clocks.first()):
-            raise StartupError(problem)
-        reloader = _policy_reloader(settings, rules, secrets, policies, limits, routed)
-        async with serve_metrics(settings, service.metrics):
-            # Inside the block: if the metrics cannot be served, no coroutine may be left unawaited.
-            beside = _background(service, settings, stop, delivery if webhooks else None)
-            also = [service.identity.reload, *([delivery[1].reload] if webhooks else [])]
-            beside.append(reloader.run(reload or asyncio.Event(), *also))
-            if certificate is not None:
-                beside.append(certificate.watch())
-            await _serve_until(stop, service, settings, certificate, beside, started)
+        async with open_dispatcher(
+            settings, loaded.webhooks, service.tasks, service.metrics, clock
+        ) as delivery:
+            # A clock that was passed in differs from the others on purpose.
+            if clock is None and (problem := await service.clocks.first()):
+                raise StartupError(problem)
+            async with serve_metrics(settings, service.metrics):
+                # Here: if the metrics cannot be served, no coroutine may be left unawaited.
+                beside = _background(service, settings, stop, loaded, delivery)
+                beside.append(_reload(settings, loaded, routed, service, delivery, reload))
+                await _serve_until(stop, service, settings, loaded.certificate, beside, started)
     logger.info("stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class _Configuration:
+    """What the settings name, read at the start. A reload replaces what is in the registries."""
+
+    rules: Rules
+    secrets: Mapping[str, Secrets]
+    webhooks: Sequence[Webhook]
+    certificate: ServerCertificate | None
+    policies: PolicyRegistry
+    limits: LimitRegistry
+
+
+def _read_configuration(settings: Settings, clock: Clock) -> _Configuration:
+    """Read the files that the settings name. Raises StartupError."""
+    if problem := protobuf_problem():
+        raise StartupError(problem)
+    rules, webhooks = read_rules(settings), read_webhooks(settings)
+    certificate = read_certificate(settings, clock)
+    return _Configuration(
+        rules=rules,
+        secrets=read_credentials(settings, rules),
+        webhooks=webhooks,
+        certificate=certificate,
+        policies=PolicyRegistry(rules.policies),
+        limits=LimitRegistry(default_limits(settings), rules.limits),
+    )
 
 
 @contextlib.asynccontextmanager
 async def _checked_stores(
-    settings: Settings, rules: Rules, secrets: Mapping[str, Secrets], clock: Clock | None
+    settings: Settings, loaded: _Configuration, clock: Clock | None
 ) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
     """Open both stores, and check that they can be relied on. Raises StartupError."""
-    async with open_stores(settings, rules, secrets, clock) as (sessions, storage):
+    async with open_stores(settings, loaded.rules, loaded.secrets, clock) as (sessions, storage):
         await check_sessions(sessions)
-        if problems := await bucket_problems(storage, [*places(rules.policies.values())]):
+        if problems := await bucket_problems(storage, [*places(loaded.rules.policies.values())]):
             raise StartupError("\n".join(problems))
         yield sessions, storage
 
 
-def _policy_reloader(
+async def _reload(
     settings: Settings,
-    rules: Rules,
-    secrets: Mapping[str, Secrets],
-    policies: PolicyRegistry,
-    limits: LimitRegistry,
+    loaded: _Configuration,
     storage: StorageRouter,
-) -> PolicyReloader:
-    return PolicyReloader(
-        rules=rules,
-        secrets=secrets,
+    service: Service,
+    delivery: _Delivery,
+    asked: asyncio.Event | None,
+) -> None:
+    """Reload the files whenever `asked` is set, for ever."""
+    reloader = PolicyReloader(
+        rules=loaded.rules,
+        secrets=loaded.secrets,
         read=lambda: read_policy_file(settings),
         read_secrets=lambda backend: read_secrets(backend, settings),
         open_backend=open_backend,
-        policies=policies,
-        limits=limits,
+        policies=loaded.policies,
+        limits=loaded.limits,
         storage=storage,
     )
+    also = [service.identity.reload, *([delivery[1].reload] if loaded.webhooks else [])]
+    await reloader.run(asked or asyncio.Event(), *also)
 
 
 def _background(
     service: Service,
     settings: Settings,
     stop: asyncio.Event,
-    delivery: tuple[WebhookDispatcher, WebhookReloader] | None,
+    loaded: _Configuration,
+    delivery: _Delivery,
 ) -> list[Coroutine[Any, Any, None]]:
     """Return what runs beside the server: checks, clean-up, and the delivery of webhooks if any."""
     work = [
@@ -155,7 +178,11 @@ def _background(
         service.janitor.run(settings.janitor_seconds, stop),
         service.sweeper.run(settings.sweep_seconds, stop),
     ]
-    return work if delivery is None else [*work, delivery[0].run(stop)]
+    if loaded.webhooks:
+        work.append(delivery[0].run(stop))
+    if loaded.certificate is not None:
+        work.append(loaded.certificate.watch())
+    return work
 
 
 async def _serve_until(

@@ -12,7 +12,7 @@ from redis import exceptions
 
 from partway_server.redis_client.client import RedisClient, RedisCommand
 from partway_server.redis_client.scripts import load_script
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import redis_keys
 
 T = TypeVar("T")
 
@@ -41,16 +41,16 @@ async def retry_mistyped(
 async def _remove_mistyped(client: RedisClient, keys: Iterable[str]) -> bool:
     """Return whether there were any. Each is one line in the log."""
     by_slot: dict[str, list[str]] = {}
-    for key in filter(rows.type_of, keys):
-        by_slot.setdefault(rows.tag_of(key), []).append(key)
+    for key in filter(redis_keys.type_of, keys):
+        by_slot.setdefault(redis_keys.tag_of(key), []).append(key)
     answers = await client.run_all([_command(group) for group in by_slot.values()])
     removed = [key.decode() for answer in answers for key in answer]
     for key in removed:
-        logger.error("Redis key %s was not a %s and is removed", key, rows.type_of(key))
+        logger.error("Redis key %s was not a %s and is removed", key, redis_keys.type_of(key))
     return bool(removed)
 
 
 def _command(keys: list[str]) -> RedisCommand:
-    types = [rows.type_of(key) for key in keys]
+    types = [redis_keys.type_of(key) for key in keys]
     words: list[str | bytes | int] = ["EVALSHA", _SCRIPT.sha, len(keys), *keys, "", *types]
     return RedisCommand(keys[0], words, script=_SCRIPT.source)

@@ -6,8 +6,9 @@ from typing import Any
 
 from partway_server.domain.errors import SessionsUnavailable
 from partway_server.redis_client.client import RedisClient, RedisCommand
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import redis_keys
 from partway_server.sessions.redis_scripts import RedisScripts
+from partway_server.sessions.script_arguments import span_ms
 
 
 class RedisDueIndex:
@@ -32,10 +33,10 @@ class RedisDueIndex:
             try:
                 now, sids = await self._scripts.run(
                     "take_due",
-                    (rows.due_key(shard),),
+                    (redis_keys.due_key(shard),),
                     limit - len(taken),
-                    rows.span_ms(again),
-                    rows.row_prefix(shard),
+                    span_ms(again),
+                    redis_keys.row_prefix(shard),
                 )
             except SessionsUnavailable as exc:
                 # What was taken is postponed already; and a shard that is migrating, which may
@@ -54,7 +55,7 @@ class RedisDueIndex:
         now = self._scripts.now_ms() or seconds * 1000 + micros // 1000
 
         def ask(shard: int) -> RedisCommand:
-            key = rows.due_key(shard)
+            key = redis_keys.due_key(shard)
             words = ("ZRANGE", key, "-inf", now, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
             return RedisCommand(key, words)
 
@@ -66,7 +67,7 @@ class RedisDueIndex:
 
 def _head(shard: int) -> RedisCommand:
     """Return the command that reads the first entry of a shard's index."""
-    key = rows.due_key(shard)
+    key = redis_keys.due_key(shard)
     return RedisCommand(key, ("ZRANGE", key, 0, 0, "WITHSCORES"))
 
 

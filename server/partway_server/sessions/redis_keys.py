@@ -1,9 +1,9 @@
-"""Define the Redis keys and the stored form of session records. No I/O.
+"""Define the Redis keys, and the positions in the index of a caller's uploads. No I/O.
 
-    partway:{NN}:upload:<sid>             hash: the session record, with `fields`
+    partway:{NN}:upload:<sid>             hash: the session record, with `record_encoding.fields`
     partway:{NN}:due                      sorted set: sids by the time they are due, in ms
     partway:{NN}:own:<tenant>:<subject>   sorted set: a caller's sids by creation
-    partway:{NN}:counted                  hash: the `usage_entry` of each open upload, by its sid
+    partway:{NN}:counted                  hash: `record_encoding.usage_entry` of each open upload
     partway:{NN}:usage:<tenant>           hash: open, open_bytes, day, day_bytes of a tenant
     partway:{NN}:usage:<tenant>:<subject> hash: the same of one subject
     partway:{NN}:events                   stream: events, with EVENT_FIELDS
@@ -27,20 +27,12 @@ What a caller uses is the sum over the shards. It is counted in the script that 
 and a usage hash goes when nothing is left in it; see `usage_prelude.lua`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
-import msgpack
-
-from partway_server.domain.events import Event
-from partway_server.domain.grant import Caller, CopySource, Grant
-from partway_server.domain.part_plan import Plan
-from partway_server.domain.upload import AbortReason, ReportedParts, State, StoredObject, Upload
-from partway_server.domain.usage import day_of
+from partway_server.domain.grant import Caller, Grant
 from partway_server.sessions.base import Cursor
-from partway_server.sessions.record_check import is_plausible
+from partway_server.sessions.script_arguments import moment_of
 
 SHARDS = 64
 
@@ -51,7 +43,7 @@ KEEP = timedelta(days=30)
 """How long past its due time a record is kept if no janitor runs. No decision depends on it."""
 
 EVENT_FIELDS = ("id", "type", "upload", "event")
-"""The fields of a stream entry, in the order of `event_values`."""
+"""The fields of a stream entry, in the order of `script_arguments.event_values`."""
 
 _TYPES = {
     **dict.fromkeys(("upload", "counted", "usage", "lease", "tries"), "hash"),
@@ -62,11 +54,6 @@ _TYPES = {
 """The type of a key by its kind, as the command TYPE names it."""
 
 _TIME_DIGITS = 10
-_EPOCH = datetime.fromtimestamp(0, UTC)
-
-
-class GarbledRecord(Exception):
-    """A session record that Partway cannot have written as it is. The message has none of it."""
 
 
 def row_key(sid: str) -> str:
@@ -115,11 +102,6 @@ def tag_of(key: str) -> str:
     return key.split(":")[1]
 
 
-def sight(upload: Upload) -> tuple[bytes, int, str]:
-    """Return what identifies a version of a record: the write token, the epoch, the state."""
-    return bytes.fromhex(upload.grant.write_token), upload.epoch, upload.state
-
-
 def own_key(shard: int, caller: Caller) -> str:
     return _key(shard, "own", caller.tenant, caller.subject)
 
@@ -163,100 +145,9 @@ def bucket_key(name: str, tenant: str, subject: str | None) -> str:
     return ":".join((f"partway:{{rates.{quote(tenant, safe='')}}}:bucket", *ends))
 
 
-def usage_entry(grant: Grant) -> str:
-    """Return what `counted` holds of an upload: its size, its day, its tenant and subject."""
-    names = (quote(name, safe="") for name in (grant.caller.tenant, grant.caller.subject))
-    return " ".join((str(grant.plan.size_bytes), str(day_of(grant.create_time)), *names))
-
-
 def claim_keys(sid: str) -> tuple[str, str]:
     """Return the keys that a claim changes: row, due."""
     return row_key(sid), due_key(_shard(sid))
-
-
-def fields(upload: Upload) -> dict[str, str | bytes | int]:
-    """Return the fields of a record, except those that scripts set: lease_until, mark and the type
-    of the last event. Empty stands for None.
-    """
-    stored = upload.object
-    packed = msgpack.packb(_stored(stored)) if stored else b""
-    return {
-        "grant": upload.grant.pack(),
-        "policy": upload.grant.policy,
-        "state": upload.state,
-        "epoch": upload.epoch,
-        "reason": upload.abort_reason or "",
-        "object": packed,
-        "fingerprint": upload.fingerprint,
-        "digest": upload.request_digest,
-        "manifest": upload.manifest,
-        "metadata": b"" if upload.metadata is None else msgpack.packb(dict(upload.metadata)),
-        # Only composed uploads have any, and records of older versions stay as they are.
-        **({"sources": _packed_sources(upload)} if upload.sources else {}),
-        "parts": upload.reported.parts,
-        "parts_bytes": upload.reported.size_bytes,
-    }
-
-
-def event_values(event: Event | None) -> tuple[str, str, str, str]:
-    """Return the values of EVENT_FIELDS as arguments of scripts. Empty stands for no event."""
-    return (event.id, event.type, event.sid, event.text) if event else ("", "", "", "")
-
-
-def _packed_sources(upload: Upload) -> bytes:
-    packed: bytes = msgpack.packb((upload.delete_sources, [astuple(s) for s in upload.sources]))
-    return packed
-
-
-def _stored(stored: StoredObject) -> tuple[int | str | bytes, ...]:
-    # Without a checksum in the old form, for processes of an older version.
-    added = (stored.checksum,) if stored.checksum else ()
-    return stored.size_bytes, stored.etag, stored.version_id, *added
-
-
-def upload_from(row: Mapping[bytes, bytes], sid: str = "") -> Upload:
-    """Return the upload in a record as HGETALL returns it. Raises GarbledRecord.
-
-    If a `sid` is given, the record must be of that upload.
-    """
-    try:
-        upload = _parsed(row)
-        if not is_plausible(upload) or sid not in ("", upload.sid):
-            raise GarbledRecord
-    except Exception:
-        # Whatever a parser raises; and not from it, because its text may have part of the record.
-        raise GarbledRecord from None
-    return upload
-
-
-def _parsed(row: Mapping[bytes, bytes]) -> Upload:
-    lease_until, reason, stored = row[b"lease_until"], row[b"reason"], row[b"object"]
-    # A record from before there were events has no metadata.
-    metadata = row.get(b"metadata")
-    delete, sources = msgpack.unpackb(row[b"sources"]) if b"sources" in row else (False, ())
-    return Upload(
-        grant=Grant.unpack(row[b"grant"]),
-        state=State(row[b"state"].decode()),
-        epoch=_number(row[b"epoch"]),
-        lease_until=_EPOCH + timedelta(milliseconds=_number(lease_until)) if lease_until else None,
-        abort_reason=AbortReason(reason.decode()) if reason else None,
-        object=StoredObject(*msgpack.unpackb(stored)) if stored else None,
-        fingerprint=row[b"fingerprint"].decode(),
-        request_digest=row[b"digest"],
-        manifest=row[b"manifest"],
-        metadata=msgpack.unpackb(metadata) if metadata else None,
-        sources=tuple(CopySource(*source) for source in sources),
-        delete_sources=delete,
-        # Records of an older version have no reports.
-        reported=ReportedParts(row.get(b"parts", b""), _number(row.get(b"parts_bytes", b"0"))),
-    )
-
-
-def _number(digits: bytes) -> int:
-    # Scripts calculate with it; int() accepts more than Lua does.
-    if not digits.isdigit():
-        raise ValueError
-    return int(digits)
 
 
 def position(create_time: datetime, sid: str) -> str:
@@ -280,40 +171,7 @@ def bounds(
 def cursor_at(place: str) -> Cursor:
     """Return the Cursor of a `position`."""
     seconds = int(place[:_TIME_DIGITS], 16)
-    return Cursor(_EPOCH + timedelta(seconds=seconds), place[_TIME_DIGITS:])
-
-
-def moment_ms(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def span_ms(span: timedelta) -> int:
-    return span // timedelta(milliseconds=1)
-
-
-def words(states: Iterable[State]) -> str:
-    """Return states as an argument of scripts: ' one two '."""
-    return f" {' '.join(states)} "
-
-
-def flat(pairs: Mapping[str, str | bytes | int]) -> Iterable[str | bytes | int]:
-    return (item for pair in pairs.items() for item in pair)
-
-
-def spans(plan: Plan, numbers: Iterable[int]) -> list[tuple[int, int, int]]:
-    """Return parts as arguments of scripts: runs of one size, as (first, last, size of each)."""
-    found: list[tuple[int, int, int]] = []
-    for number in sorted(numbers):
-        size = plan.size(number)
-        if found and found[-1][1:] == (number - 1, size):
-            found[-1] = (found[-1][0], number, size)
-        else:
-            found.append((number, number, size))
-    return found
-
-
-def unflat(items: Sequence[bytes]) -> dict[bytes, bytes]:
-    return dict(zip(items[::2], items[1::2], strict=True))
+    return Cursor(moment_of(1000 * seconds), place[_TIME_DIGITS:])
 
 
 def _shard(sid: str) -> int:

@@ -14,9 +14,10 @@ from redis import exceptions
 
 from partway_server.domain.upload import Upload
 from partway_server.redis_client.client import RedisClient, RedisCommand
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import record_encoding, redis_keys
 from partway_server.sessions.key_types import retry_mistyped
 from partway_server.sessions.redis_scripts import RedisScripts
+from partway_server.sessions.script_arguments import unflat
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class RedisRecords:
 
         async def read() -> Upload | None:
             row = await self._raw(sid)
-            return rows.upload_from(row, sid) if row else None
+            return record_encoding.upload_from(row, sid) if row else None
 
         return await self._retry_garbled(sid, read)
 
@@ -63,15 +64,15 @@ class RedisRecords:
         uploads = []
         for sid, row in found:
             try:
-                uploads.append(rows.upload_from(rows.unflat(row), sid))
-            except rows.GarbledRecord:
+                uploads.append(record_encoding.upload_from(unflat(row), sid))
+            except record_encoding.GarbledRecord:
                 await self._remove_garbled(sid)
         return uploads
 
     async def _retry_garbled(self, sid: str, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             return await attempt()
-        except rows.GarbledRecord:
+        except record_encoding.GarbledRecord:
             await self._remove_garbled(sid)
         except exceptions.ResponseError:
             # A script that calculates with what is not a number, or misses a field.
@@ -84,17 +85,17 @@ class RedisRecords:
         row = await self._raw(sid)
         try:
             if row:
-                rows.upload_from(row, sid)
+                record_encoding.upload_from(row, sid)
             return False
-        except rows.GarbledRecord:
-            key = rows.row_key(sid)
+        except record_encoding.GarbledRecord:
+            key = redis_keys.row_key(sid)
         words = chain.from_iterable(row.items())
         if await self._scripts.run("remove_garbled", (key,), sid, *words):
             logger.error("upload %s: its session record, %s, is garbled and is removed", sid, key)
         return True
 
     async def _raw(self, sid: str) -> Mapping[bytes, bytes]:
-        key = rows.row_key(sid)
+        key = redis_keys.row_key(sid)
         command = RedisCommand(key, ("HGETALL", key))
         row: Mapping[bytes, bytes] = await retry_mistyped(
             self._client, (key,), lambda: self._client.run(command)

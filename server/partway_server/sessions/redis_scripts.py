@@ -6,8 +6,9 @@ from typing import Any
 from partway_server.domain.clock import Clock
 from partway_server.redis_client.client import RedisClient, RedisCommand
 from partway_server.redis_client.scripts import LuaScript, load_script
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import redis_keys
 from partway_server.sessions.key_types import retry_mistyped
+from partway_server.sessions.script_arguments import moment_ms
 
 _VERBS = (
     *("insert", "claim", "renew", "put_off", "finish", "report", "remove"),
@@ -40,7 +41,7 @@ class RedisScripts:
 
     def now_ms(self) -> int | str:
         """Return the time that scripts are given, "" if they take it from Redis."""
-        return "" if self._clock is None else rows.moment_ms(self._clock.now())
+        return "" if self._clock is None else moment_ms(self._clock.now())
 
     def command(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> RedisCommand:
         """Return the command that runs a script."""
@@ -55,7 +56,7 @@ class RedisScripts:
 
     async def run_on_each_shard(self, ask: Callable[[int], RedisCommand]) -> list[Any]:
         """Run the command that `ask` returns for each shard, and return the answers in order."""
-        commands = [ask(shard) for shard in range(rows.SHARDS)]
+        commands = [ask(shard) for shard in range(redis_keys.SHARDS)]
         keys = [command.key for command in commands]
         return await retry_mistyped(self._client, keys, lambda: self._client.run_all(commands))
 

@@ -7,7 +7,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from partway_server.domain.errors import SessionsUnavailable
 from partway_server.redis_client.client import RedisClient
 from partway_server.redis_client.topology import SLOTS, RedisTopology
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import redis_keys
 
 _MODES = {
     "cluster": "is a node of a Cluster: write redis+cluster://HOST:PORT,HOST:PORT",
@@ -17,7 +17,7 @@ _MODES = {
 
 
 async def check_redis(client: RedisClient, topology: RedisTopology) -> None:
-    """Raises ValueError, with a message for operators, if Redis is set up wrongly."""
+    """Raise ValueError, with a message for operators, if Redis is set up wrongly."""
     try:
         for server in await client.masters():
             await _check_server(client, server, cluster=topology.cluster)
@@ -55,4 +55,4 @@ async def _check_server(client: RedisClient, server: Redis, *, cluster: bool) ->
             " set maxmemory-policy to noeviction, or give Partway a Redis of its own with it"
         )
     # Scripts work without the right to publish, but watches would be slow for no visible reason.
-    await client.ask(lambda: server.publish(rows.CHANGES, ""))
+    await client.ask(lambda: server.publish(redis_keys.CHANGES, ""))

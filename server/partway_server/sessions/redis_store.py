@@ -37,21 +37,28 @@ from partway_server.domain.quota import Bucket, Rate
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, State, Upload
 from partway_server.domain.usage import CallerUsage, day_of, standing_of
-from partway_server.redis_client.client import RedisClient, RedisCommand
+from partway_server.redis_client.client import RedisClient
 from partway_server.redis_client.topology import RedisTopology
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import record_encoding, redis_keys
 from partway_server.sessions.base import AFTER_LEASE, Cursor
 from partway_server.sessions.notifications import Wakeup
 from partway_server.sessions.redis_due_index import RedisDueIndex
 from partway_server.sessions.redis_full import FullLog
+from partway_server.sessions.redis_listing import RedisListing
 from partway_server.sessions.redis_notifications import RedisChanges
 from partway_server.sessions.redis_records import RedisRecords
 from partway_server.sessions.redis_scripts import RedisScripts
 from partway_server.sessions.redis_startup_check import check_redis
 from partway_server.sessions.redis_usage import RedisUsage
-
-_SCAN = 100
-"""How many records of a shard one page examines at most."""
+from partway_server.sessions.script_arguments import (
+    event_values,
+    flat,
+    moment_ms,
+    span_ms,
+    spans,
+    unflat,
+    words,
+)
 
 _SKEW_MS = 5_000
 """How much the clocks of two servers, or of a server and this process, may differ."""
@@ -83,6 +90,7 @@ class RedisSessionStore:
         self._scripts = RedisScripts(self._client, clock)
         self._records = RedisRecords(self._client, self._scripts)
         self._due = RedisDueIndex(self._client, self._scripts)
+        self._listing = RedisListing(self._scripts, self._records)
         self._usage = RedisUsage(self._client, self._scripts, self._records)
         self._full = FullLog(self._moment)
 
@@ -99,20 +107,20 @@ class RedisSessionStore:
         inserting = self._records.run(
             "restore" if restore else "insert",
             upload.sid,
-            rows.change_keys(upload.grant),
+            redis_keys.change_keys(upload.grant),
             self._mark(),
             upload.sid,
-            rows.position(upload.grant.create_time, upload.sid),
-            rows.moment_ms(due),
-            rows.span_ms(rows.KEEP),
-            "" if held is None else rows.span_ms(held),
+            redis_keys.position(upload.grant.create_time, upload.sid),
+            moment_ms(due),
+            span_ms(redis_keys.KEEP),
+            "" if held is None else span_ms(held),
             # An event that is not repeated counts as appended.
             event_type_of(upload),
-            rows.span_ms(self._composer.keep),
-            *rows.event_values(event),
-            rows.usage_entry(upload.grant),
+            span_ms(self._composer.keep),
+            *event_values(event),
+            record_encoding.usage_entry(upload.grant),
             standing_of(upload),
-            *rows.flat(rows.fields(upload)),
+            *flat(record_encoding.fields(upload)),
             parse=lambda answer: (_upload(upload.sid, answer[1]), bool(answer[0])),
         )
         return await (inserting if restore else self._full.watch(inserting))
@@ -121,8 +129,8 @@ class RedisSessionStore:
         return await self._records.get(sid)
 
     async def is_current(self, upload: Upload) -> bool:
-        run_id, now = await self._run("incarnation", (rows.row_key(upload.sid),))
-        shard = rows.shard_of(upload.sid)
+        run_id, now = await self._run("incarnation", (redis_keys.row_key(upload.sid),))
+        shard = redis_keys.shard_of(upload.sid)
         known, since = self._incarnations.get(shard, (b"", 0))
         if run_id != known:
             # It may have restored an old copy, or be a replica that lagged behind.
@@ -142,16 +150,16 @@ class RedisSessionStore:
         return await self._records.run(
             "claim",
             sid,
-            rows.claim_keys(sid),
+            redis_keys.claim_keys(sid),
             self._mark(),
             sid,
             target,
-            rows.span_ms(lease),
-            rows.span_ms(AFTER_LEASE),
+            span_ms(lease),
+            span_ms(AFTER_LEASE),
             b"" if manifest is None else b"=" + manifest,
-            rows.words(CLAIMS.get(target, ())),
-            rows.words(LEASED),
-            *(rows.sight(seen) if seen else ("", "", "")),
+            words(CLAIMS.get(target, ())),
+            words(LEASED),
+            *(record_encoding.sight(seen) if seen else ("", "", "")),
             parse=lambda answer: (_upload_if_any(sid, answer[1]), bool(answer[0])),
         )
 
@@ -159,52 +167,52 @@ class RedisSessionStore:
         return await self._records.run(
             "renew",
             sid,
-            rows.claim_keys(sid),
+            redis_keys.claim_keys(sid),
             self._mark(),
             sid,
             epoch,
-            rows.span_ms(lease),
-            rows.span_ms(AFTER_LEASE),
-            rows.words(LEASED),
+            span_ms(lease),
+            span_ms(AFTER_LEASE),
+            words(LEASED),
             parse=bool,
         )
 
     async def put_off(self, sid: str, epoch: int, due: datetime) -> bool:
-        keys = rows.claim_keys(sid)
-        return bool(await self._run("put_off", keys, sid, epoch, rows.moment_ms(due)))
+        keys = redis_keys.claim_keys(sid)
+        return bool(await self._run("put_off", keys, sid, epoch, moment_ms(due)))
 
     async def finish(self, upload: Upload, due: datetime) -> bool:
-        outcome = rows.fields(upload)
+        outcome = record_encoding.fields(upload)
         for kept in ("epoch", "fingerprint", "digest", "metadata"):
             del outcome[kept]
         return await self._records.run(
             "finish",
             upload.sid,
-            rows.change_keys(upload.grant),
+            redis_keys.change_keys(upload.grant),
             self._mark(),
             upload.sid,
             upload.epoch,
-            rows.moment_ms(due),
-            rows.span_ms(rows.KEEP),
-            rows.words(state for state, outcomes in FINISHES.items() if upload.state in outcomes),
-            rows.span_ms(self._composer.keep),
-            *rows.event_values(self._composer.finished(upload, self._moment())),
-            rows.usage_entry(upload.grant),
+            moment_ms(due),
+            span_ms(redis_keys.KEEP),
+            words(state for state, outcomes in FINISHES.items() if upload.state in outcomes),
+            span_ms(self._composer.keep),
+            *event_values(self._composer.finished(upload, self._moment())),
+            record_encoding.usage_entry(upload.grant),
             standing_of(upload),
-            *rows.flat(outcome),
+            *flat(outcome),
             parse=bool,
         )
 
     async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
-        token, *_ = rows.sight(upload)
+        token, *_ = record_encoding.sight(upload)
         return await self._records.run(
             "report",
             upload.sid,
-            (rows.row_key(upload.sid),),
+            (redis_keys.row_key(upload.sid),),
             upload.sid,
             token,
             State.ACTIVE,
-            *chain.from_iterable(rows.spans(upload.grant.plan, numbers)),
+            *chain.from_iterable(spans(upload.grant.plan, numbers)),
             parse=lambda row: _upload_if_any(upload.sid, row),
         )
 
@@ -217,9 +225,9 @@ class RedisSessionStore:
         row = await self.get(sid)
         if row is None:
             return True
-        position = rows.position(row.grant.create_time, sid)
-        keys = *rows.keys_of(row.grant), *rows.usage_keys(row.grant)
-        entry = rows.usage_entry(row.grant)
+        position = redis_keys.position(row.grant.create_time, sid)
+        keys = *redis_keys.keys_of(row.grant), *redis_keys.usage_keys(row.grant)
+        entry = record_encoding.usage_entry(row.grant)
         return bool(await self._run("remove", keys, sid, epoch, position, entry))
 
     async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
@@ -231,19 +239,7 @@ class RedisSessionStore:
     async def list_uploads(
         self, caller: Caller, wanted: UploadFilter, *, before: Cursor | None = None, limit: int
     ) -> tuple[Sequence[Upload], Cursor | None]:
-        lowest, highest = rows.bounds(before, wanted.created_from, wanted.created_before)
-        # Sids are random: a shard holds about one in 64 of a page, hardly ever eight more.
-        share = limit // rows.SHARDS + 8
-
-        def ask(shard: int) -> RedisCommand:
-            args = (rows.row_prefix(shard), lowest, highest, share, _SCAN)
-            chosen = (wanted.state or "", wanted.fingerprint, wanted.policy)
-            return self._command("list_own", (rows.own_key(shard, caller),), *args, *chosen)
-
-        found, cursor = _page(await self._each_shard(ask), limit)
-        page = await self._records.page(found)
-        # Records of an older version do not name their policy, so scripts let them pass.
-        return [u for u in page if wanted.policy in ("", u.grant.policy)], cursor
+        return await self._listing.page(caller, wanted, before, limit)
 
     async def ping(self) -> None:
         await self._client.ping()
@@ -280,34 +276,11 @@ class RedisSessionStore:
     async def _run(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         return await self._scripts.run(verb, keys, *args)
 
-    def _command(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> RedisCommand:
-        return self._scripts.command(verb, keys, *args)
-
-    async def _each_shard(self, ask: Callable[[int], RedisCommand]) -> list[Any]:
-        return await self._scripts.run_on_each_shard(ask)
-
 
 def _upload(sid: str, row: Sequence[bytes]) -> Upload:
     """Return the upload in a record as scripts return it. Raises GarbledRecord."""
-    return rows.upload_from(rows.unflat(row), sid)
+    return record_encoding.upload_from(unflat(row), sid)
 
 
 def _upload_if_any(sid: str, row: Sequence[bytes]) -> Upload | None:
     return _upload(sid, row) if row else None
-
-
-def _page(
-    answers: Sequence[Any], limit: int
-) -> tuple[list[tuple[str, Sequence[bytes]]], Cursor | None]:
-    """Return the newest of what the shards found, by sid, and where the next page begins.
-
-    A shard that was not read to its end says nothing about what is older than where it stopped, so
-    what the others found beyond that point is left for the next page.
-    """
-    horizon = max(stopped for stopped, _ in answers)
-    found = [entry for _, entries in answers for entry in entries if entry[0] >= horizon]
-    found.sort(key=lambda entry: entry[0], reverse=True)
-    if len(found) > limit:
-        horizon = found[limit - 1][0]
-    cursor = rows.cursor_at(horizon.decode()) if horizon else None
-    return [(rows.cursor_at(place.decode()).sid, row) for place, row in found[:limit]], cursor

@@ -7,7 +7,7 @@ from partway_server.domain.grant import Caller
 from partway_server.domain.quota import Bucket, Rate
 from partway_server.domain.usage import CallerUsage, Usage
 from partway_server.redis_client.client import RedisClient, RedisCommand
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import record_encoding, redis_keys
 from partway_server.sessions.key_types import retry_mistyped
 from partway_server.sessions.redis_records import RedisRecords
 from partway_server.sessions.redis_scripts import RedisScripts
@@ -30,21 +30,21 @@ class RedisUsage:
         self._client = client
         self._scripts = scripts
         self._records = records
-        self._places = [_Place() for _ in range(rows.SHARDS)]
+        self._places = [_Place() for _ in range(redis_keys.SHARDS)]
 
     async def of(self, caller: Caller, today: int) -> CallerUsage:
         """Return the sums over all shards, which are read in one batch."""
-        shards = range(rows.SHARDS)
-        keys = [rows.tenant_usage_key(shard, caller) for shard in shards]
-        keys += [rows.subject_usage_key(shard, caller) for shard in shards]
+        shards = range(redis_keys.SHARDS)
+        keys = [redis_keys.tenant_usage_key(shard, caller) for shard in shards]
+        keys += [redis_keys.subject_usage_key(shard, caller) for shard in shards]
         asked = [RedisCommand(key, ("HMGET", key, *_FIELDS)) for key in keys]
         answers = await retry_mistyped(self._client, keys, lambda: self._client.run_all(asked))
-        tenant, subject = answers[: rows.SHARDS], answers[rows.SHARDS :]
+        tenant, subject = answers[: redis_keys.SHARDS], answers[redis_keys.SHARDS :]
         return CallerUsage(_sum(tenant, today), _sum(subject, today))
 
     async def reconcile(self, limit: int) -> int:
         """Look at the next `limit` records of each shard, and return how many were miscounted."""
-        counted = [rows.counted_key(shard) for shard in range(rows.SHARDS)]
+        counted = [redis_keys.counted_key(shard) for shard in range(redis_keys.SHARDS)]
         answers = await retry_mistyped(
             self._client,
             counted,
@@ -62,7 +62,7 @@ class RedisUsage:
         self, bucket: Bucket, rate: Rate, needed: int, welcome: int
     ) -> tuple[int, float]:
         """Return how many tokens were taken or, if none, how many seconds to wait."""
-        key = rows.bucket_key(bucket.limit, bucket.tenant, bucket.subject)
+        key = redis_keys.bucket_key(bucket.limit, bucket.tenant, bucket.subject)
         fill = rate.seconds * 1000
         taken, wait = await self._scripts.run(
             "take_tokens", (key,), needed, welcome, rate.amount, fill
@@ -71,16 +71,16 @@ class RedisUsage:
 
     def _step(self, shard: int, limit: int) -> RedisCommand:
         place = self._places[shard]
-        keys = rows.due_key(shard), rows.counted_key(shard)
-        prefix = rows.shard_prefix(shard)
+        keys = redis_keys.due_key(shard), redis_keys.counted_key(shard)
+        prefix = redis_keys.shard_prefix(shard)
         return self._scripts.command("reconcile", keys, place.rank, place.cursor, limit, prefix)
 
     async def _count_again(self, sid: str) -> int:
         # The record names its caller, which never changes; the script looks at its state again.
         if (row := await self._records.get(sid)) is None:
             return 0
-        keys = rows.row_key(sid), *rows.usage_keys(row.grant)
-        entry = rows.usage_entry(row.grant)
+        keys = redis_keys.row_key(sid), *redis_keys.usage_keys(row.grant)
+        entry = record_encoding.usage_entry(row.grant)
         return int(await self._scripts.run("count_again", keys, sid, entry))
 
 

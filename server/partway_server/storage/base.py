@@ -220,7 +220,7 @@ class Storage(Protocol):
         ...
 
     async def check(self, backend: str, bucket: str) -> None:
-        """Raises ValueError, with a message for operators, if the bucket cannot be used.
+        """Raise ValueError, with a message for operators, if the bucket cannot be used.
 
         That is if the credentials are insufficient, or it does not return objects' metadata, which
         outcomes are verified by.

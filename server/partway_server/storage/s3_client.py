@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Self, TypedDict
 
 import aioboto3
@@ -99,26 +100,15 @@ class S3Clients:
         if ca_file is not None:
             check_ca_file(ca_file)
         session = aioboto3.Session(access_key, secret_key, session_token, region)
-        signing = session
-        if signer is not None:
-            keys = signer.access_key, signer.secret_key, signer.session_token or None
-            signing = aioboto3.Session(*keys, region)
         async with AsyncExitStack() as resources:
-
-            async def client(attempts: int, read_seconds: float) -> Any:
-                config = _client_config(addressing, attempts, read_seconds)
-                opening = session.client(
-                    "s3", endpoint_url=endpoint_url, config=config, verify=ca_file
-                )
-                return await resources.enter_async_context(opening)
-
+            client = partial(_client, resources, session, endpoint_url, ca_file, addressing)
             return cls(
                 control=await client(attempts=3, read_seconds=call_seconds),
                 once=await client(attempts=1, read_seconds=call_seconds),
                 joining=await client(attempts=1, read_seconds=complete_seconds),
                 session=session,
                 ca_file=ca_file,
-                signing=signing,
+                signing=session if signer is None else _session_of(signer, region),
                 resources=resources.pop_all(),
                 call_seconds=call_seconds,
                 complete_seconds=complete_seconds,
@@ -173,6 +163,27 @@ def check_ca_file(path: str) -> None:
         # An SSLError is one, and its text is OpenSSL's.
         words = "holds no PEM certificate" if isinstance(exc, ssl.SSLError) else exc.strerror
         raise ValueError(f"the CA file {path}: {words}") from exc
+
+
+def _session_of(signer: Credentials, region: str) -> Any:
+    keys = signer.access_key, signer.secret_key, signer.session_token or None
+    return aioboto3.Session(*keys, region)
+
+
+async def _client(
+    resources: AsyncExitStack,
+    session: Any,
+    endpoint_url: str | None,
+    ca_file: str | None,
+    addressing: Addressing,
+    *,
+    attempts: int,
+    read_seconds: float,
+) -> Any:
+    """Open a client, which is closed with the `resources`."""
+    config = _client_config(addressing, attempts, read_seconds)
+    opening = session.client("s3", endpoint_url=endpoint_url, config=config, verify=ca_file)
+    return await resources.enter_async_context(opening)
 
 
 def _client_config(addressing: Addressing, attempts: int, read_seconds: float) -> AioConfig:

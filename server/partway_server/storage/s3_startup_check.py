@@ -16,7 +16,7 @@ PROBE_PREFIX = "partway-probe/"
 
 
 async def check_bucket(client: Any, bucket: str) -> None:
-    """Raises ValueError, with a message for operators, if the bucket is missing or denied."""
+    """Raise ValueError, with a message for operators, if the bucket is missing or denied."""
     with translate_errors("HeadBucket"):
         try:
             await client.head_bucket(Bucket=bucket)

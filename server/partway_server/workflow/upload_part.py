@@ -53,8 +53,7 @@ class UploadPart:
         Nothing is read of `chunks` before the upload and its policy allow it; whatever fails,
         storage keeps none of it. Raises InvalidRequest, UploadNotFound, UploadNotActive,
         ViaServiceOff, QuotaExceeded, PartChanged, PartTooSlow, CompletedOtherwise, UploadBusy, and
-        what `chunks`
-        raise.
+        what `chunks` raise.
         """
         upload = await self._resolver.load_active(caller, upload_id)
         grant, metrics = upload.grant, self._deps.metrics

@@ -12,8 +12,9 @@ from partway_server.domain.events import COMPLETED, INITIALIZED, Event, EventCom
 from partway_server.domain.upload import State, StoredObject
 from partway_server.events.event_stream import EventStreams, StreamEntry, after, places_at
 from partway_server.redis_client.topology import connect
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import redis_keys
 from partway_server.sessions.redis_store import RedisSessionStore
+from partway_server.sessions.script_arguments import event_values, moment_ms
 from redis.asyncio import Redis
 
 from tests.support.clock import START, FakeClock
@@ -36,8 +37,8 @@ async def streams(redis: Redis, redis_url: str) -> AsyncIterator[EventStreams]:
 async def add(redis: Redis, shard: int, place: str) -> None:
     """Add an entry as a script makes it, at a position of its own."""
     event = Event(f"{shard}/{place}", INITIALIZED, sid_of(place), "{}")
-    fields = zip(rows.EVENT_FIELDS, rows.event_values(event), strict=True)
-    await redis.xadd(rows.events_key(shard), dict(fields), id=place)
+    fields = zip(redis_keys.EVENT_FIELDS, event_values(event), strict=True)
+    await redis.xadd(redis_keys.events_key(shard), dict(fields), id=place)
 
 
 async def read(streams: EventStreams, *span: dict[int, str]) -> list[StreamEntry]:
@@ -49,7 +50,7 @@ async def test_an_entry_has_the_fields_that_consumers_know(
 ) -> None:
     upload = an_upload(epoch=1)
     await redis_sessions.insert(upload, LATER)
-    entries: Any = await redis.xrange(rows.events_key(rows.shard_of(upload.sid)))
+    entries: Any = await redis.xrange(redis_keys.events_key(redis_keys.shard_of(upload.sid)))
     [(_, fields)] = entries
     assert set(fields) == {b"id", b"type", b"upload", b"event"}
     assert fields[b"type"] == b"upload.initialized"
@@ -81,8 +82,8 @@ async def test_what_is_older_than_is_kept_goes_as_more_comes(
     redis: Redis, redis_url: str, clock: FakeClock
 ) -> None:
     upload = an_upload(epoch=1)
-    shard = rows.shard_of(upload.sid)
-    now = rows.moment_ms(datetime.now(UTC))
+    shard = redis_keys.shard_of(upload.sid)
+    now = moment_ms(datetime.now(UTC))
     old, young = now - 3 * DAY_MS, now - DAY_MS
     for number in range(300):
         await add(redis, shard, f"{old}-{number}")
@@ -92,7 +93,7 @@ async def test_what_is_older_than_is_kept_goes_as_more_comes(
         RedisSessionStore(connect(redis_url), clock=clock, composer=composer)
     ) as sessions:
         await sessions.insert(upload, LATER)
-    left: Any = await redis.xrange(rows.events_key(shard))
+    left: Any = await redis.xrange(redis_keys.events_key(shard))
     # Redis removes whole nodes of its tree, of a hundred entries at most.
     assert len(left) <= 102
     assert left[-2][0] == f"{young}-0".encode()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import AbortReason, State
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import redis_keys
 from partway_server.sessions.redis_store import RedisSessionStore
 from redis.asyncio import Redis
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.redis
 LEASE = timedelta(seconds=60)
 LATER = START + timedelta(days=1)
 UPLOAD = an_upload()
-KEY = rows.row_key(UPLOAD.sid)
+KEY = redis_keys.row_key(UPLOAD.sid)
 
 WAYS: dict[str, Garbling] = {
     "not a hash": {},
@@ -155,11 +155,11 @@ async def test_one_that_was_replaced_meanwhile_stays(
 async def test_an_index_that_is_no_index_is_removed(
     sessions: RedisSessionStore, redis: Redis, clock: FakeClock, kind: str
 ) -> None:
-    shard = rows.shard_of(UPLOAD.sid)
+    shard = redis_keys.shard_of(UPLOAD.sid)
     keys = {
-        "due": rows.due_key(shard),
-        "own": rows.own_key(shard, ALICE),
-        "events": rows.events_key(shard),
+        "due": redis_keys.due_key(shard),
+        "own": redis_keys.own_key(shard, ALICE),
+        "events": redis_keys.events_key(shard),
     }
     await redis.set(keys[kind], "x")
     assert await sessions.take_due(10, LEASE) == []
@@ -175,7 +175,7 @@ async def test_an_index_that_is_no_index_is_removed(
 async def test_watchers_are_notified(sessions: RedisSessionStore, redis: Redis) -> None:
     await sessions.insert(UPLOAD, LATER)
     pubsub = redis.pubsub()
-    await pubsub.subscribe(rows.CHANGES)
+    await pubsub.subscribe(redis_keys.CHANGES)
     await pubsub.get_message(timeout=5)
     await garble(redis, KEY, {"state": b"weird"})
     await sessions.get(UPLOAD.sid)
@@ -187,4 +187,4 @@ async def test_watchers_are_notified(sessions: RedisSessionStore, redis: Redis) 
 
 def test_the_others_have_shards_of_their_own() -> None:
     """Check that these tests try more than one shard."""
-    assert len({rows.shard_of(sid_of(n)) for n in range(5)}) > 1
+    assert len({redis_keys.shard_of(sid_of(n)) for n in range(5)}) > 1

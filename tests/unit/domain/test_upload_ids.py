@@ -13,7 +13,7 @@ from partway_server.domain.errors import UploadNotFound
 from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.part_plan import Plan
 from partway_server.domain.policy import Policy
-from partway_server.domain.sealing import KEY_BYTES
+from partway_server.domain.sealer import KEY_BYTES
 from partway_server.domain.upload_ids import MAX_ID_CHARS, UploadIdCipher
 
 from tests.support.examples import examples

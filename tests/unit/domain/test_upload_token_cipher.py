@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from partway_server.domain.errors import CredentialsRejected, UploadNotFound
 from partway_server.domain.grant import Caller
 from partway_server.domain.principal import UploadAction, UploadToken
-from partway_server.domain.sealing import KEY_BYTES, Sealer
+from partway_server.domain.sealer import KEY_BYTES, Sealer
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.domain.upload_token_cipher import MAX_TOKEN_CHARS, UploadTokenCipher
 

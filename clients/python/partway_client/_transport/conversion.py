@@ -51,7 +51,7 @@ def checksum_to_proto(checksum: Checksum) -> pb.ChecksumAlgorithm.ValueType:
 
 
 def checksum_from_proto(algorithm: pb.ChecksumAlgorithm.ValueType) -> Checksum:
-    """Raises CallFailed for an algorithm newer than this client."""
+    """Return the Checksum. Raises CallFailed for an algorithm newer than this client."""
     for checksum, value in _CHECKSUMS.items():
         if value == algorithm:
             return checksum

@@ -7,8 +7,10 @@ the samples share a fingerprint. So the parts of an Upload found by it are compa
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import os
 import unicodedata
 from collections.abc import Iterator
 
@@ -28,6 +30,12 @@ async def content_of(source: FileSource) -> str:
         return f"partway1:{await asyncio.to_thread(_digest, source)}:"
     except OSError as exc:
         raise FileUnreadable(f"cannot read {source.name}: {exc.strerror}") from None
+
+
+async def content_at(path: str | os.PathLike[str]) -> str:
+    """Return the start of the fingerprint of the file at a path. Raises as `content_of` does."""
+    with contextlib.closing(FileSource.open(path)) as source:
+        return await content_of(source)
 
 
 def options_of(name: str, *options: object) -> str:

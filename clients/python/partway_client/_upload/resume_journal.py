@@ -22,11 +22,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+import platformdirs
+
 from partway_client.errors import FileBusy
 
 logger = logging.getLogger(__name__)
 
 _KEPT = timedelta(days=30)
+
+
+def journal_directory(given: str | os.PathLike[str] | None) -> Path:
+    """Return the given directory or, if None, that of PARTWAY_STATE_DIR or the user's own."""
+    chosen = given or os.environ.get("PARTWAY_STATE_DIR")
+    return Path(chosen) if chosen else platformdirs.user_state_path("partway") / "uploads"
 
 
 def entry_key(*facts: object) -> str:

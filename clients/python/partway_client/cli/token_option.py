@@ -7,6 +7,8 @@ import click
 
 STDIN = "-"
 
+_MOST_CHARS = 4096
+
 
 def read_token(token: str | None, file: Path | None, *, stdin_taken: bool = False) -> str:
     """Return the token: `token` itself, standard input if it is "-", or what `file` holds."""
@@ -21,9 +23,6 @@ def read_token(token: str | None, file: Path | None, *, stdin_taken: bool = Fals
     if stdin_taken:
         raise click.UsageError("standard input can be the token or the file, not both")
     return _only(sys.stdin.read(_MOST_CHARS))
-
-
-_MOST_CHARS = 4096
 
 
 def _only(text: str) -> str:

@@ -97,8 +97,7 @@ def upload(
     As an Upload that a backend initialized, with the token that it made:
       partway upload --token-file token --upload-id ID movie.mp4
     """
-    if name and len(files) > 1:
-        raise click.UsageError("--name can be used with one file only")
+    _check_one_name(files, name)
     if options["upload_id"]:
         _check_given(files, name, content_type, options)
     options |= {"content_type": content_type, "resume": not no_resume, "name": name}
@@ -150,6 +149,11 @@ def compose(
         print_json(made)
     else:
         print_line(made.uri)
+
+
+def _check_one_name(files: Sequence[str], name: str) -> None:
+    if name and len(files) > 1:
+        raise click.UsageError("--name can be used with one file only")
 
 
 def _check_given(

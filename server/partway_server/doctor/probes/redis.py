@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from partway_server.domain.clock import Clock
 from partway_server.redis_client.topology import RedisTopology
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import redis_keys
 
 _PINGS = 50
 _PATIENCE_SECONDS = 5
@@ -33,7 +33,7 @@ _CODES = {
 _NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN")
 
 _TRY = f"""
-redis.call('PUBLISH', '{rows.CHANGES}', '')
+redis.call('PUBLISH', '{redis_keys.CHANGES}', '')
 redis.call('HSET', KEYS[1], 'probe', ARGV[1])
 local kept = redis.call('HGET', KEYS[1], 'probe')
 redis.call('DEL', KEYS[1])
@@ -162,7 +162,7 @@ def _node(info: Mapping[str, Any], saves: bool | None) -> RedisNode:
 
 async def _script(servers: RedisTopology, clock: Clock) -> tuple[str, float | None]:
     """Run a script like those that change session records; return its error and the clock skew."""
-    key = rows.row_key(secrets.token_hex(16))
+    key = redis_keys.row_key(secrets.token_hex(16))
     try:
         script: Any = (await _patient(servers.of(key))).register_script(_TRY)
         before = clock.now()

@@ -24,7 +24,6 @@ from botocore.parsers import ResponseParserError
 from partway_server.doctor.probes.results import ProbeResponse
 from partway_server.storage.s3_client import (
     CALL_SECONDS,
-    COMPLETE_SECONDS,
     S3Clients,
     SignerProvider,
     code_in,
@@ -109,24 +108,26 @@ async def open_connection(
         session_token=session_token,
         ca_file=ca_file,
         signer=signer,
-        call_seconds=CALL_SECONDS,
-        complete_seconds=COMPLETE_SECONDS,
     )
+
+    def url_signer(url: str) -> UrlSigner:
+        endpoint = S3Endpoint(url, region, addressing)
+        return UrlSigner(endpoint, SignerProvider(clients.signing, endpoint))
+
     try:
-        own_url = clients.control.meta.endpoint_url
-        timeout = aiohttp.ClientTimeout(total=_SEND_SECONDS, sock_connect=3, sock_read=CALL_SECONDS)
-        connector = aiohttp.TCPConnector(ssl=_trusting(clients.ca_bundle))
-        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
-
-            def url_signer(url: str) -> UrlSigner:
-                endpoint = S3Endpoint(url, region, addressing)
-                return UrlSigner(endpoint, SignerProvider(clients.signing, endpoint))
-
-            own = url_signer(own_url)
-            public = url_signer(public_endpoint_url) if public_endpoint_url else own
+        own = url_signer(clients.control.meta.endpoint_url)
+        public = url_signer(public_endpoint_url) if public_endpoint_url else own
+        async with _open_http_session(clients.ca_bundle) as http:
             yield ProbeConnection(clients, http, own, public)
     finally:
         await clients.aclose()
+
+
+def _open_http_session(ca_file: str | None) -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(total=_SEND_SECONDS, sock_connect=3, sock_read=CALL_SECONDS)
+    return aiohttp.ClientSession(
+        timeout=timeout, connector=aiohttp.TCPConnector(ssl=_trusting(ca_file))
+    )
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:

@@ -3,7 +3,7 @@
 import msgpack
 from partway_server.domain.grant import CopySource
 from partway_server.domain.upload import State, StoredObject, Upload
-from partway_server.sessions import redis_keys as rows
+from partway_server.sessions import record_encoding
 
 from tests.support.uploads import an_upload
 
@@ -11,16 +11,16 @@ from tests.support.uploads import an_upload
 def read_back(upload: Upload, *, without: str = "", **changes: bytes) -> Upload:
     written = {
         name.encode(): value if isinstance(value, bytes) else str(value).encode()
-        for name, value in {**rows.fields(upload), "lease_until": "", **changes}.items()
+        for name, value in {**record_encoding.fields(upload), "lease_until": "", **changes}.items()
     }
     written.pop(without.encode(), None)
-    return rows.upload_from(written)
+    return record_encoding.upload_from(written)
 
 
 def test_an_object_without_a_checksum_is_written_as_before_there_was_one() -> None:
     upload = an_upload(State.COMPLETED, object=StoredObject(7, "etag", "v1"))
     before = msgpack.packb((7, "etag", "v1"))
-    assert rows.fields(upload)["object"] == before
+    assert record_encoding.fields(upload)["object"] == before
     assert read_back(upload, object=before) == upload
 
 
@@ -47,7 +47,7 @@ def test_a_row_from_before_there_were_events_has_no_metadata() -> None:
 
 
 def test_sources_are_read_back_and_a_row_without_any_is_as_it_was() -> None:
-    assert "sources" not in rows.fields(an_upload())
+    assert "sources" not in record_encoding.fields(an_upload())
     source = CopySource("bucket", "a/key", 7, "etag", "token")
     upload = an_upload(sources=(source, source), delete_sources=True)
     assert read_back(upload) == upload
