@@ -106,7 +106,7 @@ async def test_a_whole_life_is_logged_without_a_secret(
     with all_that_is_logged() as records:
         secrets = await a_whole_life(world)
     text = records.text.getvalue()
-    assert {"partway_server.rpc.interceptors", "partway_server.cleanup.expiry"} <= records.names
+    assert {"partway_server.rpc.call_outcome", "partway_server.cleanup.expiry"} <= records.names
     for line in text.splitlines():
         if line.startswith("{"):
             json.loads(line)
