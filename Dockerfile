@@ -2,6 +2,9 @@
 #
 #   docker build -t partway-server .
 #   docker run -p 50051:50051 --env-file partway.env partway-server
+#
+# It listens on every address, so it refuses to start until PARTWAY_IDENTITY says how callers are
+# identified (docs/identity.md), or PARTWAY_ALLOW_ANONYMOUS=true that they need not be.
 ARG BASE=python:3.13-slim-bookworm
 
 FROM ${BASE} AS build
@@ -28,6 +31,6 @@ USER 10001
 EXPOSE 50051
 STOPSIGNAL SIGTERM
 # By the gRPC health protocol, as any load balancer would ask.
-HEALTHCHECK --interval=30s --timeout=3s --start-period=10s CMD ["partway-server", "health"]
+HEALTHCHECK --interval=30s --timeout=3s --start-period=10s CMD ["partway-server", "health", "--liveness"]
 ENTRYPOINT ["partway-server"]
 CMD ["serve"]

@@ -6,9 +6,11 @@ READY := $(VENV)/.ready
 LOCALSTACK := .venv-localstack
 AGAINST ?= .git\#branch=main
 SECONDS ?= 60
+DIR ?= certs
 SEED ?= 7
 FAILOVERS ?= 20
 MOVES ?= 20
+SBOM ?= dist/partway-server.cdx.json
 # A process for each core, each with a Redis and a storage of its own.
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
 
@@ -28,6 +30,9 @@ setup: $(READY) ## Install everything into .venv.
 
 demo: $(READY) ## Upload 256 MiB, kill the client half way, resume, watch, compare.
 	@$(BIN)/python examples/demo.py
+
+example-jwt: $(READY) ## Upload with a JSON Web Token of an issuer that is made for it.
+	@$(BIN)/python -m examples.jwt_upload
 
 unit: $(READY) ## Run the pure code's tests: no servers, a few seconds.
 	PARTWAY_TEST_HYPOTHESIS=dev $(BIN)/python -m pytest -q -m "not slow and not redis and not s3" tests/unit
@@ -57,6 +62,12 @@ test-fast: $(READY) ## Run the tests that need no real backend.
 chaos: $(READY) ## Upload under FAILOVERS of Redis, then for SECONDS under kills as SEED says, and audit.
 	@$(BIN)/python -m tests.chaos.failovers --failovers $(FAILOVERS) --moves $(MOVES) --seed $(SEED)
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED)
+
+certs: $(READY) ## Write a private CA, a server and a client certificate into DIR=certs.
+	@$(BIN)/python examples/certs.py $(DIR)
+
+example-mtls: $(READY) ## Upload with a client certificate of a CA made here; refuse one of another.
+	@$(BIN)/python examples/mtls/run.py
 
 dev: $(READY) ## Run the embedded stack until Ctrl-C.
 	@$(BIN)/partway-server dev --port 50051
@@ -101,6 +112,15 @@ lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/localstack.in -o requirements/localstack.txt
 
+sbom: $(READY) ## Write what the server is made of to SBOM, as CycloneDX JSON.
+	@mkdir -p "$(dir $(SBOM))"
+	@$(BIN)/cyclonedx-py requirements requirements/server.txt --pyproject pyproject.toml \
+	  --output-reproducible --sv 1.6 --of JSON -o "$(SBOM)"
+	@echo "$(SBOM)"
+
+audit: $(READY) ## Look the locked packages up among the known vulnerabilities, if those can be reached.
+	@$(BIN)/python -m tests.contract.audit
+
 bench-presign: $(READY) ## Compare our signer with botocore's.
 	@$(BIN)/python -m bench.presign
 
@@ -131,4 +151,5 @@ clean: ## Remove .venv and caches.
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-overload image words clean
+.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-overload image words clean
+.PHONY: certs example-mtls

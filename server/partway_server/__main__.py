@@ -1,11 +1,16 @@
 """The entry point: `partway-server`, which is also `python -m partway_server`."""
 
+import os
+
 from partway_server.cli.interrupt import end_at_once
 
 
 def main() -> None:
     """Run the command line."""
     end_at_once()
+    # gRPC writes a line for each handshake that fails, which any stranger can cause. It reads this
+    # as it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # Imported after that, because it takes a while.
     from partway_server.cli.main import main
 

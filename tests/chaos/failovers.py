@@ -41,6 +41,7 @@ from tests.support.processes import Service, until
 from tests.support.redis_cluster import OUR_SLOTS, Cluster, start_cluster
 from tests.support.redis_sentinel import Sentinels, start_sentinels
 from tests.support.storage import put_by
+from tests.support.usage_audit import usage_faults_at
 
 T = TypeVar("T")
 
@@ -73,6 +74,7 @@ class Ledger:
     reported: set[str] = field(default_factory=set)
     """The keys whose completion an event announced."""
     unreported: list[str] = field(default_factory=list)
+    miscounted: list[str] = field(default_factory=list)
     failovers: list[float] = field(default_factory=list)
     """How long it took until Redis had another master, in seconds."""
     outages: list[float] = field(default_factory=list)
@@ -233,6 +235,7 @@ async def under_load(
         reported, unreported = await failover_event_audit.unreported(url, ends)
         ledger.reported |= {key for key, types in reported.items() if COMPLETED in types}
         ledger.unreported += unreported
+        ledger.miscounted += await usage_faults_at(url)
         ledger.ids.clear()
 
 
@@ -314,6 +317,7 @@ def audited(ledger: Ledger, bucket: Bucket) -> dict[str, Any]:
         "corrupted": corrupted,
         "false_answers": len(ledger.false),
         "events_wrong": len(ledger.unreported),
+        "usage_miscounted": len(ledger.miscounted),
         "failover_ms_longest": round(1000 * max(ledger.failovers, default=0)),
         "unavailable_ms_p99": outages[int(0.99 * (len(outages) - 1))],
         "unavailable_ms_longest": outages[-1],
@@ -321,11 +325,14 @@ def audited(ledger: Ledger, bucket: Bucket) -> dict[str, Any]:
 
 
 def report(reported: dict[str, Any], ledger: Ledger, arguments: argparse.Namespace) -> int:
-    for line in (*ledger.failed, *ledger.false, *ledger.unreported):
+    for line in (*ledger.failed, *ledger.false, *ledger.unreported, *ledger.miscounted):
         print(f"WRONG: {line}")
     for name, value in (*ledger.troubles.items(), *reported.items()):
         print(f"{name:24} {value:>8}")
-    wrong = ("failed", "acknowledged_lost", "corrupted", "false_answers", "events_wrong")
+    wrong = (
+        *("failed", "acknowledged_lost", "corrupted", "false_answers"),
+        *("events_wrong", "usage_miscounted"),
+    )
     print(json.dumps({**reported, "seed": arguments.seed}))
     return 1 if any(reported[name] for name in wrong) or not reported["uploads"] else 0
 

@@ -47,6 +47,10 @@ class Store(Protocol):
         """Start it; return once it accepts commands."""
         ...
 
+    async def usage_faults(self) -> list[str]:
+        """Return what is counted otherwise than the session records say, while nothing changes."""
+        ...
+
     async def keys(self) -> int:
         """Count its keys, except the event streams, which stay."""
         ...

@@ -6,6 +6,8 @@
    and tombstone has passed; janitors clean up while they, too, are killed.
 4. Rest: the janitor runs undisturbed until Redis is empty.
 5. Audit: other programs read storage, and each story is compared with it.
+
+Whenever the services stand still, what Redis counts as used is compared with the session records.
 """
 
 import asyncio
@@ -94,6 +96,7 @@ class Run:
         self._delivered: Sequence[Story] = ()
         self._strikes: dict[str, int] = {}
         self._phase = "load"
+        self._miscounted: list[str] = []
 
     async def whole(self) -> Outcome:
         """Run all five phases. However they end, no service is left running."""
@@ -118,6 +121,7 @@ class Run:
         delivered = self._webhook.heard
         violations += judge_deliveries(self.ledger, self._delivered, delivered, heard)
         violations += [Violation(Kind.EVENT_FALSE, words, None) for words in self._webhook.wrong]
+        violations += [Violation(Kind.MISCOUNTED, words, None) for words in self._miscounted]
         seconds = time.monotonic() - self.ledger.began
         return Outcome(
             self.ledger,
@@ -166,6 +170,7 @@ class Run:
         await self._webhook.settle()
         self._delivered = [story for story in self.ledger.stories if story.key]
         await self.fleet.stop()
+        await self._count()
 
     async def _later(self) -> int:
         """Let the clock run ahead; return how many keys Redis holds at the end."""
@@ -181,6 +186,7 @@ class Run:
             strikes = schedule(f"{self._wishes.seed}/later/{stage}", harms, seconds)
             await asyncio.gather(self._strike(strikes), asyncio.sleep(seconds))
             await self.fleet.stop()
+            await self._count()
         self._enter("rest")
         for _ in range(_RESTS):
             await self.fleet.stop()
@@ -205,6 +211,11 @@ class Run:
             if keys != before:
                 before, changed = keys, time.monotonic()
         return False
+
+    async def _count(self) -> None:
+        """Compare what is counted as used with the session records, while nothing changes."""
+        faults = await self._store.usage_faults()
+        self._miscounted += [f"{self._phase}: {fault}" for fault in faults]
 
     async def _ask_what_is_complete(self, load: Load) -> None:
         """Ask again, days later and with no session record left, for what was complete."""

@@ -16,6 +16,7 @@ from redis import exceptions
 
 from tests.chaos.fault_schedule import Harm
 from tests.support.processes import start_valkey_at
+from tests.support.usage_audit import read_hashes, usage_faults
 
 _OF_EVENTS = (b"events", b"lease", b"tries", b"workers", b"dead")
 
@@ -60,6 +61,10 @@ class OneRedis:
         # Streams are kept for their retention, and so is the delivery state of webhooks.
         kinds = [name.split(b":")[2] async for name in self._client.scan_iter("*", count=1000)]
         return len([kind for kind in kinds if kind not in _OF_EVENTS])
+
+    async def usage_faults(self) -> list[str]:
+        """Return what is counted otherwise than the session records say. No service may run."""
+        return usage_faults(await read_hashes(self._client))
 
     async def stop(self) -> None:
         if self._sampler is not None:

@@ -57,6 +57,7 @@ class Kind(StrEnum):
     UNFINISHED = "unfinished"
     EVENT_LOST = "events_lost"
     EVENT_FALSE = "events_false"
+    MISCOUNTED = "usage_miscounted"
     RESURRECTED = "late_objects_redis_forgot"
     PROBE = "start_probes_left"
     UNREPORTED = "composed_redis_forgot"

@@ -248,6 +248,21 @@ class Service(service_grpc.UploadServiceServicer):
             next_page_token=str(page[-1]) if len(numbers) > len(page) else "",
         )
 
+    async def CreateUploadToken(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError("the client makes no tokens")
+
+    async def GetUsage(self, request: Any, context: Any) -> Any:
+        await self._met("GetUsage", request, context)
+        tenant = [
+            service_pb.Usage(limit="open_uploads", used=12, max=10_000),
+            service_pb.Usage(limit="open_bytes", used=5_000_000_000),
+        ]
+        subject = [
+            service_pb.Usage(limit="open_uploads", used=1),
+            service_pb.Usage(limit="open_bytes", used=0, max=7_000_000),
+        ]
+        return service_pb.GetUsageResponse(tenant=tenant, subject=subject)
+
     async def Status(self, request: Any, context: Any) -> Any:
         await self._met("Status", request, context)
         upload = await self._find(request, context)

@@ -12,7 +12,9 @@ from partway_server.cli.main import main as server_command
 from partway_server.config.backends import Backend
 from partway_server.config.policy_file import OF_BACKEND, RULES, Rules, read_rules
 from partway_server.config.reference import reference
+from partway_server.config.tenant_limits import OF_TENANT
 from partway_server.domain.policy import Policy
+from partway_server.domain.quota import Limit
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -65,7 +67,17 @@ def test_the_reference_of_policies_names_every_rule_and_its_example_can_be_used(
         assert re.search(rf"^(# )?{rule} = ", usual, re.M), rule
     assert _read(usual.replace("\n# ", "\n"), kind="aws").policies["default"].tags
     assert _read(whole).backends.keys() == {"default", "archive"}
-    assert not [rule for rule in (*RULES, *OF_BACKEND) if f"`{rule}`" not in POLICIES]
+    assert _read(whole).limits["acme"]["daily_bytes"] == 20 * 2**40
+    named = (*RULES, *OF_BACKEND, *OF_TENANT)
+    assert not [rule for rule in named if f"`{rule}`" not in POLICIES]
+
+
+def test_the_guide_to_limits_names_every_limit_and_its_example_can_be_used() -> None:
+    limits = (ROOT / "docs/limits.md").read_text()
+    (toml,) = re.findall(r"```toml\n(.*?)```", limits, re.S)
+    assert _read(f"{toml}\n[policy.default]\n").limits.keys() == {"acme", "trial-*"}
+    for limit in Limit:
+        assert re.search(rf"^\| `{limit}` \|", limits, re.M), limit
 
 
 def test_the_client_in_the_readme_compiles() -> None:

@@ -8,9 +8,10 @@ import pytest
 import yaml
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS
 
-HTTP = yaml.safe_load((Path(__file__).parents[2] / "deploy/envoy/envoy.yaml").read_text())[
-    "static_resources"
-]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+CONFIG = (Path(__file__).parents[2] / "deploy/envoy/envoy.yaml").read_text()
+HTTP = yaml.safe_load(CONFIG)["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0][
+    "typed_config"
+]
 
 
 def route(path: str) -> dict[str, Any]:
@@ -24,6 +25,16 @@ def route(path: str) -> dict[str, Any]:
         ):
             return dict(found["route"])
     raise LookupError(path)
+
+
+def test_callers_may_send_a_token_and_never_say_who_they_are() -> None:
+    [mutation] = HTTP["early_header_mutation_extensions"]
+    removed = [rule["remove"] for rule in mutation["typed_config"]["mutations"]]
+    assert removed == ["partway-tenant", "partway-subject"]
+    # The rules for browsers are comments, to be uncommented with the origins.
+    [allowed] = re.findall(r"# +allow_headers: (.*)", CONFIG)
+    assert "authorization" in allowed.split(", ")
+    assert not [header for header in allowed.split(", ") if header.startswith("partway-")]
 
 
 def seconds(duration: str) -> int:

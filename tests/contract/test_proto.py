@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.rpc import code_pb2
 from partway.v1 import error_reason_pb2, upload_service_pb2
 from partway_server.domain import errors
@@ -96,3 +96,20 @@ def test_details_stay_small_however_much_is_wrong() -> None:
     ):
         assert status_of(error).ByteSize() < 8000
     assert internal("0" * 16).ByteSize() < 8000
+
+
+@pytest.mark.parametrize("method", [*SERVICE.methods], ids=lambda method: method.name)
+def test_no_message_contains_itself_and_no_request_one_of_any_kind(
+    method: MethodDescriptor,
+) -> None:
+    """Decoding a request is then bounded by its size, and yields nothing unexpected."""
+    anything = {f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue")}
+    assert _kinds(method.input_type, ()).isdisjoint(anything)
+    assert method.output_type.full_name in _kinds(method.output_type, ())
+
+
+def _kinds(message: Descriptor, above: tuple[str, ...]) -> set[str]:
+    assert message.full_name not in above, f"{message.full_name} contains itself"
+    inside = [field.message_type for field in message.fields if field.message_type]
+    within = (*above, message.full_name)
+    return {message.full_name}.union(*(_kinds(each, within) for each in inside))

@@ -101,6 +101,10 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path, environ: dict[s
         ({"PARTWAY_S3_SECRET_KEY": "wrong"}, "PARTWAY_BUCKET"),
         ({"PARTWAY_BUCKET": "nowhere"}, "PARTWAY_BUCKET"),
         ({"PARTWAY_POLICY_FILE": "/nowhere.toml"}, "PARTWAY_POLICY_FILE"),
+        (
+            {"PARTWAY_TLS_CERT_FILE": "/nowhere.pem", "PARTWAY_TLS_KEY_FILE": "/nowhere.key"},
+            "PARTWAY_TLS_CERT_FILE: cannot be read: No such file or directory",
+        ),
     ],
 )
 def test_what_keeps_it_from_starting_is_one_line_and_exit_code_one(

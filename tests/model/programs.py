@@ -29,6 +29,7 @@ from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.requests import UploadParams
 from partway_server.domain.upload import State
 from partway_server.domain.upload_ids import UploadIdCipher
+from partway_server.domain.upload_token_cipher import UploadTokenCipher
 from partway_server.observability.metrics import Metrics
 from partway_server.storage.capabilities import Capabilities
 from partway_server.workflow import complete, resolver
@@ -48,6 +49,7 @@ SIZE = 7
 
 CALLER = Caller("acme", "alice")
 UPLOAD_IDS = UploadIdCipher([bytes(range(64))])
+UPLOAD_TOKENS = UploadTokenCipher([bytes(range(64))])
 KEY_MARKS = KeyMarks([bytes(range(64))])
 SETTLE_STEPS = (0.5, LONG_PAUSE)
 SEND_ATTEMPTS = 2
@@ -181,6 +183,7 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
         sessions=sessions,
         storage=storage,
         upload_ids=UPLOAD_IDS,
+        upload_tokens=UPLOAD_TOKENS,
         key_marks=KEY_MARKS,
         tasks=Tasks(),
         metrics=METRICS,

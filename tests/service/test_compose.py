@@ -725,3 +725,60 @@ async def test_the_row_tells_its_sources_from_the_first_to_the_last(world: World
     assert row is not None and row.state is State.COMPLETED
     assert [each.key for each in row.sources] == [first.object.key] * 2
     assert row.grant.plan.cuts == (PART, PART)
+
+
+@contextlib.asynccontextmanager
+async def shared(clock: FakeClock) -> AsyncIterator[World]:
+    """Yield a world with a policy whose objects every subject of the tenant may remove."""
+    policies = [Policy("shared", "uploads", compose_delete="tenant")]
+    async with a_memory_world(clock, policies=policies) as world:
+        yield world
+
+
+async def test_another_subjects_source_is_not_removed(clock: FakeClock) -> None:
+    async with shared(clock) as world:
+        mine, theirs = await source(world), await source(world)
+        world.storage.calls.clear()
+        # Bob removes nothing of Alice's, whatever policy he composes by.
+        for policy in ("default", "shared"):
+            failed = await failure(
+                compose(world, mine, theirs, caller=BOB, policy=policy, delete_sources=True)
+            )
+            assert (failed.code, failed.reason) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+            [violation] = failed.details["BadRequest"].field_violations
+            assert violation.field == "delete_sources"
+            assert "source 0" in violation.description
+        assert world.storage.calls == []
+        asked = await world.stub.ListUploads(pb.ListUploadsRequest(), metadata=BOB)
+        assert list(asked.uploads) == []
+        made = await compose(world, mine, theirs, caller=BOB)
+        assert made.state == COMPLETED
+        assert await exists(world, mine) and await exists(world, theirs)
+
+
+async def test_another_subjects_source_is_removed_if_its_policy_says_so(clock: FakeClock) -> None:
+    async with shared(clock) as world:
+        open_to_all = await source(world, policy="shared")
+        made = await compose(world, open_to_all, caller=BOB, delete_sources=True)
+        assert made.state == COMPLETED
+        assert not await exists(world, open_to_all)
+
+
+async def test_each_source_goes_by_its_own_policy(clock: FakeClock) -> None:
+    async with shared(clock) as world:
+        open_to_all, private = await source(world, policy="shared"), await source(world)
+        failed = await failure(
+            compose(world, open_to_all, private, caller=BOB, delete_sources=True)
+        )
+        assert "source 1" in failed.details["BadRequest"].field_violations[0].description
+        assert await exists(world, open_to_all)
+
+
+async def test_a_source_whose_policy_is_gone_is_its_callers_alone(clock: FakeClock) -> None:
+    async with shared(clock) as world:
+        open_to_all = await source(world, policy="shared")
+        world.policies.replace({"default": world.policies["default"]})
+        failed = await failure(compose(world, open_to_all, caller=BOB, delete_sources=True))
+        assert failed.code == "INVALID_ARGUMENT"
+        made = await compose(world, open_to_all, delete_sources=True)
+        assert made.state == COMPLETED

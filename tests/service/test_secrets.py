@@ -5,7 +5,7 @@ import io
 import json
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -14,11 +14,11 @@ from partway.v1 import upload_service_pb2 as pb
 from partway_server.config.settings import Settings
 from partway_server.devstack.servers import S3
 from partway_server.domain import errors
-from partway_server.domain.errors import StorageUnavailable
+from partway_server.domain.errors import SessionsUnavailable, StorageUnavailable
 from partway_server.observability.logging import JsonFormatter, configure_logging
 from partway_server.storage.base import CompleteUnknown
 
-from tests.support.calls import ABOUT_AN_UPLOAD, call
+from tests.support.calls import ABOUT_AN_UPLOAD, WATCHED, call
 from tests.support.storage import failing
 from tests.support.upload_situations import EXPIRY_SECONDS
 from tests.support.world import PART, SEALING_KEY, World, content
@@ -128,6 +128,41 @@ async def test_a_fault_in_the_middle_of_a_stream_is_logged_without_its_urls(worl
     text = records.text.getvalue()
     assert "a bug" in text
     assert upload.id not in text and "memory://" not in text
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize("world", ["memory"], indirect=True)
+@pytest.mark.parametrize("name", sorted(WATCHED))
+async def test_no_failure_of_a_dependency_is_reported_in_its_words(world: World, name: str) -> None:
+    for fault in (RuntimeError(SECRET), StorageUnavailable(), SessionsUnavailable()):
+        fault.__cause__ = RuntimeError(SECRET)
+        upload = await world.initialize()
+        request = WATCHED[name]
+        if name in ABOUT_AN_UPLOAD or name == "Watch":
+            request = type(request)(upload_id=upload.id)
+        if name == "ReportParts":
+            request = ABOUT_AN_UPLOAD[name](upload.id)
+        with pytest.MonkeyPatch.context() as broken:
+            for operation in ("get", "list_uploads", "insert", "claim", "report"):
+                broken.setattr(world.sessions, operation, failing_with(fault))
+            for operation in ("create", "list_parts", "head", "complete", "abort", "presigner"):
+                broken.setattr(world.storage, operation, failing_with(fault))
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await call(world.stub, name, request)
+        error = raised.value
+        sent = (error.details(), error.debug_error_string(), *error.trailing_metadata())
+        assert SECRET not in " ".join(map(str, sent))
+
+
+def failing_with(fault: Exception) -> Callable[..., Any]:
+    """Return a method that fails, whatever it is called with."""
+
+    async def method(*arguments: Any, **named: Any) -> Any:
+        raise fault
+
+    return method
 
 
 async def test_no_repr_of_a_store_shows_what_it_holds(

@@ -52,6 +52,29 @@ async def test_health_says_when_to_look_elsewhere(
 
 
 @pytest.mark.parametrize("service", SERVICES)
+async def test_readiness_comes_and_goes_and_can_be_watched(
+    world: World, health: health_pb2_grpc.HealthStub, service: str
+) -> None:
+    watch = health.Watch(health_pb2.HealthCheckRequest(service=service))
+    assert (await watch.read()).status == SERVING
+    await world.service.server.set_ready(False)
+    assert (await watch.read()).status == NOT_SERVING
+    assert await status(health, "liveness") == SERVING
+    await world.service.server.set_ready(True)
+    assert (await watch.read()).status == SERVING
+    watch.cancel()
+
+
+async def test_one_that_leaves_does_not_come_back_and_is_alive(
+    world: World, health: health_pb2_grpc.HealthStub
+) -> None:
+    await world.service.server.leave()
+    await world.service.server.set_ready(True)
+    assert [await status(health, service) for service in SERVICES] == [NOT_SERVING] * 2
+    assert await status(health, "liveness") == SERVING
+
+
+@pytest.mark.parametrize("service", SERVICES)
 async def test_health_can_be_watched(
     world: World, health: health_pb2_grpc.HealthStub, service: str
 ) -> None:
@@ -159,9 +182,8 @@ async def test_calls_and_detached_work_share_one_grace(calls_take: float, left: 
     clock = [1000.0]
     server: Any = Stopping(clock, calls_take)
     tasks: Any = Stopping(clock, 0)
-    janitor: Any = None
-    sweeper: Any = None
-    service = Service(server, janitor, sweeper, tasks, Metrics())
+    unused: Any = None
+    service = Service(server, unused, unused, tasks, Metrics(), unused, unused, unused)
     await app.finish(service, 20, lambda: clock[0])
     assert (server.given, tasks.given) == ([20], [left])
 

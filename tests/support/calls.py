@@ -1,12 +1,14 @@
 """Calls every RPC by its name, so that one test can go through them all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
+from partway_server.rpc.upload_binding import id_paths
 
 from tests.support.world import ALICE
 
@@ -36,6 +38,34 @@ WATCHED: Mapping[str, Message] = {**ALL, "Watch": pb.WatchRequest(upload_id="x")
 """Those, and the one that goes on for as long as there may be more to report."""
 
 
+NAMING = [name for name, method in METHODS.items() if id_paths(method.input_type)]
+"""Every RPC whose request names an Upload, as the descriptor says."""
+
+_ALSO: Mapping[str, Message] = {
+    "ReportParts": pb.ReportPartsRequest(parts=[upload_pb2.Part(part_number=1)]),
+    "UploadPart": pb.UploadPartRequest(header=pb.UploadPartHeader(part_number=1)),
+}
+"""What those need beside the id, where the id alone is refused."""
+
+
+def naming(name: str, upload_id: str) -> Message:
+    """Return a request of an RPC of NAMING that names the Upload wherever it can."""
+    request = GetMessageClass(METHODS[name].input_type)()
+    if name in _ALSO:
+        request.MergeFrom(_ALSO[name])
+    for *way, field in id_paths(METHODS[name].input_type):
+        message: Any = request
+        for step in way:
+            inner = getattr(message, step.name)
+            message = inner.add() if step.is_repeated else inner
+        setattr(message, field.name, upload_id)
+    return request
+
+
+async def _only(request: Message) -> AsyncIterator[Message]:
+    yield request
+
+
 async def call(
     stub: rpc.UploadServiceStub,
     name: str,
@@ -44,7 +74,8 @@ async def call(
     seconds: float | None = None,
 ) -> Any:
     """Return the response of an RPC, or a list of them if it streams."""
-    answer = getattr(stub, name)(request, metadata=metadata, timeout=seconds)
+    sent = _only(request) if METHODS[name].client_streaming else request
+    answer = getattr(stub, name)(sent, metadata=metadata, timeout=seconds)
     if METHODS[name].server_streaming:
         return [message async for message in answer]
     return await answer

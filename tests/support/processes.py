@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from partway_server.devstack.servers import S3
-from partway_server.rpc.health_client import serving
+from partway_server.rpc.health_client import ClientTls, serving
 from partway_server.runtime.subprocesses import Child, binary, free_port
 
 READY_SECONDS = 40.0
@@ -127,8 +127,11 @@ def service_environ(s3: S3, redis_url: str, **settings: object) -> dict[str, str
 class Service:
     """`partway-server serve` at one `address`, which may be killed and restarted repeatedly.
 
-    Its logs go into `folder`. Use it as a context, which stops it.
+    Its logs go into `folder`. `tls` is how to call it, if the settings make it serve TLS. Use it as
+    a context, which stops it.
     """
+
+    tls: ClientTls | None = None
 
     def __init__(self, folder: Path, s3: S3, redis_url: str, **settings: object) -> None:
         self.address = f"127.0.0.1:{free_port()}"
@@ -159,7 +162,7 @@ class Service:
         log = self._folder / f"{self.address.replace(':', '-')}-{len(self._runs)}.log"
         self._runs.append(Server("serve", log=log, environ=self._environ))
         deadline = time.monotonic() + READY_SECONDS
-        while not serving(self.address, 1.0):
+        while not serving(self.address, 1.0, self.tls):
             assert self.server.process.poll() is None, self.server.log.read_text()
             assert time.monotonic() < deadline, self.server.log.read_text()
             time.sleep(0.02)
@@ -211,12 +214,13 @@ class Ran:
 class Partway:
     """The `partway` command with a service to call and a folder for its journal.
 
-    Use it as a context, which kills what still runs.
+    `variables` are more of its environment. Use it as a context, which kills what still runs.
     """
 
-    def __init__(self, server: str, state: Path) -> None:
+    def __init__(self, server: str, state: Path, **variables: str) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PARTWAY_")}
-        self._environ = {**kept, "PARTWAY_SERVER": server, "PARTWAY_STATE_DIR": str(state)}
+        own = {"PARTWAY_SERVER": server, "PARTWAY_STATE_DIR": str(state)}
+        self._environ = {**kept, **own, **variables}
         self._started: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> Self:

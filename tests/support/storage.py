@@ -171,6 +171,9 @@ class FaultyObjects:
             "put_part", self._storage.put_part, grant, number, body, checksum, now
         )
 
+    async def time(self, backend: str, bucket: str) -> datetime | None:
+        return await self._call("time", self._storage.time, backend, bucket)
+
     async def check(self, backend: str, bucket: str) -> None:
         await self._call("check", self._storage.check, backend, bucket)
 

@@ -7,7 +7,7 @@ from typing import Any
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.part_plan import GIB, MIB, Plan
-from partway_server.domain.upload import State, Upload
+from partway_server.domain.upload import AbortReason, State, StoredObject, Upload
 
 from tests.support.clock import START
 
@@ -29,7 +29,14 @@ def an_upload(
     plan: Plan | None = None,
     **fields: Any,
 ) -> Upload:
-    """Return an Upload in any state; `fields` are further fields of Upload."""
+    """Return an Upload in any state; `fields` are further fields of Upload.
+
+    One that has ended says how: a record that does not is garbled.
+    """
+    if state is State.COMPLETED:
+        fields.setdefault("object", StoredObject(GIB, "0123abcd-64"))
+    if state is State.ABORTED:
+        fields.setdefault("abort_reason", AbortReason.REQUESTED)
     sid = sid or sid_of(name)
     grant = Grant(
         sid=sid,

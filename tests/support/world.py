@@ -20,6 +20,7 @@ from partway_server.domain.part_plan import MIB
 from partway_server.domain.policy import Policy
 from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.upload_ids import UploadIdCipher
+from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.wiring import Service, build
 from partway_server.sessions.base import SessionStore
 
@@ -148,15 +149,22 @@ async def a_world(
     put: Put,
     bucket: str = "uploads",
     policies: Sequence[Policy] = (),
+    certificate: ServerCertificate | None = None,
+    credentials: grpc.ChannelCredentials | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """Start a service over these stores. `settings` are fields of Settings."""
+    """Start a service over these stores. `settings` are fields of Settings.
+
+    With a `certificate` it serves TLS, and the stub has these `credentials`.
+    """
     live = PolicyRegistry({p.name: p for p in (Policy("default", bucket), *policies)})
     service = build(
         Settings(
-            identity="metadata",
-            sealing_keys=base64.b64encode(SEALING_KEY).decode(),
-            **settings,
+            **{
+                "identity": "metadata",
+                "sealing_keys": base64.b64encode(SEALING_KEY).decode(),
+                **settings,
+            }
         ),
         policies=live,
         sessions=sessions,
@@ -164,15 +172,22 @@ async def a_world(
         clock=clock,
         sleep=_sleep_by(clock),
     )
-    port = service.server.bind("127.0.0.1:0")
+    port = service.server.bind("127.0.0.1:0", certificate)
     await service.server.start()
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with channel_to(port, credentials) as channel:
             stub = rpc.UploadServiceStub(channel)
             yield World(clock, sessions, storage, put, service, stub, port, live)
     finally:
         await service.server.stop(0)
         await service.tasks.drain(5)
+
+
+def channel_to(port: int, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    """Return a channel to a service on this machine, with TLS if there are credentials."""
+    if credentials is None:
+        return grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+    return grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials)
 
 
 def _sleep_by(clock: FakeClock) -> Callable[[float], Awaitable[None]]:

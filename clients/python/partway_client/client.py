@@ -21,8 +21,9 @@ from partway_client._transport.channel import (
     open_channel,
     open_http_session,
     service_at,
-    tls_credentials,
+    with_token,
 )
+from partway_client._transport.credentials import PemFile, tls_credentials_from
 from partway_client._transport.messages import NewComposition
 from partway_client._transport.retry_policy import RetryPolicy
 from partway_client._transport.retrying_caller import ServiceConnection
@@ -33,7 +34,7 @@ from partway_client._upload.fingerprint import content_of
 from partway_client._upload.options import UploadOptions
 from partway_client._upload.resume_journal import ResumeJournal
 from partway_client._upload.uploader import Uploader
-from partway_client.models import Checksum, PartInfo, Route, State, Uploaded, UploadInfo
+from partway_client.models import Checksum, PartInfo, Route, State, Uploaded, UploadInfo, Usage
 
 GIB = 1024**3
 
@@ -43,8 +44,12 @@ OnDone = Callable[[Uploaded], object]
 class UploadClient:
     """A connection to one Partway service, as an async context manager.
 
-    `server` is HOST:PORT. With `secure`, or with `credentials`, the service is called over TLS.
-    `call_metadata`, printable ASCII, goes with every call, such as `partway-tenant`. Unfinished
+    `server` is HOST:PORT. With `secure`, or any of the following, the service is called over TLS.
+    `tls_ca` is a PEM file of the CAs to trust, by default those that gRPC comes with; `cert` and
+    `key` are those of a client certificate, for a service that identifies callers by theirs.
+    `credentials` are gRPC's own, and replace all of these.
+    `call_metadata`, printable ASCII, goes with every call, such as `partway-tenant`. With an upload
+    `token`, the client may act on the one Upload that it is for, as far as it allows. Unfinished
     uploads are remembered in `state_dir`; if None, in PARTWAY_STATE_DIR or else in the user's own
     state directory. `pace` is for tests.
 
@@ -71,14 +76,20 @@ class UploadClient:
         server: str = "127.0.0.1:50051",
         *,
         secure: bool = False,
+        tls_ca: PemFile | None = None,
+        cert: PemFile | None = None,
+        key: PemFile | None = None,
         credentials: ChannelCredentials | None = None,
         call_metadata: Mapping[str, str] | None = None,
+        token: str = "",
         state_dir: str | os.PathLike[str] | None = None,
         pace: RetryPolicy | None = None,
     ) -> None:
         self._server = server
-        self._credentials = credentials or (tls_credentials() if secure else None)
-        self._metadata = checked_metadata(call_metadata or {})
+        if credentials is None and (secure or tls_ca or cert or key):
+            credentials = tls_credentials_from(tls_ca, cert, key)
+        self._credentials = credentials
+        self._metadata = with_token(checked_metadata(call_metadata or {}), token)
         self._retry = pace or RetryPolicy()
         self._journal = ResumeJournal(directory=_state_dir(state_dir), now=self._retry.now)
         self._channel: Channel | None = None
@@ -118,10 +129,14 @@ class UploadClient:
         checksum: str = Checksum.BEST,
         route: str = Route.AUTO,
         resume: bool = True,
+        upload_id: str = "",
         on_progress: OnProgress | None = None,
         on_done: OnDone | None = None,
     ) -> Uploaded:
         """Upload a file, or the unread rest of a binary stream, and return the object.
+
+        With an `upload_id`, it becomes the object of that Upload, which someone else initialized,
+        and whose policy, part size, checksum and metadata stand.
 
         At most `concurrency` parts and `max_in_flight_bytes` are in flight, and always one part.
         The README describes all arguments.
@@ -140,6 +155,7 @@ class UploadClient:
             checksum=Checksum(checksum),
             route=Route(route),
             resume=resume,
+            upload_id=upload_id,
         )
         uploader = self._uploader(on_progress)
         return await uploader.upload(file, name=name, size=size, options=options, on_done=on_done)
@@ -202,6 +218,13 @@ class UploadClient:
     async def abort(self, upload_id: str) -> UploadInfo:
         """Discard the Upload's parts. Raises UploadNotActive if it is complete."""
         return await self._rpc().abort(upload_id)
+
+    async def usage(self) -> Usage:
+        """Return how much of each limit the caller and its tenant use, and of how much.
+
+        Raises a ServiceError, or ServiceUnreachable.
+        """
+        return await self._rpc().usage()
 
     async def watch(self, upload_id: str) -> AsyncGenerator[UploadInfo, None]:
         """Yield the Upload at once, and after each change, until it is COMPLETED or ABORTED.

@@ -60,6 +60,48 @@ class CallerUnknown(ServiceError):
     reason = "CALLER_UNKNOWN"
 
 
+class CredentialsRejected(ServiceError):
+    """The credentials of the call are invalid, have expired, or are not accepted from here."""
+
+    reason = "CREDENTIALS_REJECTED"
+
+
+class UploadTokenExpired(ServiceError):
+    """The upload token has expired; get another from whoever made it."""
+
+    reason = "UPLOAD_TOKEN_EXPIRED"
+
+
+class PermissionDenied(ServiceError):
+    """The credentials do not allow the call: `metadata["needed"]` is missing."""
+
+    reason = "PERMISSION_DENIED"
+
+
+class QuotaExceeded(ServiceError):
+    """A limit is reached: `metadata` has the `limit`, how much is `used`, and the `max`."""
+
+    reason = "QUOTA_EXCEEDED"
+
+
+class SessionsFull(ServiceError):
+    """The session store of the service has no room for another Upload."""
+
+    reason = "SESSIONS_FULL"
+
+
+class PartTooSlow(ServiceError):
+    """A part came to the service more slowly than it accepts; send it again."""
+
+    reason = "PART_TOO_SLOW"
+
+
+class StreamEnded(ServiceError):
+    """A stream lasted as long as the service lets one last; open it again."""
+
+    reason = "STREAM_ENDED"
+
+
 class UploadNotFound(ServiceError):
     """The Upload does not exist, or belongs to another caller."""
 

@@ -56,6 +56,26 @@ class StoredProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitUsage:
+    """How much of one limit is in use; `maximum` is None if there is no such limit."""
+
+    limit: str
+    used: int
+    maximum: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of each limit is in use: by the tenant as a whole, and by the caller's subject.
+
+    Both have the same limits in the same order.
+    """
+
+    tenant: tuple[LimitUsage, ...]
+    subject: tuple[LimitUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PartInfo:
     """A part as storage holds it. `checksum` is base64, "" if storage does not list it."""
 
@@ -117,7 +137,8 @@ class Uploaded:
     `parts` is how many the object has: `parts_sent` were sent now, `parts_resumed` were in storage
     before. `parts_retried` counts failed tries, `rpcs` the calls to the service, and `bytes_sent`
     all bytes sent, including those of failed tries; `bytes_via_service` is how many of those went
-    through the service. Checksums are as in UploadInfo.
+    through the service. Checksums are as in UploadInfo. `completed` is False if all parts are sent,
+    and the upload token does not allow completing the Upload: there is no object yet.
     """
 
     upload_id: str = field(repr=False)
@@ -138,6 +159,7 @@ class Uploaded:
     seconds: float
     bytes_sent: int
     bytes_via_service: int = 0
+    completed: bool = True
 
 
 class Phase(StrEnum):

@@ -85,6 +85,7 @@ class SyncUploadClient:
     status = _blocking(UploadClient.status)
     parts = _blocking(UploadClient.parts)
     abort = _blocking(UploadClient.abort)
+    usage = _blocking(UploadClient.usage)
     list_uploads = _blocking(UploadClient.list_uploads)
 
     def watch(self, upload_id: str) -> Iterator[UploadInfo]:

@@ -106,8 +106,8 @@ class UploadTokenSpec(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def actions(self) -> _containers.RepeatedScalarFieldContainer[Global___UploadAction.ValueType]:
-        """What it allows. If empty, all that its maker may do: every action, UploadPart
-        only with the scope `via_service`.
+        """What it allows, at most 100. If empty, all that its maker may do: with all
+        scopes every action, and of a composed Upload those that are not about parts.
         """
 
     @_builtins.property
@@ -118,7 +118,9 @@ class UploadTokenSpec(_message.Message):
 
     @_builtins.property
     def parts(self) -> _upload_pb2.PartRange:
-        """The parts that it may presign, send and report. If absent, all."""
+        """The parts that it may presign, send and report, within those of the Upload. If
+        absent, all.
+        """
 
     def __init__(
         self,
@@ -148,11 +150,11 @@ class UploadToken(_message.Message):
     """The token, at most 512 characters, to send as `authorization: Partway TOKEN`."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends."""
+        """When it ends, in whole seconds."""
 
     @_builtins.property
     def actions(self) -> _containers.RepeatedScalarFieldContainer[Global___UploadAction.ValueType]:
-        """What it allows."""
+        """What it allows, in the order of the enum."""
 
     def __init__(
         self,

@@ -389,8 +389,9 @@ class UploadServiceServicer(object):
 
         Whoever holds the token and the id of the Upload may call, with the metadata
         `authorization: Partway TOKEN`, the RPCs that its actions name, for this Upload
-        alone and until its end. It does not allow making another token. A token cannot
-        be revoked; it ends with its Upload at the latest.
+        alone and until its end. It never allows more than its maker may do, nor making
+        another token. A token cannot be revoked; it ends at the Upload's deadline at the
+        latest. URLs that were presigned with it last as long as others do.
 
         Errors:
 

@@ -24,6 +24,9 @@ GIVE_UP = timedelta(days=1)
 """How long past its deadline an upload is kept that storage refuses to complete."""
 
 _AGAIN = timedelta(minutes=5)
+_RECONCILED = 50
+"""How many records of each shard are counted again after each sweep."""
+
 _LANES = 4
 _MOST_PREVIEWED = 10_000
 _PATIENCE_SECONDS = 60
@@ -87,6 +90,7 @@ class Janitor:
             try:
                 while len(await self.sweep()) == BATCH and not stop.is_set():
                     pass
+                await self._reconcile()
                 if not reached:
                     logger.info("the janitor can reach the session store again")
                 reached = True
@@ -116,6 +120,10 @@ class Janitor:
         for sid in await self._sessions.peek_due(_MOST_PREVIEWED):
             if (upload := await self._sessions.get(sid)) is not None:
                 report(_record(upload, *self._next_step(upload)))
+
+    async def _reconcile(self) -> None:
+        if corrected := await self._sessions.reconcile_usage(_RECONCILED):
+            logger.info("%d uploads were not counted as they are, and are now", corrected)
 
     def _next_step(self, upload: Upload) -> tuple[Action, str]:
         return next_step(

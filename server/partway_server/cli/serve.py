@@ -21,15 +21,17 @@ from partway_server.storage.capabilities import KNOWN
 def serve(worker: bool, **given: Any) -> None:
     """Run the service until SIGTERM or Ctrl-C; a second signal ends it at once.
 
-    SIGHUP reloads the policy and webhook files. A valid file takes effect at once, and no call is
-    dropped; an invalid one is reported in the log, and the previous one stays in force.
+    SIGHUP reloads the policy and webhook files, and the keys of JSON Web Tokens. A valid file takes
+    effect at once, and no call is dropped; an invalid one is reported in the log, and the previous
+    one stays in force.
 
-    Every flag is also an environment variable, and the flag wins. Secrets have only the variable:
-    PARTWAY_S3_SECRET_KEY, PARTWAY_S3_SESSION_TOKEN, PARTWAY_SEALING_KEYS.
+    Every flag is also an environment variable, and the flag wins. Secrets have no flag: each has a
+    variable, such as PARTWAY_SEALING_KEYS, and a file, such as --sealing-keys-file. SIGHUP reads
+    the files of storage credentials and of webhook secrets again.
 
     \b
     With MinIO, in four processes:
-      partway-server serve --address 0.0.0.0:50051 --workers 4 \\
+      partway-server serve --address 0.0.0.0:50051 --workers 4 --identity metadata \\
         --s3-endpoint http://minio:9000 --s3-public-endpoint https://files.example \\
         --backend minio --bucket uploads --redis-url redis://redis:6379/0
     """

@@ -26,6 +26,7 @@ def show_settings(as_json: bool) -> None:
             "flag": flag(setting),
             "default": default_text(setting),
             "value": shown[setting.name],
+            "file": shown.get(f"{setting.name}_file", ""),
             "why": setting.metadata["why"],
         }
         for setting in fields(Settings)
@@ -37,4 +38,5 @@ def show_settings(as_json: bool) -> None:
 
 def _row(row: dict[str, Any]) -> str:
     names = "  ".join(filter(None, (row["variable"], row["flag"])))
-    return f"{names}\n  {row['why']}\n  default: {row['default']}\n  now: {row['value']}"
+    source = f" (from {row['file']})" if row["file"] and row["value"] else ""
+    return f"{names}\n  {row['why']}\n  default: {row['default']}\n  now: {row['value']}{source}"

@@ -26,7 +26,7 @@ from partway_server.events.retry_schedule import (
 )
 
 if TYPE_CHECKING:
-    from partway_server.events.delivery_queue import DeadLetter
+    from partway_server.events.stored_deliveries import DeadLetter
     from partway_server.events.webhook_file import Webhook
 
 T = TypeVar("T")

@@ -4,22 +4,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from partway_server.config.settings import Settings
+from partway_server.config.secret_files import SecretFileError, path_problem, read_secret
+from partway_server.config.settings import Settings, variable
 from partway_server.config.settings_validation import origin_problem, shown_variable
 from partway_server.domain.rule_error import Problem, RuleError
 from partway_server.storage.capabilities import KNOWN, Capabilities
+from partway_server.storage.sigv4 import Credentials
 
 DEFAULT = "default"
 """The backend that the PARTWAY_S3_ settings describe."""
+
+SIGNER = "signer_"
+"""How the names of a signer's credentials begin."""
+
+_VALUES = ("access_key", "secret_key", "session_token")
+_NAME = "name the variable, or a file"
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
     """One storage endpoint. Raises RuleError.
 
-    `kind` names its capability record. Credentials come from the environment variables that are
-    named here; the backend `default` has them in the settings, and any other backend that names no
-    variables uses what the AWS SDK finds.
+    `kind` names its capability record. Credentials come from the environment variables or the files
+    that are named here; the backend `default` has them in the settings, and any other backend that
+    names neither uses what the AWS SDK finds. The credentials of a signer sign URLs.
     """
 
     name: str
@@ -28,9 +36,19 @@ class Backend:
     public_endpoint: str = ""
     region: str = "us-east-1"
     addressing: str = ""
+    ca_file: str = ""
     access_key_env: str = ""
+    access_key_file: str = ""
     secret_key_env: str = ""
+    secret_key_file: str = ""
     session_token_env: str = ""
+    session_token_file: str = ""
+    signer_access_key_env: str = ""
+    signer_access_key_file: str = ""
+    signer_secret_key_env: str = ""
+    signer_secret_key_file: str = ""
+    signer_session_token_env: str = ""
+    signer_session_token_file: str = ""
 
     def __post_init__(self) -> None:
         if found := tuple(self._problems()):
@@ -46,6 +64,7 @@ class Backend:
             public_endpoint=settings.s3_public_endpoint,
             region=settings.s3_region,
             addressing=settings.s3_addressing,
+            ca_file=settings.s3_ca_file,
         )
 
     @property
@@ -73,41 +92,102 @@ class Backend:
             yield "region", 'is empty; use "us-east-1", or "auto", if the store has none'
         if self.addressing not in ("", "path", "virtual"):
             yield "addressing", f'{self.addressing!r} is neither "path" nor "virtual"'
-        if self.access_key_env and not self.secret_key_env:
-            yield "secret_key_env", "is missing, but access_key_env is set; name the variable"
-        if self.secret_key_env and not self.access_key_env:
-            yield "access_key_env", "is missing, but secret_key_env is set; name the variable"
-        if self.session_token_env and not self.access_key_env:
-            yield "access_key_env", "is missing, but session_token_env is set; name the variable"
+        for whose in ("", SIGNER):
+            yield from self._half_named(whose)
+
+    def _half_named(self, whose: str) -> Iterator[Problem]:
+        """Yield what is wrong with how the credentials of a principal are named."""
+        for value in _VALUES:
+            env, file = (getattr(self, f"{whose}{value}_{kind}") for kind in ("env", "file"))
+            if env and file:
+                yield f"{whose}{value}_file", f"is set, and {whose}{value}_env too; remove one"
+            elif file and (problem := path_problem(file)):
+                yield f"{whose}{value}_file", problem
+        access, secret, token = (self._names(f"{whose}{value}") for value in _VALUES)
+        if access and not secret:
+            yield f"{whose}secret_key_env", f"is missing, but {access} is set; {_NAME}"
+        if secret and not access:
+            yield f"{whose}access_key_env", f"is missing, but {secret} is set; {_NAME}"
+        elif token and not access:
+            yield f"{whose}access_key_env", f"is missing, but {token} is set; {_NAME}"
+
+    def _names(self, value: str) -> str:
+        """Return the rule that says where a value is, or ""."""
+        return next((r for r in (f"{value}_env", f"{value}_file") if getattr(self, r)), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The credentials of one principal. Each is None where the AWS SDK is to find it."""
+
+    access_key: str | None = None
+    secret_key: str | None = None
+    session_token: str | None = None
+
+    def __repr__(self) -> str:
+        return "Keys()"
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The credentials of a backend, each None where the AWS SDK is to find it."""
+    """The credentials of a backend. Without those of a signer, `control` signs the URLs too."""
 
-    access_key: str | None
-    secret_key: str | None
-    session_token: str | None
+    control: Keys
+    signer: Credentials | None = None
 
-    def __repr__(self) -> str:
-        return "Secrets()"
+    @property
+    def url_signer(self) -> Keys | Credentials:
+        """Return the credentials that sign URLs."""
+        return self.signer or self.control
 
 
 def secrets_of(backend: Backend, settings: Settings, environ: Mapping[str, str]) -> Secrets:
-    """Return the credentials that a backend names. Raises RuleError for an empty variable."""
+    """Return the credentials that a backend names; those in files are read now.
+
+    Raises RuleError for a variable that is empty, and for a file that cannot be used.
+    """
+    problems: list[Problem] = []
     if backend.name == DEFAULT:
-        return Secrets(
-            settings.s3_access_key or None,
-            settings.s3_secret_key or None,
-            settings.s3_session_token or None,
-        )
-    rules = ("access_key_env", "secret_key_env", "session_token_env")
-    named = {rule: getattr(backend, rule) for rule in rules}
-    values = [environ.get(name) or None if name else None for name in named.values()]
-    if missing := tuple(
-        (rule, f"the variable{shown_variable(name)} is not set; set it and restart the service")
-        for (rule, name), value in zip(named.items(), values, strict=True)
-        if name and not value
-    ):
-        raise RuleError(f"backend {backend.name!r}", missing)
-    return Secrets(*values)
+        control, signer = (_of_settings(settings, whose, problems) for whose in ("", SIGNER))
+    else:
+        control, signer = (_named(backend, whose, environ, problems) for whose in ("", SIGNER))
+    if problems:
+        raise RuleError(f"backend {backend.name!r}", tuple(problems))
+    if not (signer.access_key and signer.secret_key):
+        return Secrets(control)
+    return Secrets(
+        control, Credentials(signer.access_key, signer.secret_key, signer.session_token or "")
+    )
+
+
+def _of_settings(settings: Settings, whose: str, problems: list[Problem]) -> Keys:
+    values = []
+    for value in _VALUES:
+        setting = f"s3_{whose}{value}"
+        path, text = getattr(settings, f"{setting}_file"), getattr(settings, setting)
+        # Again, because the file may have changed since the start.
+        values.append(_read(path, variable(f"{setting}_file"), problems) if path else text or None)
+    return Keys(*values)
+
+
+def _named(
+    backend: Backend, whose: str, environ: Mapping[str, str], problems: list[Problem]
+) -> Keys:
+    values: list[str | None] = []
+    for value in _VALUES:
+        rule = f"{whose}{value}"
+        name, path = getattr(backend, f"{rule}_env"), getattr(backend, f"{rule}_file")
+        found = _read(path, f"{rule}_file", problems) if path else environ.get(name) or None
+        if name and not found:
+            words = f"the variable{shown_variable(name)} is not set; set it and restart the service"
+            problems.append((f"{rule}_env", words))
+        values.append(found)
+    return Keys(*values)
+
+
+def _read(path: str, rule: str, problems: list[Problem]) -> str | None:
+    try:
+        return read_secret(path)
+    except SecretFileError as error:
+        problems.append((rule, str(error)))
+        return None

@@ -4,6 +4,7 @@ Import it late: it takes 100 ms of CPU, and the help of the command line needs n
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import Field, fields
 from functools import cache, partial
 from typing import Annotated, Any, Literal
@@ -16,7 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from partway_server.config.schema import Fault, checked, validated
+from partway_server.config.schema import Fault, SizeText, checked, validated
 from partway_server.config.settings_validation import range_problem
 from partway_server.config.unknown_variables import PREFIX
 
@@ -66,7 +67,9 @@ def read_settings(
         if fault.kind == "value_error":
             name = fault.path[0]
             kind: Any = types[name]
-            values[name] = pydantic.TypeAdapter(kind).validate_python(given[name])
+            # Text that is not a size cannot be shown as one.
+            with suppress(pydantic.ValidationError):
+                values[name] = pydantic.TypeAdapter(kind).validate_python(given[name])
     return values, faults
 
 
@@ -79,6 +82,8 @@ def _model(table: type) -> type[BaseSettings]:
 def _field(setting: Field[Any]) -> tuple[Any, Any]:
     rules = setting.metadata
     kind: Any = Literal[rules["choices"]] if rules["choices"] else setting.type
+    if rules["size"]:
+        kind = SizeText
     for problem in _problems(rules):
         kind = Annotated[kind, checked(problem)]
     return kind, pydantic.Field(default=setting.default, repr=not rules["secret"])

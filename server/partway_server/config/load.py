@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from partway_server.config.backends import Backend, secrets_of
+from partway_server.config.backends import DEFAULT, Backend, Secrets, secrets_of
 from partway_server.config.policy_file import PolicyFileError, Rules, read_rules
 from partway_server.config.reload import Unusable
 from partway_server.config.settings import Settings
@@ -36,24 +36,36 @@ def read_file(file: str, *, bucket: str, default: Backend) -> Rules:
     return read_rules(file, content, bucket=bucket, default=default)
 
 
-async def open_backend(backend: Backend, settings: Settings) -> Storage:
-    """Return storage, which connects when it is first used. Raises Unusable."""
+def read_secrets(backend: Backend, settings: Settings) -> Secrets:
+    """Return the credentials of a backend as they are now. Raises Unusable."""
     try:
-        secrets = secrets_of(backend, settings, os.environ)
+        return secrets_of(backend, settings, os.environ)
+    except RuleError as error:
+        own = backend.name == DEFAULT
+        lines = (f"{rule}: {words}" for rule, words in error.problems)
+        raise Unusable(
+            *(line if own else f"backend.{backend.name}.{line}" for line in lines)
+        ) from error
+
+
+async def open_backend(backend: Backend, secrets: Secrets) -> Storage:
+    """Return storage, which connects when it is first used. Raises Unusable."""
+    control = secrets.control
+    try:
         return await S3Storage.open(
             name=backend.name,
             endpoint_url=backend.endpoint or None,
             public_endpoint_url=backend.public_endpoint or None,
             region=backend.region,
             addressing="path" if backend.in_path else "virtual",
-            access_key=secrets.access_key,
-            secret_key=secrets.secret_key,
-            session_token=secrets.session_token,
+            access_key=control.access_key,
+            secret_key=control.secret_key,
+            session_token=control.session_token,
+            ca_file=backend.ca_file or None,
+            signer=secrets.signer,
             capabilities=backend.capabilities,
         )
-    except RuleError as error:
-        lines = (f"backend.{backend.name}.{rule}: {words}" for rule, words in error.problems)
-        raise Unusable(*lines) from error
     except ValueError as error:
-        where = "PARTWAY_S3_REGION" if backend.name == "default" else f"[backend.{backend.name}]"
+        own = "PARTWAY_S3_REGION and PARTWAY_S3_CA_FILE"
+        where = own if backend.name == DEFAULT else f"[backend.{backend.name}]"
         raise Unusable(f"storage cannot be used: {error}; check {where}") from error

@@ -1,38 +1,29 @@
-"""The policy file: TOML, with a table `[policy.NAME]` or `[backend.NAME]` for each of them.
+"""The policy file: TOML, with tables `[policy.NAME]`, `[backend.NAME]` and `[tenant.NAME]`.
 
 Reading it reports every problem at once, each with its line, and needs nothing but the file.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
 from partway_server.config.backends import DEFAULT, Backend
-from partway_server.config.schema import UNSET, OneOrMore, Table, Texts
+from partway_server.config.schema import UNSET, OneOrMore, Size, Table, Texts
+from partway_server.config.tenant_limits import read_limits
 from partway_server.config.toml_file import FileProblem, TomlFile, TomlFileError
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.media_types import known_types
-from partway_server.domain.part_plan import GIB, MIB
 from partway_server.domain.policy import Policy
+from partway_server.domain.requests import ComposeDelete
 from partway_server.domain.rule_error import Problem
 from partway_server.storage.capabilities import KEPT, Capabilities
 
 __all__ = ["FileProblem", "PolicyFileError", "Rules", "read_rules"]
 
 _BACKEND_NAME = re.compile(r"[a-z0-9_-]{1,64}")
-_SIZE = re.compile(r"([0-9]{1,30}) ?(KiB|MiB|GiB|TiB)")
-_UNITS = {"KiB": 1024, "MiB": MIB, "GiB": GIB, "TiB": 1024 * GIB}
-
-
-def _bytes(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if not (found := _SIZE.fullmatch(value)):
-        raise ValueError(f'{value!r} is not a size; write a number of bytes, or "5GiB"')
-    return int(found[1]) * _UNITS[found[2]]
 
 
 def _checksums(names: tuple[str, ...]) -> tuple[Checksum, ...]:
@@ -51,10 +42,6 @@ def _typed(value: Any) -> Any:
     if not all(isinstance(name, str) for name in value):
         raise ValueError('has an item that is not a string; write it as ["jpg"]')
     return {name: known_types(name) for name in value}
-
-
-Size = Annotated[int, BeforeValidator(_bytes)]
-"""Bytes: a number, or a string such as "5GiB"."""
 
 
 class PolicyTable(Table):
@@ -86,6 +73,7 @@ class PolicyTable(Table):
     tags: dict[str, str] = UNSET
     tenants: Texts = UNSET
     via_service: bool = UNSET
+    compose_delete: ComposeDelete = UNSET
 
 
 class BackendTable(Table):
@@ -96,9 +84,19 @@ class BackendTable(Table):
     public_endpoint: str = UNSET
     region: str = UNSET
     addressing: str = UNSET
+    ca_file: str = UNSET
     access_key_env: str = UNSET
+    access_key_file: str = UNSET
     secret_key_env: str = UNSET
+    secret_key_file: str = UNSET
     session_token_env: str = UNSET
+    session_token_file: str = UNSET
+    signer_access_key_env: str = UNSET
+    signer_access_key_file: str = UNSET
+    signer_secret_key_env: str = UNSET
+    signer_secret_key_file: str = UNSET
+    signer_session_token_env: str = UNSET
+    signer_session_token_file: str = UNSET
 
 
 RULES, OF_BACKEND = PolicyTable.model_fields, BackendTable.model_fields
@@ -107,10 +105,14 @@ RULES, OF_BACKEND = PolicyTable.model_fields, BackendTable.model_fields
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The policies and backends in force, by name. The backend `default` is always there."""
+    """The policies, backends and limits in force, by name. The backend `default` is always there.
+
+    `limits` are those of tenants, by their names or patterns of names.
+    """
 
     policies: Mapping[str, Policy]
     backends: Mapping[str, Backend]
+    limits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 class PolicyFileError(TomlFileError):
@@ -123,7 +125,8 @@ def read_rules(file: str, content: bytes, *, bucket: str, default: Backend) -> R
     `bucket` is that of each policy of the `default` backend that names none.
     """
     toml = TomlFile(file, content, PolicyFileError)
-    toml.refuse_others("policy", "backend")
+    toml.refuse_others("policy", "backend", "tenant")
+    limits = read_limits(toml)
     backends = {DEFAULT: default}
     # A backend with a problem is named here too, so that its policies get none because of it.
     described = {DEFAULT}
@@ -149,7 +152,7 @@ def read_rules(file: str, content: bytes, *, bucket: str, default: Backend) -> R
     if not policies:
         toml.add((), "has no policy; begin one with [policy.default]")
     toml.raise_problems()
-    return Rules(policies, backends)
+    return Rules(policies, backends, limits)
 
 
 def _backend(toml: TomlFile, name: str, rules: Mapping[str, Any]) -> Backend | None:

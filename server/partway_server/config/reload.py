@@ -1,7 +1,8 @@
-"""Reloads policies and backends while the service runs.
+"""Reloads policies, backends and limits while the service runs.
 
 A file with a problem changes nothing. One without takes effect as a whole: new backends are opened,
 and new buckets checked, before any caller can see them. Uploads in flight keep what their ID says.
+A backend is new, too, if a file holds other credentials for it than before.
 """
 
 import asyncio
@@ -9,10 +10,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from partway_server.config.backends import Backend
+from partway_server.config.backends import Backend, Secrets
 from partway_server.config.bucket_checks import Place, bucket_problems, places
 from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.domain.quota import LimitRegistry
 from partway_server.storage.base import Storage
 from partway_server.storage.router import StorageRouter
 
@@ -28,21 +30,30 @@ class Unusable(Exception):
 
 
 class PolicyReloader:
-    """Reads the rules again when asked to, and puts them in force."""
+    """Reads the rules again when asked to, and puts them in force.
+
+    `secrets` are the credentials in force, by backend.
+    """
 
     def __init__(
         self,
         *,
         rules: Rules,
+        secrets: Mapping[str, Secrets],
         read: Callable[[], Rules],
-        open_backend: Callable[[Backend], Awaitable[Storage]],
+        read_secrets: Callable[[Backend], Secrets],
+        open_backend: Callable[[Backend, Secrets], Awaitable[Storage]],
         policies: PolicyRegistry,
+        limits: LimitRegistry,
         storage: StorageRouter,
     ) -> None:
         self._rules = rules
+        self._secrets = secrets
         self._read = read
+        self._read_secrets = read_secrets
         self._open_backend = open_backend
         self._policies = policies
+        self._limits = limits
         self._storage = storage
 
     async def run(self, asked: asyncio.Event, *others: Callable[[], Awaitable[bool]]) -> None:
@@ -60,8 +71,8 @@ class PolicyReloader:
     async def reload(self) -> bool:
         """Reload now and return whether the rules took effect; log each problem as a line."""
         try:
-            rules = await asyncio.to_thread(self._read)
-            await self._put_in_force(rules)
+            rules, secrets = await asyncio.to_thread(self._read_all)
+            await self._put_in_force(rules, secrets)
         except (Unusable, PolicyFileError) as error:
             for line in error.lines:
                 logger.error("policies: %s", line)
@@ -69,12 +80,17 @@ class PolicyReloader:
             return False
         return True
 
-    async def _put_in_force(self, rules: Rules) -> None:
+    def _read_all(self) -> tuple[Rules, dict[str, Secrets]]:
+        rules = self._read()
+        return rules, {name: self._read_secrets(each) for name, each in rules.backends.items()}
+
+    async def _put_in_force(self, rules: Rules, secrets: Mapping[str, Secrets]) -> None:
         opened: dict[str, Storage] = {}
         try:
             for name, backend in rules.backends.items():
-                if self._rules.backends.get(name) != backend:
-                    opened[name] = await self._open_backend(backend)
+                before = self._rules.backends.get(name), self._secrets.get(name)
+                if before != (backend, secrets[name]):
+                    opened[name] = await self._open_backend(backend, secrets[name])
             now = {name: opened.get(name) or self._storage.at(name) for name in rules.backends}
             if problems := await bucket_problems(StorageRouter(now), self._unseen(rules, opened)):
                 raise Unusable(*problems)
@@ -85,8 +101,10 @@ class PolicyReloader:
         # No await between the two: no call sees a policy without its backend.
         self._storage.replace(now)
         self._policies.replace(rules.policies)
-        logger.info("policies reloaded: %s", changes(self._rules, rules))
-        self._rules = rules
+        self._limits.replace(rules.limits)
+        words = [*changes(self._rules, rules), *_renewed(self._secrets, secrets)]
+        logger.info("policies reloaded: %s", ", ".join(words) or "nothing has changed")
+        self._rules, self._secrets = rules, secrets
 
     def _unseen(self, rules: Rules, opened: Mapping[str, Storage]) -> list[Place]:
         """Return the places that are new, or whose backend is."""
@@ -94,13 +112,18 @@ class PolicyReloader:
         return [place for place in places(rules.policies.values()) if place not in seen]
 
 
-def changes(old: Rules, new: Rules) -> str:
-    """Return what differs, in words."""
-    words = [
+def changes(old: Rules, new: Rules) -> list[str]:
+    """Return which policies and backends differ: a few words for each."""
+    return [
         *changed("policy", old.policies, new.policies),
         *changed("backend", old.backends, new.backends),
+        *changed("tenant", old.limits, new.limits),
     ]
-    return ", ".join(words) or "nothing has changed"
+
+
+def _renewed(old: Mapping[str, Secrets], new: Mapping[str, Secrets]) -> list[str]:
+    names = sorted(name for name in old.keys() & new.keys() if old[name] != new[name])
+    return [f"credentials of backend {name} changed" for name in names]
 
 
 def changed(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ at once and in the same words. No ValidationError leaves this module: it holds i
 be a secret.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -23,6 +24,24 @@ Texts = Annotated[tuple[str, ...], Field(strict=False)]
 
 OneOrMore = Annotated[Texts, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
 """A string or a list of strings."""
+
+_SIZE = re.compile(r"([0-9]{1,30}) ?(KiB|MiB|GiB|TiB)")
+_UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+def _bytes(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if not (found := _SIZE.fullmatch(value)):
+        raise ValueError(f'{value!r} is not a size; write a number of bytes, or "5GiB"')
+    return int(found[1]) * _UNITS[found[2]]
+
+
+Size = Annotated[int, BeforeValidator(_bytes)]
+"""Bytes: a number, or a string such as "5GiB"."""
+
+SizeText = Annotated[int, BeforeValidator(lambda v: v if str(v).isdecimal() else _bytes(v))]
+"""Bytes where everything is text: "5368709120" or "5GiB"."""
 
 _EXPECTED = {
     "string_type": "a string; put it in quotes",

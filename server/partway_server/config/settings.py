@@ -5,10 +5,20 @@ settings` and docs/reference/settings.md are made from it.
 """
 
 import base64
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Self
 
+from partway_server.config.identity_settings import (
+    algorithms_problem,
+    identity_contradictions,
+    identity_problem,
+    jwks_url_problem,
+    listed,
+    networks_problem,
+    scopes_problem,
+)
+from partway_server.config.secret_files import path_problem, shown_path, with_secrets
 from partway_server.config.settings_validation import (
     HIDDEN,
     SEALING_KEY_BYTES,
@@ -23,6 +33,12 @@ from partway_server.config.settings_validation import (
     without_password,
 )
 from partway_server.config.unknown_variables import PREFIX, unknown_variables
+from partway_server.domain.certificate_names import (
+    certificate_patterns_problem,
+    certificate_rule_problem,
+)
+
+_MOST = 2**63 - 1
 
 
 class SettingsError(Exception):
@@ -43,11 +59,13 @@ def _setting(
     bounds: tuple[int, int] | None = None,
     problem: Callable[[str], str] | None = None,
     required: str = "",
+    size: bool = False,
 ) -> Any:
     """Describe a setting.
 
     `unset` says what an empty default amounts to; `bounds` are those of a number; `problem` says
-    what is wrong with a text, or ""; `required` says how to set what has no default.
+    what is wrong with a text, or ""; `required` says how to set what has no default. With `size`,
+    a number of bytes may be written as "5GiB".
     """
     metadata = {
         "why": why,
@@ -57,18 +75,54 @@ def _setting(
         "bounds": bounds,
         "problem": problem,
         "required": required,
+        "size": size,
     }
     return field(default=default, metadata=metadata)
 
 
+def _limit(default: int, why: str, *, size: bool = False) -> Any:
+    """Describe a limit of a tenant or a subject, where 0 is none."""
+    bounds, unset = (0, _MOST), "" if default else "0: no limit"
+    return _setting(default, why, size=size, bounds=bounds, unset=unset)
+
+
+def _file_of(name: str) -> Any:
+    """Describe the setting that names a file with the value of the setting `name`."""
+    why = f"A file that holds {variable(name)}, instead of the variable; an absolute path."
+    return _setting("", why, problem=path_problem)
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"{PREFIX}{name.upper()}"
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
-    """What an operator sets. `load` makes and validates one; its repr hides secrets."""
+    """What an operator sets. `load` makes and validates one; its repr hides secrets.
+
+    What a `*_file` of a secret holds is in the field of the secret.
+    """
 
     address: str = _setting(
         "127.0.0.1:50051",
         "Where gRPC listens, as host:port; 0.0.0.0:50051 in a container.",
         problem=address_problem,
+    )
+    tls_cert_file: str = _setting(
+        "",
+        "The server's certificate and the CAs between it and the root, as PEM; read again when it"
+        " changes.",
+        unset="gRPC in plain text",
+    )
+    tls_key_file: str = _setting(
+        "", "The key of that certificate, as PEM; read again when it changes.", unset="none"
+    )
+    tls_client_ca_file: str = _setting(
+        "",
+        "The CAs of callers' certificates, as PEM; read again when it changes. With it, every"
+        " caller needs a certificate.",
+        unset="no caller needs one",
     )
     s3_endpoint: str = _setting(
         "", "The URL where the service reaches storage.", unset="AWS", problem=origin_problem
@@ -83,8 +137,29 @@ class Settings:
     s3_access_key: str = _setting(
         "", "The access key for storage.", unset="as the AWS SDK finds it"
     )
+    s3_access_key_file: str = _file_of("s3_access_key")
     s3_secret_key: str = _setting("", "The secret of the access key.", secret=True)
+    s3_secret_key_file: str = _file_of("s3_secret_key")
     s3_session_token: str = _setting("", "The session token of temporary credentials.", secret=True)
+    s3_session_token_file: str = _file_of("s3_session_token")
+    s3_signer_access_key: str = _setting(
+        "",
+        "The access key of a second principal, which signs the URLs and may do nothing but write.",
+        unset="that of all calls signs URLs, too",
+    )
+    s3_signer_access_key_file: str = _file_of("s3_signer_access_key")
+    s3_signer_secret_key: str = _setting("", "The secret of the signer's access key.", secret=True)
+    s3_signer_secret_key_file: str = _file_of("s3_signer_secret_key")
+    s3_signer_session_token: str = _setting(
+        "", "The session token of temporary credentials of the signer.", secret=True
+    )
+    s3_signer_session_token_file: str = _file_of("s3_signer_session_token")
+    s3_ca_file: str = _setting(
+        "",
+        "The CAs that storage's certificate may come from, as PEM, if its endpoint is https with a"
+        " private CA.",
+        unset="AWS_CA_BUNDLE, or the public ones",
+    )
     s3_addressing: str = _setting(
         "",
         "Whether the bucket is in the path of a URL or in its host name.",
@@ -122,6 +197,7 @@ class Settings:
         problem=redis_url_problem,
         required="for example redis://127.0.0.1:6379/0",
     )
+    redis_url_file: str = _file_of("redis_url")
     sealing_keys: str = _setting(
         "",
         "The keys that encrypt upload IDs: base64 of 64 bytes each, comma-separated; the first"
@@ -130,11 +206,82 @@ class Settings:
         problem=sealing_keys_problem,
         required=f"make one with: openssl rand -base64 {SEALING_KEY_BYTES} | tr -d '\\n'",
     )
+    sealing_keys_file: str = _file_of("sealing_keys")
     identity: str = _setting(
         "none",
-        "How callers are identified. none: all are the tenant default. metadata: by what a trusted"
-        " gateway sends in partway-tenant and partway-subject.",
-        choices=("none", "metadata"),
+        "How callers are identified. none: all are the tenant default. Or any of these,"
+        " comma-separated: metadata, by what a trusted gateway sends in partway-tenant and"
+        " partway-subject; jwt, by a JSON Web Token; mtls, by a client certificate.",
+        problem=identity_problem,
+    )
+    allow_anonymous: bool = _setting(
+        False, "Whether identity none may be combined with an address that others can reach."
+    )
+    trusted_peers: str = _setting(
+        "127.0.0.0/8,::1/128",
+        "The networks of the gateways whose metadata is believed, comma-separated; a Unix socket"
+        " counts as 127.0.0.1.",
+        problem=networks_problem,
+    )
+    jwt_issuer: str = _setting("", "The issuer (iss) of accepted tokens.")
+    jwt_audience: str = _setting(
+        "", "The audiences (aud) of accepted tokens, comma-separated; a token needs one of them."
+    )
+    jwt_jwks_url: str = _setting(
+        "", "Where the issuer publishes its keys, as a JWKS.", problem=jwks_url_problem
+    )
+    jwt_jwks_file: str = _setting(
+        "", "A JWKS file of the issuer's keys, instead; it is reloaded when it changes."
+    )
+    jwt_jwks_allow_private: bool = _setting(
+        False,
+        "Whether the JWKS URL may lead to an address that is not on the public internet, and, on"
+        " loopback, be http://.",
+    )
+    jwt_algorithms: str = _setting(
+        "RS256,PS256,ES256,EdDSA",
+        "The algorithms of accepted tokens, comma-separated, of RS, PS and ES with 256, 384 and"
+        " 512, and EdDSA.",
+        problem=algorithms_problem,
+    )
+    jwt_leeway_seconds: float = _setting(
+        30.0,
+        "By how much the clocks of the issuer and of the service may differ.",
+        bounds=(0, 60),
+    )
+    jwt_tenant_claim: str = _setting(
+        "tenant", "The claim that names the tenant: a name, or a path such as org.id."
+    )
+    jwt_subject_claim: str = _setting("sub", "The claim that names the subject.")
+    jwt_scope_claim: str = _setting(
+        "scope", "The claim of the scopes: words of one text, or a list of texts."
+    )
+    jwt_default_scopes: str = _setting(
+        "",
+        "The scopes of a token that has no such claim, separated by spaces, of upload, read,"
+        " compose, via_service, admin.",
+        unset="none, so that such a token allows nothing",
+        problem=scopes_problem,
+    )
+    mtls_rule: str = _setting(
+        "",
+        "How a client certificate names its caller, such as"
+        " spiffe://example.org/{tenant}/{subject}, dns:{subject}.{tenant}.internal or"
+        " subject:O={tenant},CN={subject}.",
+        unset="none",
+        problem=certificate_rule_problem,
+    )
+    mtls_scopes: str = _setting(
+        "upload read compose via_service admin",
+        "The scopes of a caller with a client certificate, separated by spaces.",
+        problem=scopes_problem,
+    )
+    trusted_certificates: str = _setting(
+        "",
+        "The names of client certificates whose metadata is believed, comma-separated, with * for a"
+        " part of one: spiffe://example.org/gateway, dns:*.gateway.internal.",
+        unset="none",
+        problem=certificate_patterns_problem,
     )
     reflection: bool = _setting(
         False, "Whether the server describes its API to tools such as grpcurl."
@@ -174,6 +321,56 @@ class Settings:
         " 30 seconds of waiting for them.",
         bounds=(0, 2**40),
     )
+    tenant_open_uploads: int = _limit(10000, "How many uploads a tenant may have open.")
+    tenant_open_bytes: int = _limit(
+        0, "How many bytes the open uploads of a tenant may declare.", size=True
+    )
+    tenant_daily_bytes: int = _limit(
+        0, "How many bytes the uploads that a tenant begins in a day (UTC) may declare.", size=True
+    )
+    tenant_parts_per_minute: int = _limit(
+        0, "How many parts may be presigned for a tenant in a minute."
+    )
+    tenant_calls_per_second: int = _limit(0, "How many calls a tenant may make in a second.")
+    tenant_watches: int = _limit(
+        0, "How many Watch streams a tenant may have open at each process."
+    )
+    tenant_streams: int = _limit(
+        0, "How many PresignParts streams a tenant may have open at each process."
+    )
+    tenant_via_service: int = _limit(
+        0, "How many parts of a tenant may pass through each process at a time."
+    )
+    tenant_via_service_bytes_per_second: int = _limit(
+        0,
+        "How many bytes of parts of a tenant may pass through the service in a second.",
+        size=True,
+    )
+    subject_open_uploads: int = _limit(0, "How many uploads a subject may have open.")
+    subject_open_bytes: int = _limit(
+        0, "How many bytes the open uploads of a subject may declare.", size=True
+    )
+    subject_daily_bytes: int = _limit(
+        0, "How many bytes the uploads that a subject begins in a day (UTC) may declare.", size=True
+    )
+    subject_parts_per_minute: int = _limit(
+        0, "How many parts may be presigned for a subject in a minute."
+    )
+    subject_calls_per_second: int = _limit(0, "How many calls a subject may make in a second.")
+    subject_watches: int = _limit(
+        0, "How many Watch streams a subject may have open at each process."
+    )
+    subject_streams: int = _limit(
+        0, "How many PresignParts streams a subject may have open at each process."
+    )
+    subject_via_service: int = _limit(
+        0, "How many parts of a subject may pass through each process at a time."
+    )
+    subject_via_service_bytes_per_second: int = _limit(
+        0,
+        "How many bytes of parts of a subject may pass through the service in a second.",
+        size=True,
+    )
     call_timeout_seconds: float = _setting(
         30.0,
         "How long a unary call, the first message of a stream, or the next bytes of a part that"
@@ -209,6 +406,11 @@ class Settings:
         604800.0,
         "How long events stay in Redis, at least, and so how long a consumer may be away.",
         bounds=(60, 31536000),
+    )
+    readiness: str = _setting(
+        "both",
+        "Whose silence, for 5 s, makes this replica report NOT_SERVING until it answers again.",
+        choices=("none", "redis", "storage", "both"),
     )
     drain_seconds: float = _setting(
         5.0,
@@ -265,9 +467,12 @@ class Settings:
         # Imported late: pydantic takes its time, and the help of the command line needs none of it.
         from partway_server.config.environment import read_settings
 
-        values, faults = read_settings(cls, environ, overrides or {})
+        given, found = with_secrets(SECRET_FILES, environ, overrides or {}, variable)
+        values, faults = read_settings(cls, environ, given)
         settings = cls(**values)._with_defaults()
-        found = [(fault.path[0], fault.words) for fault in faults]
+        # A file that could not be read for its path has one problem, not two.
+        named = {name for name, _ in found}
+        found += [(fault.path[0], fault.words) for fault in faults if fault.path[0] not in named]
         found += _contradictions(settings, {name for name, _ in found}, backends)
         order = [setting.name for setting in fields(cls)]
         found.sort(key=lambda problem: order.index(problem[0]))
@@ -322,19 +527,29 @@ class Settings:
         return f"Settings({', '.join(f'{k}={v!r}' for k, v in self.shown().items())})"
 
 
-def variable(name: str) -> str:
-    """Return the environment variable of a setting."""
-    return f"{PREFIX}{name.upper()}"
-
-
 def flag(setting: Field[Any]) -> str:
     """Return the flag of a setting, or "" for a secret: every user can list arguments."""
     return "" if setting.metadata["secret"] else f"--{setting.name.replace('_', '-')}"
 
 
+SECRET_FILES = {
+    file: name
+    for name in (each.name for each in fields(Settings))
+    if (file := f"{name}_file") in Settings.__dataclass_fields__
+}
+"""The settings that name the file of a secret, each with the setting whose value it holds."""
+
+
 def environment(settings: Settings) -> dict[str, str]:
-    """Return variables that `load` makes the same settings from. They hold secrets."""
-    return {variable(f.name): str(getattr(settings, f.name)) for f in fields(settings)}
+    """Return variables that `load` makes the same settings from.
+
+    They hold the secrets that came in variables; what came in a file stays there.
+    """
+    in_files = {name for file, name in SECRET_FILES.items() if getattr(settings, file)}
+    return {
+        variable(f.name): "" if f.name in in_files else str(getattr(settings, f.name))
+        for f in fields(settings)
+    }
 
 
 def default_text(setting: Field[Any]) -> str:
@@ -350,28 +565,58 @@ def _named(name: str) -> str:
 def _shown(setting: Field[Any], value: Any) -> Any:
     if setting.metadata["secret"]:
         return value and HIDDEN
-    if setting.metadata["problem"] is origin_problem:
+    if setting.metadata["problem"] in (origin_problem, jwks_url_problem):
         return shown_origin(value)
+    if setting.name in SECRET_FILES:
+        return shown_path(value)
     return without_password(value) if setting.name == "redis_url" else value
 
 
 def _contradictions(
-    settings: Settings, bad: Collection[str], backends: Collection[str]
+    settings: Settings, bad: Set[str], backends: Collection[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield what is missing, or wrong beside another setting. `bad` are wrong by themselves."""
     for setting in fields(settings):
-        if (hint := setting.metadata["required"]) and not getattr(settings, setting.name):
+        missing = not getattr(settings, setting.name) and f"{setting.name}_file" not in bad
+        if (hint := setting.metadata["required"]) and missing:
             yield setting.name, f"is not set; {hint}"
     if "address" not in bad and settings.port == 0 and settings.workers > 1:
         yield "address", "several workers need a port to share, not 0"
     if "metrics_address" not in bad and settings.metrics_port(settings.workers - 1) > 65535:
         yield "metrics_address", "too few ports follow it for that many workers"
-    if settings.s3_access_key and not settings.s3_secret_key:
-        yield "s3_secret_key", "is not set, but the access key is"
-    if settings.s3_secret_key and not settings.s3_access_key:
-        yield "s3_access_key", "is not set, but the secret key is"
-    if settings.s3_session_token and not settings.s3_access_key:
-        yield "s3_access_key", "is not set, but the session token is"
+    yield from _tls_contradictions(settings)
+    if not bad & SECRET_FILES.keys():
+        yield from _half_set(settings, "s3_")
+        yield from _half_set(settings, "s3_signer_")
+    yield from identity_contradictions(settings, bad)
     if backends and settings.backend not in backends:
         known = ", ".join(sorted(backends))
         yield "backend", f"{settings.backend!r} is unknown; known are {known}"
+
+
+def _tls_contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.tls_key_file and not settings.tls_cert_file:
+        yield "tls_cert_file", "is not set, but the key is"
+    if settings.tls_cert_file and not settings.tls_key_file:
+        yield "tls_key_file", "is not set, but the certificate is"
+    if settings.tls_client_ca_file and not settings.tls_cert_file:
+        yield "tls_client_ca_file", "needs TLS in the server; set PARTWAY_TLS_CERT_FILE"
+    if "mtls" in listed(settings.identity) and not settings.mtls_rule:
+        yield "mtls_rule", "is not set; for example spiffe://example.org/{tenant}/{subject}"
+    for name in ("mtls_rule", "trusted_certificates"):
+        if getattr(settings, name) and not settings.tls_client_ca_file:
+            yield name, "needs client certificates; set PARTWAY_TLS_CLIENT_CA_FILE"
+
+
+def _half_set(settings: Settings, whose: str) -> Iterator[tuple[str, str]]:
+    """Yield which half of a pair of keys is missing."""
+    access, secret, token = (
+        (name, getattr(settings, name))
+        for name in (f"{whose}access_key", f"{whose}secret_key", f"{whose}session_token")
+    )
+    if access[1] and not secret[1]:
+        yield secret[0], "is not set, but the access key is"
+    if secret[1] and not access[1]:
+        yield access[0], "is not set, but the secret key is"
+    elif token[1] and not access[1]:
+        yield access[0], "is not set, but the session token is"

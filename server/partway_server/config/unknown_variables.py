@@ -11,7 +11,19 @@ from partway_server.config.suggestion import did_you_mean
 PREFIX = "PARTWAY_"
 
 CLIENT_VARIABLES = frozenset(
-    {"PARTWAY_SERVER", "PARTWAY_STATE_DIR", "PARTWAY_SUBJECT", "PARTWAY_TENANT"}
+    {
+        "PARTWAY_CERT",
+        "PARTWAY_KEY",
+        "PARTWAY_SERVER",
+        "PARTWAY_STATE_DIR",
+        "PARTWAY_SUBJECT",
+        "PARTWAY_TENANT",
+        "PARTWAY_TOKEN",
+        "PARTWAY_TOKEN_FILE",
+        "PARTWAY_UPLOAD_ID",
+        "PARTWAY_TLS",
+        "PARTWAY_TLS_CA",
+    }
 )
 """The variables of the Python client, which may run in the same environment."""
 

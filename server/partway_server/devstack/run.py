@@ -22,7 +22,7 @@ from typing import Any
 
 import uvloop
 
-from partway_server.config.settings import Settings, variable
+from partway_server.config.settings import SECRET_FILES, Settings, SettingsError, variable
 from partway_server.devstack.servers import S3, answers, start_envoy, start_seaweedfs, start_valkey
 from partway_server.observability.logging import configure_logging
 from partway_server.runtime import app
@@ -79,6 +79,9 @@ def run(
         rest_port = _chosen_port(rest_port, "--rest-port") if rest else 0
         folder = stack.enter_context(_folder(data_dir))
         settings = _settings(environ, folder, port, reflection=reflection, json_logs=json_logs)
+        if rest and settings.tls_cert_file:
+            words = "the stack's REST gateway calls the service in plain text; leave out --rest"
+            raise SettingsError([f"PARTWAY_TLS_CERT_FILE: {words}"])
         configure_logging(level=settings.log_level, as_json=json_logs)
         logger.info("starting storage and Redis in %s", folder)
         keep = data_dir is not None
@@ -156,6 +159,10 @@ def _settings(
         "s3_access_key": "",
         "s3_secret_key": "",
         "s3_session_token": "",
+        "s3_signer_access_key": "",
+        "s3_signer_secret_key": "",
+        "s3_signer_session_token": "",
+        **dict.fromkeys(SECRET_FILES, ""),
         "s3_addressing": "path",
         "backend": "seaweedfs",
         "bucket": _BUCKET,

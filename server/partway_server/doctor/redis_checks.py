@@ -54,8 +54,8 @@ _OBSTACLES = {
 
 _RIGHTS = (
     "Allow the Redis user the keys partway:*, the channel partway:changes and the commands"
-    " evalsha, script|load, hgetall, zrange, subscribe and those of scripts: ACL SETUSER name"
-    " ~partway:* &partway:changes +@read +@write +@scripting +@pubsub +ping +info."
+    " evalsha, script|load, hgetall, hmget, zrange, subscribe and those of scripts: ACL SETUSER"
+    " name ~partway:* &partway:changes +@read +@write +@scripting +@pubsub +ping +info."
 )
 
 _WRITES = {

@@ -1,27 +1,40 @@
 """The whole run: the settings, every bucket, Redis."""
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from pathlib import Path
 
-from partway_server.config.backends import DEFAULT, Backend, secrets_of
+from partway_server.config.backends import DEFAULT, Backend, Keys, Secrets, secrets_of
+from partway_server.config.certificate_files import CertificateFiles
 from partway_server.config.load import read_policy_file
 from partway_server.config.policy_file import PolicyFileError, Rules
-from partway_server.config.settings import Settings
+from partway_server.config.secret_files import readable_by_all
+from partway_server.config.settings import SECRET_FILES, Settings
 from partway_server.doctor import access_checks
 from partway_server.doctor.bucket_checks import BucketExamination, Progress
 from partway_server.doctor.finding import Finding, bad
+from partway_server.doctor.probes.certificate import examine_files
 from partway_server.doctor.probes.redis import examine
 from partway_server.doctor.probes.storage_access import credentials_end
 from partway_server.doctor.probes.storage_connection import ProbeConnection, open_connection
 from partway_server.doctor.redis_checks import REACHABLE
 from partway_server.doctor.redis_checks import redis as judge_redis
-from partway_server.doctor.settings_checks import configuration, lifetimes, no_policies
+from partway_server.doctor.settings_checks import (
+    configuration,
+    lifetimes,
+    no_policies,
+    secret_files,
+)
+from partway_server.doctor.tls_checks import certificate
 from partway_server.domain.clock import Clock
 from partway_server.domain.policy import Policy
+from partway_server.events.webhook_file import WebhookFileError, secret_paths
 from partway_server.redis_client.topology import connect
+from partway_server.storage.sigv4 import Credentials
 
 Report = Callable[[Finding], None]
 
@@ -55,6 +68,12 @@ async def run_checks(
         unknown = settings.unknown(os.environ)
         for finding in configuration(settings, rules.policies, problem, unknown):
             report(finding)
+        if (files := CertificateFiles.of_settings(settings)) is not None:
+            now = clock.now()
+            for finding in certificate(examine_files(files, now), now):
+                report(finding)
+        for finding in secret_files(_secret_files(settings, rules)):
+            report(finding)
     elif problem:
         report(no_policies(problem))
     if selection.only != REDIS:
@@ -79,10 +98,9 @@ def _rules(settings: Settings) -> tuple[Rules, str]:
 
 
 def _seen_from(backend: Backend, settings: Settings) -> Settings:
-    """Return the settings as if `backend` were the default. Raises RuleError."""
+    """Return the settings as if `backend` were the default; its credentials are separate."""
     if backend.name == DEFAULT:
         return settings
-    secrets = secrets_of(backend, settings, os.environ)
     return replace(
         settings,
         backend=backend.known_as,
@@ -90,10 +108,19 @@ def _seen_from(backend: Backend, settings: Settings) -> Settings:
         s3_public_endpoint=backend.public_endpoint,
         s3_region=backend.region,
         s3_addressing="path" if backend.in_path else "virtual",
-        s3_access_key=secrets.access_key or "",
-        s3_secret_key=secrets.secret_key or "",
-        s3_session_token=secrets.session_token or "",
+        s3_session_token="",
+        s3_ca_file=backend.ca_file,
     )
+
+
+def _secret_files(settings: Settings, rules: Rules) -> dict[str, bool]:
+    """Return the files of secrets that are named, each with whether every user may read it."""
+    paths = {getattr(settings, name) for name in SECRET_FILES}
+    for backend in rules.backends.values():
+        paths |= {getattr(backend, f.name) for f in fields(backend) if f.name.endswith("_file")}
+    with contextlib.suppress(WebhookFileError):
+        paths |= set(secret_paths(Path(settings.webhook_file))) if settings.webhook_file else set()
+    return {path: readable_by_all(path) for path in sorted(paths) if path}
 
 
 async def _storage(
@@ -108,11 +135,12 @@ async def _storage(
 ) -> None:
     is_default = backend.name == DEFAULT
     try:
-        settings = _seen_from(backend, given)
-        async with _connection(settings) as connection:
+        settings, secrets = _seen_from(backend, given), secrets_of(backend, given, os.environ)
+        async with _connections(settings, secrets) as (connection, signing):
             if not selection.only:
                 end = await credentials_end(connection)
-                report(lifetimes(settings, policies, end, clock.now()))
+                by_hand = bool(secrets.url_signer.session_token)
+                report(lifetimes(policies, end, clock.now(), by_hand=by_hand))
             for bucket, longest, headers in _buckets(policies):
                 examination = BucketExamination(
                     settings=settings,
@@ -121,6 +149,7 @@ async def _storage(
                     longest=longest,
                     headers=headers,
                     connection=connection,
+                    signing=signing,
                     token=random_hex(16),
                     clock=clock,
                     cors_origin=selection.cors_origin,
@@ -130,19 +159,39 @@ async def _storage(
                 )
                 await examination.run()
     except ValueError as exc:
-        where = "PARTWAY_S3_REGION" if is_default else f"[backend.{backend.name}]"
+        own = "PARTWAY_S3_REGION and PARTWAY_S3_CA_FILE"
+        where = own if is_default else f"[backend.{backend.name}]"
         report(bad(access_checks.REGION, f"storage cannot be used: {exc}", f"Check {where}."))
 
 
-def _connection(settings: Settings) -> AbstractAsyncContextManager[ProbeConnection]:
+@contextlib.asynccontextmanager
+async def _connections(
+    settings: Settings, secrets: Secrets
+) -> AsyncIterator[tuple[ProbeConnection, ProbeConnection | None]]:
+    """Open the connection of the control principal, and that of the signer if it is another."""
+    async with contextlib.AsyncExitStack() as opened:
+        signer = secrets.signer
+        own = await opened.enter_async_context(_connection(settings, secrets.control, signer))
+        if signer is None:
+            yield own, None
+            return
+        keys = Keys(signer.access_key, signer.secret_key, signer.session_token or None)
+        yield own, await opened.enter_async_context(_connection(settings, keys, None))
+
+
+def _connection(
+    settings: Settings, keys: Keys, signer: Credentials | None
+) -> AbstractAsyncContextManager[ProbeConnection]:
     return open_connection(
         region=settings.s3_region,
         endpoint_url=settings.s3_endpoint or None,
         public_endpoint_url=settings.s3_public_endpoint or None,
         addressing="path" if settings.s3_addressing == "path" else "virtual",
-        access_key=settings.s3_access_key or None,
-        secret_key=settings.s3_secret_key or None,
-        session_token=settings.s3_session_token or None,
+        access_key=keys.access_key,
+        secret_key=keys.secret_key,
+        session_token=keys.session_token,
+        ca_file=settings.s3_ca_file or None,
+        signer=signer,
     )
 
 

@@ -4,12 +4,17 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from partway_server.config.identity_settings import listed, networks
 from partway_server.config.settings import Settings
 from partway_server.doctor.finding import Finding, bad, ok, warn
 from partway_server.domain.policy import Policy
 
 POLICIES, LIFETIMES, KEYS = "settings.policies", "settings.lifetimes", "settings.sealing_keys"
-ADDRESS, UNKNOWN = "settings.address", "settings.unknown"
+ADDRESS, UNKNOWN, FILES = "settings.address", "settings.unknown", "settings.secret_files"
+
+_ENCRYPT = (
+    "Set PARTWAY_TLS_CERT_FILE, or put a TLS proxy in front and let nothing else reach this port."
+)
 
 _LOOPBACK = ("127.", "localhost", "::1")
 _DISTINCT_BYTES = 24
@@ -56,19 +61,40 @@ def _sealing_keys(settings: Settings) -> Finding:
 def _address(settings: Settings) -> Finding:
     if is_local(settings.host):
         return ok(ADDRESS, f"{settings.address}: reached from this machine only")
-    remedy = "Put a TLS proxy in front, and let nothing else reach this port."
-    if settings.identity == "metadata":
-        remedy += " With PARTWAY_IDENTITY=metadata it trusts any caller that reaches it."
-        return warn(ADDRESS, f"{settings.address}: in plain text, and callers are trusted", remedy)
+    secure = bool(settings.tls_cert_file)
+    how = "over TLS" if secure else "in plain text"
+    remedy = [] if secure else [_ENCRYPT]
+    methods = listed(settings.identity)
+    if "none" in methods and not settings.tls_client_ca_file:
+        remedy.append("With PARTWAY_IDENTITY=none whoever reaches it may do everything.")
+        return warn(ADDRESS, f"{settings.address}: {how}, and for anyone", " ".join(remedy))
+    if "metadata" in methods and any(not n.prefixlen for n in networks(settings.trusted_peers)):
+        remedy.append("With PARTWAY_TRUSTED_PEERS of every address, it believes any caller.")
+        return warn(ADDRESS, f"{settings.address}: {how}, callers are trusted", " ".join(remedy))
+    if secure:
+        who = ", and callers need a certificate" if settings.tls_client_ca_file else ""
+        return ok(ADDRESS, f"{settings.address}: over TLS{who}")
     return ok(ADDRESS, f"{settings.address}: in plain text; TLS ends in front of it")
 
 
+def secret_files(files: Mapping[str, bool]) -> Iterator[Finding]:
+    """Judge the files that hold secrets, each with whether every user may read it."""
+    if exposed := [path for path, by_all in files.items() if by_all]:
+        remedy = f"chmod o-r {' '.join(exposed)}; for a Kubernetes volume, set defaultMode: 0400."
+        yield warn(FILES, f"every user of this machine can read {', '.join(exposed)}", remedy)
+    elif files:
+        yield ok(FILES, f"{len(files)} named, none of which every user can read")
+
+
 def lifetimes(
-    settings: Settings, policies: Mapping[str, Policy], end: datetime | None, now: datetime
+    policies: Mapping[str, Policy], end: datetime | None, now: datetime, *, by_hand: bool
 ) -> Finding:
-    """Judge whether the credentials, which end at `end`, outlast the URLs they sign."""
+    """Judge whether the credentials that sign URLs, which end at `end`, outlast the URLs.
+
+    `by_hand` says that they are temporary and that a setting holds them.
+    """
     longest = timedelta(seconds=max(policy.max_url_seconds for policy in policies.values()))
-    if settings.s3_session_token:
+    if by_hand:
         found = "the credentials are temporary and set by hand: nothing renews them"
         remedy = "Let the AWS SDK find them (a role, a profile): leave the PARTWAY_S3_ keys empty."
         return warn(LIFETIMES, found, remedy)

@@ -23,6 +23,7 @@ from partway_server.domain.object_keys import (
     valid_metadata_key,
 )
 from partway_server.domain.part_plan import GIB, MAX_PARTS, MIB, PartLimits
+from partway_server.domain.requests import ComposeDelete
 from partway_server.domain.rule_error import Problem, RuleError
 
 MIN_URL_SECONDS = 120
@@ -93,6 +94,7 @@ class Policy:
     tags: Mapping[str, str] = field(default_factory=dict)
     tenants: tuple[str, ...] = ("*",)
     via_service: bool = False
+    compose_delete: ComposeDelete = "own"
 
     def __post_init__(self) -> None:
         if found := (*_name_problems(self), *_limit_problems(self), *_object_problems(self)):

@@ -4,12 +4,17 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import msgpack
 
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.grant import CopySource, Grant
 from partway_server.domain.upload import State, Upload
+from partway_server.domain.upload_token import TokenParams
+
+ComposeDelete = Literal["own", "tenant"]
+"""Whose Compose may remove an object as its source: its uploader's, or any of the tenant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,8 @@ class UploadParams:
 
     `checksum` is None for the best that storage can do. `whole_checksum` is the CRC64NVME of the
     file, if it is known; with another algorithm it is not used. With `sources`, it is what Compose
-    asks for; then `composition` is the digest of that request.
+    asks for; then `composition` is the digest of that request. `token` is what is asked of an
+    upload token; a repeat may ask for another.
     """
 
     policy: str
@@ -34,6 +40,7 @@ class UploadParams:
     sources: tuple[CopySource, ...] = ()
     delete_sources: bool = False
     composition: bytes = b""
+    token: TokenParams | None = None
 
     def digest(self) -> bytes:
         """Return what distinguishes a repeated request from another with the same request_id."""

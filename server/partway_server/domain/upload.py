@@ -188,7 +188,9 @@ class Upload:
         return replace(self, state=target, epoch=epoch, lease_until=lease_until)
 
     def activated(self, multipart_id: str) -> Self:
-        return self._finished(State.ACTIVE, grant=self.grant.with_multipart(multipart_id))
+        # A single PUT has none, and keeps the headers that storage has yet to receive.
+        grant = self.grant if self.grant.single else self.grant.with_multipart(multipart_id)
+        return self._finished(State.ACTIVE, grant=grant)
 
     def reopened(self) -> Self:
         return self._finished(State.ACTIVE, manifest=b"", abort_reason=None)

@@ -14,17 +14,24 @@ is by now. Every call is idempotent.
 A Redis user needs XREAD and XRANGE for this, in addition to what `sessions.redis_store` lists.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.events.retry_schedule import Delivery, RetryState
-from partway_server.redis_client.client import RedisClient, RedisCommand, load_script
+from partway_server.events.retry_schedule import RetryState
+from partway_server.events.stored_deliveries import (
+    DeadLetter,
+    LeasedShard,
+    dead_letter,
+    leased_shard,
+)
+from partway_server.redis_client.client import RedisClient, RedisCommand
+from partway_server.redis_client.scripts import load_script
 from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import redis_keys as rows
+from partway_server.sessions.key_types import retry_mistyped
 
 KEEP_DEAD = timedelta(days=30)
 """How long a dead letter is kept."""
@@ -38,37 +45,6 @@ _LISTED = 1000
 
 _WORKERS = 0
 """The shard that lists the workers of a webhook."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeasedShard:
-    """The result of taking a shard.
-
-    `deliveries` are those after the place that was asked for, or all if `mark` is not the one that
-    was known. With `more`, the stream has others that were not read. `dead_letters` are kept.
-    """
-
-    mark: str
-    last: str
-    more: bool
-    pending: int
-    dead_letters: int
-    deliveries: Sequence[Delivery]
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An event whose delivery was given up. `text` is the CloudEvent."""
-
-    webhook: str
-    shard: int
-    place: str
-    id: str
-    type: str
-    upload: str
-    text: str
-    attempts: int
-    why: str
 
 
 class DeliveryQueue:
@@ -97,6 +73,8 @@ class DeliveryQueue:
                 "sessions/scripts/prelude.lua",
                 "events/scripts/prelude.lua",
                 f"events/scripts/{verb}.lua",
+                # Deliveries free memory, and what they write is small.
+                allow_oom=True,
             )
             for verb in _VERBS
         }
@@ -110,11 +88,11 @@ class DeliveryQueue:
             return None
         key = rows.webhook_key(_WORKERS, "workers", webhook)
         command = self._command("join", (key,), self.owner, rows.span_ms(lease))
-        [found] = await self._calls.run_each([command])
+        [found] = await self._run_each([command], [key])
         if isinstance(found, SessionsUnavailable):
             self.away.add(_WORKERS)
             return None
-        return [owner.decode() for owner in found]
+        return [owner.decode(errors="replace") for owner in found]
 
     async def take(
         self,
@@ -147,8 +125,9 @@ class DeliveryQueue:
             )
             for shard, (mark, place, since) in wanted.items()
         ]
-        answers = zip(wanted, await self._calls.run_each(commands), strict=True)
-        found = {s: _taken(a) for s, a in answers if not isinstance(a, SessionsUnavailable)}
+        keys = [key for shard in wanted for key in _keys(shard, "lease events tries dead", webhook)]
+        answers = zip(wanted, await self._run_each(commands, keys), strict=True)
+        found = {s: leased_shard(a) for s, a in answers if not isinstance(a, SessionsUnavailable)}
         self.away |= wanted.keys() - found.keys()
         self.away -= found.keys()
         return found
@@ -169,7 +148,8 @@ class DeliveryQueue:
         together = [[shard] for shard in shards] if self._servers.cluster else [shards]
         together = [each for each in together if each]
         commands = [_read({rows.events_key(s): seen[s] for s in each}) for each in together]
-        for each, answer in zip(together, await self._calls.run_each(commands), strict=True):
+        answers = await self._run_each(commands, [rows.events_key(shard) for shard in shards])
+        for each, answer in zip(together, answers, strict=True):
             if isinstance(answer, SessionsUnavailable):
                 self.away.update(each)
             else:
@@ -211,8 +191,8 @@ class DeliveryQueue:
             while page := await self._calls.run(
                 RedisCommand(key, ("XRANGE", key, after, "+", "COUNT", _LISTED))
             ):
-                found += (_letter(webhook, shard, place, entry) for place, entry in page)
-                after = f"({found[-1].place}"
+                found += filter(None, (dead_letter(webhook, shard, *entry) for entry in page))
+                after = f"({page[-1][0].decode()}"
         return sorted(found, key=lambda letter: int(letter.place.partition("-")[0]))
 
     async def revive(self, letter: DeadLetter) -> bool:
@@ -225,9 +205,13 @@ class DeliveryQueue:
     async def aclose(self) -> None:
         await self._servers.aclose()
 
+    async def _run_each(self, commands: Sequence[RedisCommand], keys: Iterable[str]) -> list[Any]:
+        return await retry_mistyped(self._calls, keys, lambda: self._calls.run_each(commands))
+
     async def _run(self, shard: int, command: RedisCommand) -> Any:
+        keys = [word for word in command.words if isinstance(word, str) and rows.is_key(word)]
         try:
-            return await self._calls.run(command)
+            return await retry_mistyped(self._calls, keys, lambda: self._calls.run(command))
         except SessionsUnavailable:
             self.away.add(shard)
             raise
@@ -256,31 +240,3 @@ def _read(seen: Mapping[str, str]) -> RedisCommand:
 def _names(answer: Any) -> list[Any]:
     """Return the keys in a reply to XREAD: a map in RESP3, pairs in RESP2."""
     return list(answer) if isinstance(answer, dict) else [key for key, _ in answer or ()]
-
-
-def _taken(answer: Sequence[Any]) -> LeasedShard | None:
-    if not answer:
-        return None
-    mark, last, more, pending, dead_letters, entries = answer
-    found = [_entry(entry) for entry in entries]
-    return LeasedShard(mark.decode(), last.decode(), bool(more), pending, dead_letters, found)
-
-
-def _entry(words: Sequence[bytes]) -> Delivery:
-    place, event_id, kind, upload, only, tries = (word.decode() for word in words)
-    return Delivery(place, event_id, kind, upload, only, RetryState.unpack(tries))
-
-
-def _letter(webhook: str, shard: int, place: bytes, entry: Mapping[bytes, bytes]) -> DeadLetter:
-    has = {name.decode(): value.decode() for name, value in entry.items()}
-    return DeadLetter(
-        webhook=webhook,
-        shard=shard,
-        place=place.decode(),
-        id=has["id"],
-        type=has["type"],
-        upload=has["upload"],
-        text=has["event"],
-        attempts=int(has["attempts"]),
-        why=has["why"],
-    )

@@ -4,6 +4,7 @@ For looking and for replay. Consumers that must receive every event have consume
 own, as docs/events.md shows.
 """
 
+import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,8 @@ from partway_server.domain.events import Event
 from partway_server.redis_client.client import RedisClient, RedisCommand
 from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import redis_keys as rows
+
+logger = logging.getLogger(__name__)
 
 _SHARDS = range(rows.SHARDS)
 _PAGE = 100
@@ -26,13 +29,14 @@ Places = dict[int, str]
 class StreamEntry:
     """An event in its stream. Its place is (milliseconds, number), by the clock of Redis.
 
-    One that is `again` stands there a second time, for one webhook that had given it up.
+    One that is `hidden` is not for readers: it stands there a second time, for one webhook that had
+    given it up, or it is garbled.
     """
 
     place: tuple[int, int]
     shard: int
     event: Event
-    again: bool = False
+    hidden: bool = False
 
     @property
     def time(self) -> datetime:
@@ -82,7 +86,7 @@ class EventStreams:
             horizon = min(reached.values(), default=(1 << 64, 0))
             held.sort(key=_order)
             for entry in (ready := [entry for entry in held if entry.place <= horizon]):
-                if not entry.again:
+                if not entry.hidden:
                     yield entry
             held = held[len(ready) :]
 
@@ -99,7 +103,7 @@ class EventStreams:
         commands = [_newest(shard, ends[shard], count) for shard in _SHARDS]
         answers = zip(_SHARDS, await self._calls.run_all(commands), strict=True)
         found = (entry for shard, answer in answers for entry in _entries(shard, answer))
-        return sorted((entry for entry in found if not entry.again), key=_order)[-count:]
+        return sorted((entry for entry in found if not entry.hidden), key=_order)[-count:]
 
     async def append(self, event: Event, shard: int) -> None:
         """Append an event to the stream of a shard, whether or not it is there already."""
@@ -135,7 +139,12 @@ def _entries(shard: int, answer: Any) -> list[StreamEntry]:
         milliseconds, _, number = place.decode().partition("-")
         # A mapping if redis-py parsed it, a flat list as Redis sends it.
         named = fields if isinstance(fields, dict) else rows.unflat(fields)
-        event = Event(*(named[name.encode()].decode() for name in rows.EVENT_FIELDS))
-        again = b"webhook" in named
-        found.append(StreamEntry((int(milliseconds), int(number)), shard, event, again))
+        hidden = b"webhook" in named
+        try:
+            event = Event(*(named[name.encode()].decode() for name in rows.EVENT_FIELDS))
+        except (KeyError, UnicodeDecodeError):
+            at = place.decode()
+            logger.warning("the event at %s of shard %d is garbled, and left out", at, shard)
+            event, hidden = Event("", "", "", ""), True
+        found.append(StreamEntry((int(milliseconds), int(number)), shard, event, hidden))
     return found

@@ -1,4 +1,5 @@
-"""Which addresses a webhook may connect to: the public internet, unless it is allowed more.
+"""Which addresses a webhook or a JWKS URL may connect to: the public internet, unless it is allowed
+more.
 
 An operator writes the URLs, but the owners of the names in them decide what they resolve to. So
 each address is checked when a connection to it is made, and not earlier.
@@ -7,9 +8,11 @@ each address is checked when a connection to it is made, and not earlier.
 import errno
 import ipaddress
 import socket
+import ssl
 from collections.abc import Sequence
 from typing import Any
 
+import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -85,3 +88,23 @@ def public_socket(address: Sequence[Any]) -> socket.socket:
     if forbidden(place[0]):
         raise ForbiddenAddress
     return socket.socket(family, kind, protocol)
+
+
+def connector(
+    *,
+    public_only: bool,
+    resolver: AbstractResolver | None = None,
+    tls: ssl.SSLContext | bool = True,
+) -> aiohttp.TCPConnector:
+    """Return a connector that checks each address if `public_only`.
+
+    `resolver` and `tls` replace those of the machine. Must be called inside the event loop.
+    """
+    resolver = resolver or aiohttp.ThreadedResolver()
+    return aiohttp.TCPConnector(
+        # No cache: the address that is connected to is the one that was just checked.
+        use_dns_cache=False,
+        resolver=PublicResolver(resolver) if public_only else resolver,
+        socket_factory=public_socket if public_only else None,
+        ssl=tls,
+    )

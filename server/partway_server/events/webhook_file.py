@@ -1,16 +1,17 @@
-"""The webhooks that an operator configures: one TOML file, secrets by environment variable."""
+"""The webhooks that an operator configures: one TOML file, secrets in variables or files."""
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yarl
 
 from partway_server.config.schema import UNSET, OneOrMore, Table, Texts
+from partway_server.config.secret_files import read_secret
 from partway_server.config.settings_validation import range_problem, shown_variable
 from partway_server.config.toml_file import FileProblem, TomlFile, TomlFileError
 from partway_server.domain.rule_error import Problem, RuleError
@@ -68,6 +69,7 @@ class WebhookTable(Table):
 
     url: str = UNSET
     secret_env: OneOrMore = UNSET
+    secret_file: OneOrMore = UNSET
     types: Texts = UNSET
     tenants: Texts = UNSET
     timeout_seconds: float = UNSET
@@ -100,6 +102,16 @@ def webhook_names(path: Path) -> list[str]:
     return names
 
 
+def secret_paths(path: Path) -> list[str]:
+    """Return the files of secrets that are named, where they are written as they should be.
+
+    Raises as `load_webhooks` does.
+    """
+    named = [rules.get("secret_file", ()) for rules in _tables(_open(path)).values()]
+    lists = ([paths] if isinstance(paths, str) else paths for paths in named)
+    return [each for paths in lists for each in paths if isinstance(each, str)]
+
+
 def _open(path: Path) -> TomlFile:
     try:
         content = path.read_bytes()
@@ -123,32 +135,40 @@ def _webhook(
     path = ("webhook", name)
     found, bad = toml.values(path, rules, WebhookTable)
     secrets = []
-    for variable in found.pop("secret_env", ()):
-        try:
-            secrets.append(_secret(variable, environ))
-        except ValueError as error:
-            toml.add((*path, "secret_env"), str(error))
-            bad.add("secret_env")
+    for rule, read in (("secret_env", partial(_in_variable, environ)), ("secret_file", _in_file)):
+        for where in found.pop(rule, ()):
+            try:
+                secrets.append(read(where))
+            except ValueError as error:
+                toml.add((*path, rule), str(error))
+                # Those that are left may be too few, or none.
+                bad.add("secret_env")
     for rule in ("types", "tenants"):
         found[rule] = frozenset(found.get(rule, ()))
     given: dict[str, Any] = {"url": "", **found, "secrets": tuple(secrets)}
     return toml.built(path, lambda: Webhook(name=name, **given), bad)
 
 
-def _secret(variable: str, environ: Mapping[str, str]) -> bytes:
-    """Return the key in a variable, as Standard Webhooks serializes it: whsec_ and base64."""
+def _in_variable(environ: Mapping[str, str], variable: str) -> bytes:
+    shown = f"the variable{shown_variable(variable)}"
     text = environ.get(variable, "").strip()
-    shown = shown_variable(variable)
     if not text:
-        raise ValueError(f"the variable{shown} is not set; {_MAKE}")
+        raise ValueError(f"{shown} is not set; {_MAKE}")
+    return _key(text, shown)
+
+
+def _in_file(path: str) -> bytes:
+    return _key(read_secret(path).strip(), path)
+
+
+def _key(text: str, where: str) -> bytes:
+    """Return the key in a text, as Standard Webhooks serializes it: whsec_ and base64."""
     try:
         key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if not text.startswith(_PREFIX) or not 24 <= len(key) <= 64:
-        raise ValueError(
-            f"the variable{shown} is not {_PREFIX} and base64 of 24 to 64 bytes; {_MAKE}"
-        )
+        raise ValueError(f"{where} is not {_PREFIX} and base64 of 24 to 64 bytes; {_MAKE}")
     return key
 
 

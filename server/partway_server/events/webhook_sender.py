@@ -19,7 +19,7 @@ from standardwebhooks import Webhook as Signer
 from partway_server import __version__
 from partway_server.domain.clock import Clock
 from partway_server.events.retry_schedule import DeliveryResponse
-from partway_server.events.ssrf_guard import ForbiddenAddress, PublicResolver, public_socket
+from partway_server.events.ssrf_guard import ForbiddenAddress, connector
 from partway_server.events.webhook_file import Webhook
 
 _CONTENT_TYPE = "application/cloudevents+json"
@@ -51,16 +51,8 @@ class HttpSender:
         self._url = yarl.URL(webhook.url, encoded=True)
         self._signers = [Signer(secret) for secret in webhook.secrets]
         self._clock = clock
-        resolver = resolver or aiohttp.ThreadedResolver()
-        guarded = not webhook.allow_private
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                # No cache: the address that is connected to is the one that was just checked.
-                use_dns_cache=False,
-                resolver=PublicResolver(resolver) if guarded else resolver,
-                socket_factory=public_socket if guarded else None,
-                ssl=tls,
-            ),
+            connector=connector(public_only=not webhook.allow_private, resolver=resolver, tls=tls),
             timeout=aiohttp.ClientTimeout(total=webhook.timeout_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             # No proxy from the environment: it would resolve names itself.

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import SessionsUnavailable
-from partway_server.events.delivery_queue import DeliveryQueue, LeasedShard
+from partway_server.events.delivery_queue import DeliveryQueue
 from partway_server.events.retry_schedule import Delivery, ShardQueue, shards_of
+from partway_server.events.stored_deliveries import LeasedShard
 from partway_server.sessions.redis_keys import SHARDS, moment_ms, span_ms
 from partway_server.workflow.background_tasks import Tasks
 

@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 _FIELDS = ("rpc", "outcome", "ms")
@@ -27,6 +30,44 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+_GRPC_LOGGER = "grpc._cython.cygrpc"
+
+_NOT_TEXT_SECONDS = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class NotTextFilter(logging.Filter):
+    """Replaces what gRPC logs of headers and paths that are not UTF-8 by one line a minute.
+
+    gRPC logs a traceback and the bytes, twice for each of them: any stranger could fill the log,
+    and choose with what (`_decode` in src/python/grpcio/grpc/_cython/_cygrpc/grpc_string.pyx.pxi).
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._count = 0
+        self._logged: float | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is about anything else."""
+        kind = record.exc_info[0] if record.exc_info else None
+        if kind is None or not issubclass(kind, UnicodeDecodeError):
+            return True
+        self._count += 1
+        now = self._now()
+        if self._logged is None or now >= self._logged + _NOT_TEXT_SECONDS:
+            logger.warning(
+                "headers or paths of calls are not UTF-8: %d since the last such line", self._count
+            )
+            self._count, self._logged = 0, now
+        return False
+
+
+_NOT_TEXT = NotTextFilter()
+
+
 def configure_logging(*, level: str, as_json: bool) -> None:
     """Log to standard error at this level from now on."""
     handler = logging.StreamHandler(sys.stderr)
@@ -35,5 +76,9 @@ def configure_logging(*, level: str, as_json: bool) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger(_GRPC_LOGGER).addFilter(_NOT_TEXT)
+    # The core of gRPC writes a line of its own to standard error for each malformed header, however
+    # logs are configured. It reads this before it is first used.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

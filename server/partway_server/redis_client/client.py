@@ -7,11 +7,10 @@ runs out, and only then is the store reported as unavailable. Retrying is safe: 
 """
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib.resources import files
 from itertools import count
 from typing import Any, TypeVar
 
@@ -58,6 +57,8 @@ _NON_LOCAL_KEY = "access a non local key"
 
 _FIRST_SECONDS, _MOST_SECONDS = 0.02, 0.2
 
+_RECENT_SECONDS = 1.0
+
 _FEW_ATTEMPTS = 3
 """Attempts at a command that no one waits for: one to learn of a move, one to follow, one more."""
 
@@ -77,21 +78,6 @@ class RedisCommand:
     whole: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LuaScript:
-    """A Lua script and the SHA-1 that Redis knows it by."""
-
-    source: str
-    sha: str
-
-
-def load_script(*paths: str) -> LuaScript:
-    """Return the concatenation of these files, which are paths inside `partway_server`."""
-    package = files("partway_server")
-    source = "\n".join(package.joinpath(path).read_text("utf-8") for path in paths)
-    return LuaScript(source, hashlib.sha1(source.encode()).hexdigest())
-
-
 class RedisClient:
     """Runs commands with reattempts. `patience` is how long one may take in total, in seconds.
 
@@ -102,6 +88,8 @@ class RedisClient:
     def __init__(self, *, topology: RedisTopology, patience: float) -> None:
         self._topology = topology
         self._patience = patience
+        # When a command was answered last, by the clock of the event loop.
+        self._answered: float | None = None
 
     async def run(self, command: RedisCommand) -> Any:
         """Run one command and return its answer."""
@@ -135,10 +123,49 @@ class RedisClient:
         """Run `call`, a command without a key, and return its answer."""
         return await self._bounded(self._repeat(call))
 
+    async def ping(self) -> None:
+        """Return if a master answers, or answered a command within the last second."""
+        now = asyncio.get_running_loop().time()
+        if self._answered is None or now - self._answered > _RECENT_SECONDS:
+            await self.time()
+
+    async def time(self) -> datetime:
+        """Return the time of the first master that answers. Not retried."""
+        seconds, micros = await self._bounded(self._first_time())
+        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
+
+    async def _first_time(self) -> tuple[int, int]:
+        asking = {
+            asyncio.create_task(self._time_of(server)) for server in await self._topology.masters()
+        }
+        error: BaseException = exceptions.ClusterDownError("there is no master")
+        try:
+            while asking:
+                done, asking = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    error = each.exception() or error
+                if answered := [each for each in done if each.exception() is None]:
+                    return answered[0].result()
+            raise error
+        finally:
+            for each in asking:
+                each.cancel()
+
+    async def _time_of(self, server: Redis) -> tuple[int, int]:
+        try:
+            seconds, micros = await await_redis(server.time())
+        except (exceptions.RedisError, OSError) as exc:
+            # Without calls, no one else would find out that another server is the master now.
+            await self._topology.learn(exc, server)
+            raise
+        return int(seconds), int(micros)
+
     async def _bounded(self, work: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(self._patience):
-                return await work
+                result = await work
+            self._answered = asyncio.get_running_loop().time()
+            return result
         except (*_TRANSIENT, *_PERMANENT) as exc:
             raise SessionsUnavailable from exc
         except exceptions.ResponseError as exc:

@@ -12,19 +12,24 @@ from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import InvalidRequest
 from partway_server.domain.policy import Policy
+from partway_server.domain.quota import Owner
 from partway_server.domain.requests import ComposeParams, UploadFilter, UploadParams
 from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.rpc.error_mapping import status_of
+from partway_server.rpc.upload_token_conversion import token_params
 from partway_server.rpc.validation import MAX_BATCH_PARTS
 from partway_server.sessions.base import Cursor
 from partway_server.storage.base import PresignedPart, StoredPart
 from partway_server.workflow.part_checks import ExpectedPart
 from partway_server.workflow.presign import PresignedParts, Selection
 from partway_server.workflow.progress import MAX_MISSING_RUNS, Progress, reported_progress
+from partway_server.workflow.usage import LimitUsage
 
 STREAM_BATCH = 56
 """Parts in one message of the stream: large enough that messages cost little, small enough that
 other calls do not wait for one (see bench/README.md)."""
+
+_INT64_MAX = 2**63 - 1
 
 _LAST_SECOND = 253_402_300_799
 """The last second of the year 9999."""
@@ -62,6 +67,11 @@ def upload_params(request: pb.InitializeRequest) -> UploadParams:
         fingerprint=request.fingerprint,
         request_id=request.request_id,
         whole_checksum=request.checksum,
+        token=(
+            token_params(request.upload_token, "upload_token")
+            if request.HasField("upload_token")
+            else None
+        ),
     )
 
 
@@ -80,15 +90,18 @@ def compose_params(request: pb.ComposeRequest) -> ComposeParams:
 
 
 def selection(
-    request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, limit: int | None
+    request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest,
+    limit: int | None,
+    within: tuple[int, int] | None = None,
 ) -> Selection:
-    """Return the parts that a request to presign selects."""
+    """Return the parts that a request to presign selects, of those that its caller may."""
     lifetime = request.url_lifetime if request.HasField("url_lifetime") else None
     return Selection(
         ranges=[(run.first, run.last) for run in request.ranges],
         checksums={c.part_number: c.checksum for c in request.checksums},
         lifetime=timedelta(seconds=lifetime.seconds) if lifetime else None,
         limit=limit,
+        within=within,
     )
 
 
@@ -278,3 +291,16 @@ def timestamp(moment: datetime) -> Timestamp:
     message = Timestamp()
     message.FromDatetime(moment)
     return message
+
+
+def usage(entries: Mapping[Owner, Sequence[LimitUsage]]) -> pb.GetUsageResponse:
+    """Return the usage of a tenant and of a subject."""
+    return pb.GetUsageResponse(
+        tenant=map(_usage, entries[Owner.TENANT]), subject=map(_usage, entries[Owner.SUBJECT])
+    )
+
+
+def _usage(entry: LimitUsage) -> pb.Usage:
+    # A sum of declared sizes may exceed what the proto can hold.
+    used = min(entry.used, _INT64_MAX)
+    return pb.Usage(limit=entry.limit, used=used, max=entry.maximum or None)

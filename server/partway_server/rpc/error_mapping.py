@@ -76,7 +76,8 @@ def _retry(error: errors.TryAgain) -> Iterator[Message]:
 def _retry_info(seconds: float) -> Message:
     info = error_details_pb2.RetryInfo()
     info.retry_delay.FromMilliseconds(int(seconds * 1000))
-    return info
+    message: Message = info
+    return message
 
 
 def _exceeded(error: errors.QuotaExceeded) -> Iterator[Message]:

@@ -22,6 +22,7 @@ import grpc
 from grpc_status import rpc_status
 
 from partway_server.domain import errors
+from partway_server.domain.grant import Caller
 from partway_server.rpc.admission import Admission, Ticket
 from partway_server.rpc.call_outcome import fail, log_call
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS, STREAM_SECONDS, budget_seconds
@@ -48,7 +49,10 @@ class _Method:
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Authenticates and admits calls, decodes requests, enforces time limits, maps errors."""
+    """Authenticates and admits calls, decodes requests, enforces time limits, maps errors.
+
+    `take_call` raises QuotaExceeded if the caller makes too many calls.
+    """
 
     def __init__(
         self,
@@ -57,10 +61,12 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         admission: Admission,
         timeout_seconds: float,
         random_bytes: Callable[[int], bytes],
+        take_call: Callable[[Caller], Awaitable[None]],
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._identity = identity
         self._admission = admission
+        self._take_call = take_call
         self._timeout_seconds = timeout_seconds
         self._random_bytes = random_bytes
         self._jitter = jitter
@@ -176,6 +182,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         task = asyncio.current_task()
         assert task is not None
         task.add_done_callback(ticket.close)
+        await self._take_call(principal.caller)
         return ticket
 
     async def _request(self, method: _Method, ticket: Ticket, context: Context) -> Any:

@@ -6,20 +6,20 @@ import sys
 from collections.abc import Collection
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from partway.v1 import upload_service_pb2, upload_service_pb2_grpc
+from partway.v1 import upload_service_pb2_grpc
 
 from partway_server.observability.metrics import Metrics
 from partway_server.rpc.admission import Admission
 from partway_server.rpc.connections import close_connections
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS
+from partway_server.rpc.health import PROTOCOL, SERVICE, Health
 from partway_server.rpc.interceptors import ErrorInterceptor
 from partway_server.rpc.load_watch import watch_load
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.rpc.slow_readers import SlowReaders
-
-SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_name
+from partway_server.rpc.tls import ServerCertificate
+from partway_server.rpc.upload_binding import UploadBinding
 
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
@@ -42,10 +42,15 @@ _OPTIONS = (
     ("grpc.so_reuseport", 1),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", 16 * 1024),
+    # Identity alone: gRPC 1.78 decompresses a message whole before it looks at its size, and 100 kB
+    # became 100 MiB. A compressed call is UNIMPLEMENTED.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
     # How far ahead a caller may send. By default gRPC probes the bandwidth, and buffers a part that
     # waits for slow storage: 30 MiB for each, as measured.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", AHEAD_BYTES),
+    # Who connects and does not finish the handshake holds a socket: by default for two minutes.
+    ("grpc.server_handshake_timeout_ms", 10 * 1000),
     # Callers behind a load balancer move to new replicas when connections reach their maximum age.
     ("grpc.max_connection_age_ms", 15 * 60 * 1000),
     # A part sent through the service may take this long, and must end on its connection. All other
@@ -79,6 +84,7 @@ class RpcServer:
         servicer: UploadServicer,
         error_interceptor: ErrorInterceptor,
         admission: Admission,
+        binding: UploadBinding,
         metrics: Metrics,
         slow_reader_seconds: float,
         reflect: bool,
@@ -87,32 +93,41 @@ class RpcServer:
         self._share_port = share_port
         self._servicer = servicer
         self._error_interceptor = error_interceptor
+        self._binding = binding
         self._admission = admission
         self._slow_readers = SlowReaders(
             admission, seconds=slow_reader_seconds, close=self._close_connections, metrics=metrics
         )
         self._port = 0
         self._load_watch: asyncio.Task[None] | None = None
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._servers = [self._new_server(reflect) for _ in range(ACCEPTORS)]
 
     def _new_server(self, reflect: bool) -> grpc.aio.Server:
-        server = grpc.aio.server(interceptors=(self._error_interceptor,), options=_OPTIONS)
+        server = grpc.aio.server(
+            interceptors=(self._error_interceptor, self._binding), options=_OPTIONS
+        )
         upload_service_pb2_grpc.add_UploadServiceServicer_to_server(self._servicer, server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        self._health.add_to(server)
         if reflect:
-            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (SERVICE, PROTOCOL, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, server)
         return server
 
-    def bind(self, address: str) -> int:
-        """Bind the address and return the port. Raises RuntimeError if it is not available."""
+    def bind(self, address: str, certificate: ServerCertificate | None = None) -> int:
+        """Bind the address, with TLS if there is a certificate, and return the port.
+
+        Raises RuntimeError if it is not available.
+        """
         host = address.rpartition(":")[0]
         if not self._share_port:
             # Or a second service could take half of the calls unnoticed. Workers are to share them.
             _check_free(address)
         for server in self._servers:
-            self._port = server.add_insecure_port(address)
+            if certificate is None:
+                self._port = server.add_insecure_port(address)
+            else:
+                self._port = server.add_secure_port(address, certificate.credentials())
             # Where the system chose the port, the others have the same.
             address = f"{host}:{self._port}"
         return self._port
@@ -125,12 +140,15 @@ class RpcServer:
         for server in self._servers:
             await server.start()
         self._load_watch = asyncio.create_task(watch_load(self._admission, self._slow_readers))
-        for name in ("", SERVICE):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._health.start()
+
+    async def set_ready(self, ready: bool) -> None:
+        """Report to health checks whether this replica should get calls."""
+        await self._health.set_ready(ready)
 
     async def leave(self) -> None:
         """Report NOT_SERVING from now on, so that load balancers move away, and end watches."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.leave()
         self._servicer.leave()
 
     async def stop(self, grace_seconds: float) -> None:

@@ -4,18 +4,21 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from functools import partial
 
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
 
 from partway_server.domain.checksum import Checksum
-from partway_server.domain.errors import UploadNotActive
+from partway_server.domain.errors import QuotaExceeded, UploadNotActive
 from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.part_plan import MAX_PARTS
 from partway_server.domain.policy import Policy
+from partway_server.domain.quota import Limit
 from partway_server.domain.upload import State, Upload
-from partway_server.rpc import conversion, validation
+from partway_server.domain.upload_token import allowed_actions
+from partway_server.rpc import conversion, upload_token_conversion, validation
 from partway_server.rpc.deadlines import budget_seconds
 from partway_server.rpc.identity.base import PRINCIPAL, Context
 from partway_server.workflow.coordinator import Coordinator
@@ -43,6 +46,9 @@ class UploadServicer(rpc.UploadServiceServicer):
         caller = _caller()
         validation.initialize(request)
         params = conversion.upload_params(request)
+        if params.token:
+            # Before anything is opened.
+            allowed_actions(params.token, PRINCIPAL.get().scopes)
         # Read the policy before awaiting: a reload may remove it during the call.
         policy = self._policies.get(params.policy)
         upload = await self._coordinator.initialize(caller, params)
@@ -51,10 +57,29 @@ class UploadServicer(rpc.UploadServiceServicer):
         )
         if request.presign_parts and upload.state is State.ACTIVE and _signable(upload.grant):
             selection = conversion.first_parts(upload, request.presign_parts)
-            # The Upload of a repeated request may be over, or end at this moment.
-            with contextlib.suppress(UploadNotActive):
+            # The Upload of a repeated request may be over, or end at this moment. And one that is
+            # open must be answered, even if no parts may be presigned now.
+            with contextlib.suppress(UploadNotActive, QuotaExceeded):
                 presigned = await self._coordinator.presign(caller, response.upload.id, selection)
                 conversion.write_parts(presigned, response.parts)
+        if params.token:
+            make = self._coordinator.create_upload_token.for_initialized
+            with contextlib.suppress(UploadNotActive):
+                made = make(PRINCIPAL.get(), upload, params.token)
+                upload_token_conversion.write_token(*made, response.upload_token)
+        return response
+
+    async def CreateUploadToken(
+        self, request: pb.CreateUploadTokenRequest, context: Context
+    ) -> pb.CreateUploadTokenResponse:
+        validation.create_upload_token(request)
+        made = await self._coordinator.create_upload_token(
+            PRINCIPAL.get(),
+            request.upload_id,
+            upload_token_conversion.token_params(request.spec, "spec"),
+        )
+        response = pb.CreateUploadTokenResponse()
+        upload_token_conversion.write_token(*made, response.upload_token)
         return response
 
     async def PresignParts(
@@ -62,8 +87,9 @@ class UploadServicer(rpc.UploadServiceServicer):
     ) -> AsyncIterator[pb.PresignPartsResponse]:
         caller = _caller()
         validation.presign(request, MAX_PARTS)
+        self._enter(caller, Limit.STREAMS)
         presigned = await self._coordinator.presign(
-            caller, request.upload_id, conversion.selection(request, None)
+            caller, request.upload_id, conversion.selection(request, None, _parts())
         )
         writer = conversion.PartWriter(presigned)
         # There is always one message, and the last says that nothing remains.
@@ -101,7 +127,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         presigned = await self._coordinator.presign(
             caller,
             request.upload_id,
-            conversion.selection(request, validation.MAX_BATCH_PARTS),
+            conversion.selection(request, validation.MAX_BATCH_PARTS, _parts()),
         )
         response = pb.BatchPresignPartsResponse()
         conversion.write_parts(presigned, response.parts)
@@ -159,7 +185,7 @@ class UploadServicer(rpc.UploadServiceServicer):
         caller = _caller()
         validation.report_parts(request)
         faults, upload = await self._coordinator.report(
-            caller, request.upload_id, conversion.expected(request)
+            caller, request.upload_id, conversion.expected(request), _parts()
         )
         return pb.ReportPartsResponse(
             results=conversion.part_results(request.parts, faults),
@@ -170,13 +196,19 @@ class UploadServicer(rpc.UploadServiceServicer):
         self, request_iterator: AsyncIterator[pb.UploadPartRequest], context: Context
     ) -> pb.UploadPartResponse:
         caller = _caller()
+        self._enter(caller, Limit.VIA_SERVICE)
         messages = aiter(request_iterator)
         first = await anext(messages, None)
         validation.part_header(first)
         assert first is not None
         header = first.header
         stored = await self._coordinator.upload_part(
-            caller, header.upload_id, header.part_number, header.checksum, _chunks(messages)
+            caller,
+            header.upload_id,
+            header.part_number,
+            header.checksum,
+            _chunks(messages),
+            _parts(),
         )
         return pb.UploadPartResponse(part=conversion.part(stored))
 
@@ -185,6 +217,7 @@ class UploadServicer(rpc.UploadServiceServicer):
     ) -> AsyncIterator[pb.WatchResponse]:
         caller = _caller()
         validation.watch(request)
+        self._enter(caller, Limit.WATCHES)
         watch = self._coordinator.watch(caller, request.upload_id)
         async with contextlib.aclosing(watch) as uploads:
             async for upload in uploads:
@@ -219,6 +252,19 @@ class UploadServicer(rpc.UploadServiceServicer):
             uploads=map(self._message, uploads), next_page_token=conversion.page_token(following)
         )
 
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        caller = _caller()
+        return conversion.usage(await self._coordinator.usage(caller))
+
+    def _enter(self, caller: Caller, limit: Limit) -> None:
+        """Count the call among those of the caller until it ends. Raises QuotaExceeded."""
+        concurrency = self._coordinator.concurrency
+        concurrency.enter(caller, limit)
+        # However it ends, and also if its reader goes away between two messages.
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(partial(concurrency.leave, caller, limit))
+
     def _wait(self, context: Context) -> timedelta:
         """Return how long a call may wait for storage, leaving time for one more look."""
         return timedelta(seconds=0.8 * budget_seconds(context, self._timeout_seconds))
@@ -229,6 +275,12 @@ class UploadServicer(rpc.UploadServiceServicer):
 
 def _caller() -> Caller:
     return PRINCIPAL.get().caller
+
+
+def _parts() -> tuple[int, int] | None:
+    """Return the first and the last part that the caller's token is for, None for all."""
+    token = PRINCIPAL.get().token
+    return token.parts if token else None
 
 
 async def _chunks(messages: AsyncIterator[pb.UploadPartRequest]) -> AsyncIterator[bytes]:

@@ -87,6 +87,11 @@ def report_parts(request: pb.ReportPartsRequest) -> None:
     _reject_if(_report_parts(request))
 
 
+def create_upload_token(request: pb.CreateUploadTokenRequest) -> None:
+    """Check a CreateUploadTokenRequest."""
+    _reject_if(_create_upload_token(request))
+
+
 def watch(request: pb.WatchRequest) -> None:
     """Check a WatchRequest."""
     _reject_if(_upload_id(request.upload_id))
@@ -116,6 +121,7 @@ def _initialize(request: pb.InitializeRequest) -> Iterator[FieldViolation]:
     yield from _whole(request.checksum)
     if not 0 <= request.presign_parts <= MAX_BATCH_PARTS:
         yield FieldViolation("presign_parts", f"must be 0 to {MAX_BATCH_PARTS}")
+    yield from _token_spec(request.upload_token, "upload_token")
 
 
 def _compose(request: pb.ComposeRequest) -> Iterator[FieldViolation]:
@@ -256,6 +262,23 @@ def _list_uploads(request: pb.ListUploadsRequest) -> Iterator[FieldViolation]:
         yield FieldViolation("page_size", f"must be 0 to {MAX_PAGE_UPLOADS}")
     if request.page_token and not _UPLOAD_TOKEN.fullmatch(request.page_token):
         yield FieldViolation("page_token", "must be a next_page_token of ListUploads, or empty")
+
+
+def _create_upload_token(request: pb.CreateUploadTokenRequest) -> Iterator[FieldViolation]:
+    yield from _upload_id(request.upload_id)
+    yield from _token_spec(request.spec, "spec")
+
+
+def _token_spec(spec: pb.UploadTokenSpec, field: str) -> Iterator[FieldViolation]:
+    if len(spec.actions) > 100:
+        yield FieldViolation(f"{field}.actions", "must have at most 100 entries")
+    for i, action in enumerate(spec.actions):
+        if action not in pb.UploadAction.values() or action == pb.UPLOAD_ACTION_UNSPECIFIED:
+            yield FieldViolation(f"{field}.actions[{i}]", "must be a value of UploadAction")
+    if spec.HasField("lifetime") and not 1 <= spec.lifetime.seconds < _YEAR_10000:
+        yield FieldViolation(f"{field}.lifetime", "must be at least 1 second")
+    if spec.HasField("parts") and not 1 <= spec.parts.first <= spec.parts.last <= MAX_PARTS:
+        yield FieldViolation(f"{field}.parts", f"must satisfy 1 <= first <= last <= {MAX_PARTS:,}")
 
 
 def _is_time(moment: Timestamp) -> bool:

@@ -13,24 +13,31 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from partway_server.cleanup.expiry import BATCH
 from partway_server.cleanup.report import Report
+from partway_server.config.backends import Secrets
 from partway_server.config.bucket_checks import bucket_problems, places
-from partway_server.config.load import open_backend, read_policy_file
+from partway_server.config.load import open_backend, read_policy_file, read_secrets
 from partway_server.config.policy_file import Rules
 from partway_server.config.reload import PolicyReloader
 from partway_server.config.settings import Settings
+from partway_server.config.tenant_limits import default_limits
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.domain.quota import LimitRegistry
 from partway_server.events.dispatcher import WebhookDispatcher
+from partway_server.rpc.protobuf_check import protobuf_problem
+from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.startup import (
     StartupError,
     check_sessions,
     open_dispatcher,
     open_stores,
+    read_certificate,
+    read_credentials,
     read_rules,
     read_webhooks,
     serve_metrics,
@@ -63,14 +70,22 @@ async def run(
     processes may listen on the same port. `over` wraps the stores once they are checked. A `clock`
     replaces that of the machine and that of Redis. Raises StartupError.
     """
+    if problem := protobuf_problem():
+        raise StartupError(problem)
     rules, webhooks = read_rules(settings), read_webhooks(settings)
+    certificate = read_certificate(settings, clock or SystemClock())
+    secrets = read_credentials(settings, rules)
     policies = PolicyRegistry(rules.policies)
+    limits = LimitRegistry(default_limits(settings), rules.limits)
     async with contextlib.AsyncExitStack() as opened:
-        sessions, routed = await opened.enter_async_context(_checked_stores(settings, rules, clock))
+        sessions, routed = await opened.enter_async_context(
+            _checked_stores(settings, rules, secrets, clock)
+        )
         sessions, storage = over(sessions, routed) if over else (sessions, routed)
         service = build(
             settings,
             policies=policies,
+            limits=limits,
             sessions=sessions,
             storage=storage,
             clock=clock or SystemClock(),
@@ -79,22 +94,27 @@ async def run(
         delivery = await opened.enter_async_context(
             open_dispatcher(settings, webhooks, service.tasks, service.metrics, clock)
         )
-        reloader = _policy_reloader(settings, rules, policies, routed)
+        # A clock that was passed in differs from the others on purpose.
+        if clock is None and (problem := await service.clocks.first()):
+            raise StartupError(problem)
+        reloader = _policy_reloader(settings, rules, secrets, policies, limits, routed)
         async with serve_metrics(settings, service.metrics):
             # Inside the block: if the metrics cannot be served, no coroutine may be left unawaited.
             beside = _background(service, settings, stop, delivery if webhooks else None)
-            also = [delivery[1].reload] if webhooks else []
+            also = [service.identity.reload, *([delivery[1].reload] if webhooks else [])]
             beside.append(reloader.run(reload or asyncio.Event(), *also))
-            await _serve_until(stop, service, settings, beside, started)
+            if certificate is not None:
+                beside.append(certificate.watch())
+            await _serve_until(stop, service, settings, certificate, beside, started)
     logger.info("stopped")
 
 
 @contextlib.asynccontextmanager
 async def _checked_stores(
-    settings: Settings, rules: Rules, clock: Clock | None
+    settings: Settings, rules: Rules, secrets: Mapping[str, Secrets], clock: Clock | None
 ) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
     """Open both stores, and check that they can be relied on. Raises StartupError."""
-    async with open_stores(settings, rules, clock) as (sessions, storage):
+    async with open_stores(settings, rules, secrets, clock) as (sessions, storage):
         await check_sessions(sessions)
         if problems := await bucket_problems(storage, [*places(rules.policies.values())]):
             raise StartupError("\n".join(problems))
@@ -102,13 +122,21 @@ async def _checked_stores(
 
 
 def _policy_reloader(
-    settings: Settings, rules: Rules, policies: PolicyRegistry, storage: StorageRouter
+    settings: Settings,
+    rules: Rules,
+    secrets: Mapping[str, Secrets],
+    policies: PolicyRegistry,
+    limits: LimitRegistry,
+    storage: StorageRouter,
 ) -> PolicyReloader:
     return PolicyReloader(
         rules=rules,
+        secrets=secrets,
         read=lambda: read_policy_file(settings),
-        open_backend=lambda backend: open_backend(backend, settings),
+        read_secrets=lambda backend: read_secrets(backend, settings),
+        open_backend=open_backend,
         policies=policies,
+        limits=limits,
         storage=storage,
     )
 
@@ -119,8 +147,11 @@ def _background(
     stop: asyncio.Event,
     delivery: tuple[WebhookDispatcher, WebhookReloader] | None,
 ) -> list[Coroutine[Any, Any, None]]:
-    """Return what runs beside the server: clean-up, and the delivery of webhooks if any."""
+    """Return what runs beside the server: checks, clean-up, and the delivery of webhooks if any."""
     work = [
+        service.identity.warm_up(),
+        service.readiness.run(),
+        service.clocks.run(),
         service.janitor.run(settings.janitor_seconds, stop),
         service.sweeper.run(settings.sweep_seconds, stop),
     ]
@@ -131,13 +162,14 @@ async def _serve_until(
     stop: asyncio.Event,
     service: Service,
     settings: Settings,
+    certificate: ServerCertificate | None,
     beside: Sequence[Coroutine[Any, Any, None]],
     started: Callable[[int], None] | None,
 ) -> None:
     """Serve until `stop` is set, with what runs `beside` it, then drain."""
     running: list[asyncio.Task[None]] = []
     try:
-        port = await _listen(service, settings)
+        port = await _listen(service, settings, certificate)
         if started is not None:
             started(port)
         running += map(asyncio.create_task, beside)
@@ -156,16 +188,19 @@ async def _serve_until(
         await finish(service, settings.grace_seconds)
 
 
-async def _listen(service: Service, settings: Settings) -> int:
+async def _listen(
+    service: Service, settings: Settings, certificate: ServerCertificate | None
+) -> int:
     try:
-        port = service.server.bind(settings.address)
+        port = service.server.bind(settings.address, certificate)
     except RuntimeError as error:
         raise StartupError(
             f"cannot listen on {settings.address}: port taken, or not a local address;"
             " choose another with PARTWAY_ADDRESS or --address"
         ) from error
     await service.server.start()
-    logger.info("serving on %s:%d", settings.host, port)
+    how = "" if certificate is None else " with TLS"
+    logger.info("serving on %s:%d%s", settings.host, port, how)
     return port
 
 
@@ -185,7 +220,8 @@ async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
     Raises StartupError, or SessionsUnavailable if Redis goes away half way.
     """
     rules = read_rules(settings)
-    async with open_stores(settings, rules) as (sessions, storage):
+    secrets = read_credentials(settings, rules)
+    async with open_stores(settings, rules, secrets) as (sessions, storage):
         await check_sessions(sessions)
         service = build(
             settings,

@@ -8,12 +8,14 @@ import contextlib
 import logging
 import os
 import random
-import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 
-from partway_server.config.load import open_backend, read_policy_file
+from partway_server.config.backends import Secrets
+from partway_server.config.certificate_files import CertificateFileError, CertificateFiles
+from partway_server.config.load import open_backend, read_policy_file, read_secrets
 from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.config.reload import Unusable
 from partway_server.config.settings import Settings
@@ -27,6 +29,7 @@ from partway_server.events.webhook_sender import HttpSender, Sender
 from partway_server.events.webhook_worker import WebhookWorker
 from partway_server.observability.metrics import Metrics, serving
 from partway_server.redis_client.topology import connect
+from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.webhook_reload import WebhookReloader
 from partway_server.sessions.base import SessionStore
 from partway_server.sessions.redis_store import RedisSessionStore
@@ -61,9 +64,26 @@ def read_webhooks(settings: Settings) -> Sequence[Webhook]:
         raise StartupError("\n".join(lines)) from error
 
 
+def read_certificate(settings: Settings, clock: Clock) -> ServerCertificate | None:
+    """Read the server's certificate, if the settings name one. Raises StartupError."""
+    files = CertificateFiles.of_settings(settings)
+    try:
+        return None if files is None else ServerCertificate(files, clock)
+    except CertificateFileError as error:
+        raise StartupError(str(error)) from error
+
+
+def read_credentials(settings: Settings, rules: Rules) -> dict[str, Secrets]:
+    """Read the credentials of each backend. Raises StartupError."""
+    try:
+        return {name: read_secrets(each, settings) for name, each in rules.backends.items()}
+    except Unusable as error:
+        raise StartupError(str(error)) from error
+
+
 @contextlib.asynccontextmanager
 async def open_stores(
-    settings: Settings, rules: Rules, clock: Clock | None = None
+    settings: Settings, rules: Rules, secrets: Mapping[str, Secrets], clock: Clock | None = None
 ) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
     """Open the session store and the storage backends. Raises StartupError."""
     async with contextlib.AsyncExitStack() as opened:
@@ -74,7 +94,7 @@ async def open_stores(
         opened.push_async_callback(routed.aclose)
         for name, backend in rules.backends.items():
             try:
-                backends[name] = await open_backend(backend, settings)
+                backends[name] = await open_backend(backend, secrets[name])
             except Unusable as error:
                 raise StartupError(str(error)) from error
             routed.replace(backends)
@@ -124,7 +144,7 @@ async def open_dispatcher(
     lease = timedelta(seconds=settings.lease_seconds)
     async with contextlib.AsyncExitStack() as opened:
         store = DeliveryQueue(
-            connect(settings.redis_url, max_connections=16), owner=secrets.token_hex(8), clock=clock
+            connect(settings.redis_url, max_connections=16), owner=token_hex(8), clock=clock
         )
         opened.push_async_callback(store.aclose)
         metrics.shards_away(lambda: len(store.away))
@@ -159,7 +179,7 @@ def _worker_factory(
         clock=clock,
         sleep=asyncio.sleep,
         chance=random.random,
-        new_mark=lambda: secrets.token_hex(8),
+        new_mark=lambda: token_hex(8),
         began=clock.now(),
         lease=lease,
     )

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from partway_server.domain.grant import Caller
+from partway_server.domain.quota import Bucket, Rate
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import State, Upload
+from partway_server.domain.usage import CallerUsage
 from partway_server.sessions.notifications import Wakeup
 
 AFTER_LEASE = timedelta(seconds=5)
@@ -30,14 +32,24 @@ class Cursor:
 class SessionStore(Protocol):
     """A session store. Every method raises SessionsUnavailable if the store does not respond.
 
+    A record that cannot be read is removed, and counts as missing.
+
     `due` is when a janitor should look at the upload next. A store uses its own clock for leases
     and due times, so that all processes agree on them.
     """
 
     async def insert(
-        self, upload: Upload, due: datetime, lease: timedelta | None = None
+        self,
+        upload: Upload,
+        due: datetime,
+        lease: timedelta | None = None,
+        *,
+        restore: bool = False,
     ) -> tuple[Upload, bool]:
         """Store a session record unless its sid has one, with a lease if its state is a leased one.
+
+        Raises SessionsFull if the store has no room for it, unless with `restore`: that is for the
+        record of an upload whose ID was handed out and whose record was lost.
 
         Returns the current record, and whether it is the one given. The event that EventComposer
         returns for it is appended atomically.
@@ -151,6 +163,39 @@ class SessionStore(Protocol):
         None says that there are no more. A page may be shorter than `limit`, even empty, and still
         not be the last.
         """
+        ...
+
+    async def usage(self, caller: Caller) -> CallerUsage:
+        """Return what the caller's tenant, and its subject, use.
+
+        Each method that changes a record counts it atomically, as `standing_of` says.
+        """
+        ...
+
+    async def reconcile_usage(self, limit: int) -> int:
+        """Look at the next `limit` records of each shard, and count those right that are not.
+
+        Processes of a version that counts nothing leave such records. Returns how many there were.
+        """
+        ...
+
+    async def take_tokens(
+        self, bucket: Bucket, rate: Rate, needed: int, welcome: int
+    ) -> tuple[int, float]:
+        """Take tokens from a bucket that holds `rate.amount`, and fills in `rate.seconds`.
+
+        Takes at least `needed`, and more up to `welcome` if there are any. Who needs more than the
+        bucket holds gets it once the bucket is full, on credit. Returns how many were taken and, if
+        none, after how many seconds it may be tried again.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Return if the store answers, or did a moment ago: some of it, where it has shards."""
+        ...
+
+    async def time(self) -> datetime:
+        """Return the time by the store's clock."""
         ...
 
     async def check(self) -> None:

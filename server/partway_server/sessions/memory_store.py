@@ -3,7 +3,7 @@
 No method awaits anything, so each is atomic in the event loop.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from partway_server.domain.clock import Clock
 from partway_server.domain.events import Event, EventComposer, event_type_of
 from partway_server.domain.grant import Caller
+from partway_server.domain.quota import Bucket, Rate
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, ReportedParts, State, Upload
+from partway_server.domain.usage import CallerUsage, Standing, Usage, day_of, standing_of
 from partway_server.sessions.base import AFTER_LEASE, Cursor
 from partway_server.sessions.notifications import Wakeup, WakeupRegistry
 
@@ -29,11 +31,18 @@ class MemorySessionStore:
         self._rows: dict[str, Upload] = {}
         self._due: dict[str, datetime] = {}
         self._event_types: dict[str, str] = {}
+        # When each bucket is full again.
+        self._full: dict[Bucket, datetime] = {}
         self.events: list[Event] = []
         self._wakeups = WakeupRegistry()
 
     async def insert(
-        self, upload: Upload, due: datetime, lease: timedelta | None = None
+        self,
+        upload: Upload,
+        due: datetime,
+        lease: timedelta | None = None,
+        *,
+        restore: bool = False,
     ) -> tuple[Upload, bool]:
         if row := self._rows.get(upload.sid):
             return row, False
@@ -160,6 +169,35 @@ class MemorySessionStore:
         page = found[:limit]
         return page, Cursor(*_place(page[-1])) if len(found) > limit else None
 
+    async def usage(self, caller: Caller) -> CallerUsage:
+        rows = [row for row in self._rows.values() if row.grant.caller.tenant == caller.tenant]
+        today = day_of(self._clock.now())
+        own = [row for row in rows if row.grant.caller == caller]
+        return CallerUsage(_usage(rows, today), _usage(own, today))
+
+    async def reconcile_usage(self, limit: int) -> int:
+        """Do nothing: what is used is read from the records."""
+        return 0
+
+    async def take_tokens(
+        self, bucket: Bucket, rate: Rate, needed: int, welcome: int
+    ) -> tuple[int, float]:
+        now, each = self._clock.now(), rate.seconds / rate.amount
+        full = max(self._full.get(bucket, now), now)
+        held = rate.amount - (full - now).total_seconds() / each
+        missing = min(needed, rate.amount) - held
+        if missing > 1e-6:
+            return 0, missing * each
+        taken = max(needed, min(welcome, int(held)))
+        self._full[bucket] = full + timedelta(seconds=taken * each)
+        return taken, 0.0
+
+    async def ping(self) -> None:
+        """Do nothing: it answers."""
+
+    async def time(self) -> datetime:
+        return self._clock.now()
+
     async def check(self) -> None:
         """Do nothing: there is no setup."""
 
@@ -184,6 +222,21 @@ def _with(row: Upload, numbers: Collection[int]) -> ReportedParts:
             parts |= 1 << (number - 1)
             size += row.grant.plan.size(number)
     return ReportedParts(parts.to_bytes(-(-parts.bit_length() // 8), "little"), size)
+
+
+def _usage(rows: Iterable[Upload], today: int) -> Usage:
+    counted = [(row, standing_of(row)) for row in rows]
+    still_open = [row for row, standing in counted if standing is Standing.OPEN]
+    begun = [
+        row
+        for row, standing in counted
+        if standing is not Standing.NONE and day_of(row.grant.create_time) == today
+    ]
+    return Usage(
+        len(still_open),
+        sum(row.grant.plan.size_bytes for row in still_open),
+        sum(row.grant.plan.size_bytes for row in begun),
+    )
 
 
 def _place(row: Upload) -> tuple[datetime, str]:

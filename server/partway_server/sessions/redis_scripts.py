@@ -4,15 +4,28 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from partway_server.domain.clock import Clock
-from partway_server.redis_client.client import RedisClient, RedisCommand, load_script
+from partway_server.redis_client.client import RedisClient, RedisCommand
+from partway_server.redis_client.scripts import LuaScript, load_script
 from partway_server.sessions import redis_keys as rows
+from partway_server.sessions.key_types import retry_mistyped
 
 _VERBS = (
     *("insert", "claim", "renew", "put_off", "finish", "report", "remove"),
-    *("take_due", "list_own", "incarnation"),
+    *("take_due", "list_own", "incarnation", "remove_garbled"),
+    *("count_again", "reconcile", "take_tokens"),
 )
 
-_WHOLE = frozenset({"take_due", "list_own"})
+_COUNTING = frozenset({"insert", "finish", "remove", "count_again", "reconcile"})
+"""They count what tenants and subjects use."""
+
+_RESTORE = "restore"
+"""The script `insert` for an upload whose record was lost, whether or not Redis is full."""
+
+_BOUNDED = frozenset({"insert", "list_own", "incarnation"})
+"""Not run past `maxmemory`: a new upload is refused, so that the others have room to go on, and the
+two that only read need not. A flag would also keep those from a server that refuses writes."""
+
+_WHOLE = frozenset({"take_due", "list_own", "reconcile"})
 """They find records through an index, and remove entries whose record is missing."""
 
 
@@ -22,10 +35,8 @@ class RedisScripts:
     def __init__(self, client: RedisClient, clock: Clock | None) -> None:
         self._client = client
         self._clock = clock
-        self._scripts = {
-            verb: load_script("sessions/scripts/prelude.lua", f"sessions/scripts/{verb}.lua")
-            for verb in _VERBS
-        }
+        self._scripts = {verb: _load(verb, allow_oom=verb not in _BOUNDED) for verb in _VERBS}
+        self._scripts[_RESTORE] = _load("insert", allow_oom=True)
 
     def now_ms(self) -> int | str:
         """Return the time that scripts are given, "" if they take it from Redis."""
@@ -39,8 +50,17 @@ class RedisScripts:
 
     async def run(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         """Run a script and return its answer."""
-        return await self._client.run(self.command(verb, keys, *args))
+        command = self.command(verb, keys, *args)
+        return await retry_mistyped(self._client, keys, lambda: self._client.run(command))
 
     async def run_on_each_shard(self, ask: Callable[[int], RedisCommand]) -> list[Any]:
         """Run the command that `ask` returns for each shard, and return the answers in order."""
-        return await self._client.run_all([ask(shard) for shard in range(rows.SHARDS)])
+        commands = [ask(shard) for shard in range(rows.SHARDS)]
+        keys = [command.key for command in commands]
+        return await retry_mistyped(self._client, keys, lambda: self._client.run_all(commands))
+
+
+def _load(verb: str, *, allow_oom: bool) -> LuaScript:
+    preludes = ("prelude", "usage_prelude") if verb in _COUNTING else ("prelude",)
+    paths = (f"sessions/scripts/{name}.lua" for name in (*preludes, verb))
+    return load_script(*paths, allow_oom=allow_oom)

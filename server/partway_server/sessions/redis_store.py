@@ -18,8 +18,8 @@ prove nothing, as its documentation says (https://redis.io/docs/latest/commands/
 Scripts publish their changes on one channel (see `redis_notifications.py`). Nothing depends on it.
 
 A Redis user needs the keys `partway:*`, the channel `partway:changes`, and the commands evalsha,
-script|load, hgetall, zrange, subscribe, publish, ping and info, and those that scripts use;
-behind Sentinels role, and in a Cluster cluster|slots and asking. A user of a Sentinel needs
+script|load, hgetall, hmget, zrange, time, subscribe, publish, ping and info, and those that scripts
+use; behind Sentinels role, and in a Cluster cluster|slots and asking. A user of a Sentinel needs
 sentinel|get-master-addr-by-name.
 """
 
@@ -33,17 +33,22 @@ from typing import Any
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.events import EventComposer, event_type_of
 from partway_server.domain.grant import Caller
+from partway_server.domain.quota import Bucket, Rate
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, State, Upload
+from partway_server.domain.usage import CallerUsage, day_of, standing_of
 from partway_server.redis_client.client import RedisClient, RedisCommand
 from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import redis_keys as rows
 from partway_server.sessions.base import AFTER_LEASE, Cursor
 from partway_server.sessions.notifications import Wakeup
 from partway_server.sessions.redis_due_index import RedisDueIndex
+from partway_server.sessions.redis_full import FullLog
 from partway_server.sessions.redis_notifications import RedisChanges
+from partway_server.sessions.redis_records import RedisRecords
 from partway_server.sessions.redis_scripts import RedisScripts
 from partway_server.sessions.redis_startup_check import check_redis
+from partway_server.sessions.redis_usage import RedisUsage
 
 _SCAN = 100
 """How many records of a shard one page examines at most."""
@@ -76,15 +81,24 @@ class RedisSessionStore:
         self._client = RedisClient(topology=topology, patience=patience)
         self._changes = RedisChanges(topology=topology)
         self._scripts = RedisScripts(self._client, clock)
+        self._records = RedisRecords(self._client, self._scripts)
         self._due = RedisDueIndex(self._client, self._scripts)
+        self._usage = RedisUsage(self._client, self._scripts, self._records)
+        self._full = FullLog(self._moment)
 
     async def insert(
-        self, upload: Upload, due: datetime, lease: timedelta | None = None
+        self,
+        upload: Upload,
+        due: datetime,
+        lease: timedelta | None = None,
+        *,
+        restore: bool = False,
     ) -> tuple[Upload, bool]:
         held = lease if upload.state in LEASED else None
         event = self._composer.inserted(upload, self._moment())
-        stored, row = await self._run(
-            "insert",
+        inserting = self._records.run(
+            "restore" if restore else "insert",
+            upload.sid,
             rows.change_keys(upload.grant),
             self._mark(),
             upload.sid,
@@ -96,14 +110,15 @@ class RedisSessionStore:
             event_type_of(upload),
             rows.span_ms(self._composer.keep),
             *rows.event_values(event),
+            rows.usage_entry(upload.grant),
+            standing_of(upload),
             *rows.flat(rows.fields(upload)),
+            parse=lambda answer: (_upload(upload.sid, answer[1]), bool(answer[0])),
         )
-        return _upload(row), bool(stored)
+        return await (inserting if restore else self._full.watch(inserting))
 
     async def get(self, sid: str) -> Upload | None:
-        key = rows.row_key(sid)
-        row = await self._client.run(RedisCommand(key, ("HGETALL", key)))
-        return rows.upload_from(row) if row else None
+        return await self._records.get(sid)
 
     async def is_current(self, upload: Upload) -> bool:
         run_id, now = await self._run("incarnation", (rows.row_key(upload.sid),))
@@ -124,8 +139,9 @@ class RedisSessionStore:
         *,
         seen: Upload | None = None,
     ) -> tuple[Upload | None, bool]:
-        claimed, row = await self._run(
+        return await self._records.run(
             "claim",
+            sid,
             rows.claim_keys(sid),
             self._mark(),
             sid,
@@ -136,12 +152,13 @@ class RedisSessionStore:
             rows.words(CLAIMS.get(target, ())),
             rows.words(LEASED),
             *(rows.sight(seen) if seen else ("", "", "")),
+            parse=lambda answer: (_upload_if_any(sid, answer[1]), bool(answer[0])),
         )
-        return _upload(row) if row else None, bool(claimed)
 
     async def renew(self, sid: str, epoch: int, lease: timedelta) -> bool:
-        renewed = await self._run(
+        return await self._records.run(
             "renew",
+            sid,
             rows.claim_keys(sid),
             self._mark(),
             sid,
@@ -149,8 +166,8 @@ class RedisSessionStore:
             rows.span_ms(lease),
             rows.span_ms(AFTER_LEASE),
             rows.words(LEASED),
+            parse=bool,
         )
-        return bool(renewed)
 
     async def put_off(self, sid: str, epoch: int, due: datetime) -> bool:
         keys = rows.claim_keys(sid)
@@ -160,8 +177,9 @@ class RedisSessionStore:
         outcome = rows.fields(upload)
         for kept in ("epoch", "fingerprint", "digest", "metadata"):
             del outcome[kept]
-        finished = await self._run(
+        return await self._records.run(
             "finish",
+            upload.sid,
             rows.change_keys(upload.grant),
             self._mark(),
             upload.sid,
@@ -171,21 +189,24 @@ class RedisSessionStore:
             rows.words(state for state, outcomes in FINISHES.items() if upload.state in outcomes),
             rows.span_ms(self._composer.keep),
             *rows.event_values(self._composer.finished(upload, self._moment())),
+            rows.usage_entry(upload.grant),
+            standing_of(upload),
             *rows.flat(outcome),
+            parse=bool,
         )
-        return bool(finished)
 
     async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
         token, *_ = rows.sight(upload)
-        row = await self._run(
+        return await self._records.run(
             "report",
+            upload.sid,
             (rows.row_key(upload.sid),),
             upload.sid,
             token,
             State.ACTIVE,
             *chain.from_iterable(rows.spans(upload.grant.plan, numbers)),
+            parse=lambda row: _upload_if_any(upload.sid, row),
         )
-        return _upload(row) if row else None
 
     def changes(self, *sids: str) -> AbstractContextManager[Wakeup]:
         return self._changes.of(*sids)
@@ -197,7 +218,9 @@ class RedisSessionStore:
         if row is None:
             return True
         position = rows.position(row.grant.create_time, sid)
-        return bool(await self._run("remove", rows.keys_of(row.grant), sid, epoch, position))
+        keys = *rows.keys_of(row.grant), *rows.usage_keys(row.grant)
+        entry = rows.usage_entry(row.grant)
+        return bool(await self._run("remove", keys, sid, epoch, position, entry))
 
     async def take_due(self, limit: int, again: timedelta) -> Sequence[str]:
         return await self._due.take(limit, again)
@@ -217,7 +240,28 @@ class RedisSessionStore:
             chosen = (wanted.state or "", wanted.fingerprint, wanted.policy)
             return self._command("list_own", (rows.own_key(shard, caller),), *args, *chosen)
 
-        return _page(await self._each_shard(ask), limit, wanted.policy)
+        found, cursor = _page(await self._each_shard(ask), limit)
+        page = await self._records.page(found)
+        # Records of an older version do not name their policy, so scripts let them pass.
+        return [u for u in page if wanted.policy in ("", u.grant.policy)], cursor
+
+    async def ping(self) -> None:
+        await self._client.ping()
+
+    async def time(self) -> datetime:
+        theirs = await self._client.time()
+        return self._clock.now() if self._clock else theirs
+
+    async def usage(self, caller: Caller) -> CallerUsage:
+        return await self._usage.of(caller, day_of(self._moment()))
+
+    async def reconcile_usage(self, limit: int) -> int:
+        return await self._usage.reconcile(limit)
+
+    async def take_tokens(
+        self, bucket: Bucket, rate: Rate, needed: int, welcome: int
+    ) -> tuple[int, float]:
+        return await self._usage.take_tokens(bucket, rate, needed, welcome)
 
     async def check(self) -> None:
         await check_redis(self._client, self._topology)
@@ -243,18 +287,22 @@ class RedisSessionStore:
         return await self._scripts.run_on_each_shard(ask)
 
 
-def _upload(row: Sequence[bytes]) -> Upload:
-    """Return the upload in a record as scripts return it."""
-    return rows.upload_from(rows.unflat(row))
+def _upload(sid: str, row: Sequence[bytes]) -> Upload:
+    """Return the upload in a record as scripts return it. Raises GarbledRecord."""
+    return rows.upload_from(rows.unflat(row), sid)
 
 
-def _page(answers: Sequence[Any], limit: int, policy: str) -> tuple[list[Upload], Cursor | None]:
-    """Return the newest of what the shards found, and where the next page begins.
+def _upload_if_any(sid: str, row: Sequence[bytes]) -> Upload | None:
+    return _upload(sid, row) if row else None
+
+
+def _page(
+    answers: Sequence[Any], limit: int
+) -> tuple[list[tuple[str, Sequence[bytes]]], Cursor | None]:
+    """Return the newest of what the shards found, by sid, and where the next page begins.
 
     A shard that was not read to its end says nothing about what is older than where it stopped, so
     what the others found beyond that point is left for the next page.
-
-    Records of an older version do not name their policy, so scripts let them pass.
     """
     horizon = max(stopped for stopped, _ in answers)
     found = [entry for _, entries in answers for entry in entries if entry[0] >= horizon]
@@ -262,5 +310,4 @@ def _page(answers: Sequence[Any], limit: int, policy: str) -> tuple[list[Upload]
     if len(found) > limit:
         horizon = found[limit - 1][0]
     cursor = rows.cursor_at(horizon.decode()) if horizon else None
-    page = [_upload(row) for _, row in found[:limit]]
-    return [upload for upload in page if policy in ("", upload.grant.policy)], cursor
+    return [(rows.cursor_at(place.decode()).sid, row) for place, row in found[:limit]], cursor

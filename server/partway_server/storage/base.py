@@ -212,6 +212,13 @@ class Storage(Protocol):
         """
         ...
 
+    async def time(self, backend: str, bucket: str) -> datetime | None:
+        """Return the time by storage's clock, None if it does not report it.
+
+        A cheap call, sent once. Any response counts as an answer, even if it is a refusal.
+        """
+        ...
+
     async def check(self, backend: str, bucket: str) -> None:
         """Raises ValueError, with a message for operators, if the bucket cannot be used.
 

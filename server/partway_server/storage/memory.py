@@ -175,6 +175,9 @@ class MemoryStorage:
         present = self.objects.get((grant.bucket, grant.key))
         return present.head if present else None
 
+    async def time(self, backend: str, bucket: str) -> datetime | None:
+        return None
+
     async def etags_are_md5(self, grant: Grant) -> bool:
         return not self.encrypted
 

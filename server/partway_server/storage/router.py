@@ -88,6 +88,9 @@ class StorageRouter:
     ) -> StoredPart:
         return await self.at(grant.backend).put_part(grant, number, body, checksum, now)
 
+    async def time(self, backend: str, bucket: str) -> datetime | None:
+        return await self.at(backend).time(backend, bucket)
+
     async def check(self, backend: str, bucket: str) -> None:
         await self.at(backend).check(backend, bucket)
 

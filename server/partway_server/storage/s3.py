@@ -30,6 +30,7 @@ from partway_server.storage.s3_client import (
     code_in,
     says_absent,
     status_in,
+    time_in,
     translate_errors,
 )
 from partway_server.storage.s3_errors import complete_error, copy_error
@@ -99,7 +100,7 @@ class S3Storage:
         addressing = options.get("addressing", "path")
         own_url = clients.control.meta.endpoint_url
         own, public = (
-            SignerProvider(clients.session, S3Endpoint(url, region, addressing))
+            SignerProvider(clients.signing, S3Endpoint(url, region, addressing))
             for url in (own_url, public_endpoint_url or own_url)
         )
         return cls(
@@ -262,6 +263,14 @@ class S3Storage:
             grant.bucket, grant.key, grant.multipart_id, lifetime_seconds=seconds, now=now
         )
         return PartPresigner(grant, parts, expire_time)
+
+    async def time(self, backend: str, bucket: str) -> datetime | None:
+        with translate_errors("HeadBucket"):
+            try:
+                reply = await self._clients.once.head_bucket(Bucket=bucket)
+            except ClientError as exc:
+                reply = exc.response
+        return time_in(reply["ResponseMetadata"].get("HTTPHeaders", {}))
 
     async def check(self, backend: str, bucket: str) -> None:
         try:

@@ -7,10 +7,12 @@ for CompleteMultipartUpload and UploadPartCopy, and has its own connections, so 
 not block others.
 """
 
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypedDict
 
 import aioboto3
@@ -49,18 +51,25 @@ class ClientOptions(TypedDict, total=False):
     access_key: str | None
     secret_key: str | None
     session_token: str | None
+    ca_file: str | None
+    signer: Credentials | None
     call_seconds: float
     complete_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class S3Clients:
-    """The SDK's clients for one endpoint. End it with `aclose`."""
+    """The SDK's clients for one endpoint. End it with `aclose`.
+
+    `signing` is the session whose credentials sign URLs: that of the clients, or a signer's.
+    """
 
     control: Any
     once: Any
     joining: Any
     session: Any
+    ca_file: str | None
+    signing: Any
     resources: AsyncExitStack
     call_seconds: float
     complete_seconds: float
@@ -75,21 +84,32 @@ class S3Clients:
         access_key: str | None = None,
         secret_key: str | None = None,
         session_token: str | None = None,
+        ca_file: str | None = None,
+        signer: Credentials | None = None,
         call_seconds: float = CALL_SECONDS,
         complete_seconds: float = COMPLETE_SECONDS,
     ) -> Self:
         """Connect lazily to `endpoint_url`, or to AWS if it is None. Raises ValueError.
 
         Without keys, the SDK finds credentials in its usual places, and refreshes those that
-        expire. Storage that is silent for `call_seconds`, or for `complete_seconds` while it joins
-        parts, counts as unavailable.
+        expire. URLs are signed with those of the `signer`, if there is one. Without `ca_file`, the
+        CAs of an https endpoint are those that the SDK trusts. Storage that is silent for
+        `call_seconds`, or for `complete_seconds` while it joins parts, counts as unavailable.
         """
+        if ca_file is not None:
+            check_ca_file(ca_file)
         session = aioboto3.Session(access_key, secret_key, session_token, region)
+        signing = session
+        if signer is not None:
+            keys = signer.access_key, signer.secret_key, signer.session_token or None
+            signing = aioboto3.Session(*keys, region)
         async with AsyncExitStack() as resources:
 
             async def client(attempts: int, read_seconds: float) -> Any:
                 config = _client_config(addressing, attempts, read_seconds)
-                opening = session.client("s3", endpoint_url=endpoint_url, config=config)
+                opening = session.client(
+                    "s3", endpoint_url=endpoint_url, config=config, verify=ca_file
+                )
                 return await resources.enter_async_context(opening)
 
             return cls(
@@ -97,6 +117,8 @@ class S3Clients:
                 once=await client(attempts=1, read_seconds=call_seconds),
                 joining=await client(attempts=1, read_seconds=complete_seconds),
                 session=session,
+                ca_file=ca_file,
+                signing=signing,
                 resources=resources.pop_all(),
                 call_seconds=call_seconds,
                 complete_seconds=complete_seconds,
@@ -104,7 +126,12 @@ class S3Clients:
 
     @property
     def ca_bundle(self) -> str | None:
-        """Return the CA file that AWS_CA_BUNDLE or a profile names; None means the default."""
+        """Return the CA file that was given, or that AWS_CA_BUNDLE or a profile names.
+
+        None means the default.
+        """
+        if self.ca_file is not None:
+            return self.ca_file
         # aioboto3 has no public name for the underlying session.
         named: str | None = self.session._session.get_config_variable("ca_bundle")
         return named
@@ -138,6 +165,16 @@ class SignerProvider:
         return self._signer[1], end
 
 
+def check_ca_file(path: str) -> None:
+    """Raise ValueError, with the path, if it is not a file of PEM certificates."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as exc:
+        # An SSLError is one, and its text is OpenSSL's.
+        words = "holds no PEM certificate" if isinstance(exc, ssl.SSLError) else exc.strerror
+        raise ValueError(f"the CA file {path}: {words}") from exc
+
+
 def _client_config(addressing: Addressing, attempts: int, read_seconds: float) -> AioConfig:
     return AioConfig(
         signature_version="s3v4",
@@ -163,6 +200,16 @@ def code_in(error: ClientError) -> str:
     """Return the S3 code of an error response, "" if it has none."""
     code: str = error.response.get("Error", {}).get("Code", "")
     return code
+
+
+def time_in(headers: Mapping[str, str]) -> datetime | None:
+    """Return the time of a response by the server's clock, None if it has none."""
+    try:
+        time = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
+    # Date has whole seconds, cut off: on average it is half a second behind.
+    return None if time.tzinfo is None else time + timedelta(seconds=0.5)
 
 
 def says_absent(error: ClientError) -> bool:

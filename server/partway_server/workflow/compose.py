@@ -12,13 +12,15 @@ back.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from partway_server.domain import errors
 from partway_server.domain.checksum import Checksum
+from partway_server.domain.errors import FieldViolation
 from partway_server.domain.grant import Caller, CopySource, Grant
+from partway_server.domain.policy import Policy
 from partway_server.domain.requests import ComposeParams, UploadParams
 from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.storage.base import MultipartNotFound
@@ -102,6 +104,8 @@ class Compose:
             lost = row.state is State.ACTIVE and not row.sources
             return await self._restore_sources(row, grants) if lost else row
         policy = find_policy(policies, caller, params.policy)
+        if params.delete_sources:
+            _check_deletion(policies, caller, grants)
         sources = await self._verified_sources(grants, policy.backend)
         # It is opened by the present policy, which may have been reloaded meanwhile.
         _check_backend(grants, find_policy(policies, caller, params.policy).backend)
@@ -225,6 +229,22 @@ def _upload_params(
         delete_sources=params.delete_sources,
         composition=digest,
     )
+
+
+def _check_deletion(
+    policies: Mapping[str, Policy], caller: Caller, grants: Sequence[Grant]
+) -> None:
+    """Refuse to remove what others uploaded, unless their policies let the tenant do so.
+
+    Those of the sources decide: the caller chooses only that of the composed upload. Raises
+    InvalidRequest.
+    """
+    for position, grant in enumerate(grants):
+        policy = policies.get(grant.policy)
+        shared = policy is not None and policy.compose_delete == "tenant"
+        if grant.caller != caller and not shared:
+            words = f"source {position} is not the caller's own to remove; leave this out"
+            raise errors.InvalidRequest([FieldViolation("delete_sources", words)])
 
 
 def _check_backend(grants: Sequence[Grant], backend: str) -> None:

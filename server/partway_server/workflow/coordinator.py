@@ -14,6 +14,7 @@ waits for such work and runs out of time answers COMPLETING, and the work goes o
 storage holds of one; each RPC has a module of its own.
 """
 
+from partway_server.domain.concurrency import ConcurrencyCounts
 from partway_server.domain.upload import Upload
 from partway_server.workflow.abort import Abort
 from partway_server.workflow.complete import Complete
@@ -24,10 +25,14 @@ from partway_server.workflow.initialize import Initialize
 from partway_server.workflow.leases import Leases
 from partway_server.workflow.list import ListParts, ListUploads
 from partway_server.workflow.presign import Presign
+from partway_server.workflow.rate_limits import RateLimits
 from partway_server.workflow.report import ReportParts
 from partway_server.workflow.resolver import Resolver
 from partway_server.workflow.status import GetStatus
 from partway_server.workflow.upload_part import UploadPart
+from partway_server.workflow.upload_quota import UploadQuota
+from partway_server.workflow.upload_token import CreateUploadToken
+from partway_server.workflow.usage import GetUsage
 from partway_server.workflow.watch import Watch
 
 
@@ -35,7 +40,7 @@ class Coordinator:
     """Everything that callers can do: each attribute is called as its RPC is.
 
     `leases`, `discard` and `resolver` are for the janitor, which works under the same leases as
-    callers do.
+    callers do. `rates` and `concurrency` limit the calls themselves.
     """
 
     def __init__(self, deps: Deps) -> None:
@@ -43,9 +48,11 @@ class Coordinator:
         self.leases = leases = Leases(deps)
         self.discard = discard = Discard(deps, leases)
         self.resolver = resolver = Resolver(deps, leases, discard)
-        self.initialize = Initialize(deps, leases, resolver)
-        self.presign = Presign(deps, resolver)
-        self.upload_part = UploadPart(deps, resolver)
+        self.rates = rates = RateLimits(deps)
+        self.concurrency = ConcurrencyCounts(deps.limits)
+        self.initialize = Initialize(deps, leases, resolver, UploadQuota(deps))
+        self.presign = Presign(deps, resolver, rates)
+        self.upload_part = UploadPart(deps, resolver, rates)
         self.report = ReportParts(deps, resolver)
         self.complete = Complete(deps, leases, discard, resolver)
         self.abort = Abort(deps, leases, discard, resolver)
@@ -54,6 +61,8 @@ class Coordinator:
         self.watch = Watch(deps, resolver)
         self.list_parts = ListParts(resolver)
         self.list_uploads = ListUploads(deps)
+        self.usage = GetUsage(deps, rates, self.concurrency)
+        self.create_upload_token = CreateUploadToken(deps, resolver)
 
     def upload_id(self, upload: Upload) -> str:
         """Return the ID that callers hold."""

@@ -4,14 +4,16 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Required, TypedDict, Unpack
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.domain.quota import LimitRegistry
 from partway_server.domain.upload_ids import UploadIdCipher
+from partway_server.domain.upload_token_cipher import UploadTokenCipher
 from partway_server.observability.metrics import Metrics
 from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import Storage
@@ -33,6 +35,7 @@ class Deps:
     sessions: SessionStore
     storage: Storage
     upload_ids: UploadIdCipher
+    upload_tokens: UploadTokenCipher
     key_marks: KeyMarks
     tasks: Tasks
     metrics: Metrics
@@ -40,6 +43,7 @@ class Deps:
     sleep: Sleep
     random_bytes: Callable[[int], bytes]
     lease: timedelta
+    limits: LimitRegistry = field(default_factory=LimitRegistry)
     least_rate: int = 0
     monotonic: Callable[[], float] = time.monotonic
 
@@ -53,6 +57,7 @@ class Seams(TypedDict, total=False):
     clock: Required[Clock]
     sleep: Sleep
     random_bytes: Callable[[int], bytes]
+    limits: LimitRegistry
     monotonic: Callable[[], float]
 
 
@@ -63,12 +68,13 @@ def make_deps(
     least_rate: int = 0,
     **seams: Unpack[Seams],
 ) -> Deps:
-    """Return the dependencies of one service; IDs are encrypted with the first sealing key."""
+    """Return the dependencies of one service; the first sealing key encrypts its IDs and tokens."""
     return Deps(
         policies=seams["policies"],
         sessions=seams["sessions"],
         storage=seams["storage"],
         upload_ids=UploadIdCipher(sealing_keys),
+        upload_tokens=UploadTokenCipher(sealing_keys),
         key_marks=KeyMarks(sealing_keys),
         tasks=Tasks(),
         metrics=Metrics(),
@@ -76,6 +82,7 @@ def make_deps(
         sleep=seams.get("sleep", asyncio.sleep),
         random_bytes=seams.get("random_bytes", os.urandom),
         lease=timedelta(seconds=lease_seconds),
+        limits=seams.get("limits") or LimitRegistry(),
         least_rate=least_rate,
         monotonic=seams.get("monotonic", time.monotonic),
     )

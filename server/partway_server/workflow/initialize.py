@@ -7,6 +7,7 @@ key. The key also carries a mark that identifies it as ours without the record.
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 
 from partway_server.domain import errors
@@ -19,6 +20,7 @@ from partway_server.workflow.deps import Deps
 from partway_server.workflow.leases import Leases
 from partway_server.workflow.new_upload import derive_sid, is_same_request, new_upload
 from partway_server.workflow.resolver import Resolver
+from partway_server.workflow.upload_quota import UploadQuota
 
 OPENING_LEASES = 4
 """How many leases after its Initialize an upload that was never opened is left to its caller, who
@@ -36,7 +38,8 @@ class Turn(Enum):
 class Initialize:
     """Opens uploads."""
 
-    def __init__(self, deps: Deps, leases: Leases, resolver: Resolver) -> None:
+    def __init__(self, deps: Deps, leases: Leases, resolver: Resolver, quota: UploadQuota) -> None:
+        self._quota = quota
         self._deps = deps
         self._sessions = deps.sessions
         self._storage = deps.storage
@@ -46,7 +49,7 @@ class Initialize:
     async def __call__(self, caller: Caller, params: UploadParams) -> Upload:
         """Open an upload, or return the first one with this request_id.
 
-        Raises InvalidRequest, RequestIdReused, UploadBusy.
+        Raises InvalidRequest, RequestIdReused, QuotaExceeded, UploadBusy.
         """
         upload, turn = await self.begin(caller, params)
         if turn is Turn.LEAVE:
@@ -56,7 +59,7 @@ class Initialize:
     async def begin(self, caller: Caller, params: UploadParams) -> tuple[Upload, Turn]:
         """Return the upload for this request, leased INITIATING if `open` is to follow.
 
-        Raises InvalidRequest, RequestIdReused, UploadBusy.
+        Raises InvalidRequest, RequestIdReused, QuotaExceeded, UploadBusy.
         """
         deps = self._deps
         try:
@@ -66,11 +69,13 @@ class Initialize:
             row = await self.find_repeated(caller, params.request_id)
             if row is None or not row.grant.opened or row.request_digest != params.digest():
                 raise
+            if row.state is State.INITIATING:
+                raise
             return row, Turn.LEAVE
-        due = deps.clock.now() + OPENING_LEASES * deps.lease
-        if upload.state is State.ACTIVE:
-            due = upload.grant.expire_time
-        row, ours = await self._sessions.insert(upload, due, deps.lease)
+        if self._quota.is_near(upload):
+            row, ours = await self._insert_verified(upload, params.request_id)
+        else:
+            row, ours = await self._insert(upload)
         if ours and row.state is State.INITIATING:
             return row, Turn.OPEN
         if not is_same_request(row, upload):
@@ -80,7 +85,44 @@ class Initialize:
                 # The janitor is removing it; after that the request is a new one.
                 raise errors.UploadBusy(row.sid)
             return row, Turn.LEAVE
-        return await self._leases.take(row, State.INITIATING), Turn.REOPEN
+        return await self._confirmed(await self._leases.take(row, State.INITIATING)), Turn.REOPEN
+
+    async def _insert(self, upload: Upload) -> tuple[Upload, bool]:
+        deps = self._deps
+        due = deps.clock.now() + OPENING_LEASES * deps.lease
+        if upload.state is State.ACTIVE:
+            due = upload.grant.expire_time
+        return await self._sessions.insert(upload, due, deps.lease)
+
+    async def _insert_verified(self, upload: Upload, request_id: str) -> tuple[Upload, bool]:
+        """Store the session record if the caller's limits allow it. Raises QuotaExceeded."""
+        async with self._quota.verified(upload) as excess:
+            if excess is not None:
+                # A repeat takes nothing that the first did not.
+                if row := await self.find_repeated(upload.grant.caller, request_id):
+                    return row, False
+                raise excess
+            # Not ACTIVE before it is confirmed: no one gets its ID, and no event announces it.
+            row, ours = await self._insert(replace(upload, state=State.INITIATING))
+            if ours:
+                try:
+                    await self._quota.confirm(row)
+                except errors.QuotaExceeded:
+                    await self._sessions.remove(row.sid, row.epoch)
+                    raise
+            return row, ours
+
+    async def _confirmed(self, upload: Upload) -> Upload:
+        """Return the upload, leased INITIATING, if the limits allow it. Raises QuotaExceeded.
+
+        The call that stored its record may have ended before it could confirm that.
+        """
+        try:
+            await self._quota.confirm(upload)
+        except errors.QuotaExceeded:
+            await self._leases.release(upload)
+            raise
+        return upload
 
     async def find_repeated(self, caller: Caller, request_id: str) -> Upload | None:
         """Return the upload that a request with this request_id made before, if remembered."""
@@ -90,6 +132,8 @@ class Initialize:
 
     async def open(self, upload: Upload, turn: Turn, metadata: Mapping[str, str]) -> Upload:
         """Take a leased INITIATING upload to ACTIVE. Raises UploadBusy, TryAgain."""
+        if upload.grant.single:
+            return await self._leases.activate(upload, "")
         try:
             multipart_id = await self._multipart(upload, turn, metadata)
         except (errors.StorageUnavailable, errors.StorageRefused):

@@ -106,7 +106,7 @@ class Leases:
         if await sessions.finish(outcome, due):
             return outcome
         # The record is lost, or another lease was taken since.
-        row, stored = await sessions.insert(outcome, due)
+        row, stored = await sessions.insert(outcome, due, restore=True)
         if stored or (row.state is outcome.state is State.COMPLETED):
             return outcome
         ours = row.grant.write_token == outcome.grant.write_token

@@ -53,6 +53,8 @@ def new_upload(deps: Deps, caller: Caller, params: UploadParams) -> Upload:
     single = _is_single(policy, capabilities, params)
     if single:
         plan = Plan(params.size_bytes, max(plan.part_size_bytes, params.size_bytes))
+    if params.token:
+        params.token.check_plan(plan)
     now = deps.clock.now().replace(microsecond=0)
     grant = _grant(deps, caller, policy, params, now)
     checksum = _chosen(params, allowed)

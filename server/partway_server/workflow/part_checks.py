@@ -68,12 +68,26 @@ def refusal(field: str, description: str) -> InvalidRequest:
     return InvalidRequest([FieldViolation(field, description)])
 
 
-def check_ranges(ranges: Iterable[tuple[int, int]], plan: Plan) -> None:
-    """Refuse ranges that go past the plan. Raises InvalidRequest."""
+def part_outside(number: int, plan: Plan, within: tuple[int, int] | None) -> str:
+    """Return in words why a caller may not name this part, "" if it may.
+
+    `within` are the first and the last part that the caller's token is for.
+    """
+    if not 1 <= number <= plan.part_count:
+        return f"the upload has parts 1 to {plan.part_count}"
+    if within and not within[0] <= number <= within[1]:
+        return f"the upload token is for parts {within[0]} to {within[1]}"
+    return ""
+
+
+def check_ranges(
+    ranges: Iterable[tuple[int, int]], plan: Plan, within: tuple[int, int] | None = None
+) -> None:
+    """Refuse ranges outside the plan, or the caller's own limit. Raises InvalidRequest."""
     wrong = [
-        FieldViolation(f"ranges[{i}]", f"the upload has parts 1 to {plan.part_count}")
-        for i, (_, last) in enumerate(ranges)
-        if last > plan.part_count
+        FieldViolation(f"ranges[{i}]", outside)
+        for i, (first, last) in enumerate(ranges)
+        if (outside := part_outside(first, plan, within) or part_outside(last, plan, within))
     ]
     if wrong:
         raise InvalidRequest(wrong[:50])
@@ -113,10 +127,10 @@ def check_checksum(algorithm: Checksum, checksum: bytes) -> None:
         raise refusal("header.checksum", f"{wanted}; {given}")
 
 
-def check_number(number: int, plan: Plan) -> None:
-    """Refuse a part number outside the plan. Raises InvalidRequest."""
-    if not 1 <= number <= plan.part_count:
-        raise refusal("header.part_number", f"the upload has parts 1 to {plan.part_count}")
+def check_number(number: int, plan: Plan, within: tuple[int, int] | None = None) -> None:
+    """Refuse a part number outside the plan, or the caller's own limit. Raises InvalidRequest."""
+    if outside := part_outside(number, plan, within):
+        raise refusal("header.part_number", outside)
 
 
 def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:

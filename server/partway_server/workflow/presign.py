@@ -7,6 +7,7 @@ from itertools import islice
 
 from partway_server.domain.grant import Caller
 from partway_server.domain.part_plan import Plan, runs, unroll
+from partway_server.domain.quota import Limit
 from partway_server.domain.upload import Upload
 from partway_server.storage.base import PresignedPart, Presigner
 from partway_server.workflow.deps import Deps
@@ -18,17 +19,22 @@ from partway_server.workflow.part_checks import (
     check_sent,
     refusal,
 )
+from partway_server.workflow.rate_limits import RateLimits
 from partway_server.workflow.resolver import Resolver
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The parts to presign: (first, last) ranges, or none for all that storage does not hold."""
+    """The parts to presign: (first, last) ranges, or none for all that storage does not hold.
+
+    `within` are the first and the last part that the caller may presign, None for any.
+    """
 
     ranges: Sequence[tuple[int, int]] = ()
     checksums: Mapping[int, bytes] | None = None
     lifetime: timedelta | None = None
     limit: int | None = None
+    within: tuple[int, int] | None = None
 
 
 class PresignedParts:
@@ -63,16 +69,17 @@ class PresignedParts:
 class Presign:
     """Presigns parts, as the policy allows and as storage needs them."""
 
-    def __init__(self, deps: Deps, resolver: Resolver) -> None:
+    def __init__(self, deps: Deps, resolver: Resolver, rates: RateLimits) -> None:
         self._deps = deps
         self._resolver = resolver
+        self._rates = rates
 
     async def __call__(
         self, caller: Caller, upload_id: str, selection: Selection
     ) -> PresignedParts:
         """Select parts of an ACTIVE upload and prepare to sign them.
 
-        Raises InvalidRequest, UploadNotFound, UploadNotActive.
+        Raises InvalidRequest, UploadNotFound, UploadNotActive, QuotaExceeded.
         """
         upload = await self._resolver.load_active(caller, upload_id)
         grant = upload.grant
@@ -82,22 +89,26 @@ class Presign:
         policy = self._deps.policies.get(grant.policy)
         check_sent(grant.plan)
         if selection.ranges:
-            check_ranges(selection.ranges, grant.plan)
+            check_ranges(selection.ranges, grant.plan, selection.within)
             ranges = selection.ranges
         else:
-            ranges = await self._missing(upload, selection.limit)
+            ranges = await self._missing(upload, selection)
         check_checksums(grant.checksum, unroll(ranges), checksums)
         longest = policy.max_url_seconds if policy else ORPHAN_URL_SECONDS
         default = policy.url_seconds if policy else longest
         lifetime = selection.lifetime or timedelta(seconds=default)
         if lifetime.total_seconds() > longest:
             raise refusal("url_lifetime", f"the policy allows at most {longest} seconds")
+        count = sum(last - first + 1 for first, last in ranges)
+        await self._rates.take(caller, Limit.PARTS_PER_MINUTE, count)
         signer = await self._deps.storage.presigner(grant, lifetime, now)
         return PresignedParts(grant.plan, ranges, checksums, signer)
 
-    async def _missing(self, upload: Upload, limit: int | None) -> Sequence[tuple[int, int]]:
-        """Return ranges of the first `limit` parts that storage does not hold as planned."""
+    async def _missing(self, upload: Upload, selection: Selection) -> Sequence[tuple[int, int]]:
+        """Return ranges of the first parts that storage does not hold as planned."""
         plan = upload.grant.plan
         stored = await self._resolver.stored(upload)
         held = {part.number for part in as_planned(plan, stored)}
-        return runs(islice((n for n in plan.numbers() if n not in held), limit))
+        first, last = selection.within or (1, plan.part_count)
+        missing = (n for n in plan.numbers() if first <= n <= last and n not in held)
+        return runs(islice(missing, selection.limit))

@@ -10,7 +10,7 @@ from partway_server.domain.errors import FieldViolation, InvalidRequest
 from partway_server.domain.grant import Grant
 from partway_server.domain.part_plan import Plan
 from partway_server.domain.upload import ReportedParts, State, Upload
-from partway_server.workflow.part_checks import ExpectedPart
+from partway_server.workflow.part_checks import ExpectedPart, part_outside
 
 MAX_MISSING_RUNS = 1000
 MAX_ETAG_CHARS = 128
@@ -27,22 +27,27 @@ class Progress:
     missing: Sequence[tuple[int, int]]
 
 
-def judge(parts: Sequence[ExpectedPart], grant: Grant) -> list[InvalidRequest | None]:
-    """Return for each part what is wrong with it, or None if it matches the plan."""
+def judge(
+    parts: Sequence[ExpectedPart], grant: Grant, within: tuple[int, int] | None = None
+) -> list[InvalidRequest | None]:
+    """Return for each part what is wrong with it, or None if it matches the plan.
+
+    `within` are the first and the last part that the caller may report, None for any.
+    """
     faults: list[InvalidRequest | None] = []
     for index, part in enumerate(parts):
-        wrong = _wrong(part, grant)
+        wrong = _wrong(part, grant, within)
         found = [FieldViolation(f"parts[{index}].{field}", why) for field, why in wrong.items()]
         faults.append(InvalidRequest(found) if found else None)
     return faults
 
 
-def _wrong(part: ExpectedPart, grant: Grant) -> dict[str, str]:
+def _wrong(part: ExpectedPart, grant: Grant, within: tuple[int, int] | None) -> dict[str, str]:
     """Return what is wrong by field, in words for the caller."""
     plan, algorithm = grant.plan, grant.checksum
     wrong = {}
-    if not 1 <= part.number <= plan.part_count:
-        wrong["part_number"] = f"the upload has parts 1 to {plan.part_count}"
+    if outside := part_outside(part.number, plan, within):
+        wrong["part_number"] = outside
     elif part.size_bytes != plan.size(part.number):
         wrong["size_bytes"] = f"{plan.size(part.number)} bytes are planned"
     if len(part.etag) > MAX_ETAG_CHARS:

@@ -20,14 +20,20 @@ class ReportParts:
         self._resolver = resolver
 
     async def __call__(
-        self, caller: Caller, upload_id: str, parts: Sequence[ExpectedPart]
+        self,
+        caller: Caller,
+        upload_id: str,
+        parts: Sequence[ExpectedPart],
+        within: tuple[int, int] | None = None,
     ) -> tuple[list[InvalidRequest | None], Upload]:
         """Count the parts that match the plan; return for each what is wrong with it, or None.
+
+        `within` are the first and the last part that the caller may report, None for any.
 
         Raises UploadNotFound, UploadNotActive, UploadBusy.
         """
         upload = await self._resolver.load_active(caller, upload_id)
-        faults = judge(parts, upload.grant)
+        faults = judge(parts, upload.grant, within)
         good = {part.number for part, fault in zip(parts, faults, strict=True) if fault is None}
         if good:
             row = await self._sessions.report(upload, good)

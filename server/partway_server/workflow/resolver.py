@@ -69,7 +69,7 @@ class Resolver:
         """
         upload = await self._as_storage_shows(grant)
         due = self._deps.clock.now() + self._leases.due(upload)
-        row, stored = await self._sessions.insert(upload, due)
+        row, stored = await self._sessions.insert(upload, due, restore=True)
         # Another call may have stored one since, and not of this upload.
         return row if stored else await self.row(grant)
 
@@ -118,7 +118,18 @@ class Resolver:
 
         Raises UploadNotFound, UploadNotActive, UploadBusy.
         """
-        return self.active(await self.load(caller, upload_id))
+        return await self.active_row(self.grant(caller, upload_id))
+
+    async def active_row(self, grant: Grant) -> Upload:
+        """Return the session record of an upload that accepts parts.
+
+        Past the deadline it accepts none, so a lost record is not rebuilt, which would let anyone
+        with an old ID make the service ask storage. Raises UploadNotActive, UploadBusy.
+        """
+        expired = grant.expire_time <= self._deps.clock.now()
+        if expired and await self._sessions.get(grant.sid) is None:
+            raise UploadNotActive(grant.sid, State.ACTIVE, AbortReason.EXPIRED)
+        return self.active(await self.row(grant))
 
     async def current(self, upload: Upload) -> Upload:
         """Return the upload as recorded, or as storage shows it if the record may be stale."""

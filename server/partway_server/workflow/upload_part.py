@@ -10,6 +10,7 @@ from partway_server.domain import errors
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.grant import Caller
+from partway_server.domain.quota import Limit
 from partway_server.domain.upload import State, Upload
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, StoredPart
 from partway_server.workflow.deps import Deps
@@ -21,6 +22,7 @@ from partway_server.workflow.part_checks import (
     check_sent,
     contradicted,
 )
+from partway_server.workflow.rate_limits import RateLimits
 from partway_server.workflow.resolver import Resolver
 from partway_server.workflow.upload_pace import UploadPace, fast_enough
 from partway_server.workflow.verified_stream import checked
@@ -29,10 +31,11 @@ from partway_server.workflow.verified_stream import checked
 class UploadPart:
     """Forwards parts to storage as their bytes arrive."""
 
-    def __init__(self, deps: Deps, resolver: Resolver) -> None:
+    def __init__(self, deps: Deps, resolver: Resolver, rates: RateLimits) -> None:
         self._deps = deps
         self._storage = deps.storage
         self._resolver = resolver
+        self._rates = rates
 
     async def __call__(
         self,
@@ -41,12 +44,16 @@ class UploadPart:
         number: int,
         checksum: bytes,
         chunks: AsyncIterator[bytes],
+        within: tuple[int, int] | None = None,
     ) -> StoredPart:
         """Forward part `number` of an ACTIVE upload, whose bytes are `chunks`.
 
+        `within` are the first and the last part that the caller may send, None for any.
+
         Nothing is read of `chunks` before the upload and its policy allow it; whatever fails,
         storage keeps none of it. Raises InvalidRequest, UploadNotFound, UploadNotActive,
-        ViaServiceOff, PartChanged, PartTooSlow, CompletedOtherwise, UploadBusy, and what `chunks`
+        ViaServiceOff, QuotaExceeded, PartChanged, PartTooSlow, CompletedOtherwise, UploadBusy, and
+        what `chunks`
         raise.
         """
         upload = await self._resolver.load_active(caller, upload_id)
@@ -55,8 +62,10 @@ class UploadPart:
         if policy is None or not policy.via_service:
             raise errors.ViaServiceOff(upload.sid, grant.policy)
         check_sent(grant.plan)
-        check_number(number, grant.plan)
+        check_number(number, grant.plan, within)
         check_checksum(grant.checksum, checksum)
+        size = grant.plan.size(number)
+        await self._rates.take(caller, Limit.VIA_SERVICE_BYTES_PER_SECOND, size)
         pace = UploadPace(self._deps.least_rate, self._deps.monotonic)
         with metrics.part_via_service(policy.name):
             body = checked(

@@ -310,7 +310,24 @@ async def test_all_of_them_speak_json(
     assert json.loads(aborted.stdout)["abort_reason"] == "requested"
 
 
-@pytest.mark.parametrize("command", ["", "upload", "status", "parts", "abort", "list", "watch"])
+async def test_usage_is_a_table_or_json(partway: Partway) -> None:
+    shown, printed = await asyncio.gather(partway.run("usage"), partway.run("usage", "--json"))
+
+    assert shown.stdout == (
+        "limit         tenant  of at most      you  of at most\n"
+        "open_uploads      12       10000        1           -\n"
+        "open_bytes    5.0 GB           -  0 bytes      7.0 MB\n"
+    )
+    assert json.loads(printed.stdout)["tenant"][0] == {
+        "limit": "open_uploads",
+        "used": 12,
+        "maximum": 10_000,
+    }
+
+
+@pytest.mark.parametrize(
+    "command", ["", "upload", "status", "parts", "abort", "list", "watch", "usage"]
+)
 def test_every_command_has_help(command: str) -> None:
     done = CliRunner().invoke(main, [*command.split(), "--help"])
 

@@ -7,7 +7,9 @@ from partway.v1 import error_reason_pb2
 from partway_client import (
     CallFailed,
     InvalidRequest,
+    LimitUsage,
     Overloaded,
+    QuotaExceeded,
     ServiceError,
     ServiceUnreachable,
     State,
@@ -23,6 +25,7 @@ from tests.client.service import Failure, Service
 
 BUSY = Failure("ABORTED", "UPLOAD_BUSY", retry_seconds=1.0)
 OVERLOADED = Failure("RESOURCE_EXHAUSTED", "OVERLOADED", retry_seconds=1.0)
+RATE = Failure("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", retry_seconds=0.5)
 UNAVAILABLE = Failure("UNAVAILABLE", "SESSIONS_UNAVAILABLE", retry_seconds=1.0)
 REASONS = [
     name.removeprefix("ERROR_REASON_")
@@ -48,7 +51,7 @@ async def test_a_reason_becomes_its_exception(
     assert caught.value.metadata == {"a": "b"}
 
 
-@pytest.mark.parametrize("failure", [BUSY, OVERLOADED, UNAVAILABLE, Failure("UNAVAILABLE")])
+@pytest.mark.parametrize("failure", [BUSY, OVERLOADED, RATE, UNAVAILABLE, Failure("UNAVAILABLE")])
 @pytest.mark.parametrize("rpc", ["Initialize", "PresignParts", "Complete"])
 async def test_what_may_pass_is_repeated(
     client: UploadClient, service: Service, tmp_path: Path, rpc: str, failure: Failure
@@ -61,6 +64,36 @@ async def test_what_may_pass_is_repeated(
 
     assert service.count(rpc) == 3
     assert uploaded.rpcs == 5
+
+
+@pytest.mark.parametrize("seconds", [None, 20_000.0])
+async def test_a_limit_that_no_wait_helps_is_reported_at_once(
+    client: UploadClient, service: Service, movie: Path, seconds: float | None
+) -> None:
+    service.fail(
+        "Initialize",
+        Failure("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", {"limit": "x"}, retry_seconds=seconds),
+    )
+
+    with pytest.raises(QuotaExceeded) as caught:
+        await client.upload_file(movie)
+
+    assert service.count("Initialize") == 1
+    assert caught.value.metadata["limit"] == "x"
+    assert caught.value.retry_seconds == seconds
+
+
+async def test_usage_has_what_is_used_and_of_how_much(client: UploadClient) -> None:
+    usage = await client.usage()
+
+    assert usage.tenant == (
+        LimitUsage("open_uploads", 12, 10_000),
+        LimitUsage("open_bytes", 5_000_000_000, None),
+    )
+    assert usage.subject == (
+        LimitUsage("open_uploads", 1, None),
+        LimitUsage("open_bytes", 0, 7_000_000),
+    )
 
 
 async def test_the_wait_is_what_the_service_asks_for_and_jitter_on_top(

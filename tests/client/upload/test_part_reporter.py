@@ -148,4 +148,5 @@ async def test_what_storage_held_before_is_reported_too(
 
     await client.upload_file(movie)
 
-    assert reports(service)[before][:4] == [1, 2, 3, 4]
+    # The first attempt's last report may come only now.
+    assert {1, 2, 3, 4} <= {number for report in reports(service)[before:] for number in report}

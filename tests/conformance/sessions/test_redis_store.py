@@ -15,10 +15,12 @@ import pytest
 from partway_server.domain.clock import SystemClock
 from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.part_plan import MIB, Plan
+from partway_server.domain.quota import Bucket, Limit, Rate
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import AbortReason, State, StoredObject, Upload
+from partway_server.redis_client.client import RedisCommand
 from partway_server.redis_client.topology import SLOTS, RedisTopology, SlotRange, connect
-from partway_server.sessions.redis_keys import events_key, own_key, row_key, shard_of
+from partway_server.sessions.redis_keys import events_key, own_key, row_key, shard_of, usage_keys
 from partway_server.sessions.redis_store import RedisSessionStore
 from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection
@@ -79,11 +81,21 @@ async def everything(sessions: RedisSessionStore, clock: FakeClock) -> None:
     assert claimed is not None
     await sessions.claim(opening.sid, State.COMPLETING, LEASE)
     await sessions.renew(opening.sid, claimed.epoch, LEASE)
+    await sessions.usage(ALICE)
+    await uncount(sessions, claimed)
+    await sessions.reconcile_usage(10)
+    await sessions.take_tokens(Bucket(Limit.CALLS_PER_SECOND, "acme"), Rate(1, 1), 1, 1)
     await sessions.finish(claimed.completed(STORED), START)
     clock.advance(1)
     await sessions.take_due(10, LEASE)
     await sessions.list_uploads(ALICE, UploadFilter(), limit=10)
     await sessions.remove(opening.sid, claimed.epoch)
+
+
+async def uncount(sessions: RedisSessionStore, upload: Upload) -> None:
+    """Leave the record as a process does that counts nothing."""
+    for key in usage_keys(upload.grant):
+        await sessions._client.run(RedisCommand(key, ("DEL", key)))
 
 
 class TestKeys:
@@ -97,7 +109,7 @@ class TestKeys:
             async for entry in monitor.listen():
                 if entry["command"] == "ECHO no more scripts":
                     break
-                tags = re.findall(r"partway:\{(\d\d)\}", entry["command"])
+                tags = re.findall(r"partway:\{(.+?)\}", entry["command"])
                 if entry["client_type"] == "lua":
                     scripts[-1].update(tags)
                 elif entry["command"].startswith("EVALSHA"):
@@ -110,7 +122,11 @@ class TestKeys:
     ) -> None:
         await everything(sessions, clock)
         # What was announced of it stays.
-        assert await redis.keys("*") == [events_key(shard_of(an_upload().sid)).encode()]
+        events = events_key(shard_of(an_upload().sid)).encode()
+        assert sorted(await redis.keys("*")) == [
+            events,
+            b"partway:{rates.acme}:bucket:calls_per_second",
+        ]
 
     async def test_uploads_are_spread_over_the_shards(
         self, sessions: RedisSessionStore, redis: Redis
@@ -414,16 +430,6 @@ class TestTroubleWithTheServer:
             _, still = await asyncio.wait({calling}, timeout=2)
             assert not still, turns
 
-    async def test_a_server_that_is_full_is_unavailable(
-        self, sessions: RedisSessionStore, redis: Redis
-    ) -> None:
-        await redis.config_set("maxmemory", 1)
-        try:
-            with pytest.raises(SessionsUnavailable):
-                await sessions.insert(an_upload(), LATER)
-        finally:
-            await redis.config_set("maxmemory", 0)
-
     async def test_a_server_without_its_replicas_is_unavailable(
         self, sessions: RedisSessionStore, redis: Redis
     ) -> None:
@@ -551,6 +557,8 @@ class TestCheck:
         least = (
             "evalsha script|load hgetall zrange subscribe publish ping info time exists hget hmget"
             " hset hincrby del zadd zrem zrangebyscore zrevrangebylex pexpire xadd"
+            # What is used.
+            " hexists hdel hscan pttl get set"
         )
         await redis.acl_setuser(
             "least",

@@ -242,7 +242,7 @@ class TestCluster:
 
 LEAST = (
     "evalsha script|load hgetall zrange subscribe publish ping info time exists hget hmget hset"
-    " hincrby del zadd zrem zrangebyscore zrevrangebylex pexpire xadd"
+    " hincrby del zadd zrem zrangebyscore zrevrangebylex pexpire xadd hdel"
 )
 
 

@@ -191,7 +191,7 @@ async def test_strays_go_and_the_upload_goes_on(world: World) -> None:
     for _ in range(2):
         await world.storage.create(grant, {})
     assert of(grant, await sweep(world)) == [(Action.LEAVE, False)] * 3
-    found = of(grant, await sweep(world, CREATE_UNDER_WAY.total_seconds() + 1))
+    found = of(grant, await sweep(world, CREATE_UNDER_WAY.total_seconds() + 60))
     assert sorted(found) == [(Action.ABORT, True)] * 2 + [(Action.LEAVE, False)]
     assert await left(world, grant) == [grant.multipart_id]
     await world.send(upload)

@@ -4,16 +4,13 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from partway_server.events.retry_schedule import DeliveryResponse
 from partway_server.events.webhook_file import Webhook
 from partway_server.events.webhook_sender import HttpSender
@@ -21,9 +18,9 @@ from partway_server.runtime.subprocesses import free_port
 from standardwebhooks import Webhook as Verifier
 
 from tests.support.clock import FakeClock
+from tests.support.server_certificate import NAME, certificate
 from tests.support.webhooks import SECRET, Names, a_webhook, an_endpoint
 
-NAME = "hooks.example"
 BODY = '{"id":"event-1"}'
 
 
@@ -37,37 +34,6 @@ async def a_sender(
         yield sender
     finally:
         await sender.aclose()
-
-
-def certificate(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make a self-signed certificate for `NAME`, for use by a server and its client."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    file = folder / "server.pem"
-    file.write_bytes(
-        pem
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(file)
-    return server, ssl.create_default_context(cadata=pem.decode())
 
 
 def _https(url: str) -> Webhook:

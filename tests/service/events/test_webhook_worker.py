@@ -948,3 +948,115 @@ async def redis_dump(redis: Redis, key: str) -> bytes:
         dumped = await client.dump(key)
         assert dumped is not None
         return dumped
+
+
+class TestGarbledState:
+    """Whatever is garbled in Redis: the other events are delivered."""
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            {"x": "y"},
+            {**an_event(1), "id": b"\xff\xfe"},
+            {**an_event(1), "upload": b"\xff\xfe"},
+            {k: v for k, v in an_event(1).items() if k != "event"},
+            {**an_event(1), "event": b"\xff\xfe"},
+        ],
+    )
+    async def test_an_event(
+        self,
+        redis: Redis,
+        endpoint: Endpoint,
+        office: OpenOffice,
+        clock: FakeClock,
+        entry: dict[Any, Any],
+    ) -> None:
+        one = await office(give_up_seconds=60)
+        await redis.xadd(events_key(0), entry)
+        await publish(redis, 2, upload="40")
+        await publish(redis, 3, upload="01")
+        await one.turn()
+        assert sorted(endpoint.ids) == ["event-2", "event-3"]
+        for _ in range(4):
+            clock.advance(60)
+            await one.turn()
+        # Dropped, or given up.
+        assert await pending(redis) == 0
+
+    @pytest.mark.parametrize("tries", ["x", "1 2", "1 2 3 4", b"\xff", f"1 2 {10**30}"])
+    async def test_a_count_of_attempts(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice, tries: Any
+    ) -> None:
+        await publish(redis, 1)
+        entries: Any = await redis.xrange(events_key(0))
+        place = entries[0][0]
+        await redis.hset(webhook_key(0, "tries", "orders"), place, tries)
+        await publish(redis, 2, upload="01")
+        await (await office()).turn()
+        assert sorted(endpoint.ids) == ["event-1", "event-2"]
+
+    @pytest.mark.parametrize(
+        "lease",
+        [
+            {"owner": "two", "until": "soon", "mark": "x"},
+            {"owner": "two", "until": "9" * 18, "mark": "x"},
+            {"owner": "one", "until": "9" * 18, "mark": b"\xff"},
+            {"owner": b"\xff"},
+            {"x": "y"},
+        ],
+    )
+    async def test_a_lease(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice, lease: dict[Any, Any]
+    ) -> None:
+        await redis.hset(webhook_key(0, "lease", "orders"), mapping=lease)
+        await publish(redis, 1)
+        one = await office()
+        await one.turn()
+        await publish(redis, 2)
+        await one.turn()
+        assert endpoint.ids == ["event-1", "event-2"]
+
+    async def test_a_worker(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock
+    ) -> None:
+        await redis.zadd(webhook_key(0, "workers", "orders"), {b"\xff": 1e300, b"ghost": 9e18})
+        ids = {await publish(redis, n, upload=f"{n:02x}") for n in range(64)}
+        await (await office()).turn()
+        assert sorted(endpoint.ids) == sorted(ids)
+
+    @pytest.mark.parametrize("kind", ["events", "lease", "tries", "workers", "dead"])
+    async def test_a_key_of_another_type(
+        self, redis: Redis, endpoint: Endpoint, office: OpenOffice, clock: FakeClock, kind: str
+    ) -> None:
+        keys = {"events": events_key(0), "dead": dead_key(0, "orders")}
+        key = keys.get(kind) or webhook_key(0, kind, "orders")
+        one = await office(give_up_seconds=0)
+        await one.turn()
+        await redis.delete(key)
+        await redis.set(key, "x")
+        await publish(redis, 1, upload="01")
+        clock.advance(30)
+        await one.turn()
+        assert endpoint.ids == ["event-1"]
+        if kind == "events":
+            await one.turn()
+        elif kind == "dead":
+            endpoint.answer = failing(1)
+        await publish(redis, 2)
+        await one.turn()
+        assert endpoint.ids == ["event-1", "event-2"]
+        assert await pending(redis) == 0
+
+    async def test_a_dead_letter(
+        self,
+        redis: Redis,
+        endpoint: Endpoint,
+        office: OpenOffice,
+    ) -> None:
+        endpoint.answer = failing(1)
+        one = await office(give_up_seconds=0)
+        await publish(redis, 1)
+        await redis.xadd(dead_key(0, "orders"), {"x": "y"})
+        await redis.xadd(dead_key(1, "orders"), {**an_event(2), "attempts": "x", "why": "y"})
+        await one.turn()
+        assert [letter.id for letter in await one.store.dead_letters("orders")] == ["event-1"]

@@ -36,7 +36,7 @@ def test_every_setting_that_is_no_secret_has_its_flag_in_the_help(cli: CliRunner
         if name := flag(setting):
             assert f"  {name}" in text
             assert f"[{variable(setting.name)}]" in text
-    assert "--sealing-keys" not in text
+    assert "--sealing-keys VALUE" not in text
 
 
 def test_serve_without_settings_says_line_by_line_what_is_missing(cli: CliRunner) -> None:

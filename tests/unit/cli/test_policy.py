@@ -27,6 +27,7 @@ key_metadata = ["album"]
 extensions = ["mov"]
 max_size_bytes = "3GiB"
 tags = { team = "film" }
+compose_delete = "tenant"
 """
 
 
@@ -52,6 +53,8 @@ def test_each_policy_is_shown_with_an_example_key(file: Path) -> None:
         "max_size_bytes 3 GiB",
         "extensions mov = video/quicktime",
         "tags team = film",
+        "compose_delete own",
+        "compose_delete tenant",
         "backend far",
         "access_key_env FAR_KEY",
         "addressing path",
@@ -68,6 +71,7 @@ def test_as_json_it_is_for_scripts(file: Path) -> None:
     assert shown["problems"] == []
     assert shown["policies"]["default"]["bucket"] == "mine"
     films = shown["policies"]["films"]
+    assert films["compose_delete"] == "tenant"
     assert films["max_size_bytes"] == 3 * 1024**3
     assert films["example_key"].startswith("acme/2026/03/01/my-album/")
     assert shown["backends"]["far"]["secret_key_env"] == "FAR_SECRET"

@@ -1,7 +1,9 @@
 """Tests policy files: read whole, with all problems reported at once, line by line."""
 
+from pathlib import Path
+
 import pytest
-from partway_server.config.backends import Backend, secrets_of
+from partway_server.config.backends import Backend, Keys, secrets_of
 from partway_server.config.policy_file import PolicyFileError, Rules, read_rules
 from partway_server.config.settings import Settings
 from partway_server.domain.checksum import Checksum
@@ -9,6 +11,7 @@ from partway_server.domain.part_plan import GIB, MIB
 from partway_server.domain.policy import Policy
 from partway_server.domain.rule_error import RuleError
 from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.sigv4 import Credentials
 
 from tests.support.secrecy import all_it_holds
 
@@ -73,6 +76,25 @@ tags = { team = "film" }
     assert rules.backends == {"default": DEFAULT, "archive": archive}
 
 
+def test_limits_of_tenants_are_read_in_their_order() -> None:
+    rules = read(
+        """
+[policy.default]
+
+[tenant."acme-*"]
+open_bytes = "5GiB"
+
+[tenant.acme]
+open_uploads = 7
+subject_daily_bytes = 1_000
+"""
+    )
+    assert list(rules.limits.items()) == [
+        ("acme-*", {"open_bytes": 5 * GIB}),
+        ("acme", {"open_uploads": 7, "subject_daily_bytes": 1000}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "begins"),
     [
@@ -93,6 +115,25 @@ tags = { team = "film" }
         ("[policy.A]", 1, "policy.A: 'A' is not a name for a policy"),
         ("[policy.'a b']", 1, "policy.\"a b\": 'a b' is not a name for a policy"),
         ("[policy.a]\n\ncolour = 1", 3, "policy.a.colour: unknown rule"),
+        (
+            "[policy.a]\n[tenant.a]\nopen_upload = 1",
+            3,
+            "tenant.a.open_upload: unknown rule; did you mean open_uploads",
+        ),
+        ("[policy.a]\n[tenant.a]\nwatches = -1", 3, "tenant.a.watches: is negative"),
+        ("[policy.a]\n[tenant.a]\nwatches = '5GiB'", 3, "tenant.a.watches: is a string, not a"),
+        ("[policy.a]\n[tenant.a]\nopen_bytes = 'x'", 3, "tenant.a.open_bytes: 'x' is not a size"),
+        (
+            "[policy.a]\n[tenant.a]\nsubject_open_bytes = '9999999999GiB'",
+            3,
+            "tenant.a.subject_open_bytes: is more than 9223372036854775807",
+        ),
+        (
+            "[policy.a]\n[tenant.'a b']\nwatches = 1",
+            2,
+            'tenant."a b": is not a tenant or a pattern',
+        ),
+        ("[policy.a]\n[tenant]\nwatches = 1", 3, "tenant.watches: is not a table"),
         ("[policy.a]\nname = 'b'", 2, "policy.a.name: unknown rule"),
         ("[policy.a]\nmax_size = 1", 2, "policy.a.max_size: unknown rule; did you mean max_size"),
         ("policy.a.bucket = ''", 1, "policy.a.bucket: is empty"),
@@ -105,6 +146,8 @@ tags = { team = "film" }
         ("[policy.a]\nurl_seconds = '5'", 2, "policy.a.url_seconds: is a string, not a whole"),
         ("[policy.a]\nurl_seconds = 5", 2, "policy.a.url_seconds: is not between 120"),
         ("[policy.a]\nvia_service = 1", 2, "policy.a.via_service: is a number, not true"),
+        ("[policy.a]\ncompose_delete = 'all'", 2, "policy.a.compose_delete: 'all' is not 'own'"),
+        ("[policy.a]\ncompose_delete = 1", 2, "policy.a.compose_delete: 1 is not 'own'"),
         ("[policy.a]\ncontent_types = '*'", 2, "policy.a.content_types: is a string"),
         (
             "[policy.a]\ncontent_types = [\n'*',\n1]",
@@ -323,3 +366,46 @@ def test_a_secret_in_the_place_of_its_variable_is_not_repeated() -> None:
         secrets_of(backend, Settings(), {})
     assert SECRET not in all_it_holds(raised.value)
     assert "access_key_env: the variable NO_KEY is not set" in str(raised.value)
+
+
+def test_credentials_may_be_in_files_and_those_of_a_signer_beside_them(tmp_path: Path) -> None:
+    paths = {name: tmp_path / name for name in ("access", "secret", "signer")}
+    for name, path in paths.items():
+        path.write_text(f"{name}-value\n")
+    backend = Backend(
+        "b",
+        access_key_file=str(paths["access"]),
+        secret_key_file=str(paths["secret"]),
+        session_token_env="TOKEN",
+        signer_access_key_env="SIGNER",
+        signer_secret_key_file=str(paths["signer"]),
+    )
+    found = secrets_of(backend, Settings(), {"TOKEN": "token-value", "SIGNER": "signer-name"})
+    assert found.control == Keys("access-value", "secret-value", "token-value")
+    assert found.signer == Credentials("signer-name", "signer-value")
+    assert "value" not in repr(found)
+    paths["secret"].write_text("other")
+    assert secrets_of(backend, Settings(), {"TOKEN": "t", "SIGNER": "s"}) != found
+    paths["secret"].unlink()
+    with pytest.raises(RuleError, match=f"secret_key_file: {paths['secret']} cannot be read"):
+        secrets_of(backend, Settings(), {"TOKEN": "t", "SIGNER": "s"})
+
+
+@pytest.mark.parametrize(
+    ("rules", "rule"),
+    [
+        ({"access_key_file": "/a"}, "secret_key_env"),
+        ({"signer_secret_key_env": "S"}, "signer_access_key_env"),
+        ({"signer_session_token_file": "/t"}, "signer_access_key_env"),
+        (
+            {"access_key_env": "A", "secret_key_env": "S", "secret_key_file": "/s"},
+            "secret_key_file",
+        ),
+        ({"access_key_env": "A", "secret_key_file": SECRET}, "secret_key_file"),
+    ],
+)
+def test_half_a_pair_of_credentials_is_refused(rules: dict[str, str], rule: str) -> None:
+    with pytest.raises(RuleError) as raised:
+        Backend("b", **rules)
+    assert [name for name, _ in raised.value.problems] == [rule]
+    assert SECRET not in str(raised.value)

@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from partway_server.config.backends import Backend
+from partway_server.config.backends import Backend, Keys, Secrets
 from partway_server.config.policy_file import FileProblem, PolicyFileError, Rules
 from partway_server.config.reload import PolicyReloader, Unusable, changes
 from partway_server.domain.errors import StorageUnavailable
 from partway_server.domain.policy import Policy
 from partway_server.domain.policy_registry import PolicyRegistry
+from partway_server.domain.quota import LimitRegistry
 from partway_server.storage.memory import MemoryStorage
 from partway_server.storage.router import StorageRouter
 
@@ -33,17 +34,22 @@ class Stand:
     def __init__(self, rules: Rules = OLD) -> None:
         self.opened: dict[str, Opened] = {}
         self.read: Callable[[], Rules] = lambda: NEW
+        self.read_secrets: Callable[[Backend], Secrets] = lambda _: Secrets(Keys())
         self.policies = PolicyRegistry(rules.policies)
+        self.limits = LimitRegistry(overrides=rules.limits)
         self.storage = StorageRouter({name: Opened() for name in rules.backends})
         self.reloader = PolicyReloader(
             rules=rules,
+            secrets=dict.fromkeys(rules.backends, Secrets(Keys())),
             read=lambda: self.read(),
+            read_secrets=lambda backend: self.read_secrets(backend),
             open_backend=self._open,
             policies=self.policies,
+            limits=self.limits,
             storage=self.storage,
         )
 
-    async def _open(self, backend: Backend) -> "Opened":
+    async def _open(self, backend: Backend, secrets: Secrets) -> "Opened":
         if backend.region == "nowhere":
             raise Unusable("this region: it does not exist")
         self.opened[backend.name] = Opened()
@@ -76,8 +82,8 @@ async def test_no_one_sees_a_policy_whose_bucket_was_not_checked() -> None:
     open_backend, waiting = stand._open, Opened()
     waiting.before("check", gate)
 
-    async def opened(backend: Backend) -> Opened:
-        await open_backend(backend)
+    async def opened(backend: Backend, secrets: Secrets) -> Opened:
+        await open_backend(backend, secrets)
         return waiting
 
     stand.reloader._open_backend = opened
@@ -164,11 +170,44 @@ async def test_it_goes_on_after_an_unexpected_failure(
     assert "the reload failed" in caplog.text
 
 
-def test_what_has_changed_is_one_line() -> None:
-    assert changes(OLD, OLD) == "nothing has changed"
-    assert changes(OLD, NEW) == "policy far new, backend far new"
+async def test_a_backend_is_opened_again_when_its_credentials_have_changed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    stand = Stand(NEW)
+    before = stand.storage.at("far")
+    assert await stand.reloader.reload()
+    assert stand.storage.at("far") is before and "nothing has changed" in caplog.text
+    renewed = Secrets(Keys("key", "hunter2"))
+    stand.read_secrets = lambda backend: renewed if backend == FAR else Secrets(Keys())
+    assert await stand.reloader.reload()
+    far = stand.storage.at("far")
+    assert far is stand.opened["far"] and stand.opened["far"].calls == ["check"]
+    assert "credentials of backend far changed" in caplog.text and "hunter2" not in caplog.text
+    assert await stand.reloader.reload()
+    assert stand.storage.at("far") is far
+
+
+async def test_credentials_that_cannot_be_read_leave_those_in_force(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stand = Stand(NEW)
+    before = stand.storage.at("far")
+
+    def read(backend: Backend) -> Secrets:
+        raise Unusable("secret_key_file: /run/secrets/far is empty")
+
+    stand.read_secrets = read
+    assert not await stand.reloader.reload()
+    assert stand.storage.at("far") is before
+    assert "/run/secrets/far is empty" in caplog.text
+
+
+def test_what_has_changed_is_a_few_words_for_each() -> None:
+    assert changes(OLD, OLD) == []
+    assert changes(OLD, NEW) == ["policy far new", "backend far new"]
     other = Rules({"default": Policy("default", "films")}, {"default": HERE})
-    assert changes(NEW, other) == "policy default changed, policy far gone, backend far gone"
+    assert changes(NEW, other) == ["policy default changed", "policy far gone", "backend far gone"]
 
 
 def test_the_longest_url_is_that_of_any_policy_that_was_ever_in_force() -> None:
@@ -177,3 +216,13 @@ def test_the_longest_url_is_that_of_any_policy_that_was_ever_in_force() -> None:
     assert live.longest_url() == timedelta(hours=2)
     live.replace({"a": Policy("a", "b", max_url_seconds=10_000)})
     assert live.longest_url() == timedelta(seconds=10_000)
+
+
+async def test_limits_of_tenants_are_in_force_at_once() -> None:
+    stand = Stand()
+    stand.read = lambda: replace(OLD, limits={"acme": {"watches": 2}})
+    assert await stand.reloader.reload()
+    assert stand.limits.of("acme").tenant.watches == 2
+    stand.read = lambda: OLD
+    assert await stand.reloader.reload()
+    assert stand.limits.of("acme").tenant.watches == 0

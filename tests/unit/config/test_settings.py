@@ -27,6 +27,15 @@ REQUIRED = {
 BACKENDS = ("aws", "generic", "minio")
 
 
+MTLS = {
+    "identity": "mtls",
+    "mtls_rule": "spiffe://example.org/{tenant}/{subject}",
+    "tls_cert_file": "server.pem",
+    "tls_key_file": "server.key",
+    "tls_client_ca_file": "ca.pem",
+}
+
+
 def problems(**environ: str) -> list[str]:
     """Return the problems of the environment, given everything that is required."""
     given = {variable(name): value for name, value in environ.items()}
@@ -112,7 +121,7 @@ def test_truth_has_several_spellings(text: str, value: bool) -> None:
         ({"event_keep_seconds": "0"}, "PARTWAY_EVENT_KEEP_SECONDS"),
         ({"reflection": "maybe"}, "PARTWAY_REFLECTION"),
         ({"log_level": "loud"}, "PARTWAY_LOG_LEVEL"),
-        ({"identity": "jwt"}, "PARTWAY_IDENTITY"),
+        ({"identity": "password"}, "PARTWAY_IDENTITY"),
         ({"s3_addressing": "dns"}, "PARTWAY_S3_ADDRESSING"),
         ({"backend": "floppy"}, "PARTWAY_BACKEND"),
         ({"s3_endpoint": "minio:9000"}, "PARTWAY_S3_ENDPOINT"),
@@ -125,6 +134,15 @@ def test_truth_has_several_spellings(text: str, value: bool) -> None:
         ({"s3_access_key": "a"}, "PARTWAY_S3_SECRET_KEY"),
         ({"s3_secret_key": "s"}, "PARTWAY_S3_ACCESS_KEY"),
         ({"s3_session_token": "t"}, "PARTWAY_S3_ACCESS_KEY"),
+        ({"tls_cert_file": "server.pem"}, "PARTWAY_TLS_KEY_FILE"),
+        ({"tls_key_file": "server.key"}, "PARTWAY_TLS_CERT_FILE"),
+        ({"tls_client_ca_file": "ca.pem"}, "PARTWAY_TLS_CLIENT_CA_FILE"),
+        ({**MTLS, "mtls_rule": ""}, "PARTWAY_MTLS_RULE"),
+        ({**MTLS, "mtls_rule": "spiffe://example.org/{user}"}, "PARTWAY_MTLS_RULE"),
+        ({**MTLS, "tls_client_ca_file": ""}, "PARTWAY_MTLS_RULE"),
+        ({**MTLS, "mtls_scopes": "read everything"}, "PARTWAY_MTLS_SCOPES"),
+        ({**MTLS, "trusted_certificates": "gateway"}, "PARTWAY_TRUSTED_CERTIFICATES"),
+        ({"trusted_certificates": "dns:gateway"}, "PARTWAY_TRUSTED_CERTIFICATES"),
         ({"redis_url": "127.0.0.1:6379"}, "PARTWAY_REDIS_URL"),
         ({"redis_url": "redis+other://127.0.0.1:6379"}, "PARTWAY_REDIS_URL"),
         ({"sealing_keys": "not base64"}, "PARTWAY_SEALING_KEYS"),
@@ -139,6 +157,10 @@ def test_what_cannot_work_is_one_line_that_names_the_setting(
     [line] = problems(**given)
     assert line.startswith(named)
     assert "\n" not in line
+
+
+def test_callers_by_certificate_need_no_more_than_this() -> None:
+    assert problems(**MTLS) == []
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -168,7 +190,8 @@ def test_the_default_backend_depends_on_the_endpoint() -> None:
     [("0.0.0.0:1", "0.0.0.0", 1), ("[::]:50051", "::", 50051), ("localhost:0", "localhost", 0)],
 )
 def test_an_address_is_a_host_and_a_port(address: str, host: str, port: int) -> None:
-    settings = Settings.load({**REQUIRED, "PARTWAY_ADDRESS": address})
+    environ = {"PARTWAY_ADDRESS": address, "PARTWAY_ALLOW_ANONYMOUS": "true"}
+    settings = Settings.load({**REQUIRED, **environ})
     assert (settings.host, settings.port) == (host, port)
 
 
@@ -280,7 +303,10 @@ def test_a_redis_url_without_a_password_is_shown_whole(url: str) -> None:
 
 def test_secrets_have_no_flag_and_everything_else_has_one() -> None:
     without = {f.name for f in fields(Settings) if not flag(f)}
-    assert without == {"s3_secret_key", "s3_session_token", "sealing_keys"}
+    keys = {
+        f"s3_{whose}{name}" for whose in ("", "signer_") for name in ("secret_key", "session_token")
+    }
+    assert without == {*keys, "sealing_keys"}
 
 
 @pytest.mark.parametrize("setting", fields(Settings), ids=lambda f: f.name)
@@ -301,3 +327,29 @@ def test_defaults_read_well() -> None:
     assert shown["reflection"] == "false"
     assert shown["lease_seconds"] == "30"
     assert shown["s3_endpoint"] == "AWS"
+
+
+def test_limits_in_bytes_may_have_units() -> None:
+    given = {"tenant_open_bytes": "5GiB", "subject_daily_bytes": "12"}
+    environ = {variable(name): value for name, value in given.items()}
+    settings = Settings.load({**REQUIRED, **environ}, {"tenant_daily_bytes": "1 TiB"})
+    assert settings.tenant_open_bytes == 5 * 1024**3
+    assert settings.tenant_daily_bytes == 1024**4
+    assert settings.subject_daily_bytes == 12
+    assert Settings.load(environment(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("tenant_open_bytes", "5GB", "'5GB' is not a size"),
+        ("tenant_open_bytes", "-5", "'-5' is not a size"),
+        ("tenant_open_uploads", "-1", "-1 is not between 0 and"),
+        ("tenant_open_uploads", "5GiB", "'5GiB' is not a whole number"),
+        ("subject_open_bytes", "9999999999TiB", "is not between 0 and"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(name: str, value: str, words: str) -> None:
+    [problem] = problems(**{name: value})
+    assert variable(name) in problem
+    assert words in problem

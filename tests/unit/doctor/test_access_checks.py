@@ -44,7 +44,7 @@ def test_what_is_in_the_way_is_told_apart_and_the_rest_is_skipped(
     reachable = found.pop(access_checks.REACHABLE)
     assert reachable.status is Status.BAD
     assert words in reachable.found
-    assert "PARTWAY_S3_ENDPOINT" in reachable.remedy or "AWS_CA_BUNDLE" in reachable.remedy
+    assert "PARTWAY_S3_ENDPOINT" in reachable.remedy or "PARTWAY_S3_CA_FILE" in reachable.remedy
     assert {f.found for f in found.values()} == {"skipped: needs storage in reach"}
 
 

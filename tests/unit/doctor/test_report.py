@@ -13,7 +13,12 @@ from partway_server.cli.main import main
 from partway_server.config.settings import Settings
 from partway_server.doctor.finding import Finding, Status, bad, ok, skipped, warn
 from partway_server.doctor.report import as_json, as_text
-from partway_server.doctor.settings_checks import configuration, in_plain_text, lifetimes
+from partway_server.doctor.settings_checks import (
+    configuration,
+    in_plain_text,
+    lifetimes,
+    secret_files,
+)
 from partway_server.domain.policy import Policy
 
 FINDINGS = [
@@ -96,15 +101,24 @@ def test_no_hint_is_given_to_a_file() -> None:
     assert stream.getvalue() == ""
 
 
+TLS = {"address": "0.0.0.0:50051", "tls_cert_file": "server.pem", "tls_key_file": "server.key"}
+EVERY_PEER = {"identity": "jwt,metadata", "trusted_peers": "10.0.0.0/8,::/0"}
+
+
 @pytest.mark.parametrize(
     ("changes", "name", "status"),
     [
         ({}, "sealing_keys", "ok"),
         ({"sealing_keys": base64.b64encode(bytes(64)).decode()}, "sealing_keys", "bad"),
         ({"sealing_keys": f"{KEY},{KEY}"}, "sealing_keys", "ok"),
-        ({"address": "0.0.0.0:50051"}, "address", "ok"),
-        ({"address": "0.0.0.0:50051", "identity": "metadata"}, "address", "warn"),
+        ({"address": "0.0.0.0:50051", "identity": "jwt"}, "address", "ok"),
+        ({"address": "0.0.0.0:50051", "identity": "none"}, "address", "warn"),
+        ({"address": "0.0.0.0:50051", "identity": "metadata"}, "address", "ok"),
+        ({**EVERY_PEER, "address": "0.0.0.0:50051"}, "address", "warn"),
         ({"address": "[::1]:50051", "identity": "metadata"}, "address", "ok"),
+        ({**TLS, "identity": "jwt"}, "address", "ok"),
+        ({**TLS, "identity": "none"}, "address", "warn"),
+        ({**TLS, "identity": "none", "tls_client_ca_file": "ca.pem"}, "address", "ok"),
     ],
 )
 def test_settings_that_hold_together_may_still_be_wrong(
@@ -119,15 +133,24 @@ def test_policies_that_cannot_be_used_are_bad() -> None:
     assert found["settings.policies"].status is Status.BAD
 
 
+def test_a_secret_that_every_user_can_read_is_named_with_the_remedy() -> None:
+    assert not [*secret_files({})]
+    [found] = secret_files({"/run/secrets/a": False})
+    assert found.status is Status.OK
+    [found] = secret_files({"/run/secrets/a": False, "/run/secrets/b": True})
+    assert found.status is Status.WARN and "/run/secrets/b" in found.found
+    assert "chmod o-r /run/secrets/b;" in found.remedy and "defaultMode" in found.remedy
+
+
 @pytest.mark.parametrize(
-    ("minutes", "token", "status"),
-    [(None, "", "ok"), (59, "", "warn"), (61, "", "ok"), (None, "token", "warn")],
+    ("minutes", "by_hand", "status"),
+    [(None, False, "ok"), (59, False, "warn"), (61, False, "ok"), (None, True, "warn")],
 )
 def test_credentials_should_outlast_the_urls_they_sign(
-    minutes: int | None, token: str, status: str
+    minutes: int | None, by_hand: bool, status: str
 ) -> None:
     end = NOW + timedelta(minutes=minutes) if minutes else None
-    found = lifetimes(settings(s3_session_token=token), POLICIES, end, NOW)
+    found = lifetimes(POLICIES, end, NOW, by_hand=by_hand)
     assert found.status == status
 
 

@@ -13,7 +13,8 @@ from partway_server.domain.errors import UploadNotFound
 from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.part_plan import Plan
 from partway_server.domain.policy import Policy
-from partway_server.domain.upload_ids import KEY_BYTES, MAX_ID_CHARS, UploadIdCipher
+from partway_server.domain.sealing import KEY_BYTES
+from partway_server.domain.upload_ids import MAX_ID_CHARS, UploadIdCipher
 
 from tests.support.examples import examples
 from tests.support.uploads import an_upload

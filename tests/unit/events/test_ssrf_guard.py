@@ -79,7 +79,7 @@ async def test_a_name_that_is_bound_anew_to_loopback_is_not_called() -> None:
 
 async def test_a_name_is_refused_before_any_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "partway_server.events.webhook_sender.public_socket",
+        "partway_server.events.ssrf_guard.public_socket",
         lambda place: socket.socket(*place[:3]),
     )
     async with an_endpoint() as endpoint:
@@ -101,7 +101,7 @@ class Credulous(PublicResolver):
 async def test_the_connection_itself_is_checked_whatever_was_resolved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("partway_server.events.webhook_sender.PublicResolver", Credulous)
+    monkeypatch.setattr("partway_server.events.ssrf_guard.PublicResolver", Credulous)
     async with an_endpoint() as endpoint:
         url = endpoint.url.replace("127.0.0.1", "hooks.example")
         webhook = a_webhook(url, allow_private=False)

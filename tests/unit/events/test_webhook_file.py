@@ -12,6 +12,7 @@ from partway_server.events.webhook_file import (
     Webhook,
     WebhookFileError,
     load_webhooks,
+    secret_paths,
     webhook_names,
 )
 from partway_server.runtime import app
@@ -215,6 +216,39 @@ def test_a_secret_in_the_place_of_its_variable_is_not_repeated(tmp_path: Path, s
     file = write(tmp_path, f'secret_env = "{secret}"')
     assert secret not in problem(file)
     assert problem(file).startswith(f"{file}:3: webhook.orders.secret_env: the variable is not set")
+
+
+def test_a_secret_may_be_in_a_file_and_signs_after_those_in_variables(tmp_path: Path) -> None:
+    other = bytes(range(24, 48))
+    secret = tmp_path / "secret"
+    secret.write_text(f"whsec_{base64.b64encode(other).decode()}\n")
+    rules = ('secret_env = "SECRET"', f'secret_file = "{secret}"')
+    file = write(tmp_path, *rules)
+    [webhook] = load_webhooks(file, ENVIRON)
+    assert webhook.secrets == (KEY, other)
+    assert secret_paths(file) == [str(secret)]
+    file.write_text(f'[webhook.orders]\nurl = "{URL}"\nsecret_file = ["{secret}"]')
+    [webhook] = load_webhooks(file, {})
+    assert webhook.secrets == (other,)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("", "is empty"),
+        (TOKEN, "is not whsec_ and base64 of 24 to 64 bytes"),
+    ],
+)
+def test_the_file_of_a_secret_that_cannot_be_used_is_one_problem(
+    tmp_path: Path, content: str | None, words: str
+) -> None:
+    secret = tmp_path / "secret"
+    if content is not None:
+        secret.write_text(content)
+    file = tmp_path / "webhooks.toml"
+    file.write_text(f'[webhook.orders]\nurl = "{URL}"\nsecret_file = "{secret}"')
+    assert problem(file).startswith(f"{file}:3: webhook.orders.secret_file: {secret} {words}")
 
 
 def test_the_names_are_read_without_the_secrets(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from socket import create_server
 import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from partway_server.rpc.health import LIVENESS, SERVICE
 from partway_server.rpc.health_client import serving
-from partway_server.rpc.server import SERVICE
 
 SECONDS = 5.0
 
@@ -39,6 +39,13 @@ def test_a_service_that_drains_is_not_serving(
 ) -> None:
     servicer.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
     servicer.enter_graceful_shutdown()
+    assert not serving(address, SECONDS)
+
+
+def test_a_service_that_drains_is_alive(servicer: health.HealthServicer, address: str) -> None:
+    servicer.set(SERVICE, health_pb2.HealthCheckResponse.NOT_SERVING)
+    servicer.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+    assert serving(address, SECONDS, liveness=True)
     assert not serving(address, SECONDS)
 
 

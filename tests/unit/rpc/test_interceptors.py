@@ -1,20 +1,17 @@
-"""Tests a call's deadline, its caller, and what the outermost layer lets through."""
+"""Tests a call's deadline, and what the outermost layer lets through."""
 
 import logging
 from typing import Any
 
 import pytest
 from partway_server.domain.errors import (
-    CallerUnknown,
     SessionsUnavailable,
     StorageRefused,
     StorageUnavailable,
     UploadNotFound,
 )
-from partway_server.domain.grant import Caller
 from partway_server.rpc.call_outcome import fail
 from partway_server.rpc.deadlines import budget_seconds
-from partway_server.rpc.identity.metadata import CallerResolver
 from redis.exceptions import ResponseError
 
 
@@ -37,41 +34,6 @@ def test_a_call_is_answered_before_its_caller_gives_up(
 ) -> None:
     context: Any = WithTime(remaining)
     assert budget_seconds(context, 30) == pytest.approx(budget)
-
-
-@pytest.mark.parametrize(
-    ("metadata", "caller"),
-    [
-        ([("partway-tenant", "acme")], Caller("acme", "")),
-        ([("partway-tenant", "acme"), ("partway-subject", "al")], Caller("acme", "al")),
-        ([("x", "1"), ("x", "2"), ("partway-tenant", "acme")], Caller("acme", "")),
-    ],
-)
-def test_metadata_names_the_caller(metadata: list[tuple[str, str]], caller: Caller) -> None:
-    assert CallerResolver(trust_metadata=True).caller(metadata) == caller
-
-
-@pytest.mark.parametrize(
-    ("metadata", "key"),
-    [
-        ([], "partway-tenant"),
-        ([("partway-tenant", b"acme")], "partway-tenant"),
-        ([("partway-tenant", "acme"), ("partway-tenant", "acme")], "partway-tenant"),
-        ([("partway-tenant", "acme"), ("partway-subject", b"x")], "partway-subject"),
-        ([("partway-tenant", "acme"), ("partway-subject", "x" * 129)], "partway-subject"),
-    ],
-)
-def test_metadata_that_names_nobody_is_refused(
-    metadata: list[tuple[str, str | bytes]], key: str
-) -> None:
-    with pytest.raises(CallerUnknown) as raised:
-        CallerResolver(trust_metadata=True).caller(metadata)
-    assert raised.value.key == key
-
-
-@pytest.mark.parametrize("metadata", [[], [("partway-tenant", "evil"), ("partway-subject", "x")]])
-def test_metadata_that_is_not_trusted_names_nobody(metadata: list[tuple[str, str]]) -> None:
-    assert CallerResolver(trust_metadata=False).caller(metadata) == Caller("default", "")
 
 
 class Aborted(Exception):

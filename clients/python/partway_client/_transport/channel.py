@@ -26,6 +26,7 @@ _CHANNEL_OPTIONS = (
 )
 
 
+_TOKEN = re.compile(r"[0-9A-Za-z_-]+")
 _KEY = re.compile(r"[0-9a-z_.-]+")
 _VALUE = re.compile(r"[ -~]*")
 """https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Custom-Metadata. Keys ending in
@@ -49,9 +50,13 @@ def checked_metadata(given: Mapping[str, str]) -> dict[str, str]:
     return metadata
 
 
-def tls_credentials(ca: bytes | None = None) -> ChannelCredentials:
-    """Return credentials that trust the PEM certificates `ca`, or those of the system."""
-    return grpc.ssl_channel_credentials(ca)
+def with_token(metadata: Mapping[str, str], token: str) -> dict[str, str]:
+    """Return call metadata that carries an upload token, if there is one. Raises ValueError."""
+    if not token:
+        return dict(metadata)
+    if not _TOKEN.fullmatch(token):
+        raise ValueError("the upload token is invalid: it consists of letters, digits, - and _")
+    return {**metadata, "authorization": f"Partway {token}"}
 
 
 def open_channel(server: str, credentials: ChannelCredentials | None) -> Channel:

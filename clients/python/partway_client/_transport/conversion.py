@@ -1,6 +1,7 @@
 """Converts between protobuf messages and the client's own values."""
 
 import base64
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,7 +10,14 @@ from partway.v1 import upload_service_pb2 as service_pb
 
 from partway_client._transport.messages import NewComposition, NewUpload, PartUrl
 from partway_client.errors import CallFailed
-from partway_client.models import Checksum, PartInfo, State, StoredProgress, UploadInfo
+from partway_client.models import (
+    Checksum,
+    LimitUsage,
+    PartInfo,
+    State,
+    StoredProgress,
+    UploadInfo,
+)
 
 _CHECKSUMS = {
     Checksum.NONE: pb.CHECKSUM_ALGORITHM_UNSPECIFIED,
@@ -95,6 +103,13 @@ def part_url_from_proto(part: pb.PresignedPart) -> PartUrl:
         offset_bytes=part.offset_bytes,
         size_bytes=part.size_bytes,
         expires_at=part.expire_time.seconds,
+    )
+
+
+def usage_from_proto(entries: Iterable[service_pb.Usage]) -> tuple[LimitUsage, ...]:
+    return tuple(
+        LimitUsage(entry.limit, entry.used, entry.max if entry.HasField("max") else None)
+        for entry in entries
     )
 
 

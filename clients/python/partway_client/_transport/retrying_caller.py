@@ -6,7 +6,7 @@ a call whose answer was lost is repeated like one that was refused.
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import grpc
@@ -36,7 +36,7 @@ class ServiceConnection:
 
     server: str
     stub: UploadServiceStub
-    metadata: Metadata
+    metadata: Metadata = field(repr=False)
     reached: bool = False
 
 

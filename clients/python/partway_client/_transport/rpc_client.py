@@ -15,6 +15,7 @@ from partway_client._transport.conversion import (
     part_from_proto,
     part_url_from_proto,
     upload_from_proto,
+    usage_from_proto,
 )
 from partway_client._transport.messages import NewComposition, NewUpload, PartUrl
 from partway_client._transport.retry_policy import RetryPolicy
@@ -26,7 +27,7 @@ from partway_client._transport.retrying_caller import (
 )
 from partway_client._transport.status_mapping import error_of
 from partway_client.errors import PartwayError
-from partway_client.models import PartInfo, State, UploadInfo
+from partway_client.models import PartInfo, State, UploadInfo, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -170,6 +171,13 @@ class RpcClient:
         finally:
             call.cancel()
         return True
+
+    async def usage(self) -> Usage:
+        """Return how much of each limit the caller and its tenant use."""
+        answer = await self._caller.unary(
+            self._connection.stub.GetUsage, service_pb.GetUsageRequest()
+        )
+        return Usage(usage_from_proto(answer.tenant), usage_from_proto(answer.subject))
 
     async def list_parts(self, upload_id: str) -> list[PartInfo]:
         """Return all parts that storage holds, by number."""

@@ -10,11 +10,15 @@ from partway_client.errors import (
     BY_REASON,
     CallFailed,
     PartwayError,
+    QuotaExceeded,
     ServiceUnreachable,
     UploadBusy,
 )
 
 DOMAIN = "partway.v1"
+
+QUOTA_PATIENCE_SECONDS = 600.0
+"""How long a wait for a limit may be that is worth waiting for."""
 
 _PARTS = re.compile(r"parts/(\d{1,5})-(\d{1,5})")
 
@@ -43,6 +47,9 @@ def error_of(failure: grpc.aio.AioRpcError, server: str) -> tuple[PartwayError, 
     known = BY_REASON.get(info.reason.removeprefix("ERROR_REASON_")) if info is not None else None
     if info is not None and known is not None:
         made = known(text, metadata=info.metadata, retry_seconds=retry_seconds, parts=parts)
+        if known is QuotaExceeded:
+            # Only some limits are a matter of seconds: others wait for uploads to end, or midnight.
+            return made, retry_seconds is not None and retry_seconds <= QUOTA_PATIENCE_SECONDS
         return made, retried or known is UploadBusy
     if failure.code() in _UNREACHABLE:
         return ServiceUnreachable(_unreachable(server, text)), True
@@ -52,7 +59,7 @@ def error_of(failure: grpc.aio.AioRpcError, server: str) -> tuple[PartwayError, 
 def _unreachable(server: str, text: str) -> str:
     return (
         f"no answer from the service at {server} ({text}); check the address, "
-        "that the service is running, and whether it requires TLS"
+        "that the service is running, and whether it requires TLS or a client certificate"
     )
 
 

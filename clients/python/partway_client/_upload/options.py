@@ -1,7 +1,7 @@
 """What a caller asks of one upload, and the limits derived from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from partway_client.models import Checksum, Route
 
@@ -14,7 +14,7 @@ class UploadOptions:
     """What a caller asks of one upload. Sizes are in bytes; 0 leaves the choice to the service.
 
     `content_type` is None if it is to be guessed. With `resume`, an Upload with the same
-    fingerprint may be continued.
+    fingerprint may be continued. With an `upload_id`, the file is sent as that Upload.
     """
 
     policy: str
@@ -26,6 +26,7 @@ class UploadOptions:
     checksum: Checksum
     route: Route = Route.AUTO
     resume: bool = True
+    upload_id: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if self.concurrency < 1 or self.max_in_flight_bytes < 1 or self.part_size < 0:

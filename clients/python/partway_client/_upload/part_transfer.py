@@ -13,6 +13,7 @@ from partway_client._upload.route_choice import RouteChoice
 from partway_client.errors import (
     CallFailed,
     PartwayError,
+    PermissionDenied,
     StorageUnreachable,
     TransferFailed,
     ViaServiceOff,
@@ -144,4 +145,4 @@ class PartTransfer:
 
 def _refuses_all_parts(error: PartwayError) -> bool:
     """Return whether the service accepts no parts, or is too old to know how."""
-    return isinstance(error, ViaServiceOff | CallFailed)
+    return isinstance(error, ViaServiceOff | PermissionDenied | CallFailed)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from partway_client._upload.checksums import PartChecksums
 from partway_client._upload.context import UploadContext
 from partway_client._upload.part_verifier import PartVerifier
+from partway_client.errors import PermissionDenied
 from partway_client.models import PartInfo, UploadInfo
 
 
@@ -44,5 +45,9 @@ class StoredParts:
     async def _as_planned(self) -> list[PartInfo]:
         """Return the parts that storage holds with the size in the plan."""
         upload = self._upload
-        listed = await self._context.rpc.list_parts(upload.upload_id)
+        try:
+            listed = await self._context.rpc.list_parts(upload.upload_id)
+        except PermissionDenied:
+            # The upload token does not allow it: all parts are sent, whatever storage holds.
+            return []
         return [part for part in listed if part.size_bytes == upload.part_size(part.part_number)]

@@ -29,6 +29,8 @@ _OVER_ERRORS = (
 )
 """After these nothing is left to resume."""
 
+_COMPLETE = "UPLOAD_ACTION_COMPLETE"
+
 _STALE = (
     errors.UploadAborted,
     errors.UploadNotFound,
@@ -57,7 +59,7 @@ class UploadSession:
             try:
                 upload = await self._attempt()
             except _STALE:
-                if not entry.found or meter.parts_sent:
+                if not entry.found or meter.parts_sent or self._context.options.upload_id:
                     raise
                 # What an earlier run left is no longer usable, so start over.
                 entry.restart()
@@ -73,7 +75,14 @@ class UploadSession:
         return upload
 
     async def _attempt(self) -> UploadInfo:
-        return await UploadAttempt(self._context, await self._start.start()).run()
+        try:
+            return await UploadAttempt(self._context, await self._start.start()).run()
+        except errors.PermissionDenied as denied:
+            upload_id = self._context.options.upload_id
+            if not upload_id or denied.metadata.get("needed") != _COMPLETE:
+                raise
+            # All parts are sent: whoever made the token completes the Upload.
+            return await self._context.rpc.status(upload_id)
 
     async def _abandon(self) -> bool:
         """Have the service discard the parts. Return whether there is an object already."""

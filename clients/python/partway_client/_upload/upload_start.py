@@ -43,7 +43,7 @@ class UploadStart:
         entry = self._context.entry
         if entry.upload_id:
             upload = await self._context.rpc.status(entry.upload_id)
-            if upload.state is not State.INITIATING:
+            if upload.state is not State.INITIATING or self._context.options.upload_id:
                 return StartedUpload(upload)
         adopted = await self._adopt()
         return StartedUpload(adopted) if adopted is not None else await self._initialize()

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import aiohttp
@@ -18,7 +18,7 @@ from partway_client._upload.context import UploadContext
 from partway_client._upload.options import UploadOptions
 from partway_client._upload.resume_journal import JournalEntry, ResumeJournal, entry_key
 from partway_client._upload.upload_session import UploadSession
-from partway_client.models import Uploaded, UploadInfo
+from partway_client.models import State, Uploaded, UploadInfo
 
 _CALLER_KEYS = ("partway-tenant", "partway-subject")
 
@@ -28,7 +28,7 @@ class Uploader:
     """Uploads one file over the connections of an open client."""
 
     server: str
-    call_metadata: Mapping[str, str]
+    call_metadata: Mapping[str, str] = field(repr=False)
     rpc: RpcClient
     http: aiohttp.ClientSession
     journal: ResumeJournal
@@ -46,6 +46,9 @@ class Uploader:
     ) -> Uploaded:
         """Upload `file`, and call `on_done` before its journal entry is removed."""
         started = self.retry.monotonic()
+        if options.upload_id:
+            planned = (await self.rpc.status(options.upload_id)).size_bytes
+            size = planned if size is None else size
         with contextlib.closing(await open_source(file, name, size, self.meter)) as source:
             # Before the entry is locked: reading the file takes time.
             found = await _fingerprint_of(source, options)
@@ -68,6 +71,10 @@ class Uploader:
         return uploaded
 
     def _entry(self, source: FileSource, options: UploadOptions) -> JournalEntry:
+        if options.upload_id:
+            entry = JournalEntry()
+            entry.adopt(options.upload_id)
+            return entry
         key = self._key(source, options)
         entry = self.journal.open(key) if key else JournalEntry()
         if options.resume:
@@ -105,12 +112,13 @@ class Uploader:
             seconds=seconds,
             bytes_sent=self.meter.bytes_sent,
             bytes_via_service=self.meter.bytes_via_service,
+            completed=upload.state is State.COMPLETED,
         )
 
 
 async def _fingerprint_of(source: FileSource, options: UploadOptions) -> str:
     """Return the fingerprint of the upload, the same on every machine; "" if not resumable."""
-    if not source.path:
+    if not source.path or options.upload_id:
         return ""
     # The content type as given: what is guessed from the name differs between machines.
     _, *others = options.identity

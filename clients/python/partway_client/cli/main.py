@@ -8,7 +8,7 @@ import logging
 
 import click
 
-from partway_client.cli.query_commands import abort, list_uploads, parts, status, watch
+from partway_client.cli.query_commands import abort, list_uploads, parts, status, usage, watch
 from partway_client.cli.transfer_commands import compose, upload
 
 
@@ -33,5 +33,5 @@ def main() -> None:
         logging.lastResort.setFormatter(logging.Formatter("partway: %(message)s"))
 
 
-for command in (upload, compose, status, parts, abort, watch, list_uploads):
+for command in (upload, compose, status, parts, abort, watch, list_uploads, usage):
     main.add_command(command)

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from partway_client.cli.token_option import STDIN, read_token
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,7 +24,10 @@ class ServiceOptions:
     server: str
     tls: bool
     tls_ca: Path | None
+    cert: Path | None
+    key: Path | None
     call_metadata: Mapping[str, str]
+    token: str = field(repr=False)
 
 
 def service_options(command: F) -> F:
@@ -36,14 +41,20 @@ def service_options(command: F) -> F:
         server: str,
         tls: bool,
         tls_ca: Path | None,
+        cert: Path | None,
+        key: Path | None,
         tenant: str | None,
         subject: str | None,
         header: Mapping[str, str],
+        token: str | None,
+        token_file: Path | None,
         **others: Any,
     ) -> Any:
         named = {"partway-tenant": tenant, "partway-subject": subject}
         metadata = {key: value for key, value in named.items() if value} | dict(header)
-        return command(service=ServiceOptions(server, tls, tls_ca, metadata), **others)
+        secret = read_token(token, token_file, stdin_taken=STDIN in others.get("files", ()))
+        service = ServiceOptions(server, tls, tls_ca, cert, key, metadata, secret)
+        return command(service=service, **others)
 
     gathered.__name__, gathered.__doc__ = command.__name__, command.__doc__
     decorated: Any = gathered
@@ -98,6 +109,8 @@ def parse_pairs(
     return pairs
 
 
+_PEM_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 _SERVICE_OPTIONS = (
     click.option(
         "--server",
@@ -108,11 +121,33 @@ _SERVICE_OPTIONS = (
         metavar="HOST:PORT",
         help="The address of the Partway service.",
     ),
-    click.option("--tls", is_flag=True, help="Call the service over TLS."),
+    click.option(
+        "--tls",
+        envvar="PARTWAY_TLS",
+        show_envvar=True,
+        is_flag=True,
+        help="Call the service over TLS.",
+    ),
     click.option(
         "--tls-ca",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="PARTWAY_TLS_CA",
+        show_envvar=True,
+        type=_PEM_FILE,
         help="Call the service over TLS, trusting the certificates in this PEM file.",
+    ),
+    click.option(
+        "--cert",
+        envvar="PARTWAY_CERT",
+        show_envvar=True,
+        type=_PEM_FILE,
+        help="Call the service over TLS, with the client certificate in this PEM file.",
+    ),
+    click.option(
+        "--key",
+        envvar="PARTWAY_KEY",
+        show_envvar=True,
+        type=_PEM_FILE,
+        help="The PEM file with the key of that certificate.",
     ),
     click.option(
         "--tenant",
@@ -132,5 +167,19 @@ _SERVICE_OPTIONS = (
         metavar="KEY=VALUE",
         callback=parse_pairs,
         help="Metadata to send with every call; may be repeated.",
+    ),
+    click.option(
+        "--token",
+        envvar="PARTWAY_TOKEN",
+        show_envvar=True,
+        help="An upload token to call with; - reads it from standard input. On the command line,"
+        " other users of this machine can see it.",
+    ),
+    click.option(
+        "--token-file",
+        envvar="PARTWAY_TOKEN_FILE",
+        show_envvar=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A file that holds the upload token.",
     ),
 )

@@ -1,4 +1,4 @@
-"""The commands about existing uploads: `status`, `parts`, `abort`, `watch` and `list`."""
+"""The commands about existing uploads: `status`, `parts`, `abort`, `watch`, `list`, `usage`."""
 
 import sys
 from pathlib import Path
@@ -125,3 +125,21 @@ def list_uploads(service: ServiceOptions, state: str | None, as_json: bool, **ch
             print_json(one)
         else:
             print_line(f"{summary(one)}\n  {one.upload_id}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@service_options
+def usage(service: ServiceOptions, as_json: bool) -> None:
+    """Show how much of each limit your tenant and you use.
+
+    Streams and rates are those that the replica sees which answers.
+    """
+    from partway_client.cli.usage import table
+
+    found = run(service, lambda client: client.usage())
+    if as_json:
+        print_json(found)
+        return
+    for line in table(found):
+        print_line(line)

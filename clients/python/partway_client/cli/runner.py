@@ -10,7 +10,6 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from partway_client._transport.channel import tls_credentials
 from partway_client.cli.interrupt import INTERRUPTED, end
 from partway_client.cli.options import ServiceOptions
 from partway_client.client import UploadClient
@@ -70,12 +69,14 @@ def _cancelled_by_ctrl_c() -> Iterator[None]:
 
 
 def _client(service: ServiceOptions) -> UploadClient:
-    ca = service.tls_ca.read_bytes() if service.tls_ca is not None else None
     return UploadClient(
         service.server,
         secure=service.tls,
-        credentials=tls_credentials(ca) if ca is not None else None,
+        tls_ca=service.tls_ca,
+        cert=service.cert,
+        key=service.key,
         call_metadata=service.call_metadata,
+        token=service.token,
     )
 
 

@@ -1,7 +1,7 @@
 """The commands that make objects: `partway upload` and `partway compose`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,6 +59,13 @@ if TYPE_CHECKING:
     " reached from here.",
 )
 @click.option("--no-resume", is_flag=True, help="Start over, even if parts were sent before.")
+@click.option(
+    "--upload-id",
+    default="",
+    envvar="PARTWAY_UPLOAD_ID",
+    show_envvar=True,
+    help="Send FILE as this Upload, which someone else initialized: see --token.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each file.")
 @service_options
 def upload(
@@ -86,9 +93,14 @@ def upload(
     \b
     In a script:
       uri=$(partway upload --json movie.mp4 | jq -r .uri)
+    \b
+    As an Upload that a backend initialized, with the token that it made:
+      partway upload --token-file token --upload-id ID movie.mp4
     """
     if name and len(files) > 1:
         raise click.UsageError("--name can be used with one file only")
+    if options["upload_id"]:
+        _check_given(files, name, content_type, options)
     options |= {"content_type": content_type, "resume": not no_resume, "name": name}
     options["route"] = _route(direct_only, via_service)
     # Imported late, as in every command: it is slow, and help should be quick.
@@ -138,6 +150,20 @@ def compose(
         print_json(made)
     else:
         print_line(made.uri)
+
+
+def _check_given(
+    files: Sequence[str], name: str, content_type: str | None, options: Mapping[str, Any]
+) -> None:
+    """Refuse what cannot go with --upload-id."""
+    if len(files) > 1:
+        raise click.UsageError("--upload-id can be used with one file only")
+    fixed = ("policy", "part_size", "metadata")
+    if name or content_type or any(options[key] for key in fixed):
+        raise click.UsageError(
+            "with --upload-id, the name, policy, type, metadata and part size are those of the"
+            " Upload"
+        )
 
 
 def _route(direct_only: bool, via_service: bool) -> Route:

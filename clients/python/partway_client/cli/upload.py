@@ -63,10 +63,12 @@ class UploadCommand:
             words += f"; {uploaded.parts_resumed} of {uploaded.parts} parts were already in storage"
         if uploaded.bytes_via_service:
             words += f"; {decimal(uploaded.bytes_via_service)} went through the service"
+        if not uploaded.completed:
+            words += "; all parts are sent, and the token does not allow completing the upload"
         click.echo(f"{os.path.basename(shown)}: {words}", err=True)
         if self.as_json:
             print_json(uploaded, file=shown)
-        else:
+        elif uploaded.completed:
             print_line(uploaded.uri)
 
     def _print_error(self, shown: str, error: PartwayError) -> None:

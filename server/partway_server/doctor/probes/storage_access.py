@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 
 from partway_server.doctor.probes.results import (
     BucketFacts,
@@ -13,8 +12,9 @@ from partway_server.doctor.probes.results import (
 )
 from partway_server.doctor.probes.storage_connection import ProbeConnection
 from partway_server.doctor.probes.storage_objects import ProbeObjects
-from partway_server.domain.clock import Clock
+from partway_server.domain.clock import Clock, skew_seconds
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
+from partway_server.storage.s3_client import time_in
 
 _HEADS = 20
 _NO_UPLOAD = "partway-no-such-upload"
@@ -26,20 +26,10 @@ async def reach(connection: ProbeConnection, objects: ProbeObjects, clock: Clock
     answer = await connection.call(
         "list_objects_v2", Bucket=objects.bucket, Prefix=objects.prefix, MaxKeys=1
     )
-    middle = before + (clock.now() - before) / 2
+    theirs = time_in(answer.headers)
+    skew = None if theirs is None else skew_seconds(theirs, before, clock.now())
     region = answer.headers.get("x-amz-bucket-region", "") or str(answer.reply.get("Region", ""))
-    return Reachability(answer, region, _skew(answer, middle))
-
-
-def _skew(answer: ProbeResponse, now: datetime) -> float | None:
-    try:
-        theirs = parsedate_to_datetime(answer.headers.get("date", ""))
-    except ValueError:
-        return None
-    if theirs.tzinfo is None:
-        return None
-    # Date has whole seconds, cut off: on average it is half a second behind.
-    return (theirs - now).total_seconds() + 0.5
+    return Reachability(answer, region, skew)
 
 
 async def harmless_permissions(
@@ -96,6 +86,27 @@ async def writing_permissions(connection: ProbeConnection, objects: ProbeObjects
     if opened.ok:
         permissions["ListMultipartUploadParts"] = await connection.call("list_parts", **upload)
     return permissions
+
+
+async def signer_permissions(
+    connection: ProbeConnection, signing: ProbeConnection, objects: ProbeObjects
+) -> Permissions:
+    """Test what a principal that signs URLs needs none of.
+
+    The object to read is there: AWS denies one that is missing to those who may not list.
+    """
+    place, absent = objects.place("signer"), objects.place("absent")
+    await connection.call("put_object", **place, Body=b"")
+    return {
+        "ListBucket": await signing.call(
+            "list_objects_v2", Bucket=objects.bucket, Prefix=objects.prefix, MaxKeys=1
+        ),
+        "GetObject": await signing.call("head_object", **place),
+        "DeleteObject": await signing.call("delete_object", **absent),
+        "AbortMultipartUpload": await signing.call(
+            "abort_multipart_upload", **absent, UploadId=_NO_UPLOAD
+        ),
+    }
 
 
 async def bucket_facts(connection: ProbeConnection, bucket: str) -> BucketFacts:

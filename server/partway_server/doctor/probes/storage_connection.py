@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ from partway_server.storage.s3_client import (
     SignerProvider,
     code_in,
 )
-from partway_server.storage.sigv4 import Addressing, S3Endpoint
+from partway_server.storage.sigv4 import Addressing, Credentials, S3Endpoint
 
 _NO_CREDENTIALS = (
     CredentialRetrievalError,
@@ -92,8 +93,13 @@ async def open_connection(
     access_key: str | None,
     secret_key: str | None,
     session_token: str | None,
+    ca_file: str | None,
+    signer: Credentials | None,
 ) -> AsyncIterator[ProbeConnection]:
-    """Open the clients, which connect at first use. Raises ValueError for an invalid region."""
+    """Open the clients, which connect at first use.
+
+    Raises ValueError for an invalid region or CA file.
+    """
     clients = await S3Clients.open(
         region=region,
         endpoint_url=endpoint_url,
@@ -101,23 +107,37 @@ async def open_connection(
         access_key=access_key,
         secret_key=secret_key,
         session_token=session_token,
+        ca_file=ca_file,
+        signer=signer,
         call_seconds=CALL_SECONDS,
         complete_seconds=COMPLETE_SECONDS,
     )
     try:
         own_url = clients.control.meta.endpoint_url
         timeout = aiohttp.ClientTimeout(total=_SEND_SECONDS, sock_connect=3, sock_read=CALL_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as http:
+        connector = aiohttp.TCPConnector(ssl=_trusting(clients.ca_bundle))
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
 
             def url_signer(url: str) -> UrlSigner:
                 endpoint = S3Endpoint(url, region, addressing)
-                return UrlSigner(endpoint, SignerProvider(clients.session, endpoint))
+                return UrlSigner(endpoint, SignerProvider(clients.signing, endpoint))
 
             own = url_signer(own_url)
             public = url_signer(public_endpoint_url) if public_endpoint_url else own
             yield ProbeConnection(clients, http, own, public)
     finally:
         await clients.aclose()
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    """Return a context for plain requests, which trusts this CA file too.
+
+    Too, because the public endpoint may have a certificate from a public CA.
+    """
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    return context
 
 
 async def uninterrupted(request: Awaitable[_T]) -> _T:

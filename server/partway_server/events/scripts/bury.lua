@@ -10,8 +10,9 @@ end
 local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
 if entry then
   local has = fields_of(entry[2])
-  redis.call('XADD', KEYS[3], 'MINID', math.max(time_ms('') - ARGV[4], 0), '*', 'id', has.id,
-    'type', has.type, 'upload', has.upload, 'event', has.event, 'attempts', ARGV[5], 'why', ARGV[6])
+  redis.call('XADD', KEYS[3], 'MINID', math.max(time_ms('') - ARGV[4], 0), '*',
+    'id', has.id or '', 'type', has.type or '', 'upload', has.upload or '',
+    'event', has.event or '', 'attempts', ARGV[5], 'why', ARGV[6])
 end
 redis.call('HDEL', KEYS[2], ARGV[3])
 return redis.call('XACK', KEYS[1], ARGV[2], ARGV[3])

@@ -4,5 +4,6 @@
 
 local now = time_ms(ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + LONGEST_LEASE, '+inf')
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[2])
 return redis.call('ZRANGE', KEYS[1], 0, -1)

@@ -7,7 +7,7 @@ if not letter then
   return 0
 end
 local has = fields_of(letter[2])
-redis.call('XADD', KEYS[2], '*', 'id', has.id, 'type', has.type, 'upload', has.upload,
-  'event', has.event, 'webhook', ARGV[3])
+redis.call('XADD', KEYS[2], '*', 'id', has.id or '', 'type', has.type or '',
+  'upload', has.upload or '', 'event', has.event or '', 'webhook', ARGV[3])
 redis.call('XDEL', KEYS[1], ARGV[2])
 return 1

@@ -9,11 +9,16 @@
 
 local now = time_ms(ARGV[1])
 local owner, mark, held_until = unpack(redis.call('HMGET', KEYS[1], 'owner', 'mark', 'until'))
-if owner and owner ~= ARGV[2] and ahead(held_until, now) then
+local held = ahead(held_until, now) and not ahead(held_until, now + LONGEST_LEASE)
+if owner and owner ~= ARGV[2] and held then
   return {}
 end
 -- Another mark: another process had the shard, or Redis lost all. What the owner knows is void.
 mark = owner == ARGV[2] and mark or ARGV[3]
+if not string.find(mark, '^[%w-]+$') then
+  -- Garbled: no process could name it as the one that it knows.
+  mark = ARGV[3]
+end
 local after = mark == ARGV[4] and ARGV[9] or '0'
 redis.call('HSET', KEYS[1], 'owner', ARGV[2], 'mark', mark, 'until', now + ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])

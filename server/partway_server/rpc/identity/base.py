@@ -18,5 +18,16 @@ class Identity(Protocol):
         ...
 
 
+class Authenticator(Protocol):
+    """Authenticates the calls that carry one kind of credentials."""
+
+    async def authenticate(self, context: Context) -> Principal | None:
+        """Return who calls, None if the call carries no credentials of this kind.
+
+        Raises CredentialsRejected, CallerUnknown or UploadTokenExpired for those that are invalid.
+        """
+        ...
+
+
 PRINCIPAL: ContextVar[Principal] = ContextVar("principal")
 """Who makes the call that is being handled. The interceptor sets it before the handler runs."""

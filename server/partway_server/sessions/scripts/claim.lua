@@ -22,12 +22,12 @@ end
 lease_until = now + ARGV[5]
 -- At least the time, so that an epoch of a lost or older record is not assigned again.
 epoch = math.max(epoch + 1, now)
+redis.call('ZADD', KEYS[2], lease_until + ARGV[6], ARGV[3])
 redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'state', ARGV[4], 'lease_until', lease_until,
   'epoch', epoch)
 -- A manifest has a prefix, so that an empty one differs from none.
 if ARGV[7] ~= '' then
   redis.call('HSET', KEYS[1], 'manifest', string.sub(ARGV[7], 2))
 end
-redis.call('ZADD', KEYS[2], lease_until + ARGV[6], ARGV[3])
 publish_change(ARGV[3])
 return {1, redis.call('HGETALL', KEYS[1])}

@@ -17,10 +17,16 @@ local found = {}
 local positions = redis.call('ZREVRANGEBYLEX', KEYS[1], ARGV[4], ARGV[3], 'LIMIT', 0, most)
 for _, position in ipairs(positions) do
   local row = ARGV[2] .. string.sub(position, TIME_DIGITS + 1)
-  local state, reason, fingerprint, policy =
-    unpack(redis.call('HMGET', row, 'state', 'reason', 'fingerprint', 'policy'))
+  local has = redis.pcall('HMGET', row, 'state', 'reason', 'fingerprint', 'policy')
+  local state, reason, fingerprint, policy = unpack(has)
   local public_state = (state == 'aborting' and reason ~= '') and 'aborted' or state
-  if not state then
+  if has.err and not string.find(has.err, 'WRONGTYPE', 1, true) then
+    -- For one, the record is on its way to another server.
+    return has
+  elseif has.err then
+    -- Not a hash: returned as a record without fields.
+    found[#found + 1] = {position, {}}
+  elseif not state then
     redis.call('ZREM', KEYS[1], position)
   elseif fits(ARGV[7], public_state) and fits(ARGV[8], fingerprint)
     and fits(ARGV[9], policy or ARGV[9]) then

@@ -34,12 +34,19 @@ local function publish_change(sid)
   redis.pcall('PUBLISH', 'partway:changes', sid)
 end
 
--- Lets record and index expire `keep` ms after `due`, in case no janitor removes them. The time to
--- live is relative, so that it is right with a caller's time as well; the index lives as long as any
--- record.
-local function keep_until(row, own, due, now, keep)
+-- Lets keys that several records share live for `ttl` ms at least.
+local function keep_for(shared, ttl)
+  for _, key in ipairs(shared) do
+    redis.call('PEXPIRE', key, ttl, 'NX')
+    redis.call('PEXPIRE', key, ttl, 'GT')
+  end
+end
+
+-- Lets a record and `shared` keys expire `keep` ms after `due`, in case no janitor removes them. The
+-- time to live is relative, so that it is right with a caller's time as well; shared keys live as
+-- long as any record.
+local function keep_until(row, shared, due, now, keep)
   local ttl = math.max(due - now, 0) + keep
   redis.call('PEXPIRE', row, ttl)
-  redis.call('PEXPIRE', own, ttl, 'NX')
-  redis.call('PEXPIRE', own, ttl, 'GT')
+  keep_for(shared, ttl)
 end

@@ -13,6 +13,6 @@ if epoch ~= ARGV[4] or not listed(ARGV[7], state) or not ahead(lease_until, now)
 end
 
 lease_until = now + ARGV[5]
-redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', lease_until)
 redis.call('ZADD', KEYS[2], lease_until + ARGV[6], ARGV[3])
+redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', lease_until)
 return 1
