@@ -23,6 +23,10 @@ class FairShare:
         """Return whether the tenant may use more."""
         return self._used.get(tenant, 0) < ALPHA * (self.capacity - self.total)
 
+    def used(self, tenant: str) -> int:
+        """Return how much the tenant uses."""
+        return self._used.get(tenant, 0)
+
     def take(self, tenant: str, amount: int = 1) -> None:
         """Count what the tenant uses from now on, whether there is room or not."""
         self.total += amount

@@ -1,13 +1,17 @@
-"""How many calls to work on at a time, by how late the event loop runs.
+"""How many calls to work on at a time, by how busy the event loop is.
 
 With more calls than the CPU can work on, each takes longer and none more are answered. The limit
-falls by a factor while the loop is late, and rises by a step while it is not: additive increase,
-multiplicative decrease, as TCP has it. Where calls wait for slow storage the loop is not late, and
-the limit rises to its maximum.
+falls by a factor while the loop runs late because it is busy, and rises by a step while it does
+not: additive increase, multiplicative decrease, as TCP has it. Where calls wait for slow storage,
+the loop is not late. Where other programs take the CPU it is late, but not busy: then fewer calls
+in work would be fewer answers. In both cases the limit rises to its maximum.
 """
 
 LATE_SECONDS = 0.005
 """How late the loop may run. A call passes through it about ten times."""
+
+BUSY = 0.8
+"""The part of its time for which a busy loop has the CPU."""
 
 LEAST = 8
 """What the limit never falls below: enough calls to keep the CPU busy."""
@@ -27,9 +31,9 @@ class LoadLimit:
     def __int__(self) -> int:
         return int(self._limit)
 
-    def observe(self, late_seconds: float) -> None:
-        """Adapt to one observation of how late the loop runs."""
-        if late_seconds > LATE_SECONDS:
+    def observe(self, late_seconds: float, busy: float) -> None:
+        """Adapt to one observation: how late the loop ran, and for which part of the time."""
+        if late_seconds > LATE_SECONDS and busy > BUSY:
             self._limit = max(self._limit * _FALL, self._least)
         else:
             self._limit = min(self._limit + max(1.0, self._limit * _RISE), self._most)

@@ -3,13 +3,15 @@
 A call is admitted before its request is read. What it uses is shared among tenants by `FairShare`:
 
 - `calls`: every call but Watch, until its reply has been read.
-- `working`: calls that need no storage, until their reply, or its first message, is made. Their
-  number follows the delay of the event loop.
-- `storage`: calls that wait for storage, likewise. At most half of all, so that a storage that
-  hangs leaves room for calls that do without it.
 - `watches`: they last long and cost next to nothing, so they are counted apart.
 - `parts`: parts that pass through the service, each of up to a few MiB, for hours.
 - `unread`: the bytes of replies that their readers have not taken yet.
+
+Then it waits for its turn, which lasts until its reply, or its first message, is made:
+
+- `working`: calls that need no storage. Their number follows how busy the event loop is.
+- `storage`: calls that wait for storage, likewise. At most half of all, so that a storage that
+  hangs leaves room for calls that do without it.
 """
 
 import logging
@@ -22,7 +24,7 @@ from partway_server.domain.fair_share import FairShare
 from partway_server.domain.load_limit import LoadLimit
 from partway_server.observability.metrics import Metrics
 from partway_server.rpc.identity.base import Context
-from partway_server.rpc.storage_use import STORAGE_RPCS
+from partway_server.rpc.work_queue import WorkQueue
 
 REPORT_SECONDS = 60.0
 
@@ -51,11 +53,13 @@ class Admission:
         self._storage_calls = max(1, limits.calls // 2)
         self._shares = {
             "calls": FairShare(limits.calls),
-            "working": FairShare(limits.calls),
-            "storage": FairShare(self._storage_calls),
             "watches": FairShare(limits.watches),
             "parts": FairShare(limits.parts),
             "unread": FairShare(limits.unread_bytes),
+        }
+        self._queues = {
+            "working": WorkQueue(limits.calls),
+            "storage": WorkQueue(self._storage_calls),
         }
         self._refused: Counter[str] = Counter()
         self._reported_at = now()
@@ -81,9 +85,20 @@ class Admission:
     def check(self, name: str, tenant: str) -> None:
         """Raise Overloaded if the tenant may not use more of a share now."""
         if not self._shares[name].has_room(tenant):
-            self._refused[name] += 1
-            self._metrics.call_refused(name)
+            self._count_refusal(name)
             raise Overloaded
+
+    async def wait_for_turn(self, name: str, tenant: str) -> None:
+        """Wait until the tenant's call may be worked on. Raises Overloaded."""
+        try:
+            await self._queues[name].enter(tenant)
+        except Overloaded:
+            self._count_refusal(name)
+            raise
+
+    def end_turn(self, name: str, tenant: str) -> None:
+        """Let another call be worked on."""
+        self._queues[name].leave(tenant)
 
     def share(self, name: str) -> FairShare:
         """Return the share of that name."""
@@ -93,12 +108,12 @@ class Admission:
         """Return the time, by the clock that replies are timed with."""
         return self._now()
 
-    def observe(self, late_seconds: float) -> None:
-        """Adapt the number of calls in work to how late the event loop runs."""
-        self._load.observe(late_seconds)
+    def observe(self, late_seconds: float, busy: float) -> None:
+        """Adapt the number of calls in work to how late the event loop ran, and how busy it was."""
+        self._load.observe(late_seconds, busy)
         limit = int(self._load)
-        self._shares["working"].capacity = limit
-        self._shares["storage"].capacity = min(limit, self._storage_calls)
+        self._queues["working"].resize(limit)
+        self._queues["storage"].resize(min(limit, self._storage_calls))
 
     def report(self) -> None:
         """Log how many calls were refused, at most once a minute: there may be thousands."""
@@ -110,6 +125,10 @@ class Admission:
         self._refused.clear()
         self._reported_at = now
 
+    def _count_refusal(self, name: str) -> None:
+        self._refused[name] += 1
+        self._metrics.call_refused(name)
+
 
 class Ticket:
     """What one admitted call uses, and since when its reply waits to be read.
@@ -117,12 +136,21 @@ class Ticket:
     `end`, if any, ends the call with a status, which its reader gets once it reads on.
     """
 
-    __slots__ = ("_admission", "_names", "_reply_bytes", "context", "end", "since", "tenant")
+    __slots__ = (
+        "_admission",
+        "_names",
+        "_reply_bytes",
+        "_turn",
+        "context",
+        "end",
+        "since",
+        "tenant",
+    )
 
     def __init__(self, admission: Admission, tenant: str, context: Context) -> None:
         self._admission = admission
         self._names: set[str] = set()
-        self._reply_bytes = 0
+        self._reply_bytes, self._turn = 0, ""
         self.tenant, self.context = tenant, context
         self.end: Callable[[], Awaitable[None]] | None = None
         self.since: float | None = None
@@ -132,17 +160,23 @@ class Ticket:
         self._admission.share(name).take(self.tenant)
         self._names.add(name)
 
-    def use_storage(self) -> None:
-        """Count the call as one that waits for storage. Raises Overloaded."""
-        if "working" in self._names:
-            self._admission.check("storage", self.tenant)
-            self._give_back("working")
-            self.take("storage")
+    async def work(self, *, storage: bool) -> None:
+        """Wait for a turn, of the calls that wait for storage or of the others.
+
+        Raises Overloaded.
+        """
+        name = "storage" if storage else "working"
+        if name == self._turn:
+            return
+        self.work_done()
+        await self._admission.wait_for_turn(name, self.tenant)
+        self._turn = name
 
     def work_done(self) -> None:
-        """Count the call no longer as work: its reply is made, or a stream has begun."""
-        for name in self._names & {"working", "storage"}:
-            self._give_back(name)
+        """End the turn: the reply is made, or a stream has begun."""
+        if self._turn:
+            name, self._turn = self._turn, ""
+            self._admission.end_turn(name, self.tenant)
 
     def reply(self, size: int) -> None:
         """Count a message that is about to be sent, until `read`. Raises Overloaded.
@@ -163,19 +197,15 @@ class Ticket:
     def close(self, _context: object = None) -> None:
         """Give everything back: the call is over."""
         self.read()
-        for name in tuple(self._names):
-            self._give_back(name)
+        self.work_done()
+        for name in self._names:
+            self._admission.share(name).give_back(self.tenant)
+        self._names.clear()
         self._admission.open.discard(self)
-
-    def _give_back(self, name: str) -> None:
-        self._names.discard(name)
-        self._admission.share(name).give_back(self.tenant)
 
 
 def _needed(rpc: str) -> tuple[str, ...]:
-    """Return the shares that a call needs before its request is known."""
+    """Return the shares that a call needs."""
     if rpc == "Watch":
         return ("watches",)
-    if rpc == "UploadPart":
-        return ("calls", "parts")
-    return ("calls", "storage" if rpc in STORAGE_RPCS else "working")
+    return ("calls", "parts") if rpc == "UploadPart" else ("calls",)

@@ -29,7 +29,7 @@ from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS, STREAM_SECONDS, 
 from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.identity.base import PRINCIPAL, Context, Identity
 from partway_server.rpc.permissions import PERMISSIONS
-from partway_server.rpc.storage_use import needs_storage
+from partway_server.rpc.storage_use import STORAGE_RPCS, UNQUEUED_RPCS, needs_storage
 
 _STREAM_ENDED: Any = rpc_status.to_status(status_of(errors.StreamEnded()))
 
@@ -183,6 +183,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         assert task is not None
         task.add_done_callback(ticket.close)
         await self._take_call(principal.caller)
+        if method.rpc not in UNQUEUED_RPCS:
+            await ticket.work(storage=method.rpc in STORAGE_RPCS)
         return ticket
 
     async def _request(self, method: _Method, ticket: Ticket, context: Context) -> Any:
@@ -192,7 +194,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             raise errors.UndecodableRequest("the call has no request")
         request = _decoded(method, raw)
         if needs_storage(request):
-            ticket.use_storage()
+            await ticket.work(storage=True)
         return request
 
     async def _messages(self, method: _Method, raw: AsyncIterator[bytes]) -> AsyncIterator[Any]:

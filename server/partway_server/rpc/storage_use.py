@@ -7,6 +7,9 @@ from partway.v1 import upload_service_pb2 as pb
 STORAGE_RPCS = frozenset({"Initialize", "Complete", "Abort", "ListParts", "Compose"})
 """The RPCs that ask storage whatever their request."""
 
+UNQUEUED_RPCS = frozenset({"Watch", "UploadPart"})
+"""RPCs that last long and do little at a time. They have limits of their own."""
+
 
 def needs_storage(request: Any) -> bool:
     """Return whether a request of one of the other RPCs is answered from storage."""
