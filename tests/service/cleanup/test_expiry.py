@@ -497,6 +497,9 @@ class Failing:
         self._stop.set()
         return []
 
+    async def reconcile_usage(self, limit: int) -> int:
+        return 0
+
 
 async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
     stop = asyncio.Event()
