@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.fuzz.finding import Finding, recalled
 from tests.fuzz.lane import Target
-from tests.fuzz.sender import Sender
+from tests.fuzz.sender import sender_to
 from tests.fuzz.stack import running
 
 
@@ -26,7 +26,7 @@ def again(file: Path, folder: Path, service: str) -> int:
 
 
 async def _sent(target: Target, record: dict[str, Any]) -> str:
-    async with Sender(target.grpc, target.oracle()) as sender:
+    async with sender_to(target) as sender:
         code, wrong, _ = await sender.judged(recalled(record))
         print(f"{record['method']} answered {code}")
         return wrong

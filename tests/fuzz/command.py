@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.fuzz import report
 from tests.fuzz.again import again
 from tests.fuzz.crew import ALONE, LANES
-from tests.fuzz.run import Run, Wishes
+from tests.fuzz.run import Outcome, Run, Wishes
+from tests.fuzz.sender import PATIENCE
 from tests.fuzz.stack import running
 
 _ABOUT = """\
@@ -33,6 +34,9 @@ folder that the last line names; it is removed if nothing was found, unless with
   python -m tests.fuzz --minutes 1 --only raw --only rest
   python -m tests.fuzz --requests 1000000 --seed 11
 """
+
+
+_PATIENCE = "seconds that an answer may take; more where much else runs (default: %(default)s)"
 
 
 def main() -> int:
@@ -58,21 +62,26 @@ def _run(wanted: argparse.Namespace, folder: Path) -> int:
     wishes = Wishes(wanted.seed, wanted.minutes * 60, wanted.requests, lanes)
     stopped = False
     with contextlib.ExitStack() as opened:
-        alone = set(lanes) <= ALONE
-        stack = None if alone else opened.enter_context(running(folder, wanted.service))
+        stack = None
+        if not set(lanes) <= ALONE:
+            stack = opened.enter_context(running(folder, wanted.service, wanted.patience))
         run = Run(wishes, stack, folder, _Progress())
         try:
             run.whole()
         except KeyboardInterrupt:
             stopped = True
             _say("stopped")
-    outcome = run.outcome
+        # Before the services are stopped, which may fail as well.
+        _report(wanted, run.outcome, folder)
+    return 130 if stopped else int(bool(run.outcome.findings))
+
+
+def _report(wanted: argparse.Namespace, outcome: Outcome, folder: Path) -> None:
     _say("")
     figures = report.figures(outcome, seed=wanted.seed)
     print(json.dumps(figures) if wanted.json else report.table(outcome), flush=True)
     for line in report.stories(outcome.findings, folder):
         _say(line)
-    return 130 if stopped else int(bool(outcome.findings))
 
 
 class _Progress:
@@ -103,6 +112,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: 10)")
     parser.add_argument("--requests", type=int, default=0, help="end after so many, however long")
+    parser.add_argument("--patience", type=float, default=PATIENCE, help=_PATIENCE)
     parser.add_argument("--seed", type=int, default=7, help="what decides the input (default: 7)")
     parser.add_argument("--only", action="append", choices=LANES, metavar="LANE", help=_lanes())
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")

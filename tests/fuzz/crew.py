@@ -1,7 +1,9 @@
 """The lanes at work: starts a process for each, collects what they report, and ends them."""
 
 import contextlib
+import dataclasses
 import importlib
+import json
 import multiprocessing
 import os
 import signal
@@ -18,6 +20,7 @@ from typing import Any
 
 from tests.fuzz.finding import Finding
 from tests.fuzz.lane import PAUSED, Gate, Job, Target
+from tests.fuzz.sender import PATIENCE
 
 LANES: Mapping[str, str] = {
     "raw": "raw bytes to every RPC",
@@ -32,9 +35,6 @@ LANES: Mapping[str, str] = {
 
 ALONE = frozenset({"steps", "pure"})
 """Lanes that send nothing to the service. They step back for those that do."""
-
-_PAUSE_SECONDS = 90.0
-_END_SECONDS = 90.0
 
 
 @dataclass(slots=True)
@@ -57,6 +57,8 @@ class Crew:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self._gate = Gate(context.Event(), context.Event())
+        self._folder = folder
+        self._patience = 2 * target.patience if target else PATIENCE
         self.members: list[Member] = []
         self.findings: list[Finding] = []
         for lane in lanes:
@@ -103,6 +105,9 @@ class Crew:
     def _take(self, member: Member, what: str, content: Any) -> None:
         if what == "finding":
             self.findings.append(content)
+            # At once, for whoever looks at a run that lasts for hours.
+            with (self._folder / "findings.jsonl").open("a") as file:
+                print(json.dumps(dataclasses.asdict(content)), file=file)
             return
         member.counts.update(content)
         member.paused = what == PAUSED
@@ -119,12 +124,12 @@ class Crew:
         """Let all lanes that attack the service pause, once their calls are answered."""
         waiting = [m for m in self.members if m.lane not in ALONE]
         self._gate.quiet.set()
-        end = time.monotonic() + _PAUSE_SECONDS
+        end = time.monotonic() + self._patience
         while not all(m.paused or m.over for m in waiting) and time.monotonic() < end:
             self.collect(0.2)
         for member in waiting:
             if not (member.paused or member.over):
-                words = f"its calls were not answered within {_PAUSE_SECONDS:.0f} s"
+                words = f"its calls were not answered within {self._patience:.0f} s"
                 self.findings.append(Finding(member.lane, words))
         yield
         for member in waiting:
@@ -134,7 +139,7 @@ class Crew:
     def stop(self) -> None:
         """Let all lanes end, and take their last reports."""
         self._gate.stop.set()
-        end = time.monotonic() + _END_SECONDS
+        end = time.monotonic() + self._patience
         while self.at_work and time.monotonic() < end:
             self.collect(0.2)
 

@@ -23,6 +23,7 @@ PAUSED = "paused"
 class Target:
     """The service under attack. `ids` are Uploads in all states, `tokens` are for some of them.
 
+    `patience` is how many seconds an answer may take, on this machine at this time.
     `bystander` is an Upload of a tenant that attacks no one.
 
     `secrets` may be seen nowhere; IDs and tokens may not be seen in the log.
@@ -30,11 +31,11 @@ class Target:
 
     grpc: str
     rest: str
-    s3: dict[str, str]
     ids: Sequence[str]
     tokens: Sequence[str]
     bystander: str
     secrets: Sequence[str]
+    patience: float
 
     def oracle(self) -> Oracle:
         return Oracle(self.secrets, [*self.ids, *self.tokens])

@@ -7,13 +7,14 @@ from typing import Any, Self
 
 import grpc
 
+from tests.fuzz.lane import Target
 from tests.fuzz.messages import METHODS, Call
 from tests.fuzz.oracle import Oracle, Refusal
 
-SERVICE = "partway.v1.UploadService"
-ANSWER_SECONDS = 60.0
-"""The service ends every call before that, however busy the machine is."""
+PATIENCE = 60.0
+"""The service ends every call before that, unless the machine is busy with much else."""
 
+SERVICE = "partway.v1.UploadService"
 _READ_MESSAGES = 40
 _BY_CLIENT = "Internal error from Core"
 """What grpc.aio as a client reports if a call is refused while it is still sending messages."""
@@ -23,7 +24,11 @@ _DETAILS = "grpc-status-details-bin"
 class Sender:
     """Connections to one service. Use it as a context."""
 
-    def __init__(self, address: str, oracle: Oracle, connections: int = 4) -> None:
+    def __init__(
+        self, address: str, oracle: Oracle, connections: int = 4, seconds: float = PATIENCE
+    ) -> None:
+        """`seconds` are how long an answer may take: no call may stay without one."""
+        self._seconds = seconds
         # Otherwise all channels would share one connection.
         options = [("grpc.use_local_subchannel_pool", 1)]
         self._channels = [
@@ -49,13 +54,13 @@ class Sender:
             return channel.stream_unary(path)
         return channel.unary_stream(path) if method.server_streaming else channel.unary_unary(path)
 
-    def begin(self, call: Call, seconds: float = ANSWER_SECONDS) -> Any:
+    def begin(self, call: Call) -> Any:
         """Begin the call and return it."""
         method = next(self._turn)[call.method]
         request: Any = _stream(call.messages)
         if not METHODS[call.method].client_streaming:
             request = call.messages[0]
-        return method(request, metadata=call.metadata, timeout=seconds)
+        return method(request, metadata=call.metadata, timeout=self._seconds)
 
     async def judged(self, call: Call) -> tuple[str, str, list[bytes]]:
         """Send the call; return its code, what is wrong ("" if nothing), and its answers."""
@@ -84,6 +89,11 @@ class Sender:
                 begun.cancel()
                 break
         return answers
+
+
+def sender_to(target: Target, connections: int = 4) -> Sender:
+    """Return connections to the service under attack."""
+    return Sender(target.grpc, target.oracle(), connections, target.patience)
 
 
 def _packed(error: grpc.aio.AioRpcError) -> bytes:

@@ -18,6 +18,7 @@ from partway_server.devstack.servers import S3
 
 from tests.fuzz.lane import Target
 from tests.fuzz.messages import BYSTANDER, CALLERS
+from tests.fuzz.sender import PATIENCE
 from tests.support.processes import Server, service_environ
 from tests.support.storage import put_by
 
@@ -51,7 +52,7 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running(folder: Path, service: str) -> Iterator[Stack]:
+def running(folder: Path, service: str, patience: float = PATIENCE) -> Iterator[Stack]:
     """Start everything. `service` is the module that serves, `partway_server` but for tests."""
     dev_log, log = folder / "dev.log", folder / "service.log"
     with Server("dev", "--rest", "--port", "0", "--rest-port", "0", log=dev_log) as dev:
@@ -61,8 +62,15 @@ def running(folder: Path, service: str) -> Iterator[Stack]:
         with Server("serve", log=log, environ=environ, module=service) as server:
             address = environ["PARTWAY_ADDRESS"]
             ids, tokens, bystander = asyncio.run(_prepared(address))
-            hidden = [s3.secret_key, environ["PARTWAY_SEALING_KEYS"]]
-            target = Target(address, ready["rest"], ready["s3"], ids, tokens, bystander, hidden)
+            target = Target(
+                grpc=address,
+                rest=ready["rest"],
+                ids=ids,
+                tokens=tokens,
+                bystander=bystander,
+                secrets=[s3.secret_key, environ["PARTWAY_SEALING_KEYS"]],
+                patience=patience,
+            )
             yield Stack(target, (Attacked("service", server), Attacked("dev", dev)))
 
 
@@ -79,6 +87,7 @@ def _environ(s3: S3, redis_url: str, folder: Path) -> Mapping[str, str]:
         "policy_file": policies,
         "lease_seconds": _LEASE_SECONDS,
         "max_via_service": 256,
+        "grace_seconds": 2,
         # Or Initialize would soon be refused for this alone.
         "tenant_open_uploads": 0,
     }

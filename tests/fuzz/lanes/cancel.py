@@ -15,12 +15,11 @@ from partway.v1 import upload_service_pb2_grpc as rpc
 
 from tests.fuzz.lane import REQUESTS, Job
 from tests.fuzz.messages import CALLERS, METHODS, Call
-from tests.fuzz.sender import Sender
+from tests.fuzz.sender import Sender, sender_to
 
 _AT_ONCE = 8
 _STRUCK = 12
 _LATEST_SECONDS = 0.02
-_PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.3
 _BODY = b"x" * 100
 _ALICE = CALLERS[0]
@@ -40,7 +39,7 @@ def run(job: Job) -> None:
 async def _cancel(job: Job) -> None:
     chance = random.Random(job.seed)
     async with (
-        Sender(job.wire.grpc, job.wire.oracle(), connections=2) as sender,
+        sender_to(job.wire, connections=2) as sender,
         grpc.aio.insecure_channel(job.wire.grpc) as channel,
     ):
         stub = rpc.UploadServiceStub(channel)
@@ -53,17 +52,17 @@ async def _one_upload(
     job: Job, sender: Sender, stub: rpc.UploadServiceStub, chance: random.Random
 ) -> None:
     """Open an Upload, cancel calls about it, then see that it can be finished."""
-    request_id = _uuid()
+    request_id, patience = _uuid(), job.wire.patience
     policy = chance.choice(("default", "multipart"))
     opening = pb.InitializeRequest(size_bytes=len(_BODY), policy=policy, request_id=request_id)
     await _struck(job, sender, Call("Initialize", (opening.SerializeToString(),), _ALICE), chance)
     try:
-        opened = await _patient(lambda: stub.Initialize(opening, metadata=_ALICE))
+        opened = await _patient(lambda: stub.Initialize(opening, metadata=_ALICE), patience)
         for _ in range(_STRUCK):
             call = _about(opened.upload.id, chance.choice(sorted(METHODS)), request_id)
             if call.method not in ("Abort", "Initialize"):
                 await _struck(job, sender, call, chance)
-        await _finished(stub, opened.upload.id)
+        await _finished(stub, opened.upload.id, patience)
         job.count("finished")
     except (grpc.aio.AioRpcError, _Refused, AssertionError, TimeoutError) as error:
         words = error.details() if isinstance(error, grpc.aio.AioRpcError) else repr(error)
@@ -105,22 +104,24 @@ def _about(upload_id: str, name: str, request_id: str) -> Call:
     return Call(name, (request.SerializeToString(),), _ALICE)
 
 
-async def _finished(stub: rpc.UploadServiceStub, upload_id: str) -> None:
+async def _finished(stub: rpc.UploadServiceStub, upload_id: str, patience: float) -> None:
     """Send the part and complete the Upload, whatever the cancelled calls are still doing to it."""
     header = pb.UploadPartHeader(upload_id=upload_id, part_number=1)
     stream = (pb.UploadPartRequest(header=header), pb.UploadPartRequest(chunk=_BODY))
     status = pb.StatusRequest(upload_id=upload_id)
     complete = pb.CompleteRequest(upload_id=upload_id)
-    async with asyncio.timeout(_PATIENCE_SECONDS):
+    async with asyncio.timeout(patience):
         while True:
-            found = (await _patient(lambda: stub.Status(status, metadata=_ALICE))).upload.state
+            found = (
+                await _patient(lambda: stub.Status(status, metadata=_ALICE), patience)
+            ).upload.state
             if found == upload_pb2.UPLOAD_STATE_COMPLETED:
                 return
             assert found in _GOING_ON, f"Status answered {upload_pb2.UploadState.Name(found)}"
             with contextlib.suppress(_Refused):
                 if found == upload_pb2.UPLOAD_STATE_ACTIVE:
-                    await _patient(lambda: stub.UploadPart(iter(stream), metadata=_ALICE))
-                await _patient(lambda: stub.Complete(complete, metadata=_ALICE))
+                    await _patient(lambda: stub.UploadPart(iter(stream), metadata=_ALICE), patience)
+                await _patient(lambda: stub.Complete(complete, metadata=_ALICE), patience)
                 continue
             await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -129,9 +130,9 @@ class _Refused(Exception):
     """The call does not fit the state of the Upload, which may be changing."""
 
 
-async def _patient(make: Any) -> Any:
+async def _patient(make: Any, patience: float) -> Any:
     """Return the answer of a call, repeated while the service asks for that."""
-    async with asyncio.timeout(_PATIENCE_SECONDS):
+    async with asyncio.timeout(patience):
         while True:
             try:
                 return await make()

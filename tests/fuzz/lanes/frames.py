@@ -16,16 +16,14 @@ from tests.fuzz.messages import BYSTANDER, Call
 from tests.fuzz.odd_calls import odd_call
 from tests.fuzz.oracle import Oracle
 from tests.fuzz.raw_http2 import Line, call_headers
-from tests.fuzz.sender import Sender
+from tests.fuzz.sender import sender_to
 
-_ATTACK_SECONDS = 30.0
 _ODD_CALLS = 40
 _ANSWER_SECONDS = 5.0
 """Some of these calls never get an answer, nor should they."""
 
 _BYSTANDER_PAUSE_SECONDS = 0.05
 _SLOW_SECONDS = 1.0
-_UNSERVED_SECONDS = 60.0
 _MAY_ANSWER = ("OK", "UNAVAILABLE", "RESOURCE_EXHAUSTED")
 """On a machine that is busy with other work a service may ask to wait."""
 
@@ -46,7 +44,7 @@ async def _attack(job: Job) -> None:
             number = chance.getrandbits(32)
             async with asyncio.TaskGroup() as group:
                 over = asyncio.Event()
-                group.create_task(_bystander(job, oracle, name, over))
+                group.create_task(_bystander(job, name, over))
                 await _attacked(job, name, number)
                 await _odd_calls(job, oracle, chance)
                 over.set()
@@ -54,7 +52,7 @@ async def _attack(job: Job) -> None:
 
 async def _attacked(job: Job, name: str, number: int) -> None:
     try:
-        async with asyncio.timeout(_ATTACK_SECONDS):
+        async with asyncio.timeout(job.wire.patience):
             streams = await ATTACKS[name](job.wire.grpc, random.Random(number))
         job.count(REQUESTS, streams)
     except (ConnectionError, EOFError):
@@ -62,16 +60,17 @@ async def _attacked(job: Job, name: str, number: int) -> None:
         job.count(REQUESTS)
         job.count("hung up")
     except TimeoutError:
-        job.find(f"{name}: the service took no frames for {_ATTACK_SECONDS:.0f} s", number=number)
+        job.find(f"{name}: the service took no frames for {job.wire.patience:.0f} s", number=number)
     job.count(name)
 
 
-async def _bystander(job: Job, oracle: Oracle, attack: str, over: asyncio.Event) -> None:
+async def _bystander(job: Job, attack: str, over: asyncio.Event) -> None:
     """Call as another tenant does meanwhile, and expect to be served."""
     request = pb.StatusRequest(upload_id=job.wire.bystander)
     call = Call("Status", (request.SerializeToString(),), BYSTANDER)
     served = time.monotonic()
-    async with Sender(job.wire.grpc, oracle, connections=1) as sender:
+    patience = job.wire.patience
+    async with sender_to(job.wire, connections=1) as sender:
         while not over.is_set():
             begun = time.monotonic()
             code, wrong, _ = await sender.judged(call)
@@ -83,10 +82,8 @@ async def _bystander(job: Job, oracle: Oracle, attack: str, over: asyncio.Event)
                 served = time.monotonic()
                 if served > begun + _SLOW_SECONDS:
                     job.count("bystander OK after more than 1 s")
-            elif time.monotonic() > served + _UNSERVED_SECONDS:
-                job.find(
-                    f"during {attack} a bystander was not served for {_UNSERVED_SECONDS:.0f} s"
-                )
+            elif time.monotonic() > served + patience:
+                job.find(f"during {attack} a bystander was not served for {patience:.0f} s")
                 served = time.monotonic()
             await asyncio.sleep(_BYSTANDER_PAUSE_SECONDS)
 

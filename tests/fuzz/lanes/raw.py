@@ -11,7 +11,7 @@ from tests.fuzz.lane import REQUESTS, Job
 from tests.fuzz.messages import CALLERS, METHODS, Call, among, calls
 from tests.fuzz.mutation import mutated
 from tests.fuzz.pool import Pool
-from tests.fuzz.sender import Sender
+from tests.fuzz.sender import Sender, sender_to
 
 _BATCH = 100
 _AT_ONCE = 24
@@ -31,7 +31,7 @@ def run(job: Job) -> None:
 async def _send(job: Job) -> None:
     chance = random.Random(job.seed)
     pool = Pool(job.wire)
-    async with Sender(job.wire.grpc, job.wire.oracle()) as sender:
+    async with sender_to(job.wire) as sender:
         while job.goes_on():
             corpus = drawn(pool, chance.getrandbits(32))
             for _ in range(_BATCHES_A_CORPUS):

@@ -16,7 +16,6 @@ from tests.fuzz.openapi import document
 from tests.fuzz.oracle import Oracle
 
 _EXAMPLES = 20
-_SECONDS = 60
 _KNOWN_SHARE = 0.6
 _BY_GATEWAY = (400, 404, 405, 411, 413, 415, 431)
 """What Envoy refuses by itself, in plain text: deploy/envoy/README.md."""
@@ -87,7 +86,9 @@ def _judge(job: Job, oracle: Oracle, session: requests.Session, case: Any) -> No
     job.count(REQUESTS)
     try:
         wanted = session.request(
-            **case.as_transport_kwargs(base_url=job.wire.rest), timeout=_SECONDS, stream=True
+            **case.as_transport_kwargs(base_url=job.wire.rest),
+            timeout=job.wire.patience,
+            stream=True,
         )
         with wanted as answer:
             # A Watch goes on: that it began is enough.

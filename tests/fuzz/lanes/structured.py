@@ -11,7 +11,7 @@ from tests.fuzz.lane import Job
 from tests.fuzz.lanes.raw import judge_all
 from tests.fuzz.messages import METHODS, Call, among, calls
 from tests.fuzz.pool import Pool
-from tests.fuzz.sender import Sender
+from tests.fuzz.sender import Sender, sender_to
 
 _EXAMPLES = 50
 _AT_ONCE = 8
@@ -34,7 +34,7 @@ async def _opened(job: Job) -> None:
         min_size=20,
         max_size=60,
     )
-    async with Sender(job.wire.grpc, job.wire.oracle()) as sender:
+    async with sender_to(job.wire) as sender:
         loop = asyncio.get_running_loop()
 
         def send(batch: list[Call]) -> None:
