@@ -16,6 +16,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ from partway_server.runtime.subprocesses import free_port
 
 from tests.support.calls import METHODS
 from tests.support.canaries import Canaries
+from tests.support.issuer import AUDIENCE, ISSUER, jwks, signing_key, token
 from tests.support.principals import CONTROL, SIGNER, Principals, a_store_with_principals
 from tests.support.processes import Partway, Server, service_environ, until
 from tests.support.relay import INFINITY, Fault, Relay
@@ -51,6 +53,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(240)]
 
 OPERATE = Path(__file__).parents[2] / "docs/operate.md"
 BUCKET = "uploads"
+KEY_OF_TOKENS = signing_key("canary")
 CALLER = (("partway-tenant", "acme"), ("partway-subject", "alice"))
 
 POLICIES = """
@@ -157,7 +160,7 @@ def _environ(
     whsec = [f"whsec_{base64.b64encode(key).decode()}" for key in hooks]
     for name, key, text in zip(("orders", "broken"), hooks, whsec, strict=True):
         canaries.add_key(f"secret of webhook {name}", key, text.removeprefix("whsec_"))
-    token = canaries.add("token in a webhook's URL", f"canary-{secrets.token_hex(12)}")
+    hook_token = canaries.add("token in a webhook's URL", f"canary-{secrets.token_hex(12)}")
     signer = store.seen_by(SIGNER)
     files = {
         "temporary-secret": canaries.new("secret key of a backend"),
@@ -165,7 +168,8 @@ def _environ(
         "s3-secret": store.seen_by(CONTROL).secret_key,
         "sealing-keys": ",".join(written),
         "policies.toml": POLICIES.format(moto=moto.endpoint, folder=folder),
-        "webhooks.toml": WEBHOOKS.format(url=hook, folder=folder, token=token),
+        "webhooks.toml": WEBHOOKS.format(url=hook, folder=folder, token=hook_token),
+        "jwks.json": jwks(KEY_OF_TOKENS).decode(),
     }
     for name, text in files.items():
         (folder / name).write_text(text)
@@ -181,7 +185,10 @@ def _environ(
         sealing_keys_file=folder / "sealing-keys",
         policy_file=folder / "policies.toml",
         webhook_file=folder / "webhooks.toml",
-        identity="metadata",
+        identity="jwt,metadata",
+        jwt_issuer=ISSUER,
+        jwt_audience=AUDIENCE,
+        jwt_jwks_file=folder / "jwks.json",
         json_logs=True,
     )
     for in_file in ("PARTWAY_S3_SECRET_KEY", "PARTWAY_SEALING_KEYS"):
@@ -254,11 +261,10 @@ class Calls:
     def __init__(self, stage: Stage, stub: UploadServiceStub) -> None:
         self._stage = stage
         self.stub = stub
-        jwt = f"eyJhbGciOiJSUzI1NiJ9.{secrets.token_urlsafe(40)}.{secrets.token_urlsafe(60)}"
-        bearer = stage.canaries.add("JWT", jwt)
-        token = stage.canaries.add("upload token", f"canary.{secrets.token_urlsafe(40)}")
+        bearer = stage.canaries.add("JWT", token(KEY_OF_TOKENS, exp=int(time.time()) + 3600))
+        forged = stage.canaries.add("forged token", f"canary.{secrets.token_urlsafe(40)}")
         self.metadata = (*CALLER, ("authorization", f"Bearer {bearer}"))
-        self.with_token = (*CALLER, ("authorization", f"Partway {token}"))
+        self.with_token = (*CALLER, ("authorization", f"Partway {forged}"))
         self.failures = 0
 
     async def every_rpc(self, upload_id: str, metadata: Any = None) -> None:
@@ -303,6 +309,23 @@ class Calls:
         )
         assert done.upload.state == upload_pb2.UPLOAD_STATE_COMPLETED
         return str(upload.id)
+
+    async def by_token(self, http: aiohttp.ClientSession) -> None:
+        """Upload a file with an upload token and nothing else, then let every RPC see the token."""
+        request = pb.InitializeRequest(
+            file_name="page.mp4", size_bytes=1000, upload_token=pb.UploadTokenSpec()
+        )
+        answer = await self.stub.Initialize(request, metadata=self.metadata)
+        self._stage.upload_ids.append(upload_id := answer.upload.id)
+        made = self._stage.canaries.add("upload token", answer.upload_token.token)
+        holder = (("authorization", f"Partway {made}"),)
+        asked = pb.BatchPresignPartsRequest(upload_id=upload_id)
+        [part] = (await self.stub.BatchPresignParts(asked, metadata=holder)).parts
+        reply = await put_by(http)(part.url, content(1, part.size_bytes), part.headers)
+        assert reply.status == 200
+        done = await self.stub.Complete(pb.CompleteRequest(upload_id=upload_id), metadata=holder)
+        assert done.upload.state == upload_pb2.UPLOAD_STATE_COMPLETED
+        await self.every_rpc(upload_id, holder)
 
     async def through_the_service(self, size: int) -> str:
         """Upload a file of one part through the service."""
@@ -461,6 +484,7 @@ async def test_no_secret_leaves_the_service_its_commands_or_the_client(stage: St
                 upload_id = await calls.upload(http, size, policy)
                 await calls.every_rpc(upload_id, calls.with_token)
             await calls.through_the_service(1000)
+            await calls.by_token(http)
             for nobodys in ("x", stage.upload_ids[0][:-4] + "AAAA"):
                 await calls.every_rpc(nobodys)
             await until(lambda: len(stage.endpoint.ids) > 3)
