@@ -8,9 +8,9 @@ from partway_server.cli.interrupt import end_at_once
 def main() -> None:
     """Run the command line."""
     end_at_once()
-    # gRPC writes a line for each handshake that fails, which any stranger can cause. It reads this
-    # as it is imported.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    # The core of gRPC writes a line of its own to standard error for each handshake that fails and
+    # each malformed header, which any stranger can cause. It reads this as it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported after that, because it takes a while.
     from partway_server.cli.main import main
 

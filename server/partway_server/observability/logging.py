@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -78,8 +77,5 @@ def configure_logging(*, level: str, as_json: bool) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noise in (_NOT_TEXT, LOST_CALLERS):
         logging.getLogger(GRPC_LOGGER).addFilter(noise)
-    # The core of gRPC writes a line of its own to standard error for each malformed header, however
-    # logs are configured. It reads this before it is first used.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -41,14 +41,29 @@ class ServerCertificate:
         self._warned: datetime | None = None
         self._read = read_pem(files)
         self.facts = examine_pem(self._read, clock.now())
-        self._usable = self._served = self._read
+        self._usable = self._read
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Return credentials for one port, which follow the files."""
+        """Return credentials for one server, which follow the files.
+
+        Each server has its own: it is given what is new since its own last handshake.
+        """
+        served = first = self._usable
+
+        def at_handshake() -> grpc.ServerCertificateConfiguration | None:
+            # One of gRPC's threads calls.
+            nonlocal served
+            with self._lock:
+                self._refresh()
+                if self._usable is served:
+                    return None
+                served = self._usable
+                return _configuration(served)
+
         return grpc.dynamic_ssl_server_credentials(
-            _configuration(self._served),
+            _configuration(first),
             # Its type says that it always returns one; gRPC's documentation allows None.
-            self._at_handshake,  # type: ignore[arg-type]
+            at_handshake,  # type: ignore[arg-type]
             require_client_authentication=self._files.client_ca is not None,
         )
 
@@ -63,15 +78,6 @@ class ServerCertificate:
             await asyncio.to_thread(self.refresh)
             self._warn_of_expiry()
             await sleep(_POLL_SECONDS)
-
-    def _at_handshake(self) -> grpc.ServerCertificateConfiguration | None:
-        """Return what is new since the last handshake, None if nothing is. gRPC's threads call."""
-        with self._lock:
-            self._refresh()
-            if self._usable is self._served:
-                return None
-            self._served = self._usable
-            return _configuration(self._served)
 
     def _refresh(self) -> None:
         try:
