@@ -10,6 +10,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
+from partway_client._transport.part_stream import RemoteStatus
 from partway_server.domain.grant import Caller
 from partway_server.domain.policy import Policy
 from partway_server.domain.principal import Principal, Scope
@@ -62,7 +63,13 @@ async def upload_part(world: World, upload: upload_pb2.Upload, number: int, hold
         for at in range(0, len(body), 1024 * 1024):
             yield pb.UploadPartRequest(chunk=body[at : at + 1024 * 1024])
 
-    return await world.stub.UploadPart(messages(), metadata=holder)
+    call = world.stub.UploadPart(messages(), metadata=holder)
+    reported = RemoteStatus(call)
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        # If the status arrives during a write, grpc.aio reports only a status of its own.
+        raise await reported.failure() or error from None
 
 
 def limited(world: World, monkeypatch: pytest.MonkeyPatch, *scopes: Scope) -> None:
