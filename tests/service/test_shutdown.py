@@ -195,12 +195,11 @@ async def test_reflection_is_off_unless_it_is_asked_for(clock: FakeClock) -> Non
             a_memory_world(clock, reflection=reflection) as world,
             grpc.aio.insecure_channel(f"127.0.0.1:{world.port}") as channel,
         ):
-            # list_services = "": field 7 of ServerReflectionRequest.
             multi: Any = channel.stream_stream(method)
-            stream = multi(iter([b"\x3a\x00"]))
             if code is None:
+                # list_services = "": field 7 of ServerReflectionRequest.
+                stream = multi(iter([b"\x3a\x00"]))
                 assert b"partway.v1.UploadService" in await stream.read()
                 continue
-            with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await stream.read()
-            assert raised.value.code() is code
+            # Without a message: if the status arrives during a write, grpc.aio reports its own.
+            assert await multi().code() is code
