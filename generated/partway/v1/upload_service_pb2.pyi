@@ -1205,6 +1205,9 @@ class ComposeRequest(_message.Message):
     delete_sources: _builtins.bool
     """Whether to remove the sources once the new object is proven to exist.
 
+    Refused with `INVALID_ARGUMENT` if a source is another subject's, unless the
+    policy that it was uploaded with says `compose_delete = "tenant"`.
+
     If the session store is lost before that, they stay.
     """
     fingerprint: _builtins.str

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Capacities:
     """The capacities of a process. `unread_bytes` are those of all replies not read yet."""
 
     calls: int
@@ -47,7 +47,7 @@ class Limits:
 class Admission:
     """Admits calls. `now` is a monotonic clock in seconds."""
 
-    def __init__(self, limits: Limits, *, metrics: Metrics, now: Callable[[], float]) -> None:
+    def __init__(self, limits: Capacities, *, metrics: Metrics, now: Callable[[], float]) -> None:
         self._now = now
         self._load = LoadLimit(limits.calls)
         self._storage_calls = max(1, limits.calls // 2)

@@ -2,7 +2,7 @@
 
 from partway_server.config.settings import Settings
 from partway_server.domain.quota import Limit
-from partway_server.rpc.admission import Admission, Limits
+from partway_server.rpc.admission import Admission, Capacities
 from partway_server.rpc.identity.base import Identity
 from partway_server.rpc.interceptors import ErrorInterceptor
 from partway_server.rpc.server import RpcServer
@@ -22,7 +22,7 @@ def build_server(
 ) -> RpcServer:
     """Return the server, not yet listening."""
     timeout = settings.call_timeout_seconds
-    limits = Limits(
+    limits = Capacities(
         calls=settings.max_concurrent_calls,
         watches=settings.max_watchers,
         parts=settings.max_via_service,

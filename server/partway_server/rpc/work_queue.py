@@ -43,6 +43,7 @@ class WorkQueue:
             async with asyncio.timeout(self._wait_seconds) as limit:
                 await turn
         except BaseException:
+            # A call that is cancelled too: its turn must not be lost.
             self._withdraw(tenant, turn)
             if limit.expired():
                 raise Overloaded from None

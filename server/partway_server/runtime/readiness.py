@@ -98,6 +98,7 @@ class Readiness:
         except (UploadError, TimeoutError) as error:
             logger.debug("%s does not answer: %s", name, type(error).__name__)
         except Exception:
+            # A fault of ours must not end the watch: then no answer would ever count again.
             logger.exception("asking %s for an answer failed", name)
 
     async def judge(self) -> None:

@@ -115,6 +115,7 @@ class PartCopy:
                 # A janitor may come then, and copy the same bytes.
                 logger.warning("upload %s: its work is not postponed: %s", upload.sid, error)
             except Exception:
+                # Copying goes on: the worst is the same, a janitor that copies the same bytes.
                 logger.warning("upload %s: its work is not postponed", upload.sid, exc_info=True)
             # Real time, as for the heartbeat of a lease.
             await asyncio.sleep(deps.lease.total_seconds() / 3)
