@@ -103,8 +103,8 @@ stubs: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto \
 	  --python_out=$(OUT) --mypy_out=quiet:$(OUT) proto/partway/v1/*.proto
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto \
-	  --grpc_python_out=$(OUT) --mypy_grpc_out=quiet,only_async:$(OUT) proto/partway/v1/upload_service.proto
-	$(BIN)/python -m grpc_tools.protoc -I proto --include_imports \
+	  --grpc_python_out=$(OUT) --mypy_grpc_out=quiet:$(OUT) proto/partway/v1/upload_service.proto
+	$(BIN)/python -m grpc_tools.protoc -I proto --include_imports --include_source_info \
 	  --descriptor_set_out=$(OUT)/partway/v1/descriptors.binpb proto/partway/v1/*.proto proto/google/rpc/*.proto
 
 docs: $(READY) ## Make docs/reference/settings.md from the table of settings.

@@ -34,12 +34,13 @@ CALLS = 40
 UPLOAD = "Initialize and Complete"
 STATUS = "Status"
 
-Stub = rpc.UploadServiceStub
 Timed = Callable[[], Awaitable[float]]
 """Makes one call, or the two of an upload; returns the seconds they took."""
 
 
-async def initialize(stub: Stub, size: int, presign: int = 0) -> pb.InitializeResponse:
+async def initialize(
+    stub: "rpc.UploadServiceAsyncStub", size: int, presign: int = 0
+) -> pb.InitializeResponse:
     request = pb.InitializeRequest(
         file_name="video.mp4",
         size_bytes=size,
@@ -50,7 +51,7 @@ async def initialize(stub: Stub, size: int, presign: int = 0) -> pb.InitializeRe
     return response
 
 
-async def an_upload(stub: Stub, http: aiohttp.ClientSession) -> float:
+async def an_upload(stub: "rpc.UploadServiceAsyncStub", http: aiohttp.ClientSession) -> float:
     """Run a whole small upload and return its time without the PUT."""
     began = time.perf_counter()
     opened = await initialize(stub, 3, presign=1)
@@ -63,7 +64,7 @@ async def an_upload(stub: Stub, http: aiohttp.ClientSession) -> float:
     return took + time.perf_counter() - began
 
 
-async def acquaint(stub: Stub) -> None:
+async def acquaint(stub: "rpc.UploadServiceAsyncStub") -> None:
     """Give the service time to trust session records created in its Redis from now on.
 
     It checks older ones with storage, because a Redis server that it has not seen before may have
@@ -75,7 +76,7 @@ async def acquaint(stub: Stub) -> None:
     await asyncio.sleep(6)
 
 
-def reporting(stub: Stub, upload_id: str, count: int) -> Timed:
+def reporting(stub: "rpc.UploadServiceAsyncStub", upload_id: str, count: int) -> Timed:
     """Report the next `count` parts on each call; start over after the last part."""
     first = 1
 
@@ -94,7 +95,7 @@ def reporting(stub: Stub, upload_id: str, count: int) -> Timed:
     return report
 
 
-async def watch(stub: Stub, upload_id: str) -> float:
+async def watch(stub: "rpc.UploadServiceAsyncStub", upload_id: str) -> float:
     """Open a Watch, read its first message and close it."""
     began = time.perf_counter()
     stream = stub.Watch(pb.WatchRequest(upload_id=upload_id))
@@ -104,7 +105,7 @@ async def watch(stub: Stub, upload_id: str) -> float:
     return took
 
 
-async def status(stub: Stub, upload_id: str) -> float:
+async def status(stub: "rpc.UploadServiceAsyncStub", upload_id: str) -> float:
     began = time.perf_counter()
     await stub.Status(pb.StatusRequest(upload_id=upload_id))
     return time.perf_counter() - began
@@ -124,7 +125,7 @@ async def measure(kinds: Mapping[str, Timed], pid: int) -> dict[str, dict[str, l
     return figures
 
 
-async def row_bytes(stub: Stub, redis_url: str) -> dict[str, int | None]:
+async def row_bytes(stub: "rpc.UploadServiceAsyncStub", redis_url: str) -> dict[str, int | None]:
     """Measure what Redis stores for an upload of 10,000 parts, before and after their report."""
     found: dict[str, int | None] = {}
     async with Redis.from_url(redis_url) as redis:

@@ -58,7 +58,7 @@ async def service(**environ: str) -> AsyncIterator[tuple[int, dict[str, Any]]]:
         await process.wait()
 
 
-async def initialize(stub: rpc.UploadServiceStub) -> str:
+async def initialize(stub: "rpc.UploadServiceAsyncStub") -> str:
     request = pb.InitializeRequest(
         file_name="video.mp4", size_bytes=PARTS * PART_BYTES, part_size_bytes=PART_BYTES
     )
@@ -70,7 +70,7 @@ def everything(upload_id: str) -> pb.PresignPartsRequest:
     return pb.PresignPartsRequest(upload_id=upload_id, ranges=[whole])
 
 
-async def read(stub: rpc.UploadServiceStub, upload_id: str) -> tuple[float, float]:
+async def read(stub: "rpc.UploadServiceAsyncStub", upload_id: str) -> tuple[float, float]:
     """Return the seconds to the first message and to the last."""
     began, first, count = time.perf_counter(), 0.0, 0
     async for message in stub.PresignParts(everything(upload_id)):
@@ -104,7 +104,7 @@ def rss_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def one_stream(stub: rpc.UploadServiceStub, pid: int) -> dict[str, list[float]]:
+async def one_stream(stub: "rpc.UploadServiceAsyncStub", pid: int) -> dict[str, list[float]]:
     """Run a few rounds of a single stream, each next to a botocore loop."""
     figures: dict[str, list[float]] = {n: [] for n in ("total", "first", "cpu", "botocore")}
     upload_id = await initialize(stub)
@@ -119,7 +119,9 @@ async def one_stream(stub: rpc.UploadServiceStub, pid: int) -> dict[str, list[fl
     return figures
 
 
-async def many_streams(stub: rpc.UploadServiceStub, pid: int, address: str) -> dict[str, Any]:
+async def many_streams(
+    stub: "rpc.UploadServiceAsyncStub", pid: int, address: str
+) -> dict[str, Any]:
     """Read 100 streams at once in another process, and time small calls meanwhile."""
     upload_id = await initialize(stub)
     status = pb.StatusRequest(upload_id=upload_id)
@@ -145,7 +147,7 @@ async def many_streams(stub: rpc.UploadServiceStub, pid: int, address: str) -> d
 
 
 async def time_calls(
-    stub: rpc.UploadServiceStub, request: pb.StatusRequest, until: "asyncio.Task[int] | None"
+    stub: "rpc.UploadServiceAsyncStub", request: pb.StatusRequest, until: "asyncio.Task[int] | None"
 ) -> list[float]:
     """Return the milliseconds of sequential small calls, with a pause between them."""
     took: list[float] = []

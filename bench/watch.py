@@ -22,7 +22,7 @@ from partway.v1 import upload_service_pb2_grpc as rpc
 from partway_server.rpc.server import MAX_STREAMS
 
 from bench.presign import processor, spread
-from bench.progress import PART_BYTES, Stub, acquaint, initialize, status
+from bench.progress import PART_BYTES, acquaint, initialize, status
 from bench.stream import cpu_seconds, rss_bytes, service
 
 WATCHERS = 1000
@@ -94,7 +94,9 @@ async def watchers(address: str) -> None:
         report_messages()
 
 
-async def one_change(stub: Stub, upload_id: str, number: int, watching: Watchers) -> float:
+async def one_change(
+    stub: "rpc.UploadServiceAsyncStub", upload_id: str, number: int, watching: Watchers
+) -> float:
     """Return the milliseconds from the call that changes something to the last message about it."""
     part = upload_pb2.Part(part_number=number, size_bytes=PART_BYTES)
     began = time.monotonic()
@@ -105,7 +107,9 @@ async def one_change(stub: Stub, upload_id: str, number: int, watching: Watchers
     return took
 
 
-async def of(ids: list[str], stub: Stub, pid: int, address: str) -> dict[str, Any]:
+async def of(
+    ids: list[str], stub: "rpc.UploadServiceAsyncStub", pid: int, address: str
+) -> dict[str, Any]:
     """Measure the watchers' cost and notification delay. Ask the service to stop at the end."""
     alone = [await status(stub, ids[0]) * 1000 for _ in range(200)]
     before = rss_bytes(pid)

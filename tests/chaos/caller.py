@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import grpc
@@ -19,6 +19,9 @@ from partway_client._transport.part_stream import RemoteStatus
 
 from tests.chaos.ledger import ABORTED, COMPLETED, Answer, Sending, Story
 from tests.support.storage import Put, put_by
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 CALL_SECONDS = 12.0
 PUT_SECONDS = 30.0
@@ -41,7 +44,7 @@ class OutOfPatience(Exception):
 class Caller:
     """A caller that asks one service after another until one answers."""
 
-    stubs: Sequence[UploadServiceStub]
+    stubs: Sequence["UploadServiceAsyncStub"]
     put_bytes: Put
     patience: float
 

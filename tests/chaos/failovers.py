@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 import botocore.exceptions
@@ -42,6 +42,9 @@ from tests.support.redis_cluster import OUR_SLOTS, Cluster, start_cluster
 from tests.support.redis_sentinel import Sentinels, start_sentinels
 from tests.support.storage import put_by
 from tests.support.usage_audit import usage_faults_at
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 T = TypeVar("T")
 
@@ -142,7 +145,9 @@ class Load:
                 request = pb.StatusRequest(upload_id=upload_id)
                 await self._insist(partial(stub.Status, request))
 
-    async def _upload(self, client: UploadClient, stub: UploadServiceStub, number: int) -> None:
+    async def _upload(
+        self, client: UploadClient, stub: "UploadServiceAsyncStub", number: int
+    ) -> None:
         data = self._chance.randbytes(self._chance.randrange(1, 3 * PART))
         path = self._folder / f"{number}.bin"
         await asyncio.to_thread(path.write_bytes, data)
@@ -161,7 +166,7 @@ class Load:
             self._ledger.false.append(f"{done.key}: completed twice, with two outcomes")
         await self._must_fail(stub.Abort, pb.AbortRequest(upload_id=done.upload_id))
 
-    async def _abort(self, stub: UploadServiceStub, http: aiohttp.ClientSession) -> None:
+    async def _abort(self, stub: "UploadServiceAsyncStub", http: aiohttp.ClientSession) -> None:
         asked = pb.InitializeRequest(
             file_name="half",
             size_bytes=2 * PART,

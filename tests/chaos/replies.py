@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import grpc
@@ -35,6 +36,9 @@ from tests.support.processes import Service
 from tests.support.relay import End, Fault, Relay
 from tests.support.storage import put_by
 from tests.support.wired import COMPLETE, keys_in, relay_to
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 AT_ONCE = 16
 SIZE_BYTES = 100
@@ -108,7 +112,9 @@ async def lose_replies(
     )
 
 
-async def complete(stub: UploadServiceStub, http: aiohttp.ClientSession, bucket: Bucket) -> Done:
+async def complete(
+    stub: "UploadServiceAsyncStub", http: aiohttp.ClientSession, bucket: Bucket
+) -> Done:
     """Upload once, and repeat Complete until it is answered."""
     opened = await stub.Initialize(
         pb.InitializeRequest(file_name="a", size_bytes=SIZE_BYTES, presign_parts=1)
@@ -144,7 +150,7 @@ def agrees(bucket: Bucket, upload: upload_pb2.Upload) -> bool:
 @asynccontextmanager
 async def a_service(
     folder: Path, s3: S3, redis_url: str, bucket: Bucket
-) -> AsyncIterator[tuple[UploadServiceStub, Relay]]:
+) -> AsyncIterator[tuple["UploadServiceAsyncStub", Relay]]:
     """Start a service process; yield its stub and the relay before its storage."""
     policies = folder / "policies.toml"
     policies.write_text(POLICIES)

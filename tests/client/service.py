@@ -45,7 +45,7 @@ class Failure:
             details.append(
                 error_details_pb2.ErrorInfo(
                     reason=f"ERROR_REASON_{self.reason}",
-                    domain="partway.v1",
+                    domain="partway",
                     metadata=self.metadata,
                 )
             )
@@ -251,6 +251,21 @@ class Service(service_grpc.UploadServiceServicer):
     async def CreateUploadToken(self, request: Any, context: Any) -> Any:
         raise NotImplementedError("the client makes no tokens")
 
+    async def BatchInitialize(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
+    async def BatchComplete(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
+    async def ExtendUpload(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
+    async def PutPart(self, requests: Any, context: Any) -> Any:
+        raise NotImplementedError
+
+    async def GetCapabilities(self, request: Any, context: Any) -> Any:
+        raise NotImplementedError
+
     async def GetUsage(self, request: Any, context: Any) -> Any:
         await self._met("GetUsage", request, context)
         tenant = [
@@ -362,7 +377,7 @@ class Service(service_grpc.UploadServiceServicer):
             id=upload_id,
             state=pb.UPLOAD_STATE_ACTIVE,
             policy=request.policy or "default",
-            object=pb.Object(bucket="bucket", key=key, uri=f"s3://bucket/{key}"),
+            object=pb.StoredObject(bucket="bucket", key=key, uri=f"s3://bucket/{key}"),
             size_bytes=size,
             part_size_bytes=part_size,
             part_count=count,
@@ -406,7 +421,7 @@ class Service(service_grpc.UploadServiceServicer):
                 # The signature has an escape that must arrive as it is.
                 url=f"{self.storage.base}/bucket/{number}?partNumber={number}"
                 f"&serial={self.serial}&uploadId={upload.id}&X-Amz-Signature=s3cr%2Ft%20",
-                headers={"content-length": str(self._size(upload, number)), "x-amz-signed": "1"},
+                headers={"x-amz-signed": "1"},
                 offset_bytes=(number - 1) * upload.part_size_bytes,
                 size_bytes=self._size(upload, number),
             )

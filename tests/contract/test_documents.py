@@ -93,7 +93,7 @@ def test_the_make_targets_in_the_readme_exist(target: str) -> None:
 
 
 def test_the_service_config_repeats_calls_of_our_service() -> None:
-    config = json.loads((ROOT / "deploy/service_config.json").read_text())
+    config = json.loads((ROOT / "generated/partway/v1/service_config.json").read_text())
     (method,) = config["methodConfig"]
     (service,) = upload_service_pb2.DESCRIPTOR.services_by_name.values()
     assert method["name"] == [{"service": service.full_name}]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -10,6 +11,9 @@ from partway_server.devstack.servers import S3
 
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import Partway, Service
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +38,6 @@ async def partway(service: Service, tmp_path: Path) -> AsyncIterator[Partway]:
 
 
 @pytest.fixture
-async def stub(service: Service) -> AsyncIterator[UploadServiceStub]:
+async def stub(service: Service) -> AsyncIterator["UploadServiceAsyncStub"]:
     async with grpc.aio.insecure_channel(service.address) as channel:
         yield UploadServiceStub(channel)

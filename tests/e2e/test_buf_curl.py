@@ -133,7 +133,7 @@ def test_an_error_arrives_with_its_code_and_its_details(service: Service) -> Non
     assert error["code"] == "failed_precondition"
     details = {detail["type"]: detail for detail in error["details"]}
     info = unpacked(details["google.rpc.ErrorInfo"], error_details_pb2.ErrorInfo())
-    assert (info.domain, info.reason) == ("partway.v1", "ERROR_REASON_PARTS_MISSING")
+    assert (info.domain, info.reason) == ("partway", "ERROR_REASON_PARTS_MISSING")
     assert info.metadata["missing_count"] == "3"
     failure = unpacked(
         details["google.rpc.PreconditionFailure"], error_details_pb2.PreconditionFailure()

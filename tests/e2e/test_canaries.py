@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import aiohttp
@@ -48,6 +48,9 @@ from tests.support.storage import put_by
 from tests.support.webhooks import Endpoint, an_endpoint
 from tests.support.wired import EVERY, relay_to
 from tests.support.world import PART, content
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(240)]
 
@@ -258,7 +261,7 @@ def requests(upload_id: str) -> Mapping[str, Message | list[Message]]:
 class Calls:
     """Calls with credentials in their metadata; keeps the text of every failure."""
 
-    def __init__(self, stage: Stage, stub: UploadServiceStub) -> None:
+    def __init__(self, stage: Stage, stub: "UploadServiceAsyncStub") -> None:
         self._stage = stage
         self.stub = stub
         bearer = stage.canaries.add("JWT", token(KEY_OF_TOKENS, exp=int(time.time()) + 3600))

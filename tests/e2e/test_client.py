@@ -4,18 +4,21 @@ import base64
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import anycrc
 import pytest
 from partway.v1 import upload_service_pb2 as pb
-from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from partway_client import State, SyncUploadClient, UploadNotActive, UploadNotFound
 
 from tests.support.bucket import Bucket
 from tests.support.files import File
 from tests.support.processes import Partway, Service
 from tests.support.storage import put_by
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
@@ -68,7 +71,7 @@ async def test_standard_input_is_uploaded(partway: Partway, bucket: Bucket) -> N
 
 
 async def test_an_upload_is_looked_at_and_discarded(
-    partway: Partway, stub: UploadServiceStub
+    partway: Partway, stub: "UploadServiceAsyncStub"
 ) -> None:
     opened = await stub.Initialize(
         pb.InitializeRequest(

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import grpc
@@ -23,6 +24,9 @@ from tests.support.processes import Service, until
 from tests.support.storage import Put, put_by
 from tests.support.world import PART, content, failure
 
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
+
 pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(180)]
 
 
@@ -37,7 +41,7 @@ def valkey(tmp_path: Path) -> Iterator[tuple[Child, str]]:
 
 
 @contextlib.asynccontextmanager
-async def running(service: Service) -> AsyncIterator[tuple[UploadServiceStub, Put]]:
+async def running(service: Service) -> AsyncIterator[tuple["UploadServiceAsyncStub", Put]]:
     with service:
         service.start()
         async with (

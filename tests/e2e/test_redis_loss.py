@@ -9,7 +9,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 import grpc
@@ -26,6 +26,9 @@ from tests.support.processes import Service, start_valkey_at, until
 from tests.support.relay_valve import Valve
 from tests.support.storage import put_by
 from tests.support.world import failure
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(120)]
 
@@ -97,7 +100,7 @@ class Memory:
 class Scene:
     """The senders, and the valve through which their service reaches storage."""
 
-    def __init__(self, stub: UploadServiceStub, http: aiohttp.ClientSession, control: Valve):
+    def __init__(self, stub: "UploadServiceAsyncStub", http: aiohttp.ClientSession, control: Valve):
         self._stub, self._control = stub, control
         self._put = put_by(http)
 

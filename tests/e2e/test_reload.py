@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import grpc
@@ -18,6 +19,9 @@ from tests.support.bucket import Bucket, look_into
 from tests.support.processes import Service, until
 from tests.support.storage import put_by
 from tests.support.world import PART, content, failure
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
@@ -75,7 +79,7 @@ def second(s3: S3, archive: Bucket) -> str:
 @asynccontextmanager
 async def running(
     tmp_path: Path, s3: S3, redis_url: str, file: Path, early: bool = False, **settings: object
-) -> AsyncIterator[tuple[Service, UploadServiceStub]]:
+) -> AsyncIterator[tuple[Service, "UploadServiceAsyncStub"]]:
     secrets = {"ARCHIVE_ACCESS_KEY": s3.access_key, "ARCHIVE_SECRET_KEY": s3.secret_key}
     with pytest.MonkeyPatch.context() as environment:
         for name, value in secrets.items():
@@ -91,13 +95,15 @@ async def running(
                 yield service, UploadServiceStub(channel)
 
 
-async def initialized(stub: UploadServiceStub, size: int, policy: str = "") -> upload_pb2.Upload:
+async def initialized(
+    stub: "UploadServiceAsyncStub", size: int, policy: str = ""
+) -> upload_pb2.Upload:
     request = pb.InitializeRequest(policy=policy, file_name="a.mp4", size_bytes=size)
     request.part_size_bytes = PART
     return (await stub.Initialize(request)).upload
 
 
-async def send(stub: UploadServiceStub, upload: upload_pb2.Upload, *numbers: int) -> None:
+async def send(stub: "UploadServiceAsyncStub", upload: upload_pb2.Upload, *numbers: int) -> None:
     ranges = [upload_pb2.PartRange(first=n, last=n) for n in numbers]
     request = pb.BatchPresignPartsRequest(upload_id=upload.id, ranges=ranges)
     async with aiohttp.ClientSession() as http:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import grpc
@@ -30,6 +30,9 @@ from tests.support.processes import Partway, Ran, Service, ended, start_valkey_a
 from tests.support.relay_valve import Valve
 from tests.support.storage import put_by
 from tests.support.world import Failure, content, failure
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(90)]
 
@@ -238,7 +241,7 @@ async def test_two_completes_at_the_same_moment_make_one_object(
                 await asyncio.gather(*(race() for _ in range(5)))
 
 
-async def sent(stub: UploadServiceStub, http: aiohttp.ClientSession) -> upload_pb2.Upload:
+async def sent(stub: "UploadServiceAsyncStub", http: aiohttp.ClientSession) -> upload_pb2.Upload:
     """Return an upload of two parts that are in storage."""
     opened = await stub.Initialize(
         pb.InitializeRequest(
@@ -251,7 +254,9 @@ async def sent(stub: UploadServiceStub, http: aiohttp.ClientSession) -> upload_p
     return opened.upload
 
 
-async def test_an_id_with_any_character_changed_opens_nothing(stub: UploadServiceStub) -> None:
+async def test_an_id_with_any_character_changed_opens_nothing(
+    stub: "UploadServiceAsyncStub",
+) -> None:
     opened = await stub.Initialize(pb.InitializeRequest(file_name="a", size_bytes=PART))
     good = opened.upload.id
     others = [
@@ -292,7 +297,7 @@ async def test_without_a_place_to_remember_it_an_upload_has_one_warning_and_fini
 
 
 async def test_a_complete_that_has_begun_ends_before_the_service_does(
-    tmp_path: Path, s3: S3, redis_url: str, stub: UploadServiceStub
+    tmp_path: Path, s3: S3, redis_url: str, stub: "UploadServiceAsyncStub"
 ) -> None:
     async with (
         Valve(s3.endpoint) as control,

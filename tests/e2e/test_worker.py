@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from click.testing import CliRunner
 from partway.v1 import upload_service_pb2 as pb
-from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from partway_server.cli.main import main
 from partway_server.devstack.servers import S3
 from partway_server.sessions.redis_keys import SHARDS, events_key
@@ -23,6 +22,9 @@ from redis import Redis
 
 from tests.support.processes import until
 from tests.support.storage import put_by
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
@@ -78,7 +80,7 @@ def workers(s3: S3, redis: Redis, redis_url: str, tmp_path: Path) -> Iterator[Wo
     workers.stop()
 
 
-async def upload(stub: UploadServiceStub, number: int) -> str:
+async def upload(stub: "UploadServiceAsyncStub", number: int) -> str:
     """Upload an object of that many lines and a few more; return its SHA-256."""
     data = f"line of {number}\n".encode() * (1000 + number)
     opened = await stub.Initialize(
@@ -99,7 +101,7 @@ def held(redis: Redis) -> int:
 
 
 async def test_a_worker_that_is_killed_leaves_nothing_undone(
-    stub: UploadServiceStub, workers: Workers, redis: Redis
+    stub: "UploadServiceAsyncStub", workers: Workers, redis: Redis
 ) -> None:
     sums = {await upload(stub, number) for number in range(3)}
     # At worst, an event is left that was delivered to a dead worker.
@@ -119,7 +121,7 @@ async def test_a_worker_that_is_killed_leaves_nothing_undone(
 
 
 async def test_what_is_told_again_is_known_by_its_id(
-    stub: UploadServiceStub, workers: Workers, redis: Redis, redis_url: str
+    stub: "UploadServiceAsyncStub", workers: Workers, redis: Redis, redis_url: str
 ) -> None:
     events = partial(asyncio.to_thread, run_events, redis_url)
     await upload(stub, 1)
@@ -154,7 +156,7 @@ async def test_what_is_told_again_is_known_by_its_id(
     assert workers.results() == [result]
 
 
-async def test_tail_follows(stub: UploadServiceStub, redis: Redis, redis_url: str) -> None:
+async def test_tail_follows(stub: "UploadServiceAsyncStub", redis: Redis, redis_url: str) -> None:
     following = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "partway_server", "events", "tail"),
         *("--follow", "--json", "--redis-url", redis_url),

@@ -25,7 +25,7 @@ def _put_in(fault: str) -> None:
             raise KeyError("page_size")
         return await sound(self, request, context)
 
-    UploadServicer.ListParts = faulty  # type: ignore[method-assign]
+    UploadServicer.ListParts = faulty  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

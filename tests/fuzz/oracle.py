@@ -8,7 +8,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-DOMAIN = "partway.v1"
+DOMAIN = "partway"
 _PREFIX = "ERROR_REASON_"
 _DOCUMENT = Path(__file__).parents[2] / "docs/reference/errors.md"
 

@@ -24,7 +24,7 @@ SECRET = "s3cr3t-of-storage"
 ORACLE = Oracle([SECRET])
 
 
-def packed(reason: str, domain: str = "partway.v1") -> bytes:
+def packed(reason: str, domain: str = "partway") -> bytes:
     status = status_pb2.Status(code=3, message="m")
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=domain))
     data: bytes = status.SerializeToString()

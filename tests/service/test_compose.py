@@ -404,7 +404,7 @@ async def test_a_repeat_goes_on_after_redis_lost_the_row(world: World) -> None:
     first, request_id = await source(world), str(uuid4())
     world.storage.before("copy_part", failing(StorageRefused("UploadPartCopy", "AccessDenied")))
     failed = await failure(compose(world, first, first, request_id=request_id, delete_sources=True))
-    assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "STORAGE_REFUSED")
+    assert (failed.code, failed.reason) == ("INTERNAL", "STORAGE_REFUSED")
     made = await composed(world)
     await world.lose_row(made)
     # A query rebuilds the session record, which no longer knows the sources.

@@ -58,7 +58,7 @@ async def test_each_part_says_what_to_send_where(world: World, name: str) -> Non
     ]
     for part in parts:
         assert part.method == "PUT"
-        assert part.headers == {"content-length": str(part.size_bytes)}
+        assert not part.headers
         reply = await world.put(part.url, content(part.part_number, part.size_bytes), part.headers)
         assert reply.status == 200
 

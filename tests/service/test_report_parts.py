@@ -80,7 +80,7 @@ def fields_of(result: pb.PartResult) -> list[str]:
     for detail in result.status.details:
         assert detail.Unpack(info) or detail.Unpack(bad)
     if result.status.code:
-        assert (info.reason, info.domain) == ("ERROR_REASON_INVALID_REQUEST", "partway.v1")
+        assert (info.reason, info.domain) == ("ERROR_REASON_INVALID_REQUEST", "partway")
         assert result.status.message
     return [violation.field for violation in bad.field_violations]
 

@@ -67,7 +67,7 @@ async def _only(request: Message) -> AsyncIterator[Message]:
 
 
 async def call(
-    stub: rpc.UploadServiceStub,
+    stub: "rpc.UploadServiceAsyncStub",
     name: str,
     request: Message,
     metadata: Any = ALICE,

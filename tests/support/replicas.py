@@ -128,7 +128,7 @@ class Replica:
     life: Life
     service: Service
     channel: grpc.aio.Channel
-    stub: rpc.UploadServiceStub
+    stub: "rpc.UploadServiceAsyncStub"
 
     @classmethod
     async def start(

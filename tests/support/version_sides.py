@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anycrc
 import grpc
@@ -16,6 +16,9 @@ from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from tests.support.previous_version import VERSIONS, VersionedService
 from tests.support.storage import Put
 from tests.support.world import content, failure
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 MIB = 1024 * 1024
 PART = 5 * MIB
@@ -53,7 +56,7 @@ class Side:
     """One of the two versions, as one caller uses it. Calls are retried where they may be."""
 
     service: VersionedService
-    stub: UploadServiceStub
+    stub: "UploadServiceAsyncStub"
     caller: tuple[tuple[str, str], ...]
     put: Put
 

@@ -57,7 +57,7 @@ class World:
     storage: FaultyObjects
     put: Put
     service: Service
-    stub: rpc.UploadServiceStub
+    stub: "rpc.UploadServiceAsyncStub"
     port: int
     policies: PolicyRegistry
 
@@ -135,7 +135,7 @@ def failure_of(error: grpc.aio.AioRpcError) -> Failure:
         assert packed.Unpack(detail)
         found.details[name] = detail
     info = found.details["ErrorInfo"]
-    assert info.domain == "partway.v1"
+    assert info.domain == "partway"
     found.reason, found.metadata = info.reason.removeprefix("ERROR_REASON_"), dict(info.metadata)
     return found
 

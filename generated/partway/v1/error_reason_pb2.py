@@ -22,15 +22,32 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.rpc import error_details_pb2 as google_dot_rpc_dot_error__details__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpartway/v1/error_reason.proto\x12\npartway.v1*\xc0\x08\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_INVALID_REQUEST\x10\x01\x12$\n ERROR_REASON_UNDECODABLE_REQUEST\x10\x02\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x03\x12\x1f\n\x1b\x45RROR_REASON_CALLER_UNKNOWN\x10\x04\x12!\n\x1d\x45RROR_REASON_UPLOAD_NOT_FOUND\x10\x05\x12\"\n\x1e\x45RROR_REASON_UPLOAD_NOT_ACTIVE\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_PARTS_MISSING\x10\x07\x12\x1f\n\x1b\x45RROR_REASON_PARTS_MISMATCH\x10\x08\x12\x1e\n\x1a\x45RROR_REASON_PARTS_REFUSED\x10\t\x12$\n ERROR_REASON_COMPLETED_OTHERWISE\x10\n\x12\x1e\n\x1a\x45RROR_REASON_OBJECT_EXISTS\x10\x0b\x12\x1c\n\x18\x45RROR_REASON_UPLOAD_BUSY\x10\x0c\x12 \n\x1c\x45RROR_REASON_UPLOAD_CONFLICT\x10\r\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x0e\x12%\n!ERROR_REASON_SESSIONS_UNAVAILABLE\x10\x0f\x12$\n ERROR_REASON_STORAGE_UNAVAILABLE\x10\x10\x12\x1a\n\x16\x45RROR_REASON_TIMED_OUT\x10\x11\x12 \n\x1c\x45RROR_REASON_STORAGE_REFUSED\x10\x12\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x13\x12\x19\n\x15\x45RROR_REASON_STOPPING\x10\x14\x12 \n\x1c\x45RROR_REASON_VIA_SERVICE_OFF\x10\x15\x12\x1d\n\x19\x45RROR_REASON_PART_CHANGED\x10\x16\x12 \n\x1c\x45RROR_REASON_SOURCE_UNUSABLE\x10\x17\x12%\n!ERROR_REASON_SOURCES_NOT_JOINABLE\x10\x18\x12%\n!ERROR_REASON_CREDENTIALS_REJECTED\x10\x19\x12%\n!ERROR_REASON_UPLOAD_TOKEN_EXPIRED\x10\x1a\x12\"\n\x1e\x45RROR_REASON_PERMISSION_DENIED\x10\x1b\x12\x1f\n\x1b\x45RROR_REASON_QUOTA_EXCEEDED\x10\x1c\x12\x1e\n\x1a\x45RROR_REASON_SESSIONS_FULL\x10\x1d\x12\x1e\n\x1a\x45RROR_REASON_PART_TOO_SLOW\x10\x1e\x12\x1d\n\x19\x45RROR_REASON_STREAM_ENDED\x10\x1f\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpartway/v1/error_reason.proto\x12\npartway.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/rpc/error_details.proto\"\xd6\x02\n\x0c\x45rrorDetails\x12/\n\nerror_info\x18\x01 \x01(\x0b\x32\x15.google.rpc.ErrorInfoB\x04\xe2\x41\x01\x03\x12\x31\n\x0b\x62\x61\x64_request\x18\x02 \x01(\x0b\x32\x16.google.rpc.BadRequestB\x04\xe2\x41\x01\x03\x12\x43\n\x14precondition_failure\x18\x03 \x01(\x0b\x32\x1f.google.rpc.PreconditionFailureB\x04\xe2\x41\x01\x03\x12\x35\n\rquota_failure\x18\x04 \x01(\x0b\x32\x18.google.rpc.QuotaFailureB\x04\xe2\x41\x01\x03\x12/\n\nretry_info\x18\x05 \x01(\x0b\x32\x15.google.rpc.RetryInfoB\x04\xe2\x41\x01\x03\x12\x35\n\rresource_info\x18\x06 \x01(\x0b\x32\x18.google.rpc.ResourceInfoB\x04\xe2\x41\x01\x03*\xc0\x08\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_INVALID_REQUEST\x10\x01\x12$\n ERROR_REASON_UNDECODABLE_REQUEST\x10\x02\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x03\x12\x1f\n\x1b\x45RROR_REASON_CALLER_UNKNOWN\x10\x04\x12!\n\x1d\x45RROR_REASON_UPLOAD_NOT_FOUND\x10\x05\x12\"\n\x1e\x45RROR_REASON_UPLOAD_NOT_ACTIVE\x10\x06\x12\x1e\n\x1a\x45RROR_REASON_PARTS_MISSING\x10\x07\x12\x1f\n\x1b\x45RROR_REASON_PARTS_MISMATCH\x10\x08\x12\x1e\n\x1a\x45RROR_REASON_PARTS_REFUSED\x10\t\x12$\n ERROR_REASON_COMPLETED_OTHERWISE\x10\n\x12\x1e\n\x1a\x45RROR_REASON_OBJECT_EXISTS\x10\x0b\x12\x1c\n\x18\x45RROR_REASON_UPLOAD_BUSY\x10\x0c\x12 \n\x1c\x45RROR_REASON_UPLOAD_CONFLICT\x10\r\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x0e\x12%\n!ERROR_REASON_SESSIONS_UNAVAILABLE\x10\x0f\x12$\n ERROR_REASON_STORAGE_UNAVAILABLE\x10\x10\x12\x1a\n\x16\x45RROR_REASON_TIMED_OUT\x10\x11\x12 \n\x1c\x45RROR_REASON_STORAGE_REFUSED\x10\x12\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x13\x12\x19\n\x15\x45RROR_REASON_STOPPING\x10\x14\x12 \n\x1c\x45RROR_REASON_VIA_SERVICE_OFF\x10\x15\x12\x1d\n\x19\x45RROR_REASON_PART_CHANGED\x10\x16\x12 \n\x1c\x45RROR_REASON_SOURCE_UNUSABLE\x10\x17\x12%\n!ERROR_REASON_SOURCES_NOT_JOINABLE\x10\x18\x12%\n!ERROR_REASON_CREDENTIALS_REJECTED\x10\x19\x12%\n!ERROR_REASON_UPLOAD_TOKEN_EXPIRED\x10\x1a\x12\"\n\x1e\x45RROR_REASON_PERMISSION_DENIED\x10\x1b\x12\x1f\n\x1b\x45RROR_REASON_QUOTA_EXCEEDED\x10\x1c\x12\x1e\n\x1a\x45RROR_REASON_SESSIONS_FULL\x10\x1d\x12\x1e\n\x1a\x45RROR_REASON_PART_TOO_SLOW\x10\x1e\x12\x1d\n\x19\x45RROR_REASON_STREAM_ENDED\x10\x1f\x42\x8a\x01\n\x0e\x63om.partway.v1B\x10\x45rrorReasonProtoP\x01Z6github.com/partway/partway/gen/go/partway/v1;partwayv1\xa2\x02\x03PWX\xaa\x02\nPartway.V1\xca\x02\nPartway\\V1\xea\x02\x0bPartway::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'partway.v1.error_reason_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_ERRORREASON']._serialized_start=46
-  _globals['_ERRORREASON']._serialized_end=1134
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\016com.partway.v1B\020ErrorReasonProtoP\001Z6github.com/partway/partway/gen/go/partway/v1;partwayv1\242\002\003PWX\252\002\nPartway.V1\312\002\nPartway\\V1\352\002\013Partway::V1'
+  _globals['_ERRORDETAILS'].fields_by_name['error_info']._loaded_options = None
+  _globals['_ERRORDETAILS'].fields_by_name['error_info']._serialized_options = b'\342A\001\003'
+  _globals['_ERRORDETAILS'].fields_by_name['bad_request']._loaded_options = None
+  _globals['_ERRORDETAILS'].fields_by_name['bad_request']._serialized_options = b'\342A\001\003'
+  _globals['_ERRORDETAILS'].fields_by_name['precondition_failure']._loaded_options = None
+  _globals['_ERRORDETAILS'].fields_by_name['precondition_failure']._serialized_options = b'\342A\001\003'
+  _globals['_ERRORDETAILS'].fields_by_name['quota_failure']._loaded_options = None
+  _globals['_ERRORDETAILS'].fields_by_name['quota_failure']._serialized_options = b'\342A\001\003'
+  _globals['_ERRORDETAILS'].fields_by_name['retry_info']._loaded_options = None
+  _globals['_ERRORDETAILS'].fields_by_name['retry_info']._serialized_options = b'\342A\001\003'
+  _globals['_ERRORDETAILS'].fields_by_name['resource_info']._loaded_options = None
+  _globals['_ERRORDETAILS'].fields_by_name['resource_info']._serialized_options = b'\342A\001\003'
+  _globals['_ERRORREASON']._serialized_start=456
+  _globals['_ERRORREASON']._serialized_end=1544
+  _globals['_ERRORDETAILS']._serialized_start=111
+  _globals['_ERRORDETAILS']._serialized_end=453
 # @@protoc_insertion_point(module_scope)

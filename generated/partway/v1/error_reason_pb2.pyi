@@ -4,15 +4,17 @@ isort:skip_file
 """
 
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import error_details_pb2 as _error_details_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -104,7 +106,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_STORAGE_REFUSED: _ErrorReason.ValueType  # 18
     """Storage refuses the service itself: its credentials, its permissions or
-    its bucket need an operator. Code: `FAILED_PRECONDITION`. Metadata:
+    its bucket need an operator. Code: `INTERNAL`. Metadata:
     `storage_code`, the error code that storage returned; `operation`, what was
     refused.
     """
@@ -172,7 +174,7 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call failed.
 
     Every error that the service makes carries a `google.rpc.ErrorInfo` whose
-    `domain` is "partway.v1" and whose `reason` is the name of one of these
+    `domain` is "partway" and whose `reason` is the name of one of these
     values. Reasons are stable: clients may branch on them. Where the comment
     names metadata, it is in `ErrorInfo.metadata`.
     """
@@ -259,7 +261,7 @@ the time in `google.rpc.RetryInfo`. Code: `UNAVAILABLE`.
 """
 ERROR_REASON_STORAGE_REFUSED: ErrorReason.ValueType  # 18
 """Storage refuses the service itself: its credentials, its permissions or
-its bucket need an operator. Code: `FAILED_PRECONDITION`. Metadata:
+its bucket need an operator. Code: `INTERNAL`. Metadata:
 `storage_code`, the error code that storage returned; `operation`, what was
 refused.
 """
@@ -323,3 +325,62 @@ ERROR_REASON_STREAM_ENDED: ErrorReason.ValueType  # 31
 is missed. Code: `UNAVAILABLE`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
+
+@_typing.final
+class ErrorDetails(_message.Message):
+    """ErrorDetails are the kinds of details that an error of the service may have.
+
+    No call takes or returns this message: each detail is packed by itself into
+    `google.rpc.Status.details`, at most one of a kind. It is here so that code
+    generated from this file can unpack them.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERROR_INFO_FIELD_NUMBER: _builtins.int
+    BAD_REQUEST_FIELD_NUMBER: _builtins.int
+    PRECONDITION_FAILURE_FIELD_NUMBER: _builtins.int
+    QUOTA_FAILURE_FIELD_NUMBER: _builtins.int
+    RETRY_INFO_FIELD_NUMBER: _builtins.int
+    RESOURCE_INFO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def error_info(self) -> _error_details_pb2.ErrorInfo:
+        """Why the call failed: in every error."""
+
+    @_builtins.property
+    def bad_request(self) -> _error_details_pb2.BadRequest:
+        """Which fields are not allowed."""
+
+    @_builtins.property
+    def precondition_failure(self) -> _error_details_pb2.PreconditionFailure:
+        """Which parts are missing or not as planned."""
+
+    @_builtins.property
+    def quota_failure(self) -> _error_details_pb2.QuotaFailure:
+        """Which limit is reached."""
+
+    @_builtins.property
+    def retry_info(self) -> _error_details_pb2.RetryInfo:
+        """When to repeat the call."""
+
+    @_builtins.property
+    def resource_info(self) -> _error_details_pb2.ResourceInfo:
+        """What was not found."""
+
+    def __init__(
+        self,
+        *,
+        error_info: _error_details_pb2.ErrorInfo | None = ...,
+        bad_request: _error_details_pb2.BadRequest | None = ...,
+        precondition_failure: _error_details_pb2.PreconditionFailure | None = ...,
+        quota_failure: _error_details_pb2.QuotaFailure | None = ...,
+        retry_info: _error_details_pb2.RetryInfo | None = ...,
+        resource_info: _error_details_pb2.ResourceInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bad_request", b"bad_request", "error_info", b"error_info", "precondition_failure", b"precondition_failure", "quota_failure", b"quota_failure", "resource_info", b"resource_info", "retry_info", b"retry_info"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_request", b"bad_request", "error_info", b"error_info", "precondition_failure", b"precondition_failure", "quota_failure", b"quota_failure", "resource_info", b"resource_info", "retry_info", b"retry_info"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErrorDetails: _TypeAlias = ErrorDetails  # noqa: Y015

@@ -22,36 +22,119 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17partway/v1/upload.proto\x12\npartway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x03\n\x06Upload\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.partway.v1.UploadState\x12\x0e\n\x06policy\x18\x03 \x01(\t\x12\"\n\x06object\x18\x04 \x01(\x0b\x32\x12.partway.v1.Object\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12\x17\n\x0fpart_size_bytes\x18\x06 \x01(\x03\x12\x12\n\npart_count\x18\x07 \x01(\x05\x12\x1c\n\x14last_part_size_bytes\x18\x08 \x01(\x03\x12\x14\n\x0c\x63ontent_type\x18\t \x01(\t\x12\x39\n\x12\x63hecksum_algorithm\x18\n \x01(\x0e\x32\x1d.partway.v1.ChecksumAlgorithm\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x0c\x61\x62ort_reason\x18\r \x01(\x0e\x32\x17.partway.v1.AbortReason\x12\x13\n\x0b\x66ingerprint\x18\x0e \x01(\t\x12\x14\n\x0csource_count\x18\x0f \x01(\x05\"\xb5\x01\n\x06Object\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nversion_id\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x10\n\x08\x63hecksum\x18\x07 \x01(\x0c\x12\x39\n\x12\x63hecksum_algorithm\x18\x08 \x01(\x0e\x32\x1d.partway.v1.ChecksumAlgorithm\"O\n\x04Part\x12\x13\n\x0bpart_number\x18\x01 \x01(\x05\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x10\n\x08\x63hecksum\x18\x04 \x01(\x0c\"(\n\tPartRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x05\x12\x0c\n\x04last\x18\x02 \x01(\x05\"\x85\x02\n\rPresignedPart\x12\x13\n\x0bpart_number\x18\x01 \x01(\x05\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x37\n\x07headers\x18\x04 \x03(\x0b\x32&.partway.v1.PresignedPart.HeadersEntry\x12\x14\n\x0coffset_bytes\x18\x05 \x01(\x03\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"^\n\x08Progress\x12\x14\n\x0cparts_stored\x18\x01 \x01(\x05\x12\x14\n\x0c\x62ytes_stored\x18\x02 \x01(\x03\x12&\n\x07missing\x18\x03 \x03(\x0b\x32\x15.partway.v1.PartRange*\xcf\x01\n\x0bUploadState\x12\x1c\n\x18UPLOAD_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17UPLOAD_STATE_INITIATING\x10\x01\x12\x17\n\x13UPLOAD_STATE_ACTIVE\x10\x02\x12\x1b\n\x17UPLOAD_STATE_COMPLETING\x10\x03\x12\x1a\n\x16UPLOAD_STATE_COMPLETED\x10\x04\x12\x19\n\x15UPLOAD_STATE_ABORTING\x10\x05\x12\x18\n\x14UPLOAD_STATE_ABORTED\x10\x06*\xd4\x01\n\x0b\x41\x62ortReason\x12\x1c\n\x18\x41\x42ORT_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41\x42ORT_REASON_REQUESTED\x10\x01\x12\x18\n\x14\x41\x42ORT_REASON_EXPIRED\x10\x02\x12\x15\n\x11\x41\x42ORT_REASON_LOST\x10\x03\x12\x1e\n\x1a\x41\x42ORT_REASON_OBJECT_EXISTS\x10\x04\x12\x19\n\x15\x41\x42ORT_REASON_CONFLICT\x10\x05\x12\x1f\n\x1b\x41\x42ORT_REASON_SOURCE_CHANGED\x10\x06*\xd0\x01\n\x11\x43hecksumAlgorithm\x12\"\n\x1e\x43HECKSUM_ALGORITHM_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43HECKSUM_ALGORITHM_CRC32C\x10\x01\x12\x1d\n\x19\x43HECKSUM_ALGORITHM_SHA256\x10\x02\x12 \n\x1c\x43HECKSUM_ALGORITHM_CRC64NVME\x10\x03\x12\x1a\n\x16\x43HECKSUM_ALGORITHM_MD5\x10\x04\x12\x1b\n\x17\x43HECKSUM_ALGORITHM_BEST\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17partway/v1/upload.proto\x12\npartway.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x04\n\x06Upload\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x17.partway.v1.UploadStateB\x04\xe2\x41\x01\x03\x12\x14\n\x06policy\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x06object\x18\x04 \x01(\x0b\x32\x18.partway.v1.StoredObjectB\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1d\n\x0fpart_size_bytes\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x18\n\npart_count\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\"\n\x14last_part_size_bytes\x18\x08 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x63ontent_type\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12?\n\x12\x63hecksum_algorithm\x18\n \x01(\x0e\x32\x1d.partway.v1.ChecksumAlgorithmB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x33\n\x0c\x61\x62ort_reason\x18\r \x01(\x0e\x32\x17.partway.v1.AbortReasonB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x66ingerprint\x18\x0e \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0csource_count\x18\x0f \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\x0bretry_delay\x18\x10 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x03\"\xeb\x01\n\x0cStoredObject\x12\x14\n\x06\x62ucket\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03key\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03uri\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nversion_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08\x63hecksum\x18\x07 \x01(\x0c\x42\x04\xe2\x41\x01\x03\x12?\n\x12\x63hecksum_algorithm\x18\x08 \x01(\x0e\x32\x1d.partway.v1.ChecksumAlgorithmB\x04\xe2\x41\x01\x03\"g\n\x04Part\x12\x19\n\x0bpart_number\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x18\n\nsize_bytes\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x63hecksum\x18\x04 \x01(\x0c\x42\x04\xe2\x41\x01\x01\"4\n\tPartRange\x12\x13\n\x05\x66irst\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x12\n\x04last\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\"\xaf\x02\n\rPresignedPart\x12\x19\n\x0bpart_number\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x14\n\x06method\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03url\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12=\n\x07headers\x18\x04 \x03(\x0b\x32&.partway.v1.PresignedPart.HeadersEntryB\x04\xe2\x41\x01\x03\x12\x1a\n\x0coffset_bytes\x18\x05 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x18\n\nsize_bytes\x18\x06 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"p\n\x08Progress\x12\x1a\n\x0cparts_stored\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0c\x62ytes_stored\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12,\n\x07missing\x18\x03 \x03(\x0b\x32\x15.partway.v1.PartRangeB\x04\xe2\x41\x01\x03*\xcf\x01\n\x0bUploadState\x12\x1c\n\x18UPLOAD_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17UPLOAD_STATE_INITIATING\x10\x01\x12\x17\n\x13UPLOAD_STATE_ACTIVE\x10\x02\x12\x1b\n\x17UPLOAD_STATE_COMPLETING\x10\x03\x12\x1a\n\x16UPLOAD_STATE_COMPLETED\x10\x04\x12\x19\n\x15UPLOAD_STATE_ABORTING\x10\x05\x12\x18\n\x14UPLOAD_STATE_ABORTED\x10\x06*\xd4\x01\n\x0b\x41\x62ortReason\x12\x1c\n\x18\x41\x42ORT_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41\x42ORT_REASON_REQUESTED\x10\x01\x12\x18\n\x14\x41\x42ORT_REASON_EXPIRED\x10\x02\x12\x15\n\x11\x41\x42ORT_REASON_LOST\x10\x03\x12\x1e\n\x1a\x41\x42ORT_REASON_OBJECT_EXISTS\x10\x04\x12\x19\n\x15\x41\x42ORT_REASON_CONFLICT\x10\x05\x12\x1f\n\x1b\x41\x42ORT_REASON_SOURCE_CHANGED\x10\x06*\xed\x01\n\x11\x43hecksumAlgorithm\x12\"\n\x1e\x43HECKSUM_ALGORITHM_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43HECKSUM_ALGORITHM_CRC32C\x10\x01\x12\x1d\n\x19\x43HECKSUM_ALGORITHM_SHA256\x10\x02\x12 \n\x1c\x43HECKSUM_ALGORITHM_CRC64NVME\x10\x03\x12\x1a\n\x16\x43HECKSUM_ALGORITHM_MD5\x10\x04\x12\x1b\n\x17\x43HECKSUM_ALGORITHM_BEST\x10\x05\x12\x1b\n\x17\x43HECKSUM_ALGORITHM_NONE\x10\x06\x42\x85\x01\n\x0e\x63om.partway.v1B\x0bUploadProtoP\x01Z6github.com/partway/partway/gen/go/partway/v1;partwayv1\xa2\x02\x03PWX\xaa\x02\nPartway.V1\xca\x02\nPartway\\V1\xea\x02\x0bPartway::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'partway.v1.upload_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\016com.partway.v1B\013UploadProtoP\001Z6github.com/partway/partway/gen/go/partway/v1;partwayv1\242\002\003PWX\252\002\nPartway.V1\312\002\nPartway\\V1\352\002\013Partway::V1'
+  _globals['_UPLOAD'].fields_by_name['id']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['id']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['state']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['state']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['policy']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['policy']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['object']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['object']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['size_bytes']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['part_size_bytes']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['part_size_bytes']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['part_count']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['part_count']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['last_part_size_bytes']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['last_part_size_bytes']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['content_type']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['content_type']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['checksum_algorithm']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['checksum_algorithm']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['create_time']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['expire_time']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['expire_time']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['abort_reason']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['abort_reason']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['fingerprint']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['fingerprint']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['source_count']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['source_count']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOAD'].fields_by_name['retry_delay']._loaded_options = None
+  _globals['_UPLOAD'].fields_by_name['retry_delay']._serialized_options = b'\342A\001\003'
+  _globals['_STOREDOBJECT'].fields_by_name['bucket']._loaded_options = None
+  _globals['_STOREDOBJECT'].fields_by_name['bucket']._serialized_options = b'\342A\001\003'
+  _globals['_STOREDOBJECT'].fields_by_name['key']._loaded_options = None
+  _globals['_STOREDOBJECT'].fields_by_name['key']._serialized_options = b'\342A\001\003'
+  _globals['_STOREDOBJECT'].fields_by_name['uri']._loaded_options = None
+  _globals['_STOREDOBJECT'].fields_by_name['uri']._serialized_options = b'\342A\001\003'
+  _globals['_STOREDOBJECT'].fields_by_name['etag']._loaded_options = None
+  _globals['_STOREDOBJECT'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_STOREDOBJECT'].fields_by_name['version_id']._loaded_options = None
+  _globals['_STOREDOBJECT'].fields_by_name['version_id']._serialized_options = b'\342A\001\003'
+  _globals['_STOREDOBJECT'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_STOREDOBJECT'].fields_by_name['size_bytes']._serialized_options = b'\342A\001\003'
+  _globals['_STOREDOBJECT'].fields_by_name['checksum']._loaded_options = None
+  _globals['_STOREDOBJECT'].fields_by_name['checksum']._serialized_options = b'\342A\001\003'
+  _globals['_STOREDOBJECT'].fields_by_name['checksum_algorithm']._loaded_options = None
+  _globals['_STOREDOBJECT'].fields_by_name['checksum_algorithm']._serialized_options = b'\342A\001\003'
+  _globals['_PART'].fields_by_name['part_number']._loaded_options = None
+  _globals['_PART'].fields_by_name['part_number']._serialized_options = b'\342A\001\002'
+  _globals['_PART'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_PART'].fields_by_name['size_bytes']._serialized_options = b'\342A\001\001'
+  _globals['_PART'].fields_by_name['etag']._loaded_options = None
+  _globals['_PART'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_PART'].fields_by_name['checksum']._loaded_options = None
+  _globals['_PART'].fields_by_name['checksum']._serialized_options = b'\342A\001\001'
+  _globals['_PARTRANGE'].fields_by_name['first']._loaded_options = None
+  _globals['_PARTRANGE'].fields_by_name['first']._serialized_options = b'\342A\001\002'
+  _globals['_PARTRANGE'].fields_by_name['last']._loaded_options = None
+  _globals['_PARTRANGE'].fields_by_name['last']._serialized_options = b'\342A\001\002'
   _globals['_PRESIGNEDPART_HEADERSENTRY']._loaded_options = None
   _globals['_PRESIGNEDPART_HEADERSENTRY']._serialized_options = b'8\001'
-  _globals['_UPLOADSTATE']._serialized_start=1219
-  _globals['_UPLOADSTATE']._serialized_end=1426
-  _globals['_ABORTREASON']._serialized_start=1429
-  _globals['_ABORTREASON']._serialized_end=1641
-  _globals['_CHECKSUMALGORITHM']._serialized_start=1644
-  _globals['_CHECKSUMALGORITHM']._serialized_end=1852
-  _globals['_UPLOAD']._serialized_start=73
-  _globals['_UPLOAD']._serialized_end=549
-  _globals['_OBJECT']._serialized_start=552
-  _globals['_OBJECT']._serialized_end=733
-  _globals['_PART']._serialized_start=735
-  _globals['_PART']._serialized_end=814
-  _globals['_PARTRANGE']._serialized_start=816
-  _globals['_PARTRANGE']._serialized_end=856
-  _globals['_PRESIGNEDPART']._serialized_start=859
-  _globals['_PRESIGNEDPART']._serialized_end=1120
-  _globals['_PRESIGNEDPART_HEADERSENTRY']._serialized_start=1074
-  _globals['_PRESIGNEDPART_HEADERSENTRY']._serialized_end=1120
-  _globals['_PROGRESS']._serialized_start=1122
-  _globals['_PROGRESS']._serialized_end=1216
+  _globals['_PRESIGNEDPART'].fields_by_name['part_number']._loaded_options = None
+  _globals['_PRESIGNEDPART'].fields_by_name['part_number']._serialized_options = b'\342A\001\003'
+  _globals['_PRESIGNEDPART'].fields_by_name['method']._loaded_options = None
+  _globals['_PRESIGNEDPART'].fields_by_name['method']._serialized_options = b'\342A\001\003'
+  _globals['_PRESIGNEDPART'].fields_by_name['url']._loaded_options = None
+  _globals['_PRESIGNEDPART'].fields_by_name['url']._serialized_options = b'\342A\001\003'
+  _globals['_PRESIGNEDPART'].fields_by_name['headers']._loaded_options = None
+  _globals['_PRESIGNEDPART'].fields_by_name['headers']._serialized_options = b'\342A\001\003'
+  _globals['_PRESIGNEDPART'].fields_by_name['offset_bytes']._loaded_options = None
+  _globals['_PRESIGNEDPART'].fields_by_name['offset_bytes']._serialized_options = b'\342A\001\003'
+  _globals['_PRESIGNEDPART'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_PRESIGNEDPART'].fields_by_name['size_bytes']._serialized_options = b'\342A\001\003'
+  _globals['_PRESIGNEDPART'].fields_by_name['expire_time']._loaded_options = None
+  _globals['_PRESIGNEDPART'].fields_by_name['expire_time']._serialized_options = b'\342A\001\003'
+  _globals['_PROGRESS'].fields_by_name['parts_stored']._loaded_options = None
+  _globals['_PROGRESS'].fields_by_name['parts_stored']._serialized_options = b'\342A\001\003'
+  _globals['_PROGRESS'].fields_by_name['bytes_stored']._loaded_options = None
+  _globals['_PROGRESS'].fields_by_name['bytes_stored']._serialized_options = b'\342A\001\003'
+  _globals['_PROGRESS'].fields_by_name['missing']._loaded_options = None
+  _globals['_PROGRESS'].fields_by_name['missing']._serialized_options = b'\342A\001\003'
+  _globals['_UPLOADSTATE']._serialized_start=1584
+  _globals['_UPLOADSTATE']._serialized_end=1791
+  _globals['_ABORTREASON']._serialized_start=1794
+  _globals['_ABORTREASON']._serialized_end=2006
+  _globals['_CHECKSUMALGORITHM']._serialized_start=2009
+  _globals['_CHECKSUMALGORITHM']._serialized_end=2246
+  _globals['_UPLOAD']._serialized_start=138
+  _globals['_UPLOAD']._serialized_end=764
+  _globals['_STOREDOBJECT']._serialized_start=767
+  _globals['_STOREDOBJECT']._serialized_end=1002
+  _globals['_PART']._serialized_start=1004
+  _globals['_PART']._serialized_end=1107
+  _globals['_PARTRANGE']._serialized_start=1109
+  _globals['_PARTRANGE']._serialized_end=1161
+  _globals['_PRESIGNEDPART']._serialized_start=1164
+  _globals['_PRESIGNEDPART']._serialized_end=1467
+  _globals['_PRESIGNEDPART_HEADERSENTRY']._serialized_start=1421
+  _globals['_PRESIGNEDPART_HEADERSENTRY']._serialized_end=1467
+  _globals['_PROGRESS']._serialized_start=1469
+  _globals['_PROGRESS']._serialized_end=1581
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -120,7 +121,9 @@ class _ChecksumAlgorithm:
 class _ChecksumAlgorithmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChecksumAlgorithm.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CHECKSUM_ALGORITHM_UNSPECIFIED: _ChecksumAlgorithm.ValueType  # 0
-    """Parts carry no checksum: a byte that changes in transit is not noticed."""
+    """In a request, what the policy says, and without a word of it none. Of a
+    StoredObject, that storage reports none.
+    """
     CHECKSUM_ALGORITHM_CRC32C: _ChecksumAlgorithm.ValueType  # 1
     """CRC-32C, 4 bytes, big-endian."""
     CHECKSUM_ALGORITHM_SHA256: _ChecksumAlgorithm.ValueType  # 2
@@ -133,12 +136,16 @@ class _ChecksumAlgorithmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Che
     """Only in InitializeRequest, never sent by the server: the first of CRC64NVME,
     CRC32C, SHA256 and MD5 that storage supports, or none.
     """
+    CHECKSUM_ALGORITHM_NONE: _ChecksumAlgorithm.ValueType  # 6
+    """Parts carry no checksum: a byte that changes in transit is not noticed."""
 
 class ChecksumAlgorithm(_ChecksumAlgorithm, metaclass=_ChecksumAlgorithmEnumTypeWrapper):
     """How the checksum of a part is computed."""
 
 CHECKSUM_ALGORITHM_UNSPECIFIED: ChecksumAlgorithm.ValueType  # 0
-"""Parts carry no checksum: a byte that changes in transit is not noticed."""
+"""In a request, what the policy says, and without a word of it none. Of a
+StoredObject, that storage reports none.
+"""
 CHECKSUM_ALGORITHM_CRC32C: ChecksumAlgorithm.ValueType  # 1
 """CRC-32C, 4 bytes, big-endian."""
 CHECKSUM_ALGORITHM_SHA256: ChecksumAlgorithm.ValueType  # 2
@@ -151,6 +158,8 @@ CHECKSUM_ALGORITHM_BEST: ChecksumAlgorithm.ValueType  # 5
 """Only in InitializeRequest, never sent by the server: the first of CRC64NVME,
 CRC32C, SHA256 and MD5 that storage supports, or none.
 """
+CHECKSUM_ALGORITHM_NONE: ChecksumAlgorithm.ValueType  # 6
+"""Parts carry no checksum: a byte that changes in transit is not noticed."""
 Global___ChecksumAlgorithm: _TypeAlias = ChecksumAlgorithm  # noqa: Y015
 
 @_typing.final
@@ -179,6 +188,7 @@ class Upload(_message.Message):
     ABORT_REASON_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     SOURCE_COUNT_FIELD_NUMBER: _builtins.int
+    RETRY_DELAY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id of the Upload.
 
@@ -216,7 +226,7 @@ class Upload(_message.Message):
     part_size_bytes is the size of the largest.
     """
     @_builtins.property
-    def object(self) -> Global___Object:
+    def object(self) -> Global___StoredObject:
         """The object that the Upload becomes.
 
         Its bucket and key are known from the start; the rest once the state is
@@ -231,13 +241,19 @@ class Upload(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the service aborts the Upload if it is still active."""
 
+    @_builtins.property
+    def retry_delay(self) -> _duration_pb2.Duration:
+        """How long to wait before asking for the Upload again. Set while the service or
+        storage is at work on it, absent otherwise.
+        """
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         state: Global___UploadState.ValueType = ...,
         policy: _builtins.str = ...,
-        object: Global___Object | None = ...,
+        object: Global___StoredObject | None = ...,
         size_bytes: _builtins.int = ...,
         part_size_bytes: _builtins.int = ...,
         part_count: _builtins.int = ...,
@@ -249,18 +265,19 @@ class Upload(_message.Message):
         abort_reason: Global___AbortReason.ValueType = ...,
         fingerprint: _builtins.str = ...,
         source_count: _builtins.int = ...,
+        retry_delay: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "object", b"object"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "object", b"object", "retry_delay", b"retry_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_reason", b"abort_reason", "checksum_algorithm", b"checksum_algorithm", "content_type", b"content_type", "create_time", b"create_time", "expire_time", b"expire_time", "fingerprint", b"fingerprint", "id", b"id", "last_part_size_bytes", b"last_part_size_bytes", "object", b"object", "part_count", b"part_count", "part_size_bytes", b"part_size_bytes", "policy", b"policy", "size_bytes", b"size_bytes", "source_count", b"source_count", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort_reason", b"abort_reason", "checksum_algorithm", b"checksum_algorithm", "content_type", b"content_type", "create_time", b"create_time", "expire_time", b"expire_time", "fingerprint", b"fingerprint", "id", b"id", "last_part_size_bytes", b"last_part_size_bytes", "object", b"object", "part_count", b"part_count", "part_size_bytes", b"part_size_bytes", "policy", b"policy", "retry_delay", b"retry_delay", "size_bytes", b"size_bytes", "source_count", b"source_count", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Upload: _TypeAlias = Upload  # noqa: Y015
 
 @_typing.final
-class Object(_message.Message):
-    """An Object is what an Upload becomes in storage."""
+class StoredObject(_message.Message):
+    """A StoredObject is what an Upload becomes in storage."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -311,7 +328,7 @@ class Object(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Object: _TypeAlias = Object  # noqa: Y015
+Global___StoredObject: _TypeAlias = StoredObject  # noqa: Y015
 
 @_typing.final
 class Part(_message.Message):
@@ -380,7 +397,7 @@ class PresignedPart(_message.Message):
     """A PresignedPart says how to send one part to storage.
 
     Send the bytes from offset_bytes on, size_bytes of them, with exactly the
-    method, the URL and the headers given. Storage answers 200 with the part's
+    method, the URL and the headers given, as one body of known length. Storage answers 200 with the part's
     entity tag; the caller need not keep it.
     """
 
@@ -428,8 +445,9 @@ class PresignedPart(_message.Message):
     """The size of the part, in bytes."""
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The headers to send, exactly. All are signed: another value, or none, is
-        refused by storage.
+        """The headers to add, exactly. All are signed: another value, or none, is
+        refused by storage. Content-Length, which every HTTP client sends by itself, is
+        signed too: it is size_bytes.
         """
 
     @_builtins.property

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
@@ -70,6 +71,34 @@ UPLOAD_ACTION_WATCH: UploadAction.ValueType  # 7
 UPLOAD_ACTION_LIST_PARTS: UploadAction.ValueType  # 8
 """ListParts."""
 Global___UploadAction: _TypeAlias = UploadAction  # noqa: Y015
+
+class _UploadMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UploadModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UploadMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UPLOAD_MODE_UNSPECIFIED: _UploadMode.ValueType  # 0
+    """The service chooses: small files as one PUT, larger ones in parts."""
+    UPLOAD_MODE_MULTIPART: _UploadMode.ValueType  # 1
+    """Always in parts, if only one, for callers that cannot add headers to a request:
+    the URL of a part needs none but Content-Length, unless the parts carry a
+    checksum. A single PUT must send the headers of the object. An empty file has no
+    parts, so it is refused.
+    """
+
+class UploadMode(_UploadMode, metaclass=_UploadModeEnumTypeWrapper):
+    """An UploadMode is how a file is sent to storage."""
+
+UPLOAD_MODE_UNSPECIFIED: UploadMode.ValueType  # 0
+"""The service chooses: small files as one PUT, larger ones in parts."""
+UPLOAD_MODE_MULTIPART: UploadMode.ValueType  # 1
+"""Always in parts, if only one, for callers that cannot add headers to a request:
+the URL of a part needs none but Content-Length, unless the parts carry a
+checksum. A single PUT must send the headers of the object. An empty file has no
+parts, so it is refused.
+"""
+Global___UploadMode: _TypeAlias = UploadMode  # noqa: Y015
 
 class _StatusView:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -340,6 +369,7 @@ class InitializeRequest(_message.Message):
     PRESIGN_PARTS_FIELD_NUMBER: _builtins.int
     CHECKSUM_FIELD_NUMBER: _builtins.int
     UPLOAD_TOKEN_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """The name of the policy to upload under: 1 to 64 of `a-z`, `0-9`, `_`, `-`.
 
@@ -354,7 +384,7 @@ class InitializeRequest(_message.Message):
     """
     size_bytes: _builtins.int
     """The size of the file, in bytes: 0, or the least that the policy allows, to
-    the policy's limit.
+    the policy's limit. An empty file must say 0.
     """
     content_type: _builtins.str
     """The media type that storage keeps with the object, as `type/subtype` with
@@ -372,7 +402,7 @@ class InitializeRequest(_message.Message):
     checksum_algorithm: _upload_pb2.ChecksumAlgorithm.ValueType
     """The checksum that each part will carry.
 
-    With BEST the service chooses, and the Upload names the choice. Any other is
+    If unspecified, the policy chooses, and by default there is none. With BEST the service chooses, and the Upload names the choice. Any other is
     refused if storage cannot verify it or the policy does not allow it.
     """
     fingerprint: _builtins.str
@@ -399,6 +429,8 @@ class InitializeRequest(_message.Message):
     It applies to every Complete, by any caller. It is ignored if BEST chooses
     another algorithm.
     """
+    mode: Global___UploadMode.ValueType
+    """How the file is sent."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What storage keeps with the object.
@@ -419,7 +451,7 @@ class InitializeRequest(_message.Message):
         *,
         policy: _builtins.str = ...,
         file_name: _builtins.str = ...,
-        size_bytes: _builtins.int = ...,
+        size_bytes: _builtins.int | None = ...,
         content_type: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         part_size_bytes: _builtins.int = ...,
@@ -429,12 +461,15 @@ class InitializeRequest(_message.Message):
         presign_parts: _builtins.int = ...,
         checksum: _builtins.bytes = ...,
         upload_token: Global___UploadTokenSpec | None = ...,
+        mode: Global___UploadMode.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["upload_token", b"upload_token"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "size_bytes", b"size_bytes", "upload_token", b"upload_token"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "checksum_algorithm", b"checksum_algorithm", "content_type", b"content_type", "file_name", b"file_name", "fingerprint", b"fingerprint", "metadata", b"metadata", "part_size_bytes", b"part_size_bytes", "policy", b"policy", "presign_parts", b"presign_parts", "request_id", b"request_id", "size_bytes", b"size_bytes", "upload_token", b"upload_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "checksum", b"checksum", "checksum_algorithm", b"checksum_algorithm", "content_type", b"content_type", "file_name", b"file_name", "fingerprint", b"fingerprint", "metadata", b"metadata", "mode", b"mode", "part_size_bytes", b"part_size_bytes", "policy", b"policy", "presign_parts", b"presign_parts", "request_id", b"request_id", "size_bytes", b"size_bytes", "upload_token", b"upload_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
+    _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size_bytes) -> _WhichOneofReturnType__size_bytes | None: ...
 
 Global___InitializeRequest: _TypeAlias = InitializeRequest  # noqa: Y015
 
@@ -481,6 +516,143 @@ class InitializeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InitializeResponse: _TypeAlias = InitializeResponse  # noqa: Y015
+
+@_typing.final
+class BatchInitializeRequest(_message.Message):
+    """BatchInitializeRequest describes the files to upload."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___InitializeRequest]:
+        """The files, 1 to 100, that ask for at most 1,000 presigned parts in all."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___InitializeRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchInitializeRequest: _TypeAlias = BatchInitializeRequest  # noqa: Y015
+
+@_typing.final
+class BatchInitializeResponse(_message.Message):
+    """BatchInitializeResponse holds one result for each file, in the order of the
+    request.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchInitializeResult]:
+        """The results."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BatchInitializeResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchInitializeResponse: _TypeAlias = BatchInitializeResponse  # noqa: Y015
+
+@_typing.final
+class BatchInitializeResult(_message.Message):
+    """A BatchInitializeResult is the result of one file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> Global___InitializeResponse:
+        """What Initialize would return. Absent if the file was refused."""
+
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """Why the file was refused, with the same code and details as an error of a call.
+        Absent if it was not.
+        """
+
+    def __init__(
+        self,
+        *,
+        response: Global___InitializeResponse | None = ...,
+        status: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["response", b"response", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["response", b"response", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchInitializeResult: _TypeAlias = BatchInitializeResult  # noqa: Y015
+
+@_typing.final
+class ExtendUploadRequest(_message.Message):
+    """ExtendUploadRequest names the Upload and its new deadline."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """The id of the Upload, at most 8,192 characters."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """The deadline requested: rounded up to a whole second, and at most what the policy
+        allows, counted from create_time. If it is before the present one, nothing
+        changes.
+        """
+
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendUploadRequest: _TypeAlias = ExtendUploadRequest  # noqa: Y015
+
+@_typing.final
+class ExtendUploadResponse(_message.Message):
+    """ExtendUploadResponse holds the Upload."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def upload(self) -> _upload_pb2.Upload:
+        """The Upload, with its deadline and the id to use from here on."""
+
+    def __init__(
+        self,
+        *,
+        upload: _upload_pb2.Upload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendUploadResponse: _TypeAlias = ExtendUploadResponse  # noqa: Y015
 
 @_typing.final
 class Limits(_message.Message):
@@ -598,6 +770,7 @@ class PresignPartsResponse(_message.Message):
 
     PARTS_FIELD_NUMBER: _builtins.int
     REMAINING_COUNT_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     remaining_count: _builtins.int
     """How many parts are still to come. The last message has 0: without it, the
     stream was cut.
@@ -606,15 +779,23 @@ class PresignPartsResponse(_message.Message):
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_upload_pb2.PresignedPart]:
         """The parts, in the order of the request."""
 
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """Why the stream ends, if it fails after its first message and the call asked for
+        errors in messages, by the metadata `partway-stream-errors: message`: a REST
+        gateway cannot say it otherwise. Nothing else is set then.
+        """
+
     def __init__(
         self,
         *,
         parts: _abc.Iterable[_upload_pb2.PresignedPart] | None = ...,
         remaining_count: _builtins.int = ...,
+        status: _status_pb2.Status | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "remaining_count", b"remaining_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "remaining_count", b"remaining_count", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -764,6 +945,88 @@ class CompleteResponse(_message.Message):
 Global___CompleteResponse: _TypeAlias = CompleteResponse  # noqa: Y015
 
 @_typing.final
+class BatchCompleteRequest(_message.Message):
+    """BatchCompleteRequest names the Uploads."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___CompleteRequest]:
+        """The Uploads to complete, 1 to 100, that name at most 10,000 parts in all."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___CompleteRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchCompleteRequest: _TypeAlias = BatchCompleteRequest  # noqa: Y015
+
+@_typing.final
+class BatchCompleteResponse(_message.Message):
+    """BatchCompleteResponse holds one result for each Upload, in the order of the
+    request.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchCompleteResult]:
+        """The results."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BatchCompleteResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchCompleteResponse: _TypeAlias = BatchCompleteResponse  # noqa: Y015
+
+@_typing.final
+class BatchCompleteResult(_message.Message):
+    """A BatchCompleteResult is the result of one Upload."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> Global___CompleteResponse:
+        """What Complete would return. Absent if it failed."""
+
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """Why it failed, with the same code and details as an error of a call. Absent if it
+        did not.
+        """
+
+    def __init__(
+        self,
+        *,
+        response: Global___CompleteResponse | None = ...,
+        status: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["response", b"response", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["response", b"response", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchCompleteResult: _TypeAlias = BatchCompleteResult  # noqa: Y015
+
+@_typing.final
 class AbortRequest(_message.Message):
     """AbortRequest names the Upload."""
 
@@ -821,7 +1084,7 @@ class ListPartsRequest(_message.Message):
     upload_id: _builtins.str
     """The id of the Upload, at most 8,192 characters."""
     page_size: _builtins.int
-    """The most parts to return: 0 to 1,000. If zero, 1,000."""
+    """The most parts to return. If zero, or more than 1,000, 1,000."""
     page_token: _builtins.str
     """The next_page_token of the page before. If empty, the first page."""
     def __init__(
@@ -964,6 +1227,7 @@ class WatchResponse(_message.Message):
 
     UPLOAD_FIELD_NUMBER: _builtins.int
     REPORTED_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def upload(self) -> _upload_pb2.Upload:
         """The Upload."""
@@ -972,15 +1236,20 @@ class WatchResponse(_message.Message):
     def reported(self) -> _upload_pb2.Progress:
         """What was reported of it, as in StatusResponse."""
 
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """Why the stream ends, as in PresignPartsResponse. Nothing else is set then."""
+
     def __init__(
         self,
         *,
         upload: _upload_pb2.Upload | None = ...,
         reported: _upload_pb2.Progress | None = ...,
+        status: _status_pb2.Status | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["reported", b"reported", "upload", b"upload"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reported", b"reported", "status", b"status", "upload", b"upload"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reported", b"reported", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reported", b"reported", "status", b"status", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1163,6 +1432,72 @@ class UploadPartResponse(_message.Message):
 Global___UploadPartResponse: _TypeAlias = UploadPartResponse  # noqa: Y015
 
 @_typing.final
+class PutPartRequest(_message.Message):
+    """PutPartRequest is one message of a part's stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    PART_NUMBER_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """The id of the Upload, at most 8,192 characters. In the first message alone."""
+    part_number: _builtins.int
+    """The number of the part, from 1 to the Upload's part_count. In the first message
+    alone.
+    """
+    checksum: _builtins.bytes
+    """The checksum of the part, by the Upload's checksum_algorithm; empty if it has
+    none. In the first message alone.
+    """
+    @_builtins.property
+    def body(self) -> _httpbody_pb2.HttpBody:
+        """The next bytes of the part, at most 1,048,576 a message. The content type is
+        ignored: storage keeps that of Initialize.
+        """
+
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+        part_number: _builtins.int = ...,
+        checksum: _builtins.bytes = ...,
+        body: _httpbody_pb2.HttpBody | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "checksum", b"checksum", "part_number", b"part_number", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutPartRequest: _TypeAlias = PutPartRequest  # noqa: Y015
+
+@_typing.final
+class PutPartResponse(_message.Message):
+    """PutPartResponse holds the part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def part(self) -> _upload_pb2.Part:
+        """The part, as storage accepted it."""
+
+    def __init__(
+        self,
+        *,
+        part: _upload_pb2.Part | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutPartResponse: _TypeAlias = PutPartResponse  # noqa: Y015
+
+@_typing.final
 class ComposeRequest(_message.Message):
     """ComposeRequest names the objects to join and describes the result."""
 
@@ -1315,8 +1650,8 @@ class ListUploadsRequest(_message.Message):
     If empty, with any.
     """
     page_size: _builtins.int
-    """The most Uploads to return: 0 to 200. If zero, 50. A page may hold fewer
-    and still not be the last.
+    """The most Uploads to return. If zero, 50; if more than 200, 200. A page may hold
+    fewer and still not be the last.
     """
     page_token: _builtins.str
     """The next_page_token of the page before, with the same selection. If empty, the
@@ -1378,3 +1713,198 @@ class ListUploadsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListUploadsResponse: _TypeAlias = ListUploadsResponse  # noqa: Y015
+
+@_typing.final
+class GetCapabilitiesRequest(_message.Message):
+    """GetCapabilitiesRequest has no fields."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCapabilitiesRequest: _TypeAlias = GetCapabilitiesRequest  # noqa: Y015
+
+@_typing.final
+class GetCapabilitiesResponse(_message.Message):
+    """GetCapabilitiesResponse describes the service."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    POLICIES_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_UPLOADS_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_PARTS_FIELD_NUMBER: _builtins.int
+    MAX_COMPOSE_SOURCES_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """The version of the service, such as "0.1.0"."""
+    max_batch_uploads: _builtins.int
+    """The most files that one BatchInitialize, and Uploads that one BatchComplete, may
+    name.
+    """
+    max_batch_parts: _builtins.int
+    """The most parts that one BatchPresignParts may select."""
+    max_compose_sources: _builtins.int
+    """The most objects that one Compose may join."""
+    @_builtins.property
+    def policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyCapabilities]:
+        """The policies that the caller may use, by name."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        policies: _abc.Iterable[Global___PolicyCapabilities] | None = ...,
+        max_batch_uploads: _builtins.int = ...,
+        max_batch_parts: _builtins.int = ...,
+        max_compose_sources: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_batch_parts", b"max_batch_parts", "max_batch_uploads", b"max_batch_uploads", "max_compose_sources", b"max_compose_sources", "policies", b"policies", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCapabilitiesResponse: _TypeAlias = GetCapabilitiesResponse  # noqa: Y015
+
+@_typing.final
+class PolicyCapabilities(_message.Message):
+    """PolicyCapabilities are what one policy allows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MIN_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPES_FIELD_NUMBER: _builtins.int
+    EXTENSIONS_FIELD_NUMBER: _builtins.int
+    REQUIRED_METADATA_FIELD_NUMBER: _builtins.int
+    CHECKSUM_ALGORITHMS_FIELD_NUMBER: _builtins.int
+    DEFAULT_CHECKSUM_ALGORITHM_FIELD_NUMBER: _builtins.int
+    MIN_PART_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    DEFAULT_PART_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_PART_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    SINGLE_PUT_MAX_BYTES_FIELD_NUMBER: _builtins.int
+    UPLOAD_LIFETIME_FIELD_NUMBER: _builtins.int
+    MAX_UPLOAD_LIFETIME_FIELD_NUMBER: _builtins.int
+    URL_LIFETIME_FIELD_NUMBER: _builtins.int
+    MAX_URL_LIFETIME_FIELD_NUMBER: _builtins.int
+    VIA_SERVICE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of the policy."""
+    min_size_bytes: _builtins.int
+    """The smallest file, in bytes. An empty one is allowed beside it if
+    this is at most 1.
+    """
+    max_size_bytes: _builtins.int
+    """The largest file, in bytes, that the policy and storage allow."""
+    default_checksum_algorithm: _upload_pb2.ChecksumAlgorithm.ValueType
+    """The checksum of an Upload that asks for none in particular."""
+    min_part_size_bytes: _builtins.int
+    """The least part size, in bytes."""
+    default_part_size_bytes: _builtins.int
+    """The part size where the caller asks for none, in bytes. Large files have larger
+    parts.
+    """
+    max_part_size_bytes: _builtins.int
+    """The largest part size, in bytes."""
+    single_put_max_bytes: _builtins.int
+    """Up to which size a file is a single PUT, in bytes, unless the mode is MULTIPART."""
+    via_service: _builtins.bool
+    """Whether parts may be sent through the service, by UploadPart and PutPart."""
+    @_builtins.property
+    def content_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The media types allowed, such as "image/png", "image/*" or "*"."""
+
+    @_builtins.property
+    def extensions(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllowedExtension]:
+        """The extensions of file names allowed, without the dot. If empty, any."""
+
+    @_builtins.property
+    def required_metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The keys of metadata that must be given."""
+
+    @_builtins.property
+    def checksum_algorithms(self) -> _containers.RepeatedScalarFieldContainer[_upload_pb2.ChecksumAlgorithm.ValueType]:
+        """The checksums that parts may carry, the best one first. It has NONE if they need
+        not carry any.
+        """
+
+    @_builtins.property
+    def upload_lifetime(self) -> _duration_pb2.Duration:
+        """How long an Upload may take."""
+
+    @_builtins.property
+    def max_upload_lifetime(self) -> _duration_pb2.Duration:
+        """How long an Upload may take at most, if it is extended."""
+
+    @_builtins.property
+    def url_lifetime(self) -> _duration_pb2.Duration:
+        """How long URLs work where the caller does not say."""
+
+    @_builtins.property
+    def max_url_lifetime(self) -> _duration_pb2.Duration:
+        """How long URLs may work at most."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        min_size_bytes: _builtins.int = ...,
+        max_size_bytes: _builtins.int = ...,
+        content_types: _abc.Iterable[_builtins.str] | None = ...,
+        extensions: _abc.Iterable[Global___AllowedExtension] | None = ...,
+        required_metadata: _abc.Iterable[_builtins.str] | None = ...,
+        checksum_algorithms: _abc.Iterable[_upload_pb2.ChecksumAlgorithm.ValueType] | None = ...,
+        default_checksum_algorithm: _upload_pb2.ChecksumAlgorithm.ValueType = ...,
+        min_part_size_bytes: _builtins.int = ...,
+        default_part_size_bytes: _builtins.int = ...,
+        max_part_size_bytes: _builtins.int = ...,
+        single_put_max_bytes: _builtins.int = ...,
+        upload_lifetime: _duration_pb2.Duration | None = ...,
+        max_upload_lifetime: _duration_pb2.Duration | None = ...,
+        url_lifetime: _duration_pb2.Duration | None = ...,
+        max_url_lifetime: _duration_pb2.Duration | None = ...,
+        via_service: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_upload_lifetime", b"max_upload_lifetime", "max_url_lifetime", b"max_url_lifetime", "upload_lifetime", b"upload_lifetime", "url_lifetime", b"url_lifetime"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum_algorithms", b"checksum_algorithms", "content_types", b"content_types", "default_checksum_algorithm", b"default_checksum_algorithm", "default_part_size_bytes", b"default_part_size_bytes", "extensions", b"extensions", "max_part_size_bytes", b"max_part_size_bytes", "max_size_bytes", b"max_size_bytes", "max_upload_lifetime", b"max_upload_lifetime", "max_url_lifetime", b"max_url_lifetime", "min_part_size_bytes", b"min_part_size_bytes", "min_size_bytes", b"min_size_bytes", "name", b"name", "required_metadata", b"required_metadata", "single_put_max_bytes", b"single_put_max_bytes", "upload_lifetime", b"upload_lifetime", "url_lifetime", b"url_lifetime", "via_service", b"via_service"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyCapabilities: _TypeAlias = PolicyCapabilities  # noqa: Y015
+
+@_typing.final
+class AllowedExtension(_message.Message):
+    """An AllowedExtension is one extension of file names, and what such files may be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXTENSION_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPES_FIELD_NUMBER: _builtins.int
+    extension: _builtins.str
+    """The extension, in small letters and without the dot."""
+    @_builtins.property
+    def content_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The media types that a file of this name may have."""
+
+    def __init__(
+        self,
+        *,
+        extension: _builtins.str = ...,
+        content_types: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_types", b"content_types", "extension", b"extension"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AllowedExtension: _TypeAlias = AllowedExtension  # noqa: Y015

@@ -31,9 +31,16 @@ class UploadServiceStub(object):
     A whole upload is: Initialize, PresignParts, send each part to its URL,
     Complete. Everything else resumes, observes or abandons one.
 
-    Every RPC is safe to repeat, Initialize if it has a request_id. Every error that
-    the service makes carries a `google.rpc.ErrorInfo` with a reason from
-    error_reason.proto. Any RPC may also answer:
+    Who calls is said by the metadata of the call: `authorization: Bearer TOKEN` with
+    a JSON Web Token; `authorization: Partway TOKEN` with an UploadToken, for one
+    Upload; or, from a gateway that the service trusts, `partway-tenant` and
+    `partway-subject`. A client certificate says it without metadata. The operator
+    chooses which of these are accepted.
+
+    Every RPC is safe to repeat, Initialize and Compose if they have a request_id.
+    Every error that the service makes carries a `google.rpc.ErrorInfo` with a reason
+    from error_reason.proto, and may carry other details of ErrorDetails. Any RPC may
+    also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not name its caller, or its credentials are
@@ -45,8 +52,8 @@ class UploadServiceStub(object):
     time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
     lost: repeat the call after the time in `google.rpc.RetryInfo`.
-    * `FAILED_PRECONDITION`: Storage refuses the service itself.
-    * `INTERNAL`: A fault of the service.
+    * `INTERNAL`: A fault of the service, or of how it is set up: storage refuses the
+    service itself. Repeating the call does not help.
 
     A message has at most 2 MiB, and the metadata of a call 16 KiB. To anything
     larger gRPC itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat
@@ -64,6 +71,16 @@ class UploadServiceStub(object):
                 request_serializer=partway_dot_v1_dot_upload__service__pb2.InitializeRequest.SerializeToString,
                 response_deserializer=partway_dot_v1_dot_upload__service__pb2.InitializeResponse.FromString,
                 _registered_method=True)
+        self.BatchInitialize = channel.unary_unary(
+                '/partway.v1.UploadService/BatchInitialize',
+                request_serializer=partway_dot_v1_dot_upload__service__pb2.BatchInitializeRequest.SerializeToString,
+                response_deserializer=partway_dot_v1_dot_upload__service__pb2.BatchInitializeResponse.FromString,
+                _registered_method=True)
+        self.ExtendUpload = channel.unary_unary(
+                '/partway.v1.UploadService/ExtendUpload',
+                request_serializer=partway_dot_v1_dot_upload__service__pb2.ExtendUploadRequest.SerializeToString,
+                response_deserializer=partway_dot_v1_dot_upload__service__pb2.ExtendUploadResponse.FromString,
+                _registered_method=True)
         self.PresignParts = channel.unary_stream(
                 '/partway.v1.UploadService/PresignParts',
                 request_serializer=partway_dot_v1_dot_upload__service__pb2.PresignPartsRequest.SerializeToString,
@@ -78,6 +95,11 @@ class UploadServiceStub(object):
                 '/partway.v1.UploadService/Complete',
                 request_serializer=partway_dot_v1_dot_upload__service__pb2.CompleteRequest.SerializeToString,
                 response_deserializer=partway_dot_v1_dot_upload__service__pb2.CompleteResponse.FromString,
+                _registered_method=True)
+        self.BatchComplete = channel.unary_unary(
+                '/partway.v1.UploadService/BatchComplete',
+                request_serializer=partway_dot_v1_dot_upload__service__pb2.BatchCompleteRequest.SerializeToString,
+                response_deserializer=partway_dot_v1_dot_upload__service__pb2.BatchCompleteResponse.FromString,
                 _registered_method=True)
         self.Abort = channel.unary_unary(
                 '/partway.v1.UploadService/Abort',
@@ -98,6 +120,11 @@ class UploadServiceStub(object):
                 '/partway.v1.UploadService/UploadPart',
                 request_serializer=partway_dot_v1_dot_upload__service__pb2.UploadPartRequest.SerializeToString,
                 response_deserializer=partway_dot_v1_dot_upload__service__pb2.UploadPartResponse.FromString,
+                _registered_method=True)
+        self.PutPart = channel.stream_unary(
+                '/partway.v1.UploadService/PutPart',
+                request_serializer=partway_dot_v1_dot_upload__service__pb2.PutPartRequest.SerializeToString,
+                response_deserializer=partway_dot_v1_dot_upload__service__pb2.PutPartResponse.FromString,
                 _registered_method=True)
         self.Status = channel.unary_unary(
                 '/partway.v1.UploadService/Status',
@@ -129,6 +156,11 @@ class UploadServiceStub(object):
                 request_serializer=partway_dot_v1_dot_upload__service__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=partway_dot_v1_dot_upload__service__pb2.GetUsageResponse.FromString,
                 _registered_method=True)
+        self.GetCapabilities = channel.unary_unary(
+                '/partway.v1.UploadService/GetCapabilities',
+                request_serializer=partway_dot_v1_dot_upload__service__pb2.GetCapabilitiesRequest.SerializeToString,
+                response_deserializer=partway_dot_v1_dot_upload__service__pb2.GetCapabilitiesResponse.FromString,
+                _registered_method=True)
 
 
 class UploadServiceServicer(object):
@@ -137,9 +169,16 @@ class UploadServiceServicer(object):
     A whole upload is: Initialize, PresignParts, send each part to its URL,
     Complete. Everything else resumes, observes or abandons one.
 
-    Every RPC is safe to repeat, Initialize if it has a request_id. Every error that
-    the service makes carries a `google.rpc.ErrorInfo` with a reason from
-    error_reason.proto. Any RPC may also answer:
+    Who calls is said by the metadata of the call: `authorization: Bearer TOKEN` with
+    a JSON Web Token; `authorization: Partway TOKEN` with an UploadToken, for one
+    Upload; or, from a gateway that the service trusts, `partway-tenant` and
+    `partway-subject`. A client certificate says it without metadata. The operator
+    chooses which of these are accepted.
+
+    Every RPC is safe to repeat, Initialize and Compose if they have a request_id.
+    Every error that the service makes carries a `google.rpc.ErrorInfo` with a reason
+    from error_reason.proto, and may carry other details of ErrorDetails. Any RPC may
+    also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not name its caller, or its credentials are
@@ -151,8 +190,8 @@ class UploadServiceServicer(object):
     time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
     lost: repeat the call after the time in `google.rpc.RetryInfo`.
-    * `FAILED_PRECONDITION`: Storage refuses the service itself.
-    * `INTERNAL`: A fault of the service.
+    * `INTERNAL`: A fault of the service, or of how it is set up: storage refuses the
+    service itself. Repeating the call does not help.
 
     A message has at most 2 MiB, and the metadata of a call 16 KiB. To anything
     larger gRPC itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat
@@ -171,6 +210,40 @@ class UploadServiceServicer(object):
         * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used
         with other values.
         * `ABORTED`: Another call with the same request_id is in progress.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchInitialize(self, request, context):
+        """BatchInitialize is Initialize for many files in one call, such as a folder of
+        small ones.
+
+        Each file has a result of its own, an Upload or an error. A file that is refused
+        does not keep others from being opened.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: The batch is empty or too large. A problem with one file is
+        in its result.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExtendUpload(self, request, context):
+        """ExtendUpload gives an active Upload a later deadline.
+
+        The deadline is in the id: the Upload in the answer has another id, which the
+        caller keeps from here on. The one before goes on to work, but if the session
+        store is lost, its own deadline holds.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed, or the deadline is past the policy's
+        limit.
+        * `NOT_FOUND`: There is no such Upload.
+        * `FAILED_PRECONDITION`: The Upload is not active.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -235,6 +308,21 @@ class UploadServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchComplete(self, request, context):
+        """BatchComplete is Complete for many Uploads in one call.
+
+        Each has a result of its own, as in BatchInitialize. What is still COMPLETING when
+        the time of the call is up is returned so.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: The batch is empty or too large. A problem with one Upload
+        is in its result.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Abort(self, request, context):
         """Abort discards the parts.
 
@@ -294,7 +382,7 @@ class UploadServiceServicer(object):
         as they arrive and keeps none. Parts sent through the service and parts sent
         straight to storage mix freely. The policy says whether this RPC is allowed.
 
-        gRPC only: a client stream has no good form in REST.
+        gRPC only. PutPart does the same by plain HTTP.
 
         Errors:
 
@@ -306,6 +394,18 @@ class UploadServiceServicer(object):
         another checksum.
         * `ABORTED`: The bytes that arrived do not match the checksum, or they came
         more slowly than the service accepts: send the part again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutPart(self, request_iterator, context):
+        """PutPart is UploadPart for callers of HTTP: the body of the request is the part.
+
+        By gRPC, the first message names the part and has the first bytes, and every
+        other one has bytes alone.
+
+        Errors: those of UploadPart.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -415,6 +515,20 @@ class UploadServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCapabilities(self, request, context):
+        """GetCapabilities returns what the service can do, and what each policy that the
+        caller may use allows.
+
+        It changes only with the settings of the service: ask once, not before each file.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: The request cannot be decoded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UploadServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -422,6 +536,16 @@ def add_UploadServiceServicer_to_server(servicer, server):
                     servicer.Initialize,
                     request_deserializer=partway_dot_v1_dot_upload__service__pb2.InitializeRequest.FromString,
                     response_serializer=partway_dot_v1_dot_upload__service__pb2.InitializeResponse.SerializeToString,
+            ),
+            'BatchInitialize': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchInitialize,
+                    request_deserializer=partway_dot_v1_dot_upload__service__pb2.BatchInitializeRequest.FromString,
+                    response_serializer=partway_dot_v1_dot_upload__service__pb2.BatchInitializeResponse.SerializeToString,
+            ),
+            'ExtendUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendUpload,
+                    request_deserializer=partway_dot_v1_dot_upload__service__pb2.ExtendUploadRequest.FromString,
+                    response_serializer=partway_dot_v1_dot_upload__service__pb2.ExtendUploadResponse.SerializeToString,
             ),
             'PresignParts': grpc.unary_stream_rpc_method_handler(
                     servicer.PresignParts,
@@ -437,6 +561,11 @@ def add_UploadServiceServicer_to_server(servicer, server):
                     servicer.Complete,
                     request_deserializer=partway_dot_v1_dot_upload__service__pb2.CompleteRequest.FromString,
                     response_serializer=partway_dot_v1_dot_upload__service__pb2.CompleteResponse.SerializeToString,
+            ),
+            'BatchComplete': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchComplete,
+                    request_deserializer=partway_dot_v1_dot_upload__service__pb2.BatchCompleteRequest.FromString,
+                    response_serializer=partway_dot_v1_dot_upload__service__pb2.BatchCompleteResponse.SerializeToString,
             ),
             'Abort': grpc.unary_unary_rpc_method_handler(
                     servicer.Abort,
@@ -457,6 +586,11 @@ def add_UploadServiceServicer_to_server(servicer, server):
                     servicer.UploadPart,
                     request_deserializer=partway_dot_v1_dot_upload__service__pb2.UploadPartRequest.FromString,
                     response_serializer=partway_dot_v1_dot_upload__service__pb2.UploadPartResponse.SerializeToString,
+            ),
+            'PutPart': grpc.stream_unary_rpc_method_handler(
+                    servicer.PutPart,
+                    request_deserializer=partway_dot_v1_dot_upload__service__pb2.PutPartRequest.FromString,
+                    response_serializer=partway_dot_v1_dot_upload__service__pb2.PutPartResponse.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
@@ -488,6 +622,11 @@ def add_UploadServiceServicer_to_server(servicer, server):
                     request_deserializer=partway_dot_v1_dot_upload__service__pb2.GetUsageRequest.FromString,
                     response_serializer=partway_dot_v1_dot_upload__service__pb2.GetUsageResponse.SerializeToString,
             ),
+            'GetCapabilities': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCapabilities,
+                    request_deserializer=partway_dot_v1_dot_upload__service__pb2.GetCapabilitiesRequest.FromString,
+                    response_serializer=partway_dot_v1_dot_upload__service__pb2.GetCapabilitiesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'partway.v1.UploadService', rpc_method_handlers)
@@ -502,9 +641,16 @@ class UploadService(object):
     A whole upload is: Initialize, PresignParts, send each part to its URL,
     Complete. Everything else resumes, observes or abandons one.
 
-    Every RPC is safe to repeat, Initialize if it has a request_id. Every error that
-    the service makes carries a `google.rpc.ErrorInfo` with a reason from
-    error_reason.proto. Any RPC may also answer:
+    Who calls is said by the metadata of the call: `authorization: Bearer TOKEN` with
+    a JSON Web Token; `authorization: Partway TOKEN` with an UploadToken, for one
+    Upload; or, from a gateway that the service trusts, `partway-tenant` and
+    `partway-subject`. A client certificate says it without metadata. The operator
+    chooses which of these are accepted.
+
+    Every RPC is safe to repeat, Initialize and Compose if they have a request_id.
+    Every error that the service makes carries a `google.rpc.ErrorInfo` with a reason
+    from error_reason.proto, and may carry other details of ErrorDetails. Any RPC may
+    also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not name its caller, or its credentials are
@@ -516,8 +662,8 @@ class UploadService(object):
     time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
     lost: repeat the call after the time in `google.rpc.RetryInfo`.
-    * `FAILED_PRECONDITION`: Storage refuses the service itself.
-    * `INTERNAL`: A fault of the service.
+    * `INTERNAL`: A fault of the service, or of how it is set up: storage refuses the
+    service itself. Repeating the call does not help.
 
     A message has at most 2 MiB, and the metadata of a call 16 KiB. To anything
     larger gRPC itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat
@@ -541,6 +687,60 @@ class UploadService(object):
             '/partway.v1.UploadService/Initialize',
             partway_dot_v1_dot_upload__service__pb2.InitializeRequest.SerializeToString,
             partway_dot_v1_dot_upload__service__pb2.InitializeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchInitialize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partway.v1.UploadService/BatchInitialize',
+            partway_dot_v1_dot_upload__service__pb2.BatchInitializeRequest.SerializeToString,
+            partway_dot_v1_dot_upload__service__pb2.BatchInitializeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partway.v1.UploadService/ExtendUpload',
+            partway_dot_v1_dot_upload__service__pb2.ExtendUploadRequest.SerializeToString,
+            partway_dot_v1_dot_upload__service__pb2.ExtendUploadResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -622,6 +822,33 @@ class UploadService(object):
             '/partway.v1.UploadService/Complete',
             partway_dot_v1_dot_upload__service__pb2.CompleteRequest.SerializeToString,
             partway_dot_v1_dot_upload__service__pb2.CompleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchComplete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partway.v1.UploadService/BatchComplete',
+            partway_dot_v1_dot_upload__service__pb2.BatchCompleteRequest.SerializeToString,
+            partway_dot_v1_dot_upload__service__pb2.BatchCompleteResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -730,6 +957,33 @@ class UploadService(object):
             '/partway.v1.UploadService/UploadPart',
             partway_dot_v1_dot_upload__service__pb2.UploadPartRequest.SerializeToString,
             partway_dot_v1_dot_upload__service__pb2.UploadPartResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutPart(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/partway.v1.UploadService/PutPart',
+            partway_dot_v1_dot_upload__service__pb2.PutPartRequest.SerializeToString,
+            partway_dot_v1_dot_upload__service__pb2.PutPartResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -892,6 +1146,33 @@ class UploadService(object):
             '/partway.v1.UploadService/GetUsage',
             partway_dot_v1_dot_upload__service__pb2.GetUsageRequest.SerializeToString,
             partway_dot_v1_dot_upload__service__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCapabilities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/partway.v1.UploadService/GetCapabilities',
+            partway_dot_v1_dot_upload__service__pb2.GetCapabilitiesRequest.SerializeToString,
+            partway_dot_v1_dot_upload__service__pb2.GetCapabilitiesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,7 +7,21 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from partway.v1 import upload_service_pb2 as _upload_service_pb2
 import abc as _abc_1
+import grpc as _grpc
+import sys
+import typing as _typing
 
+if sys.version_info >= (3, 11):
+    from typing import Self as _Self
+else:
+    from typing_extensions import Self as _Self
+
+_T = _typing.TypeVar("_T")
+
+class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
+class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
+    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -18,9 +32,16 @@ class UploadServiceStub:
     A whole upload is: Initialize, PresignParts, send each part to its URL,
     Complete. Everything else resumes, observes or abandons one.
 
-    Every RPC is safe to repeat, Initialize if it has a request_id. Every error that
-    the service makes carries a `google.rpc.ErrorInfo` with a reason from
-    error_reason.proto. Any RPC may also answer:
+    Who calls is said by the metadata of the call: `authorization: Bearer TOKEN` with
+    a JSON Web Token; `authorization: Partway TOKEN` with an UploadToken, for one
+    Upload; or, from a gateway that the service trusts, `partway-tenant` and
+    `partway-subject`. A client certificate says it without metadata. The operator
+    chooses which of these are accepted.
+
+    Every RPC is safe to repeat, Initialize and Compose if they have a request_id.
+    Every error that the service makes carries a `google.rpc.ErrorInfo` with a reason
+    from error_reason.proto, and may carry other details of ErrorDetails. Any RPC may
+    also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not name its caller, or its credentials are
@@ -32,16 +53,19 @@ class UploadServiceStub:
       time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
       lost: repeat the call after the time in `google.rpc.RetryInfo`.
-    * `FAILED_PRECONDITION`: Storage refuses the service itself.
-    * `INTERNAL`: A fault of the service.
+    * `INTERNAL`: A fault of the service, or of how it is set up: storage refuses the
+      service itself. Repeating the call does not help.
 
     A message has at most 2 MiB, and the metadata of a call 16 KiB. To anything
     larger gRPC itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat
     such a call.
     """
 
-    def __init__(self, channel: _aio.Channel) -> None: ...
-    Initialize: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.InitializeRequest, _upload_service_pb2.InitializeResponse]
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> UploadServiceAsyncStub: ...
+    Initialize: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.InitializeRequest, _upload_service_pb2.InitializeResponse]
     """Initialize opens an Upload and says how to cut the file.
 
     With a request_id, a repeat returns the first Upload, in any state, for as long
@@ -54,7 +78,33 @@ class UploadServiceStub:
       with other values.
     * `ABORTED`: Another call with the same request_id is in progress.
     """
-    PresignParts: _aio.UnaryStreamMultiCallable[_upload_service_pb2.PresignPartsRequest, _upload_service_pb2.PresignPartsResponse]
+    BatchInitialize: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.BatchInitializeRequest, _upload_service_pb2.BatchInitializeResponse]
+    """BatchInitialize is Initialize for many files in one call, such as a folder of
+    small ones.
+
+    Each file has a result of its own, an Upload or an error. A file that is refused
+    does not keep others from being opened.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: The batch is empty or too large. A problem with one file is
+      in its result.
+    """
+    ExtendUpload: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.ExtendUploadRequest, _upload_service_pb2.ExtendUploadResponse]
+    """ExtendUpload gives an active Upload a later deadline.
+
+    The deadline is in the id: the Upload in the answer has another id, which the
+    caller keeps from here on. The one before goes on to work, but if the session
+    store is lost, its own deadline holds.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed, or the deadline is past the policy's
+      limit.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is not active.
+    """
+    PresignParts: _grpc.UnaryStreamMultiCallable[_upload_service_pb2.PresignPartsRequest, _upload_service_pb2.PresignPartsResponse]
     """PresignParts streams presigned parts, several a message, in the order of the
     request.
 
@@ -67,7 +117,7 @@ class UploadServiceStub:
     * `NOT_FOUND`: There is no such Upload.
     * `FAILED_PRECONDITION`: The Upload is not active.
     """
-    BatchPresignParts: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.BatchPresignPartsRequest, _upload_service_pb2.BatchPresignPartsResponse]
+    BatchPresignParts: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.BatchPresignPartsRequest, _upload_service_pb2.BatchPresignPartsResponse]
     """BatchPresignParts is PresignParts in one answer, for callers that cannot
     read a stream.
 
@@ -78,7 +128,7 @@ class UploadServiceStub:
     * `NOT_FOUND`: There is no such Upload.
     * `FAILED_PRECONDITION`: The Upload is not active.
     """
-    Complete: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.CompleteRequest, _upload_service_pb2.CompleteResponse]
+    Complete: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.CompleteRequest, _upload_service_pb2.CompleteResponse]
     """Complete makes the object from the parts.
 
     The service lists what storage holds and checks count, order and sizes
@@ -101,7 +151,18 @@ class UploadServiceStub:
       changing this one: repeat the call after the time in
       `google.rpc.RetryInfo`.
     """
-    Abort: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.AbortRequest, _upload_service_pb2.AbortResponse]
+    BatchComplete: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.BatchCompleteRequest, _upload_service_pb2.BatchCompleteResponse]
+    """BatchComplete is Complete for many Uploads in one call.
+
+    Each has a result of its own, as in BatchInitialize. What is still COMPLETING when
+    the time of the call is up is returned so.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: The batch is empty or too large. A problem with one Upload
+      is in its result.
+    """
+    Abort: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.AbortRequest, _upload_service_pb2.AbortResponse]
     """Abort discards the parts.
 
     It answers once storage is seen to hold no object of this Upload. If storage
@@ -116,7 +177,7 @@ class UploadServiceStub:
     * `FAILED_PRECONDITION`: The Upload is completing or completed.
     * `ABORTED`: Another call is changing the Upload.
     """
-    ListParts: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ListPartsRequest, _upload_service_pb2.ListPartsResponse]
+    ListParts: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.ListPartsRequest, _upload_service_pb2.ListPartsResponse]
     """ListParts lists the parts that storage holds now, by part number.
 
     Errors:
@@ -125,7 +186,7 @@ class UploadServiceStub:
     * `NOT_FOUND`: There is no such Upload.
     * `FAILED_PRECONDITION`: The Upload is not active.
     """
-    ReportParts: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ReportPartsRequest, _upload_service_pb2.ReportPartsResponse]
+    ReportParts: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.ReportPartsRequest, _upload_service_pb2.ReportPartsResponse]
     """ReportParts reports which parts the caller has sent.
 
     Only Status and Watch use reports: Complete asks storage and trusts no caller.
@@ -139,7 +200,7 @@ class UploadServiceStub:
     * `NOT_FOUND`: There is no such Upload.
     * `FAILED_PRECONDITION`: The Upload is not active.
     """
-    UploadPart: _aio.StreamUnaryMultiCallable[_upload_service_pb2.UploadPartRequest, _upload_service_pb2.UploadPartResponse]
+    UploadPart: _grpc.StreamUnaryMultiCallable[_upload_service_pb2.UploadPartRequest, _upload_service_pb2.UploadPartResponse]
     """UploadPart sends one part through the service, for callers that cannot reach
     storage.
 
@@ -148,7 +209,7 @@ class UploadServiceStub:
     as they arrive and keeps none. Parts sent through the service and parts sent
     straight to storage mix freely. The policy says whether this RPC is allowed.
 
-    gRPC only: a client stream has no good form in REST.
+    gRPC only. PutPart does the same by plain HTTP.
 
     Errors:
 
@@ -161,7 +222,15 @@ class UploadServiceStub:
     * `ABORTED`: The bytes that arrived do not match the checksum, or they came
       more slowly than the service accepts: send the part again.
     """
-    Status: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.StatusRequest, _upload_service_pb2.StatusResponse]
+    PutPart: _grpc.StreamUnaryMultiCallable[_upload_service_pb2.PutPartRequest, _upload_service_pb2.PutPartResponse]
+    """PutPart is UploadPart for callers of HTTP: the body of the request is the part.
+
+    By gRPC, the first message names the part and has the first bytes, and every
+    other one has bytes alone.
+
+    Errors: those of UploadPart.
+    """
+    Status: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.StatusRequest, _upload_service_pb2.StatusResponse]
     """Status returns the Upload, what was reported of it, and its progress in
     storage if asked.
 
@@ -170,7 +239,7 @@ class UploadServiceStub:
     * `INVALID_ARGUMENT`: A field is not allowed.
     * `NOT_FOUND`: There is no such Upload.
     """
-    Watch: _aio.UnaryStreamMultiCallable[_upload_service_pb2.WatchRequest, _upload_service_pb2.WatchResponse]
+    Watch: _grpc.UnaryStreamMultiCallable[_upload_service_pb2.WatchRequest, _upload_service_pb2.WatchResponse]
     """Watch streams what Status would return: immediately, then after each change, at
     most a few times a second.
 
@@ -185,7 +254,7 @@ class UploadServiceStub:
     * `UNAVAILABLE`: The service is stopping, or the stream lasted as long as one
       may: watch again.
     """
-    Compose: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ComposeRequest, _upload_service_pb2.ComposeResponse]
+    Compose: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.ComposeRequest, _upload_service_pb2.ComposeResponse]
     """Compose makes one object from objects that are in storage already, in order,
     without their bytes passing through the caller or the service.
 
@@ -208,7 +277,7 @@ class UploadServiceStub:
       meanwhile.
     * `ABORTED`: Another call with the same request_id is in progress.
     """
-    ListUploads: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ListUploadsRequest, _upload_service_pb2.ListUploadsResponse]
+    ListUploads: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.ListUploadsRequest, _upload_service_pb2.ListUploadsResponse]
     """ListUploads lists the caller's own Uploads, newest first.
 
     Uploads are listed for as long as the service remembers them.
@@ -217,7 +286,7 @@ class UploadServiceStub:
 
     * `INVALID_ARGUMENT`: A field is not allowed.
     """
-    CreateUploadToken: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.CreateUploadTokenRequest, _upload_service_pb2.CreateUploadTokenResponse]
+    CreateUploadToken: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.CreateUploadTokenRequest, _upload_service_pb2.CreateUploadTokenResponse]
     """CreateUploadToken makes a token for one Upload, for a page or a device that has
     no credentials of its own.
 
@@ -233,9 +302,312 @@ class UploadServiceStub:
     * `NOT_FOUND`: There is no such Upload.
     * `FAILED_PRECONDITION`: The Upload is not active.
     """
-    GetUsage: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.GetUsageRequest, _upload_service_pb2.GetUsageResponse]
+    GetUsage: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.GetUsageRequest, _upload_service_pb2.GetUsageResponse]
     """GetUsage returns how much of each limit the caller's tenant, and the caller
     itself, use at the moment.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: The request cannot be decoded.
+    """
+    GetCapabilities: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.GetCapabilitiesRequest, _upload_service_pb2.GetCapabilitiesResponse]
+    """GetCapabilities returns what the service can do, and what each policy that the
+    caller may use allows.
+
+    It changes only with the settings of the service: ask once, not before each file.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: The request cannot be decoded.
+    """
+
+@_typing.type_check_only
+class UploadServiceAsyncStub(UploadServiceStub):
+    """UploadService coordinates uploads that go straight from caller to storage.
+
+    A whole upload is: Initialize, PresignParts, send each part to its URL,
+    Complete. Everything else resumes, observes or abandons one.
+
+    Who calls is said by the metadata of the call: `authorization: Bearer TOKEN` with
+    a JSON Web Token; `authorization: Partway TOKEN` with an UploadToken, for one
+    Upload; or, from a gateway that the service trusts, `partway-tenant` and
+    `partway-subject`. A client certificate says it without metadata. The operator
+    chooses which of these are accepted.
+
+    Every RPC is safe to repeat, Initialize and Compose if they have a request_id.
+    Every error that the service makes carries a `google.rpc.ErrorInfo` with a reason
+    from error_reason.proto, and may carry other details of ErrorDetails. Any RPC may
+    also answer:
+
+    * `INVALID_ARGUMENT`: The request cannot be decoded.
+    * `UNAUTHENTICATED`: The call does not name its caller, or its credentials are
+      not accepted.
+    * `PERMISSION_DENIED`: The credentials do not allow this RPC.
+    * `RESOURCE_EXHAUSTED`: The service has as many calls in progress as it accepts,
+      or the tenant has used up one of its limits.
+    * `ABORTED`: Another call is changing the Upload: repeat the call after the
+      time in `google.rpc.RetryInfo`.
+    * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
+      lost: repeat the call after the time in `google.rpc.RetryInfo`.
+    * `INTERNAL`: A fault of the service, or of how it is set up: storage refuses the
+      service itself. Repeating the call does not help.
+
+    A message has at most 2 MiB, and the metadata of a call 16 KiB. To anything
+    larger gRPC itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat
+    such a call.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Initialize: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.InitializeRequest, _upload_service_pb2.InitializeResponse]  # type: ignore[assignment]
+    """Initialize opens an Upload and says how to cut the file.
+
+    With a request_id, a repeat returns the first Upload, in any state, for as long
+    as the service remembers it: until 7 days after it was completed, or half a day
+    after it was aborted.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used
+      with other values.
+    * `ABORTED`: Another call with the same request_id is in progress.
+    """
+    BatchInitialize: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.BatchInitializeRequest, _upload_service_pb2.BatchInitializeResponse]  # type: ignore[assignment]
+    """BatchInitialize is Initialize for many files in one call, such as a folder of
+    small ones.
+
+    Each file has a result of its own, an Upload or an error. A file that is refused
+    does not keep others from being opened.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: The batch is empty or too large. A problem with one file is
+      in its result.
+    """
+    ExtendUpload: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ExtendUploadRequest, _upload_service_pb2.ExtendUploadResponse]  # type: ignore[assignment]
+    """ExtendUpload gives an active Upload a later deadline.
+
+    The deadline is in the id: the Upload in the answer has another id, which the
+    caller keeps from here on. The one before goes on to work, but if the session
+    store is lost, its own deadline holds.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed, or the deadline is past the policy's
+      limit.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is not active.
+    """
+    PresignParts: _aio.UnaryStreamMultiCallable[_upload_service_pb2.PresignPartsRequest, _upload_service_pb2.PresignPartsResponse]  # type: ignore[assignment]
+    """PresignParts streams presigned parts, several a message, in the order of the
+    request.
+
+    URLs expire, counted from the moment of the call: ask for those that are about
+    to be used, and again for those that have expired.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed, or the Upload is composed.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is not active.
+    """
+    BatchPresignParts: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.BatchPresignPartsRequest, _upload_service_pb2.BatchPresignPartsResponse]  # type: ignore[assignment]
+    """BatchPresignParts is PresignParts in one answer, for callers that cannot
+    read a stream.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed, the request selects more than
+      1,000 parts, or the Upload is composed.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is not active.
+    """
+    Complete: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.CompleteRequest, _upload_service_pb2.CompleteResponse]  # type: ignore[assignment]
+    """Complete makes the object from the parts.
+
+    The service lists what storage holds and checks count, order and sizes
+    against the plan, and the entity tags and checksums that the caller names,
+    before it asks storage to join them, and gives storage the checksum of the
+    whole object to verify. It answers COMPLETED once the object is proven to be
+    this Upload's. If storage takes longer than the call, it answers COMPLETING
+    and the work goes on: call Status, or Complete again. Completing a completed
+    Upload returns the same object again.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: Parts are missing or not as planned or as named,
+      storage refuses them, the Upload was completed with other parts or another
+      checksum, or it is aborted.
+    * `ALREADY_EXISTS`: Another object took the key first.
+    * `ABORTED`: Storage found a conflict: begin a new Upload. Or another call is
+      changing this one: repeat the call after the time in
+      `google.rpc.RetryInfo`.
+    """
+    BatchComplete: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.BatchCompleteRequest, _upload_service_pb2.BatchCompleteResponse]  # type: ignore[assignment]
+    """BatchComplete is Complete for many Uploads in one call.
+
+    Each has a result of its own, as in BatchInitialize. What is still COMPLETING when
+    the time of the call is up is returned so.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: The batch is empty or too large. A problem with one Upload
+      is in its result.
+    """
+    Abort: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.AbortRequest, _upload_service_pb2.AbortResponse]  # type: ignore[assignment]
+    """Abort discards the parts.
+
+    It answers once storage is seen to hold no object of this Upload. If storage
+    does hold one, the Upload is complete, and Abort is refused: an Upload of a
+    single part may be complete as soon as its bytes arrive. Aborting an
+    aborted Upload does nothing.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is completing or completed.
+    * `ABORTED`: Another call is changing the Upload.
+    """
+    ListParts: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ListPartsRequest, _upload_service_pb2.ListPartsResponse]  # type: ignore[assignment]
+    """ListParts lists the parts that storage holds now, by part number.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is not active.
+    """
+    ReportParts: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ReportPartsRequest, _upload_service_pb2.ReportPartsResponse]  # type: ignore[assignment]
+    """ReportParts reports which parts the caller has sent.
+
+    Only Status and Watch use reports: Complete asks storage and trusts no caller.
+    Each part is recorded or refused on its own; a part may be reported again.
+    Reports are lost if the session store is.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed. A problem with one part is in its
+      result.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is not active.
+    """
+    UploadPart: _aio.StreamUnaryMultiCallable[_upload_service_pb2.UploadPartRequest, _upload_service_pb2.UploadPartResponse]  # type: ignore[assignment]
+    """UploadPart sends one part through the service, for callers that cannot reach
+    storage.
+
+    The first message of the stream is the header, every other one a chunk; the
+    chunks together have exactly the size of the part. The service passes them on
+    as they arrive and keeps none. Parts sent through the service and parts sent
+    straight to storage mix freely. The policy says whether this RPC is allowed.
+
+    gRPC only. PutPart does the same by plain HTTP.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed, or the chunks have another size
+      than the part.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is not active, its policy allows no parts
+      through the service, or it has one part and storage has it already, with
+      another checksum.
+    * `ABORTED`: The bytes that arrived do not match the checksum, or they came
+      more slowly than the service accepts: send the part again.
+    """
+    PutPart: _aio.StreamUnaryMultiCallable[_upload_service_pb2.PutPartRequest, _upload_service_pb2.PutPartResponse]  # type: ignore[assignment]
+    """PutPart is UploadPart for callers of HTTP: the body of the request is the part.
+
+    By gRPC, the first message names the part and has the first bytes, and every
+    other one has bytes alone.
+
+    Errors: those of UploadPart.
+    """
+    Status: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.StatusRequest, _upload_service_pb2.StatusResponse]  # type: ignore[assignment]
+    """Status returns the Upload, what was reported of it, and its progress in
+    storage if asked.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed.
+    * `NOT_FOUND`: There is no such Upload.
+    """
+    Watch: _aio.UnaryStreamMultiCallable[_upload_service_pb2.WatchRequest, _upload_service_pb2.WatchResponse]  # type: ignore[assignment]
+    """Watch streams what Status would return: immediately, then after each change, at
+    most a few times a second.
+
+    Each message is the whole state at its moment; states in between may be skipped.
+    The stream ends with OK after the message that shows the Upload COMPLETED or
+    ABORTED. If it ends otherwise, watch again: nothing is missed.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed.
+    * `NOT_FOUND`: There is no such Upload.
+    * `UNAVAILABLE`: The service is stopping, or the stream lasted as long as one
+      may: watch again.
+    """
+    Compose: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ComposeRequest, _upload_service_pb2.ComposeResponse]  # type: ignore[assignment]
+    """Compose makes one object from objects that are in storage already, in order,
+    without their bytes passing through the caller or the service.
+
+    The sources are completed Uploads of the caller's tenant, of the same backend
+    as the policy's. The result is an Upload like any other, except that storage
+    copies its parts and it has none to send: Status, Watch and Abort work on it. A
+    part is copied only while its source has the entity tag that it was found with,
+    and Complete checks the sizes; the parts carry no checksum. If copying takes
+    longer than the call, it answers ACTIVE or COMPLETING and the work goes on. With
+    a request_id, a repeat returns the first Upload, and resumes work that was
+    abandoned.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed, or the request_id was used with
+      other values.
+    * `NOT_FOUND`: There is no such source.
+    * `FAILED_PRECONDITION`: A source is not completed, or is gone or changed,
+      storage cannot join sources of these sizes, or the Upload was aborted
+      meanwhile.
+    * `ABORTED`: Another call with the same request_id is in progress.
+    """
+    ListUploads: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.ListUploadsRequest, _upload_service_pb2.ListUploadsResponse]  # type: ignore[assignment]
+    """ListUploads lists the caller's own Uploads, newest first.
+
+    Uploads are listed for as long as the service remembers them.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed.
+    """
+    CreateUploadToken: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.CreateUploadTokenRequest, _upload_service_pb2.CreateUploadTokenResponse]  # type: ignore[assignment]
+    """CreateUploadToken makes a token for one Upload, for a page or a device that has
+    no credentials of its own.
+
+    Whoever holds the token and the id of the Upload may call, with the metadata
+    `authorization: Partway TOKEN`, the RPCs that its actions name, for this Upload
+    alone and until its end. It never allows more than its maker may do, nor making
+    another token. A token cannot be revoked; it ends at the Upload's deadline at the
+    latest. URLs that were presigned with it last as long as others do.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: The Upload is not active.
+    """
+    GetUsage: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.GetUsageRequest, _upload_service_pb2.GetUsageResponse]  # type: ignore[assignment]
+    """GetUsage returns how much of each limit the caller's tenant, and the caller
+    itself, use at the moment.
+
+    Errors:
+
+    * `INVALID_ARGUMENT`: The request cannot be decoded.
+    """
+    GetCapabilities: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.GetCapabilitiesRequest, _upload_service_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
+    """GetCapabilities returns what the service can do, and what each policy that the
+    caller may use allows.
+
+    It changes only with the settings of the service: ask once, not before each file.
 
     Errors:
 
@@ -248,9 +620,16 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     A whole upload is: Initialize, PresignParts, send each part to its URL,
     Complete. Everything else resumes, observes or abandons one.
 
-    Every RPC is safe to repeat, Initialize if it has a request_id. Every error that
-    the service makes carries a `google.rpc.ErrorInfo` with a reason from
-    error_reason.proto. Any RPC may also answer:
+    Who calls is said by the metadata of the call: `authorization: Bearer TOKEN` with
+    a JSON Web Token; `authorization: Partway TOKEN` with an UploadToken, for one
+    Upload; or, from a gateway that the service trusts, `partway-tenant` and
+    `partway-subject`. A client certificate says it without metadata. The operator
+    chooses which of these are accepted.
+
+    Every RPC is safe to repeat, Initialize and Compose if they have a request_id.
+    Every error that the service makes carries a `google.rpc.ErrorInfo` with a reason
+    from error_reason.proto, and may carry other details of ErrorDetails. Any RPC may
+    also answer:
 
     * `INVALID_ARGUMENT`: The request cannot be decoded.
     * `UNAUTHENTICATED`: The call does not name its caller, or its credentials are
@@ -262,8 +641,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
       time in `google.rpc.RetryInfo`.
     * `UNAVAILABLE`: Redis or storage does not answer, or not in time. Nothing is
       lost: repeat the call after the time in `google.rpc.RetryInfo`.
-    * `FAILED_PRECONDITION`: Storage refuses the service itself.
-    * `INTERNAL`: A fault of the service.
+    * `INTERNAL`: A fault of the service, or of how it is set up: storage refuses the
+      service itself. Repeating the call does not help.
 
     A message has at most 2 MiB, and the metadata of a call 16 KiB. To anything
     larger gRPC itself answers `RESOURCE_EXHAUSTED`, without a reason: do not repeat
@@ -274,8 +653,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     def Initialize(
         self,
         request: _upload_service_pb2.InitializeRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.InitializeRequest, _abc.Awaitable[_upload_service_pb2.InitializeResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.InitializeResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.InitializeResponse, _abc.Awaitable[_upload_service_pb2.InitializeResponse]]:
         """Initialize opens an Upload and says how to cut the file.
 
         With a request_id, a repeat returns the first Upload, in any state, for as long
@@ -290,11 +669,49 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def BatchInitialize(
+        self,
+        request: _upload_service_pb2.BatchInitializeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.BatchInitializeResponse, _abc.Awaitable[_upload_service_pb2.BatchInitializeResponse]]:
+        """BatchInitialize is Initialize for many files in one call, such as a folder of
+        small ones.
+
+        Each file has a result of its own, an Upload or an error. A file that is refused
+        does not keep others from being opened.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: The batch is empty or too large. A problem with one file is
+          in its result.
+        """
+
+    @_abc_1.abstractmethod
+    def ExtendUpload(
+        self,
+        request: _upload_service_pb2.ExtendUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.ExtendUploadResponse, _abc.Awaitable[_upload_service_pb2.ExtendUploadResponse]]:
+        """ExtendUpload gives an active Upload a later deadline.
+
+        The deadline is in the id: the Upload in the answer has another id, which the
+        caller keeps from here on. The one before goes on to work, but if the session
+        store is lost, its own deadline holds.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed, or the deadline is past the policy's
+          limit.
+        * `NOT_FOUND`: There is no such Upload.
+        * `FAILED_PRECONDITION`: The Upload is not active.
+        """
+
+    @_abc_1.abstractmethod
     def PresignParts(
         self,
         request: _upload_service_pb2.PresignPartsRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.PresignPartsRequest, _abc.AsyncIterator[_upload_service_pb2.PresignPartsResponse]],
-    ) -> _abc.AsyncIterator[_upload_service_pb2.PresignPartsResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_upload_service_pb2.PresignPartsResponse], _abc.AsyncIterator[_upload_service_pb2.PresignPartsResponse]]:
         """PresignParts streams presigned parts, several a message, in the order of the
         request.
 
@@ -312,8 +729,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     def BatchPresignParts(
         self,
         request: _upload_service_pb2.BatchPresignPartsRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.BatchPresignPartsRequest, _abc.Awaitable[_upload_service_pb2.BatchPresignPartsResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.BatchPresignPartsResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.BatchPresignPartsResponse, _abc.Awaitable[_upload_service_pb2.BatchPresignPartsResponse]]:
         """BatchPresignParts is PresignParts in one answer, for callers that cannot
         read a stream.
 
@@ -329,8 +746,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     def Complete(
         self,
         request: _upload_service_pb2.CompleteRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.CompleteRequest, _abc.Awaitable[_upload_service_pb2.CompleteResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.CompleteResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.CompleteResponse, _abc.Awaitable[_upload_service_pb2.CompleteResponse]]:
         """Complete makes the object from the parts.
 
         The service lists what storage holds and checks count, order and sizes
@@ -355,11 +772,28 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def BatchComplete(
+        self,
+        request: _upload_service_pb2.BatchCompleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.BatchCompleteResponse, _abc.Awaitable[_upload_service_pb2.BatchCompleteResponse]]:
+        """BatchComplete is Complete for many Uploads in one call.
+
+        Each has a result of its own, as in BatchInitialize. What is still COMPLETING when
+        the time of the call is up is returned so.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: The batch is empty or too large. A problem with one Upload
+          is in its result.
+        """
+
+    @_abc_1.abstractmethod
     def Abort(
         self,
         request: _upload_service_pb2.AbortRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.AbortRequest, _abc.Awaitable[_upload_service_pb2.AbortResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.AbortResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.AbortResponse, _abc.Awaitable[_upload_service_pb2.AbortResponse]]:
         """Abort discards the parts.
 
         It answers once storage is seen to hold no object of this Upload. If storage
@@ -379,8 +813,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     def ListParts(
         self,
         request: _upload_service_pb2.ListPartsRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.ListPartsRequest, _abc.Awaitable[_upload_service_pb2.ListPartsResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.ListPartsResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.ListPartsResponse, _abc.Awaitable[_upload_service_pb2.ListPartsResponse]]:
         """ListParts lists the parts that storage holds now, by part number.
 
         Errors:
@@ -394,8 +828,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     def ReportParts(
         self,
         request: _upload_service_pb2.ReportPartsRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.ReportPartsRequest, _abc.Awaitable[_upload_service_pb2.ReportPartsResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.ReportPartsResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.ReportPartsResponse, _abc.Awaitable[_upload_service_pb2.ReportPartsResponse]]:
         """ReportParts reports which parts the caller has sent.
 
         Only Status and Watch use reports: Complete asks storage and trusts no caller.
@@ -413,9 +847,9 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def UploadPart(
         self,
-        request_iterator: _abc.AsyncIterator[_upload_service_pb2.UploadPartRequest],
-        context: _aio.ServicerContext[_abc.AsyncIterator[_upload_service_pb2.UploadPartRequest], _abc.Awaitable[_upload_service_pb2.UploadPartResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.UploadPartResponse]:
+        request_iterator: _MaybeAsyncIterator[_upload_service_pb2.UploadPartRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.UploadPartResponse, _abc.Awaitable[_upload_service_pb2.UploadPartResponse]]:
         """UploadPart sends one part through the service, for callers that cannot reach
         storage.
 
@@ -424,7 +858,7 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         as they arrive and keeps none. Parts sent through the service and parts sent
         straight to storage mix freely. The policy says whether this RPC is allowed.
 
-        gRPC only: a client stream has no good form in REST.
+        gRPC only. PutPart does the same by plain HTTP.
 
         Errors:
 
@@ -439,11 +873,25 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def PutPart(
+        self,
+        request_iterator: _MaybeAsyncIterator[_upload_service_pb2.PutPartRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.PutPartResponse, _abc.Awaitable[_upload_service_pb2.PutPartResponse]]:
+        """PutPart is UploadPart for callers of HTTP: the body of the request is the part.
+
+        By gRPC, the first message names the part and has the first bytes, and every
+        other one has bytes alone.
+
+        Errors: those of UploadPart.
+        """
+
+    @_abc_1.abstractmethod
     def Status(
         self,
         request: _upload_service_pb2.StatusRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.StatusRequest, _abc.Awaitable[_upload_service_pb2.StatusResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.StatusResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.StatusResponse, _abc.Awaitable[_upload_service_pb2.StatusResponse]]:
         """Status returns the Upload, what was reported of it, and its progress in
         storage if asked.
 
@@ -457,8 +905,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     def Watch(
         self,
         request: _upload_service_pb2.WatchRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.WatchRequest, _abc.AsyncIterator[_upload_service_pb2.WatchResponse]],
-    ) -> _abc.AsyncIterator[_upload_service_pb2.WatchResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_upload_service_pb2.WatchResponse], _abc.AsyncIterator[_upload_service_pb2.WatchResponse]]:
         """Watch streams what Status would return: immediately, then after each change, at
         most a few times a second.
 
@@ -478,8 +926,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     def Compose(
         self,
         request: _upload_service_pb2.ComposeRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.ComposeRequest, _abc.Awaitable[_upload_service_pb2.ComposeResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.ComposeResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.ComposeResponse, _abc.Awaitable[_upload_service_pb2.ComposeResponse]]:
         """Compose makes one object from objects that are in storage already, in order,
         without their bytes passing through the caller or the service.
 
@@ -507,8 +955,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     def ListUploads(
         self,
         request: _upload_service_pb2.ListUploadsRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.ListUploadsRequest, _abc.Awaitable[_upload_service_pb2.ListUploadsResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.ListUploadsResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.ListUploadsResponse, _abc.Awaitable[_upload_service_pb2.ListUploadsResponse]]:
         """ListUploads lists the caller's own Uploads, newest first.
 
         Uploads are listed for as long as the service remembers them.
@@ -522,8 +970,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     def CreateUploadToken(
         self,
         request: _upload_service_pb2.CreateUploadTokenRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.CreateUploadTokenRequest, _abc.Awaitable[_upload_service_pb2.CreateUploadTokenResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.CreateUploadTokenResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.CreateUploadTokenResponse, _abc.Awaitable[_upload_service_pb2.CreateUploadTokenResponse]]:
         """CreateUploadToken makes a token for one Upload, for a page or a device that has
         no credentials of its own.
 
@@ -544,8 +992,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     def GetUsage(
         self,
         request: _upload_service_pb2.GetUsageRequest,
-        context: _aio.ServicerContext[_upload_service_pb2.GetUsageRequest, _abc.Awaitable[_upload_service_pb2.GetUsageResponse]],
-    ) -> _abc.Awaitable[_upload_service_pb2.GetUsageResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.GetUsageResponse, _abc.Awaitable[_upload_service_pb2.GetUsageResponse]]:
         """GetUsage returns how much of each limit the caller's tenant, and the caller
         itself, use at the moment.
 
@@ -554,4 +1002,20 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         * `INVALID_ARGUMENT`: The request cannot be decoded.
         """
 
-def add_UploadServiceServicer_to_server(servicer: UploadServiceServicer, server: _aio.Server) -> None: ...
+    @_abc_1.abstractmethod
+    def GetCapabilities(
+        self,
+        request: _upload_service_pb2.GetCapabilitiesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_upload_service_pb2.GetCapabilitiesResponse, _abc.Awaitable[_upload_service_pb2.GetCapabilitiesResponse]]:
+        """GetCapabilities returns what the service can do, and what each policy that the
+        caller may use allows.
+
+        It changes only with the settings of the service: ask once, not before each file.
+
+        Errors:
+
+        * `INVALID_ARGUMENT`: The request cannot be decoded.
+        """
+
+def add_UploadServiceServicer_to_server(servicer: UploadServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

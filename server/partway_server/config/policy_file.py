@@ -36,6 +36,12 @@ def _checksums(names: tuple[str, ...]) -> tuple[Checksum, ...]:
     return tuple(map(Checksum, names))
 
 
+def _default_checksum(name: str) -> Checksum:
+    if name not in list(Checksum):
+        raise ValueError(f"{name!r} is unknown; known are {', '.join(Checksum)}")
+    return Checksum(name)
+
+
 def _typed(value: Any) -> Any:
     if not isinstance(value, list):
         return value
@@ -62,6 +68,7 @@ class PolicyTable(Table):
     extensions: Annotated[dict[str, OneOrMore], BeforeValidator(_typed)] = UNSET
     required_metadata: Texts = UNSET
     checksum: Annotated[OneOrMore, AfterValidator(_checksums)] = UNSET
+    default_checksum: Annotated[str, AfterValidator(_default_checksum)] = UNSET
     upload_seconds: int = UNSET
     url_seconds: int = UNSET
     max_url_seconds: int = UNSET
@@ -186,6 +193,10 @@ def unfit(policy: Policy, can: Capabilities) -> Iterator[Problem]:
             yield rule, "is not known to keep it; remove the rule, or use another backend"
     if policy.checksums and not any(can.finds_changes(each) for each in policy.checksums):
         yield "checksum", "can verify none of these; allow another"
+    if policy.default_checksum is not Checksum.NONE and not can.finds_changes(
+        policy.default_checksum
+    ):
+        yield "default_checksum", "cannot verify it; name another"
     if policy.max_part_size_bytes < can.limits.min_part_bytes:
         yield "max_part_size_bytes", f"takes no part below {can.limits.min_part_bytes}; raise it"
     if policy.min_part_size_bytes > can.limits.max_part_bytes:

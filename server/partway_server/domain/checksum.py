@@ -1,6 +1,6 @@
 """The checksum algorithms that a part can be sent with."""
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 
 class Checksum(StrEnum):
@@ -15,6 +15,13 @@ class Checksum(StrEnum):
     @property
     def size_bytes(self) -> int:
         return {"none": 0, "crc32c": 4, "sha256": 32, "crc64nvme": 8, "md5": 16}[self.value]
+
+
+class ChecksumChoice(Enum):
+    """What a caller asks for who names no checksum algorithm."""
+
+    DEFAULT = "what the policy says"
+    BEST = "the best that storage can verify"
 
 
 BEST_FIRST = (Checksum.CRC64NVME, Checksum.CRC32C, Checksum.SHA256, Checksum.MD5)

@@ -65,7 +65,7 @@ class Policy:
 
     `extensions` are those that a file name may have, each with the content types that agree with
     it; empty: any. `checksums` are the allowed algorithms; empty: all of them, or no checksum.
-    An empty string is a rule that is not set.
+    `default_checksum` is for callers who name none. An empty string is a rule that is not set.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Policy:
     extensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     required_metadata: tuple[str, ...] = ()
     checksums: tuple[Checksum, ...] = ()
+    default_checksum: Checksum = Checksum.NONE
     upload_seconds: int = 6 * 24 * 3600
     url_seconds: int = 900
     max_url_seconds: int = 3600
@@ -242,6 +243,8 @@ def _limit_problems(policy: Policy) -> Iterator[Problem]:
         yield "content_types", 'is empty, so no file is allowed; ["*"] allows every type'
     if Checksum.NONE in policy.checksums:
         yield "checksum", '"none" cannot be required; leave the rule out'
+    if policy.checksums and policy.default_checksum not in (Checksum.NONE, *policy.checksums):
+        yield "default_checksum", f"is not one of checksum, {', '.join(policy.checksums)}"
     yield from _extension_problems(policy)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgpack
 
-from partway_server.domain.checksum import Checksum
+from partway_server.domain.checksum import Checksum, ChecksumChoice
 from partway_server.domain.grant import CopySource, Grant
 from partway_server.domain.upload import State, Upload
 from partway_server.domain.upload_token import TokenParams
@@ -17,14 +17,23 @@ ComposeDelete = Literal["own", "tenant"]
 """Whose Compose may remove an object as its source: its uploader's, or any of the tenant's."""
 
 
+_DIGESTED = {
+    ChecksumChoice.BEST: "best",
+    # What it was called before callers could say that they want none.
+    ChecksumChoice.DEFAULT: "none",
+    Checksum.NONE: "no checksum",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class UploadParams:
     """What Initialize asks for. Sizes are in bytes.
 
-    `checksum` is None for the best that storage can do. `whole_checksum` is the CRC64NVME of the
+    `whole_checksum` is the CRC64NVME of the
     file, if it is known; with another algorithm it is not used. With `sources`, it is what Compose
     asks for; then `composition` is the digest of that request. `token` is what is asked of an
-    upload token; a repeat may ask for another.
+    upload token; a repeat may ask for another. With `multipart`, it is sent in parts even if it is
+    small.
     """
 
     policy: str
@@ -33,7 +42,7 @@ class UploadParams:
     content_type: str
     metadata: Mapping[str, str]
     part_size_bytes: int
-    checksum: Checksum | None
+    checksum: Checksum | ChecksumChoice
     fingerprint: str
     request_id: str
     whole_checksum: bytes = b""
@@ -41,6 +50,7 @@ class UploadParams:
     delete_sources: bool = False
     composition: bytes = b""
     token: TokenParams | None = None
+    multipart: bool = False
 
     def digest(self) -> bytes:
         """Return what distinguishes a repeated request from another with the same request_id."""
@@ -53,10 +63,11 @@ class UploadParams:
             self.content_type,
             sorted(self.metadata.items()),
             self.part_size_bytes,
-            self.checksum.value if self.checksum is not None else "best",
+            _DIGESTED.get(self.checksum) or self.checksum.value,
             self.fingerprint,
             # As it was before there was one, so that a repeat is known across an upgrade.
             *((self.whole_checksum,) if self.whole_checksum else ()),
+            *(("multipart",) if self.multipart else ()),
         )
         return hashlib.sha256(msgpack.packb(fields)).digest()
 

@@ -166,6 +166,12 @@ class Upload:
         """Return whether parts have yet to be copied from sources in the session record."""
         return self.state is State.ACTIVE and bool(self.sources)
 
+    @property
+    def changes_by_itself(self) -> bool:
+        """Return whether the service is at work on the upload, so that a caller may wait."""
+        moving = (State.INITIATING, State.COMPLETING, State.ABORTING)
+        return self.composing or self.public_state in moving
+
     def look_again(self, now: datetime, patience: timedelta) -> datetime:
         """Return when a janitor should look at the upload if it is ACTIVE.
 

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
-from partway_server.domain.checksum import Checksum
+from partway_server.domain.checksum import Checksum, ChecksumChoice
 from partway_server.domain.errors import InvalidRequest
 from partway_server.domain.policy import Policy
 from partway_server.domain.quota import Owner
@@ -28,6 +28,10 @@ STREAM_BATCH = 56
 """Parts in one message of the stream: large enough that messages cost little, small enough that
 other calls do not wait for one (see bench/README.md)."""
 
+RETRY_DELAY = timedelta(seconds=1)
+"""After which a caller asks again for an upload that is still being completed or composed: what
+most storage needs to join the parts of a large object."""
+
 _INT64_MAX = 2**63 - 1
 
 
@@ -40,17 +44,21 @@ class _Parts(Protocol):
 STATES = {state: upload_pb2.UploadState.Value(f"UPLOAD_STATE_{state.name}") for state in State}
 _REASONS = {r: upload_pb2.AbortReason.Value(f"ABORT_REASON_{r.name}") for r in AbortReason}
 _CHECKSUMS = {
-    Checksum.NONE: upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED,
+    Checksum.NONE: upload_pb2.CHECKSUM_ALGORITHM_NONE,
     Checksum.CRC32C: upload_pb2.CHECKSUM_ALGORITHM_CRC32C,
     Checksum.SHA256: upload_pb2.CHECKSUM_ALGORITHM_SHA256,
     Checksum.CRC64NVME: upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME,
     Checksum.MD5: upload_pb2.CHECKSUM_ALGORITHM_MD5,
 }
+_REQUESTED_CHECKSUMS: Mapping[int, Checksum | ChecksumChoice] = {
+    upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED: ChecksumChoice.DEFAULT,
+    upload_pb2.CHECKSUM_ALGORITHM_BEST: ChecksumChoice.BEST,
+    **{value: checksum for checksum, value in _CHECKSUMS.items()},
+}
 
 
 def upload_params(request: pb.InitializeRequest) -> UploadParams:
     """Return what an InitializeRequest asks for, with the defaults filled in."""
-    algorithms = {value: checksum for checksum, value in _CHECKSUMS.items()}
     return UploadParams(
         policy=request.policy or "default",
         file_name=request.file_name,
@@ -58,8 +66,7 @@ def upload_params(request: pb.InitializeRequest) -> UploadParams:
         content_type=request.content_type or "application/octet-stream",
         metadata=dict(request.metadata),
         part_size_bytes=request.part_size_bytes,
-        # BEST is none of them.
-        checksum=algorithms.get(request.checksum_algorithm),
+        checksum=_REQUESTED_CHECKSUMS[request.checksum_algorithm],
         fingerprint=request.fingerprint,
         request_id=request.request_id,
         whole_checksum=request.checksum,
@@ -68,6 +75,7 @@ def upload_params(request: pb.InitializeRequest) -> UploadParams:
             if request.HasField("upload_token")
             else None
         ),
+        multipart=request.mode == pb.UPLOAD_MODE_MULTIPART,
     )
 
 
@@ -140,12 +148,14 @@ def upload(upload: Upload, upload_id: str) -> upload_pb2.Upload:
     )
     if upload.abort_reason is not None:
         message.abort_reason = _REASONS[upload.abort_reason]
+    if upload.changes_by_itself:
+        message.retry_delay.FromTimedelta(RETRY_DELAY)
     return message
 
 
-def _object(upload: Upload) -> upload_pb2.Object:
+def _object(upload: Upload) -> upload_pb2.StoredObject:
     grant = upload.grant
-    message = upload_pb2.Object(
+    message = upload_pb2.StoredObject(
         bucket=grant.bucket, key=grant.key, uri=f"s3://{grant.bucket}/{quote(grant.key)}"
     )
     if upload.object is not None:

@@ -16,7 +16,7 @@ from partway.v1 import error_reason_pb2 as reasons
 
 from partway_server.domain import errors
 
-DOMAIN = "partway.v1"
+DOMAIN = "partway"
 
 MAX_DETAILS = 50
 MAX_DESCRIPTION = 500
@@ -229,7 +229,7 @@ TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
         code_pb2.FAILED_PRECONDITION, reasons.ERROR_REASON_SOURCES_NOT_JOINABLE, _SOURCE
     ),
     errors.StorageRefused: ErrorMapping(
-        code_pb2.FAILED_PRECONDITION,
+        code_pb2.INTERNAL,
         reasons.ERROR_REASON_STORAGE_REFUSED,
         {"operation": attrgetter("operation"), "storage_code": attrgetter("storage_code")},
     ),

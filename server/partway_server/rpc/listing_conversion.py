@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.requests import UploadFilter
+from partway_server.rpc import page_tokens
 from partway_server.rpc.conversion import STATES
 from partway_server.sessions.base import Cursor
 
@@ -43,10 +44,12 @@ def cursor(page_token: str) -> Cursor | None:
     """Return where a page of uploads begins. The token was validated before."""
     if not page_token:
         return None
-    seconds, _, sid = page_token.partition("-")
+    seconds, _, sid = page_tokens.decode(page_token).partition("-")
     return Cursor(datetime.fromtimestamp(int(seconds), UTC), sid)
 
 
 def page_token(cursor: Cursor | None) -> str:
-    """Return a cursor as text."""
-    return f"{int(cursor.create_time.timestamp())}-{cursor.sid}" if cursor else ""
+    """Return the token of a cursor, "" for None."""
+    if cursor is None:
+        return ""
+    return page_tokens.encode(f"{int(cursor.create_time.timestamp())}-{cursor.sid}")

@@ -16,9 +16,9 @@ from partway_server.domain.object_keys import valid_metadata_key
 from partway_server.domain.part_plan import GIB, MAX_PARTS
 from partway_server.domain.policy import MAX_URL_SECONDS, MIN_URL_SECONDS
 from partway_server.domain.upload_ids import MAX_ID_CHARS
+from partway_server.rpc import page_tokens
 
 MAX_BATCH_PARTS = 1000
-MAX_PAGE_UPLOADS = 200
 MAX_SOURCES = 32
 MAX_CHUNK_BYTES = 1024 * 1024
 
@@ -31,8 +31,8 @@ _METADATA_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
-_PART_TOKEN = re.compile(r"[1-9][0-9]{0,3}|10000")
-_UPLOAD_TOKEN = re.compile(r"[0-9]{1,10}-[0-9a-f]{32}")
+_PART_POSITION = re.compile(r"[1-9][0-9]{0,3}|10000")
+_UPLOAD_POSITION = re.compile(r"[0-9]{1,10}-[0-9a-f]{32}")
 
 
 def initialize(request: pb.InitializeRequest) -> None:
@@ -110,7 +110,9 @@ def _reject_if(violations: Iterator[FieldViolation]) -> None:
 
 def _initialize(request: pb.InitializeRequest) -> Iterator[FieldViolation]:
     yield from _named(request)
-    if request.size_bytes < 0:
+    if not request.HasField("size_bytes"):
+        yield FieldViolation("size_bytes", "is missing; an empty file must say 0")
+    elif request.size_bytes < 0:
         yield FieldViolation("size_bytes", "must not be negative")
     if not 0 <= request.part_size_bytes <= 5 * GIB:
         yield FieldViolation("part_size_bytes", f"must be 0 to {5 * GIB}")
@@ -119,6 +121,8 @@ def _initialize(request: pb.InitializeRequest) -> Iterator[FieldViolation]:
     if request.checksum and request.checksum_algorithm not in _WITH_WHOLE:
         yield FieldViolation("checksum", "is allowed only with CRC64NVME and BEST")
     yield from _whole(request.checksum)
+    if request.mode not in pb.UploadMode.values():
+        yield FieldViolation("mode", "must be a value of UploadMode")
     if not 0 <= request.presign_parts <= MAX_BATCH_PARTS:
         yield FieldViolation("presign_parts", f"must be 0 to {MAX_BATCH_PARTS}")
     yield from _token_spec(request.upload_token, "upload_token")
@@ -220,10 +224,7 @@ def _numbers(field: str, numbers: Iterable[int]) -> Iterator[FieldViolation]:
 
 def _list_parts(request: pb.ListPartsRequest) -> Iterator[FieldViolation]:
     yield from _upload_id(request.upload_id)
-    if not 0 <= request.page_size <= MAX_BATCH_PARTS:
-        yield FieldViolation("page_size", f"must be 0 to {MAX_BATCH_PARTS}")
-    if request.page_token and not _PART_TOKEN.fullmatch(request.page_token):
-        yield FieldViolation("page_token", "must be a next_page_token of ListParts, or empty")
+    yield from _page(request, _PART_POSITION, "ListParts")
 
 
 def _part_header(message: pb.UploadPartRequest | None) -> Iterator[FieldViolation]:
@@ -258,10 +259,20 @@ def _list_uploads(request: pb.ListUploadsRequest) -> Iterator[FieldViolation]:
     for field in ("created_from", "created_before"):
         if request.HasField(field) and not _is_time(getattr(request, field)):
             yield FieldViolation(field, "must be a time from the year 1 to the year 9999")
-    if not 0 <= request.page_size <= MAX_PAGE_UPLOADS:
-        yield FieldViolation("page_size", f"must be 0 to {MAX_PAGE_UPLOADS}")
-    if request.page_token and not _UPLOAD_TOKEN.fullmatch(request.page_token):
-        yield FieldViolation("page_token", "must be a next_page_token of ListUploads, or empty")
+    yield from _page(request, _UPLOAD_POSITION, "ListUploads")
+
+
+def _page(
+    request: pb.ListPartsRequest | pb.ListUploadsRequest, position: re.Pattern[str], rpc: str
+) -> Iterator[FieldViolation]:
+    if request.page_size < 0:
+        yield FieldViolation("page_size", "must not be negative")
+    try:
+        found = page_tokens.decode(request.page_token)
+    except ValueError:
+        found = "?"
+    if found and not position.fullmatch(found):
+        yield FieldViolation("page_token", f"must be a next_page_token of {rpc}, or empty")
 
 
 def _create_upload_token(request: pb.CreateUploadTokenRequest) -> Iterator[FieldViolation]:

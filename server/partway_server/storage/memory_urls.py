@@ -15,7 +15,12 @@ from partway_server.domain.checksum import Checksum
 from partway_server.domain.grant import Grant
 from partway_server.storage.base import PresignedPart
 from partway_server.storage.memory_checksums import CHECKSUMS
-from partway_server.storage.presigner import checksum_header, part_headers, put_headers
+from partway_server.storage.presigner import (
+    added_headers,
+    checksum_header,
+    part_headers,
+    put_headers,
+)
 
 
 class PutRefused(Exception):
@@ -47,7 +52,7 @@ class MemoryPresigner:
             else:
                 headers = part_headers(grant, number, checksum)
                 query = {"partNumber": str(number), "uploadId": grant.multipart_id, **headers}
-            yield PresignedPart(number, f"{place}?{urlencode(query)}", headers)
+            yield PresignedPart(number, f"{place}?{urlencode(query)}", added_headers(headers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def object_headers(grant: Grant) -> dict[str, str]:
 
 
 def part_headers(grant: Grant, number: int, checksum: bytes | None) -> dict[str, str]:
-    """Return the headers of one part of a multipart upload."""
+    """Return the headers to sign of one part of a multipart upload."""
     headers = {"content-length": str(grant.plan.size(number))}
     if checksum is not None:
         headers[checksum_header(grant.checksum)] = base64.b64encode(checksum).decode("ascii")
@@ -37,7 +37,7 @@ def checksum_header(algorithm: Checksum) -> str:
 
 
 def put_headers(grant: Grant, checksum: bytes | None, *, conditional: bool) -> dict[str, str]:
-    """Return the headers of a single PUT, with those that CreateMultipartUpload has otherwise."""
+    """Return the headers to sign of a single PUT, with those of CreateMultipartUpload."""
     headers = part_headers(grant, 1, checksum)
     headers |= object_headers(grant)
     headers |= {f"x-amz-meta-{name}": value for name, value in grant.metadata.items()}
@@ -45,6 +45,14 @@ def put_headers(grant: Grant, checksum: bytes | None, *, conditional: bool) -> d
     if conditional:
         headers["if-none-match"] = "*"
     return headers
+
+
+def added_headers(signed: Mapping[str, str]) -> dict[str, str]:
+    """Return the signed headers that a caller must add to a request.
+
+    Every HTTP client sends the content-length by itself, and a page in a browser may not set it.
+    """
+    return {name: value for name, value in signed.items() if name != "content-length"}
 
 
 class PartPresigner:
@@ -61,9 +69,10 @@ class PartPresigner:
         return self._sign_each(numbers, checksums) if checksums else self._sign_plain(numbers)
 
     def _sign_plain(self, numbers: Iterable[int]) -> Iterator[PresignedPart]:
-        """Yield parts that differ only in their number, and share one mapping of headers."""
+        """Yield parts that differ only in their number. Those of one size share their headers."""
         plan, count = self._grant.plan, self._grant.plan.part_count
-        headers, last_headers = (part_headers(self._grant, n, None) for n in (1, count))
+        headers: dict[str, str] = {}
+        last_headers: dict[str, str] = {}
         url = self._parts.of_size(plan.size(1))
         last_url = self._parts.of_size(plan.last_part_size_bytes)
         for number in numbers:
@@ -77,7 +86,7 @@ class PartPresigner:
     ) -> Iterator[PresignedPart]:
         for number in numbers:
             headers = part_headers(self._grant, number, checksums.get(number))
-            yield PresignedPart(number, self._parts.url(number, headers), headers)
+            yield PresignedPart(number, self._parts.url(number, headers), added_headers(headers))
 
 
 class SinglePresigner:
@@ -111,4 +120,4 @@ class SinglePresigner:
                 lifetime_seconds=int((self.expire_time - self._now).total_seconds()),
                 now=self._now,
             )
-            yield PresignedPart(number, url, headers)
+            yield PresignedPart(number, url, added_headers(headers))

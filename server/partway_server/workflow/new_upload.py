@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgpack
 
-from partway_server.domain.checksum import BEST_FIRST, Checksum
+from partway_server.domain.checksum import BEST_FIRST, Checksum, ChecksumChoice
 from partway_server.domain.errors import FieldViolation, InvalidRequest
 from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.part_plan import Plan, make_composed_plan, make_plan
@@ -57,7 +57,7 @@ def new_upload(deps: Deps, caller: Caller, params: UploadParams) -> Upload:
         params.token.check_plan(plan)
     now = deps.clock.now().replace(microsecond=0)
     grant = _grant(deps, caller, policy, params, now)
-    checksum = _chosen(params, allowed)
+    checksum = _chosen(params, policy, allowed)
     return Upload(
         replace(
             grant,
@@ -136,7 +136,7 @@ def _is_single(policy: Policy, capabilities: Capabilities, params: UploadParams)
     storage would let be replayed over the finished object, or make it public, is not handed out:
     parts are neither.
     """
-    if params.sources:
+    if params.sources or params.multipart:
         # Storage copies into parts only.
         return False
     most = min(policy.single_put_max_bytes, capabilities.limits.max_part_bytes)
@@ -156,7 +156,9 @@ def _check(
     )
     if params.sources:
         return _check_composed(capabilities, params, wrong)
-    checksum = _chosen(params, allowed)
+    if params.multipart and params.size_bytes == 0:
+        wrong.append(FieldViolation("mode", "an empty file has no parts; leave it unspecified"))
+    checksum = _chosen(params, policy, allowed)
     if checksum not in allowed and (checksum is not Checksum.NONE or policy.checksums):
         able = ", ".join(allowed) or "none"
         what = "the policy allows" if policy.checksums else "storage can verify"
@@ -198,10 +200,12 @@ def _algorithms(policy: Policy, can: Capabilities) -> Sequence[Checksum]:
     return [each for each in BEST_FIRST if each in allowed and can.finds_changes(each)]
 
 
-def _chosen(params: UploadParams, allowed: Sequence[Checksum]) -> Checksum:
-    if params.checksum is not None:
-        return params.checksum
-    return next(iter(allowed), Checksum.NONE)
+def _chosen(params: UploadParams, policy: Policy, allowed: Sequence[Checksum]) -> Checksum:
+    if params.checksum is ChecksumChoice.DEFAULT:
+        return policy.default_checksum
+    if params.checksum is ChecksumChoice.BEST:
+        return next(iter(allowed), Checksum.NONE)
+    return params.checksum
 
 
 def _held_in_id(grant: Grant) -> tuple[object, ...]:

@@ -49,7 +49,7 @@ async def _cancel(job: Job) -> None:
 
 
 async def _one_upload(
-    job: Job, sender: Sender, stub: rpc.UploadServiceStub, chance: random.Random
+    job: Job, sender: Sender, stub: "rpc.UploadServiceAsyncStub", chance: random.Random
 ) -> None:
     """Open an Upload, cancel calls about it, then see that it can be finished."""
     request_id, patience = _uuid(), job.wire.patience
@@ -104,7 +104,7 @@ def _about(upload_id: str, name: str, request_id: str) -> Call:
     return Call(name, (request.SerializeToString(),), _ALICE)
 
 
-async def _finished(stub: rpc.UploadServiceStub, upload_id: str, patience: float) -> None:
+async def _finished(stub: "rpc.UploadServiceAsyncStub", upload_id: str, patience: float) -> None:
     """Send the part and complete the Upload, whatever the cancelled calls are still doing to it."""
     header = pb.UploadPartHeader(upload_id=upload_id, part_number=1)
     stream = (pb.UploadPartRequest(header=header), pb.UploadPartRequest(chunk=_BODY))

@@ -62,7 +62,7 @@ def test_there_is_an_example_of_every_error() -> None:
 def test_every_error_says_why_in_a_way_for_machines(error: errors.UploadError) -> None:
     status = status_of(error)
     info = details(status)["ErrorInfo"]
-    assert info.domain == "partway.v1"
+    assert info.domain == "partway"
     assert info.reason.startswith("ERROR_REASON_")
     assert status.code != code_pb2.OK
     assert status.message == str(error) and status.message

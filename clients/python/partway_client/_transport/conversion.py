@@ -20,7 +20,7 @@ from partway_client.models import (
 )
 
 _CHECKSUMS = {
-    Checksum.NONE: pb.CHECKSUM_ALGORITHM_UNSPECIFIED,
+    Checksum.NONE: pb.CHECKSUM_ALGORITHM_NONE,
     Checksum.CRC32C: pb.CHECKSUM_ALGORITHM_CRC32C,
     Checksum.SHA256: pb.CHECKSUM_ALGORITHM_SHA256,
     Checksum.CRC64NVME: pb.CHECKSUM_ALGORITHM_CRC64NVME,

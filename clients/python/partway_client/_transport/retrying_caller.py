@@ -7,14 +7,16 @@ a call whose answer was lost is repeated like one that was refused.
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
-from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 
 from partway_client._transport.retry_policy import RetryPolicy
 from partway_client._transport.status_mapping import error_of
 from partway_client.errors import PartwayError, ServiceError, ServiceUnreachable
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class ServiceConnection:
     """The stub of one channel, the metadata to send, and whether the service ever answered."""
 
     server: str
-    stub: UploadServiceStub
+    stub: "UploadServiceAsyncStub"
     metadata: Metadata = field(repr=False)
     reached: bool = False
 

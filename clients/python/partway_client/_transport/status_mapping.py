@@ -15,7 +15,7 @@ from partway_client.errors import (
     UploadBusy,
 )
 
-DOMAIN = "partway.v1"
+DOMAIN = "partway"
 
 QUOTA_PATIENCE_SECONDS = 600.0
 """How long a wait for a limit may be that is worth waiting for."""

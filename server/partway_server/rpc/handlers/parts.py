@@ -1,0 +1,74 @@
+"""The RPCs that take, report and list parts."""
+
+from collections.abc import AsyncIterator
+
+from partway.v1 import upload_service_pb2 as pb
+
+from partway_server.domain.quota import Limit
+from partway_server.rpc import conversion, page_tokens, validation
+from partway_server.rpc.handlers.base import Handlers, allowed_parts, current_caller
+from partway_server.rpc.identity.base import Context
+
+MAX_PAGE_PARTS = 1000
+
+
+class PartHandlers(Handlers):
+    """UploadPart, PutPart, ReportParts and ListParts."""
+
+    async def UploadPart(
+        self, request_iterator: AsyncIterator[pb.UploadPartRequest], context: Context
+    ) -> pb.UploadPartResponse:
+        caller = current_caller()
+        self.enter(caller, Limit.VIA_SERVICE)
+        messages = aiter(request_iterator)
+        first = await anext(messages, None)
+        validation.part_header(first)
+        assert first is not None
+        header = first.header
+        stored = await self.coordinator.upload_part(
+            caller,
+            header.upload_id,
+            header.part_number,
+            header.checksum,
+            _chunks(messages),
+            allowed_parts(),
+        )
+        return pb.UploadPartResponse(part=conversion.part(stored))
+
+    async def ReportParts(
+        self, request: pb.ReportPartsRequest, context: Context
+    ) -> pb.ReportPartsResponse:
+        caller = current_caller()
+        validation.report_parts(request)
+        faults, upload = await self.coordinator.report(
+            caller, request.upload_id, conversion.expected(request), allowed_parts()
+        )
+        return pb.ReportPartsResponse(
+            results=conversion.part_results(request.parts, faults),
+            reported=conversion.reported(upload),
+        )
+
+    async def ListParts(
+        self, request: pb.ListPartsRequest, context: Context
+    ) -> pb.ListPartsResponse:
+        caller = current_caller()
+        validation.list_parts(request)
+        parts, more = await self.coordinator.list_parts(
+            caller,
+            request.upload_id,
+            after=int(page_tokens.decode(request.page_token) or 0),
+            limit=min(request.page_size or MAX_PAGE_PARTS, MAX_PAGE_PARTS),
+        )
+        token = page_tokens.encode(str(parts[-1].number)) if more else ""
+        return pb.ListPartsResponse(parts=map(conversion.part, parts), next_page_token=token)
+
+    async def PutPart(
+        self, request_iterator: AsyncIterator[pb.PutPartRequest], context: Context
+    ) -> pb.PutPartResponse:
+        raise NotImplementedError
+
+
+async def _chunks(messages: AsyncIterator[pb.UploadPartRequest]) -> AsyncIterator[bytes]:
+    async for message in messages:
+        validation.chunk(message)
+        yield message.chunk
