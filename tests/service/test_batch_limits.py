@@ -214,7 +214,8 @@ async def test_a_hundred_small_files_cost_a_few_round_trips_to_redis(
             await world.stub.Initialize(file, metadata=ALICE)
         one_by_one = relay.round_trips - before
         assert one_by_one >= 200
-        # Four groups, each of which inserts and looks: 64 shards share what is not one a shard.
-        assert together <= 16
+        # Less than one for each of the 64 shards: four groups, each of which inserts and looks, and
+        # the readings of what the tenant uses of its limits.
+        assert together <= 32
         assert world.storage.calls.count("presigner") == 200 * presign_parts
         assert set(world.storage.calls) <= {"presigner"}

@@ -72,6 +72,8 @@ class BatchRunner:
                 answers.append(outcome)
                 continue
             failure = failure_of(rpc, outcome, lambda: self._random_bytes(8).hex())
+            # Or its frames would live on in a reference cycle.
+            outcome.__traceback__ = outcome.__context__ = None
             answers.append(failure.status)
             if failure.cause:
                 concerning[_text(failure)] += 1

@@ -113,7 +113,7 @@ class Initialize:
 
     async def _insert_verified(self, upload: Upload, request_id: str) -> tuple[Upload, bool]:
         """Store the session record if the caller's limits allow it. Raises QuotaExceeded."""
-        async with self._quota.verified(upload) as excess:
+        async with self._quota.verified(upload) as (applicant, excess):
             if excess is not None:
                 # A repeat takes nothing that the first did not.
                 if row := await self.find_repeated(upload.grant.caller, request_id):
@@ -123,7 +123,7 @@ class Initialize:
             row, ours = await self._insert(replace(upload, state=State.INITIATING))
             if ours:
                 try:
-                    await self._quota.confirm(row)
+                    await applicant.confirm()
                 except errors.QuotaExceeded:
                     await self._sessions.remove(row.sid, row.epoch)
                     raise
