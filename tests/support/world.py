@@ -117,11 +117,15 @@ def content(number: int, size: int) -> bytes:
 
 
 async def failure(call: Awaitable[Any]) -> Failure:
-    """Return the failure of a call that must fail."""
+    """Return the failure of a call that must fail, or of the only item of a batch."""
     try:
-        await call
+        answer = await call
     except grpc.aio.AioRpcError as error:
         return failure_of(error)
+    if isinstance(answer, pb.BatchInitializeResponse | pb.BatchCompleteResponse):
+        [result] = answer.results
+        if result.HasField("status"):
+            return failure_in(result.status)
     raise AssertionError("the call succeeded")
 
 
