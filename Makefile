@@ -141,6 +141,9 @@ bench-progress: $(READY) ## Time ReportParts and Watch beside a whole upload.
 bench-watch: $(READY) ## Let 1,000 watch one process.
 	@$(BIN)/python -m bench.watch
 
+bench-batch: $(READY) ## Compare a batch of 100 small files with 100 calls.
+	@$(BIN)/python -m bench.batch
+
 bench-via: $(READY) ## Compare an upload of 512 MiB through the service with direct ones.
 	@$(BIN)/python -m bench.via_service
 
@@ -156,7 +159,7 @@ clean: ## Remove .venv and caches.
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-overload image words clean
+.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-batch bench-overload image words clean
 .PHONY: certs example-mtls
 
-.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos fuzz dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean
+.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos fuzz dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-batch image words clean
