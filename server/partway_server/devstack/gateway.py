@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib.resources
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,21 @@ def bootstrap(port: int, rest_port: int, admin_port: int, origins: Sequence[str]
         {"safe_regex": {"regex": ".*"}} if origin == "*" else {"exact": origin}
         for origin in origins
     ]
-    for part in connections["typed_config"]["http_filters"]:
-        if part["name"] == _TRANSCODER:
-            descriptors = importlib.resources.files("partway.v1") / "descriptors.binpb"
-            part["typed_config"]["proto_descriptor"] = str(descriptors)
+    descriptors = importlib.resources.files("partway.v1") / "descriptors.binpb"
+    for transcoder in _transcoders(connections["typed_config"], host):
+        transcoder["proto_descriptor"] = str(descriptors)
     return found
+
+
+def _transcoders(connections: Any, host: Any) -> Iterator[dict[str, Any]]:
+    """Yield each configuration of the transcoder: the general one, and those of routes."""
+    for part in connections["http_filters"]:
+        if part["name"] == _TRANSCODER:
+            yield part["typed_config"]
+    for route in host["routes"]:
+        own = route.get("typed_per_filter_config", {}).get(_TRANSCODER, {})
+        if "proto_descriptor" in own:
+            yield own
 
 
 def _address(port: int) -> dict[str, Any]:
