@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from partway.v1 import upload_service_pb2 as pb
 
+from partway_server.domain.errors import FieldViolation, InvalidRequest
 from partway_server.domain.grant import Caller
 from partway_server.domain.quota import Limit
 from partway_server.rpc import conversion, page_tokens, validation
@@ -41,7 +42,10 @@ class PartHandlers(Handlers):
         # Not kept in the message, which lasts as long as the call.
         bodies = _bodies([first.body.data], messages)
         first.ClearField("body")
-        stored = await self._pass_on(caller, first, bodies)
+        try:
+            stored = await self._pass_on(caller, first, bodies)
+        except InvalidRequest as error:
+            raise _by_field_of_put_part(error) from error
         return pb.PutPartResponse(part=conversion.part(stored))
 
     async def _pass_on(
@@ -87,6 +91,18 @@ async def _chunks(messages: AsyncIterator[pb.UploadPartRequest]) -> AsyncIterato
     async for message in messages:
         validation.chunk(message)
         yield message.chunk
+
+
+def _by_field_of_put_part(error: InvalidRequest) -> InvalidRequest:
+    """Return the error with the names of PutPartRequest: the use case has those of UploadPart."""
+    return InvalidRequest(
+        [
+            FieldViolation(
+                "body" if v.field == "chunk" else v.field.removeprefix("header."), v.description
+            )
+            for v in error.violations
+        ]
+    )
 
 
 async def _bodies(
