@@ -128,6 +128,8 @@ def test_nothing_else_is_reachable(path: str) -> None:
     [
         ({"content_type": "application/json"}, False),
         ({"content_type": "Application/JSON; charset=utf-8"}, False),
+        ({"content_type": "application/vnd.git-lfs+json"}, False),
+        ({"content_type": "application/jsonp"}, True),
         ({"content_type": "text/plain"}, True),
         ({"content_type": "text/plain; application/json"}, True),
         ({"content_type": "application/x-www-form-urlencoded"}, True),
