@@ -29,6 +29,8 @@ ABOUT_AN_UPLOAD: Mapping[str, Callable[[str], Message]] = {
 
 ALL: Mapping[str, Message] = {
     "Initialize": pb.InitializeRequest(size_bytes=1),
+    "BatchInitialize": pb.BatchInitializeRequest(requests=[pb.InitializeRequest(size_bytes=1)]),
+    "BatchComplete": pb.BatchCompleteRequest(requests=[pb.CompleteRequest(upload_id="x")]),
     "ListUploads": pb.ListUploadsRequest(),
     **{name: request("x") for name, request in ABOUT_AN_UPLOAD.items()},
 }
