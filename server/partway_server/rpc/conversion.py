@@ -32,7 +32,7 @@ RETRY_DELAY = timedelta(seconds=1)
 """After which a caller asks again for an upload that is still being completed or composed: what
 most storage needs to join the parts of a large object."""
 
-_LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp())
+_LAST_SECOND = int(datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp())
 _INT64_MAX = 2**63 - 1
 
 
