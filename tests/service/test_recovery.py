@@ -64,7 +64,7 @@ async def test_a_rebuilt_upload_still_expires(world: World) -> None:
     upload = await world.initialize(TWO_PARTS)
     await world.lose_row(upload)
     assert await world.state(upload) == "ACTIVE"
-    # An ID with a later deadline, by an extension that Redis lost, could have been in use till then.
+    # Until then an ID could have been in use whose later deadline Redis lost.
     world.clock.advance(LAST_EXPIRY_SECONDS + 1)
     await world.service.janitor.sweep()
     assert await world.state(upload) == "ABORTED"
