@@ -106,6 +106,7 @@ stubs: $(READY)
 	  --grpc_python_out=$(OUT) --mypy_grpc_out=quiet:$(OUT) proto/partway/v1/upload_service.proto
 	$(BIN)/python -m grpc_tools.protoc -I proto --include_imports --include_source_info \
 	  --descriptor_set_out=$(OUT)/partway/v1/descriptors.binpb proto/partway/v1/*.proto proto/google/rpc/*.proto
+	cp proto/partway/v1/service_config.json $(OUT)/partway/v1/
 
 docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
 	@mkdir -p docs/reference

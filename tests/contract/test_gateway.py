@@ -12,11 +12,12 @@ CONFIG = (Path(__file__).parents[2] / "deploy/envoy/envoy.yaml").read_text()
 HTTP = yaml.safe_load(CONFIG)["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0][
     "typed_config"
 ]
+[HOST] = HTTP["route_config"]["virtual_hosts"]
 
 
 def route(path: str) -> dict[str, Any]:
     """Return the route that Envoy takes for a call: the first one whose match has the path."""
-    for found in HTTP["route_config"]["virtual_hosts"][0]["routes"]:
+    for found in HOST["routes"]:
         match = found["match"]
         if "headers" not in match and (
             match.get("path") == path
@@ -31,8 +32,9 @@ def test_callers_may_send_a_token_and_never_say_who_they_are() -> None:
     [mutation] = HTTP["early_header_mutation_extensions"]
     removed = [rule["remove"] for rule in mutation["typed_config"]["mutations"]]
     assert removed == ["partway-tenant", "partway-subject"]
-    # The rules for browsers are comments, to be uncommented with the origins.
-    [allowed] = re.findall(r"# +allow_headers: (.*)", CONFIG)
+    cors = HOST["typed_per_filter_config"]["envoy.filters.http.cors"]
+    assert cors["allow_origin_string_match"] == []
+    allowed = cors["allow_headers"]
     assert "authorization" in allowed.split(", ")
     assert not [header for header in allowed.split(", ") if header.startswith("partway-")]
 

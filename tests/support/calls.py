@@ -44,6 +44,7 @@ NAMING = [name for name, method in METHODS.items() if id_paths(method.input_type
 _ALSO: Mapping[str, Message] = {
     "ReportParts": pb.ReportPartsRequest(parts=[upload_pb2.Part(part_number=1)]),
     "UploadPart": pb.UploadPartRequest(header=pb.UploadPartHeader(part_number=1)),
+    "PutPart": pb.PutPartRequest(part_number=1),
 }
 """What those need beside the id, where the id alone is refused."""
 

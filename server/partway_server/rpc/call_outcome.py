@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 _OVERLOADED = rpc_status.to_status(status_of(errors.Overloaded()))
 """Made once: a refusal has to cost next to nothing."""
 
-_UNIMPLEMENTED = rpc_status.to_status(
-    status_pb2.Status(code=code_pb2.UNIMPLEMENTED, message="this method is not implemented")
+_UNIMPLEMENTED = status_pb2.Status(
+    code=code_pb2.UNIMPLEMENTED, message="this method is not implemented"
 )
 
 
@@ -34,16 +34,17 @@ async def fail(
         if isinstance(error, errors.Overloaded):
             # Without a line in the log, for the same reason. Admission has one a minute.
             await context.abort_with_status(_OVERLOADED)
-        await context.abort_with_status(_status(method, begun, error, reference_of))
+        status = status_for(method, begun, error, reference_of)
+        await context.abort_with_status(rpc_status.to_status(status))
     except grpc.aio.AbortError as aborted:
         _forget_traceback(aborted, error)
         raise
     raise AssertionError("abort raises")
 
 
-def _status(
+def status_for(
     method: str, begun: float, error: Exception, reference_of: Callable[[], str]
-) -> grpc.Status:
+) -> status_pb2.Status:
     """Log how the call ends, and return its status."""
     if isinstance(error, NotImplementedError):
         return _UNIMPLEMENTED
@@ -51,11 +52,11 @@ def _status(
         error = errors.TimedOut()
     if isinstance(error, errors.UploadError):
         log_call(method, begun, type(error).__name__, _cause_for_operators(error))
-        return rpc_status.to_status(status_of(error))
+        return status_of(error)
     reference = reference_of()
     logger.error("%s failed, reference %s", method, reference, exc_info=error)
     log_call(method, begun, "internal")
-    return rpc_status.to_status(internal(reference))
+    return internal(reference)
 
 
 def _forget_traceback(*raised: Exception) -> None:

@@ -7,7 +7,10 @@ from partway.v1 import upload_service_pb2 as pb
 STORAGE_RPCS = frozenset({"Initialize", "Complete", "Abort", "ListParts", "Compose"})
 """The RPCs that ask storage whatever their request."""
 
-UNQUEUED_RPCS = frozenset({"Watch", "UploadPart"})
+PART_RPCS = frozenset({"UploadPart", "PutPart"})
+"""The RPCs whose parts pass through the service."""
+
+UNQUEUED_RPCS = frozenset({"Watch", *PART_RPCS})
 """RPCs that last long and do little at a time. They have limits of their own."""
 
 

@@ -1,4 +1,4 @@
-"""The RPCs that tell and change nothing."""
+"""The RPCs that read, and change nothing."""
 
 import contextlib
 from collections.abc import AsyncIterator
