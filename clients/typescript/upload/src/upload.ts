@@ -41,6 +41,9 @@ export interface UploadOptions {
   runtime?: Partial<Runtime>;
 }
 
+/** Nothing of such an Upload can be resumed. */
+const GONE = new Set(["UPLOAD_ABORTED", "UPLOAD_NOT_FOUND", "UPLOAD_CONFLICT", "OBJECT_EXISTS"]);
+
 /** An upload of one file to one Upload of the service. */
 export class Upload {
   readonly #file: Blob;
@@ -121,7 +124,9 @@ export class Upload {
       return upload;
     } catch (error) {
       this.#outcome = undefined;
-      this.#setPhase(isAborted(error) ? "aborted" : "failed");
+      const reason = error instanceof UploadError ? error.reason : "";
+      if (GONE.has(reason)) await resumeStore?.remove(uploadId);
+      this.#setPhase(reason === "ABORTED" ? "aborted" : "failed");
       throw error;
     } finally {
       signal?.removeEventListener("abort", onAbort);
@@ -209,8 +214,4 @@ export class Upload {
 
 function abortedError(): UploadError {
   return new UploadError("ABORTED", "the upload was aborted");
-}
-
-function isAborted(error: unknown): boolean {
-  return error instanceof UploadError && error.reason === "ABORTED";
 }
