@@ -111,6 +111,9 @@ docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
 	@mkdir -p docs/reference
 	$(BIN)/python -m partway_server.config.reference > docs/reference/settings.md
 
+openapi: $(READY) ## Make docs/openapi.json and docs/reference/rest.md from the proto.
+	$(BIN)/python -m tests.contract.openapi docs
+
 lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/server.in -o requirements/server.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/dev.in -o requirements/dev.txt
@@ -156,6 +159,6 @@ bench-overload: $(READY) ## Let one tenant overload the service, and ask what an
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
 .PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-overload image words clean
-.PHONY: certs example-mtls
+.PHONY: certs example-mtls openapi tools stubs-go test-languages test-examples
 
 .PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos fuzz dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean
