@@ -6,9 +6,15 @@ from typing import Any
 
 _HEAD = """# The REST API
 
-Made by `make openapi` from `proto/partway/v1/`; a test compares. The same, as OpenAPI 3.1, is [openapi.json](../openapi.json), for generators of clients and for viewers. [callers.md](../callers.md) says how calls follow each other, and [errors.md](errors.md) what each reason means.
+Made by `make openapi` from `proto/partway/v1/`; a test compares. The same, as OpenAPI 3.1, is \
+[openapi.json](../openapi.json), for generators of clients and for viewers. \
+[callers.md](../callers.md) says how calls follow each other, and [errors.md](errors.md) what \
+each reason means.
 
-Names are camelCase, 64-bit integers are strings, and bytes are Base64. An error has a `google.rpc.Status` as its body. A call names its caller by one of {schemes}, or not at all behind a gateway that does so itself. Beside the errors of each call, any call may answer [those of all](#errors-of-any-call).
+Names are camelCase, 64-bit integers are strings, and bytes are Base64. An error has a \
+`google.rpc.Status` as its body. A call names its caller by one of {schemes}, or not at all \
+behind a gateway that does so itself. Beside the errors of each call, any call may answer \
+[those of all](#errors-of-any-call).
 """
 
 
