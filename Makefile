@@ -131,10 +131,11 @@ test-languages: $(READY) .tools/.ready ## Generate Go, TypeScript, Java, C# and 
 	PARTWAY_TEST_TOOLS=languages $(BIN)/python -m pytest -m languages tests/contract/test_languages.py
 
 # The stubs of Go, a module that the examples use.
-stubs-go: $(READY) .tools/.ready ## Make the Go stubs in examples/go/stubs from the proto.
+stubs-go: $(READY) .tools/.ready ## Make the Go stubs of the examples from the proto.
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto \
 	  --go_out=examples/go/stubs --go_opt=module=github.com/partway/partway/gen/go \
 	  --go-grpc_out=examples/go/stubs --go-grpc_opt=module=github.com/partway/partway/gen/go proto/partway/v1/*.proto
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/buf generate --template examples/grpc-gateway/buf.gen.yaml
 
 openapi: $(READY) ## Make docs/openapi.json and docs/reference/rest.md from the proto.
 	$(BIN)/python -m tests.contract.openapi docs
