@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 _OVERLOADED = rpc_status.to_status(status_of(errors.Overloaded()))
 """Made once: a refusal has to cost next to nothing."""
 
-_UNIMPLEMENTED = rpc_status.to_status(
-    status_pb2.Status(code=code_pb2.UNIMPLEMENTED, message="this method is not implemented")
+_UNIMPLEMENTED = status_pb2.Status(
+    code=code_pb2.UNIMPLEMENTED, message="this method is not implemented"
 )
 
 
@@ -44,22 +44,23 @@ async def fail(
         if isinstance(error, errors.Overloaded):
             # Without a line in the log, for the same reason. Admission has one a minute.
             await context.abort_with_status(_OVERLOADED)
-        await context.abort_with_status(_status(method, begun, error, reference_of))
+        status = status_for(method, begun, error, reference_of)
+        await context.abort_with_status(rpc_status.to_status(status))
     except grpc.aio.AbortError as aborted:
         _forget_traceback(aborted, error)
         raise
     raise AssertionError("abort raises")
 
 
-def _status(
+def status_for(
     method: str, begun: float, error: Exception, reference_of: Callable[[], str]
-) -> grpc.Status:
+) -> status_pb2.Status:
     """Log how the call ends, and return its status."""
     if isinstance(error, NotImplementedError):
         return _UNIMPLEMENTED
     failure = failure_of(method, error, reference_of)
     log_call(method, begun, failure.name, failure.cause)
-    return rpc_status.to_status(failure.status)
+    return failure.status
 
 
 def failure_of(method: str, error: Exception, reference_of: Callable[[], str]) -> CallFailure:

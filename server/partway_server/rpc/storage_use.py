@@ -13,7 +13,10 @@ STORAGE_RPCS = frozenset(
 """The RPCs that ask storage whatever their request. `StorageTurns` are the further turns of a
 batch."""
 
-UNQUEUED_RPCS = frozenset({"Watch", "UploadPart"})
+PART_RPCS = frozenset({"UploadPart", "PutPart"})
+"""The RPCs whose parts pass through the service."""
+
+UNQUEUED_RPCS = frozenset({"Watch", *PART_RPCS})
 """RPCs that last long and do little at a time. They have limits of their own."""
 
 

@@ -7,6 +7,7 @@ record calls ACTIVE. Each is found out before a caller is given an answer that r
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import NoReturn
 
 from partway_server.domain import errors
@@ -59,8 +60,21 @@ class Resolver:
             # too. Its sid comes from the key alone, which is all that a listing of storage shows.
             return await self.row(replace(grant, sid=sid_of_key(grant.bucket, grant.key)))
         if row.state is State.INITIATING:
-            return await self._catch_up(row, grant)
+            row = await self._catch_up(row, grant)
+        if row.state is State.ACTIVE and row.grant.expire_time < grant.expire_time:
+            # Redis lost an extension, which the ID proves.
+            found, extended = await self.extend(row, grant.expire_time)
+            return found if found and extended else await self.row(grant)
         return row
+
+    async def extend(self, upload: Upload, expire_time: datetime) -> tuple[Upload | None, bool]:
+        """Give an ACTIVE upload another deadline, if its record is still as the caller saw it.
+
+        Returns the current record, None if it is lost, and whether it was extended.
+        """
+        deps = self._deps
+        due = upload.extended(expire_time).look_again(deps.clock.now(), deps.lease)
+        return await self._sessions.extend(upload, expire_time, due)
 
     async def _rebuild(self, grant: Grant) -> Upload:
         """Store the session record again, as storage shows the upload.

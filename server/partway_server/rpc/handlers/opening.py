@@ -65,7 +65,11 @@ class OpeningHandlers(Handlers):
     async def ExtendUpload(
         self, request: pb.ExtendUploadRequest, context: Context
     ) -> pb.ExtendUploadResponse:
-        raise NotImplementedError
+        caller = current_caller()
+        validation.extend_upload(request)
+        expire_time = conversion.whole_second(request.expire_time)
+        upload = await self.coordinator.extend(caller, request.upload_id, expire_time)
+        return pb.ExtendUploadResponse(upload=self.message(upload))
 
     async def CreateUploadToken(
         self, request: pb.CreateUploadTokenRequest, context: Context
