@@ -24,7 +24,7 @@ Words = Sequence[str | bytes | int]
 
 MOST_COMMANDS = 100
 """The most commands in one pipeline. Redis runs those that it has received of one connection one
-after the other, and nobody else's between them."""
+after the other, and those of others not between them."""
 
 _CLOSED = "the handler is closed"
 """What uvloop says about a closed connection."""
