@@ -105,9 +105,7 @@ def generate(request: pytest.FixtureRequest) -> Generate:
 
 
 @pytest.mark.parametrize("language", EXPECTED)
-def test_the_protos_generate_as_they_are(
-    language: str, generate: Generate, tmp_path: Path
-) -> None:
+def test_the_protos_generate_as_they_are(language: str, generate: Generate, tmp_path: Path) -> None:
     generate(tmp_path, language)
     for name in EXPECTED[language]:
         assert (tmp_path / name).stat().st_size > 0
