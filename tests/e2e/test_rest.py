@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,13 +21,17 @@ from tests.support.processes import Server
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
 MIB = 1024 * 1024
+PAGE, OTHER_PAGE = "http://localhost:3000", "https://app.example"
+STRANGER = "https://stranger.example"
 
 Curl = Callable[..., tuple[int, Any]]
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    with Server("dev", "--rest", log=tmp_path_factory.mktemp("rest") / "dev.log") as server:
+    origins = ("--cors-origin", PAGE, "--cors-origin", OTHER_PAGE)
+    log = tmp_path_factory.mktemp("rest") / "dev.log"
+    with Server("dev", "--rest", *origins, log=log) as server:
         yield server.ready()
 
 
@@ -201,3 +206,57 @@ def test_who_calls_cannot_be_said_from_outside(tmp_path: Path) -> None:
         url = server.ready()["rest"] + "/v1/uploads"
         headers = ("-H", "partway-tenant: acme", "-H", "partway-subject: alice")
         assert json.loads(run_curl(url, *headers))["code"] == 16
+
+
+def preflight(url: str, origin: str, method: str, headers: str) -> dict[str, str]:
+    """Ask as a browser does before a call; return the headers of the answer."""
+    asked = [
+        f"origin: {origin}",
+        f"access-control-request-method: {method}",
+        f"access-control-request-headers: {headers}",
+    ]
+    return head_of(url, "-X", "OPTIONS", *(word for h in asked for word in ("-H", h)))
+
+
+def head_of(*arguments: str) -> dict[str, str]:
+    """Return the headers of an answer, by their names in small letters."""
+    head = run_curl(*arguments, "-o", os.devnull, "-D", "-").splitlines()
+    pairs = (line.partition(":") for line in head[1:] if line)
+    return {name.lower(): value.strip() for name, _, value in pairs}
+
+
+@pytest.mark.parametrize("origin", [PAGE, OTHER_PAGE])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+def test_pages_at_named_origins_may_call(stack: dict[str, Any], origin: str, method: str) -> None:
+    answer = preflight(f"{stack['rest']}/v1/uploads", origin, method, "authorization,content-type")
+    assert answer["access-control-allow-origin"] == origin
+    assert method in answer["access-control-allow-methods"].split(", ")
+    assert {"authorization", "content-type"} <= {
+        *answer["access-control-allow-headers"].split(", ")
+    }
+    error = head_of(f"{stack['rest']}/v1/uploads/unknown", "-H", f"origin: {origin}")
+    assert error["access-control-allow-origin"] == origin
+
+
+def test_other_pages_may_not_call(stack: dict[str, Any]) -> None:
+    url = f"{stack['rest']}/v1/uploads"
+    for answer in (preflight(url, STRANGER, "POST", ""), head_of(url, "-H", f"origin: {STRANGER}")):
+        assert not [name for name in answer if name.startswith("access-control-")]
+
+
+def test_pages_at_named_origins_may_send_parts_and_read_their_tags(
+    curl: Curl, stack: dict[str, Any]
+) -> None:
+    upload = curl("/v1/uploads", body={"sizeBytes": 1, "presignParts": 1})[1]
+    part = upload["parts"][0]
+    answer = preflight(part["url"], PAGE, "PUT", ",".join(part["headers"]).lower())
+    assert answer["access-control-allow-origin"] == PAGE
+    assert "PUT" in answer["access-control-allow-methods"]
+    allowed = answer["access-control-allow-headers"].split(", ")
+    assert allowed == ["*"] or {name.lower() for name in part["headers"]} <= {*allowed}
+    headers = [word for k, v in part["headers"].items() for word in ("-H", f"{k}: {v}")]
+    sent = head_of("-X", "PUT", "-d", "x", "-H", f"origin: {PAGE}", *headers, part["url"])
+    assert sent["access-control-allow-origin"] == PAGE
+    assert "ETag" in sent["access-control-expose-headers"]
+    assert sent["etag"]
+    assert "access-control-allow-origin" not in preflight(part["url"], STRANGER, "PUT", "")

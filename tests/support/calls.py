@@ -34,6 +34,8 @@ ABOUT_AN_UPLOAD: Mapping[str, Callable[[str], Message]] = {
 
 ALL: Mapping[str, Message] = {
     "Initialize": pb.InitializeRequest(size_bytes=1),
+    "BatchInitialize": pb.BatchInitializeRequest(requests=[pb.InitializeRequest(size_bytes=1)]),
+    "BatchComplete": pb.BatchCompleteRequest(requests=[pb.CompleteRequest(upload_id="x")]),
     "ListUploads": pb.ListUploadsRequest(),
     "GetCapabilities": pb.GetCapabilitiesRequest(),
     **{name: request("x") for name, request in ABOUT_AN_UPLOAD.items()},
@@ -51,6 +53,7 @@ _ALSO: Mapping[str, Message] = {
     "ReportParts": pb.ReportPartsRequest(parts=[upload_pb2.Part(part_number=1)]),
     "ExtendUpload": pb.ExtendUploadRequest(expire_time=Timestamp(seconds=1)),
     "UploadPart": pb.UploadPartRequest(header=pb.UploadPartHeader(part_number=1)),
+    "PutPart": pb.PutPartRequest(part_number=1),
 }
 """What those need beside the id, where the id alone is refused."""
 

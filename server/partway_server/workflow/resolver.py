@@ -15,6 +15,7 @@ from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.grant import Caller, Grant, sid_of_key
 from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.storage.base import MultipartNotFound, StoredPart
+from partway_server.workflow.batch import StorageTurn, at_once
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.discard import Discard
 from partway_server.workflow.leases import Leases
@@ -145,10 +146,15 @@ class Resolver:
             raise UploadNotActive(grant.sid, State.ACTIVE, AbortReason.EXPIRED)
         return self.active(await self.row(grant))
 
-    async def current(self, upload: Upload) -> Upload:
+    async def current(self, upload: Upload, storage_turn: StorageTurn = at_once) -> Upload:
         """Return the upload as recorded, or as storage shows it if the record may be stale."""
         if upload.state is State.COMPLETED or await self._sessions.is_current(upload):
             return upload
+        async with storage_turn():
+            return await self._shown(upload)
+
+    async def _shown(self, upload: Upload) -> Upload:
+        """Return an upload whose record may be stale as storage shows it."""
         if done := await self._acknowledge(upload):
             return done
         if upload.state is State.ACTIVE:

@@ -52,6 +52,9 @@ def checksum_to_proto(checksum: Checksum) -> pb.ChecksumAlgorithm.ValueType:
 
 def checksum_from_proto(algorithm: pb.ChecksumAlgorithm.ValueType) -> Checksum:
     """Return the Checksum. Raises CallFailed for an algorithm newer than this client."""
+    if algorithm == pb.CHECKSUM_ALGORITHM_UNSPECIFIED:
+        # So an older service says that there is none.
+        return Checksum.NONE
     if (checksum := known_checksum(algorithm)) is None:
         raise CallFailed(
             "the service uses a checksum algorithm that this client does not know; choose another"
