@@ -38,6 +38,10 @@ def _origin(text: str) -> str:
     " May be repeated; '*' is any.",
 )
 @click.option(
+    "--demo-page", is_flag=True, help="Serve pages that upload from a browser; needs --rest."
+)
+@click.option("--demo-port", default=0, help="Port of the demo pages; any free one by default.")
+@click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Keep uploads and sessions here; by default they are removed at the end.",

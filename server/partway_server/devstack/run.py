@@ -22,6 +22,7 @@ from typing import Any
 import uvloop
 
 from partway_server.config.settings import SECRET_FILES, Settings, SettingsError, variable
+from partway_server.devstack.demo_page import DemoPage
 from partway_server.devstack.gateway import gateway_ready, start_gateway
 from partway_server.devstack.servers import S3, start_seaweedfs, start_valkey
 from partway_server.observability.logging import configure_logging
@@ -60,6 +61,8 @@ def run(
     rest: bool,
     rest_port: int,
     cors_origin: Sequence[str],
+    demo_page: bool,
+    demo_port: int,
     data_dir: Path | None,
     reflection: bool,
     json_logs: bool,
@@ -76,6 +79,8 @@ def run(
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         port = _chosen_port(port, "--port")
         rest_port = _chosen_port(rest_port, "--rest-port") if rest else 0
+        demo = _demo(demo_port, rest_port) if demo_page else None
+        cors_origin = [*cors_origin, *([demo.origin] if demo else [])]
         folder = stack.enter_context(_folder(data_dir))
         settings = _settings(environ, folder, port, reflection=reflection, json_logs=json_logs)
         if rest:
@@ -92,10 +97,10 @@ def run(
             gateway = start_gateway(folder, port, rest_port, cors_origin)
             children.append(stack.enter_context(gateway))
         settings = _with_addresses(settings, s3, redis_url)
-        ready = _ready(port, rest_port, s3, redis_url)
+        ready = _ready(port, rest_port, s3, redis_url, demo)
         stack.callback(_ignore_signals)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, children, ready, rest_port, interrupt))
+            runner.run(_serve(settings, children, ready, rest_port, demo, interrupt))
 
 
 async def _serve(
@@ -103,6 +108,7 @@ async def _serve(
     children: Sequence[Child],
     ready: Mapping[str, Any],
     rest_port: int,
+    demo: DemoPage | None,
     interrupt: _Interrupt,
 ) -> None:
     """Run the service until a signal, or until a child ends: then raises ChildError."""
@@ -117,11 +123,12 @@ async def _serve(
             await started.wait()
             if rest_port:
                 await gateway_ready(rest_port)
-            print(json.dumps(ready), flush=True)
-            while True:
-                for child in children:
-                    child.check()
-                await asyncio.sleep(_WATCH_SECONDS)
+            async with demo.served() if demo else contextlib.nullcontext():
+                print(json.dumps(ready), flush=True)
+                while True:
+                    for child in children:
+                        child.check()
+                    await asyncio.sleep(_WATCH_SECONDS)
         finally:
             stop.set()
 
@@ -186,9 +193,22 @@ def _with_addresses(settings: Settings, s3: S3, redis_url: str) -> Settings:
     )
 
 
-def _ready(port: int, rest_port: int, s3: S3, redis_url: str) -> dict[str, Any]:
-    ready = {"ready": True, "grpc": f"{_HOST}:{port}", "s3": asdict(s3), "redis": redis_url}
-    return {**ready, "rest": f"http://{_HOST}:{rest_port}"} if rest_port else ready
+def _ready(
+    port: int, rest_port: int, s3: S3, redis_url: str, demo: DemoPage | None
+) -> dict[str, Any]:
+    ready: dict[str, Any] = {"ready": True, "grpc": f"{_HOST}:{port}"}
+    ready.update(s3=asdict(s3), redis=redis_url)
+    if rest_port:
+        ready["rest"] = f"http://{_HOST}:{rest_port}"
+    if demo:
+        ready["demo"] = f"{demo.origin}/"
+    return ready
+
+
+def _demo(demo_port: int, rest_port: int) -> DemoPage:
+    if not rest_port:
+        raise ChildError("the demo pages call the REST gateway; add --rest")
+    return DemoPage(_chosen_port(demo_port, "--demo-port"), f"http://{_HOST}:{rest_port}")
 
 
 def _chosen_port(port: int, option: str) -> int:
