@@ -1,7 +1,6 @@
 """Tests how a stream says that it failed: by its status, or, for a gateway, by its last message."""
 
 import logging
-from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -35,6 +34,14 @@ async def token_of(world: World, upload: upload_pb2.Upload) -> Any:
     return (("authorization", f"Partway {token.token}"),)
 
 
+async def rest(stream: Any) -> list[Any]:
+    """Return the messages that are left of a stream."""
+    found = []
+    while (message := await stream.read()) is not grpc.aio.EOF:
+        found.append(message)
+    return found
+
+
 async def test_an_error_after_the_first_message_is_the_last_message(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -46,11 +53,10 @@ async def test_an_error_after_the_first_message_is_the_last_message(
         stream = world.stub.PresignParts(request, metadata=(*holder, *BY_MESSAGE))
         first = await stream.read()
         assert first.parts and not first.HasField("status")
-        clock.advance(timedelta(seconds=61))
-        found = [message async for message in stream]
+        clock.advance(61)
+        *messages, last = await rest(stream)
         assert await stream.code() is grpc.StatusCode.OK
-        *rest, last = found
-        assert not [message for message in rest if message.HasField("status")]
+        assert not [message for message in messages if message.HasField("status")]
         assert last.status.code == grpc.StatusCode.UNAUTHENTICATED.value[0]
         assert reason(last.status) == "ERROR_REASON_UPLOAD_TOKEN_EXPIRED"
         assert not last.parts and last.remaining_count == 0
@@ -65,13 +71,8 @@ async def test_otherwise_it_is_the_status_of_the_call(clock: FakeClock, metadata
         holder = await token_of(world, upload)
         stream = world.stub.PresignParts(request, metadata=(*holder, *metadata))
         assert (await stream.read()).parts
-        clock.advance(timedelta(seconds=61))
-        assert (await failure(_rest(stream))).reason == "UPLOAD_TOKEN_EXPIRED"
-
-
-async def _rest(stream: Any) -> None:
-    async for message in stream:
-        assert not message.HasField("status")
+        clock.advance(61)
+        assert (await failure(rest(stream))).reason == "UPLOAD_TOKEN_EXPIRED"
 
 
 async def test_an_error_before_the_first_message_is_the_status_of_the_call(
@@ -95,7 +96,7 @@ async def test_a_watch_ends_with_a_message_when_the_service_stops(clock: FakeClo
         stream = world.stub.Watch(request, metadata=(*ALICE, *BY_MESSAGE))
         assert (await stream.read()).upload.id
         await world.service.server.leave()
-        [last] = [message async for message in stream]
+        [last] = await rest(stream)
         assert await stream.code() is grpc.StatusCode.OK
         assert reason(last.status) == "ERROR_REASON_STOPPING"
         assert not last.HasField("upload")
@@ -116,6 +117,6 @@ async def test_a_reader_that_pauses_is_told_by_a_message_that_its_stream_has_end
             assert (await stream.read()).parts
             registry = world.service.metrics.registry
             await until(lambda: registry.get_sample_value(ended) == 1)
-            *_, last = [message async for message in stream]
+            *_, last = await rest(stream)
             assert await stream.code() is grpc.StatusCode.OK
             assert reason(last.status) == "ERROR_REASON_STREAM_ENDED"
