@@ -97,6 +97,10 @@ class Admission:
             self._count_refusal(name)
             raise
 
+    def try_turn(self, name: str, tenant: str) -> bool:
+        """Begin a turn of the tenant if there is one at once, and return whether there is."""
+        return self._queues[name].try_enter(tenant)
+
     def end_turn(self, name: str, tenant: str) -> None:
         """Let another call be worked on."""
         self._queues[name].leave(tenant)

@@ -24,6 +24,7 @@ from grpc_status import rpc_status
 from partway_server.domain import errors
 from partway_server.domain.grant import Caller
 from partway_server.rpc.admission import Admission, Ticket
+from partway_server.rpc.batch_results import failed_items
 from partway_server.rpc.call_outcome import fail, log_call, status_for
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS, STREAM_SECONDS, budget_seconds
 from partway_server.rpc.error_mapping import status_of
@@ -117,12 +118,16 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 async with self._within(budget_seconds(context, self._timeout_seconds)):
                     ticket = await self._enter(method, context)
                     request = await self._request(method, ticket, context)
-                    raw = method.encode(await method.behaviour(request, context))
+                    response = await method.behaviour(request, context)
+                    raw = method.encode(response)
+                    failed = failed_items(response)
+                    # Only its bytes stay in memory until they are read.
+                    del response
                 ticket.work_done()
                 ticket.reply(len(raw))
             except Exception as error:
                 await self._fail(method.path, begun, context, error)
-            log_call(method.path, begun, "OK")
+            log_call(method.path, begun, "OK", failed_items=failed)
             return raw
 
         return call

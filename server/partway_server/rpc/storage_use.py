@@ -4,8 +4,14 @@ from typing import Any
 
 from partway.v1 import upload_service_pb2 as pb
 
-STORAGE_RPCS = frozenset({"Initialize", "Complete", "Abort", "ListParts", "Compose"})
-"""The RPCs that ask storage whatever their request."""
+STORAGE_RPCS = frozenset(
+    {
+        *("Initialize", "BatchInitialize", "Complete", "BatchComplete"),
+        *("Abort", "ListParts", "Compose"),
+    }
+)
+"""The RPCs that ask storage whatever their request. `StorageTurns` are the further turns of a
+batch."""
 
 PART_RPCS = frozenset({"UploadPart", "PutPart"})
 """The RPCs whose parts pass through the service."""

@@ -14,7 +14,7 @@ from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.errors import FieldViolation, InvalidRequest
 from partway_server.domain.object_keys import valid_metadata_key
 from partway_server.domain.part_plan import GIB, MAX_PARTS
-from partway_server.domain.policy import MAX_URL_SECONDS, MIN_URL_SECONDS
+from partway_server.domain.policy_validation import MAX_URL_SECONDS, MIN_URL_SECONDS
 from partway_server.domain.upload_ids import MAX_ID_CHARS
 from partway_server.rpc import page_tokens
 
@@ -100,6 +100,11 @@ def report_parts(request: pb.ReportPartsRequest) -> None:
 def create_upload_token(request: pb.CreateUploadTokenRequest) -> None:
     """Check a CreateUploadTokenRequest."""
     _reject_if(_create_upload_token(request))
+
+
+def extend_upload(request: pb.ExtendUploadRequest) -> None:
+    """Check an ExtendUploadRequest."""
+    _reject_if(_extend_upload(request))
 
 
 def watch(request: pb.WatchRequest) -> None:
@@ -304,6 +309,14 @@ def _page(
         found = "?"
     if found and not position.fullmatch(found):
         yield FieldViolation("page_token", f"must be a next_page_token of {rpc}, or empty")
+
+
+def _extend_upload(request: pb.ExtendUploadRequest) -> Iterator[FieldViolation]:
+    yield from _upload_id(request.upload_id)
+    if not request.HasField("expire_time"):
+        yield FieldViolation("expire_time", "is missing")
+    elif not _is_time(request.expire_time):
+        yield FieldViolation("expire_time", "must be a time from the year 1 to the year 9999")
 
 
 def _create_upload_token(request: pb.CreateUploadTokenRequest) -> Iterator[FieldViolation]:

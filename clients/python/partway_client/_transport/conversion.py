@@ -52,6 +52,9 @@ def checksum_to_proto(checksum: Checksum) -> pb.ChecksumAlgorithm.ValueType:
 
 def checksum_from_proto(algorithm: pb.ChecksumAlgorithm.ValueType) -> Checksum:
     """Return the Checksum. Raises CallFailed for an algorithm newer than this client."""
+    if algorithm == pb.CHECKSUM_ALGORITHM_UNSPECIFIED:
+        # So an older service says that there is none.
+        return Checksum.NONE
     for checksum, value in _CHECKSUMS.items():
         if value == algorithm:
             return checksum
