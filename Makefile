@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCALSTACK := .venv-localstack
+TOOLS := .tools/bin
+GHZ := github.com/bojand/ghz/cmd/ghz@v0.93.0
+MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
+GRPC_JAVA := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64
 AGAINST ?= .git\#branch=main
 SECONDS ?= 60
 DIR ?= certs
@@ -112,6 +116,31 @@ docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
 	@mkdir -p docs/reference
 	$(BIN)/python -m partway_server.config.reference > docs/reference/settings.md
 
+# Go's tools are pinned in requirements/go, ghz apart: it needs an older gRPC than the others.
+.tools/.ready: requirements/go/go.mod requirements/go/go.sum examples/typescript/package-lock.json examples/java/pom.xml Makefile
+	@mkdir -p .tools/java
+	cd requirements/go && GOBIN=$(CURDIR)/$(TOOLS) go install tool
+	GOBIN=$(CURDIR)/$(TOOLS) go install $(GHZ)
+	cd examples/typescript && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	cd examples/java && mvn -q -B $(MAVEN_COPY):copy-dependencies -DoutputDirectory=$(CURDIR)/.tools/java
+	cd examples/java && mvn -q -B $(MAVEN_COPY):copy -Dartifact=$(GRPC_JAVA) -DoutputDirectory=$(CURDIR)/.tools/java
+	@touch $@
+
+tools: .tools/.ready ## Install the tools of Go, Node and Java, pinned, into .tools.
+
+test-languages: $(READY) .tools/.ready ## Generate Go, TypeScript, Java, C# and others from the proto; compile.
+	PARTWAY_TEST_TOOLS=languages $(BIN)/python -m pytest -m languages tests/contract/test_languages.py
+
+# The stubs of Go, a module that the examples use.
+stubs-go: $(READY) .tools/.ready ## Make the Go stubs of the examples from the proto.
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto \
+	  --go_out=examples/go/stubs --go_opt=module=github.com/partway/partway/gen/go \
+	  --go-grpc_out=examples/go/stubs --go-grpc_opt=module=github.com/partway/partway/gen/go proto/partway/v1/*.proto
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/buf generate --template examples/grpc-gateway/buf.gen.yaml
+
+openapi: $(READY) ## Make docs/openapi.json and docs/reference/rest.md from the proto.
+	$(BIN)/python -m tests.contract.openapi docs
+
 lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/server.in -o requirements/server.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/dev.in -o requirements/dev.txt
@@ -157,6 +186,6 @@ bench-overload: $(READY) ## Let one tenant overload the service, and ask what an
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
 .PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-overload image words clean
-.PHONY: certs example-mtls
+.PHONY: certs example-mtls openapi tools stubs-go test-languages test-examples
 
 .PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos fuzz dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean

@@ -14,7 +14,6 @@ from tests.fuzz.finding import recalled, recorded
 from tests.fuzz.lanes.rest import wrong_with
 from tests.fuzz.messages import METHODS, NOT_UTF8, among, calls, wire
 from tests.fuzz.mutation import mutated
-from tests.fuzz.openapi import document
 from tests.fuzz.oracle import Oracle, Refusal, documented
 from tests.fuzz.scenarios import RPCS, staged
 from tests.fuzz.steps import cancelled_at
@@ -140,14 +139,6 @@ def test_mutations_change_and_follow_their_seed() -> None:
     )
     assert first == second
     assert len(set(first)) > 40
-
-
-def test_the_openapi_document_has_every_rest_path() -> None:
-    paths = document()["paths"]
-    named = [each["operationId"] for path in paths.values() for each in path.values()]
-    # UploadPart has no form in REST.
-    assert sorted([*named, "UploadPart"]) == sorted(METHODS)
-    assert paths["/v1/uploads/{upload_id}/parts"]["get"]["parameters"][1]["name"] == "pageSize"
 
 
 @pytest.mark.parametrize("data", corpus())

@@ -3,7 +3,9 @@
 With PARTWAY_TEST_BACKENDS=1, which `make test` sets, tests marked `redis` or `s3` run.
 PARTWAY_TEST_STORES lists the stores that need more than wheels, of `localstack` and `ceph`; `make
 test-stores` lists both, so tests with these marks run. A backend that cannot start is then a
-failure. All other marked tests are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of
+failure. PARTWAY_TEST_TOOLS likewise lists what needs other languages' tools, of `languages` and
+`examples`: `make test-languages` and `make test-examples` install them and set it. All other marked
+tests are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of
 starting one; the tests may destroy its data.
 """
 
@@ -23,19 +25,22 @@ from tests.support.rgw import running_rgw
 
 ENABLE = "PARTWAY_TEST_BACKENDS"
 STORES = "PARTWAY_TEST_STORES"
+TOOLS = "PARTWAY_TEST_TOOLS"
 REDIS_URL = "PARTWAY_TEST_REDIS_URL"
 
 OF_MAKE_TEST = ("redis", "s3")
 OF_MAKE_TEST_STORES = ("localstack", "ceph")
+OF_TOOLS = ("languages", "examples")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests that need a backend, unless the environment asks for them."""
-    asked = set(os.environ.get(STORES, "").split(","))
+    asked = {mark for name in (STORES, TOOLS) for mark in os.environ.get(name, "").split(",")}
     if os.environ.get(ENABLE) == "1":
         asked.update(OF_MAKE_TEST)
     rules = [(mark, f"{ENABLE}=1, or run `make test`") for mark in OF_MAKE_TEST]
     rules += [(mark, f"{STORES}={mark}, or run `make test-stores`") for mark in OF_MAKE_TEST_STORES]
+    rules += [(mark, f"{TOOLS}={mark}, or run `make test-{mark}`") for mark in OF_TOOLS]
     for mark, way in rules:
         if mark in asked:
             continue

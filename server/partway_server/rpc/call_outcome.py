@@ -60,7 +60,7 @@ def status_for(
         return _UNIMPLEMENTED
     failure = failure_of(method, error, reference_of)
     log_call(method, begun, failure.name, failure.cause)
-    return rpc_status.to_status(failure.status)
+    return failure.status
 
 
 def failure_of(method: str, error: Exception, reference_of: Callable[[], str]) -> CallFailure:
