@@ -7,7 +7,7 @@ LOCALSTACK := .venv-localstack
 TOOLS := .tools/bin
 GHZ := github.com/bojand/ghz/cmd/ghz@v0.93.0
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
-GRPC_JAVA := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64
+JAVA_TOOLS := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64 com.google.protobuf:protoc:4.35.1:exe:linux-x86_64
 AGAINST ?= .git\#branch=main
 SECONDS ?= 60
 DIR ?= certs
@@ -123,7 +123,7 @@ docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
 	GOBIN=$(CURDIR)/$(TOOLS) go install $(GHZ)
 	cd examples/typescript && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	cd examples/java && mvn -q -B $(MAVEN_COPY):copy-dependencies -DoutputDirectory=$(CURDIR)/.tools/java
-	cd examples/java && mvn -q -B $(MAVEN_COPY):copy -Dartifact=$(GRPC_JAVA) -DoutputDirectory=$(CURDIR)/.tools/java
+	cd examples/java && for tool in $(JAVA_TOOLS); do mvn -q -B $(MAVEN_COPY):copy -Dartifact=$$tool -DoutputDirectory=$(CURDIR)/.tools/java || exit 1; done
 	@touch $@
 
 tools: .tools/.ready ## Install the tools of Go, Node and Java, pinned, into .tools.
