@@ -8,7 +8,7 @@ TOOLS := .tools/bin
 GHZ := github.com/bojand/ghz/cmd/ghz@v0.93.0
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 JAVA_TOOLS := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64 com.google.protobuf:protoc:4.35.1:exe:linux-x86_64
-AGAINST ?= .git\#branch=main
+AGAINST ?= proto/baseline.binpb
 SECONDS ?= 60
 DIR ?= certs
 SEED ?= 7
@@ -94,8 +94,11 @@ format: $(READY) ## Format the code and the proto.
 	$(BIN)/ruff format
 	$(BIN)/buf format -w
 
-breaking: $(READY) ## Compare the proto with that of AGAINST, by default the main branch.
+breaking: $(READY) ## Compare the proto with that of AGAINST, by default the contract of the last release.
 	$(BIN)/buf breaking --against '$(AGAINST)'
+
+baseline: $(READY) ## Make the present proto the one that later versions may not break. At a release.
+	$(BIN)/buf build --exclude-source-info -o proto/baseline.binpb
 
 generate: $(READY) ## Make generated/ from proto/.
 	$(MAKE) --no-print-directory stubs OUT=generated
