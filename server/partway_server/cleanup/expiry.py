@@ -92,6 +92,7 @@ class Janitor:
         self._leases = coordinator.leases
         self._discard = coordinator.discard
         self._coordinator = coordinator
+        self._cut_off: list[str] = []
 
     async def run(self, period_seconds: float, stop: asyncio.Event) -> None:
         """Sweep every `period_seconds` until `stop` is set, even if one sweep fails.
@@ -124,7 +125,10 @@ class Janitor:
         An upload that takes long is reported when it is done, which may be after this returns.
         """
         due = await self._sessions.take_due(BATCH, _AGAIN)
-        left = iter(due)
+        # Those that an outage of Redis cut off are attempted again as soon as it answers: after a
+        # failover, a caller may be waiting for the end of one that was set back.
+        cut_off, self._cut_off = self._cut_off, []
+        left = iter(dict.fromkeys((*cut_off, *due)))
         await asyncio.gather(*(self._lane(left, report) for _ in range(_LANES)))
         return due
 
@@ -156,8 +160,8 @@ class Janitor:
         try:
             upload = await self._sessions.get(sid)
         except errors.SessionsUnavailable as error:
-            # It comes up again in five minutes, and so does anything that fails below.
             logger.info("upload %s: %s", sid, error)
+            self._cut_off.append(sid)
             return
         if upload is None:
             return
@@ -166,8 +170,11 @@ class Janitor:
         try:
             await self._act(upload, action)
         except (errors.TryAgain, errors.StorageRefused) as error:
+            # It comes up again in five minutes.
             logger.info("upload %s: %s", sid, error)
             failed = str(error)
+            if isinstance(error, errors.SessionsUnavailable):
+                self._cut_off.append(sid)
         except errors.UploadError as error:
             # The upload ended this way, and its session record says so.
             logger.info("upload %s: %s", sid, error)
