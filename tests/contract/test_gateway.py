@@ -49,15 +49,14 @@ def _path_matches(match: Mapping[str, Any], path: str) -> bool:
     if "path" in match:
         return bool(match["path"] == path)
     if "prefix" in match:
-        prefix: str = match["prefix"]
-        return path.startswith(prefix)
-    return re.fullmatch(match["safe_regex"]["regex"], path) is not None
+        return path.startswith(str(match["prefix"]))
+    return bool(re.fullmatch(match["safe_regex"]["regex"], path))
 
 
 def _header_matches(header: Mapping[str, Any], sent: Mapping[str, str]) -> bool:
     value, inverted = sent.get(header["name"]), header.get("invert_match", False)
     if "present_match" in header:
-        return (value is not None) != inverted
+        return bool((value is not None) != inverted)
     if value is None:
         return False
     rule = header["string_match"]
