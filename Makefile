@@ -137,6 +137,14 @@ stubs-go: $(READY) .tools/.ready ## Make the Go stubs of the examples from the p
 	  --go-grpc_out=examples/go/stubs --go-grpc_opt=module=github.com/partway/partway/gen/go proto/partway/v1/*.proto
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/buf generate --template examples/grpc-gateway/buf.gen.yaml
 
+test-examples: $(READY) stubs-go ## Run the examples in Go, TypeScript, Java and Python against a real stack.
+	@mkdir -p .tools/examples
+	cd examples/go && go vet ./... && go build -o $(CURDIR)/.tools/examples/ ./upload ./backend
+	cd examples/grpc-gateway && go vet ./... && go build -o $(CURDIR)/.tools/examples/grpc-gateway .
+	cd examples/typescript && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent generate && npm run --silent build
+	cd examples/java && mvn -q -B package
+	PARTWAY_TEST_TOOLS=examples $(BIN)/python -m pytest -m examples tests/e2e/test_examples.py tests/e2e/test_grpc_gateway.py
+
 openapi: $(READY) ## Make docs/openapi.json and docs/reference/rest.md from the proto.
 	$(BIN)/python -m tests.contract.openapi docs
 
