@@ -110,6 +110,7 @@ stubs: $(READY)
 	  --grpc_python_out=$(OUT) --mypy_grpc_out=quiet:$(OUT) proto/partway/v1/upload_service.proto
 	$(BIN)/python -m grpc_tools.protoc -I proto --include_imports --include_source_info \
 	  --descriptor_set_out=$(OUT)/partway/v1/descriptors.binpb proto/partway/v1/*.proto proto/google/rpc/*.proto
+	cp proto/partway/v1/service_config.json $(OUT)/partway/v1/
 
 docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
 	@mkdir -p docs/reference
@@ -177,6 +178,9 @@ bench-progress: $(READY) ## Time ReportParts and Watch beside a whole upload.
 bench-watch: $(READY) ## Let 1,000 watch one process.
 	@$(BIN)/python -m bench.watch
 
+bench-batch: $(READY) ## Compare a batch of 100 small files with 100 calls.
+	@$(BIN)/python -m bench.batch
+
 bench-via: $(READY) ## Compare an upload of 512 MiB through the service with direct ones.
 	@$(BIN)/python -m bench.via_service
 
@@ -192,7 +196,7 @@ clean: ## Remove .venv and caches.
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-overload image words clean
+.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-batch bench-overload image words clean
 .PHONY: certs example-mtls openapi tools stubs-go test-languages test-examples
 
-.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos fuzz dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean
+.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos fuzz dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-batch image words clean

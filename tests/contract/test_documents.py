@@ -32,8 +32,10 @@ def test_the_guide_for_callers_has_every_rpc_with_its_path() -> None:
 
     for method in upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].methods:
         http = method.GetOptions().Extensions[annotations_pb2.http]
-        verb, path = ("POST", http.post) if http.post else ("GET", http.get)
-        route = f"`{verb} {path.replace('upload_id', 'id')}`" if path else "gRPC only"
+        verb = http.WhichOneof("pattern")
+        path = getattr(http, verb) if verb else ""
+        path = path.replace("upload_id", "id").replace("part_number", "number")
+        route = f"`{verb.upper()} {path}`" if path else "gRPC only"
         assert f"| {method.name} | {route} |" in CALLERS
 
 

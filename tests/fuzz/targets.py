@@ -26,6 +26,7 @@ from partway_server.domain.upload_token_cipher import UploadTokenCipher
 from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.identity.base import PRINCIPAL
 from partway_server.rpc.servicer import UploadServicer
+from partway_server.workflow.batch import at_once
 
 from tests.fuzz.messages import METHODS
 from tests.support.uploads import an_upload
@@ -66,6 +67,21 @@ class _Coordinator:
         return lambda *args, **named: _Answer()
 
 
+class _Batches:
+    """Runs the items of a batch one after the other."""
+
+    async def run(
+        self, rpc: str, caller: Caller, context: object, requests: Any, item: Any
+    ) -> list[Any]:
+        answers = []
+        for request in requests:
+            try:
+                answers.append(await item(request, at_once))
+            except UploadError as error:
+                answers.append(status_of(error))
+        return answers
+
+
 class _Context:
     def time_remaining(self) -> None:
         return None
@@ -76,6 +92,7 @@ def _servicer() -> UploadServicer:
         "coordinator": _Coordinator(),
         "policies": {"default": Policy("default", "uploads")},
         "timeout_seconds": 30.0,
+        "batches": _Batches(),
     }
     return UploadServicer(**given)
 

@@ -69,7 +69,7 @@ async def test_defaults_are_filled_in(world: World) -> None:
     assert (upload.policy, upload.content_type) == ("default", "application/octet-stream")
     assert (upload.part_size_bytes, upload.part_count) == (16 * MIB, 7)
     assert upload.object.key.endswith("/file")
-    assert upload.checksum_algorithm == upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED
+    assert upload.checksum_algorithm == upload_pb2.CHECKSUM_ALGORITHM_NONE
 
 
 async def test_storage_keeps_type_and_metadata(clock: FakeClock) -> None:
@@ -113,6 +113,29 @@ async def test_a_small_file_is_one_put(
     assert world.storage.calls.count("create") == (0 if single else 1)
     await world.send(upload)
     assert (await world.complete(upload)).object.size_bytes == size
+
+
+async def test_a_file_may_be_sent_in_parts_however_small_it_is(world: World) -> None:
+    for size in (1, 1000, PART):
+        upload = (await initialize(world, size_bytes=size, mode=MULTIPART)).upload
+        assert not world.grant(upload).single
+        [part] = await world.presigned(upload)
+        assert not part.headers
+        await world.send(upload)
+        assert (await world.complete(upload)).object.size_bytes == size
+
+
+async def test_an_empty_file_has_no_parts_to_send_it_in(world: World) -> None:
+    failed = await failure(initialize(world, size_bytes=0, mode=MULTIPART))
+    assert [v.field for v in failed.details["BadRequest"].field_violations] == ["mode"]
+
+
+async def test_a_repeat_in_another_mode_is_another_request(world: World) -> None:
+    request_id = "5e0c7a52-6d3e-4f4b-9a0f-8a3c1d2e4b5a"
+    first = (await initialize(world, request_id=request_id, mode=MULTIPART)).upload
+    assert (await initialize(world, request_id=request_id, mode=MULTIPART)).upload == first
+    failed = await failure(initialize(world, request_id=request_id))
+    assert failed.reason == "REQUEST_ID_REUSED"
 
 
 @pytest.mark.parametrize("backend", ["wasabi", "ceph"])
@@ -335,7 +358,7 @@ async def test_storage_that_is_down_at_first_does_no_harm(world: World) -> None:
 async def test_storage_that_refuses_the_service_is_told_as_such(world: World) -> None:
     world.storage.before("create", failing(StorageRefused("CreateMultipartUpload", "AccessDenied")))
     failed = await failure(initialize(world))
-    assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "STORAGE_REFUSED")
+    assert (failed.code, failed.reason) == ("INTERNAL", "STORAGE_REFUSED")
     assert failed.metadata == {"operation": "CreateMultipartUpload", "storage_code": "AccessDenied"}
 
 
@@ -418,6 +441,8 @@ async def test_many_policies_do_not_make_an_answer_too_large(clock: FakeClock) -
 
 # ---- limits of the fields
 
+MULTIPART = pb.UPLOAD_MODE_MULTIPART
+
 INSIDE_AND_OUTSIDE = [
     ("policy", {"policy": "default"}, {"policy": "Default"}),
     ("policy", {"policy": ""}, {"policy": "a" * 65}),
@@ -452,7 +477,7 @@ INSIDE_AND_OUTSIDE = [
     ("metadata", {"metadata": {"partway": "b"}}, {"metadata": {"partway-token": "b"}}),
     ("part_size_bytes", {"part_size_bytes": 0}, {"part_size_bytes": -1}),
     ("part_size_bytes", {"part_size_bytes": 5 * GIB}, {"part_size_bytes": 5 * GIB + 1}),
-    ("checksum_algorithm", {"checksum_algorithm": 5}, {"checksum_algorithm": 6}),
+    ("checksum_algorithm", {"checksum_algorithm": 6}, {"checksum_algorithm": 7}),
     ("checksum_algorithm", {"checksum_algorithm": 0}, {"checksum_algorithm": -1}),
     ("fingerprint", {"fingerprint": "~" * 128}, {"fingerprint": "~" * 129}),
     ("fingerprint", {"fingerprint": " "}, {"fingerprint": "\x7f"}),
@@ -465,6 +490,9 @@ INSIDE_AND_OUTSIDE = [
         {"request_id": "0" * 8 + "-0000" * 3 + "-" + "0" * 12},
         {"request_id": "x" * 36},
     ),
+    ("mode", {"mode": 1}, {"mode": 2}),
+    ("mode", {"mode": 0}, {"mode": -1}),
+    ("size_bytes", {}, {"size_bytes": None}),
     ("presign_parts", {"presign_parts": 1000}, {"presign_parts": 1001}),
     ("presign_parts", {"presign_parts": 0}, {"presign_parts": -1}),
 ]

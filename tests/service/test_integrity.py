@@ -23,7 +23,7 @@ from tests.support.twins import a_memory_world
 from tests.support.world import ALICE, PART, World, content, failure
 
 BEST = upload_pb2.CHECKSUM_ALGORITHM_BEST
-NONE = upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED
+NONE = upload_pb2.CHECKSUM_ALGORITHM_NONE
 CRC64NVME = upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME
 CRC32C = upload_pb2.CHECKSUM_ALGORITHM_CRC32C
 SHA256 = upload_pb2.CHECKSUM_ALGORITHM_SHA256

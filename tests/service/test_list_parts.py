@@ -7,9 +7,13 @@ import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.errors import StorageUnavailable
+from partway_server.rpc.page_tokens import encode as token_of
+from partway_server.storage.memory import MemoryStorage
 
 from tests.support.calls import call, ranges
+from tests.support.clock import FakeClock
 from tests.support.storage import failing
+from tests.support.twins import a_memory_world
 from tests.support.world import PART, World, content, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
@@ -54,7 +58,7 @@ async def test_a_single_put_is_one_part(world: World) -> None:
     await world.send(upload)
     (part,) = (await list_parts(world, upload)).parts
     assert (part.part_number, part.size_bytes) == (1, 1000)
-    assert (await list_parts(world, upload, page_token="1")).parts == []
+    assert (await list_parts(world, upload, page_token=token_of("1"))).parts == []
 
 
 @in_memory
@@ -86,11 +90,22 @@ async def test_pages_join_without_gap_or_repeat(world: World) -> None:
     assert pages == [[1], [2], [3]]
 
 
+async def test_a_page_larger_than_the_limit_is_as_large_as_that(clock: FakeClock) -> None:
+    storage = MemoryStorage()
+    async with a_memory_world(clock, storage=storage) as world:
+        upload = await world.initialize(1001 * PART, part_size_bytes=PART)
+        request = pb.PresignPartsRequest(upload_id=upload.id, ranges=ranges((1, 1001)))
+        for message in await call(world.stub, "PresignParts", request):
+            for part in message.parts:
+                storage.put(part.url, part.size_bytes, part.headers)
+        assert len((await list_parts(world, upload, page_size=2**31 - 1)).parts) == 1000
+
+
 async def test_a_page_past_the_end_is_empty(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload, [1])
     for token in ("1", "3", "9999", "10000"):
-        answer = await list_parts(world, upload, page_token=token)
+        answer = await list_parts(world, upload, page_token=token_of(token))
         assert answer == pb.ListPartsResponse()
 
 
@@ -140,10 +155,17 @@ async def test_an_unknown_id_is_not_found(world: World) -> None:
         ("upload_id", {}, {"upload_id": ""}),
         ("upload_id", {}, {"upload_id": "x" * 8193}),
         ("page_size", {"page_size": 0}, {"page_size": -1}),
-        ("page_size", {"page_size": 1000}, {"page_size": 1001}),
-        ("page_token", {"page_token": "1"}, {"page_token": "0"}),
-        ("page_token", {"page_token": "10000"}, {"page_token": "10001"}),
-        ("page_token", {"page_token": ""}, {"page_token": "-1"}),
+        (
+            "page_token",
+            {"page_token": token_of("1")},
+            {"page_token": token_of("0")},
+        ),
+        (
+            "page_token",
+            {"page_token": token_of("10000")},
+            {"page_token": token_of("10001")},
+        ),
+        ("page_token", {"page_token": ""}, {"page_token": token_of("-1")}),
         ("page_token", {"page_token": ""}, {"page_token": "1\n"}),
         ("page_token", {"page_token": ""}, {"page_token": "١"}),
         ("page_token", {"page_token": ""}, {"page_token": "x" * 100_000}),

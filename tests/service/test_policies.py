@@ -81,6 +81,27 @@ async def test_the_best_checksum_is_the_best_of_those_that_are_allowed(clock: Fa
         assert named.checksum_algorithm == upload_pb2.CHECKSUM_ALGORITHM_SHA256
 
 
+async def test_who_names_no_checksum_gets_that_of_the_policy(clock: FakeClock) -> None:
+    policy = replace(PHOTOS, default_checksum=Checksum.CRC32C)
+    async with a_memory_world(clock, policies=[policy]) as world:
+        unnamed = await initialized(world)
+        assert unnamed.checksum_algorithm == upload_pb2.CHECKSUM_ALGORITHM_CRC32C
+        failed = await failure(initialized(world, checksum_algorithm="CHECKSUM_ALGORITHM_NONE"))
+        [violation] = failed.details["BadRequest"].field_violations
+        assert violation.field == "checksum_algorithm"
+
+
+async def test_none_is_a_choice_where_the_policy_has_a_default(clock: FakeClock) -> None:
+    policy = Policy("p", "uploads", default_checksum=Checksum.SHA256)
+    request_id = "0b5a9a3e-1111-4222-8333-444455556666"
+    async with a_memory_world(clock, policies=[policy]) as world:
+        none: dict[str, Any] = {"checksum_algorithm": "CHECKSUM_ALGORITHM_NONE"}
+        named = await world.initialize(policy="p", request_id=request_id, **none)
+        assert named.checksum_algorithm == upload_pb2.CHECKSUM_ALGORITHM_NONE
+        failed = await failure(world.initialize(policy="p", request_id=request_id))
+        assert failed.reason == "REQUEST_ID_REUSED"
+
+
 async def test_the_key_is_made_of_harmless_forms_of_what_the_caller_says(clock: FakeClock) -> None:
     best: dict[str, Any] = {"checksum_algorithm": "CHECKSUM_ALGORITHM_BEST"}
     async with a_memory_world(clock, policies=[PHOTOS]) as world:
@@ -150,7 +171,7 @@ async def test_what_is_encrypted_carries_no_md5(clock: FakeClock) -> None:
         [violation] = failed.details["BadRequest"].field_violations
         assert violation.field == "checksum_algorithm"
         best = await world.initialize(policy="p", checksum_algorithm="CHECKSUM_ALGORITHM_BEST")
-        assert best.checksum_algorithm == upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED
+        assert best.checksum_algorithm == upload_pb2.CHECKSUM_ALGORITHM_NONE
         plain = await world.initialize(checksum_algorithm=md5)
         assert plain.checksum_algorithm == upload_pb2.CHECKSUM_ALGORITHM_MD5
 

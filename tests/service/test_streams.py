@@ -79,7 +79,7 @@ async def test_a_file_of_10_000_parts_is_completed(world: World, storage: Memory
         for part in message.parts:
             storage.put(part.url, part.size_bytes, part.headers)
     answer = await call(world.stub, "ListParts", pb.ListPartsRequest(upload_id=upload.id))
-    assert (len(answer.parts), answer.next_page_token) == (1000, "1000")
+    assert (len(answer.parts), bool(answer.next_page_token)) == (1000, True)
     done = await world.complete(upload)
     assert done.state == upload_pb2.UPLOAD_STATE_COMPLETED
     assert done.object.size_bytes == MOST * PART - 1

@@ -209,7 +209,7 @@ async def test_credentials_that_are_no_token_of_ours_are_rejected(
     assert seams.session_calls == []
 
 
-REBUILT = {"Complete", "Abort", "Status", "Watch", "Compose"}
+REBUILT = {"Complete", "BatchComplete", "Abort", "Status", "Watch", "Compose"}
 """The RPCs that storage alone can answer about an ended Upload without a session record."""
 
 
@@ -265,16 +265,17 @@ def test_every_rpc_that_names_parts_is_known() -> None:
             for field in message.fields
         )
 
-    limited = {"PresignParts", "BatchPresignParts", "ReportParts", "UploadPart"}
+    limited = {"PresignParts", "BatchPresignParts", "ReportParts", "UploadPart", "PutPart"}
     named = {name for name in BY_TOKEN if names_parts(METHODS[name].input_type)}
     # Complete joins all parts, whoever sent them.
     assert named == limited | {"Complete"}
 
 
 def test_every_rpc_about_an_upload_is_in_the_matrix() -> None:
-    assert {"UploadPart", "Watch", "Compose", "CreateUploadToken"} <= set(NAMING)
+    assert {"UploadPart", "PutPart", "Watch", "Compose", "CreateUploadToken"} <= set(NAMING)
     assert {name for name in METHODS if name not in NAMING} == {
         "Initialize",
+        "BatchInitialize",
         "ListUploads",
         "GetUsage",
     }

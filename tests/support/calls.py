@@ -5,6 +5,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
@@ -21,6 +22,10 @@ ABOUT_AN_UPLOAD: Mapping[str, Callable[[str], Message]] = {
     "Abort": lambda upload_id: pb.AbortRequest(upload_id=upload_id),
     "ListParts": lambda upload_id: pb.ListPartsRequest(upload_id=upload_id),
     "Status": lambda upload_id: pb.StatusRequest(upload_id=upload_id, view=pb.STATUS_VIEW_PROGRESS),
+    # Before any deadline: it changes nothing.
+    "ExtendUpload": lambda upload_id: pb.ExtendUploadRequest(
+        upload_id=upload_id, expire_time=Timestamp(seconds=1)
+    ),
     "ReportParts": lambda upload_id: pb.ReportPartsRequest(
         upload_id=upload_id, parts=[upload_pb2.Part(part_number=1)]
     ),
@@ -29,7 +34,10 @@ ABOUT_AN_UPLOAD: Mapping[str, Callable[[str], Message]] = {
 
 ALL: Mapping[str, Message] = {
     "Initialize": pb.InitializeRequest(size_bytes=1),
+    "BatchInitialize": pb.BatchInitializeRequest(requests=[pb.InitializeRequest(size_bytes=1)]),
+    "BatchComplete": pb.BatchCompleteRequest(requests=[pb.CompleteRequest(upload_id="x")]),
     "ListUploads": pb.ListUploadsRequest(),
+    "GetCapabilities": pb.GetCapabilitiesRequest(),
     **{name: request("x") for name, request in ABOUT_AN_UPLOAD.items()},
 }
 """Every RPC that ends by itself, each with a request that has nothing wrong with its fields."""
@@ -43,7 +51,9 @@ NAMING = [name for name, method in METHODS.items() if id_paths(method.input_type
 
 _ALSO: Mapping[str, Message] = {
     "ReportParts": pb.ReportPartsRequest(parts=[upload_pb2.Part(part_number=1)]),
+    "ExtendUpload": pb.ExtendUploadRequest(expire_time=Timestamp(seconds=1)),
     "UploadPart": pb.UploadPartRequest(header=pb.UploadPartHeader(part_number=1)),
+    "PutPart": pb.PutPartRequest(part_number=1),
 }
 """What those need beside the id, where the id alone is refused."""
 

@@ -78,6 +78,7 @@ class _Line:
         self.fault: Fault | None = None
         self.left = INFINITY
         self.struck = False
+        self.asked = False
 
     def meet(self, fault: Fault) -> None:
         self.fault = fault
@@ -105,8 +106,9 @@ class Relay:
     """A relay between clients and a server, used as a context; `port` is its own.
 
     `accepted` counts its connections, `struck` the faults; `requests` are the first lines of
-    HTTP/1.1 requests. While it is `deaf`, it forwards no requests. Each direction of a connection
-    carries `bytes_per_second`, and each piece arrives `delay` seconds late.
+    HTTP/1.1 requests; `round_trips` counts how often a client that had sent something got an
+    answer. While it is `deaf`, it forwards no requests. Each direction of a connection carries
+    `bytes_per_second`, and each piece arrives `delay` seconds late.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -118,6 +120,7 @@ class Relay:
         self.port = 0
         self.accepted = 0
         self.struck = 0
+        self.round_trips = 0
         self.requests: list[bytes] = []
         self.deaf = False
         self.bytes_per_second = INFINITY
@@ -204,6 +207,7 @@ class Relay:
 
     async def _forward(self, line: _Line) -> None:
         while chunk := await line.from_client.read(_CHUNK_BYTES):
+            line.asked = True
             if head := _HEAD.match(chunk):
                 self.requests.append(head[0])
             if line.fault is None and (fault := self._fault_for(chunk)):
@@ -217,6 +221,8 @@ class Relay:
 
     async def _return(self, line: _Line) -> None:
         while chunk := await line.from_server.read(_CHUNK_BYTES):
+            self.round_trips += line.asked
+            line.asked = False
             if line.struck:
                 continue
             fault = line.fault

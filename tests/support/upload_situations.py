@@ -11,6 +11,7 @@ from tests.support.world import World
 
 LEASE = timedelta(seconds=30)
 EXPIRY_SECONDS = 6 * 24 * 3600
+LAST_EXPIRY_SECONDS = 30 * 24 * 3600
 
 
 class Situation(Enum):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import grpc
-from google.rpc import error_details_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
@@ -117,18 +117,27 @@ def content(number: int, size: int) -> bytes:
 
 
 async def failure(call: Awaitable[Any]) -> Failure:
-    """Return the failure of a call that must fail."""
+    """Return the failure of a call that must fail, or of the only item of a batch."""
     try:
-        await call
+        answer = await call
     except grpc.aio.AioRpcError as error:
         return failure_of(error)
+    if isinstance(answer, pb.BatchInitializeResponse | pb.BatchCompleteResponse):
+        [result] = answer.results
+        if result.HasField("status"):
+            return failure_in(result.status)
     raise AssertionError("the call succeeded")
 
 
 def failure_of(error: grpc.aio.AioRpcError) -> Failure:
     status = rpc_status.from_call(cast(grpc.Call, error))
     assert status is not None, f"{error.code()} without details: {error.details()}"
-    found = Failure(error.code().name, "", {}, error.details() or "")
+    return failure_in(status)
+
+
+def failure_in(status: status_pb2.Status) -> Failure:
+    """Return what a status says, of a call or of one item of a batch."""
+    found = Failure(code_pb2.Code.Name(status.code), "", {}, status.message)
     for packed in status.details:
         name = packed.TypeName().rpartition(".")[2]
         detail = getattr(error_details_pb2, name)()

@@ -402,8 +402,9 @@ class InitializeRequest(_message.Message):
     checksum_algorithm: _upload_pb2.ChecksumAlgorithm.ValueType
     """The checksum that each part will carry.
 
-    If unspecified, the policy chooses, and by default there is none. With BEST the service chooses, and the Upload names the choice. Any other is
-    refused if storage cannot verify it or the policy does not allow it.
+    If unspecified, the policy chooses; by default parts carry none. With BEST the
+    service chooses, and the Upload names the choice. Any other is refused if storage
+    cannot verify it or the policy does not allow it.
     """
     fingerprint: _builtins.str
     """The caller's own name for this file, for finding the Upload again with

@@ -405,7 +405,13 @@ class UploadServiceServicer(object):
         By gRPC, the first message names the part and has the first bytes, and every
         other one has bytes alone.
 
-        Errors: those of UploadPart.
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed, or the body has another size than
+        the part.
+        * `NOT_FOUND`: There is no such Upload.
+        * `FAILED_PRECONDITION`: As of UploadPart.
+        * `ABORTED`: As of UploadPart: send the part again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -228,7 +228,13 @@ class UploadServiceStub:
     By gRPC, the first message names the part and has the first bytes, and every
     other one has bytes alone.
 
-    Errors: those of UploadPart.
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed, or the body has another size than
+      the part.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: As of UploadPart.
+    * `ABORTED`: As of UploadPart: send the part again.
     """
     Status: _grpc.UnaryUnaryMultiCallable[_upload_service_pb2.StatusRequest, _upload_service_pb2.StatusResponse]
     """Status returns the Upload, what was reported of it, and its progress in
@@ -521,7 +527,13 @@ class UploadServiceAsyncStub(UploadServiceStub):
     By gRPC, the first message names the part and has the first bytes, and every
     other one has bytes alone.
 
-    Errors: those of UploadPart.
+    Errors:
+
+    * `INVALID_ARGUMENT`: A field is not allowed, or the body has another size than
+      the part.
+    * `NOT_FOUND`: There is no such Upload.
+    * `FAILED_PRECONDITION`: As of UploadPart.
+    * `ABORTED`: As of UploadPart: send the part again.
     """
     Status: _aio.UnaryUnaryMultiCallable[_upload_service_pb2.StatusRequest, _upload_service_pb2.StatusResponse]  # type: ignore[assignment]
     """Status returns the Upload, what was reported of it, and its progress in
@@ -883,7 +895,13 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         By gRPC, the first message names the part and has the first bytes, and every
         other one has bytes alone.
 
-        Errors: those of UploadPart.
+        Errors:
+
+        * `INVALID_ARGUMENT`: A field is not allowed, or the body has another size than
+          the part.
+        * `NOT_FOUND`: There is no such Upload.
+        * `FAILED_PRECONDITION`: As of UploadPart.
+        * `ABORTED`: As of UploadPart: send the part again.
         """
 
     @_abc_1.abstractmethod

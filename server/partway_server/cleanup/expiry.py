@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from partway_server.cleanup.report import Action, CleanupKind, CleanupRecord, Report, ignore_record
 from partway_server.domain import errors
+from partway_server.domain.key_marks import KeyMark
 from partway_server.domain.upload import AbortReason, State, Upload, moment_of
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.deps import Deps
@@ -34,15 +35,27 @@ _PATIENCE_SECONDS = 60
 logger = logging.getLogger(__name__)
 
 
+def last_deadline(upload: Upload, mark: KeyMark | None) -> datetime:
+    """Return the latest deadline that an ID of the upload may have.
+
+    A record that was rebuilt, which has no digest of its request, has that of the ID which was
+    presented. A later one may be in a caller's hands, with a deadline that ExtendUpload gave: but
+    none later than the key says.
+    """
+    if upload.request_digest or mark is None:
+        return upload.grant.expire_time
+    return max(upload.grant.expire_time, mark.expire_time)
+
+
 def next_step(
-    upload: Upload, now: datetime, lease: timedelta, kept: timedelta
+    upload: Upload, now: datetime, lease: timedelta, kept: timedelta, deadline: datetime
 ) -> tuple[Action, str]:
     """Return what to do about an upload that came up as due, and why.
 
     It may have ended since. So one that is over is compared with the time for which it is `kept`:
-    forgetting it sooner would let a repeat of its request open another.
+    forgetting it sooner would let a repeat of its request open another. `deadline` is its
+    `last_deadline`.
     """
-    expired = upload.grant.expire_time <= now
     match upload.state:
         case State.COMPLETED | State.ABORTED if now < moment_of(upload.epoch) + kept:
             return Action.LEAVE, "it ended after it came up"
@@ -61,7 +74,7 @@ def next_step(
         case State.ABORTING:
             return Action.ABORT, "its Abort was interrupted"
         case State.ACTIVE:
-            if expired:
+            if deadline <= now:
                 return Action.ABORT, "its deadline has passed"
             if upload.composing:
                 return Action.COMPOSE, "the copying of its parts was interrupted"
@@ -79,6 +92,7 @@ class Janitor:
         self._leases = coordinator.leases
         self._discard = coordinator.discard
         self._coordinator = coordinator
+        self._cut_off: list[str] = []
 
     async def run(self, period_seconds: float, stop: asyncio.Event) -> None:
         """Sweep every `period_seconds` until `stop` is set, even if one sweep fails.
@@ -111,7 +125,10 @@ class Janitor:
         An upload that takes long is reported when it is done, which may be after this returns.
         """
         due = await self._sessions.take_due(BATCH, _AGAIN)
-        left = iter(due)
+        # Those that an outage of Redis cut off are attempted again as soon as it answers: after a
+        # failover, a caller may be waiting for the end of one that was set back.
+        cut_off, self._cut_off = self._cut_off, []
+        left = iter(dict.fromkeys((*cut_off, *due)))
         await asyncio.gather(*(self._lane(left, report) for _ in range(_LANES)))
         return due
 
@@ -125,10 +142,13 @@ class Janitor:
         if corrected := await self._sessions.reconcile_usage(_RECONCILED):
             logger.info("%d uploads were not counted as they are, and are now", corrected)
 
+    def _deadline(self, upload: Upload) -> datetime:
+        grant = upload.grant
+        return last_deadline(upload, self._deps.key_marks.read(grant.bucket, grant.key))
+
     def _next_step(self, upload: Upload) -> tuple[Action, str]:
-        return next_step(
-            upload, self._clock.now(), self._deps.lease, self._leases.retention(upload)
-        )
+        kept = self._leases.retention(upload)
+        return next_step(upload, self._clock.now(), self._deps.lease, kept, self._deadline(upload))
 
     async def _lane(self, left: Iterator[str], report: Report) -> None:
         for sid in left:
@@ -140,8 +160,8 @@ class Janitor:
         try:
             upload = await self._sessions.get(sid)
         except errors.SessionsUnavailable as error:
-            # It comes up again in five minutes, and so does anything that fails below.
             logger.info("upload %s: %s", sid, error)
+            self._cut_off.append(sid)
             return
         if upload is None:
             return
@@ -150,8 +170,11 @@ class Janitor:
         try:
             await self._act(upload, action)
         except (errors.TryAgain, errors.StorageRefused) as error:
+            # It comes up again in five minutes.
             logger.info("upload %s: %s", sid, error)
             failed = str(error)
+            if isinstance(error, errors.SessionsUnavailable):
+                self._cut_off.append(sid)
         except errors.UploadError as error:
             # The upload ended this way, and its session record says so.
             logger.info("upload %s: %s", sid, error)
@@ -186,6 +209,9 @@ class Janitor:
                 await self._abort(upload, AbortReason.EXPIRED if expired else AbortReason.REQUESTED)
             case Action.COMPOSE:
                 await asyncio.shield(self._coordinator.compose.work(upload))
+            case Action.LEAVE if upload.state is State.ACTIVE:
+                # Otherwise it would come up every few minutes until then.
+                await self._sessions.put_off(upload.sid, upload.epoch, self._deadline(upload))
             case Action.LEAVE:
                 pass
 

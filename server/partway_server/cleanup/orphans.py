@@ -12,9 +12,9 @@ Nothing here is locked, and nothing needs to be:
 - The multipart upload of an ACTIVE, COMPLETING or ABORTING record is never touched. An upload never
   changes over to another one, so an orphan stays an orphan after its record was read.
 - The worst that can come between the decision and the request is a caller who presents an id whose
-  record was lost, hours after its deadline, and asks to complete it. Storage then decides between
-  that Complete and our abort, and the Complete learns by HEAD which it was. No answer that was
-  given is taken back.
+  record was lost, hours after the last deadline that an extension can give, and asks to complete
+  it. Storage then decides between that Complete and our abort, and the Complete learns by HEAD
+  which it was. No answer that was given is taken back.
 - An object is never removed here. One that appears after an abort is found at the burial of its
   record, under a lease.
 """
@@ -79,7 +79,7 @@ def decide(
     if row is None:
         if now < mark.expire_time + grace:
             return Action.LEAVE, "no session record, but its id may still be presented"
-        return Action.ABORT, "no session record, and its deadline has passed"
+        return Action.ABORT, "no session record, and its last possible deadline has passed"
     its_own = row.grant.multipart_id == listed.multipart_id
     match row.state:
         case State.ABORTED:
@@ -101,8 +101,9 @@ def decide(
 class Sweeper:
     """Aborts unfinished uploads in storage that are ours and of no use any more.
 
-    `grace` is how long past its deadline an upload without a session record is left, for clocks
-    that differ and for a Complete that is working on it while its record is lost.
+    `grace` is how long past the last deadline that it can have, by any extension, an upload without
+    a session record is left, for clocks that differ and for a Complete that is working on it while
+    its record is lost.
     """
 
     def __init__(self, deps: Deps, *, grace: timedelta) -> None:

@@ -42,6 +42,13 @@ def _default_checksum(name: str) -> Checksum:
     return Checksum(name)
 
 
+def _lifetime(seconds: int) -> int:
+    # To `Policy`, 0 is a rule that is not set.
+    if seconds == 0:
+        raise ValueError("is 0; leave the rule out, or allow some time")
+    return seconds
+
+
 def _typed(value: Any) -> Any:
     if not isinstance(value, list):
         return value
@@ -70,6 +77,7 @@ class PolicyTable(Table):
     checksum: Annotated[OneOrMore, AfterValidator(_checksums)] = UNSET
     default_checksum: Annotated[str, AfterValidator(_default_checksum)] = UNSET
     upload_seconds: int = UNSET
+    max_upload_seconds: Annotated[int, AfterValidator(_lifetime)] = UNSET
     url_seconds: int = UNSET
     max_url_seconds: int = UNSET
     content_disposition: str = UNSET

@@ -8,7 +8,6 @@ import asyncio
 import base64
 import contextlib
 import fcntl
-import importlib.resources
 import json
 import logging
 import os
@@ -23,7 +22,9 @@ from typing import Any
 import uvloop
 
 from partway_server.config.settings import SECRET_FILES, Settings, SettingsError, variable
-from partway_server.devstack.servers import S3, answers, start_envoy, start_seaweedfs, start_valkey
+from partway_server.devstack.demo_page import DemoPage
+from partway_server.devstack.gateway import gateway_ready, start_gateway
+from partway_server.devstack.servers import S3, start_seaweedfs, start_valkey
 from partway_server.observability.logging import configure_logging
 from partway_server.runtime import app
 from partway_server.runtime.subprocesses import Child, ChildError, free_port, port_is_free
@@ -35,8 +36,6 @@ _BUCKET = "partway"
 # SIGHUP arrives when the terminal is closed.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WATCH_SECONDS = 0.2
-_REST_SECONDS = 10.0
-_TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 
 
 class _Interrupt:
@@ -61,6 +60,9 @@ def run(
     port: int,
     rest: bool,
     rest_port: int,
+    cors_origin: Sequence[str],
+    demo_page: bool,
+    demo_port: int,
     data_dir: Path | None,
     reflection: bool,
     json_logs: bool,
@@ -77,6 +79,8 @@ def run(
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         port = _chosen_port(port, "--port")
         rest_port = _chosen_port(rest_port, "--rest-port") if rest else 0
+        demo = _demo(demo_port, rest_port) if demo_page else None
+        cors_origin = [*cors_origin, *([demo.origin] if demo else [])]
         folder = stack.enter_context(_folder(data_dir))
         settings = _settings(environ, folder, port, reflection=reflection, json_logs=json_logs)
         if rest:
@@ -86,16 +90,17 @@ def run(
         keep = data_dir is not None
         valkey, redis_url = start_valkey(folder, keep=keep)
         stack.enter_context(valkey)
-        seaweedfs, s3 = start_seaweedfs(folder, keep=keep, bucket=_BUCKET)
+        seaweedfs, s3 = start_seaweedfs(folder, keep=keep, bucket=_BUCKET, origins=cors_origin)
         stack.enter_context(seaweedfs)
         children = [valkey, seaweedfs]
         if rest:
-            children.append(stack.enter_context(_start_gateway(folder, port, rest_port)))
+            gateway = start_gateway(folder, port, rest_port, cors_origin)
+            children.append(stack.enter_context(gateway))
         settings = _with_addresses(settings, s3, redis_url)
-        ready = _ready(port, rest_port, s3, redis_url)
+        ready = _ready(port, rest_port, s3, redis_url, demo)
         stack.callback(_ignore_signals)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, children, ready, rest_port, interrupt))
+            runner.run(_serve(settings, children, ready, rest_port, demo, interrupt))
 
 
 async def _serve(
@@ -103,6 +108,7 @@ async def _serve(
     children: Sequence[Child],
     ready: Mapping[str, Any],
     rest_port: int,
+    demo: DemoPage | None,
     interrupt: _Interrupt,
 ) -> None:
     """Run the service until a signal, or until a child ends: then raises ChildError."""
@@ -116,12 +122,13 @@ async def _serve(
         try:
             await started.wait()
             if rest_port:
-                await _gateway_ready(rest_port)
-            print(json.dumps(ready), flush=True)
-            while True:
-                for child in children:
-                    child.check()
-                await asyncio.sleep(_WATCH_SECONDS)
+                await gateway_ready(rest_port)
+            async with demo.served() if demo else contextlib.nullcontext():
+                print(json.dumps(ready), flush=True)
+                while True:
+                    for child in children:
+                        child.check()
+                    await asyncio.sleep(_WATCH_SECONDS)
         finally:
             stop.set()
 
@@ -133,18 +140,6 @@ async def _serve(
         await asyncio.wait({companion})
     if not companion.cancelled():
         companion.result()
-
-
-async def _gateway_ready(port: int) -> None:
-    """Wait until the gateway finds the service behind it. Raises ChildError."""
-    try:
-        async with asyncio.timeout(_REST_SECONDS):
-            while True:
-                if await asyncio.to_thread(answers, port, "/v1/uploads") not in (None, 503):
-                    return
-                await asyncio.sleep(_WATCH_SECONDS)
-    except TimeoutError:
-        raise ChildError(f"the REST gateway was not ready after {_REST_SECONDS:.0f} s") from None
 
 
 def _settings(
@@ -198,42 +193,22 @@ def _with_addresses(settings: Settings, s3: S3, redis_url: str) -> Settings:
     )
 
 
-def _ready(port: int, rest_port: int, s3: S3, redis_url: str) -> dict[str, Any]:
-    ready = {"ready": True, "grpc": f"{_HOST}:{port}", "s3": asdict(s3), "redis": redis_url}
-    return {**ready, "rest": f"http://{_HOST}:{rest_port}"} if rest_port else ready
+def _ready(
+    port: int, rest_port: int, s3: S3, redis_url: str, demo: DemoPage | None
+) -> dict[str, Any]:
+    ready: dict[str, Any] = {"ready": True, "grpc": f"{_HOST}:{port}"}
+    ready.update(s3=asdict(s3), redis=redis_url)
+    if rest_port:
+        ready["rest"] = f"http://{_HOST}:{rest_port}"
+    if demo:
+        ready["demo"] = f"{demo.origin}/"
+    return ready
 
 
-def _start_gateway(folder: Path, port: int, rest_port: int) -> Child:
-    """Start Envoy in front of the service, which it finds once that is up."""
-    admin_port = free_port()
-    envoy = start_envoy(folder, _bootstrap(port, rest_port, admin_port))
-    envoy.wait(lambda: answers(admin_port, "/ready") == 200)
-    return envoy
-
-
-def _bootstrap(port: int, rest_port: int, admin_port: int) -> dict[str, Any]:
-    """Return the production configuration of the gateway, with our addresses."""
-    # Part of the dev extra, like the gateway.
-    import yaml
-
-    text = (importlib.resources.files("partway_server.devstack") / "envoy.yaml").read_text("utf-8")
-    bootstrap: dict[str, Any] = yaml.safe_load(text)
-    [listener] = bootstrap["static_resources"]["listeners"]
-    [cluster] = bootstrap["static_resources"]["clusters"]
-    [connections] = listener["filter_chains"][0]["filters"]
-    [service] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
-    bootstrap["admin"]["address"] = _address(admin_port)
-    listener["address"] = _address(rest_port)
-    service["endpoint"]["address"] = _address(port)
-    for part in connections["typed_config"]["http_filters"]:
-        if part["name"] == _TRANSCODER:
-            descriptors = importlib.resources.files("partway.v1") / "descriptors.binpb"
-            part["typed_config"]["proto_descriptor"] = str(descriptors)
-    return bootstrap
-
-
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": _HOST, "port_value": port}}
+def _demo(demo_port: int, rest_port: int) -> DemoPage:
+    if not rest_port:
+        raise ChildError("the demo pages call the REST gateway; add --rest")
+    return DemoPage(_chosen_port(demo_port, "--demo-port"), f"http://{_HOST}:{rest_port}")
 
 
 def _chosen_port(port: int, option: str) -> int:

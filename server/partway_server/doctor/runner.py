@@ -202,7 +202,7 @@ def _buckets(policies: Mapping[str, Policy]) -> Iterator[tuple[str, timedelta, S
         headers = sorted({name for policy in here for name in policy.headers})
         # Every upload sends that one anyway.
         added = [name for name in headers if name != "content-disposition"]
-        yield bucket, timedelta(seconds=max(p.upload_seconds for p in here)), added
+        yield bucket, timedelta(seconds=max(p.max_upload_seconds for p in here)), added
 
 
 async def _redis(settings: Settings, clock: Clock) -> Sequence[Finding]:

@@ -2,11 +2,12 @@
 
 Storage returns little more than the key of an unfinished multipart upload. If Redis has lost the
 session record, the key is all that is left. So it contains what a sweep must know before it removes
-anything: that this deployment made the key, for which upload, and until when that upload's ID can
-be used.
+anything: that this deployment made the key, for which upload, and until when an ID of that upload
+can be used at most. An ID has the deadline of its time, which ExtendUpload moves; a key never
+changes, so it has the last deadline that any extension can give.
 
 A key contains `{sid}-{stamp}`. The stamp is the hex form of four bytes of the write token, four of
-the deadline (Unix seconds), and six of a MAC, keyed by the sealing key, over all of these, the
+the last deadline (Unix seconds), and six of a MAC, keyed by the sealing key, over all of these, the
 bucket and the whole key. So a copy of the object under another party's key has no valid mark, nor
 has a key of another deployment, with other sealing keys, in the same bucket.
 """
@@ -33,7 +34,10 @@ _SEGMENT = re.compile(f"(?=([0-9a-f]{{{_SID_CHARS}}})-([0-9a-f]{{{_STAMP_CHARS}}
 
 @dataclass(frozen=True, slots=True)
 class KeyMark:
-    """What a key says about its upload. `token_start` is the beginning of the write token."""
+    """What a key says about its upload.
+
+    `token_start` is the beginning of the write token; past `expire_time`, no ID can be used.
+    """
 
     sid: str
     token_start: str

@@ -20,6 +20,13 @@ def known_types(extension: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, found)))
 
 
+def narrower(one: str, other: str) -> str:
+    """Return that of two patterns which the other covers, "" if neither does."""
+    if matches(one, (other,)):
+        return one
+    return other if matches(other, (one,)) else ""
+
+
 def overlap(one: str, other: str) -> bool:
     """Return whether one of two patterns covers the other."""
-    return matches(one, (other,)) or matches(other, (one,))
+    return bool(narrower(one, other))

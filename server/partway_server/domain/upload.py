@@ -198,6 +198,14 @@ class Upload:
         grant = self.grant if self.grant.single else self.grant.with_multipart(multipart_id)
         return self._finished(State.ACTIVE, grant=grant)
 
+    def extended(self, expire_time: datetime) -> Self:
+        """Return the upload, ACTIVE, with another deadline, and so with another ID.
+
+        Its epoch does not become the time, as by a claim: a record that is stale stays so.
+        """
+        grant = replace(self.grant, expire_time=expire_time)
+        return replace(self, grant=grant, epoch=self.epoch + 1)
+
     def reopened(self) -> Self:
         return self._finished(State.ACTIVE, manifest=b"", abort_reason=None)
 

@@ -3,7 +3,8 @@
 A master can be gone, demoted or loading, and a slot can be migrating to another master. All of that
 is transient. So a command is retried, wherever the key is by then, until the client's patience
 runs out, and only then is the store reported as unavailable. Retrying is safe: see
-`sessions/redis_store.py`.
+`sessions/redis_store.py`. Commands that are run at the same time are sent together: see
+`pipelines.py`.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from redis.asyncio import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 
 from partway_server.domain.errors import SessionsUnavailable
+from partway_server.redis_client.pipelines import Pipelines, Words, await_redis, pipelined
 from partway_server.redis_client.topology import RedisTopology
 
 T = TypeVar("T")
@@ -41,9 +43,6 @@ _PERMANENT = (
     exceptions.InvalidResponse,
 )
 """A retry would not help soon enough."""
-
-_CLOSED = "the handler is closed"
-"""What uvloop says about a closed connection."""
 
 _UNAVAILABLE_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
 """Errors of a server that refuses writes for now, for which redis-py has no class."""
@@ -73,7 +72,7 @@ class RedisCommand:
     """
 
     key: str
-    words: Sequence[str | bytes | int]
+    words: Words
     script: str = ""
     whole: bool = False
 
@@ -88,6 +87,7 @@ class RedisClient:
     def __init__(self, *, topology: RedisTopology, patience: float) -> None:
         self._topology = topology
         self._patience = patience
+        self._pipelines = Pipelines()
         # When a command was answered last, by the clock of the event loop.
         self._answered: float | None = None
 
@@ -200,27 +200,17 @@ class RedisClient:
         server: Redis | None = None
         try:
             server = await self._topology.of(command.key)
-            return await self._send(server, command)
+            return await self._pipelines.send(server, command.words, command.script)
         except exceptions.MovedError as exc:
             await self._topology.learn(exc, server)
             raise
         except exceptions.AskError as exc:
             if command.whole:
                 raise
-            return await self._send(
-                self._topology.at(self._topology.place(exc, server)), command, asking=True
-            )
+            return await _ask(self._topology.at(self._topology.place(exc, server)), command)
         except (exceptions.RedisError, OSError) as exc:
             await self._topology.learn(exc, server)
             raise
-
-    async def _send(self, server: Redis, command: RedisCommand, *, asking: bool = False) -> Any:
-        try:
-            return await _sent(server, command, asking)
-        except exceptions.NoScriptError:
-            # A promoted replica knows no scripts: loading them is not replicated.
-            await server.script_load(command.script)
-            return await _sent(server, command, asking)
 
     async def _run_all(self, commands: Sequence[RedisCommand]) -> list[Any]:
         answers = await self._repeat(partial(self._pipelined, commands))
@@ -239,33 +229,13 @@ class RedisClient:
             except exceptions.ClusterDownError as exc:
                 # Only this slot has no server.
                 answers[index] = exc
-        batches = (_batch(server, [commands[i] for i in at]) for server, at in shares.items())
+        batches = (
+            pipelined(server, [commands[i].words for i in at]) for server, at in shares.items()
+        )
         for at, batch in zip(shares.values(), await asyncio.gather(*batches), strict=True):
             for index, answer in zip(at, batch, strict=True):
                 answers[index] = answer
         return answers
-
-
-async def await_redis(work: Awaitable[T]) -> T:
-    """Await `work`, preserving cancellation, and map uvloop's errors to those of redis-py.
-
-    redis-py sends through asyncio.wait_for, which before Python 3.12 loses a cancellation if what
-    it waits for completes at the same time: https://github.com/python/cpython/issues/86296. And it
-    expects an OSError from a connection that closed between two writes, as asyncio raises; uvloop
-    raises a RuntimeError (`UVHandle._ensure_alive` in uvloop/handles/handle.pyx).
-    """
-    task = asyncio.current_task()
-    assert task is not None
-    before = task.cancelling()
-    try:
-        return await work
-    except RuntimeError as exc:
-        if _CLOSED not in str(exc):
-            raise
-        raise exceptions.ConnectionError("the connection was closed") from exc
-    finally:
-        if task.cancelling() > before:
-            raise asyncio.CancelledError
 
 
 def _is_transient(error: Exception) -> bool:
@@ -274,25 +244,16 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, _TRANSIENT) or _NON_LOCAL_KEY in str(error)
 
 
-async def _sent(server: Any, command: RedisCommand, asking: bool) -> Any:
-    if not asking:
-        return await server.execute_command(*command.words)
-    # ASKING applies to the next command on the same connection.
-    pipe = server.pipeline(transaction=False)
-    pipe.execute_command("ASKING")
-    pipe.execute_command(*command.words)
-    _, answer = await pipe.execute(raise_on_error=False)
+async def _ask(server: Redis, command: RedisCommand) -> Any:
+    """Run a command on the server that its slot is migrating to.
+
+    ASKING applies to the next command on the same connection.
+    """
+    commands = ("ASKING",), command.words
+    _, answer = await pipelined(server, commands)
+    if isinstance(answer, exceptions.NoScriptError):
+        await server.script_load(command.script)
+        _, answer = await pipelined(server, commands)
     if isinstance(answer, Exception):
         raise answer
     return answer
-
-
-async def _batch(server: Redis, commands: Sequence[RedisCommand]) -> list[Any]:
-    pipe = server.pipeline(transaction=False)
-    for command in commands:
-        pipe.execute_command(*command.words)
-    try:
-        answers: list[Any] = await pipe.execute(raise_on_error=False)
-    except (exceptions.RedisError, OSError) as exc:
-        return [exc] * len(commands)
-    return answers

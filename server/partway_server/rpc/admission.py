@@ -24,6 +24,7 @@ from partway_server.domain.fair_share import FairShare
 from partway_server.domain.load_limit import LoadLimit
 from partway_server.observability.metrics import Metrics
 from partway_server.rpc.identity.base import Context
+from partway_server.rpc.storage_use import PART_RPCS
 from partway_server.rpc.work_queue import WorkQueue
 
 REPORT_SECONDS = 60.0
@@ -96,6 +97,10 @@ class Admission:
             self._count_refusal(name)
             raise
 
+    def try_turn(self, name: str, tenant: str) -> bool:
+        """Begin a turn of the tenant if there is one at once, and return whether there is."""
+        return self._queues[name].try_enter(tenant)
+
     def end_turn(self, name: str, tenant: str) -> None:
         """Let another call be worked on."""
         self._queues[name].leave(tenant)
@@ -133,7 +138,8 @@ class Admission:
 class Ticket:
     """What one admitted call uses, and since when its reply waits to be read.
 
-    `end`, if any, ends the call with a status, which its reader gets once it reads on.
+    `end`, if any, ends the call with a status, which its reader gets once it reads on. `ended` is
+    whether that was done.
     """
 
     __slots__ = (
@@ -143,6 +149,7 @@ class Ticket:
         "_turn",
         "context",
         "end",
+        "ended",
         "since",
         "tenant",
     )
@@ -153,6 +160,7 @@ class Ticket:
         self._reply_bytes, self._turn = 0, ""
         self.tenant, self.context = tenant, context
         self.end: Callable[[], Awaitable[None]] | None = None
+        self.ended = False
         self.since: float | None = None
 
     def take(self, name: str) -> None:
@@ -208,4 +216,4 @@ def _needed(rpc: str) -> tuple[str, ...]:
     """Return the shares that a call needs."""
     if rpc == "Watch":
         return ("watches",)
-    return ("calls", "parts") if rpc == "UploadPart" else ("calls",)
+    return ("calls", "parts") if rpc in PART_RPCS else ("calls",)

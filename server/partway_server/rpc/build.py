@@ -3,6 +3,7 @@
 from partway_server.config.settings import Settings
 from partway_server.domain.quota import Limit
 from partway_server.rpc.admission import Admission, Capacities
+from partway_server.rpc.batch_runner import BatchRunner
 from partway_server.rpc.identity.base import Identity
 from partway_server.rpc.interceptors import ErrorInterceptor
 from partway_server.rpc.server import RpcServer
@@ -31,7 +32,15 @@ def build_server(
     admission = Admission(limits, metrics=deps.metrics, now=deps.monotonic)
     return RpcServer(
         servicer=UploadServicer(
-            coordinator=coordinator, policies=deps.policies, timeout_seconds=timeout
+            coordinator=coordinator,
+            policies=deps.policies,
+            timeout_seconds=timeout,
+            batches=BatchRunner(
+                admission=admission,
+                rates=coordinator.rates,
+                random_bytes=deps.random_bytes,
+                timeout_seconds=timeout,
+            ),
         ),
         error_interceptor=ErrorInterceptor(
             identity=identity,

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 import grpc
@@ -19,9 +20,18 @@ logger = logging.getLogger(__name__)
 _OVERLOADED = rpc_status.to_status(status_of(errors.Overloaded()))
 """Made once: a refusal has to cost next to nothing."""
 
-_UNIMPLEMENTED = rpc_status.to_status(
-    status_pb2.Status(code=code_pb2.UNIMPLEMENTED, message="this method is not implemented")
+_UNIMPLEMENTED = status_pb2.Status(
+    code=code_pb2.UNIMPLEMENTED, message="this method is not implemented"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailure:
+    """The status of a call that failed; its name and what operators must know, for the log."""
+
+    status: status_pb2.Status
+    name: str
+    cause: str = ""
 
 
 async def fail(
@@ -34,28 +44,34 @@ async def fail(
         if isinstance(error, errors.Overloaded):
             # Without a line in the log, for the same reason. Admission has one a minute.
             await context.abort_with_status(_OVERLOADED)
-        await context.abort_with_status(_status(method, begun, error, reference_of))
+        status = status_for(method, begun, error, reference_of)
+        await context.abort_with_status(rpc_status.to_status(status))
     except grpc.aio.AbortError as aborted:
         _forget_traceback(aborted, error)
         raise
     raise AssertionError("abort raises")
 
 
-def _status(
+def status_for(
     method: str, begun: float, error: Exception, reference_of: Callable[[], str]
-) -> grpc.Status:
+) -> status_pb2.Status:
     """Log how the call ends, and return its status."""
     if isinstance(error, NotImplementedError):
         return _UNIMPLEMENTED
+    failure = failure_of(method, error, reference_of)
+    log_call(method, begun, failure.name, failure.cause)
+    return failure.status
+
+
+def failure_of(method: str, error: Exception, reference_of: Callable[[], str]) -> CallFailure:
+    """Return how a call failed that raised `error`. An internal error is logged."""
     if isinstance(error, TimeoutError):
         error = errors.TimedOut()
     if isinstance(error, errors.UploadError):
-        log_call(method, begun, type(error).__name__, _cause_for_operators(error))
-        return rpc_status.to_status(status_of(error))
+        return CallFailure(status_of(error), type(error).__name__, _cause_for_operators(error))
     reference = reference_of()
     logger.error("%s failed, reference %s", method, reference, exc_info=error)
-    log_call(method, begun, "internal")
-    return rpc_status.to_status(internal(reference))
+    return CallFailure(internal(reference), "internal")
 
 
 def _forget_traceback(*raised: Exception) -> None:
@@ -74,10 +90,20 @@ def _forget_traceback(*raised: Exception) -> None:
         task.add_done_callback(forget)
 
 
-def log_call(method: str, begun: float, outcome: str, cause: str = "") -> None:
-    """Log one line for a call: a warning if it has a cause that operators must know."""
+def log_call(
+    method: str, begun: float, outcome: str, cause: str = "", *, failed_items: int = 0
+) -> None:
+    """Log one line for a call: a warning if it has a cause that operators must know.
+
+    `failed_items` are those of a batch.
+    """
     milliseconds = (time.monotonic() - begun) * 1000
     extra = {"rpc": method.rpartition("/")[2], "outcome": outcome, "ms": round(milliseconds, 1)}
+    if failed_items:
+        extra["failed_items"] = failed_items
+        text = "%s %s %.1f ms, %d of its items failed"
+        logger.info(text, extra["rpc"], outcome, milliseconds, failed_items, extra=extra)
+        return
     if cause:
         text = "%s %s %.1f ms: %s"
         logger.warning(text, extra["rpc"], outcome, milliseconds, cause, extra=extra)

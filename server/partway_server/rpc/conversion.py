@@ -1,7 +1,7 @@
 """Convert between the messages of the proto and the nouns of the service. Decides nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from urllib.parse import quote
 
@@ -32,6 +32,7 @@ RETRY_DELAY = timedelta(seconds=1)
 """After which a caller asks again for an upload that is still being completed or composed: what
 most storage needs to join the parts of a large object."""
 
+_LAST_SECOND = int(datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp())
 _INT64_MAX = 2**63 - 1
 
 
@@ -43,7 +44,7 @@ class _Parts(Protocol):
 
 STATES = {state: upload_pb2.UploadState.Value(f"UPLOAD_STATE_{state.name}") for state in State}
 _REASONS = {r: upload_pb2.AbortReason.Value(f"ABORT_REASON_{r.name}") for r in AbortReason}
-_CHECKSUMS = {
+CHECKSUMS = {
     Checksum.NONE: upload_pb2.CHECKSUM_ALGORITHM_NONE,
     Checksum.CRC32C: upload_pb2.CHECKSUM_ALGORITHM_CRC32C,
     Checksum.SHA256: upload_pb2.CHECKSUM_ALGORITHM_SHA256,
@@ -53,7 +54,7 @@ _CHECKSUMS = {
 _REQUESTED_CHECKSUMS: Mapping[int, Checksum | ChecksumChoice] = {
     upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED: ChecksumChoice.DEFAULT,
     upload_pb2.CHECKSUM_ALGORITHM_BEST: ChecksumChoice.BEST,
-    **{value: checksum for checksum, value in _CHECKSUMS.items()},
+    **{value: checksum for checksum, value in CHECKSUMS.items()},
 }
 
 
@@ -140,7 +141,7 @@ def upload(upload: Upload, upload_id: str) -> upload_pb2.Upload:
         part_count=plan.part_count,
         last_part_size_bytes=plan.last_part_size_bytes,
         content_type=grant.content_type,
-        checksum_algorithm=_CHECKSUMS[grant.checksum],
+        checksum_algorithm=CHECKSUMS[grant.checksum],
         create_time=timestamp(grant.create_time),
         expire_time=timestamp(grant.expire_time),
         fingerprint=upload.fingerprint,
@@ -164,7 +165,7 @@ def _object(upload: Upload) -> upload_pb2.StoredObject:
         message.size_bytes = upload.object.size_bytes
         if upload.object.checksum:
             message.checksum = upload.object.checksum
-            message.checksum_algorithm = _CHECKSUMS[grant.checksum]
+            message.checksum_algorithm = CHECKSUMS[grant.checksum]
     return message
 
 
@@ -259,6 +260,12 @@ def timestamp(moment: datetime) -> Timestamp:
     message = Timestamp()
     message.FromDatetime(moment)
     return message
+
+
+def whole_second(message: Timestamp) -> datetime:
+    """Return a time rounded up to a whole second, or the last second that a datetime can have."""
+    seconds = min(message.seconds + bool(message.nanos), _LAST_SECOND)
+    return datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds)
 
 
 def usage(entries: Mapping[Owner, Sequence[LimitUsage]]) -> pb.GetUsageResponse:

@@ -24,12 +24,14 @@ from grpc_status import rpc_status
 from partway_server.domain import errors
 from partway_server.domain.grant import Caller
 from partway_server.rpc.admission import Admission, Ticket
-from partway_server.rpc.call_outcome import fail, log_call
+from partway_server.rpc.batch_results import failed_items
+from partway_server.rpc.call_outcome import fail, log_call, status_for
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS, STREAM_SECONDS, budget_seconds
 from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.identity.base import PRINCIPAL, Context, Identity
 from partway_server.rpc.permissions import PERMISSIONS
 from partway_server.rpc.storage_use import STORAGE_RPCS, UNQUEUED_RPCS, needs_storage
+from partway_server.rpc.stream_errors import last_message, wants_message
 
 _STREAM_ENDED: Any = rpc_status.to_status(status_of(errors.StreamEnded()))
 
@@ -116,19 +118,23 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 async with self._within(budget_seconds(context, self._timeout_seconds)):
                     ticket = await self._enter(method, context)
                     request = await self._request(method, ticket, context)
-                    raw = method.encode(await method.behaviour(request, context))
+                    response = await method.behaviour(request, context)
+                    raw = method.encode(response)
+                    failed = failed_items(response)
+                    # Only its bytes stay in memory until they are read.
+                    del response
                 ticket.work_done()
                 ticket.reply(len(raw))
             except Exception as error:
                 await self._fail(method.path, begun, context, error)
-            log_call(method.path, begun, "OK")
+            log_call(method.path, begun, "OK", failed_items=failed)
             return raw
 
         return call
 
     def _stream(self, method: _Method) -> Any:
         async def call(_requests: Any, context: Context) -> AsyncIterator[bytes]:
-            begun = time.monotonic()
+            begun, by_message = time.monotonic(), False
             try:
                 async with self._within(budget_seconds(context, self._timeout_seconds)):
                     ticket = await self._enter(method, context)
@@ -139,19 +145,29 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                     async with self._within(budget_seconds(context, self._timeout_seconds)):
                         waiting = [await anext(responses)]
                     ticket.work_done()
-                    until = self._end_of_stream(method)
+                    asked, until = wants_message(context), self._end_of_stream(method)
                     # Popped, so that no variable keeps a message that has been sent: while a reader
                     # stalls, only its bytes stay in memory.
                     while waiting[0] is not None:
                         raw = [method.encode(waiting.pop())]
                         ticket.reply(len(raw[0]))
+                        by_message = asked
                         yield raw.pop()
+                        if ticket.ended and by_message:
+                            raise errors.StreamEnded
                         ticket.read()
-                        ticket.end = partial(_end_stalled, ticket, responses)
+                        ticket.end = partial(_end_stalled, ticket, responses, by_message)
                         waiting = [await _next(responses, until)]
             except Exception as error:
-                await self._fail(method.path, begun, context, error)
-            log_call(method.path, begun, "OK")
+                if not by_message:
+                    await self._fail(method.path, begun, context, error)
+                last = last_message(
+                    method.rpc, status_for(method.path, begun, error, self._reference)
+                )
+            else:
+                log_call(method.path, begun, "OK")
+                return
+            yield last
 
         return call
 
@@ -226,7 +242,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
     async def _fail(self, path: str, begun: float, context: Context, error: Exception) -> NoReturn:
         """End the call with the status for `error`."""
-        await fail(path, begun, context, error, lambda: self._random_bytes(8).hex())
+        await fail(path, begun, context, error, self._reference)
+
+    def _reference(self) -> str:
+        return self._random_bytes(8).hex()
 
 
 async def _next(responses: AsyncIterator[Any], until: float) -> Any:
@@ -240,11 +259,19 @@ async def _next(responses: AsyncIterator[Any], until: float) -> Any:
         raise
 
 
-async def _end_stalled(ticket: Ticket, responses: AsyncGenerator[Any, None]) -> None:
-    """End a stream whose reader takes nothing: now, but for the message that waits."""
+async def _end_stalled(
+    ticket: Ticket, responses: AsyncGenerator[Any, None], by_message: bool
+) -> None:
+    """End a stream whose reader takes nothing: now, but for the message that waits.
+
+    With `by_message` the stream says why itself, once its reader has taken that one.
+    """
     if ticket.since is None:
         return
+    ticket.ended = True
     await responses.aclose()
+    if by_message:
+        return
     # Raised however it ends: when the reader has the status, or has gone.
     with suppress(grpc.aio.BaseError):
         await ticket.context.abort_with_status(_STREAM_ENDED)

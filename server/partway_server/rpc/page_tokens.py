@@ -21,6 +21,6 @@ def decode(token: str) -> str:
         packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except binascii.Error as error:
         raise ValueError("not a page token") from error
-    if packed[:1] != _VERSION:
+    if packed[:1] != _VERSION or len(packed) == 1:
         raise ValueError("not a page token")
     return packed[1:].decode("ascii")

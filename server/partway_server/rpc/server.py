@@ -6,7 +6,6 @@ import sys
 from collections.abc import Collection
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 from partway.v1 import upload_service_pb2_grpc
 
 from partway_server.observability.metrics import Metrics
@@ -16,6 +15,7 @@ from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS
 from partway_server.rpc.health import PROTOCOL, SERVICE, Health
 from partway_server.rpc.interceptors import ErrorInterceptor
 from partway_server.rpc.load_watch import watch_load
+from partway_server.rpc.reflection import Reflection
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.rpc.slow_readers import SlowReaders
 from partway_server.rpc.tls import ServerCertificate
@@ -101,17 +101,17 @@ class RpcServer:
         self._port = 0
         self._load_watch: asyncio.Task[None] | None = None
         self._health = Health()
-        self._servers = [self._new_server(reflect) for _ in range(ACCEPTORS)]
+        self._reflection = Reflection((SERVICE, PROTOCOL)) if reflect else None
+        self._servers = [self._new_server() for _ in range(ACCEPTORS)]
 
-    def _new_server(self, reflect: bool) -> grpc.aio.Server:
+    def _new_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(
             interceptors=(self._error_interceptor, self._binding), options=_OPTIONS
         )
         upload_service_pb2_grpc.add_UploadServiceServicer_to_server(self._servicer, server)
         self._health.add_to(server)
-        if reflect:
-            names = (SERVICE, PROTOCOL, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, server)
+        if self._reflection is not None:
+            self._reflection.add_to(server)
         return server
 
     def bind(self, address: str, certificate: ServerCertificate | None = None) -> int:

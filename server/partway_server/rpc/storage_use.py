@@ -4,10 +4,19 @@ from typing import Any
 
 from partway.v1 import upload_service_pb2 as pb
 
-STORAGE_RPCS = frozenset({"Initialize", "Complete", "Abort", "ListParts", "Compose"})
-"""The RPCs that ask storage whatever their request."""
+STORAGE_RPCS = frozenset(
+    {
+        *("Initialize", "BatchInitialize", "Complete", "BatchComplete"),
+        *("Abort", "ListParts", "Compose"),
+    }
+)
+"""The RPCs that ask storage whatever their request. `StorageTurns` are the further turns of a
+batch."""
 
-UNQUEUED_RPCS = frozenset({"Watch", "UploadPart"})
+PART_RPCS = frozenset({"UploadPart", "PutPart"})
+"""The RPCs whose parts pass through the service."""
+
+UNQUEUED_RPCS = frozenset({"Watch", *PART_RPCS})
 """RPCs that last long and do little at a time. They have limits of their own."""
 
 

@@ -14,7 +14,7 @@ from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.errors import FieldViolation, InvalidRequest
 from partway_server.domain.object_keys import valid_metadata_key
 from partway_server.domain.part_plan import GIB, MAX_PARTS
-from partway_server.domain.policy import MAX_URL_SECONDS, MIN_URL_SECONDS
+from partway_server.domain.policy_validation import MAX_URL_SECONDS, MIN_URL_SECONDS
 from partway_server.domain.upload_ids import MAX_ID_CHARS
 from partway_server.rpc import page_tokens
 
@@ -72,6 +72,16 @@ def chunk(message: pb.UploadPartRequest) -> None:
         raise InvalidRequest([FieldViolation("chunk", limit)])
 
 
+def put_part(message: pb.PutPartRequest | None) -> None:
+    """Check the first message of a PutPart, None if the stream was empty."""
+    _reject_if(_put_part(message or pb.PutPartRequest()))
+
+
+def body(message: pb.PutPartRequest) -> None:
+    """Check every other message of a PutPart."""
+    _reject_if(_body(message))
+
+
 def status(request: pb.StatusRequest) -> None:
     """Check a StatusRequest."""
     _reject_if(_status(request))
@@ -90,6 +100,11 @@ def report_parts(request: pb.ReportPartsRequest) -> None:
 def create_upload_token(request: pb.CreateUploadTokenRequest) -> None:
     """Check a CreateUploadTokenRequest."""
     _reject_if(_create_upload_token(request))
+
+
+def extend_upload(request: pb.ExtendUploadRequest) -> None:
+    """Check an ExtendUploadRequest."""
+    _reject_if(_extend_upload(request))
 
 
 def watch(request: pb.WatchRequest) -> None:
@@ -231,11 +246,32 @@ def _part_header(message: pb.UploadPartRequest | None) -> Iterator[FieldViolatio
     if message is None or message.WhichOneof("payload") != "header":
         yield FieldViolation("header", "must be in the first message")
         return
-    yield from _upload_id(message.header.upload_id)
-    if not 1 <= message.header.part_number <= MAX_PARTS:
-        yield FieldViolation("header.part_number", f"must be 1 to {MAX_PARTS:,}")
-    if len(message.header.checksum) not in (0, 4, 8, 16, 32):
-        yield FieldViolation("header.checksum", "must have 0, 4, 8, 16 or 32 bytes")
+    yield from _part(message.header, "header.")
+
+
+def _part(
+    named: pb.UploadPartHeader | pb.PutPartRequest, prefix: str = ""
+) -> Iterator[FieldViolation]:
+    yield from _upload_id(named.upload_id)
+    if not 1 <= named.part_number <= MAX_PARTS:
+        yield FieldViolation(f"{prefix}part_number", f"must be 1 to {MAX_PARTS:,}")
+    if len(named.checksum) not in (0, 4, 8, 16, 32):
+        yield FieldViolation(f"{prefix}checksum", "must have 0, 4, 8, 16 or 32 bytes")
+
+
+def _put_part(message: pb.PutPartRequest) -> Iterator[FieldViolation]:
+    yield from _part(message)
+    if len(message.body.data) > MAX_CHUNK_BYTES:
+        yield FieldViolation("body.data", f"must have at most {MAX_CHUNK_BYTES:,} bytes a message")
+
+
+def _body(message: pb.PutPartRequest) -> Iterator[FieldViolation]:
+    for field in ("upload_id", "part_number", "checksum"):
+        if getattr(message, field):
+            yield FieldViolation(field, "must be in the first message alone")
+    if not 1 <= len(message.body.data) <= MAX_CHUNK_BYTES:
+        limit = f"must have 1 to {MAX_CHUNK_BYTES:,} bytes in each message after the first"
+        yield FieldViolation("body.data", limit)
 
 
 def _status(request: pb.StatusRequest) -> Iterator[FieldViolation]:
@@ -273,6 +309,14 @@ def _page(
         found = "?"
     if found and not position.fullmatch(found):
         yield FieldViolation("page_token", f"must be a next_page_token of {rpc}, or empty")
+
+
+def _extend_upload(request: pb.ExtendUploadRequest) -> Iterator[FieldViolation]:
+    yield from _upload_id(request.upload_id)
+    if not request.HasField("expire_time"):
+        yield FieldViolation("expire_time", "is missing")
+    elif not _is_time(request.expire_time):
+        yield FieldViolation("expire_time", "must be a time from the year 1 to the year 9999")
 
 
 def _create_upload_token(request: pb.CreateUploadTokenRequest) -> Iterator[FieldViolation]:

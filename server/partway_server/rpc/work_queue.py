@@ -32,10 +32,16 @@ class WorkQueue:
         self._share.capacity = capacity
         self._hand_out()
 
+    def try_enter(self, tenant: str) -> bool:
+        """Begin a turn if none of the tenant waits for one and there is room; return whether."""
+        if tenant in self._waiting or not self._share.has_room(tenant):
+            return False
+        self._share.take(tenant)
+        return True
+
     async def enter(self, tenant: str) -> None:
         """Wait for a turn, which `leave` ends. Raises Overloaded."""
-        if tenant not in self._waiting and self._share.has_room(tenant):
-            self._share.take(tenant)
+        if self.try_enter(tenant):
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(tenant, deque()).append(turn)

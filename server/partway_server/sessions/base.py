@@ -119,6 +119,17 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def extend(
+        self, seen: Upload, expire_time: datetime, due: datetime
+    ) -> tuple[Upload | None, bool]:
+        """Give the upload another deadline if it is ACTIVE and its record is as the caller saw it.
+
+        That is, it belongs to the same upload and has the same epoch, which becomes the next one:
+        so an extension fails a claim by anyone who decided before it. Returns the current record
+        (None: missing, or another upload's), and whether it was changed.
+        """
+        ...
+
     async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
         """Count these parts of the plan as sent, each once however often it is reported.
 

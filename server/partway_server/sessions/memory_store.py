@@ -122,6 +122,19 @@ class MemorySessionStore:
         self._wakeups.notify(outcome.sid)
         return True
 
+    async def extend(
+        self, seen: Upload, expire_time: datetime, due: datetime
+    ) -> tuple[Upload | None, bool]:
+        row = self._rows.get(seen.sid)
+        if row is None or row.grant.write_token != seen.grant.write_token:
+            return None, False
+        if row.state is not State.ACTIVE or row.epoch != seen.epoch:
+            return row, False
+        row = row.extended(expire_time)
+        self._store(row, due)
+        self._wakeups.notify(row.sid)
+        return row, True
+
     async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
         row = self._rows.get(upload.sid)
         if row is None or row.grant.write_token != upload.grant.write_token:

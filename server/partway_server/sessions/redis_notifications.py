@@ -15,7 +15,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 
-from partway_server.redis_client.client import await_redis
+from partway_server.redis_client.pipelines import await_redis
 from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions.notifications import Wakeup, WakeupRegistry
 from partway_server.sessions.redis_keys import CHANGES

@@ -11,7 +11,8 @@ from partway_server.sessions.key_types import retry_mistyped
 from partway_server.sessions.script_arguments import moment_ms
 
 _VERBS = (
-    *("insert", "claim", "renew", "put_off", "finish", "report", "remove"),
+    *("insert", "claim", "renew", "put_off", "finish", "extend"),
+    *("report", "remove"),
     *("take_due", "list_own", "incarnation", "remove_garbled"),
     *("count_again", "reconcile", "take_tokens"),
 )

@@ -203,6 +203,25 @@ class RedisSessionStore:
             parse=bool,
         )
 
+    async def extend(
+        self, seen: Upload, expire_time: datetime, due: datetime
+    ) -> tuple[Upload | None, bool]:
+        token, epoch, _ = record_encoding.sight(seen)
+        return await self._records.run(
+            "extend",
+            seen.sid,
+            (*redis_keys.keys_of(seen.grant), *redis_keys.usage_keys(seen.grant)),
+            self._mark(),
+            seen.sid,
+            moment_ms(due),
+            span_ms(redis_keys.KEEP),
+            seen.extended(expire_time).grant.pack(),
+            State.ACTIVE,
+            token,
+            epoch,
+            parse=lambda answer: (_upload_if_any(seen.sid, answer[1]), bool(answer[0])),
+        )
+
     async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
         token, *_ = record_encoding.sight(upload)
         return await self._records.run(

@@ -1,5 +1,6 @@
 """Create the bucket of the embedded stack before it starts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -39,3 +40,15 @@ def ensure_bucket(client: Any, bucket: str) -> bool:
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
         return False
     return True
+
+
+def allow_origins(client: Any, bucket: str, origins: Sequence[str]) -> None:
+    """Let pages at these origins send parts, read their entity tags, and read objects."""
+    rule = {
+        "AllowedOrigins": [*origins],
+        "AllowedMethods": ["PUT", "GET", "HEAD"],
+        "AllowedHeaders": ["*"],
+        "ExposeHeaders": ["ETag"],
+        "MaxAgeSeconds": 600,
+    }
+    client.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})

@@ -17,10 +17,12 @@ storage holds of one; each RPC has a module of its own.
 from partway_server.domain.concurrency import ConcurrencyCounts
 from partway_server.domain.upload import Upload
 from partway_server.workflow.abort import Abort
+from partway_server.workflow.capabilities import GetCapabilities
 from partway_server.workflow.complete import Complete
 from partway_server.workflow.compose import Compose
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.discard import Discard
+from partway_server.workflow.extend import ExtendUpload
 from partway_server.workflow.initialize import Initialize
 from partway_server.workflow.leases import Leases
 from partway_server.workflow.list import ListParts, ListUploads
@@ -55,12 +57,14 @@ class Coordinator:
         self.upload_part = UploadPart(deps, resolver, rates)
         self.report = ReportParts(deps, resolver)
         self.complete = Complete(deps, leases, discard, resolver)
+        self.extend = ExtendUpload(deps, resolver)
         self.abort = Abort(deps, leases, discard, resolver)
         self.compose = Compose(deps, leases, discard, resolver, self.initialize, self.complete)
         self.status = GetStatus(resolver)
         self.watch = Watch(deps, resolver)
         self.list_parts = ListParts(resolver)
         self.list_uploads = ListUploads(deps)
+        self.capabilities = GetCapabilities(deps)
         self.usage = GetUsage(deps, rates, self.concurrency)
         self.create_upload_token = CreateUploadToken(deps, resolver)
 

@@ -16,6 +16,7 @@ from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.requests import UploadParams
 from partway_server.domain.upload import State, Upload
 from partway_server.storage.base import MultipartNotFound
+from partway_server.workflow.batch import StorageTurn, at_once
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.leases import Leases
 from partway_server.workflow.new_upload import derive_sid, is_same_request, new_upload
@@ -46,15 +47,31 @@ class Initialize:
         self._leases = leases
         self._resolver = resolver
 
-    async def __call__(self, caller: Caller, params: UploadParams) -> Upload:
+    async def __call__(
+        self, caller: Caller, params: UploadParams, storage_turn: StorageTurn = at_once
+    ) -> Upload:
         """Open an upload, or return the first one with this request_id.
+
+        Storage is asked only in a `storage_turn`.
 
         Raises InvalidRequest, RequestIdReused, QuotaExceeded, UploadBusy.
         """
         upload, turn = await self.begin(caller, params)
         if turn is Turn.LEAVE:
-            return await self._resolver.current(upload)
-        return await self._deps.tasks.finish(self.open(upload, turn, params.metadata))
+            return await self._resolver.current(upload, storage_turn)
+        opening = self._open_in_turn(upload, turn, params.metadata, storage_turn)
+        return await self._deps.tasks.finish(opening)
+
+    async def _open_in_turn(
+        self, upload: Upload, turn: Turn, metadata: Mapping[str, str], storage_turn: StorageTurn
+    ) -> Upload:
+        if upload.grant.single:
+            return await self.open(upload, turn, metadata)
+        async with storage_turn() as waited:
+            if waited:
+                # Perhaps for longer than the lease, and then another call may have it.
+                await self._leases.renew(upload)
+            return await self.open(upload, turn, metadata)
 
     async def begin(self, caller: Caller, params: UploadParams) -> tuple[Upload, Turn]:
         """Return the upload for this request, leased INITIATING if `open` is to follow.
@@ -96,7 +113,7 @@ class Initialize:
 
     async def _insert_verified(self, upload: Upload, request_id: str) -> tuple[Upload, bool]:
         """Store the session record if the caller's limits allow it. Raises QuotaExceeded."""
-        async with self._quota.verified(upload) as excess:
+        async with self._quota.verified(upload) as (applicant, excess):
             if excess is not None:
                 # A repeat takes nothing that the first did not.
                 if row := await self.find_repeated(upload.grant.caller, request_id):
@@ -106,7 +123,7 @@ class Initialize:
             row, ours = await self._insert(replace(upload, state=State.INITIATING))
             if ours:
                 try:
-                    await self._quota.confirm(row)
+                    await applicant.confirm()
                 except errors.QuotaExceeded:
                     await self._sessions.remove(row.sid, row.epoch)
                     raise

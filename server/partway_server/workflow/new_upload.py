@@ -48,7 +48,7 @@ def new_upload(deps: Deps, caller: Caller, params: UploadParams) -> Upload:
     """
     policy = find_policy(deps.policies, caller, params.policy)
     capabilities = deps.storage.capabilities_of(policy.backend)
-    allowed = _algorithms(policy, capabilities)
+    allowed = verifiable_checksums(policy, capabilities)
     plan = _check(policy, capabilities, params, allowed)
     single = _is_single(policy, capabilities, params)
     if single:
@@ -105,7 +105,8 @@ def _grant(
     marked = deps.key_marks.marked(
         sid,
         write_token=write_token,
-        expire_time=expire_time,
+        # Whatever becomes of the policy, no ExtendUpload goes beyond what the key says.
+        expire_time=now + timedelta(seconds=policy.max_upload_seconds),
         bucket=policy.bucket,
         key=policy.key(caller, sid, params.file_name, now, params.metadata),
     )
@@ -139,9 +140,15 @@ def _is_single(policy: Policy, capabilities: Capabilities, params: UploadParams)
     if params.sources or params.multipart:
         # Storage copies into parts only.
         return False
-    most = min(policy.single_put_max_bytes, capabilities.limits.max_part_bytes)
-    small = params.size_bytes <= min(most, params.part_size_bytes or most)
-    return params.size_bytes == 0 or (capabilities.safe_puts and small)
+    most = single_put_max_bytes(policy, capabilities)
+    return params.size_bytes <= min(most, params.part_size_bytes or most)
+
+
+def single_put_max_bytes(policy: Policy, capabilities: Capabilities) -> int:
+    """Return up to which size a file is one PUT; only an empty one if that is 0."""
+    if not capabilities.safe_puts:
+        return 0
+    return min(policy.single_put_max_bytes, capabilities.limits.max_part_bytes)
 
 
 def _check(
@@ -187,7 +194,7 @@ def _check_composed(
     )
 
 
-def _algorithms(policy: Policy, can: Capabilities) -> Sequence[Checksum]:
+def verifiable_checksums(policy: Policy, can: Capabilities) -> Sequence[Checksum]:
     """Return what a caller may choose from, best first: allowed by the policy, verified by storage.
 
     The entity tag of an encrypted object may not be an MD5

@@ -73,7 +73,50 @@ class RateLimits:
         for owner in Owner:
             self.recent.add(bucket_of(owner, caller, limit), amount, seconds, self._clock.now())
 
-    async def _take(self, purse: _Purse, bucket: Bucket, rate: Rate, amount: int) -> None:
+    async def take_each(
+        self, caller: Caller, limit: Limit, count: int
+    ) -> tuple[int, QuotaExceeded | None]:
+        """Take one token for each of so many calls at once, as far as there are any.
+
+        Returns for how many there was one, and what the others are refused with.
+        """
+        limits, seconds = self._limits.of(caller.tenant), RATES[limit]
+        granted, refusal = count, None
+        taken: list[tuple[_Purse, int]] = []
+        for owner in (Owner.SUBJECT, Owner.TENANT):
+            if not (most := limits.of(owner).of(limit)):
+                continue
+            bucket = bucket_of(owner, caller, limit)
+            purse = self._purse(bucket)
+            async with purse.lock:
+                own, refused = await self._take_most(purse, bucket, Rate(most, seconds), granted)
+            taken.append((purse, own))
+            if refused is not None:
+                granted, refusal = own, refused
+        for purse, own in taken:
+            purse.tokens += own - granted
+        for owner in Owner:
+            self.recent.add(bucket_of(owner, caller, limit), granted, seconds, self._clock.now())
+        return granted, refusal
+
+    async def _take_most(
+        self, purse: _Purse, bucket: Bucket, rate: Rate, amount: int
+    ) -> tuple[int, QuotaExceeded | None]:
+        """Take up to `amount` tokens; return how many, and the refusal of the next."""
+        taken = 0
+        while taken < amount:
+            try:
+                await self._take(purse, bucket, rate, 1, welcome=amount - taken)
+            except QuotaExceeded as refusal:
+                return taken, refusal
+            more = min(purse.tokens, amount - taken - 1)
+            purse.tokens -= more
+            taken += 1 + more
+        return taken, None
+
+    async def _take(
+        self, purse: _Purse, bucket: Bucket, rate: Rate, amount: int, welcome: int = 0
+    ) -> None:
         now = self._clock.now()
         if now >= purse.kept_until:
             purse.tokens = 0
@@ -85,7 +128,8 @@ class RateLimits:
         if now < self._away_until:
             return
         needed = amount - purse.tokens
-        welcome = max(needed, math.ceil(rate.amount / rate.seconds / _BATCHES_A_SECOND))
+        batch = math.ceil(rate.amount / rate.seconds / _BATCHES_A_SECOND)
+        welcome = max(needed, welcome, batch)
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 granted, wait = await self._sessions.take_tokens(bucket, rate, needed, welcome)

@@ -7,6 +7,7 @@ record calls ACTIVE. Each is found out before a caller is given an answer that r
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import NoReturn
 
 from partway_server.domain import errors
@@ -14,6 +15,7 @@ from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.grant import Caller, Grant, sid_of_key
 from partway_server.domain.upload import AbortReason, State, Upload
 from partway_server.storage.base import MultipartNotFound, StoredPart
+from partway_server.workflow.batch import StorageTurn, at_once
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.discard import Discard
 from partway_server.workflow.leases import Leases
@@ -58,8 +60,21 @@ class Resolver:
             # too. Its sid comes from the key alone, which is all that a listing of storage shows.
             return await self.row(replace(grant, sid=sid_of_key(grant.bucket, grant.key)))
         if row.state is State.INITIATING:
-            return await self._catch_up(row, grant)
+            row = await self._catch_up(row, grant)
+        if row.state is State.ACTIVE and row.grant.expire_time < grant.expire_time:
+            # Redis lost an extension, which the ID proves.
+            found, extended = await self.extend(row, grant.expire_time)
+            return found if found and extended else await self.row(grant)
         return row
+
+    async def extend(self, upload: Upload, expire_time: datetime) -> tuple[Upload | None, bool]:
+        """Give an ACTIVE upload another deadline, if its record is still as the caller saw it.
+
+        Returns the current record, None if it is lost, and whether it was extended.
+        """
+        deps = self._deps
+        due = upload.extended(expire_time).look_again(deps.clock.now(), deps.lease)
+        return await self._sessions.extend(upload, expire_time, due)
 
     async def _rebuild(self, grant: Grant) -> Upload:
         """Store the session record again, as storage shows the upload.
@@ -131,10 +146,15 @@ class Resolver:
             raise UploadNotActive(grant.sid, State.ACTIVE, AbortReason.EXPIRED)
         return self.active(await self.row(grant))
 
-    async def current(self, upload: Upload) -> Upload:
+    async def current(self, upload: Upload, storage_turn: StorageTurn = at_once) -> Upload:
         """Return the upload as recorded, or as storage shows it if the record may be stale."""
         if upload.state is State.COMPLETED or await self._sessions.is_current(upload):
             return upload
+        async with storage_turn():
+            return await self._shown(upload)
+
+    async def _shown(self, upload: Upload) -> Upload:
+        """Return an upload whose record may be stale as storage shows it."""
         if done := await self._acknowledge(upload):
             return done
         if upload.state is State.ACTIVE:

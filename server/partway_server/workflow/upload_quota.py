@@ -5,18 +5,14 @@ So a limit is verified around that: the usage is read, the record is stored, the
 again; if it now exceeds a limit, the record is removed, before anything exists in storage and
 before anyone has its ID. Whatever several processes do at once, those that see an excess undo it,
 so no two can both pass a limit that has room for one; near a limit both may be refused. Within a
-process, the uploads of a tenant are verified one after the other.
+process, the uploads of a tenant are verified in rounds: see `quota_rounds`.
 
 While the usage is far from every limit it is not read for each upload: see `is_far`.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count
-from weakref import WeakValueDictionary
 
 from partway_server.domain.errors import QuotaExceeded
 from partway_server.domain.grant import Caller
@@ -24,6 +20,7 @@ from partway_server.domain.quota import check_usage, is_far, limits_uploads
 from partway_server.domain.upload import Upload
 from partway_server.domain.usage import CallerUsage, Usage, seconds_to_midnight
 from partway_server.workflow.deps import Deps
+from partway_server.workflow.quota_rounds import Applicant, QuotaRounds
 
 FRESH = timedelta(seconds=1)
 """How old a usage may be that is not verified."""
@@ -33,13 +30,9 @@ _MOST_REMEMBERED = 20_000
 
 @dataclass(slots=True)
 class _Seen:
-    """The usage of a tenant, or of a subject, when it was read; and what was `added` here since.
-
-    `number` orders the beginning of the reading among the arrivals of calls.
-    """
+    """The usage of a tenant, or of a subject, when it was read; and what was `added` here since."""
 
     at: datetime
-    number: int
     usage: Usage
     added: Usage = Usage()
 
@@ -52,8 +45,7 @@ class UploadQuota:
         self._sessions = deps.sessions
         self._clock = deps.clock
         self._seen: dict[tuple[str, ...], _Seen] = {}
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._numbers = count()
+        self._rounds = QuotaRounds(self._read, self._excess)
 
     def is_near(self, upload: Upload) -> bool:
         """Return whether the upload must be `verified`; if not, count it as added."""
@@ -72,32 +64,25 @@ class UploadQuota:
         tenant.added, subject.added = added.tenant, added.subject
         return False
 
-    @asynccontextmanager
-    async def verified(self, upload: Upload) -> AsyncIterator[QuotaExceeded | None]:
+    def verified(
+        self, upload: Upload
+    ) -> AbstractAsyncContextManager[tuple[Applicant, QuotaExceeded | None]]:
         """Wait for the tenant's turn, and yield why the upload cannot be admitted, or None.
 
-        Store the upload inside the context, and then `confirm` it.
+        Store the upload inside the context, and then `confirm` the applicant.
         """
-        arrival, size = next(self._numbers), upload.grant.plan.size_bytes
-        turn = self._turns.setdefault(upload.grant.caller.tenant, asyncio.Lock())
-        async with turn:
-            # Many that wait are refused by one reading that began after they came.
-            usage = self._read_since(arrival, upload.grant.caller)
-            excess = self._excess(upload, usage.plus(1, size)) if usage else None
-            if excess is None:
-                usage = await self._read(upload.grant.caller)
-                excess = self._excess(upload, usage.plus(1, size))
-            yield excess
+        return self._rounds.join(upload)
 
     async def confirm(self, upload: Upload) -> None:
         """Check the usage that includes the upload, if it has limits. Raises QuotaExceeded."""
         if not limits_uploads(self._limits.of(upload.grant.caller.tenant)):
             return
-        if excess := self._excess(upload, await self._read(upload.grant.caller)):
+        caller = upload.grant.caller
+        if excess := self._excess(caller, await self._read(caller)):
             raise excess
 
-    def _excess(self, upload: Upload, usage: CallerUsage) -> QuotaExceeded | None:
-        limits = self._limits.of(upload.grant.caller.tenant)
+    def _excess(self, caller: Caller, usage: CallerUsage) -> QuotaExceeded | None:
+        limits = self._limits.of(caller.tenant)
         try:
             left = seconds_to_midnight(self._clock.now())
             check_usage(limits, usage, seconds_of_day_left=left)
@@ -110,18 +95,11 @@ class UploadQuota:
         fresh = seen is not None and timedelta() <= self._clock.now() - seen.at < FRESH
         return seen if fresh else None
 
-    def _read_since(self, arrival: int, caller: Caller) -> CallerUsage | None:
-        tenant = self._seen.get((caller.tenant,))
-        subject = self._seen.get((caller.tenant, caller.subject))
-        if tenant is None or subject is None or min(tenant.number, subject.number) < arrival:
-            return None
-        return CallerUsage(tenant.usage, subject.usage)
-
     async def _read(self, caller: Caller) -> CallerUsage:
-        began, number = self._clock.now(), next(self._numbers)
+        began = self._clock.now()
         usage = await self._sessions.usage(caller)
         if len(self._seen) >= _MOST_REMEMBERED:
             self._seen.clear()
-        self._seen[(caller.tenant,)] = _Seen(began, number, usage.tenant)
-        self._seen[caller.tenant, caller.subject] = _Seen(began, number, usage.subject)
+        self._seen[(caller.tenant,)] = _Seen(began, usage.tenant)
+        self._seen[caller.tenant, caller.subject] = _Seen(began, usage.subject)
         return usage

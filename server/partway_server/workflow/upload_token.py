@@ -1,9 +1,11 @@
 """CreateUploadToken: a token for one upload, for a holder without credentials of its own."""
 
+from dataclasses import replace
+
 from partway_server.domain.grant import Grant
 from partway_server.domain.principal import Principal, UploadToken
 from partway_server.domain.upload import Upload
-from partway_server.domain.upload_token import TokenParams, new_token
+from partway_server.domain.upload_token import TokenParams, allowed_actions, new_token
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.resolver import Resolver
 
@@ -23,10 +25,13 @@ class CreateUploadToken:
         Raises InvalidRequest, PermissionDenied, UploadNotFound, UploadNotActive, UploadBusy.
         """
         grant = self._resolver.grant(principal.caller, upload_id)
-        made = self._made(principal, grant, params)
-        # Bound to the grant in the ID: that of the session record may have another sid.
-        await self._resolver.active_row(grant)
-        return made
+        allowed_actions(params, principal.scopes)
+        params.check_plan(grant.plan)
+        upload = await self._resolver.active_row(grant)
+        # Bound to the sid in the ID: that of the session record may be another. But the deadline
+        # in the ID may be one from before an extension.
+        extended = replace(grant, expire_time=upload.grant.expire_time)
+        return self._made(principal, extended, params)
 
     def for_initialized(
         self, principal: Principal, upload: Upload, params: TokenParams

@@ -118,4 +118,5 @@ class Watch:
 
 def _shown(upload: Upload) -> Any:
     """Return all of an upload that changes, as callers see it."""
-    return upload.public_state, upload.abort_reason, upload.object, upload.reported
+    deadline = upload.grant.expire_time
+    return upload.public_state, upload.abort_reason, upload.object, upload.reported, deadline

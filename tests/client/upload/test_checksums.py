@@ -119,7 +119,7 @@ async def test_without_checksums_nothing_is_read_for_them(
     await client.upload_file(movie, checksum="none")
 
     [opened], [complete] = service.requests("Initialize"), service.requests("Complete")
-    assert opened.checksum_algorithm == pb.CHECKSUM_ALGORITHM_UNSPECIFIED
+    assert opened.checksum_algorithm == pb.CHECKSUM_ALGORITHM_NONE
     assert opened.checksum == b""
     assert (list(complete.parts), complete.checksum) == ([], b"")
 

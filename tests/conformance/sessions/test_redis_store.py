@@ -218,6 +218,16 @@ class TestKeys:
         ]
         assert in_days == pytest.approx([30, 37, 30, 37], abs=0.01)
 
+    async def test_an_extended_row_outlives_its_new_due_time_and_so_does_what_it_shares(
+        self, sessions: RedisSessionStore, redis: Redis
+    ) -> None:
+        row, _ = await sessions.insert(an_upload(), LATER)
+        further = START + timedelta(days=20)
+        await sessions.extend(row, further, further)
+        keys = row_key(row.sid), own_key(shard_of(row.sid), ALICE), *usage_keys(row.grant)
+        in_days = [timedelta(milliseconds=await redis.pttl(k)) / timedelta(days=1) for k in keys]
+        assert in_days == pytest.approx([50] * 5, abs=0.01)
+
 
 class TestWhatIsStored:
     async def test_the_row_of_ten_thousand_parts_is_small(

@@ -148,6 +148,8 @@ class TestChanges:
         assert not await notified(wake)
         await sessions.report(upload, [1])
         await notified(wake)
+        await sessions.extend(upload, LATER, LATER)
+        await notified(wake)
         claimed, _ = await sessions.claim(upload.sid, State.ABORTING, LEASE)
         assert claimed is not None
         await notified(wake)
@@ -174,6 +176,7 @@ class TestChanges:
             await sessions.report(upload, [1])
             await sessions.claim(upload.sid, State.ABORTING, LEASE)
             await sessions.finish(replace(claimed.completed(STORED), epoch=5), LATER)
+            await sessions.extend(upload, LATER, LATER)
             await sessions.remove(upload.sid, 5)
             assert await sessions.renew(upload.sid, claimed.epoch, LEASE)
             await sessions.remove(marker.sid, marker.epoch)

@@ -345,6 +345,94 @@ class TestPutOff:
         assert await sessions.peek_due(1) == []
 
 
+class TestExtend:
+    FURTHER = LATER + timedelta(days=1)
+
+    async def test_moves_the_deadline_and_the_due_time(
+        self, sessions: SessionStore, clock: FakeClock
+    ) -> None:
+        seen, _ = await sessions.insert(an_upload(epoch=3, fingerprint="film"), LATER)
+        row, extended = await sessions.extend(seen, self.FURTHER, self.FURTHER)
+        assert (row, extended) == (seen.extended(self.FURTHER), True)
+        assert row is not None and row.grant.expire_time == self.FURTHER
+        assert await sessions.get(seen.sid) == row
+        clock.advance((LATER - START).total_seconds())
+        assert await sessions.peek_due(1) == []
+        clock.advance((self.FURTHER - LATER).total_seconds())
+        assert await sessions.peek_due(1) == [seen.sid]
+
+    @every_state
+    async def test_only_an_active_upload_is_extended(
+        self, sessions: SessionStore, state: State
+    ) -> None:
+        seen, _ = await sessions.insert(an_upload(state, epoch=3), LATER)
+        row, extended = await sessions.extend(seen, self.FURTHER, self.FURTHER)
+        assert extended is (state is State.ACTIVE)
+        assert row == (seen.extended(self.FURTHER) if extended else seen)
+
+    async def test_a_claim_by_what_was_seen_before_it_fails(self, sessions: SessionStore) -> None:
+        seen, _ = await sessions.insert(an_upload(epoch=3), LATER)
+        row, _ = await sessions.extend(seen, self.FURTHER, self.FURTHER)
+        assert row is not None
+        for target in (State.ABORTING, State.COMPLETING):
+            assert await sessions.claim(seen.sid, target, LEASE, seen=seen) == (row, False)
+        claimed, granted = await sessions.claim(seen.sid, State.ABORTING, LEASE, seen=row)
+        assert granted and claimed is not None
+        assert claimed.grant.expire_time == self.FURTHER
+
+    async def test_after_a_claim_it_changes_nothing(
+        self, sessions: SessionStore, clock: FakeClock
+    ) -> None:
+        seen, _ = await sessions.insert(an_upload(epoch=3), LATER)
+        claimed, _ = await sessions.claim(seen.sid, State.COMPLETING, LEASE)
+        assert await sessions.extend(seen, self.FURTHER, self.FURTHER) == (claimed, False)
+        assert claimed is not None
+        reopened = claimed.reopened()
+        assert await sessions.finish(reopened, LATER)
+        assert await sessions.extend(seen, self.FURTHER, self.FURTHER) == (reopened, False)
+        clock.advance((LATER - START).total_seconds())
+        assert await sessions.peek_due(1) == [seen.sid]
+
+    async def test_what_a_claim_ends_with_has_the_later_deadline(
+        self, sessions: SessionStore
+    ) -> None:
+        seen, _ = await sessions.insert(an_upload(epoch=3), LATER)
+        await sessions.extend(seen, self.FURTHER, self.FURTHER)
+        claimed, _ = await sessions.claim(seen.sid, State.COMPLETING, LEASE)
+        assert claimed is not None
+        assert await sessions.finish(claimed.reopened(), LATER)
+        row = await sessions.get(seen.sid)
+        assert row is not None and row.grant.expire_time == self.FURTHER
+
+    async def test_of_a_missing_row_or_another_upload_returns_none(
+        self, sessions: SessionStore
+    ) -> None:
+        seen = an_upload(epoch=3)
+        assert await sessions.extend(seen, self.FURTHER, self.FURTHER) == (None, False)
+        other = replace(seen, grant=replace(seen.grant, write_token=sid_of("other")))
+        await sessions.insert(other, LATER)
+        assert await sessions.extend(seen, self.FURTHER, self.FURTHER) == (None, False)
+        assert await sessions.get(seen.sid) == other
+
+    async def test_of_many_at_once_one_is_granted(self, sessions: SessionStore) -> None:
+        seen, _ = await sessions.insert(an_upload(epoch=3), LATER)
+        ends = [LATER + timedelta(hours=n) for n in range(1, 11)]
+        answers = await asyncio.gather(*(sessions.extend(seen, end, end) for end in ends))
+        [won] = [end for end, (_, extended) in zip(ends, answers, strict=True) if extended]
+        row = await sessions.get(seen.sid)
+        assert row == seen.extended(won)
+
+    async def test_leaves_reports_sources_and_listing_as_they_are(
+        self, sessions: SessionStore
+    ) -> None:
+        seen, _ = await sessions.insert(an_upload(epoch=3, metadata={"a": "b"}), LATER)
+        reported = await sessions.report(seen, [1, 3])
+        assert reported is not None
+        row, extended = await sessions.extend(seen, self.FURTHER, self.FURTHER)
+        assert extended and row == reported.extended(self.FURTHER)
+        assert await all_pages(sessions, 10) == [row]
+
+
 class TestSources:
     SOURCE = CopySource("bucket", "acme/a key", 1 << 40, "0123abcd-64", "token")
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from partway.v1 import upload_pb2
@@ -516,6 +517,21 @@ async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixtu
         ("WARNING", False),
         ("INFO", False),
     ]
+
+
+@in_memory
+async def test_what_an_outage_of_redis_cut_off_is_attempted_again_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cover a failover between two commands of a sweep: no one waits five minutes for it."""
+    upload = await world.initialize(TWO_PARTS)
+    world.clock.advance(EXPIRY_SECONDS + 1)
+    with monkeypatch.context() as outage:
+        outage.setattr(world.sessions, "get", AsyncMock(side_effect=SessionsUnavailable()))
+        await world.service.janitor.sweep()
+    assert await row_state(world, upload) == "ACTIVE"
+    await world.service.janitor.sweep()
+    assert await row_state(world, upload) == "ABORTED"
 
 
 @in_memory

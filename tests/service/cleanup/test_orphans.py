@@ -27,7 +27,13 @@ from partway_server.workflow.leases import COMPLETED_RETENTION, LONGEST_PUT
 from tests.support.clock import FakeClock
 from tests.support.storage import Gate, failing
 from tests.support.twins import a_memory_world
-from tests.support.upload_situations import EXPIRY_SECONDS, Situation, bring_to, put_back
+from tests.support.upload_situations import (
+    EXPIRY_SECONDS,
+    LAST_EXPIRY_SECONDS,
+    Situation,
+    bring_to,
+    put_back,
+)
 from tests.support.world import PART, SEALING_KEY, World, content, failure
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
@@ -62,7 +68,7 @@ async def left(world: World, grant: Grant) -> list[str]:
 
 
 @pytest.mark.parametrize("sent", [False, True])
-async def test_an_upload_that_nobody_knows_goes_after_its_deadline_and_not_before(
+async def test_an_upload_that_nobody_knows_goes_after_its_last_deadline_and_not_before(
     world: World, sent: bool
 ) -> None:
     upload = await world.initialize(TWO_PARTS)
@@ -70,7 +76,7 @@ async def test_an_upload_that_nobody_knows_goes_after_its_deadline_and_not_befor
     if sent:
         await world.send(upload, [1])
     await world.lose_row(upload)
-    for wait in (0, EXPIRY_SECONDS, GRACE_SECONDS - 2):
+    for wait in (0, LAST_EXPIRY_SECONDS, GRACE_SECONDS - 2):
         assert of(grant, await sweep(world, wait)) == [(Action.LEAVE, False)]
     assert await left(world, grant) == [grant.multipart_id]
     assert of(grant, await sweep(world, 2)) == [(Action.ABORT, True)]
@@ -95,7 +101,7 @@ async def test_creates_whose_replies_were_lost_go_when_their_rows_are_lost_too(
         row = await world.sessions.get(mark.sid)
         assert row is not None and await world.sessions.remove(row.sid, row.epoch)
     assert len(keys) == 2
-    found = await sweep(world, EXPIRY_SECONDS + GRACE_SECONDS)
+    found = await sweep(world, LAST_EXPIRY_SECONDS + GRACE_SECONDS)
     assert {(f.key, f.action, f.done) for f in found if f.key in keys} == {
         (key, Action.ABORT, True) for key in keys
     }
@@ -121,7 +127,7 @@ async def test_the_row_of_another_upload_with_the_same_sid_does_not_count(world:
     await world.lose_row(first)
     second = await world.initialize(TWO_PARTS, request_id=REQUEST_ID)
     # Judged by that record it would be an orphan, but a caller may still present its own ID.
-    found = await sweep(world, EXPIRY_SECONDS)
+    found = await sweep(world, LAST_EXPIRY_SECONDS)
     assert of(world.grant(first), found) == [(Action.LEAVE, False)]
     found = await sweep(world, LONG)
     assert of(world.grant(first), found) == [(Action.ABORT, True)]
@@ -284,7 +290,7 @@ async def test_a_put_that_comes_late_leaves_nothing_behind(
         pytest.skip("an object whose session record was lost looks like a completed one")
     else:
         await world.lose_row(upload)
-        await sweep(world, EXPIRY_SECONDS + GRACE_SECONDS)
+        await sweep(world, LAST_EXPIRY_SECONDS + GRACE_SECONDS)
     reply = await world.put(last.url, content(last.part_number, last.size_bytes), last.headers)
     assert (reply.status == 200) == grant.single
     await sweep(world)
@@ -310,7 +316,7 @@ async def test_a_complete_at_work_loses_nothing(world: World, lost: bool) -> Non
     if lost:
         await world.lose_row(upload)
     # Without a session record, for as long as a Complete may be at work; with one, for ever.
-    found = await sweep(world, EXPIRY_SECONDS + GRACE_SECONDS - 10 if lost else LONG)
+    found = await sweep(world, LAST_EXPIRY_SECONDS + GRACE_SECONDS - 10 if lost else LONG)
     assert of(grant, found) == [(Action.LEAVE, False)]
     gate.open()
     assert (await completing).state == upload_pb2.UPLOAD_STATE_COMPLETED

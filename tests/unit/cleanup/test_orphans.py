@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from partway_server.cleanup.expiry import next_step
+from partway_server.cleanup.expiry import last_deadline, next_step
 from partway_server.cleanup.orphans import CREATE_UNDER_WAY, SweepScope, decide, scopes_of
 from partway_server.cleanup.report import Action
 from partway_server.domain.key_marks import KeyMark
@@ -117,8 +117,8 @@ def test_what_is_due_is_dealt_with_by_its_state(
     state: State, before: Action, after: Action
 ) -> None:
     upload = an_upload(state)
-    assert next_step(upload, DEADLINE - SECOND, LEASE, KEPT)[0] is before
-    assert next_step(upload, DEADLINE, LEASE, KEPT)[0] is after
+    assert next_step(upload, DEADLINE - SECOND, LEASE, KEPT, DEADLINE)[0] is before
+    assert next_step(upload, DEADLINE, LEASE, KEPT, DEADLINE)[0] is after
 
 
 @pytest.mark.parametrize(
@@ -126,17 +126,33 @@ def test_what_is_due_is_dealt_with_by_its_state(
 )
 def test_what_ended_since_it_came_up_is_remembered(state: State, after: Action) -> None:
     ended = an_upload(state, epoch=epoch_at(DEADLINE))
-    assert next_step(ended, DEADLINE + KEPT - SECOND, LEASE, KEPT)[0] is LEAVE
-    assert next_step(ended, DEADLINE + KEPT, LEASE, KEPT)[0] is after
+    assert next_step(ended, DEADLINE + KEPT - SECOND, LEASE, KEPT, DEADLINE)[0] is LEAVE
+    assert next_step(ended, DEADLINE + KEPT, LEASE, KEPT, DEADLINE)[0] is after
 
 
 def test_an_upload_that_is_being_opened_is_left_to_its_caller_at_first() -> None:
     upload = an_upload(State.INITIATING)
     over = upload.grant.create_time + OPENING_LEASES * LEASE
-    assert next_step(upload, over - SECOND, LEASE, KEPT)[0] is LEAVE
-    assert next_step(upload, over, LEASE, KEPT)[0] is Action.OPEN
+    assert next_step(upload, over - SECOND, LEASE, KEPT, DEADLINE)[0] is LEAVE
+    assert next_step(upload, over, LEASE, KEPT, DEADLINE)[0] is Action.OPEN
 
 
 def test_a_burial_that_was_broken_off_is_carried_on() -> None:
     upload = an_upload(State.ABORTING, abort_reason=AbortReason.EXPIRED)
-    assert next_step(upload, DEADLINE, LEASE, KEPT)[0] is Action.BURY
+    assert next_step(upload, DEADLINE, LEASE, KEPT, DEADLINE)[0] is Action.BURY
+
+
+def test_only_a_record_that_was_rebuilt_may_have_a_later_deadline_than_it_says() -> None:
+    later = KeyMark(GRANT.sid, GRANT.write_token[:8], DEADLINE + timedelta(days=24))
+    rebuilt, original = an_upload(), an_upload(request_digest=b"digest")
+    assert last_deadline(original, later) == DEADLINE
+    assert last_deadline(rebuilt, later) == later.expire_time
+    assert last_deadline(rebuilt, MARK) == last_deadline(rebuilt, None) == DEADLINE
+    extended = original.extended(later.expire_time)
+    assert last_deadline(extended, MARK) == later.expire_time
+
+
+def test_a_deadline_that_an_id_may_have_is_waited_for() -> None:
+    last = DEADLINE + timedelta(days=24)
+    assert next_step(an_upload(), last - SECOND, LEASE, KEPT, last)[0] is LEAVE
+    assert next_step(an_upload(), last, LEASE, KEPT, last)[0] is ABORT

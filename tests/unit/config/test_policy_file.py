@@ -182,6 +182,16 @@ subject_daily_bytes = 1_000
         ("[policy.a]\nchecksum = 'crc32'", 2, "policy.a.checksum: 'crc32' is unknown"),
         ("[policy.a]\nchecksum = 'none'", 2, "policy.a.checksum: 'none' is unknown"),
         ("[policy.a]\nchecksum = []", 2, "policy.a.checksum: is empty"),
+        (
+            "[policy.a]\ndefault_checksum = 'best'",
+            2,
+            "policy.a.default_checksum: 'best' is unknown",
+        ),
+        (
+            "[policy.a]\ndefault_checksum = 'md5'\nchecksum = 'sha256'",
+            2,
+            "policy.a.default_checksum: is not one of checksum, sha256",
+        ),
         ("[policy.a]\nmin_size_bytes = '6TiB'", 2, "policy.a.min_size_bytes: is more than max"),
         (
             "[policy.a]\nmax_part_size_bytes = '1MiB'",
@@ -290,6 +300,7 @@ def test_a_file_that_is_not_text_is_refused() -> None:
         ("r2", "tags", "{ a = 'b' }"),
         ("generic", "storage_class", "'COLD'"),
         ("storj", "checksum", "'crc64nvme'"),
+        ("storj", "default_checksum", "'crc64nvme'"),
     ],
 )
 def test_what_storage_would_drop_in_silence_is_refused(kind: str, rule: str, value: str) -> None:

@@ -14,6 +14,8 @@ def test_every_id_in_a_request_is_found() -> None:
     assert list(upload_ids_of(pb.UploadPartRequest(chunk=b"c"))) == []
     assert list(upload_ids_of(pb.StatusRequest(upload_id="d"))) == ["d"]
     assert list(upload_ids_of(pb.StatusRequest())) == []
+    completes = [pb.CompleteRequest(upload_id=name) for name in ("e", "", "f")]
+    assert list(upload_ids_of(pb.BatchCompleteRequest(requests=completes))) == ["e", "f"]
 
 
 def test_an_action_needs_the_scope_that_its_rpc_needs() -> None:

@@ -4,15 +4,18 @@ The limits are tested in test_initialize and the like; this module has what does
 """
 
 import contextlib
+import string
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.errors import InvalidRequest
-from partway_server.rpc import validation
+from partway_server.rpc import page_tokens, validation
 
 WRONG: list[tuple[Callable[[Any], None], Any]] = [
     (validation.initialize, pb.InitializeRequest(size_bytes=-1)),
@@ -40,8 +43,26 @@ def test_every_check_refuses_what_is_wrong(check: Callable[[Any], None], request
     ]  # fmt: skip
 
 
-def test_an_empty_initialize_is_a_request_for_an_empty_file() -> None:
-    validation.initialize(pb.InitializeRequest())
+def test_an_empty_file_must_say_that_it_is_empty() -> None:
+    assert fields_of(validation.initialize, pb.InitializeRequest()) == ["size_bytes"]
+    validation.initialize(pb.InitializeRequest(size_bytes=0))
+
+
+@pytest.mark.parametrize("check", [validation.list_parts, validation.list_uploads])
+@pytest.mark.parametrize("token", ["57", "!", "AQ", "AjU3", "AS0x", "_", "é", "A" * 10_000])
+def test_a_page_token_that_is_not_ours_is_refused(check: Callable[[Any], None], token: str) -> None:
+    kind = pb.ListPartsRequest if check is validation.list_parts else pb.ListUploadsRequest
+    request = kind(page_token=token)
+    if isinstance(request, pb.ListPartsRequest):
+        request.upload_id = "x"
+    assert fields_of(check, request) == ["page_token"]
+
+
+@given(st.text(string.ascii_letters + string.digits + "-", max_size=60))
+def test_a_page_token_is_decoded_to_what_it_was_made_of(position: str) -> None:
+    token = page_tokens.encode(position)
+    assert page_tokens.decode(token) == position
+    assert not position or position not in token
 
 
 def test_all_that_is_wrong_is_named() -> None:
@@ -86,7 +107,7 @@ def test_no_more_than_50_are_named() -> None:
     ["a/b", "application/vnd.x+json", "text/plain;charset=utf-8", 'a/b; c="d e"', "a/b  ;"],
 )
 def test_media_types_that_are_taken(content_type: str) -> None:
-    validation.initialize(pb.InitializeRequest(content_type=content_type))
+    validation.initialize(pb.InitializeRequest(size_bytes=0, content_type=content_type))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +128,7 @@ def test_media_types_that_are_taken(content_type: str) -> None:
     ],
 )
 def test_media_types_that_are_not(content_type: str) -> None:
-    request = pb.InitializeRequest(content_type=content_type)
+    request = pb.InitializeRequest(size_bytes=0, content_type=content_type)
     assert fields_of(validation.initialize, request) == ["content_type"]
 
 
@@ -117,7 +138,7 @@ def test_media_types_that_are_not(content_type: str) -> None:
 def test_no_media_type_takes_long_to_judge(content_type: str) -> None:
     begun = time.perf_counter()
     with contextlib.suppress(InvalidRequest):  # Whether it is taken is not asked here.
-        validation.initialize(pb.InitializeRequest(content_type=content_type))
+        validation.initialize(pb.InitializeRequest(size_bytes=0, content_type=content_type))
     assert time.perf_counter() - begun < 0.1
 
 

@@ -52,12 +52,19 @@ def checksum_to_proto(checksum: Checksum) -> pb.ChecksumAlgorithm.ValueType:
 
 def checksum_from_proto(algorithm: pb.ChecksumAlgorithm.ValueType) -> Checksum:
     """Return the Checksum. Raises CallFailed for an algorithm newer than this client."""
-    for checksum, value in _CHECKSUMS.items():
-        if value == algorithm:
-            return checksum
-    raise CallFailed(
-        "the service uses a checksum algorithm that this client does not know; choose another"
-    )
+    if algorithm == pb.CHECKSUM_ALGORITHM_UNSPECIFIED:
+        # So an older service says that there is none.
+        return Checksum.NONE
+    if (checksum := known_checksum(algorithm)) is None:
+        raise CallFailed(
+            "the service uses a checksum algorithm that this client does not know; choose another"
+        )
+    return checksum
+
+
+def known_checksum(algorithm: pb.ChecksumAlgorithm.ValueType) -> Checksum | None:
+    """Return the Checksum, None if it is unspecified or newer than this client."""
+    return next((each for each, value in _CHECKSUMS.items() if value == algorithm), None)
 
 
 def upload_from_proto(

@@ -12,6 +12,7 @@ from partway_server.domain.policy import Policy
 from partway_server.domain.quota import Limit
 from partway_server.domain.upload import Upload
 from partway_server.rpc import conversion
+from partway_server.rpc.batch_runner import BatchRunner
 from partway_server.rpc.deadlines import budget_seconds
 from partway_server.rpc.identity.base import PRINCIPAL, Context
 from partway_server.workflow.coordinator import Coordinator
@@ -26,7 +27,9 @@ class Handlers:
         coordinator: Coordinator,
         policies: Mapping[str, Policy],
         timeout_seconds: float,
+        batches: BatchRunner,
     ) -> None:
+        self.batches = batches
         self.coordinator = coordinator
         self.policies = policies
         self.timeout_seconds = timeout_seconds

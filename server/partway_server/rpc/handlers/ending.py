@@ -1,23 +1,32 @@
 """The RPCs that make the object, or discard the parts."""
 
+import asyncio
+from datetime import timedelta
+from functools import partial
+
 from partway.v1 import upload_service_pb2 as pb
 
-from partway_server.rpc import conversion, validation
+from partway_server.domain.errors import TimedOut
+from partway_server.rpc import batch_validation, conversion, validation
+from partway_server.rpc.batch_results import complete_result
 from partway_server.rpc.handlers.base import Handlers, current_caller
 from partway_server.rpc.identity.base import Context
+from partway_server.workflow.batch import StorageTurn
 
 
 class EndingHandlers(Handlers):
     """Complete, BatchComplete, Abort and Compose."""
 
     async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
-        caller = current_caller()
         validation.complete(request)
+        return await self._complete(request, self.wait(context))
+
+    async def _complete(self, request: pb.CompleteRequest, wait: timedelta) -> pb.CompleteResponse:
         upload = await self.coordinator.complete(
-            caller,
+            current_caller(),
             request.upload_id,
             conversion.expected(request),
-            self.wait(context),
+            wait,
             request.checksum,
         )
         return pb.CompleteResponse(upload=self.message(upload))
@@ -25,7 +34,28 @@ class EndingHandlers(Handlers):
     async def BatchComplete(
         self, request: pb.BatchCompleteRequest, context: Context
     ) -> pb.BatchCompleteResponse:
-        raise NotImplementedError
+        batch_validation.batch_complete(request)
+        # One time for all: each waits for as long as is left when it begins.
+        until = asyncio.get_running_loop().time() + self.wait(context).total_seconds()
+        answers = await self.batches.run(
+            "BatchComplete",
+            current_caller(),
+            context,
+            request.requests,
+            partial(self._complete_in_turn, until=until),
+        )
+        return pb.BatchCompleteResponse(results=map(complete_result, answers))
+
+    async def _complete_in_turn(
+        self, request: pb.CompleteRequest, storage_turn: StorageTurn, *, until: float
+    ) -> pb.CompleteResponse:
+        validation.complete(request)
+        async with storage_turn():
+            left = until - asyncio.get_running_loop().time()
+            if left <= 0:
+                # Begun now, it could not be waited for.
+                raise TimedOut
+            return await self._complete(request, timedelta(seconds=left))
 
     async def Abort(self, request: pb.AbortRequest, context: Context) -> pb.AbortResponse:
         caller = current_caller()

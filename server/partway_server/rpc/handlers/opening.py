@@ -9,9 +9,11 @@ from partway_server.domain.errors import QuotaExceeded, UploadNotActive
 from partway_server.domain.grant import Grant
 from partway_server.domain.upload import State
 from partway_server.domain.upload_token import allowed_actions
-from partway_server.rpc import conversion, upload_token_conversion, validation
+from partway_server.rpc import batch_validation, conversion, upload_token_conversion, validation
+from partway_server.rpc.batch_results import initialize_result
 from partway_server.rpc.handlers.base import Handlers, current_caller
 from partway_server.rpc.identity.base import PRINCIPAL, Context
+from partway_server.workflow.batch import StorageTurn, at_once
 
 
 class OpeningHandlers(Handlers):
@@ -19,6 +21,11 @@ class OpeningHandlers(Handlers):
 
     async def Initialize(
         self, request: pb.InitializeRequest, context: Context
+    ) -> pb.InitializeResponse:
+        return await self._initialize(request, at_once)
+
+    async def _initialize(
+        self, request: pb.InitializeRequest, storage_turn: StorageTurn
     ) -> pb.InitializeResponse:
         caller = current_caller()
         validation.initialize(request)
@@ -28,7 +35,7 @@ class OpeningHandlers(Handlers):
             allowed_actions(params.token, PRINCIPAL.get().scopes)
         # Read the policy before awaiting: a reload may remove it during the call.
         policy = self.policies.get(params.policy)
-        upload = await self.coordinator.initialize(caller, params)
+        upload = await self.coordinator.initialize(caller, params, storage_turn)
         response = pb.InitializeResponse(
             upload=self.message(upload), limits=conversion.limits(policy) if policy else None
         )
@@ -49,12 +56,20 @@ class OpeningHandlers(Handlers):
     async def BatchInitialize(
         self, request: pb.BatchInitializeRequest, context: Context
     ) -> pb.BatchInitializeResponse:
-        raise NotImplementedError
+        batch_validation.batch_initialize(request)
+        answers = await self.batches.run(
+            "BatchInitialize", current_caller(), context, request.requests, self._initialize
+        )
+        return pb.BatchInitializeResponse(results=map(initialize_result, answers))
 
     async def ExtendUpload(
         self, request: pb.ExtendUploadRequest, context: Context
     ) -> pb.ExtendUploadResponse:
-        raise NotImplementedError
+        caller = current_caller()
+        validation.extend_upload(request)
+        expire_time = conversion.whole_second(request.expire_time)
+        upload = await self.coordinator.extend(caller, request.upload_id, expire_time)
+        return pb.ExtendUploadResponse(upload=self.message(upload))
 
     async def CreateUploadToken(
         self, request: pb.CreateUploadTokenRequest, context: Context

@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 
 from partway.v1 import upload_service_pb2 as pb
 
+from partway_server.domain.errors import FieldViolation, InvalidRequest
+from partway_server.domain.grant import Caller
 from partway_server.domain.quota import Limit
 from partway_server.rpc import conversion, page_tokens, validation
 from partway_server.rpc.handlers.base import Handlers, allowed_parts, current_caller
 from partway_server.rpc.identity.base import Context
+from partway_server.storage.base import StoredPart
 
 MAX_PAGE_PARTS = 1000
 
@@ -24,16 +27,37 @@ class PartHandlers(Handlers):
         first = await anext(messages, None)
         validation.part_header(first)
         assert first is not None
-        header = first.header
-        stored = await self.coordinator.upload_part(
-            caller,
-            header.upload_id,
-            header.part_number,
-            header.checksum,
-            _chunks(messages),
-            allowed_parts(),
-        )
+        stored = await self._pass_on(caller, first.header, _chunks(messages))
         return pb.UploadPartResponse(part=conversion.part(stored))
+
+    async def PutPart(
+        self, request_iterator: AsyncIterator[pb.PutPartRequest], context: Context
+    ) -> pb.PutPartResponse:
+        caller = current_caller()
+        self.enter(caller, Limit.VIA_SERVICE)
+        messages = aiter(request_iterator)
+        first = await anext(messages, None)
+        validation.put_part(first)
+        assert first is not None
+        # Not kept in the message, which lasts as long as the call.
+        bodies = _bodies([first.body.data], messages)
+        first.ClearField("body")
+        try:
+            stored = await self._pass_on(caller, first, bodies)
+        except InvalidRequest as error:
+            raise _by_field_of_put_part(error) from error
+        return pb.PutPartResponse(part=conversion.part(stored))
+
+    async def _pass_on(
+        self,
+        caller: Caller,
+        named: pb.UploadPartHeader | pb.PutPartRequest,
+        chunks: AsyncIterator[bytes],
+    ) -> StoredPart:
+        """Send the part to storage, as its bytes arrive."""
+        return await self.coordinator.upload_part(
+            caller, named.upload_id, named.part_number, named.checksum, chunks, allowed_parts()
+        )
 
     async def ReportParts(
         self, request: pb.ReportPartsRequest, context: Context
@@ -62,13 +86,32 @@ class PartHandlers(Handlers):
         token = page_tokens.encode(str(parts[-1].number)) if more else ""
         return pb.ListPartsResponse(parts=map(conversion.part, parts), next_page_token=token)
 
-    async def PutPart(
-        self, request_iterator: AsyncIterator[pb.PutPartRequest], context: Context
-    ) -> pb.PutPartResponse:
-        raise NotImplementedError
-
 
 async def _chunks(messages: AsyncIterator[pb.UploadPartRequest]) -> AsyncIterator[bytes]:
     async for message in messages:
         validation.chunk(message)
         yield message.chunk
+
+
+def _by_field_of_put_part(error: InvalidRequest) -> InvalidRequest:
+    """Return the error with the names of PutPartRequest: the use case has those of UploadPart."""
+    return InvalidRequest(
+        [
+            FieldViolation(
+                "body" if v.field == "chunk" else v.field.removeprefix("header."), v.description
+            )
+            for v in error.violations
+        ]
+    )
+
+
+async def _bodies(
+    first: list[bytes], messages: AsyncIterator[pb.PutPartRequest]
+) -> AsyncIterator[bytes]:
+    """Yield the bytes of the first message, if it has any, and those of the others."""
+    # Popped, so that no variable keeps them while storage is slow.
+    if first[0]:
+        yield first.pop()
+    async for message in messages:
+        validation.body(message)
+        yield message.body.data

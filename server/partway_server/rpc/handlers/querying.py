@@ -1,4 +1,4 @@
-"""The RPCs that tell and change nothing."""
+"""The RPCs that read, and change nothing."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -7,6 +7,7 @@ from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.quota import Limit
 from partway_server.rpc import conversion, validation
+from partway_server.rpc.capabilities_conversion import capabilities
 from partway_server.rpc.handlers.base import Handlers, current_caller
 from partway_server.rpc.identity.base import Context
 from partway_server.rpc.listing_conversion import cursor, page_token, upload_filter
@@ -67,4 +68,4 @@ class QueryHandlers(Handlers):
     async def GetCapabilities(
         self, request: pb.GetCapabilitiesRequest, context: Context
     ) -> pb.GetCapabilitiesResponse:
-        raise NotImplementedError
+        return capabilities(self.coordinator.capabilities(current_caller()))

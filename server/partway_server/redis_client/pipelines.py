@@ -1,0 +1,146 @@
+"""Send the commands that are made at the same time to one server as one pipeline.
+
+Commands of one turn of the event loop go in one round trip, so that a hundred uploads that are
+opened together, by a batch or by many callers, cost Redis and this process little more than one.
+Each command has an answer of its own: an error of one is not an error of the others. A connection
+that breaks is an error of all that were sent over it, as of one that is sent alone, and who asked
+retries for itself.
+
+Who asked may go away: the command is sent all the same, and its answer is read and dropped.
+"""
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from redis import exceptions
+from redis.asyncio import Redis
+
+T = TypeVar("T")
+
+Words = Sequence[str | bytes | int]
+
+MOST_COMMANDS = 100
+"""The most commands in one pipeline: Redis runs what it has received over one connection before it
+turns to the next."""
+
+_CLOSED = "the handler is closed"
+"""What uvloop says about a closed connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """A command on its way. `script` is the source of the script that it runs, if it runs one."""
+
+    words: Words
+    script: str
+    answer: asyncio.Future[Any]
+
+
+class Pipelines:
+    """What is about to be sent to each server."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Redis, list[_Sending]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def send(self, server: Redis, words: Words, script: str = "") -> Any:
+        """Send a command with the others of this turn of the loop, and return its answer.
+
+        Raises what redis-py raises.
+        """
+        answer = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(server, [])
+        waiting.append(_Sending(words, script, answer))
+        if len(waiting) == 1:
+            # It begins when all that are ready now have had their turn.
+            self._start(self._flush(server))
+        return await answer
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _flush(self, server: Redis) -> None:
+        sending = [each for each in self._waiting.pop(server) if not each.answer.done()]
+        for first in range(MOST_COMMANDS, len(sending), MOST_COMMANDS):
+            self._start(_send(server, sending[first : first + MOST_COMMANDS]))
+        await _send(server, sending[:MOST_COMMANDS])
+
+
+async def await_redis(work: Awaitable[T]) -> T:
+    """Await `work`, preserving cancellation, and map uvloop's errors to those of redis-py.
+
+    redis-py sends through asyncio.wait_for, which before Python 3.12 loses a cancellation if what
+    it waits for completes at the same time: https://github.com/python/cpython/issues/86296. And it
+    expects an OSError from a connection that closed between two writes, as asyncio raises; uvloop
+    raises a RuntimeError (`UVHandle._ensure_alive` in uvloop/handles/handle.pyx).
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        return await work
+    except RuntimeError as exc:
+        if _CLOSED not in str(exc):
+            raise
+        raise exceptions.ConnectionError("the connection was closed") from exc
+    finally:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
+async def pipelined(server: Redis, commands: Sequence[Words]) -> list[Any]:
+    """Return the answers in order, with an exception for each command that failed."""
+    try:
+        if len(commands) == 1:
+            client: Any = server
+            return [await await_redis(client.execute_command(*commands[0]))]
+        pipe = server.pipeline(transaction=False)
+        for words in commands:
+            pipe.execute_command(*words)
+        answers: list[Any] = await await_redis(pipe.execute(raise_on_error=False))
+    except (exceptions.RedisError, OSError) as exc:
+        # A copy for each: whoever raises one adds its own frames to it.
+        return [copy.copy(exc) for _ in commands]
+    return answers
+
+
+async def _send(server: Redis, sending: Sequence[_Sending]) -> None:
+    """Send commands in one pipeline, and give each its answer."""
+    if not sending:
+        return
+    answers: Sequence[Any]
+    try:
+        answers = await _answers(server, sending)
+    except Exception as fault:
+        # Ours: it is raised where it was asked for, not lost in a task that no one awaits.
+        answers = [fault] * len(sending)
+    for each, answer in zip(sending, answers, strict=True):
+        if each.answer.done():
+            continue
+        if isinstance(answer, Exception):
+            each.answer.set_exception(answer)
+        else:
+            each.answer.set_result(answer)
+
+
+async def _answers(server: Redis, sending: Sequence[_Sending]) -> list[Any]:
+    """Return the answers of commands, whose scripts are loaded if the server does not know them.
+
+    A promoted replica knows none: loading them is not replicated.
+    """
+    answers = await pipelined(server, [each.words for each in sending])
+    unknown = [i for i, a in enumerate(answers) if isinstance(a, exceptions.NoScriptError)]
+    if not unknown:
+        return answers
+    loading = [("SCRIPT LOAD", script) for script in {sending[i].script for i in unknown}]
+    again = await pipelined(server, [*loading, *(sending[i].words for i in unknown)])
+    loaded, again = again[: len(loading)], again[len(loading) :]
+    refused = next((answer for answer in loaded if isinstance(answer, Exception)), None)
+    for index, answer in zip(unknown, again, strict=True):
+        answers[index] = copy.copy(refused) if refused else answer
+    return answers
