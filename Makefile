@@ -161,6 +161,14 @@ stubs-go: $(READY) .tools/.ready ## Make the Go stubs of the examples from the p
 	  --go-grpc_out=examples/go/stubs --go-grpc_opt=module=github.com/partway/partway/gen/go proto/partway/v1/*.proto
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/buf generate --template examples/grpc-gateway/buf.gen.yaml
 
+test-examples: $(READY) stubs-go ## Run the examples in Go, TypeScript, Java and Python against a real stack.
+	@mkdir -p .tools/examples
+	cd examples/go && go vet ./... && go build -o $(CURDIR)/.tools/examples/ ./upload ./backend
+	cd examples/grpc-gateway && go vet ./... && go build -o $(CURDIR)/.tools/examples/grpc-gateway .
+	cd examples/typescript && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent generate && npm run --silent build
+	cd examples/java && mvn -q -B package
+	PARTWAY_TEST_TOOLS=examples $(BIN)/python -m pytest -m examples tests/e2e/test_examples.py tests/e2e/test_grpc_gateway.py
+
 openapi: $(READY) ## Make docs/openapi.json and docs/reference/rest.md from the proto.
 	$(BIN)/python -m tests.contract.openapi docs
 
@@ -211,8 +219,8 @@ clean: ## Remove .venv and caches.
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: audit baseline bench-batch bench-overload bench-presign bench-progress bench-put bench- \
-  stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs \
+.PHONY: audit baseline bench-batch bench-overload bench-presign bench-progress bench-put \
+  bench-stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs \
   example-jwt example-mtls format fuzz generate help image lock openapi sbom setup stubs \
   stubs-go t test test-browser test-ceph test-fast test-languages test-localstack test-stores \
   tools unit words
