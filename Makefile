@@ -129,7 +129,7 @@ docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
 	cd examples/java && for tool in $(JAVA_TOOLS); do mvn -q -B $(MAVEN_COPY):copy -Dartifact=$$tool -DoutputDirectory=$(CURDIR)/.tools/java || exit 1; done
 	@touch $@
 
-tools: .tools/.ready .tools/.browser ## Install the tools of Go, Node and Java, pinned, and a browser if there is none.
+tools: .tools/.ready .tools/.browser ## Install the tools of Go, Node and Java, pinned, and a browser if one is missing.
 
 # Without scripts of packages: none of ours needs them.
 NPM_CI := npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
@@ -222,5 +222,5 @@ bench-overload: $(READY) ## Let one tenant overload the service, and ask what an
 .PHONY: audit baseline bench-batch bench-overload bench-presign bench-progress bench-put \
   bench-stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs \
   example-jwt example-mtls format fuzz generate help image lock openapi sbom setup stubs \
-  stubs-go t test test-browser test-ceph test-fast test-languages test-localstack test-stores \
+  stubs-go t test test-browser test-ceph test-examples test-fast test-languages test-localstack test-stores \
   tools unit words
