@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,8 +20,11 @@ from huggingface_hub import CommitOperationAdd
 from huggingface_hub.lfs import _upload_multi_part
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
+from partway_server.devstack.gateway import start_gateway
 from partway_server.devstack.servers import S3, connect
+from partway_server.runtime.subprocesses import free_port
 
+from tests.support.issuer import AUDIENCE, ISSUER, jwks, signing_key, token
 from tests.support.processes import Server, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
@@ -209,12 +213,30 @@ def test_nothing_but_the_api_is_reachable(curl: Curl, path: str) -> None:
     assert curl(path, body={})[0] == 404
 
 
-def test_who_calls_cannot_be_said_from_outside(tmp_path: Path) -> None:
-    environ = {"PARTWAY_IDENTITY": "metadata"}
+def test_who_calls_is_said_by_a_token_alone(tmp_path: Path) -> None:
+    key, keys = signing_key("gateway"), tmp_path / "keys.json"
+    keys.write_bytes(jwks(key))
+    environ = {
+        "PARTWAY_IDENTITY": "jwt,metadata",
+        "PARTWAY_JWT_ISSUER": ISSUER,
+        "PARTWAY_JWT_AUDIENCE": AUDIENCE,
+        "PARTWAY_JWT_JWKS_FILE": str(keys),
+    }
     with Server("dev", "--rest", log=tmp_path / "dev.log", environ=environ) as server:
         url = server.ready()["rest"] + "/v1/uploads"
-        headers = ("-H", "partway-tenant: acme", "-H", "partway-subject: alice")
-        assert json.loads(run_curl(url, *headers))["code"] == 16
+        named = ("-H", "partway-tenant: acme", "-H", "partway-subject: alice")
+        assert json.loads(run_curl(url, *named))["code"] == 16
+        bearer = f"authorization: Bearer {token(key, exp=int(time.time()) + 600)}"
+        opened = json.loads(
+            run_curl(url, "-H", bearer, "--json", '{"sizeBytes": 0, "uploadToken": {}}')
+        )
+        upload, holder = opened["upload"]["id"], opened["uploadToken"]["token"]
+        assert json.loads(run_curl(url, "-H", bearer))["uploads"][0]["id"] == upload
+        by_upload_token = ("-H", f"authorization: Partway {holder}", "-T", os.devnull)
+        part = json.loads(run_curl(f"{url}/{upload}/parts/1", *by_upload_token))
+        assert part["part"]["partNumber"] == 1
+        forged = f"authorization: Bearer {token(signing_key('other'), exp=int(time.time()) + 600)}"
+        assert json.loads(run_curl(url, "-H", forged))["code"] == 16
 
 
 def preflight(url: str, origin: str, method: str, headers: str) -> dict[str, str]:
@@ -371,6 +393,17 @@ async def test_the_access_log_has_names_and_no_secrets(curl: Curl, stack: dict[s
         "unknown path",
     }
     assert upload not in text and token not in text
+
+
+def test_without_a_service_the_gateway_says_so(tmp_path: Path) -> None:
+    port = free_port()
+    with start_gateway(tmp_path, free_port(), port, []):
+        url = f"http://127.0.0.1:{port}"
+        answer = run_curl(f"{url}/v1/uploads", "-w", "\n%{http_code}")
+        body, _, status = answer.rpartition("\n")
+        assert status == "503"
+        assert is_status(json.loads(body), 14)
+        assert run_curl(f"{url}/healthz", "-o", os.devnull, "-w", "%{http_code}") == "503"
 
 
 # ---- streams
