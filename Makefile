@@ -7,7 +7,7 @@ LOCALSTACK := .venv-localstack
 TOOLS := .tools/bin
 GHZ := github.com/bojand/ghz/cmd/ghz@v0.93.0
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
-GRPC_JAVA := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64
+JAVA_TOOLS := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64 com.google.protobuf:protoc:4.35.1:exe:linux-x86_64
 AGAINST ?= .git\#branch=main
 SECONDS ?= 60
 DIR ?= certs
@@ -123,7 +123,7 @@ docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
 	GOBIN=$(CURDIR)/$(TOOLS) go install $(GHZ)
 	cd examples/typescript && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	cd examples/java && mvn -q -B $(MAVEN_COPY):copy-dependencies -DoutputDirectory=$(CURDIR)/.tools/java
-	cd examples/java && mvn -q -B $(MAVEN_COPY):copy -Dartifact=$(GRPC_JAVA) -DoutputDirectory=$(CURDIR)/.tools/java
+	cd examples/java && for tool in $(JAVA_TOOLS); do mvn -q -B $(MAVEN_COPY):copy -Dartifact=$$tool -DoutputDirectory=$(CURDIR)/.tools/java || exit 1; done
 	@touch $@
 
 tools: .tools/.ready .tools/.browser ## Install the tools of Go, Node and Java, pinned, and a browser if there is none.
@@ -190,6 +190,9 @@ bench-progress: $(READY) ## Time ReportParts and Watch beside a whole upload.
 bench-watch: $(READY) ## Let 1,000 watch one process.
 	@$(BIN)/python -m bench.watch
 
+bench-batch: $(READY) ## Compare a batch of 100 small files with 100 calls.
+	@$(BIN)/python -m bench.batch
+
 bench-via: $(READY) ## Compare an upload of 512 MiB through the service with direct ones.
 	@$(BIN)/python -m bench.via_service
 
@@ -205,7 +208,7 @@ clean: ## Remove .venv and caches.
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-overload image words clean
+.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-batch bench-overload image words clean
 .PHONY: certs example-mtls openapi demo-page test-browser tools stubs-go test-languages test-examples
 
-.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos fuzz dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch image words clean
+.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos fuzz dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-batch image words clean

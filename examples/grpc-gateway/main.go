@@ -72,6 +72,7 @@ func newHandler(ctx context.Context, conn *grpc.ClientConn) (http.Handler, error
 		// partway-tenant by Grpc-Metadata-Partway-Tenant.
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),
+		runtime.WithRoutingErrorHandler(routingError),
 	)
 	client := pb.NewUploadServiceClient(conn)
 	if err := gateway.RegisterUploadServiceHandlerClient(ctx, mux, client); err != nil {
@@ -81,6 +82,16 @@ func newHandler(ctx context.Context, conn *grpc.ClientConn) (http.Handler, error
 	err := mux.HandlePath("PUT", "/v1/uploads/{upload_id}/parts/{part_number}",
 		func(w http.ResponseWriter, r *http.Request, path map[string]string) { putPart(mux, client, w, r, path) })
 	return limited(mux), err
+}
+
+// routingError answers 405 where the default is 501.
+func routingError(ctx context.Context, mux *runtime.ServeMux, out runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
+	if code != http.StatusMethodNotAllowed {
+		runtime.DefaultRoutingErrorHandler(ctx, mux, out, w, r, code)
+		return
+	}
+	err := &runtime.HTTPStatusError{HTTPStatus: code, Err: status.Error(codes.Unimplemented, "method not allowed")}
+	runtime.HTTPError(ctx, mux, out, w, r, err)
 }
 
 // limited bounds bodies but those of parts, and refuses what a page may send without a preflight.

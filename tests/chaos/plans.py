@@ -8,12 +8,15 @@ MIB = 1024 * 1024
 PART = 5 * MIB
 """The smallest part that is not the last."""
 
+_HOUR = {"upload_seconds": 3600, "max_upload_seconds": 3600}
+_BRIEF = {"upload_seconds": 120, "max_upload_seconds": 120, "url_seconds": 120}
+
 POLICIES: Mapping[str, Mapping[str, int]] = {
-    "default": {"upload_seconds": 3600},
-    "pieces": {"upload_seconds": 3600, "single_put_max_bytes": 0},
+    "default": _HOUR,
+    "pieces": {**_HOUR, "single_put_max_bytes": 0},
     # The shortest allowed, so that some expire during the run.
-    "brief": {"upload_seconds": 120, "url_seconds": 120},
-    "brief-pieces": {"upload_seconds": 120, "url_seconds": 120, "single_put_max_bytes": 0},
+    "brief": _BRIEF,
+    "brief-pieces": {**_BRIEF, "single_put_max_bytes": 0},
 }
 """The policies of the services. For the janitor a clock moves ahead, not these times."""
 

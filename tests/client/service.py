@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import anycrc
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -258,13 +259,46 @@ class Service(service_grpc.UploadServiceServicer):
         raise NotImplementedError
 
     async def ExtendUpload(self, request: Any, context: Any) -> Any:
-        raise NotImplementedError
+        await self._met("ExtendUpload", request, context)
+        before = await self._active(request, context)
+        extended = pb.Upload()
+        extended.CopyFrom(before)
+        extended.id = f"{before.id}-extended"
+        extended.expire_time.CopyFrom(request.expire_time)
+        self.uploads[extended.id] = extended
+        return service_pb.ExtendUploadResponse(upload=extended)
 
     async def PutPart(self, requests: Any, context: Any) -> Any:
         raise NotImplementedError
 
     async def GetCapabilities(self, request: Any, context: Any) -> Any:
-        raise NotImplementedError
+        await self._met("GetCapabilities", request, context)
+        photos = service_pb.PolicyCapabilities(
+            name="photos",
+            min_size_bytes=1,
+            max_size_bytes=5_000_000,
+            content_types=["image/*"],
+            extensions=[service_pb.AllowedExtension(extension="jpg", content_types=["image/jpeg"])],
+            required_metadata=["album"],
+            # The last is newer than the client.
+            checksum_algorithms=[pb.CHECKSUM_ALGORITHM_SHA256, pb.CHECKSUM_ALGORITHM_NONE, 99],  # type: ignore[list-item]
+            default_checksum_algorithm=pb.CHECKSUM_ALGORITHM_NONE,
+            min_part_size_bytes=1_000,
+            default_part_size_bytes=2_000,
+            max_part_size_bytes=3_000,
+            single_put_max_bytes=1_000,
+            upload_lifetime=Duration(seconds=24 * 3600),
+            max_upload_lifetime=Duration(seconds=36 * 3600),
+            url_lifetime=Duration(seconds=900),
+            max_url_lifetime=Duration(seconds=905),
+        )
+        return service_pb.GetCapabilitiesResponse(
+            version="1.2.3",
+            policies=[photos],
+            max_batch_uploads=100,
+            max_batch_parts=1_000,
+            max_compose_sources=32,
+        )
 
     async def GetUsage(self, request: Any, context: Any) -> Any:
         await self._met("GetUsage", request, context)

@@ -16,7 +16,10 @@ from tests.client.pacing import Slept, pace, until
 from tests.client.service import Service
 from tests.client.storage import Storage, waiting
 
-VERBS = ["upload_file", "compose", "status", "parts", "abort", "list_uploads", "usage"]
+VERBS = [
+    *("upload_file", "compose", "status", "parts", "extend", "abort", "list_uploads", "usage"),
+    "capabilities",
+]
 
 
 @pytest.mark.parametrize("verb", VERBS)

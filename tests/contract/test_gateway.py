@@ -123,6 +123,12 @@ def test_nothing_else_is_reachable(path: str) -> None:
     assert route(path, "GET")["direct_response"]["status"] == 404
 
 
+@pytest.mark.parametrize("path", ["/v1/uploads", "/partway.v1.UploadService/Watch"])
+def test_pages_that_ask_first_reach_the_filter_that_answers(path: str) -> None:
+    found = route(path, "OPTIONS", access_control_request_method="POST")
+    assert (found["name"], "direct_response" in found) == ("preflight", False)
+
+
 @pytest.mark.parametrize(
     ("headers", "refused"),
     [

@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,9 @@ TYPESCRIPT = ROOT / "examples/typescript"
 GO_MODULE = "github.com/partway/partway/gen/go"
 ES = TYPESCRIPT / "node_modules/.bin/protoc-gen-es"
 GRPC_JAVA = "protoc-gen-grpc-java"
-PROTOC = (sys.executable, "-m", "grpc_tools.protoc")
+
+# What protoc brings with it, beside its program: google/protobuf/*.proto.
+WELL_KNOWN = str(resources.files("grpc_tools").joinpath("_proto"))
 
 OURS = sorted(str(path.relative_to(PROTO)) for path in PROTO.glob("partway/v1/*.proto"))
 ALL = sorted(str(path.relative_to(PROTO)) for path in PROTO.rglob("*.proto"))
@@ -37,6 +39,7 @@ EXPECTED: Mapping[str, tuple[str, ...]] = {
         "com/partway/v1/InitializeRequest.java",
         "com/partway/v1/UploadServiceGrpc.java",
     ),
+    # Of C#, the messages: its plugin for gRPC comes with NuGet alone.
     "csharp": ("UploadService.cs", "ErrorReason.cs"),
     "php": ("Partway/V1/InitializeRequest.php",),
     "ruby": ("partway/v1/upload_service_pb.rb",),
@@ -57,11 +60,11 @@ def run(*command: str | Path, cwd: Path = ROOT) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def grpc_java() -> Path:
-    """Return the plugin for Java, which Maven delivers under a longer name, made executable."""
-    [found] = (TOOLS / "java").glob(f"{GRPC_JAVA}-*.exe")
+def from_maven(name: str) -> str:
+    """Return a program that Maven delivers under a longer name, made executable."""
+    [found] = (TOOLS / "java").glob(f"{name}-[0-9]*.exe")
     found.chmod(0o755)
-    return found
+    return str(found)
 
 
 def by_protoc(out: Path, language: str) -> None:
@@ -71,25 +74,34 @@ def by_protoc(out: Path, language: str) -> None:
         "es": [f"--plugin={ES}", f"--es_out={out}", "--es_opt=target=ts"],
         "java": [
             f"--java_out={out}",
-            f"--plugin={GRPC_JAVA}={grpc_java()}",
+            f"--plugin={GRPC_JAVA}={from_maven(GRPC_JAVA)}",
             f"--grpc-java_out={out}",
         ],
     }.get(language, [f"--{language}_out={out}"])
     # The generated TypeScript imports what is generated from google/; others have a package of it.
-    run(*PROTOC, "-I", PROTO, *options, *(ALL if language == "es" else OURS))
+    run(
+        from_maven("protoc"),
+        "-I",
+        PROTO,
+        "-I",
+        WELL_KNOWN,
+        *options,
+        *(ALL if language == "es" else OURS),
+    )
 
 
 def by_buf(out: Path, language: str) -> None:
     """Generate with buf, and no option but where to write."""
+    protoc = from_maven("protoc")
     local: Mapping[str, list[dict[str, object]]] = {
         "go": [{"local": "protoc-gen-go"}, {"local": "protoc-gen-go-grpc"}],
         "es": [{"local": str(ES), "opt": "target=ts", "include_imports": True}],
         "java": [
-            {"protoc_builtin": "java", "protoc_path": [*PROTOC]},
-            {"local": str(grpc_java())},
+            {"protoc_builtin": "java", "protoc_path": protoc},
+            {"local": from_maven(GRPC_JAVA)},
         ],
     }
-    builtin: list[dict[str, object]] = [{"protoc_builtin": language, "protoc_path": [*PROTOC]}]
+    builtin: list[dict[str, object]] = [{"protoc_builtin": language, "protoc_path": protoc}]
     plugins = [{**each, "out": str(out)} for each in local.get(language, builtin)]
     template = json.dumps({"version": "v2", "plugins": plugins})
     run("buf", "generate", "--template", template, "--path", "proto/partway")
@@ -121,7 +133,8 @@ def compile_go(out: Path) -> None:
 
 def compile_typescript(out: Path) -> None:
     (out / "node_modules").symlink_to(TYPESCRIPT / "node_modules")
-    options = ["--strict", "--noEmit", "--target", "es2022", "--module", "nodenext"]
+    options = ["--strict", "--noEmit", "--target", "es2022", "--module", "esnext"]
+    options += ["--moduleResolution", "bundler"]
     sources = sorted(str(path) for path in out.glob("partway/v1/*.ts"))
     (out / "package.json").write_text('{"type": "module"}')
     tsc = TYPESCRIPT / "node_modules/.bin/tsc"

@@ -1,9 +1,12 @@
 """Tests the REST gateway, as used by someone who has nothing but curl."""
 
+import asyncio
+import base64
 import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,11 +15,13 @@ from typing import Any
 
 import grpc
 import pytest
+from huggingface_hub import CommitOperationAdd
+from huggingface_hub.lfs import _upload_multi_part
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
 from partway_server.devstack.servers import S3, connect
 
-from tests.support.processes import Server
+from tests.support.processes import Server, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
@@ -30,9 +35,10 @@ Curl = Callable[..., tuple[int, Any]]
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     origins = ("--cors-origin", PAGE, "--cors-origin", OTHER_PAGE)
-    log = tmp_path_factory.mktemp("rest") / "dev.log"
-    with Server("dev", "--rest", *origins, log=log) as server:
-        yield server.ready()
+    folder = tmp_path_factory.mktemp("rest")
+    data = ("--data-dir", str(folder / "data"))
+    with Server("dev", "--rest", *origins, *data, log=folder / "dev.log") as server:
+        yield {**server.ready(), "gateway_log": folder / "data/envoy.log"}
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +162,10 @@ def test_completing_without_the_parts_tells_which_are_missing(curl: Curl) -> Non
 def test_no_query_names_another_upload_than_the_path(curl: Curl, query: str) -> None:
     first, second = (curl("/v1/uploads", body={"sizeBytes": 1})[1]["upload"]["id"] for _ in "ab")
     status, text = curl(f"/v1/uploads/{first}:abort?{query.format(second)}", body={})
-    assert (status, text) == (400, "An upload is named by the path alone.")
+    assert (status, text["message"]) == (
+        400,
+        "An upload and its parts are named by the path alone.",
+    )
     for upload in (first, second):
         assert curl(f"/v1/uploads/{upload}")[1]["upload"]["state"] == "UPLOAD_STATE_ACTIVE"
 
@@ -260,3 +269,220 @@ def test_pages_at_named_origins_may_send_parts_and_read_their_tags(
     assert "ETag" in sent["access-control-expose-headers"]
     assert sent["etag"]
     assert "access-control-allow-origin" not in preflight(part["url"], STRANGER, "PUT", "")
+
+
+# ---- what the gateway answers itself
+
+
+def is_status(answer: Any, code: int) -> bool:
+    """Return whether the body is a google.rpc.Status of the gateway's own."""
+    return set(answer) == {"code", "message", "details"} and (
+        answer["code"],
+        answer["details"],
+    ) == (code, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "status", "code"),
+    [
+        ("/v1/uploads", ("--json", '{"sizeBytes":'), 400, 3),
+        ("/v1/uploads", ("--json", '{"sizeBytes": "many"}'), 400, 3),
+        ("/v1/uploads?nothing=1", (), 400, 3),
+        ("/v1/uploads?state=NOTHING", (), 400, 3),
+        ("/v1/uploads/x%2Fy", (), 400, 3),
+        ("/v1/uploads/x/parts/one", ("-T", os.devnull), 400, 3),
+        ("/v1/nothing", (), 404, 5),
+        ("/v1/uploads", ("-X", "PUT"), 405, 12),
+        ("/v1/uploads", ("-d", '{"sizeBytes": 1}'), 415, 3),
+        ("/v1/uploads", ("-d", '{"sizeBytes": 1}', "-H", "content-type: text/plain"), 415, 3),
+        ("/v1/uploads", ("-F", "sizeBytes=1"), 415, 3),
+        ("/v1/uploads", ("-X", "POST", "-H", f"origin: {STRANGER}"), 415, 3),
+    ],
+)
+def test_refusals_of_the_gateway_are_json_too(
+    curl: Curl, path: str, arguments: tuple[str, ...], status: int, code: int
+) -> None:
+    answered, error = curl(path, *arguments)
+    assert answered == status
+    assert is_status(error, code)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "allowed"),
+    [
+        ("/v1/uploads", "PUT", {"GET", "POST"}),
+        ("/v1/uploads", "HEAD", {"GET", "POST"}),
+        ("/v1/uploads/x", "DELETE", {"GET"}),
+        ("/v1/uploads/x", "POST", {"GET"}),
+        ("/v1/uploads/x:complete", "GET", {"POST"}),
+        ("/v1/uploads/x%3Acomplete", "GET", {"POST"}),
+        ("/v1/uploads/x/parts/1", "POST", {"PUT"}),
+    ],
+)
+def test_another_method_is_answered_with_those_that_there_are(
+    stack: dict[str, Any], path: str, method: str, allowed: set[str]
+) -> None:
+    word = ("--head",) if method == "HEAD" else ("-X", method)
+    headers = head_of(stack["rest"] + path, "-H", "content-type: application/json", *word)
+    assert set(headers["allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize("colon", ["%3A", "%3a"])
+def test_the_colon_of_a_verb_may_be_escaped(curl: Curl, colon: str) -> None:
+    upload = curl("/v1/uploads", body={"sizeBytes": 1})[1]["upload"]["id"]
+    status, presigned = curl(f"/v1/uploads/{upload}{colon}batchPresignParts", body={})
+    assert (status, len(presigned["parts"])) == (200, 1)
+    status, aborted = curl(f"/v1/uploads/{upload}{colon}abort", body={})
+    assert (status, aborted["upload"]["state"]) == (200, "UPLOAD_STATE_ABORTED")
+
+
+@pytest.mark.parametrize(
+    "body", ['{"fileName": "a", "size_byte": "5"}', '{"sizeBytes": null}', "{}"]
+)
+def test_an_upload_of_no_size_is_refused(curl: Curl, body: str) -> None:
+    for arguments in (("--json", body), ("-X", "POST"), ("--json", "")):
+        status, error = curl("/v1/uploads", *arguments)
+        assert (status, error["code"]) == (400, 3)
+        assert "size_bytes: is missing" in error["message"]
+
+
+def test_a_load_balancer_can_ask_for_health(curl: Curl) -> None:
+    assert curl("/healthz") == (200, "")
+
+
+async def test_the_access_log_has_names_and_no_secrets(curl: Curl, stack: dict[str, Any]) -> None:
+    answer = curl("/v1/uploads", body={"sizeBytes": 1, "uploadToken": {}})[1]
+    upload, token = answer["upload"]["id"], answer["uploadToken"]["token"]
+    authorization = ("-H", f"authorization: Partway {token}")
+    for path in (
+        f"/v1/uploads/{upload}",
+        f"/v1/uploads/{upload}?uploadId={upload}",
+        f"/x/{upload}",
+    ):
+        curl(path, *authorization)
+    log: Path = stack["gateway_log"]
+    await until(lambda: '"unknown path"' in log.read_text())
+    text = await asyncio.to_thread(log.read_text)
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    assert {line["route"] for line in lines} >= {
+        "Initialize",
+        "Status",
+        "refused query",
+        "unknown path",
+    }
+    assert upload not in text and token not in text
+
+
+# ---- streams
+
+
+def opened(curl: Curl, **fields: Any) -> str:
+    upload_id: str = curl("/v1/uploads", body={"fileName": "f", **fields})[1]["upload"]["id"]
+    return upload_id
+
+
+def test_a_stream_comes_as_events_where_the_caller_accepts_them(
+    curl: Curl, stack: dict[str, Any]
+) -> None:
+    upload = opened(curl, sizeBytes=300 * 5 * MIB, partSizeBytes=5 * MIB)
+    url = f"{stack['rest']}/v1/uploads/{upload}"
+    accept = ("-H", "accept: text/event-stream")
+    head, _, text = run_curl(f"{url}:presignParts", *accept, "--json", "{}", "-i").partition("\n\n")
+    assert "content-type: text/event-stream" in head.lower()
+    events = [json.loads(event.removeprefix("data: ")) for event in text.split("\n\n") if event]
+    assert [p["partNumber"] for event in events for p in event["parts"]] == list(range(1, 301))
+    curl(f"/v1/uploads/{upload}:abort", body={})
+    assert run_curl(f"{url}:watch", *accept).startswith('data: {"upload":')
+    assert json.loads(run_curl(f"{url}:watch"))["upload"]["state"] == "UPLOAD_STATE_ABORTED"
+    error = head_of(f"{stack['rest']}/v1/uploads/unknown:watch", *accept)
+    assert error["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_a_stream_that_fails_says_why_in_its_last_message(tmp_path: Path, accept: str) -> None:
+    with Server("dev", "--rest", log=tmp_path / "dev.log") as server:
+        rest = server.ready()["rest"]
+        answer = json.loads(run_curl(f"{rest}/v1/uploads", "--json", '{"sizeBytes": 1}'))
+        url = f"{rest}/v1/uploads/{answer['upload']['id']}:watch"
+        # Whatever the caller itself says of it.
+        headers = ("-H", f"accept: {accept}", "-H", "partway-stream-errors: status")
+        with subprocess.Popen(
+            ["curl", "--silent", "--no-buffer", *headers, url], stdout=subprocess.PIPE, text=True
+        ) as watching:
+            assert watching.stdout is not None
+            assert "UPLOAD_STATE_ACTIVE" in watching.stdout.readline()
+            server.stop()
+            *_, last = filter(None, watching.stdout.read().splitlines())
+    status = json.loads(last.removeprefix("data: "))["status"]
+    assert status["code"] == grpc.StatusCode.UNAVAILABLE.value[0]
+    assert "ERROR_REASON_STOPPING" in json.dumps(status["details"])
+
+
+# ---- parts through the gateway
+
+
+@pytest.mark.parametrize("protocol", ["--http1.1", "--http2-prior-knowledge"])
+def test_parts_go_through_the_gateway_by_curl_alone(
+    curl: Curl, stack: dict[str, Any], tmp_path: Path, protocol: str
+) -> None:
+    body = hashlib.shake_256(b"bytes").digest(12 * MIB + 7)
+    upload = opened(curl, sizeBytes=len(body), partSizeBytes=5 * MIB)
+    for number, at in enumerate(range(0, len(body), 5 * MIB), start=1):
+        piece = tmp_path / "piece"
+        piece.write_bytes(body[at : at + 5 * MIB])
+        path = f"/v1/uploads/{upload}/parts/{number}"
+        status, answer = curl(path, protocol, "-T", str(piece))
+        assert (status, answer["part"]["sizeBytes"]) == (200, str(piece.stat().st_size))
+    completed = curl(f"/v1/uploads/{upload}:complete", body={})[1]["upload"]["object"]
+    with closing(connect(S3(**stack["s3"]))) as storage:
+        stored = storage.get_object(Bucket=completed["bucket"], Key=completed["key"])["Body"]
+        assert stored.read() == body
+
+
+@pytest.mark.parametrize("arguments", [("-T", os.devnull), ("-X", "PUT"), ("-X", "PUT", "-d", "")])
+def test_an_empty_file_has_an_empty_part(curl: Curl, arguments: tuple[str, ...]) -> None:
+    upload = opened(curl, sizeBytes=0)
+    status, answer = curl(f"/v1/uploads/{upload}/parts/1", *arguments)
+    assert (status, answer["part"]["sizeBytes"]) == (200, "0")
+    assert curl(f"/v1/uploads/{upload}:complete", body={})[0] == 200
+
+
+def test_the_checksum_of_a_part_is_in_the_query(curl: Curl, tmp_path: Path) -> None:
+    body = b"some bytes"
+    upload = opened(curl, sizeBytes=len(body), checksumAlgorithm="CHECKSUM_ALGORITHM_SHA256")
+    piece, path = tmp_path / "piece", f"/v1/uploads/{upload}/parts/1"
+    piece.write_bytes(body)
+    status, error = curl(path, "-T", str(piece))
+    assert (status, error["message"].partition(":")[0]) == (400, "checksum")
+    for content, expected in ((b"other", 409), (body, 200)):
+        checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        assert curl(f"{path}?checksum={checksum}", "-T", str(piece))[0] == expected
+
+
+def test_a_part_that_is_refused_is_not_waited_for(stack: dict[str, Any]) -> None:
+    # The answer comes while nearly all of the body is still to come: nothing gathers it.
+    host, _, port = stack["rest"].removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        head = "PUT /v1/uploads/unknown/parts/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 67108864"
+        connection.sendall(head.encode() + b"\r\n\r\n" + bytes(MIB))
+        assert connection.recv(64).startswith(b"HTTP/1.1 404")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:httpx2")
+def test_the_uploader_of_another_project_sends_parts_and_completes(
+    curl: Curl, stack: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "model.bin"
+    file.write_bytes(hashlib.shake_256(b"model").digest(12 * MIB + 7))
+    operation = CommitOperationAdd(path_in_repo="model.bin", path_or_fileobj=str(file))
+    upload = opened(curl, sizeBytes=operation.upload_info.size, partSizeBytes=5 * MIB)
+    parts = curl(f"/v1/uploads/{upload}:batchPresignParts", body={})[1]["parts"]
+    assert not any(part["headers"] for part in parts)
+    header = {str(part["partNumber"]): part["url"] for part in parts}
+    complete = f"{stack['rest']}/v1/uploads/{upload}:complete"
+    _upload_multi_part(operation, header, 5 * MIB, complete)
+    found = curl(f"/v1/uploads/{upload}")[1]["upload"]
+    assert found["state"] == "UPLOAD_STATE_COMPLETED"
+    with closing(connect(S3(**stack["s3"]))) as storage:
+        stored = storage.get_object(Bucket=found["object"]["bucket"], Key=found["object"]["key"])
+        assert stored["Body"].read() == file.read_bytes()

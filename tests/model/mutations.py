@@ -112,6 +112,7 @@ CLAIM_OF_ANY_UPLOAD = Rewritten(
 SEEN_IGNORED = Rewritten(
     MemorySessionStore, "claim", "(seen.epoch, seen.state) != (row.epoch, row.state)", "False"
 )
+EXTENDED_UNSEEN = Rewritten(Upload, "extended", "epoch=self.epoch + 1", "epoch=self.epoch")
 VOUCHED_ALWAYS = Rewritten(Resolver, "current", "await self._sessions.is_current(upload)", "True")
 ORPHANS_LEFT = Rewritten(Janitor, "_act", "await self._discard.abort_orphans(upload.grant)", "pass")
 ANSWERED_BESIDE_ANOTHER_ROW = Rewritten(

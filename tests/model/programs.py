@@ -38,6 +38,7 @@ from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.deps import Deps
 
 from tests.model.numbering import Numbered
+from tests.support.clock import START
 
 LEASE = timedelta(seconds=30)
 TOMBSTONE = timedelta(hours=13)
@@ -45,6 +46,9 @@ WAIT = timedelta(seconds=60)
 GRACE = timedelta(hours=1)
 LONG_PAUSE = 29.5
 FAILED = "failed"
+EXTENDED = START + timedelta(days=20)
+"""The deadline that ExtendUpload gives: past the first one, and within the policy."""
+
 SIZE = 7
 
 CALLER = Caller("acme", "alice")
@@ -226,6 +230,9 @@ async def perform(on: Service, verb: Verb) -> Answer:
             case "ListParts":
                 await on.coordinator.list_parts(CALLER, verb.argument, 0, 1)
                 return Answer("listed")
+            case "ExtendUpload":
+                extended = await on.coordinator.extend(CALLER, verb.argument, EXTENDED)
+                return Answer("extended", on.coordinator.upload_id(extended))
             case "Status":
                 status, _ = await on.coordinator.status(CALLER, verb.argument, progress=False)
                 return Answer(status.state.name)

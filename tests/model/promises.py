@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from partway_server.domain.grant import Grant
 
-from tests.model.programs import FAILED, Answer, Verb, grant_of
+from tests.model.programs import EXTENDED, FAILED, Answer, Verb, grant_of
 from tests.model.stores import OTHER, Rows, Storage, ask_sessions, lease_over, leased
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ OTHERS_KEPT = "P7 somebody else's object is gone"
 NO_FAILURE = "P8 the code failed in a way that it does not know"
 STATUS_AGREES = "P10 answered how it ended, and Status says otherwise"
 NOTHING_LEFT = "P11 something is left that neither a janitor nor the sweep removes"
+DEADLINE_HOLDS = "P12 answered a later deadline, and before it a Complete does not succeed"
 ONE_UPLOAD = "P9 one request was answered with two Uploads, and Redis lost nothing"
 
 _SWEEPS = 40
@@ -63,6 +64,14 @@ def at_rest(search: Search, state: State) -> list[str]:
         written = calm.storage.holds(grant_of(upload_id))
         if written and calm.answer(Verb("Complete", upload_id)).word != "COMPLETED":
             broken.append(RETRY_HOLDS)
+    if "Abort" not in search.scenario.actors and search.moments[state.moment] < EXTENDED:
+        for answer in reported:
+            complete = Verb("Complete", answer.upload_id)
+            if (
+                answer.word == "extended"
+                and Calm(search, state).answer(complete).word != "COMPLETED"
+            ):
+                broken.append(DEADLINE_HOLDS)
     calm = Calm(search, state)
     if state.losses:
         broken += nobody_calls(search, state)

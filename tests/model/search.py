@@ -37,7 +37,10 @@ CHECKED = {
     ("create", "insert"),
     ("delete", "renew"),
 }
-ABOUT_AN_UPLOAD = ("Complete", "Abort", "ListParts", "Status")
+ABOUT_AN_UPLOAD = ("Complete", "Abort", "ListParts", "Status", "ExtendUpload")
+HANDED_OUT = ("opened", "extended")
+"""The answers that have an upload_id which a caller may use from then on."""
+
 LOOKING = ("get", "is_current", "head", "list_parts", "list_multiparts", "unfinished")
 
 Reported = frozenset[Answer]
@@ -213,7 +216,7 @@ class Search:
             return
         if verb.name in ABOUT_AN_UPLOAD:
             for answer in self.reported[state.reported]:
-                if answer.word == "opened":
+                if answer.word in HANDED_OUT:
                     yield Verb(verb.name, answer.upload_id)
         elif verb.name == "Sweeper":
             if self.storages[state.storage].open:
@@ -277,9 +280,10 @@ class Search:
         )
 
     def _record_answer(self, state: State, verb: Verb, answer: Answer) -> State:
-        if verb.name in ABOUT_AN_UPLOAD:
+        if verb.name in ABOUT_AN_UPLOAD and answer.word not in HANDED_OUT:
             answer = Answer(answer.word, verb.argument)
-        kept = answer.word in ("opened", "COMPLETED", "ABORTED") or answer.word.startswith(FAILED)
+        kept = answer.word in (*HANDED_OUT, "COMPLETED", "ABORTED")
+        kept = kept or answer.word.startswith(FAILED)
         reported = self.reported[state.reported]
         if not kept or answer in reported:
             return state

@@ -22,7 +22,7 @@ OPENING_OVER = timedelta(minutes=10)
 EXPIRED = timedelta(days=6, minutes=1)
 BURIAL = timedelta(days=8)
 
-N, C, A, J, L = "Initialize", "Complete", "Abort", "Janitor", "ListParts"
+N, C, A, J, L, X = "Initialize", "Complete", "Abort", "Janitor", "ListParts", "ExtendUpload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,10 @@ OTHER = Scenario("another object", (N, C, A), FORGETFUL, other=True)
 SLOPPY_ABORT = Scenario("a sloppy store, Abort", (N, C, A), SLOPPY, faults=1, prompt=True)
 SLOPPY_TWICE = Scenario("a sloppy store, Complete", (N, C, C), SLOPPY, faults=1, prompt=True)
 
+EXTENSION = Scenario(
+    "an extension at the deadline", (N, X, J), times=(EXPIRED,), faults=1, prompt=True
+)
+
 SLOPPY_LOST = Scenario("a sloppy store, Redis lost", (N, C, A), SLOPPY, losses=1, prompt=True)
 SLOPPY_READER = Scenario("and only a reader", (N, C, L), SLOPPY, losses=1, prompt=True)
 SLOPPY_LEASELESS = Scenario("a sloppy store, no lease", (N, C, A), SLOPPY)
@@ -57,6 +61,9 @@ LATE_PUT = Scenario("a late PUT, Abort", (N, A), single=True)
 LATE_PUT_COMPLETE = Scenario("a late PUT, Complete, Abort", (N, C, A), single=True)
 LATE_PUT_LOST = Scenario("and Redis put back", (N, C, A), single=True, losses=1, prompt=True)
 PUT_LOST = Scenario("one PUT, Redis put back", (N, C), single=True, losses=1, prompt=True)
+EXTENSION_LOST = Scenario(
+    "an extension, Redis lost", (N, X, J), times=(EXPIRED,), losses=1, prompt=True
+)
 HELD_UP = Scenario("a create held up", (N, J), times=(OPENING_OVER,))
 
 HOLDING = [
@@ -76,6 +83,8 @@ HOLDING = [
     Expected(SLOPPY_TWICE, 25_000),
     Expected(Scenario("one PUT", (N, C, C), single=True), 200),
     Expected(PUT_LOST, 100),
+    Expected(EXTENSION, 100),
+    Expected(Scenario("an extension, Complete", (N, X, C), faults=1), 100),
     Expected(LOST, 1_000),
     Expected(REPEATED_LOST, 20_000),
 ]
@@ -91,6 +100,7 @@ RESIDUAL = [
     Expected(LATE_PUT_COMPLETE, 1_000, "P10 P2 P6"),
     Expected(LATE_PUT_LOST, 20_000, "P10 P2 P5 P6"),
     Expected(HELD_UP, 150, "P3"),
+    Expected(EXTENSION_LOST, 100, "P12 P3"),
 ]
 """What is left, and exactly that; why stands in README.md."""
 
@@ -116,6 +126,7 @@ CAUGHT = [
     ("NO_BURIAL", ENDS, "P3"),
     ("FORGOTTEN_THOUGH_CREATED", FORGOTTEN, "P3"),
     ("SEEN_IGNORED", ENDS, "P10"),
+    ("EXTENDED_UNSEEN", EXTENSION, "P12"),
     ("VOUCHED_ALWAYS", PUT_LOST, "P10"),
     ("NO_TAKING_OVER_OF_ABORTS", ENDS, "P3"),
     ("NO_SECOND_OPENING", LOST, "P4"),

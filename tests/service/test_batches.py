@@ -233,11 +233,11 @@ async def test_a_batch_is_one_line_in_the_log_with_the_number_of_failed_items(
             if record.name == "partway_server.rpc.call_outcome"
         ]
         assert lines == [
-            ("INFO", ", 2 items failed", "OK"),
+            ("INFO", ", 2 of its items failed", "OK"),
             ("INFO", "", "OK"),
-            ("INFO", ", 1 items failed", "OK"),
+            ("INFO", ", 1 of its items failed", "OK"),
         ]
-        # What operators must know of a call, they are told of an item.
+        # What operators must know of a call is logged of an item, too.
         [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
         assert warning.getMessage().startswith("BatchInitialize: of 2 items failed: 1 Storage")
 

@@ -55,10 +55,12 @@ if TYPE_CHECKING:
         ViaServiceOff,
     )
     from partway_client.models import (
+        Capabilities,
         Checksum,
         LimitUsage,
         PartInfo,
         Phase,
+        PolicyCapabilities,
         Progress,
         Route,
         State,
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CallFailed",
     "CallerUnknown",
+    "Capabilities",
     "Checksum",
     "CompletedOtherwise",
     "CredentialsRejected",
@@ -92,6 +95,7 @@ __all__ = [
     "PartwayError",
     "PermissionDenied",
     "Phase",
+    "PolicyCapabilities",
     "Progress",
     "QuotaExceeded",
     "RequestIdReused",

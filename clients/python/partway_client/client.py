@@ -31,7 +31,16 @@ from partway_client._upload.fingerprint import content_at
 from partway_client._upload.options import UploadOptions
 from partway_client._upload.resume_journal import ResumeJournal, journal_directory
 from partway_client._upload.uploader import Uploader
-from partway_client.models import Checksum, PartInfo, Route, State, Uploaded, UploadInfo, Usage
+from partway_client.models import (
+    Capabilities,
+    Checksum,
+    PartInfo,
+    Route,
+    State,
+    Uploaded,
+    UploadInfo,
+    Usage,
+)
 
 GIB = 1024**3
 
@@ -213,6 +222,21 @@ class UploadClient:
     async def abort(self, upload_id: str) -> UploadInfo:
         """Discard the Upload's parts. Raises UploadNotActive if it is complete."""
         return await self._rpc().abort(upload_id)
+
+    async def extend(self, upload_id: str, expire_time: datetime) -> UploadInfo:
+        """Return the Upload with this deadline, or with its own if that is later.
+
+        `expire_time` must have a time zone. The Upload has a new `upload_id`, to be used from here
+        on. Raises UploadNotActive, InvalidRequest past the policy's limit, ServiceUnreachable.
+        """
+        return await self._rpc().extend(upload_id, expire_time)
+
+    async def capabilities(self) -> Capabilities:
+        """Return what the service can do, and what each policy that the caller may use allows.
+
+        Raises a ServiceError, or ServiceUnreachable.
+        """
+        return await self._rpc().capabilities()
 
     async def usage(self) -> Usage:
         """Return how much of each limit the caller and its tenant use, and of how much.

@@ -1,5 +1,6 @@
 """The values that callers get back, independent of protobuf."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -73,6 +74,46 @@ class Usage:
 
     tenant: tuple[LimitUsage, ...]
     subject: tuple[LimitUsage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCapabilities:
+    """What one policy allows, with its storage. Sizes are in bytes, lifetimes in seconds.
+
+    `extensions` are those that a file name may have, each with the content types that agree with
+    it; empty: any. `checksums` are those that parts may carry, the best one first, and NONE if they
+    need not carry any; `default_checksum` is None if a caller must name one. A file of up to
+    `single_put_max_bytes` is sent as one PUT, a larger one in parts.
+    """
+
+    name: str
+    min_size_bytes: int
+    max_size_bytes: int
+    content_types: tuple[str, ...]
+    extensions: Mapping[str, tuple[str, ...]]
+    required_metadata: tuple[str, ...]
+    checksums: tuple[Checksum, ...]
+    default_checksum: Checksum | None
+    min_part_size_bytes: int
+    default_part_size_bytes: int
+    max_part_size_bytes: int
+    single_put_max_bytes: int
+    upload_seconds: int
+    max_upload_seconds: int
+    url_seconds: int
+    max_url_seconds: int
+    via_service: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the service can do: its version, and each policy that the caller may use, by name."""
+
+    version: str
+    policies: tuple[PolicyCapabilities, ...]
+    max_batch_uploads: int
+    max_batch_parts: int
+    max_compose_sources: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,8 @@ class SyncUploadClient:
     status = _blocking(UploadClient.status)
     parts = _blocking(UploadClient.parts)
     abort = _blocking(UploadClient.abort)
+    extend = _blocking(UploadClient.extend)
+    capabilities = _blocking(UploadClient.capabilities)
     usage = _blocking(UploadClient.usage)
     list_uploads = _blocking(UploadClient.list_uploads)
 

@@ -59,7 +59,7 @@ def dev(**options: Any) -> None:
     \b
     With a REST gateway, keeping its data:
       partway-server dev --rest --rest-port 8080 --data-dir ./partway-data
-      curl -d '{"fileName": "a.bin", "sizeBytes": "1"}' http://127.0.0.1:8080/v1/uploads
+      curl --json '{"fileName": "a.bin", "sizeBytes": "1"}' http://127.0.0.1:8080/v1/uploads
     """
     # Slow to load.
     from partway_server.devstack.run import run

@@ -23,8 +23,8 @@ T = TypeVar("T")
 Words = Sequence[str | bytes | int]
 
 MOST_COMMANDS = 100
-"""The most commands in one pipeline. Redis runs those that it has received of one connection one
-after the other, and nobody else's between them."""
+"""The most commands in one pipeline: Redis runs what it has received over one connection before it
+turns to the next."""
 
 _CLOSED = "the handler is closed"
 """What uvloop says about a closed connection."""

@@ -101,7 +101,7 @@ def log_call(
     extra = {"rpc": method.rpartition("/")[2], "outcome": outcome, "ms": round(milliseconds, 1)}
     if failed_items:
         extra["failed_items"] = failed_items
-        text = "%s %s %.1f ms, %d items failed"
+        text = "%s %s %.1f ms, %d of its items failed"
         logger.info(text, extra["rpc"], outcome, milliseconds, failed_items, extra=extra)
         return
     if cause:

@@ -6,11 +6,10 @@ from importlib.metadata import version
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
+from partway_server.rpc.batch_validation import MAX_BATCH_UPLOADS
 from partway_server.rpc.conversion import CHECKSUMS
 from partway_server.rpc.validation import MAX_BATCH_PARTS, MAX_SOURCES
 from partway_server.workflow.capabilities import PolicyCapabilities
-
-MAX_BATCH_UPLOADS = 100
 
 _VERSION = version("partway-server")
 

@@ -325,8 +325,53 @@ async def test_usage_is_a_table_or_json(partway: Partway) -> None:
     }
 
 
+async def test_capabilities_are_text_or_json(partway: Partway) -> None:
+    shown, printed = await asyncio.gather(
+        partway.run("capabilities"), partway.run("capabilities", "--json")
+    )
+
+    assert shown.stdout == (
+        "version 1.2.3\n"
+        "at most 100 uploads and 1,000 parts in one call, and 32 objects to compose\n"
+        "\n"
+        "policy photos\n"
+        "  size                 1 byte to 5.0 MB\n"
+        "  content types        image/*\n"
+        "  extensions           jpg: image/jpeg\n"
+        "  required metadata    album\n"
+        "  checksums            sha256, none\n"
+        "  by default           none\n"
+        "  part size            1.0 kB to 3.0 kB, by default 2.0 kB\n"
+        "  one PUT              up to 1.0 kB\n"
+        "  deadline             1 day, at most 36 hours if extended\n"
+        "  URLs work for        15 minutes, at most 905 seconds if asked for\n"
+        "  through the service  no\n"
+    )
+    [policy] = json.loads(printed.stdout)["policies"]
+    assert (policy["name"], policy["extensions"]) == ("photos", {"jpg": ["image/jpeg"]})
+    assert policy["default_checksum"] == "none"
+
+
+async def test_extend_prints_the_new_deadline_and_the_new_id(
+    partway: Partway, client: UploadClient, service: Service, storage: Storage, movie: Path
+) -> None:
+    upload = await stopped(client, service, storage, movie)
+
+    done = await partway.run("extend", upload.id, "--until", "2099-01-01T12:30")
+    refused = await partway.run("extend", upload.id)
+
+    first, deadline, new_id = done.stdout.splitlines()
+    assert first.startswith("active  ")
+    assert (deadline, new_id) == ("expires 2099-01-01 12:30:00 UTC", f"  {upload.id}-extended")
+    assert refused.code == 2
+
+
 @pytest.mark.parametrize(
-    "command", ["", "upload", "status", "parts", "abort", "list", "watch", "usage"]
+    "command",
+    [
+        *("", "upload", "status", "parts", "extend", "abort", "list", "watch", "usage"),
+        "capabilities",
+    ],
 )
 def test_every_command_has_help(command: str) -> None:
     done = CliRunner().invoke(main, [*command.split(), "--help"])

@@ -1,14 +1,19 @@
 """Tests calls to the service: which are repeated, for how long, and how errors are mapped."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from partway.v1 import error_reason_pb2
+from partway.v1 import upload_pb2 as pb
 from partway_client import (
     CallFailed,
+    Capabilities,
+    Checksum,
     InvalidRequest,
     LimitUsage,
     Overloaded,
+    PolicyCapabilities,
     QuotaExceeded,
     ServiceError,
     ServiceUnreachable,
@@ -94,6 +99,57 @@ async def test_usage_has_what_is_used_and_of_how_much(client: UploadClient) -> N
         LimitUsage("open_uploads", 1, None),
         LimitUsage("open_bytes", 0, 7_000_000),
     )
+
+
+async def test_capabilities_are_what_each_policy_allows(client: UploadClient) -> None:
+    found = await client.capabilities()
+
+    assert found == Capabilities(
+        version="1.2.3",
+        policies=(
+            PolicyCapabilities(
+                name="photos",
+                min_size_bytes=1,
+                max_size_bytes=5_000_000,
+                content_types=("image/*",),
+                extensions={"jpg": ("image/jpeg",)},
+                required_metadata=("album",),
+                checksums=(Checksum.SHA256, Checksum.NONE),
+                default_checksum=Checksum.NONE,
+                min_part_size_bytes=1_000,
+                default_part_size_bytes=2_000,
+                max_part_size_bytes=3_000,
+                single_put_max_bytes=1_000,
+                upload_seconds=24 * 3600,
+                max_upload_seconds=36 * 3600,
+                url_seconds=900,
+                max_url_seconds=905,
+                via_service=False,
+            ),
+        ),
+        max_batch_uploads=100,
+        max_batch_parts=1_000,
+        max_compose_sources=32,
+    )
+
+
+async def test_an_extended_upload_has_another_id(client: UploadClient, service: Service) -> None:
+    upload = pb.Upload(
+        id="first",
+        state=pb.UPLOAD_STATE_ACTIVE,
+        checksum_algorithm=pb.CHECKSUM_ALGORITHM_NONE,
+        part_count=1,
+        size_bytes=1,
+        part_size_bytes=1,
+    )
+    service.uploads[upload.id] = upload
+    deadline = datetime(2099, 1, 1, tzinfo=UTC)
+
+    extended = await client.extend(upload.id, deadline)
+
+    assert extended.expire_time == deadline
+    assert extended.upload_id != upload.id
+    assert (await client.status(extended.upload_id)).expire_time == deadline
 
 
 async def test_the_wait_is_what_the_service_asks_for_and_jitter_on_top(

@@ -3,6 +3,7 @@
 The expected record is that of a store with no fault.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +19,7 @@ from redis.asyncio import Redis
 
 from tests.support.clock import START, FakeClock
 from tests.support.relay import LOST, End, Fault, Relay
-from tests.support.uploads import an_upload
+from tests.support.uploads import ALICE, an_upload
 
 pytestmark = pytest.mark.redis
 
@@ -108,6 +109,22 @@ async def test_a_script_is_run_once_and_answered(
         answer, expected = await relayed.take_due(10, LEASE), await unharmed.take_due(10, LEASE)
     assert answer == expected
     assert await direct.get(SID) == await unharmed.get(SID)
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+async def test_scripts_that_were_sent_together_are_each_run_once(
+    direct: RedisSessionStore, relayed: RedisSessionStore, relay: Relay, way: Fault
+) -> None:
+    await relayed.get(SID)  # Connects.
+    uploads = [an_upload(State.INITIATING, name=number) for number in range(30)]
+    relay.on(b"EVALSHA", way)
+    before = relay.round_trips
+    answers = await asyncio.gather(*(relayed.insert(each, START, LEASE) for each in uploads))
+    assert relay.struck == 1
+    # All were in the one request that was struck, and were sent again.
+    assert relay.round_trips - before < 30
+    assert [(row.sid, stored) for row, stored in answers] == [(each.sid, True) for each in uploads]
+    assert (await direct.usage(ALICE)).tenant.open_uploads == 30
 
 
 async def test_a_slow_connection_carries_a_whole_life(

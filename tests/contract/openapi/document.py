@@ -148,7 +148,7 @@ class _Builder:
     ) -> dict[str, Any]:
         if body != "*":
             field = method.input_type.fields_by_name[body]
-            assert field.message_type.full_name == _BODY
+            assert field.message_type is not None and field.message_type.full_name == _BODY
             return {
                 "description": "The bytes of the part.",
                 "required": True,

@@ -61,8 +61,10 @@ class Schemas:
 
     def field(self, field: FieldDescriptor) -> dict[str, Any]:
         """Return the schema of one field, with its description and limits."""
-        limits = LIMITS.get(field.full_name.removeprefix(_PACKAGE), {})
-        about = {"description": self._comments[field.full_name]} | limits
+        about: dict[str, Any] = {
+            "description": self._comments[field.full_name],
+            **LIMITS.get(field.full_name.removeprefix(_PACKAGE), {}),
+        }
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             value = self._one(field.message_type.fields_by_name["value"])
             return {"type": "object", "additionalProperties": value} | about
@@ -119,7 +121,11 @@ class Schemas:
                 "details": {
                     "type": "array",
                     "description": self._comments["partway.v1.ErrorDetails"],
-                    "items": {"anyOf": [self._detail(kind.message_type) for kind in kinds]},
+                    "items": {
+                        "anyOf": [
+                            self._detail(kind.message_type) for kind in kinds if kind.message_type
+                        ]
+                    },
                 },
             },
             "required": ["code", "message"],

@@ -55,12 +55,16 @@ def checksum_from_proto(algorithm: pb.ChecksumAlgorithm.ValueType) -> Checksum:
     if algorithm == pb.CHECKSUM_ALGORITHM_UNSPECIFIED:
         # So an older service says that there is none.
         return Checksum.NONE
-    for checksum, value in _CHECKSUMS.items():
-        if value == algorithm:
-            return checksum
-    raise CallFailed(
-        "the service uses a checksum algorithm that this client does not know; choose another"
-    )
+    if (checksum := known_checksum(algorithm)) is None:
+        raise CallFailed(
+            "the service uses a checksum algorithm that this client does not know; choose another"
+        )
+    return checksum
+
+
+def known_checksum(algorithm: pb.ChecksumAlgorithm.ValueType) -> Checksum | None:
+    """Return the Checksum, None if it is unspecified or newer than this client."""
+    return next((each for each, value in _CHECKSUMS.items() if value == algorithm), None)
 
 
 def upload_from_proto(

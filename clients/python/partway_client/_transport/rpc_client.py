@@ -9,11 +9,13 @@ from partway.v1 import upload_pb2 as pb
 from partway.v1 import upload_service_pb2 as service_pb
 
 from partway_client._transport import part_stream, upload_listing, watch_stream
+from partway_client._transport.capabilities_conversion import capabilities_from_proto
 from partway_client._transport.conversion import (
     new_composition_to_proto,
     new_upload_to_proto,
     part_from_proto,
     part_url_from_proto,
+    time_to_proto,
     upload_from_proto,
     usage_from_proto,
 )
@@ -27,7 +29,7 @@ from partway_client._transport.retrying_caller import (
 )
 from partway_client._transport.status_mapping import error_of
 from partway_client.errors import PartwayError
-from partway_client.models import PartInfo, State, UploadInfo, Usage
+from partway_client.models import Capabilities, PartInfo, State, UploadInfo, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -178,6 +180,20 @@ class RpcClient:
             self._connection.stub.GetUsage, service_pb.GetUsageRequest()
         )
         return Usage(usage_from_proto(answer.tenant), usage_from_proto(answer.subject))
+
+    async def capabilities(self) -> Capabilities:
+        """Return what the service can do, and what each policy of the caller allows."""
+        request = service_pb.GetCapabilitiesRequest()
+        answer = await self._caller.unary(self._connection.stub.GetCapabilities, request)
+        return capabilities_from_proto(answer)
+
+    async def extend(self, upload_id: str, expire_time: datetime) -> UploadInfo:
+        """Return the Upload with a later deadline, and the id to use from here on."""
+        request = service_pb.ExtendUploadRequest(
+            upload_id=upload_id, expire_time=time_to_proto(expire_time)
+        )
+        answer = await self._caller.unary(self._connection.stub.ExtendUpload, request)
+        return upload_from_proto(answer.upload)
 
     async def list_parts(self, upload_id: str) -> list[PartInfo]:
         """Return all parts that storage holds, by number."""

@@ -8,7 +8,16 @@ import logging
 
 import click
 
-from partway_client.cli.query_commands import abort, list_uploads, parts, status, usage, watch
+from partway_client.cli.query_commands import (
+    abort,
+    capabilities,
+    extend,
+    list_uploads,
+    parts,
+    status,
+    usage,
+    watch,
+)
 from partway_client.cli.transfer_commands import compose, upload
 
 
@@ -33,5 +42,8 @@ def main() -> None:
         logging.lastResort.setFormatter(logging.Formatter("partway: %(message)s"))
 
 
-for command in (upload, compose, status, parts, abort, watch, list_uploads, usage):
+for command in (
+    *(upload, compose, status, parts, extend, abort, watch, list_uploads),
+    *(usage, capabilities),
+):
     main.add_command(command)

@@ -9,7 +9,7 @@ from datetime import datetime
 import click
 from rich.filesize import decimal
 
-from partway_client.models import PartInfo, Uploaded, UploadInfo, Usage
+from partway_client.models import Capabilities, PartInfo, Uploaded, UploadInfo, Usage
 
 
 def print_line(line: str) -> None:
@@ -33,7 +33,7 @@ def summary(upload: UploadInfo) -> str:
     return f"{upload.state.value}{because}  {created}  {decimal(upload.size_bytes)}  {upload.uri}"
 
 
-def print_json(value: UploadInfo | PartInfo | Uploaded | Usage, **more: str) -> None:
+def print_json(value: UploadInfo | PartInfo | Uploaded | Usage | Capabilities, **more: str) -> None:
     """Print all fields of `value`, and `more`, as one JSON object on one line."""
     print_line(json.dumps({**more, **dataclasses.asdict(value)}, default=_plain))
 

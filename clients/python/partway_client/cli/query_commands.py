@@ -1,6 +1,7 @@
-"""The commands about existing uploads: `status`, `parts`, `abort`, `watch`, `list`, `usage`."""
+"""The commands about existing uploads, and about what the service allows."""
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,32 @@ def parts(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
             print_json(part)
         else:
             print_line(f"{part.part_number}\t{part.size_bytes}\t{part.etag}")
+
+
+@click.command()
+@click.argument("upload_id")
+@click.option(
+    "--until",
+    "expire_time",
+    required=True,
+    callback=parse_time,
+    metavar="TIME",
+    help="The new deadline, such as 2026-03-01 or 2026-03-01T12:30; UTC unless it has a time zone.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@service_options
+def extend(service: ServiceOptions, upload_id: str, expire_time: datetime, as_json: bool) -> None:
+    """Give an upload a later deadline, and print it with its new UPLOAD_ID.
+
+    A deadline before the present one changes nothing.
+    """
+    found = run(service, lambda client: client.extend(upload_id, expire_time))
+    if as_json:
+        print_json(found)
+        return
+    print_line(summary(found))
+    print_line(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
+    print_line(f"  {found.upload_id}")
 
 
 @click.command()
@@ -142,4 +169,19 @@ def usage(service: ServiceOptions, as_json: bool) -> None:
         print_json(found)
         return
     for line in table(found):
+        print_line(line)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@service_options
+def capabilities(service: ServiceOptions, as_json: bool) -> None:
+    """Show what the service can do, and what each policy allows that you may use."""
+    from partway_client.cli.capabilities import lines
+
+    found = run(service, lambda client: client.capabilities())
+    if as_json:
+        print_json(found)
+        return
+    for line in lines(found):
         print_line(line)
