@@ -28,6 +28,7 @@ and a usage hash goes when nothing is left in it; see `usage_prelude.lua`.
 """
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from urllib.parse import quote
 
 from partway_server.domain.grant import Caller, Grant
@@ -180,4 +181,10 @@ def _shard(sid: str) -> int:
 
 def _key(shard: int, kind: str, *names: str) -> str:
     """Return a key. All keys are built here."""
-    return ":".join((f"partway:{{{shard:02d}}}:{kind}", *(quote(name, safe="") for name in names)))
+    return ":".join((f"partway:{{{shard:02d}}}:{kind}", *map(_quoted, names)))
+
+
+@lru_cache(maxsize=4096)
+def _quoted(name: str) -> str:
+    """Return a name percent-encoded. Each is in a dozen keys of one call."""
+    return quote(name, safe="")
