@@ -8,7 +8,7 @@ TOOLS := .tools/bin
 GHZ := github.com/bojand/ghz/cmd/ghz@v0.93.0
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 JAVA_TOOLS := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64 com.google.protobuf:protoc:4.35.1:exe:linux-x86_64
-AGAINST ?= .git\#branch=main
+AGAINST ?= proto/baseline.binpb
 SECONDS ?= 60
 DIR ?= certs
 SEED ?= 7
@@ -94,8 +94,11 @@ format: $(READY) ## Format the code and the proto.
 	$(BIN)/ruff format
 	$(BIN)/buf format -w
 
-breaking: $(READY) ## Compare the proto with that of AGAINST, by default the main branch.
+breaking: $(READY) ## Compare the proto with that of AGAINST, by default the contract of the last release.
 	$(BIN)/buf breaking --against '$(AGAINST)'
+
+baseline: $(READY) ## Make the present proto the one that later versions may not break. At a release.
+	$(BIN)/buf build --exclude-source-info -o proto/baseline.binpb
 
 generate: $(READY) ## Make generated/ from proto/.
 	$(MAKE) --no-print-directory stubs OUT=generated
@@ -126,7 +129,27 @@ docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
 	cd examples/java && for tool in $(JAVA_TOOLS); do mvn -q -B $(MAVEN_COPY):copy -Dartifact=$$tool -DoutputDirectory=$(CURDIR)/.tools/java || exit 1; done
 	@touch $@
 
-tools: .tools/.ready ## Install the tools of Go, Node and Java, pinned, into .tools.
+tools: .tools/.ready .tools/.browser ## Install the tools of Go, Node and Java, pinned, and a browser if one is missing.
+
+# Without scripts of packages: none of ours needs them.
+NPM_CI := npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+
+.tools/.browser: clients/typescript/package-lock.json examples/browser/package-lock.json tests/browser/package-lock.json
+	@mkdir -p .tools
+	cd clients/typescript && $(NPM_CI)
+	cd examples/browser && $(NPM_CI)
+	cd tests/browser && $(NPM_CI) --legacy-peer-deps
+	@command -v chromium >/dev/null || { cd tests/browser && npx playwright install chromium; } \
+	  || { echo "No browser: install Debian's package chromium, or name one with CHROMIUM=path" >&2; exit 1; }
+	@touch $@
+
+demo-page: .tools/.browser ## Build the pages that `partway-server dev --rest --demo-page` serves.
+	cd clients/typescript && npm run --silent build
+	cd examples/browser && npm run --silent build
+
+test-browser: $(READY) demo-page ## Test the TypeScript client, the Uppy plugin and the pages, in Chromium.
+	cd clients/typescript && npm test
+	cd tests/browser && npm test
 
 test-languages: $(READY) .tools/.ready ## Generate Go, TypeScript, Java, C# and others from the proto; compile.
 	PARTWAY_TEST_TOOLS=languages $(BIN)/python -m pytest -m languages tests/contract/test_languages.py
@@ -137,6 +160,14 @@ stubs-go: $(READY) .tools/.ready ## Make the Go stubs of the examples from the p
 	  --go_out=examples/go/stubs --go_opt=module=github.com/partway/partway/gen/go \
 	  --go-grpc_out=examples/go/stubs --go-grpc_opt=module=github.com/partway/partway/gen/go proto/partway/v1/*.proto
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/buf generate --template examples/grpc-gateway/buf.gen.yaml
+
+test-examples: $(READY) stubs-go ## Run the examples in Go, TypeScript, Java and Python against a real stack.
+	@mkdir -p .tools/examples
+	cd examples/go && go vet ./... && go build -o $(CURDIR)/.tools/examples/ ./upload ./backend
+	cd examples/grpc-gateway && go vet ./... && go build -o $(CURDIR)/.tools/examples/grpc-gateway .
+	cd examples/typescript && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent generate && npm run --silent build
+	cd examples/java && mvn -q -B package
+	PARTWAY_TEST_TOOLS=examples $(BIN)/python -m pytest -m examples tests/e2e/test_examples.py tests/e2e/test_grpc_gateway.py
 
 openapi: $(READY) ## Make docs/openapi.json and docs/reference/rest.md from the proto.
 	$(BIN)/python -m tests.contract.openapi docs
@@ -188,7 +219,8 @@ clean: ## Remove .venv and caches.
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: help setup demo example-jwt unit t test test-stores test-localstack test-ceph test-fast chaos dev check format breaking generate stubs docs lock sbom audit bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-batch bench-overload image words clean
-.PHONY: certs example-mtls openapi tools stubs-go test-languages test-examples
-
-.PHONY: help setup demo unit t test test-stores test-localstack test-ceph test-fast chaos fuzz dev check format breaking generate stubs docs lock bench-presign bench-stream bench-put bench-via bench-progress bench-watch bench-batch image words clean
+.PHONY: audit baseline bench-batch bench-overload bench-presign bench-progress bench-put \
+  bench-stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs \
+  example-jwt example-mtls format fuzz generate help image lock openapi sbom setup stubs \
+  stubs-go t test test-browser test-ceph test-examples test-fast test-languages test-localstack test-stores \
+  tools unit words

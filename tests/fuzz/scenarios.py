@@ -69,7 +69,7 @@ class Stage:
         if name == "Compose":
             composing = await self._composing(request_id)
             return Scene(lambda: self.call(name, composing), lambda: self._composed(composing))
-        upload = await self._upload(sent=name != "UploadPart")
+        upload = await self._upload(sent=name not in ("UploadPart", "PutPart"))
         act = self._act(name, upload.id)
         if name == "Abort":
             return Scene(act, lambda: self._aborted(upload.id))
@@ -103,6 +103,10 @@ class Stage:
     def _act(self, name: str, upload_id: str) -> Callable[[], Awaitable[Any]]:
         if name == "UploadPart":
             return lambda: self.call(name, *_part(upload_id))
+        if name == "PutPart":
+            put = pb.PutPartRequest(upload_id=upload_id, part_number=1)
+            put.body.data = _BODY
+            return lambda: self.call(name, put)
         request: Any = message_factory.GetMessageClass(METHODS[name].input_type)()
         if "upload_id" in METHODS[name].input_type.fields_by_name:
             request.upload_id = upload_id

@@ -83,8 +83,8 @@ HOLDING = [
     Expected(SLOPPY_TWICE, 25_000),
     Expected(Scenario("one PUT", (N, C, C), single=True), 200),
     Expected(PUT_LOST, 100),
-    Expected(EXTENSION, 100),
-    Expected(Scenario("an extension, Complete", (N, X, C), faults=1), 100),
+    Expected(EXTENSION, 1_000),
+    Expected(Scenario("an extension, Complete", (N, X, C), faults=1), 600),
     Expected(LOST, 1_000),
     Expected(REPEATED_LOST, 20_000),
 ]
@@ -100,7 +100,7 @@ RESIDUAL = [
     Expected(LATE_PUT_COMPLETE, 1_000, "P10 P2 P6"),
     Expected(LATE_PUT_LOST, 20_000, "P10 P2 P5 P6"),
     Expected(HELD_UP, 150, "P3"),
-    Expected(EXTENSION_LOST, 100, "P12 P3"),
+    Expected(EXTENSION_LOST, 20_000, "P12 P3"),
 ]
 """What is left, and exactly that; why stands in README.md."""
 

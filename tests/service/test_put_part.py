@@ -81,6 +81,7 @@ async def test_the_first_message_may_have_no_bytes(world: World) -> None:
     assert (await ask(world, sent)).part.size_bytes == 5
 
 
+@pytest.mark.promise("PutPart", "ABORTED")
 async def test_a_part_is_kept_only_if_its_checksum_matches(world: World) -> None:
     algorithm = upload_pb2.CHECKSUM_ALGORITHM_SHA256
     upload = await world.initialize(PART, policy="open", checksum_algorithm=algorithm)
@@ -132,6 +133,7 @@ async def test_a_stream_of_another_form_is_refused(
     assert await held_parts(world, upload) == []
 
 
+@pytest.mark.promise("PutPart", "INVALID_ARGUMENT")
 @pytest.mark.parametrize(
     ("number", "size", "checksum", "field"),
     [
@@ -152,6 +154,8 @@ async def test_what_does_not_fit_the_plan_is_named_by_the_fields_of_the_request(
     assert await held_parts(world, upload) == []
 
 
+@pytest.mark.promise("PutPart", "FAILED_PRECONDITION")
+@pytest.mark.promise("PutPart", "NOT_FOUND")
 async def test_it_is_refused_where_upload_part_is(world: World) -> None:
     closed, upload = await world.initialize(9), await world.initialize(9, policy="open")
     world.storage.calls.clear()

@@ -24,7 +24,7 @@ def reason(status: status_pb2.Status) -> str:
     info = error_details_pb2.ErrorInfo()
     [packed] = [each for each in status.details if each.Is(info.DESCRIPTOR)]
     packed.Unpack(info)
-    return info.reason
+    return str(info.reason)
 
 
 async def token_of(world: World, upload: upload_pb2.Upload) -> Any:
@@ -32,6 +32,11 @@ async def token_of(world: World, upload: upload_pb2.Upload) -> Any:
     request = pb.CreateUploadTokenRequest(upload_id=upload.id, spec=spec)
     token = (await world.stub.CreateUploadToken(request, metadata=ALICE)).upload_token
     return (("authorization", f"Partway {token.token}"),)
+
+
+async def next_of(stream: Any) -> Any:
+    """Return the next message."""
+    return await stream.read()
 
 
 async def rest(stream: Any) -> list[Any]:
@@ -51,7 +56,7 @@ async def test_an_error_after_the_first_message_is_the_last_message(
         request = pb.PresignPartsRequest(upload_id=upload.id, ranges=ranges((1, 10_000)))
         holder = await token_of(world, upload)
         stream = world.stub.PresignParts(request, metadata=(*holder, *BY_MESSAGE))
-        first = await stream.read()
+        first = await next_of(stream)
         assert first.parts and not first.HasField("status")
         clock.advance(61)
         *messages, last = await rest(stream)
@@ -70,7 +75,7 @@ async def test_otherwise_it_is_the_status_of_the_call(clock: FakeClock, metadata
         request = pb.PresignPartsRequest(upload_id=upload.id, ranges=ranges((1, 10_000)))
         holder = await token_of(world, upload)
         stream = world.stub.PresignParts(request, metadata=(*holder, *metadata))
-        assert (await stream.read()).parts
+        assert (await next_of(stream)).parts
         clock.advance(61)
         assert (await failure(rest(stream))).reason == "UPLOAD_TOKEN_EXPIRED"
 
@@ -85,7 +90,7 @@ async def test_an_error_before_the_first_message_is_the_status_of_the_call(
                 pb.PresignPartsRequest(upload_id="x"), metadata=(*ALICE, *BY_MESSAGE)
             ),
         ):
-            failed = await failure(stream.read())
+            failed = await failure(next_of(stream))
             assert (failed.code, failed.reason) == ("NOT_FOUND", "UPLOAD_NOT_FOUND")
 
 
@@ -94,7 +99,7 @@ async def test_a_watch_ends_with_a_message_when_the_service_stops(clock: FakeClo
         upload = await world.initialize()
         request = pb.WatchRequest(upload_id=upload.id)
         stream = world.stub.Watch(request, metadata=(*ALICE, *BY_MESSAGE))
-        assert (await stream.read()).upload.id
+        assert (await next_of(stream)).upload.id
         await world.service.server.leave()
         [last] = await rest(stream)
         assert await stream.code() is grpc.StatusCode.OK
@@ -114,7 +119,7 @@ async def test_a_reader_that_pauses_is_told_by_a_message_that_its_stream_has_end
         async with grpc.aio.insecure_channel(f"127.0.0.1:{world.port}", options) as channel:
             stub = rpc.UploadServiceStub(channel)
             stream = stub.PresignParts(request, metadata=(*ALICE, *BY_MESSAGE))
-            assert (await stream.read()).parts
+            assert (await next_of(stream)).parts
             registry = world.service.metrics.registry
             await until(lambda: registry.get_sample_value(ended) == 1)
             *_, last = await rest(stream)

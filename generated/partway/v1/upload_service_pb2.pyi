@@ -383,8 +383,8 @@ class InitializeRequest(_message.Message):
     only with matching content types.
     """
     size_bytes: _builtins.int
-    """The size of the file, in bytes: 0, or the least that the policy allows, to
-    the policy's limit. An empty file must say 0.
+    """The size of the file, in bytes, from the least that the policy allows to its
+    limit. An empty file must say 0.
     """
     content_type: _builtins.str
     """The media type that storage keeps with the object, as `type/subtype` with
@@ -613,8 +613,8 @@ class ExtendUploadRequest(_message.Message):
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """The deadline requested: rounded up to a whole second, and at most what the policy
-        allows, counted from create_time. If it is before the present one, nothing
-        changes.
+        allows, counted from create_time, both now and when the Upload began. If it is
+        before the present one, nothing changes.
         """
 
     def __init__(
@@ -1800,13 +1800,13 @@ class PolicyCapabilities(_message.Message):
     name: _builtins.str
     """The name of the policy."""
     min_size_bytes: _builtins.int
-    """The smallest file, in bytes. An empty one is allowed beside it if
-    this is at most 1.
-    """
+    """The smallest file, in bytes."""
     max_size_bytes: _builtins.int
     """The largest file, in bytes, that the policy and storage allow."""
     default_checksum_algorithm: _upload_pb2.ChecksumAlgorithm.ValueType
-    """The checksum of an Upload that asks for none in particular."""
+    """The checksum of an Upload that asks for none in particular. Unspecified if a
+    caller must name one.
+    """
     min_part_size_bytes: _builtins.int
     """The least part size, in bytes."""
     default_part_size_bytes: _builtins.int
@@ -1816,7 +1816,9 @@ class PolicyCapabilities(_message.Message):
     max_part_size_bytes: _builtins.int
     """The largest part size, in bytes."""
     single_put_max_bytes: _builtins.int
-    """Up to which size a file is a single PUT, in bytes, unless the mode is MULTIPART."""
+    """Up to which size a file is a single PUT, in bytes, unless the mode is MULTIPART or
+    the caller asks for smaller parts. An empty one always is.
+    """
     via_service: _builtins.bool
     """Whether parts may be sent through the service, by UploadPart and PutPart."""
     @_builtins.property

@@ -105,7 +105,7 @@ def _grant(
     marked = deps.key_marks.marked(
         sid,
         write_token=write_token,
-        # Whatever becomes of the policy, no ExtendUpload goes beyond what the key says.
+        # However the policy changes, no ExtendUpload goes beyond what the key says.
         expire_time=now + timedelta(seconds=policy.max_upload_seconds),
         bucket=policy.bucket,
         key=policy.key(caller, sid, params.file_name, now, params.metadata),

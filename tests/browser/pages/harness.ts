@@ -2,7 +2,7 @@
 
 import * as partway from "@partway/upload";
 
-import { initialize, type Initialized, renewToken } from "./backend.js";
+import { type Initialized, renewToken } from "./backend.js";
 
 interface Started {
   upload: partway.Upload;
@@ -37,6 +37,19 @@ async function start(file: Blob, initialized: Initialized, options: Options = {}
     (error: Error) => `${error.name} ${(error as partway.UploadError).reason}: ${error.message}`,
   );
   return started;
+}
+
+/** Initialize an Upload as a backend would, with parts as small as they may be. */
+async function initialize(rest: string, file: File, more: object = {}): Promise<Initialized> {
+  const small = { partSizeBytes: 5 * 1024 * 1024, uploadToken: {} };
+  const response = await fetch(`${rest}/v1/uploads`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ fileName: file.name, sizeBytes: file.size, ...small, ...more }),
+  });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.message);
+  return { gateway: rest, uploadId: answer.upload.id, token: answer.uploadToken.token };
 }
 
 /** Return a file of random bytes, and their SHA-256 in hexadecimal. */

@@ -22,6 +22,9 @@ _BODY = "google.api.HttpBody"
 _STREAMED = " In the first message"
 """Begins what a comment says of streams alone."""
 
+_AS_OF_UPLOAD_PART = "As of UploadPart"
+"""Begins a bullet that refers to that of another RPC, which has no form in REST."""
+
 _IN_A_QUERY = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 
 HTTP: Mapping[str, int] = {
@@ -173,9 +176,12 @@ class _Builder:
     def _refusals(self, method: MethodDescriptor) -> dict[str, Any]:
         """Return a response for each status of an error, with the codes that it stands for."""
         comment = self._comments[method.full_name]
-        if "Errors: those of UploadPart." in comment:
-            comment = self._comments[f"{_SERVICE.full_name}.UploadPart"]
-        own = _by_status([*texts.errors(comment), *self._general])
+        same = dict(texts.errors(self._comments[f"{_SERVICE.full_name}.UploadPart"]))
+        named = [
+            (code, same[code] if when.startswith(_AS_OF_UPLOAD_PART) else when)
+            for code, when in texts.errors(comment)
+        ]
+        own = _by_status([*named, *self._general])
         general = _by_status(self._general)
         answers: dict[str, Any] = {}
         for status, lines in sorted(own.items()):

@@ -19,7 +19,7 @@ _DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
 _EXAMPLES = 20
 _KNOWN_SHARE = 0.6
 _BY_GATEWAY = (400, 404, 405, 411, 413, 415, 431)
-"""What Envoy refuses by itself, in plain text: deploy/envoy/README.md."""
+"""What Envoy refuses by itself, without details: deploy/envoy/README.md."""
 
 _REASON_TYPE = "type.googleapis.com/google.rpc.ErrorInfo"
 
@@ -112,11 +112,18 @@ def wrong_with(oracle: Oracle, status: int, text: str) -> str:
         return "a secret in an answer"
     if status < 400:
         return ""
+    if not text and status in _BY_GATEWAY:
+        # What is not even HTTP has an answer without a body.
+        return ""
     try:
         body = json.loads(text)
     except ValueError:
-        return "" if status in _BY_GATEWAY else f"{status} with the text {text[:100]!r}"
-    details = body.get("details", []) if isinstance(body, dict) else []
+        return f"{status} with the text {text[:100]!r}"
+    if not isinstance(body, dict) or set(body) != {"code", "message", "details"}:
+        return f"{status} with a body of another shape: {text[:200]}"
+    details = body["details"]
+    if not details and status in _BY_GATEWAY:
+        return ""
     reasons = [each.get("reason", "") for each in details if each.get("@type") == _REASON_TYPE]
     if not reasons and status == 429 and "larger than max" in body.get("message", ""):
         return ""
