@@ -18,6 +18,9 @@ from partway_server.runtime.subprocesses import ChildError
 
 _HOST = "127.0.0.1"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".txt": "text/plain"}
+_FILES = importlib.resources.files("partway_server.devstack") / "demo_files"
+"""Built from examples/browser; a wheel has them if they were built before it was."""
+
 _CALL_SECONDS = 30.0
 _REST = web.AppKey("rest", str)
 _HTTP = web.AppKey("http", aiohttp.ClientSession)
@@ -27,12 +30,12 @@ _PAGES = web.AppKey("pages", dict[str, Traversable])
 class DemoPage:
     """The pages and their backend, on a port of their own: an origin other than the gateway's."""
 
-    def __init__(self, port: int, rest: str) -> None:
+    def __init__(self, port: int, rest: str, *, folder: Traversable | None = None) -> None:
         """`rest` is the address of the gateway. Raises ChildError if the pages are not built."""
         self.origin = f"http://{_HOST}:{port}"
         self._port = port
         self._rest = rest
-        self._pages = _built_pages()
+        self._pages = _built_pages(folder or _FILES)
 
     @contextlib.asynccontextmanager
     async def served(self) -> AsyncIterator[None]:
@@ -57,8 +60,7 @@ class DemoPage:
                 await runner.cleanup()
 
 
-def _built_pages() -> dict[str, Traversable]:
-    folder = importlib.resources.files("partway_server.devstack") / "demo_files"
+def _built_pages(folder: Traversable) -> dict[str, Traversable]:
     files = [*folder.iterdir()] if folder.is_dir() else []
     pages = {file.name: file for file in files if _type_of(file.name)}
     if "index.html" not in pages:

@@ -34,9 +34,9 @@ test("the page without a library resumes after a reload", async ({ page, stack, 
   await sendSlowly(page, 16 * MIB);
   await page.setInputFiles("#file", path);
   await expect.poll(() => puts.storage.length).toBeGreaterThan(0);
+  const chosen = page.waitForEvent("filechooser");
   await page.reload();
   const before = puts.storage.length;
-  const chosen = page.waitForEvent("filechooser");
   await page.getByRole("button", { name: "Resume resumed.mp4" }).click();
   await (await chosen).setFiles(path);
   await expect(page.locator("#phase")).toContainText("stored as");

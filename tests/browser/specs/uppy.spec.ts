@@ -66,6 +66,8 @@ for (const version of [5, 6]) {
     await begin(page, version);
     await expect.poll(() => percent(page, version)).toBeGreaterThan(10);
     await page.evaluate((v) => window[`uppy${v}` as "uppy6"].uppy.pauseAll(), version);
+    // Uppy shows progress some time after it was reported.
+    await stored([]);
     const at = await percent(page, version);
     const puts = notePuts(page, stack);
     await stored([]);

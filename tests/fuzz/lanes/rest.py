@@ -20,7 +20,7 @@ _DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
 _EXAMPLES = 20
 _KNOWN_SHARE = 0.6
 _BY_GATEWAY = (400, 404, 405, 411, 413, 415, 431)
-"""What Envoy refuses by itself: deploy/envoy/README.md."""
+"""What Envoy refuses by itself, without details: deploy/envoy/README.md."""
 
 _REASON_TYPE = "type.googleapis.com/google.rpc.ErrorInfo"
 
@@ -122,13 +122,16 @@ def wrong_with(oracle: Oracle, status: int, text: str) -> str:
         return "a secret in an answer"
     if status < 400:
         return ""
+    if not text and status in _BY_GATEWAY:
+        # What is not even HTTP has an answer without a body.
+        return ""
     try:
         body = json.loads(text)
     except ValueError:
         return f"{status} with the text {text[:100]!r}"
-    if not isinstance(body, dict) or not {"code", "message"} <= body.keys():
-        return f"{status} with something else than a google.rpc.Status: {text[:100]!r}"
-    details = body.get("details", [])
+    if not isinstance(body, dict) or set(body) != {"code", "message", "details"}:
+        return f"{status} with a body of another shape: {text[:200]}"
+    details = body["details"]
     if not details and status in _BY_GATEWAY:
         return ""
     reasons = [each.get("reason", "") for each in details if each.get("@type") == _REASON_TYPE]

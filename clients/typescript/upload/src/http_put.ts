@@ -67,14 +67,15 @@ function sendByXhr(request: BodyRequest): Promise<BodyAnswer> {
 }
 
 async function sendByFetch(request: BodyRequest): Promise<BodyAnswer> {
-  const limit = STALL_MS + (request.body.size / SLOWEST_BYTES_PER_SECOND) * 1000;
+  const limit = STALL_MS + Math.ceil((request.body.size / SLOWEST_BYTES_PER_SECOND) * 1000);
+  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(limit)]);
   try {
     const response = await fetch(request.url, {
       method: request.method,
       headers: request.headers,
       body: request.body,
       redirect: "error",
-      signal: AbortSignal.any([request.signal, AbortSignal.timeout(limit)]),
+      signal,
     });
     const text = await response.text();
     if (response.ok) request.onSent(request.body.size);

@@ -12,6 +12,7 @@ export class PartReporter {
   readonly #gateway: Gateway;
   readonly #runtime: Runtime;
   readonly #signal: AbortSignal;
+  readonly #stopped = new AbortController();
   #pending: SentPart[] = [];
   #loop: Promise<void> | undefined;
   #off = false;
@@ -19,7 +20,7 @@ export class PartReporter {
   constructor(gateway: Gateway, runtime: Runtime, signal: AbortSignal) {
     this.#gateway = gateway;
     this.#runtime = runtime;
-    this.#signal = signal;
+    this.#signal = AbortSignal.any([signal, this.#stopped.signal]);
   }
 
   /** Report a part with the next batch. */
@@ -29,6 +30,11 @@ export class PartReporter {
     this.#loop ??= this.#flushLater().finally(() => {
       this.#loop = undefined;
     });
+  }
+
+  /** Report no more: once the Upload is completing, its state says it all. */
+  stop(): void {
+    this.#stopped.abort();
   }
 
   async #flushLater(): Promise<void> {

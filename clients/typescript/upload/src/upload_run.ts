@@ -67,7 +67,7 @@ export class UploadRun {
     const meter = new ProgressMeter(total, { bytes: missingBytes, parts: missing.length });
     const reporter = new PartReporter(gateway, runtime, signal);
     onProgress(meter.read());
-    await sendParts(
+    const transfer = sendParts(
       {
         ...this.#context,
         file,
@@ -85,6 +85,7 @@ export class UploadRun {
       },
       missing,
     );
+    await transfer.finally(() => reporter.stop());
   }
 
   /** Complete the Upload; return undefined if parts must be sent again. */
