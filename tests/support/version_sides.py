@@ -81,6 +81,9 @@ class Side:
         Where parts have checksums, the default is all of them.
         """
         algorithm = upload.checksum_algorithm
+        if algorithm == upload_pb2.CHECKSUM_ALGORITHM_NONE:
+            # The previous version says so.
+            algorithm = upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED
         if algorithm and not numbers:
             numbers = tuple(range(1, upload.part_count + 1))
         request = pb.PresignPartsRequest(
@@ -221,9 +224,7 @@ def checksum(algorithm: int, data: bytes) -> bytes:
         return hashlib.sha256(data).digest()
     if algorithm == upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME:
         return int(_CRC64NVME.calc(data)).to_bytes(8, "big")
-    # So the previous version says none.
-    none = upload_pb2.CHECKSUM_ALGORITHM_NONE, upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED
-    assert algorithm in none
+    assert algorithm == upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED
     return b""
 
 
