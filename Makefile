@@ -121,7 +121,7 @@ docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
 
 # Go's tools are pinned in requirements/go, ghz apart: it needs an older gRPC than the others.
 .tools/.ready: requirements/go/go.mod requirements/go/go.sum examples/typescript/package-lock.json examples/java/pom.xml Makefile
-	@mkdir -p .tools/java
+	@rm -rf .tools/java && mkdir -p .tools/java
 	cd requirements/go && GOBIN=$(CURDIR)/$(TOOLS) go install tool
 	GOBIN=$(CURDIR)/$(TOOLS) go install $(GHZ)
 	cd examples/typescript && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
@@ -167,7 +167,7 @@ test-examples: $(READY) stubs-go ## Run the examples in Go, TypeScript, Java and
 	cd examples/grpc-gateway && go vet ./... && go build -o $(CURDIR)/.tools/examples/grpc-gateway .
 	cd examples/typescript && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent generate && npm run --silent build
 	cd examples/java && mvn -q -B package
-	PARTWAY_TEST_TOOLS=examples $(BIN)/python -m pytest -m examples tests/e2e/test_examples.py tests/e2e/test_grpc_gateway.py
+	PARTWAY_TEST_TOOLS=examples $(BIN)/python -m pytest -m examples tests/e2e/test_examples.py tests/e2e/test_grpc_gateway.py tests/e2e/test_documented_commands.py
 
 openapi: $(READY) ## Make docs/openapi.json and docs/reference/rest.md from the proto.
 	$(BIN)/python -m tests.contract.openapi docs

@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import boto3
 import grpc
@@ -65,9 +65,7 @@ def initialize(server: str, file: Path) -> Any:
             part_size_bytes=5 * MIB,
             upload_token=pb.UploadTokenSpec(lifetime=Duration(seconds=3600)),
         )
-        # The types of the stubs are for asyncio; they work with either kind of channel.
-        stub: Any = UploadServiceStub(cast(Any, channel))
-        return stub.Initialize(request, metadata=BACKEND)
+        return UploadServiceStub(channel).Initialize(request, metadata=BACKEND)
 
 
 def send(rest: str, upload_id: str, token: str, file: Path) -> Any:

@@ -74,6 +74,13 @@ def test_the_reference_of_policies_names_every_rule_and_its_example_can_be_used(
     assert not [rule for rule in named if f"`{rule}`" not in POLICIES]
 
 
+def test_the_policy_for_phones_can_be_used() -> None:
+    (toml,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/mobile.md").read_text(), re.S)
+    policy = _read(f"{toml}\n[policy.default]\n").policies["mobile"]
+    assert policy.max_url_seconds == 604_800
+    assert policy.via_service
+
+
 def test_the_guide_to_limits_names_every_limit_and_its_example_can_be_used() -> None:
     limits = (ROOT / "docs/limits.md").read_text()
     (toml,) = re.findall(r"```toml\n(.*?)```", limits, re.S)

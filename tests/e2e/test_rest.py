@@ -2,12 +2,14 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,8 +21,11 @@ from huggingface_hub import CommitOperationAdd
 from huggingface_hub.lfs import _upload_multi_part
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
+from partway_server.devstack.gateway import start_gateway
 from partway_server.devstack.servers import S3, connect
+from partway_server.runtime.subprocesses import free_port
 
+from tests.support.issuer import AUDIENCE, ISSUER, jwks, signing_key, token
 from tests.support.processes import Server, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
@@ -209,12 +214,30 @@ def test_nothing_but_the_api_is_reachable(curl: Curl, path: str) -> None:
     assert curl(path, body={})[0] == 404
 
 
-def test_who_calls_cannot_be_said_from_outside(tmp_path: Path) -> None:
-    environ = {"PARTWAY_IDENTITY": "metadata"}
+def test_who_calls_is_said_by_a_token_alone(tmp_path: Path) -> None:
+    key, keys = signing_key("gateway"), tmp_path / "keys.json"
+    keys.write_bytes(jwks(key))
+    environ = {
+        "PARTWAY_IDENTITY": "jwt,metadata",
+        "PARTWAY_JWT_ISSUER": ISSUER,
+        "PARTWAY_JWT_AUDIENCE": AUDIENCE,
+        "PARTWAY_JWT_JWKS_FILE": str(keys),
+    }
     with Server("dev", "--rest", log=tmp_path / "dev.log", environ=environ) as server:
         url = server.ready()["rest"] + "/v1/uploads"
-        headers = ("-H", "partway-tenant: acme", "-H", "partway-subject: alice")
-        assert json.loads(run_curl(url, *headers))["code"] == 16
+        named = ("-H", "partway-tenant: acme", "-H", "partway-subject: alice")
+        assert json.loads(run_curl(url, *named))["code"] == 16
+        bearer = f"authorization: Bearer {token(key, exp=int(time.time()) + 600)}"
+        opened = json.loads(
+            run_curl(url, "-H", bearer, "--json", '{"sizeBytes": 0, "uploadToken": {}}')
+        )
+        upload, holder = opened["upload"]["id"], opened["uploadToken"]["token"]
+        assert json.loads(run_curl(url, "-H", bearer))["uploads"][0]["id"] == upload
+        by_upload_token = ("-H", f"authorization: Partway {holder}", "-T", os.devnull)
+        part = json.loads(run_curl(f"{url}/{upload}/parts/1", *by_upload_token))
+        assert part["part"]["partNumber"] == 1
+        forged = f"authorization: Bearer {token(signing_key('other'), exp=int(time.time()) + 600)}"
+        assert json.loads(run_curl(url, "-H", forged))["code"] == 16
 
 
 def preflight(url: str, origin: str, method: str, headers: str) -> dict[str, str]:
@@ -373,6 +396,17 @@ async def test_the_access_log_has_names_and_no_secrets(curl: Curl, stack: dict[s
     assert upload not in text and token not in text
 
 
+def test_without_a_service_the_gateway_says_so(tmp_path: Path) -> None:
+    port = free_port()
+    with start_gateway(tmp_path, free_port(), port, []):
+        url = f"http://127.0.0.1:{port}"
+        answer = run_curl(f"{url}/v1/uploads", "-w", "\n%{http_code}")
+        body, _, status = answer.rpartition("\n")
+        assert status == "503"
+        assert is_status(json.loads(body), 14)
+        assert run_curl(f"{url}/healthz", "-o", os.devnull, "-w", "%{http_code}") == "503"
+
+
 # ---- streams
 
 
@@ -398,24 +432,31 @@ def test_a_stream_comes_as_events_where_the_caller_accepts_them(
     assert error["content-type"] == "application/json"
 
 
-@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
-def test_a_stream_that_fails_says_why_in_its_last_message(tmp_path: Path, accept: str) -> None:
+def test_a_stream_that_fails_says_why_in_its_last_message(tmp_path: Path) -> None:
     with Server("dev", "--rest", log=tmp_path / "dev.log") as server:
         rest = server.ready()["rest"]
         answer = json.loads(run_curl(f"{rest}/v1/uploads", "--json", '{"sizeBytes": 1}'))
         url = f"{rest}/v1/uploads/{answer['upload']['id']}:watch"
         # Whatever the caller itself says of it.
-        headers = ("-H", f"accept: {accept}", "-H", "partway-stream-errors: status")
-        with subprocess.Popen(
-            ["curl", "--silent", "--no-buffer", *headers, url], stdout=subprocess.PIPE, text=True
-        ) as watching:
-            assert watching.stdout is not None
-            assert "UPLOAD_STATE_ACTIVE" in watching.stdout.readline()
+        command = ["curl", "--silent", "--no-buffer", "-H", "partway-stream-errors: status", url]
+        with contextlib.ExitStack() as stack:
+            watching = [
+                stack.enter_context(
+                    subprocess.Popen(
+                        [*command, "-H", f"accept: {accept}"], stdout=subprocess.PIPE, text=True
+                    )
+                )
+                for accept in ("*/*", "text/event-stream")
+            ]
+            for each in watching:
+                assert each.stdout is not None
+                assert "UPLOAD_STATE_ACTIVE" in each.stdout.readline()
             server.stop()
-            *_, last = filter(None, watching.stdout.read().splitlines())
-    status = json.loads(last.removeprefix("data: "))["status"]
-    assert status["code"] == grpc.StatusCode.UNAVAILABLE.value[0]
-    assert "ERROR_REASON_STOPPING" in json.dumps(status["details"])
+            for each in watching:
+                *_, last = filter(None, each.communicate()[0].splitlines())
+                status = json.loads(last.removeprefix("data: "))["status"]
+                assert status["code"] == grpc.StatusCode.UNAVAILABLE.value[0]
+                assert "ERROR_REASON_STOPPING" in json.dumps(status["details"])
 
 
 # ---- parts through the gateway

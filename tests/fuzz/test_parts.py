@@ -90,19 +90,24 @@ def test_the_same_fault_in_the_log_is_one_finding() -> None:
     ("status", "text", "wrong"),
     [
         (200, "{}", False),
-        (404, "Not Found", False),
-        (400, '{"code":3,"message":"m","details":[]}', True),
+        (400, "", False),
+        (404, "Not Found", True),
+        (400, '{"code":3,"message":"m","details":[]}', False),
+        (500, '{"code":13,"message":"m","details":[]}', True),
+        (400, '{"message":"m"}', True),
         (500, "upstream error", True),
         (503, "no healthy upstream", True),
         (
             503,
-            '{"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo",'
+            '{"code":14,"message":"m","details":['
+            '{"@type":"type.googleapis.com/google.rpc.ErrorInfo",'
             '"reason":"ERROR_REASON_TIMED_OUT"}]}',
             False,
         ),
         (
             400,
-            '{"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo",'
+            '{"code":14,"message":"m","details":['
+            '{"@type":"type.googleapis.com/google.rpc.ErrorInfo",'
             '"reason":"ERROR_REASON_TIMED_OUT"}]}',
             True,
         ),

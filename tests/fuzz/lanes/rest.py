@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode, openapi
 
+from tests.fuzz.answer_shapes import AnswerShapes
 from tests.fuzz.lane import REQUESTS, Job
 from tests.fuzz.oracle import Oracle
 
@@ -19,7 +20,7 @@ _DOCUMENT = Path(__file__).parents[3] / "docs" / "openapi.json"
 _EXAMPLES = 20
 _KNOWN_SHARE = 0.6
 _BY_GATEWAY = (400, 404, 405, 411, 413, 415, 431)
-"""What Envoy refuses by itself, in plain text: deploy/envoy/README.md."""
+"""What Envoy refuses by itself, without details: deploy/envoy/README.md."""
 
 _REASON_TYPE = "type.googleapis.com/google.rpc.ErrorInfo"
 
@@ -30,7 +31,8 @@ class _Stopped(Exception):
 
 def run(job: Job) -> None:
     """Send until stopped."""
-    schema = openapi.from_dict(json.loads(_DOCUMENT.read_text()))
+    document = json.loads(_DOCUMENT.read_text())
+    schema, shapes = openapi.from_dict(document), AnswerShapes(document)
     found: Any = schema.get_all_operations()
     operations = [each.ok() for each in found]
     with requests.Session() as session:
@@ -42,7 +44,7 @@ def run(job: Job) -> None:
                 raise _Stopped
             if case.path_parameters and chance.random() < _KNOWN_SHARE:
                 case.path_parameters["upload_id"] = chance.choice(known)
-            _judge(job, oracle, session, case)
+            _judge(job, oracle, shapes, session, case)
 
         try:
             for turn in itertools.count():
@@ -82,7 +84,9 @@ def _opened(job: Job, session: requests.Session) -> Sequence[str]:
     return known
 
 
-def _judge(job: Job, oracle: Oracle, session: requests.Session, case: Any) -> None:
+def _judge(
+    job: Job, oracle: Oracle, shapes: AnswerShapes, session: requests.Session, case: Any
+) -> None:
     label, curl = case.operation.label, case.as_curl_command()
     job.count(REQUESTS)
     try:
@@ -95,6 +99,7 @@ def _judge(job: Job, oracle: Oracle, session: requests.Session, case: Any) -> No
             # A Watch goes on: that it began is enough.
             goes_on = case.path.endswith(":watch") and answer.status_code == 200
             text = "" if goes_on else answer.text
+            kind = answer.headers.get("content-type", "")
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader, UnicodeError):
         job.count("not sent")
         return
@@ -102,7 +107,12 @@ def _judge(job: Job, oracle: Oracle, session: requests.Session, case: Any) -> No
         job.find(f"{label}: {type(error).__name__}", curl=curl)
         return
     job.count(str(answer.status_code))
-    if wrong := wrong_with(oracle, answer.status_code, text):
+    wrong = wrong_with(oracle, answer.status_code, text)
+    if not wrong and not goes_on:
+        operation = case.operation
+        status = answer.status_code
+        wrong = shapes.wrong_with(operation.method, operation.path, status, kind, text)
+    if wrong:
         job.find(f"{label}: {wrong}", curl=curl)
 
 
@@ -112,11 +122,18 @@ def wrong_with(oracle: Oracle, status: int, text: str) -> str:
         return "a secret in an answer"
     if status < 400:
         return ""
+    if not text and status in _BY_GATEWAY:
+        # What is not even HTTP has an answer without a body.
+        return ""
     try:
         body = json.loads(text)
     except ValueError:
-        return "" if status in _BY_GATEWAY else f"{status} with the text {text[:100]!r}"
-    details = body.get("details", []) if isinstance(body, dict) else []
+        return f"{status} with the text {text[:100]!r}"
+    if not isinstance(body, dict) or set(body) != {"code", "message", "details"}:
+        return f"{status} with a body of another shape: {text[:200]}"
+    details = body["details"]
+    if not details and status in _BY_GATEWAY:
+        return ""
     reasons = [each.get("reason", "") for each in details if each.get("@type") == _REASON_TYPE]
     if not reasons and status == 429 and "larger than max" in body.get("message", ""):
         return ""

@@ -53,7 +53,7 @@ def checksum_to_proto(checksum: Checksum) -> pb.ChecksumAlgorithm.ValueType:
 def checksum_from_proto(algorithm: pb.ChecksumAlgorithm.ValueType) -> Checksum:
     """Return the Checksum. Raises CallFailed for an algorithm newer than this client."""
     if algorithm == pb.CHECKSUM_ALGORITHM_UNSPECIFIED:
-        # What an older service sends for no checksum.
+        # An older service means none by it.
         return Checksum.NONE
     if (checksum := known_checksum(algorithm)) is None:
         raise CallFailed(
