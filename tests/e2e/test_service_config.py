@@ -84,7 +84,8 @@ def _at(endpoint: Any, port: int) -> Any:
 def call(address: str, stop: threading.Event) -> Calls:
     """Call until stopped. Return how many calls there were, and those that failed."""
     options = [("grpc.service_config", CONFIG), ("grpc.use_local_subchannel_pool", 1)]
-    calls, failed = 0, []
+    calls = 0
+    failed: list[str] = []
     with grpc.insecure_channel(address, options) as channel:
         stub = UploadServiceStub(channel)
         while not stop.is_set():
@@ -136,7 +137,8 @@ def test_no_uploader_in_any_language_fails(s3: S3, redis_url: str, tmp_path: Pat
 
     def uploading(language: str) -> Caller:
         def run(address: str, stop: threading.Event) -> Calls:
-            runs, failed = 0, []
+            runs = 0
+            failed: list[str] = []
             while not stop.is_set():
                 done = upload(language, address, str(file))
                 runs += 1
