@@ -14,7 +14,7 @@ from google.api import annotations_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.devstack.gateway import bootstrap
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS
-from partway_server.rpc.validation import MAX_CHUNK_BYTES
+from partway_server.rpc.part_validation import MAX_CHUNK_BYTES
 from partway_server.runtime.subprocesses import binary
 
 from examples.certs import Authority

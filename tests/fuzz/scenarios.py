@@ -5,6 +5,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from google.protobuf import message_factory
@@ -112,6 +113,8 @@ class Stage:
             request.upload_id = upload_id
         if name == "ReportParts":
             request.parts.add(part_number=1, size_bytes=_SIZE)
+        if name == "ExtendUpload":
+            request.expire_time.FromDatetime(START + timedelta(days=10))
         if name == "Status":
             request.view = pb.STATUS_VIEW_PROGRESS
         return lambda: self.call(name, request)

@@ -648,6 +648,26 @@ async def test_work_that_goes_on_is_put_off_and_not_forgotten(world: World) -> N
     assert await world.state(await composed(world)) == "COMPLETED"
 
 
+@in_memory
+async def test_an_upload_that_is_being_composed_is_extended_and_goes_on(world: World) -> None:
+    first, gate = await source(world), Gate()
+    world.storage.before("copy_part", gate)
+    composing = asyncio.create_task(compose(world, first))
+    await gate.reached.wait()
+    active = await composed(world)
+    request = pb.ExtendUploadRequest(upload_id=active.id)
+    request.expire_time.seconds = active.create_time.seconds + 10 * 24 * 3600
+    extended = (await world.stub.ExtendUpload(request, metadata=ALICE)).upload
+    assert extended.expire_time == request.expire_time
+    # Its worker goes on postponing it, and a janitor that takes over has the later deadline, too.
+    assert await world.sessions.peek_due(10) == []
+    world.clock.advance(LEASE.total_seconds() + 1)
+    assert await world.sessions.peek_due(10) == [world.grant(active).sid]
+    gate.open()
+    made = await composing
+    assert (made.state, made.id) == (COMPLETED, extended.id)
+
+
 # ---- removal of the sources
 
 

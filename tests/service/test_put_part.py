@@ -1,6 +1,5 @@
 """Tests PutPart: what it shares with UploadPart, and the form of its own messages."""
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
@@ -214,17 +213,3 @@ async def test_both_ways_share_the_limits_of_parts(
 def _passing(world: World) -> float:
     value = world.service.metrics.registry.get_sample_value("partway_via_service_in_progress")
     return value or 0.0
-
-
-async def test_calls_that_wait_for_their_turn_do_not_keep_a_part_waiting(clock: FakeClock) -> None:
-    async with a_memory_world(clock, policies=POLICIES, call_timeout_seconds=0.2) as world:
-        upload = await world.initialize(PART, policy="open")
-        call = world.stub.PutPart(metadata=ALICE)
-        first, *rest = messages(upload, 1, content(1, PART))
-        await call.write(first)
-        # Longer than the time limit of other calls, as long as bytes arrive.
-        for each in rest:
-            await asyncio.sleep(0.02)
-            await call.write(each)
-        await call.done_writing()
-        assert (await call).part.size_bytes == PART

@@ -438,6 +438,8 @@ class Machine(RuleBasedStateMachine):
             for ghost in self.all:
                 self.status(ghost, 0, None, True)
             self.time_passes(LIFETIME.days, urls_end)
+            # A record that was rebuilt stays until the last deadline that its upload can have.
+            self.clock.advance(self.policy.max_upload_seconds)
             self.the_janitor_comes(0, None)
             self.a_lease_passes()
         self.the_janitor_comes(0, None)

@@ -278,6 +278,7 @@ def test_every_rpc_about_an_upload_is_in_the_matrix() -> None:
         "BatchInitialize",
         "ListUploads",
         "GetUsage",
+        "GetCapabilities",
     }
     # An RPC that a token allows must name the Upload, or the token could not be bound to it.
     assert {name for name, each in PERMISSIONS.items() if each.action} == set(BY_TOKEN)

@@ -37,7 +37,6 @@ ALL: Mapping[str, Message] = {
     "BatchInitialize": pb.BatchInitializeRequest(requests=[pb.InitializeRequest(size_bytes=1)]),
     "BatchComplete": pb.BatchCompleteRequest(requests=[pb.CompleteRequest(upload_id="x")]),
     "ListUploads": pb.ListUploadsRequest(),
-    "GetCapabilities": pb.GetCapabilitiesRequest(),
     **{name: request("x") for name, request in ABOUT_AN_UPLOAD.items()},
 }
 """Every RPC that ends by itself, each with a request that has nothing wrong with its fields."""

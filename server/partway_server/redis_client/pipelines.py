@@ -6,7 +6,8 @@ Each command has an answer of its own: an error of one is not an error of the ot
 that breaks is an error of all that were sent over it, as of one that is sent alone, and who asked
 retries for itself.
 
-Who asked may go away: the command is sent all the same, and its answer is read and dropped.
+Who asked may go away. When all of a pipeline have, it is cancelled with its connection; until then
+the command goes on with those of the others.
 """
 
 import asyncio
@@ -113,6 +114,7 @@ async def _send(server: Redis, sending: Sequence[_Sending]) -> None:
     """Send commands in one pipeline, and give each its answer."""
     if not sending:
         return
+    _cancel_when_all_have_gone(asyncio.current_task(), [each.answer for each in sending])
     answers: Sequence[Any]
     try:
         answers = await _answers(server, sending)
@@ -126,6 +128,26 @@ async def _send(server: Redis, sending: Sequence[_Sending]) -> None:
             each.answer.set_exception(answer)
         else:
             each.answer.set_result(answer)
+
+
+def _cancel_when_all_have_gone(
+    task: "asyncio.Task[Any] | None", awaited: Sequence[asyncio.Future[Any]]
+) -> None:
+    """Cancel the task that answers these futures once all of them are cancelled.
+
+    Or a command might run long after its caller has given up.
+    """
+    assert task is not None
+    left = len(awaited)
+
+    def one_is_done(answer: asyncio.Future[Any]) -> None:
+        nonlocal left
+        left -= answer.cancelled()
+        if not left:
+            task.cancel()
+
+    for answer in awaited:
+        answer.add_done_callback(one_is_done)
 
 
 async def _answers(server: Redis, sending: Sequence[_Sending]) -> list[Any]:

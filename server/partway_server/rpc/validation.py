@@ -20,7 +20,6 @@ from partway_server.rpc import page_tokens
 
 MAX_BATCH_PARTS = 1000
 MAX_SOURCES = 32
-MAX_CHUNK_BYTES = 1024 * 1024
 
 _MAX_RANGES = 1000
 _WITH_WHOLE = (upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME, upload_pb2.CHECKSUM_ALGORITHM_BEST)
@@ -37,87 +36,66 @@ _UPLOAD_POSITION = re.compile(r"[0-9]{1,10}-[0-9a-f]{32}")
 
 def initialize(request: pb.InitializeRequest) -> None:
     """Check an InitializeRequest."""
-    _reject_if(_initialize(request))
+    reject_if(_initialize(request))
 
 
 def presign(request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, max_parts: int) -> None:
     """Check a PresignPartsRequest or a BatchPresignPartsRequest."""
-    _reject_if(_presign(request, max_parts))
+    reject_if(_presign(request, max_parts))
 
 
 def complete(request: pb.CompleteRequest) -> None:
     """Check a CompleteRequest."""
-    _reject_if(_complete(request))
+    reject_if(_complete(request))
 
 
 def abort(request: pb.AbortRequest) -> None:
     """Check an AbortRequest."""
-    _reject_if(_upload_id(request.upload_id))
+    reject_if(upload_id_violations(request.upload_id))
 
 
 def list_parts(request: pb.ListPartsRequest) -> None:
     """Check a ListPartsRequest."""
-    _reject_if(_list_parts(request))
-
-
-def part_header(message: pb.UploadPartRequest | None) -> None:
-    """Check the first message of an UploadPart, None if the stream was empty."""
-    _reject_if(_part_header(message))
-
-
-def chunk(message: pb.UploadPartRequest) -> None:
-    """Check every other message of an UploadPart."""
-    if message.WhichOneof("payload") != "chunk" or not 1 <= len(message.chunk) <= MAX_CHUNK_BYTES:
-        limit = f"each message after the header must have a chunk of 1 to {MAX_CHUNK_BYTES:,} bytes"
-        raise InvalidRequest([FieldViolation("chunk", limit)])
-
-
-def put_part(message: pb.PutPartRequest | None) -> None:
-    """Check the first message of a PutPart, None if the stream was empty."""
-    _reject_if(_put_part(message or pb.PutPartRequest()))
-
-
-def body(message: pb.PutPartRequest) -> None:
-    """Check every other message of a PutPart."""
-    _reject_if(_body(message))
+    reject_if(_list_parts(request))
 
 
 def status(request: pb.StatusRequest) -> None:
     """Check a StatusRequest."""
-    _reject_if(_status(request))
+    reject_if(_status(request))
 
 
 def compose(request: pb.ComposeRequest) -> None:
     """Check a ComposeRequest."""
-    _reject_if(_compose(request))
+    reject_if(_compose(request))
 
 
 def report_parts(request: pb.ReportPartsRequest) -> None:
     """Check a ReportPartsRequest, except its parts, each of which has a result of its own."""
-    _reject_if(_report_parts(request))
+    reject_if(_report_parts(request))
 
 
 def create_upload_token(request: pb.CreateUploadTokenRequest) -> None:
     """Check a CreateUploadTokenRequest."""
-    _reject_if(_create_upload_token(request))
+    reject_if(_create_upload_token(request))
 
 
 def extend_upload(request: pb.ExtendUploadRequest) -> None:
     """Check an ExtendUploadRequest."""
-    _reject_if(_extend_upload(request))
+    reject_if(_extend_upload(request))
 
 
 def watch(request: pb.WatchRequest) -> None:
     """Check a WatchRequest."""
-    _reject_if(_upload_id(request.upload_id))
+    reject_if(upload_id_violations(request.upload_id))
 
 
 def list_uploads(request: pb.ListUploadsRequest) -> None:
     """Check a ListUploadsRequest."""
-    _reject_if(_list_uploads(request))
+    reject_if(_list_uploads(request))
 
 
-def _reject_if(violations: Iterator[FieldViolation]) -> None:
+def reject_if(violations: Iterator[FieldViolation]) -> None:
+    """Raise InvalidRequest with the first violations, if there are any."""
     found = [v for v, _ in zip(violations, range(_MAX_VIOLATIONS), strict=False)]
     if found:
         raise InvalidRequest(found)
@@ -148,7 +126,7 @@ def _compose(request: pb.ComposeRequest) -> Iterator[FieldViolation]:
     if not 1 <= len(request.sources) <= MAX_SOURCES:
         yield FieldViolation("sources", f"must have 1 to {MAX_SOURCES} entries")
     for i, source in enumerate(request.sources):
-        yield from _upload_id(source.upload_id, f"sources[{i}].upload_id")
+        yield from upload_id_violations(source.upload_id, f"sources[{i}].upload_id")
 
 
 def _named(request: pb.InitializeRequest | pb.ComposeRequest) -> Iterator[FieldViolation]:
@@ -186,7 +164,7 @@ def _metadata(metadata: Mapping[str, str]) -> Iterator[FieldViolation]:
 def _presign(
     request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, max_parts: int
 ) -> Iterator[FieldViolation]:
-    yield from _upload_id(request.upload_id)
+    yield from upload_id_violations(request.upload_id)
     if len(request.ranges) > _MAX_RANGES:
         yield FieldViolation("ranges", f"must have at most {_MAX_RANGES:,} entries")
     for i, run in enumerate(request.ranges):
@@ -208,7 +186,7 @@ def _presign(
 
 
 def _complete(request: pb.CompleteRequest) -> Iterator[FieldViolation]:
-    yield from _upload_id(request.upload_id)
+    yield from upload_id_violations(request.upload_id)
     if len(request.parts) > MAX_PARTS:
         yield FieldViolation("parts", f"must have at most {MAX_PARTS:,} entries")
     yield from _numbers("parts", (part.part_number for part in request.parts))
@@ -238,50 +216,18 @@ def _numbers(field: str, numbers: Iterable[int]) -> Iterator[FieldViolation]:
 
 
 def _list_parts(request: pb.ListPartsRequest) -> Iterator[FieldViolation]:
-    yield from _upload_id(request.upload_id)
+    yield from upload_id_violations(request.upload_id)
     yield from _page(request, _PART_POSITION, "ListParts")
 
 
-def _part_header(message: pb.UploadPartRequest | None) -> Iterator[FieldViolation]:
-    if message is None or message.WhichOneof("payload") != "header":
-        yield FieldViolation("header", "must be in the first message")
-        return
-    yield from _part(message.header, "header.")
-
-
-def _part(
-    named: pb.UploadPartHeader | pb.PutPartRequest, prefix: str = ""
-) -> Iterator[FieldViolation]:
-    yield from _upload_id(named.upload_id)
-    if not 1 <= named.part_number <= MAX_PARTS:
-        yield FieldViolation(f"{prefix}part_number", f"must be 1 to {MAX_PARTS:,}")
-    if len(named.checksum) not in (0, 4, 8, 16, 32):
-        yield FieldViolation(f"{prefix}checksum", "must have 0, 4, 8, 16 or 32 bytes")
-
-
-def _put_part(message: pb.PutPartRequest) -> Iterator[FieldViolation]:
-    yield from _part(message)
-    if len(message.body.data) > MAX_CHUNK_BYTES:
-        yield FieldViolation("body.data", f"must have at most {MAX_CHUNK_BYTES:,} bytes a message")
-
-
-def _body(message: pb.PutPartRequest) -> Iterator[FieldViolation]:
-    for field in ("upload_id", "part_number", "checksum"):
-        if getattr(message, field):
-            yield FieldViolation(field, "must be in the first message alone")
-    if not 1 <= len(message.body.data) <= MAX_CHUNK_BYTES:
-        limit = f"must have 1 to {MAX_CHUNK_BYTES:,} bytes in each message after the first"
-        yield FieldViolation("body.data", limit)
-
-
 def _status(request: pb.StatusRequest) -> Iterator[FieldViolation]:
-    yield from _upload_id(request.upload_id)
+    yield from upload_id_violations(request.upload_id)
     if request.view not in pb.StatusView.values():
         yield FieldViolation("view", "must be a value of StatusView")
 
 
 def _report_parts(request: pb.ReportPartsRequest) -> Iterator[FieldViolation]:
-    yield from _upload_id(request.upload_id)
+    yield from upload_id_violations(request.upload_id)
     if not 1 <= len(request.parts) <= MAX_BATCH_PARTS:
         yield FieldViolation("parts", f"must have 1 to {MAX_BATCH_PARTS:,} entries")
 
@@ -312,7 +258,7 @@ def _page(
 
 
 def _extend_upload(request: pb.ExtendUploadRequest) -> Iterator[FieldViolation]:
-    yield from _upload_id(request.upload_id)
+    yield from upload_id_violations(request.upload_id)
     if not request.HasField("expire_time"):
         yield FieldViolation("expire_time", "is missing")
     elif not _is_time(request.expire_time):
@@ -320,7 +266,7 @@ def _extend_upload(request: pb.ExtendUploadRequest) -> Iterator[FieldViolation]:
 
 
 def _create_upload_token(request: pb.CreateUploadTokenRequest) -> Iterator[FieldViolation]:
-    yield from _upload_id(request.upload_id)
+    yield from upload_id_violations(request.upload_id)
     yield from _token_spec(request.spec, "spec")
 
 
@@ -341,7 +287,8 @@ def _is_time(moment: Timestamp) -> bool:
     return _YEAR_1 <= moment.seconds < _YEAR_10000 and 0 <= moment.nanos < 1_000_000_000
 
 
-def _upload_id(upload_id: str, field: str = "upload_id") -> Iterator[FieldViolation]:
+def upload_id_violations(upload_id: str, field: str = "upload_id") -> Iterator[FieldViolation]:
+    """Yield what is wrong with the form of an upload_id."""
     if not 1 <= len(upload_id) <= MAX_ID_CHARS:
         yield FieldViolation(field, f"must have 1 to {MAX_ID_CHARS:,} characters")
 

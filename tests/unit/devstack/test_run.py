@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from partway_server.devstack.run import _settings
+from partway_server.devstack.run import _demo, _settings
+from partway_server.runtime.subprocesses import ChildError
 
 
 @pytest.mark.parametrize(("given", "allowed"), [("", True), ("true", True), ("false", False)])
@@ -13,3 +14,8 @@ def test_parts_may_pass_unless_the_environment_says_no(
     environ = {"PARTWAY_VIA_SERVICE": given} if given else {}
     settings = _settings(environ, tmp_path, 50051, reflection=True, json_logs=False)
     assert settings.via_service is allowed
+
+
+def test_the_demo_pages_need_the_gateway() -> None:
+    with pytest.raises(ChildError, match="add --rest"):
+        _demo(0, rest_port=0)

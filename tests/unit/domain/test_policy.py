@@ -12,6 +12,7 @@ from partway_server.domain.object_keys import MAX_KEY_BYTES, MAX_NAME_BYTES, saf
 from partway_server.domain.policy import Policy, valid_tenant
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = 24 * 3600
 SID = "ab" * 16
 MARKED = "0" * SEGMENT_CHARS
 
@@ -46,6 +47,9 @@ MARKED = "0" * SEGMENT_CHARS
         ({"max_url_seconds": 604_801}, "url_seconds"),
         ({"upload_seconds": 899}, "upload_seconds"),
         ({"upload_seconds": 365 * 24 * 3600 + 1}, "upload_seconds: is more than"),
+        ({"max_upload_seconds": 6 * 24 * 3600 - 1}, "max_upload_seconds: is shorter than"),
+        ({"max_upload_seconds": -1}, "max_upload_seconds: is shorter than"),
+        ({"max_upload_seconds": 365 * 24 * 3600 + 1}, "max_upload_seconds: is more than"),
         ({"key_template": "a\n/{tenant}/{date}/{sid}"}, "control character"),
         ({"key_template": "a\x7f/{tenant}/{date}/{sid}"}, "control character"),
         ({"content_types": ()}, "content_types: is empty"),
@@ -161,3 +165,20 @@ def test_the_longest_template_that_is_taken_keeps_its_limit(name: str, subject: 
     policy = Policy("p", "b", key_template="x" * filler + "/{tenant}/{subject}/{date}/{sid}/{name}")
     key = policy.key(Caller("t" * 64, subject), MARKED, name, NOW)
     assert len(key.encode()) <= MAX_KEY_BYTES
+
+
+@pytest.mark.parametrize(
+    ("rules", "longest"),
+    [
+        ({}, 30 * DAY),
+        ({"upload_seconds": 900}, 30 * DAY),
+        ({"upload_seconds": 31 * DAY}, 31 * DAY),
+        ({"upload_seconds": 365 * DAY}, 365 * DAY),
+        ({"max_upload_seconds": 6 * DAY}, 6 * DAY),
+        ({"upload_seconds": 900, "max_upload_seconds": 900}, 900),
+    ],
+)
+def test_an_upload_may_be_extended_to_a_month_unless_the_policy_says_otherwise(
+    rules: dict[str, Any], longest: int
+) -> None:
+    assert Policy("p", "b", **rules).max_upload_seconds == longest

@@ -20,6 +20,7 @@ class Server:
         self.trips: list[list[Words]] = []
         self.lost: Exception | None = None
         self.gate: asyncio.Event | None = None
+        self.cut_off = False
 
     async def execute_command(self, *words: Any) -> Any:
         [answer] = await self._answer([words])
@@ -33,8 +34,12 @@ class Server:
 
     async def _answer(self, commands: list[Words]) -> list[Any]:
         self.trips.append(commands)
-        if self.gate is not None:
-            await self.gate.wait()
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cut_off = True
+            raise
         if self.lost is not None:
             raise self.lost
         return [self._of(str(words[0])) or words for words in commands]
@@ -148,6 +153,22 @@ async def test_who_goes_away_takes_nothing_from_the_others() -> None:
     for gone in (early, late):
         with pytest.raises(asyncio.CancelledError):
             await gone
+
+
+async def test_what_no_one_waits_for_any_more_is_cut_off() -> None:
+    server, seen = a_server()
+    seen.gate = asyncio.Event()
+    pipelines = Pipelines()
+    asking = [asyncio.create_task(pipelines.send(server, ("GET", n))) for n in range(2)]
+    await until(lambda: bool(seen.trips))
+    for each in asking:
+        assert not seen.cut_off
+        each.cancel()
+        await asyncio.sleep(0)
+    await until(lambda: seen.cut_off)
+    # And the next is sent as ever.
+    seen.gate.set()
+    assert await pipelines.send(server, ("GET", 2)) == ("GET", 2)
 
 
 async def test_a_fault_of_ours_is_raised_where_it_was_asked_for() -> None:

@@ -7,7 +7,7 @@ from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.errors import FieldViolation, InvalidRequest
 from partway_server.domain.grant import Caller
 from partway_server.domain.quota import Limit
-from partway_server.rpc import conversion, page_tokens, validation
+from partway_server.rpc import conversion, page_tokens, part_validation, validation
 from partway_server.rpc.handlers.base import Handlers, allowed_parts, current_caller
 from partway_server.rpc.identity.base import Context
 from partway_server.storage.base import StoredPart
@@ -25,7 +25,7 @@ class PartHandlers(Handlers):
         self.enter(caller, Limit.VIA_SERVICE)
         messages = aiter(request_iterator)
         first = await anext(messages, None)
-        validation.part_header(first)
+        part_validation.part_header(first)
         assert first is not None
         stored = await self._pass_on(caller, first.header, _chunks(messages))
         return pb.UploadPartResponse(part=conversion.part(stored))
@@ -37,7 +37,7 @@ class PartHandlers(Handlers):
         self.enter(caller, Limit.VIA_SERVICE)
         messages = aiter(request_iterator)
         first = await anext(messages, None)
-        validation.put_part(first)
+        part_validation.put_part(first)
         assert first is not None
         # Not kept in the message, which lasts as long as the call.
         bodies = _bodies([first.body.data], messages)
@@ -89,7 +89,7 @@ class PartHandlers(Handlers):
 
 async def _chunks(messages: AsyncIterator[pb.UploadPartRequest]) -> AsyncIterator[bytes]:
     async for message in messages:
-        validation.chunk(message)
+        part_validation.chunk(message)
         yield message.chunk
 
 
@@ -113,5 +113,5 @@ async def _bodies(
     if first[0]:
         yield first.pop()
     async for message in messages:
-        validation.body(message)
+        part_validation.body(message)
         yield message.body.data
