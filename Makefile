@@ -167,7 +167,8 @@ test-examples: $(READY) stubs-go ## Run the examples in Go, TypeScript, Java and
 	cd examples/grpc-gateway && go vet ./... && go build -o $(CURDIR)/.tools/examples/grpc-gateway .
 	cd examples/typescript && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent generate && npm run --silent build
 	cd examples/java && mvn -q -B package
-	PARTWAY_TEST_TOOLS=examples $(BIN)/python -m pytest -m examples tests/e2e/test_examples.py tests/e2e/test_grpc_gateway.py tests/e2e/test_documented_commands.py
+	PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_TOOLS=examples $(BIN)/python -m pytest -m examples tests/e2e/test_examples.py \
+	  tests/e2e/test_grpc_gateway.py tests/e2e/test_documented_commands.py tests/e2e/test_service_config.py
 
 openapi: $(READY) ## Make docs/openapi.json and docs/reference/rest.md from the proto.
 	$(BIN)/python -m tests.contract.openapi docs

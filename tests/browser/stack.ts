@@ -82,6 +82,19 @@ export async function sendSlowly(page: Page, bytesPerSecond: number): Promise<vo
   });
 }
 
+/**
+ * Let the first parts reach storage, and keep the others on their way, so that there is a middle to
+ * interrupt. What it returns lets those go that begin after it was called.
+ */
+export async function holdAfter(page: Page, stack: Stack, parts: number): Promise<() => Promise<void>> {
+  const storage = `${stack.s3.endpoint}/**`;
+  let begun = 0;
+  await page.route(storage, async (route) => {
+    if (route.request().method() !== "PUT" || ++begun <= parts) await route.continue();
+  });
+  return () => page.unroute(storage);
+}
+
 /** Note the PUTs of a page that were answered with 200, by where they went. */
 export function notePuts(page: Page, stack: Stack): { storage: string[]; gateway: string[] } {
   const puts = { storage: [] as string[], gateway: [] as string[] };

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -28,31 +27,17 @@ from partway_server.devstack.servers import S3, connect
 from partway_server.runtime.subprocesses import free_port
 from standardwebhooks import Webhook
 
+from tests.support.example_programs import BACKENDS, EXAMPLES, UPLOADERS, upload
 from tests.support.processes import Server
 
 pytestmark = [pytest.mark.examples, pytest.mark.timeout(240)]
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "examples"
-BUILT = ROOT / ".tools/examples"
 MIB = 1024 * 1024
 SIZE = 128 * MIB + 1
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 READY_SECONDS = 60.0
 MAX_LINES = 200
 
-UPLOADERS: Mapping[str, tuple[str, ...]] = {
-    "go": (str(BUILT / "upload"),),
-    "java": ("java", "-jar", str(EXAMPLES / "java/target/partway-upload.jar")),
-    "python": (sys.executable, str(EXAMPLES / "python/upload.py")),
-    "typescript": ("node", str(EXAMPLES / "typescript/dist/upload.js")),
-}
-BACKENDS: Mapping[str, tuple[str, ...]] = {
-    "go": (str(BUILT / "backend"),),
-    "python": (sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES / "python"))
-    + ("--log-level", "warning", "backend:app", "--port"),
-    "typescript": ("node", str(EXAMPLES / "typescript/dist/backend.js")),
-}
 SOURCES = {
     "go": "go/upload/main.go",
     "java": "java/src/main/java/com/example/Upload.java",
@@ -113,12 +98,6 @@ def test_an_uploader_is_small(language: str) -> None:
         if line.strip() and not line.lstrip().startswith(("//", "#", "/*", "*"))
     ]
     assert len(code) < MAX_LINES
-
-
-def upload(language: str, *arguments: str, token: str = "") -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "PARTWAY_AUTHORIZATION": f"Partway {token}"} if token else None
-    command = [*UPLOADERS[language], "--server", *arguments]
-    return subprocess.run(command, env=environ, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("language", UPLOADERS)

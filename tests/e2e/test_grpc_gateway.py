@@ -6,18 +6,17 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from partway_server.devstack.servers import S3, connect
 from partway_server.runtime.subprocesses import free_port
 
+from tests.support.example_programs import BUILT
 from tests.support.processes import Server
 
 pytestmark = [pytest.mark.examples, pytest.mark.timeout(120)]
 
-BUILT = Path(__file__).parents[2] / ".tools/examples"
 MIB = 1024 * 1024
 JSON = {"content-type": "application/json"}
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"

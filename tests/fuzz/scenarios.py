@@ -67,6 +67,10 @@ class Stage:
         if name == "Initialize":
             opening = self._opening(request_id)
             return Scene(lambda: self.call(name, opening), lambda: self._opened(opening))
+        if name == "BatchInitialize":
+            opening = self._opening(request_id)
+            batch = pb.BatchInitializeRequest(requests=[opening])
+            return Scene(lambda: self.call(name, batch), lambda: self._opened(opening))
         if name == "Compose":
             composing = await self._composing(request_id)
             return Scene(lambda: self.call(name, composing), lambda: self._composed(composing))
@@ -111,6 +115,8 @@ class Stage:
         request: Any = message_factory.GetMessageClass(METHODS[name].input_type)()
         if "upload_id" in METHODS[name].input_type.fields_by_name:
             request.upload_id = upload_id
+        if name == "BatchComplete":
+            request.requests.add(upload_id=upload_id)
         if name == "ReportParts":
             request.parts.add(part_number=1, size_bytes=_SIZE)
         if name == "ExtendUpload":

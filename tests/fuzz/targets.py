@@ -6,7 +6,7 @@ Each takes bytes, and raises nothing but what it promises.
 import asyncio
 import base64
 import random
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,6 +46,9 @@ class _Answer:
     def __await__(self) -> Generator[Any, Any, Any]:
         raise UploadNotFound
         yield
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
 
     def __aiter__(self) -> "_Answer":
         return self

@@ -2,9 +2,7 @@
 
 import type { Page } from "@playwright/test";
 
-import { addScript, expect, notePuts, sendSlowly, type Stack, test } from "../stack.js";
-
-const MIB = 1024 * 1024;
+import { addScript, expect, holdAfter, notePuts, type Stack, test } from "../stack.js";
 
 /** Open a page with both versions; each is at window.uppy5 or window.uppy6. */
 async function open(page: Page, stack: Stack): Promise<void> {
@@ -60,12 +58,13 @@ test("Uppy 5 and Uppy 6 each send three files at once", async ({ page, stack, st
 for (const version of [5, 6]) {
   test(`Uppy ${version}: pause, resume and progress`, async ({ page, stack, stored }) => {
     await open(page, stack);
-    await sendSlowly(page, 8 * MIB);
+    const release = await holdAfter(page, stack, 1);
     const name = `pause-${version}.bin`;
     const digests = await add(page, version, { [name]: 40 });
     await begin(page, version);
     await expect.poll(() => percent(page, version)).toBeGreaterThan(10);
     await page.evaluate((v) => window[`uppy${v}` as "uppy6"].uppy.pauseAll(), version);
+    await release();
     // Uppy shows progress some time after it was reported.
     await stored([]);
     const at = await percent(page, version);
@@ -80,7 +79,7 @@ for (const version of [5, 6]) {
 
   test(`Uppy ${version}: cancelling leaves nothing`, async ({ page, stack, stored }) => {
     await open(page, stack);
-    await sendSlowly(page, 8 * MIB);
+    await holdAfter(page, stack, 1);
     await add(page, version, { [`cancel-${version}.bin`]: 40 });
     await begin(page, version);
     await expect.poll(() => percent(page, version)).toBeGreaterThan(10);

@@ -1,0 +1,165 @@
+"""Tests the published service config: no call fails while replicas restart and 1 % are refused."""
+
+import json
+import threading
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from partway.v1 import upload_service_pb2 as pb
+from partway.v1.upload_service_pb2_grpc import UploadServiceStub
+from partway_server.devstack.gateway import bootstrap
+from partway_server.devstack.servers import S3, answers, start_envoy
+from partway_server.runtime.subprocesses import free_port
+
+from tests.support.example_programs import UPLOADERS, upload
+from tests.support.processes import Service
+
+pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(300)]
+
+REPLICAS = 3
+CALLERS = 4
+CALLS_AT_LEAST = 200
+READY_SECONDS = 60.0
+CONFIG = resources.files("partway.v1").joinpath("service_config.json").read_text()
+Calls = tuple[int, list[str]]
+Caller = Callable[[str, threading.Event], Calls]
+
+REFUSE = {
+    "name": "envoy.filters.http.fault",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+        "abort": {"grpc_status": 14, "percentage": {"numerator": 1, "denominator": "HUNDRED"}},
+    },
+}
+"""Answers UNAVAILABLE to 1 % of the calls, before anything in Envoy would repeat them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running gateway."""
+
+    address: str
+    admin_port: int
+
+    def refused(self) -> int:
+        """Return how many calls the gateway refused on purpose."""
+        url = f"http://127.0.0.1:{self.admin_port}/stats?filter=fault.aborts_injected"
+        with urllib.request.urlopen(url) as answer:
+            return int(answer.read().decode().rpartition(":")[2])
+
+
+@contextmanager
+def gateway(folder: Path, ports: list[int]) -> Iterator[Gateway]:
+    """Run the gateway of deploy/envoy in front of several replicas."""
+    rest, admin = free_port(), free_port()
+    config = bootstrap(ports[0], rest, admin, [])
+    [cluster] = config["static_resources"]["clusters"]
+    [endpoints] = cluster["load_assignment"]["endpoints"]
+    first = endpoints["lb_endpoints"][0]
+    endpoints["lb_endpoints"] = [_at(first, port) for port in ports]
+    [listener] = config["static_resources"]["listeners"]
+    [connections] = listener["filter_chains"][0]["filters"]
+    connections["typed_config"]["http_filters"].insert(0, REFUSE)
+    with start_envoy(folder, config) as envoy:
+        envoy.wait(lambda: answers(admin, "/ready") == 200)
+        yield Gateway(f"127.0.0.1:{rest}", admin)
+
+
+def _at(endpoint: Any, port: int) -> Any:
+    copy = json.loads(json.dumps(endpoint))
+    copy["endpoint"]["address"]["socket_address"]["port_value"] = port
+    return copy
+
+
+def call(address: str, stop: threading.Event) -> Calls:
+    """Call until stopped. Return how many calls there were, and those that failed."""
+    options = [("grpc.service_config", CONFIG), ("grpc.use_local_subchannel_pool", 1)]
+    calls = 0
+    failed: list[str] = []
+    with grpc.insecure_channel(address, options) as channel:
+        stub = UploadServiceStub(channel)
+        while not stop.is_set():
+            try:
+                request = pb.InitializeRequest(size_bytes=5, request_id=str(uuid.uuid4()))
+                upload = stub.Initialize(request, timeout=60).upload
+                stub.Status(pb.StatusRequest(upload_id=upload.id), timeout=60)
+                stub.Abort(pb.AbortRequest(upload_id=upload.id), timeout=60)
+            except grpc.RpcError as error:
+                assert isinstance(error, grpc.Call)
+                failed.append(f"{error.code()}: {error.details()}")
+            calls += 3
+    return calls, failed
+
+
+def restart_all(s3: S3, redis_url: str, folder: Path, callers: Sequence[Caller]) -> list[Calls]:
+    """Restart one replica after the other while callers call; return what each of them saw."""
+    stop = threading.Event()
+    with ExitStack() as stack:
+        replicas = [stack.enter_context(Service(folder, s3, redis_url)) for _ in range(REPLICAS)]
+        for replica in replicas:
+            replica.start()
+        ports = [int(replica.address.rpartition(":")[2]) for replica in replicas]
+        front = stack.enter_context(gateway(folder, ports))
+        _wait_until_reachable(front.address)
+        with ThreadPoolExecutor(len(callers)) as pool:
+            calling = [pool.submit(caller, front.address, stop) for caller in callers]
+            try:
+                for replica in replicas:
+                    assert replica.server.stop() == 0
+                    replica.start()
+            finally:
+                stop.set()
+            results = [each.result() for each in calling]
+        assert front.refused() > 0
+    return results
+
+
+def test_no_call_of_python_fails(s3: S3, redis_url: str, tmp_path: Path) -> None:
+    results = restart_all(s3, redis_url, tmp_path, [call] * CALLERS)
+    assert [failure for _, failures in results for failure in failures] == []
+    assert sum(calls for calls, _ in results) >= CALLS_AT_LEAST
+
+
+@pytest.mark.examples
+def test_no_uploader_in_any_language_fails(s3: S3, redis_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "small.txt"
+    file.write_text("hello")
+
+    def uploading(language: str) -> Caller:
+        def run(address: str, stop: threading.Event) -> Calls:
+            runs = 0
+            failed: list[str] = []
+            while not stop.is_set():
+                done = upload(language, address, str(file))
+                runs += 1
+                if done.returncode:
+                    failed.append(done.stderr)
+            return runs, failed
+
+        return run
+
+    results = restart_all(s3, redis_url, tmp_path, [uploading(each) for each in UPLOADERS])
+    assert [failures for _, failures in results] == [[]] * len(UPLOADERS)
+    assert all(runs > 0 for runs, _ in results)
+
+
+def _wait_until_reachable(address: str) -> None:
+    with grpc.insecure_channel(address, [("grpc.service_config", CONFIG)]) as channel:
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                UploadServiceStub(channel).GetUsage(pb.GetUsageRequest(), timeout=5)
+            except grpc.RpcError:
+                assert time.monotonic() < deadline, "the gateway finds no replica"
+            else:
+                return
