@@ -205,8 +205,14 @@ async def staged(*, single: bool) -> AsyncIterator[Stage]:
     clock = FakeClock(START)
     storage = MemoryStorage()
     policies = [
-        Policy("default", "uploads", via_service=True),
-        Policy("multipart", "uploads", via_service=True, single_put_max_bytes=0),
+        Policy("default", "uploads", via_service=True, max_upload_seconds=30 * 24 * 3600),
+        Policy(
+            "multipart",
+            "uploads",
+            via_service=True,
+            single_put_max_bytes=0,
+            max_upload_seconds=30 * 24 * 3600,
+        ),
     ]
     async with a_world(
         clock=clock,

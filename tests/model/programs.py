@@ -180,7 +180,12 @@ def service(replies: Replies, verb: Verb, capabilities: Capabilities, single: bo
     """Wire everything as the composition root does."""
     sessions: Any = Seam("sessions", replies, capabilities)
     storage: Any = Seam("storage", replies, capabilities)
-    policy = Policy("default", "uploads", single_put_max_bytes=SIZE if single else 0)
+    policy = Policy(
+        "default",
+        "uploads",
+        single_put_max_bytes=SIZE if single else 0,
+        max_upload_seconds=30 * 24 * 3600,
+    )
     policies = PolicyRegistry({"default": policy})
     deps = Deps(
         policies=policies,

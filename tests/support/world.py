@@ -166,7 +166,12 @@ async def a_world(
 
     With a `certificate` it serves TLS, and the stub has these `credentials`.
     """
-    live = PolicyRegistry({p.name: p for p in (Policy("default", bucket), *policies)})
+    live = PolicyRegistry(
+        {
+            p.name: p
+            for p in (Policy("default", bucket, max_upload_seconds=30 * 24 * 3600), *policies)
+        }
+    )
     service = build(
         Settings(
             **{

@@ -25,9 +25,6 @@ from partway_server.domain.policy_validation import problems_of
 from partway_server.domain.requests import ComposeDelete
 from partway_server.domain.rule_error import RuleError
 
-LONGEST_UPLOAD_SECONDS = 30 * 24 * 3600
-"""How long an upload may take at most, where the policy sets no limit and does not give it more."""
-
 DISPOSITION = "attachment"
 """So that no browser renders an uploaded file on the storage's own origin."""
 
@@ -41,7 +38,7 @@ class Policy:
     `extensions` are those that a file name may have, each with the content types that agree with
     it; empty: any. `checksums` are the allowed algorithms; empty: all of them, or no checksum.
     `default_checksum` is for callers who name none. An empty string is a rule that is not set, and
-    a `max_upload_seconds` of 0 stands for 30 days, or `upload_seconds` if that is more.
+    a `max_upload_seconds` of 0 stands for `upload_seconds`: no upload is extended.
     """
 
     name: str
@@ -76,8 +73,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.max_upload_seconds == 0:
-            longest = max(LONGEST_UPLOAD_SECONDS, self.upload_seconds)
-            object.__setattr__(self, "max_upload_seconds", longest)
+            object.__setattr__(self, "max_upload_seconds", self.upload_seconds)
         if found := tuple(problems_of(self)):
             raise RuleError(f"policy {self.name!r}", found)
 

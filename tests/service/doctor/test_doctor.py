@@ -186,7 +186,7 @@ class TestWithStores:
         assert bad(doctor(*only_storage)) == {"storage.lifecycle"}
         assert bad(doctor(*only_storage, "--fix")) == set()
         found = bucket.client.get_bucket_lifecycle_configuration(Bucket=bucket.name)["Rules"]
-        assert [r["AbortIncompleteMultipartUpload"] for r in found] == [{"DaysAfterInitiation": 31}]
+        assert [r["AbortIncompleteMultipartUpload"] for r in found] == [{"DaysAfterInitiation": 7}]
 
     def test_a_public_endpoint_that_nobody_is_at_is_bad(self, doctor: Doctor) -> None:
         found = doctor(*only_storage, s3_public_endpoint="http://127.0.0.1:1")
