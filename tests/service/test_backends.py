@@ -147,7 +147,7 @@ async def test_the_sweep_looks_into_each_backend_and_touches_what_is_its_own(
     # Someone else's object, in the other backend, at the same key as ours.
     copied = two.world.grant(near)
     await two.far.create(replace(copied, backend="far"), {})
-    clock.advance(30 * 24 * 3600)
+    clock.advance(60 * 24 * 3600)
     found: list[CleanupRecord] = []
     await two.world.service.sweeper.sweep(found.append)
     assert [each.action for each in found] == [Action.ABORT] * 3
@@ -161,7 +161,7 @@ async def test_one_backend_that_cannot_be_listed_keeps_no_other_from_it(
 ) -> None:
     near = await two.world.initialize()
     await two.world.lose_row(near)
-    clock.advance(30 * 24 * 3600)
+    clock.advance(60 * 24 * 3600)
     two.routed.replace({"default": two.near})
     found: list[CleanupRecord] = []
     await two.world.service.sweeper.sweep(found.append)
