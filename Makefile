@@ -119,20 +119,21 @@ docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
 	@mkdir -p docs/reference
 	$(BIN)/python -m partway_server.config.reference > docs/reference/settings.md
 
+# Without scripts of packages: none of ours needs them.
+NPM_CI := npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+
 # Go's tools are pinned in requirements/go, ghz apart: it needs an older gRPC than the others.
-.tools/.ready: requirements/go/go.mod requirements/go/go.sum examples/typescript/package-lock.json examples/java/pom.xml Makefile
+.tools/.ready: requirements/go/go.mod requirements/go/go.sum examples/typescript/package-lock.json tests/e2e/grpc_js/package-lock.json examples/java/pom.xml Makefile
 	@rm -rf .tools/java && mkdir -p .tools/java
 	cd requirements/go && GOBIN=$(CURDIR)/$(TOOLS) go install tool
 	GOBIN=$(CURDIR)/$(TOOLS) go install $(GHZ)
-	cd examples/typescript && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	cd examples/typescript && $(NPM_CI)
+	cd tests/e2e/grpc_js && $(NPM_CI)
 	cd examples/java && mvn -q -B $(MAVEN_COPY):copy-dependencies -DoutputDirectory=$(CURDIR)/.tools/java
 	cd examples/java && for tool in $(JAVA_TOOLS); do mvn -q -B $(MAVEN_COPY):copy -Dartifact=$$tool -DoutputDirectory=$(CURDIR)/.tools/java || exit 1; done
 	@touch $@
 
 tools: .tools/.ready .tools/.browser ## Install the tools of Go, Node and Java, pinned, and a browser if one is missing.
-
-# Without scripts of packages: none of ours needs them.
-NPM_CI := npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 
 .tools/.browser: clients/typescript/package-lock.json examples/browser/package-lock.json tests/browser/package-lock.json
 	@mkdir -p .tools

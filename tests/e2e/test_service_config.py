@@ -1,6 +1,7 @@
 """Tests the published service config: no call fails while replicas restart and 1 % are refused."""
 
 import json
+import subprocess
 import threading
 import time
 import urllib.request
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import grpc
@@ -31,6 +33,8 @@ CALLERS = 4
 CALLS_AT_LEAST = 200
 READY_SECONDS = 60.0
 CONFIG = resources.files("partway.v1").joinpath("service_config.json").read_text()
+GRPC_JS = Path(__file__).parent / "grpc_js/call.mjs"
+PROTOS = Path(__file__).parents[2] / "proto"
 Calls = tuple[int, list[str]]
 Caller = Callable[[str, threading.Event], Calls]
 
@@ -126,6 +130,25 @@ def restart_all(s3: S3, redis_url: str, folder: Path, callers: Sequence[Caller])
 
 def test_no_call_of_python_fails(s3: S3, redis_url: str, tmp_path: Path) -> None:
     results = restart_all(s3, redis_url, tmp_path, [call] * CALLERS)
+    assert [failure for _, failures in results for failure in failures] == []
+    assert sum(calls for calls, _ in results) >= CALLS_AT_LEAST
+
+
+def call_from_node(address: str, stop: threading.Event) -> Calls:
+    """Call by grpc-js until stopped. Return how many calls there were, and those that failed."""
+    with resources.as_file(resources.files("partway.v1") / "service_config.json") as config:
+        command = ["node", str(GRPC_JS), address, str(PROTOS), str(config)]
+        with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) as caller:
+            stop.wait()
+            printed, _ = caller.communicate()
+    assert caller.returncode == 0
+    found = json.loads(printed)
+    return found["calls"], found["failed"]
+
+
+@pytest.mark.examples
+def test_no_call_of_node_fails(s3: S3, redis_url: str, tmp_path: Path) -> None:
+    results = restart_all(s3, redis_url, tmp_path, [call_from_node] * CALLERS)
     assert [failure for _, failures in results for failure in failures] == []
     assert sum(calls for calls, _ in results) >= CALLS_AT_LEAST
 

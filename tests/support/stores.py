@@ -226,6 +226,7 @@ async def half_sent(
         f"host: {url.raw_authority}",
         # Its answer says that storage has begun to read.
         "expect: 100-continue",
+        f"content-length: {len(body)}",
         *(f"{name}: {value}" for name, value in part.headers.items()),
     ]
     reader, writer = await asyncio.open_connection(url.host, url.port)

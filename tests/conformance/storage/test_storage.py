@@ -746,11 +746,8 @@ async def test_parts_are_signed_as_they_are_asked_for(store: Store) -> None:
     signer = await store.storage.presigner(grant, timedelta(minutes=5), datetime.now(UTC))
     parts = list(islice(signer.sign(count(1), {}), 3))
     assert [part.number for part in parts] == [1, 2, 3]
-    assert [dict(part.headers) for part in parts] == [
-        {"content-length": "10"},
-        {"content-length": "10"},
-        {"content-length": "5"},
-    ]
+    # The size is signed too, and every HTTP client sends it by itself.
+    assert [dict(part.headers) for part in parts] == [{}, {}, {}]
     assert len({part.url for part in parts}) == 3
 
 
