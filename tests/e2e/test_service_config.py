@@ -32,6 +32,7 @@ REPLICAS = 3
 CALLERS = 4
 CALLS_AT_LEAST = 200
 READY_SECONDS = 60.0
+DRAIN_SECONDS = 5
 CONFIG = resources.files("partway.v1").joinpath("service_config.json").read_text()
 GRPC_JS = Path(__file__).parent / "grpc_js/call.mjs"
 PROTOS = Path(__file__).parents[2] / "proto"
@@ -57,7 +58,14 @@ class Gateway:
 
     def refused(self) -> int:
         """Return how many calls the gateway refused on purpose."""
-        url = f"http://127.0.0.1:{self.admin_port}/stats?filter=fault.aborts_injected"
+        return self._count("fault.aborts_injected")
+
+    def healthy(self) -> int:
+        """Return to how many replicas the gateway sends calls."""
+        return self._count("membership_healthy")
+
+    def _count(self, name: str) -> int:
+        url = f"http://127.0.0.1:{self.admin_port}/stats?filter={name}$"
         with urllib.request.urlopen(url) as answer:
             return int(answer.read().decode().rpartition(":")[2])
 
@@ -109,7 +117,11 @@ def restart_all(s3: S3, redis_url: str, folder: Path, callers: Sequence[Caller])
     """Restart one replica after the other while callers call; return what each of them saw."""
     stop = threading.Event()
     with ExitStack() as stack:
-        replicas = [stack.enter_context(Service(folder, s3, redis_url)) for _ in range(REPLICAS)]
+        # Each stays long enough for the gateway to move away, as it does by default.
+        replicas = [
+            stack.enter_context(Service(folder, s3, redis_url, drain_seconds=DRAIN_SECONDS))
+            for _ in range(REPLICAS)
+        ]
         for replica in replicas:
             replica.start()
         ports = [int(replica.address.rpartition(":")[2]) for replica in replicas]
@@ -119,6 +131,8 @@ def restart_all(s3: S3, redis_url: str, folder: Path, callers: Sequence[Caller])
             calling = [pool.submit(caller, front.address, stop) for caller in callers]
             try:
                 for replica in replicas:
+                    # As an orchestrator waits for one replica before it stops the next.
+                    _wait_until(lambda: front.healthy() == REPLICAS)
                     assert replica.server.stop() == 0
                     replica.start()
             finally:
@@ -174,6 +188,13 @@ def test_no_uploader_in_any_language_fails(s3: S3, redis_url: str, tmp_path: Pat
     results = restart_all(s3, redis_url, tmp_path, [uploading(each) for each in UPLOADERS])
     assert [failures for _, failures in results] == [[]] * len(UPLOADERS)
     assert all(runs > 0 for runs, _ in results)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "a replica does not come back"
+        time.sleep(0.2)  # Polling: another process decides.
 
 
 def _wait_until_reachable(address: str) -> None:
