@@ -17,7 +17,10 @@ _DOWN_AFTER_MS = 1_000
 """When a silent master counts as gone. On a busy machine a live one may say nothing for half
 a second; half a minute is usual, but tests that kill a master wait for it."""
 
-_PERIODS = ("INFO-PERIOD", 200, "PING-PERIOD", 100, "ASK-PERIOD", 100, "PUBLISH-PERIOD", 200)
+_PERIODS = ("INFO-PERIOD", 200, "PING-PERIOD", 500, "ASK-PERIOD", 100, "PUBLISH-PERIOD", 200)
+"""Of milliseconds. A replica is good enough to become the master if it was heard of in the last five
+of its PING-PERIODs (`sentinelSelectReplica` in Valkey's sentinel.c), which on a busy machine takes
+half a second."""
 
 
 class Sentinels:
@@ -62,20 +65,22 @@ class Sentinels:
         """Kill the master and wait until a replica has taken over."""
         old = self.master
         os.kill(self._servers[old].pid, signal.SIGKILL)
+        self._servers.pop(old).stop()
+        self._dead = old
         with contextlib.suppress(AssertionError):
             wait_for(lambda: self.master != old, seconds=10)
         # Votes that cross one another, more so right after another failover, do so for long: then
         # one Sentinel is ordered not to wait for the others.
         self.hand_over(old)
-        self._servers.pop(old).stop()
-        self._dead = old
 
     def revive(self) -> None:
         """Restart what was killed. Call it from the main thread: a child process ends with the
         thread that started it.
         """
-        # As a replica at once: without this, Sentinels may take a second to make it one.
-        self._start_server(self._dead, of=self.master)
+        # As a replica at once: without this, Sentinels may take a second to make it one. If none
+        # took over, it is the master again.
+        master = self.master
+        self._start_server(self._dead, of=master if master != self._dead else None)
 
     def settle(self) -> None:
         """Wait until all replicas follow the master, and the Sentinels know."""

@@ -136,8 +136,11 @@ class TestSentinel:
 
     async def test_work_goes_on_when_the_master_is_killed(self, sentinels: Sentinels) -> None:
         async def trouble() -> None:
-            await asyncio.to_thread(sentinels.kill_master)
-            sentinels.revive()
+            try:
+                await asyncio.to_thread(sentinels.kill_master)
+            finally:
+                # Or all tests that follow would have no master.
+                sentinels.revive()
             await asyncio.to_thread(sentinels.settle)
 
         await work_through(sentinels.url, trouble)
@@ -324,8 +327,10 @@ class TestChanges:
         async with a_store(sentinels.url) as sessions, a_store(sentinels.url) as others:
             with sessions.changes(an_upload().sid) as wake:
                 await heard(wake)
-                await asyncio.to_thread(sentinels.kill_master)
-                sentinels.revive()
+                try:
+                    await asyncio.to_thread(sentinels.kill_master)
+                finally:
+                    sentinels.revive()
                 await asyncio.to_thread(sentinels.settle)
                 await heard(wake)
                 await others.insert(an_upload(), now())
