@@ -27,7 +27,9 @@ import aiohttp
 import grpc
 import pytest
 import redis
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
@@ -240,6 +242,12 @@ def requests(upload_id: str) -> Mapping[str, Message | list[Message]]:
     source = pb.ComposeSource(upload_id=upload_id)
     return {
         "Initialize": pb.InitializeRequest(file_name="a.mp4", size_bytes=1, presign_parts=1),
+        "BatchInitialize": pb.BatchInitializeRequest(
+            requests=[pb.InitializeRequest(file_name="a.mp4", size_bytes=1, presign_parts=1)]
+        ),
+        "ExtendUpload": pb.ExtendUploadRequest(
+            upload_id=upload_id, expire_time=Timestamp(seconds=4_000_000_000)
+        ),
         "PresignParts": pb.PresignPartsRequest(upload_id=upload_id),
         "BatchPresignParts": pb.BatchPresignPartsRequest(upload_id=upload_id),
         "ListParts": pb.ListPartsRequest(upload_id=upload_id),
@@ -248,11 +256,18 @@ def requests(upload_id: str) -> Mapping[str, Message | list[Message]]:
             upload_id=upload_id, parts=[upload_pb2.Part(part_number=1)]
         ),
         "UploadPart": [pb.UploadPartRequest(header=header), pb.UploadPartRequest(chunk=b"x")],
+        "PutPart": [
+            pb.PutPartRequest(upload_id=upload_id, part_number=1, body=HttpBody(data=b"x"))
+        ],
         "Watch": pb.WatchRequest(upload_id=upload_id),
         "ListUploads": pb.ListUploadsRequest(),
         "GetUsage": pb.GetUsageRequest(),
+        "GetCapabilities": pb.GetCapabilitiesRequest(),
         "CreateUploadToken": pb.CreateUploadTokenRequest(upload_id=upload_id),
         "Complete": pb.CompleteRequest(upload_id=upload_id),
+        "BatchComplete": pb.BatchCompleteRequest(
+            requests=[pb.CompleteRequest(upload_id=upload_id)]
+        ),
         "Compose": pb.ComposeRequest(file_name="b.mp4", sources=[source]),
         "Abort": pb.AbortRequest(upload_id=upload_id),
     }

@@ -39,7 +39,7 @@ from tests.support.principals import (
 from tests.support.processes import service_environ
 from tests.support.storage import FaultyObjects, put_by
 from tests.support.stores import Store, open_s3, reader
-from tests.support.upload_situations import EXPIRY_SECONDS
+from tests.support.upload_situations import LAST_EXPIRY_SECONDS
 from tests.support.world import ALICE, PART, World, a_world, content
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
@@ -144,12 +144,12 @@ async def test_whole_uploads_work_with_exactly_these_rights(
         await world.send(aborted, [1])
         await world.abort(aborted)
         expired = await world.initialize()
-        world.clock.advance(EXPIRY_SECONDS)
+        world.clock.advance(LAST_EXPIRY_SECONDS)
         await world.service.janitor.sweep()
         assert [await world.state(each) for each in (aborted, expired)] == ["ABORTED"] * 2
         orphan = await world.initialize()
         await world.lose_row(orphan)
-        world.clock.advance(2 * EXPIRY_SECONDS)
+        world.clock.advance(2 * LAST_EXPIRY_SECONDS)
         found: list[Any] = []
         await world.service.sweeper.sweep(found.append)
         assert found

@@ -18,9 +18,9 @@ _DOWN_AFTER_MS = 1_000
 a second; half a minute is usual, but tests that kill a master wait for it."""
 
 _PERIODS = ("INFO-PERIOD", 200, "PING-PERIOD", 500, "ASK-PERIOD", 100, "PUBLISH-PERIOD", 200)
-"""Of milliseconds. A replica is good enough to become the master if it was heard of in the last five
-of its PING-PERIODs (`sentinelSelectReplica` in Valkey's sentinel.c), which on a busy machine takes
-half a second."""
+"""In milliseconds. A replica may become the master if it was heard of within the last five periods
+of pings (`sentinelSelectReplica` in Valkey's sentinel.c): on a busy machine, not in half a second.
+"""
 
 
 class Sentinels:

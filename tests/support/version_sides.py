@@ -68,7 +68,7 @@ class Side:
                 request, metadata=self.caller, timeout=_CALL_SECONDS
             )
 
-        return await insist(once)
+        return in_common(await insist(once))
 
     async def initialize(self, **fields: Any) -> upload_pb2.Upload:
         request = pb.InitializeRequest(**{"file_name": "film.mp4", **fields})
@@ -81,9 +81,6 @@ class Side:
         Where parts have checksums, the default is all of them.
         """
         algorithm = upload.checksum_algorithm
-        if algorithm == upload_pb2.CHECKSUM_ALGORITHM_NONE:
-            # The previous version says so.
-            algorithm = upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED
         if algorithm and not numbers:
             numbers = tuple(range(1, upload.part_count + 1))
         request = pb.PresignPartsRequest(
@@ -235,6 +232,22 @@ def sha256(upload: upload_pb2.Upload) -> str:
 async def refusal(call: Awaitable[Any]) -> tuple[str, str]:
     found = await failure(call)
     return found.code, found.reason
+
+
+def in_common(message: Any) -> Any:
+    """Return an answer without what the contract has said since the previous version.
+
+    That version says UNSPECIFIED for no checksum, and not when to ask again.
+    """
+    if isinstance(message, upload_pb2.Upload):
+        message.ClearField("retry_delay")
+        if message.checksum_algorithm == upload_pb2.CHECKSUM_ALGORITHM_NONE:
+            message.checksum_algorithm = upload_pb2.CHECKSUM_ALGORITHM_UNSPECIFIED
+    for name in ("upload", "uploads"):
+        inner = getattr(message, name, None)
+        for each in inner if name == "uploads" and inner else [inner] if inner else []:
+            in_common(each)
+    return message
 
 
 def sid_of(upload: upload_pb2.Upload) -> str:

@@ -62,7 +62,7 @@ def test_a_page_token_that_is_not_ours_is_refused(check: Callable[[Any], None], 
 def test_a_page_token_is_decoded_to_what_it_was_made_of(position: str) -> None:
     token = page_tokens.encode(position)
     assert page_tokens.decode(token) == position
-    assert not position or position not in token
+    assert len(position) < 4 or position not in token
 
 
 def test_all_that_is_wrong_is_named() -> None:
