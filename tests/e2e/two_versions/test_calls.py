@@ -97,7 +97,7 @@ async def test_an_upload_goes_back_and_forth(pair: Pair, bucket: Bucket, kind: s
 async def watch_until(stream: Any, seen: Any) -> upload_pb2.Upload:
     """Read the stream up to the expected message; return its Upload."""
     async with asyncio.timeout(10):
-        while not seen(message := await stream.read()):
+        while not seen(message := in_common(await stream.read())):
             assert message, "the stream ended before"
     upload: upload_pb2.Upload = message.upload
     return upload
