@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements/server.txt"
 
@@ -38,6 +40,7 @@ def hashes_of(component: dict[str, Any]) -> set[str]:
     }
 
 
+@pytest.mark.timeout(240)  # It reads the metadata of every package twice.
 def test_every_locked_package_is_in_it_with_its_hashes(tmp_path: Path) -> None:
     written = made(tmp_path / "sbom.json")
     bom = json.loads(written)
