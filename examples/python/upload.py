@@ -82,8 +82,8 @@ class Uploader:
                     pb.BatchPresignPartsRequest(upload_id=upload_id, ranges=ranges),
                     metadata=self._metadata,
                 )
-                for _ in pool.map(lambda part: _send(file, part), presigned.parts):
-                    pass
+                # The list waits for all of them, and raises what one of them raised.
+                list(pool.map(lambda part: _send(file, part), presigned.parts))
 
     def _complete(self, upload_id: str) -> upload_pb2.Upload | None:
         """Return the completed Upload, or None if another round is needed."""

@@ -53,8 +53,8 @@ export const test = base.extend<{ harness: Page; stored: (keys: string[]) => Pro
 
   stored: async ({ stack }, use) => {
     await use(async (keys) => {
-      const script = fileURLToPath(new URL("./stored.py", import.meta.url));
-      const run = promisify(execFile)(join(BIN, "python"), [script, ...keys], { env: { ...process.env, S3: JSON.stringify(stack.s3) } });
+      const options = { cwd: ROOT, env: { ...process.env, S3: JSON.stringify(stack.s3) } };
+      const run = promisify(execFile)(join(BIN, "python"), ["-m", "tests.browser.stored", ...keys], options);
       return JSON.parse((await run).stdout) as Stored;
     });
   },

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -28,6 +27,7 @@ from partway_server.runtime.subprocesses import free_port
 from standardwebhooks import Webhook
 
 from tests.support.example_programs import BACKENDS, EXAMPLES, UPLOADERS, upload
+from tests.support.polling import wait_for
 from tests.support.processes import Server
 
 pytestmark = [pytest.mark.examples, pytest.mark.timeout(240)]
@@ -125,7 +125,9 @@ def test_an_uploader_resumes(
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         begun = wait_for(
-            lambda: [u for u in stub.ListUploads(request).uploads if u.id not in before]
+            lambda: [u for u in stub.ListUploads(request).uploads if u.id not in before],
+            "the uploader begins no Upload",
+            READY_SECONDS,
         )
     finally:
         process.send_signal(signal.SIGKILL)
@@ -215,7 +217,7 @@ def running_backend(language: str, port: int, stack: Stack, folder: Path) -> Ite
         process = subprocess.Popen([*BACKENDS[language], str(port)], env=environ, stderr=log)
     backend = Backend(f"http://127.0.0.1:{port}")
     try:
-        wait_for(lambda: answers(backend))
+        wait_for(lambda: answers(backend), "the backend does not start", READY_SECONDS)
         yield backend
     finally:
         process.terminate()
@@ -230,15 +232,6 @@ def answers(backend: Backend) -> bool:
         return backend.call("/uploads/none")[0] == 401
     except urllib.error.URLError:
         return False
-
-
-def wait_for(condition: Any) -> Any:
-    """Return what the condition returns as soon as it is true."""
-    deadline = time.monotonic() + READY_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.mark.parametrize("language", BACKENDS)
@@ -261,7 +254,11 @@ def test_a_backend_is_a_whole_application(
         arguments = (hooked.grpc, "--upload-id", begun["upload_id"], str(file))
         done = upload("go", *arguments, token=begun["token"])
         assert done.returncode == 0, done.stderr
-        wait_for(lambda: backend.call(record, token=alice)[1]["state"] == "processed")
+        wait_for(
+            lambda: backend.call(record, token=alice)[1]["state"] == "processed",
+            "the upload is not processed",
+            READY_SECONDS,
+        )
         key = done.stdout.strip().removeprefix(f"s3://{hooked.s3.bucket}/")
         assert hooked.digest(key) == digest(file)
 

@@ -24,6 +24,7 @@ from partway_server.devstack.servers import S3, answers, start_envoy
 from partway_server.runtime.subprocesses import free_port
 
 from tests.support.example_programs import UPLOADERS, upload
+from tests.support.polling import wait_for
 from tests.support.processes import Service
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(300)]
@@ -132,7 +133,11 @@ def restart_all(s3: S3, redis_url: str, folder: Path, callers: Sequence[Caller])
             try:
                 for replica in replicas:
                     # As an orchestrator waits for one replica before it stops the next.
-                    _wait_until(lambda: front.healthy() == REPLICAS)
+                    wait_for(
+                        lambda: front.healthy() == REPLICAS,
+                        "a replica does not come back",
+                        READY_SECONDS,
+                    )
                     assert replica.server.stop() == 0
                     replica.start()
             finally:
@@ -188,13 +193,6 @@ def test_no_uploader_in_any_language_fails(s3: S3, redis_url: str, tmp_path: Pat
     results = restart_all(s3, redis_url, tmp_path, [uploading(each) for each in UPLOADERS])
     assert [failures for _, failures in results] == [[]] * len(UPLOADERS)
     assert all(runs > 0 for runs, _ in results)
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "a replica does not come back"
-        time.sleep(0.2)  # Polling: another process decides.
 
 
 def _wait_until_reachable(address: str) -> None:

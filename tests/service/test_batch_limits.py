@@ -1,17 +1,12 @@
 """Tests that a batch takes no more than as many calls would: of quotas, of storage, of Redis."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.redis_client.topology import connect
 from partway_server.rpc.storage_turns import SIDE_BY_SIDE
-from partway_server.sessions.redis_store import RedisSessionStore
-from partway_server.storage.memory import MemoryStorage
 from redis.asyncio import Redis
 
 from tests.support.batches import (
@@ -27,26 +22,9 @@ from tests.support.batches import (
 from tests.support.clock import FakeClock
 from tests.support.processes import until
 from tests.support.relay import Relay
-from tests.support.storage import FaultyObjects, Gate, put_into
-from tests.support.twins import a_memory_world
-from tests.support.world import ALICE, BOB, EVE, World, a_world, failure
-
-
-@contextlib.asynccontextmanager
-async def a_redis_world(url: str, clock: FakeClock, **settings: Any) -> AsyncIterator[World]:
-    """Start a service over real Redis and the twin of storage."""
-    storage = MemoryStorage()
-    async with (
-        contextlib.aclosing(RedisSessionStore(connect(url), clock=clock)) as sessions,
-        a_world(
-            clock=clock,
-            sessions=sessions,
-            storage=FaultyObjects(storage),
-            put=put_into(storage),
-            **settings,
-        ) as world,
-    ):
-        yield world
+from tests.support.storage import Gate
+from tests.support.twins import a_memory_world, a_redis_world
+from tests.support.world import ALICE, BOB, EVE, failure
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])

@@ -10,19 +10,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from partway.v1 import upload_service_pb2 as pb
-from partway_server.redis_client.topology import connect
 from partway_server.sessions.redis_keys import row_key
-from partway_server.sessions.redis_store import RedisSessionStore
-from partway_server.storage.memory import MemoryStorage
 from redis.asyncio import Redis
 
 from tests.support.calls import ABOUT_AN_UPLOAD, call
 from tests.support.clock import FakeClock
 from tests.support.examples import examples
 from tests.support.garbling import GARBLINGS, Garbling, garble, with_one_changed
-from tests.support.storage import FaultyObjects, put_into
+from tests.support.twins import a_redis_world
 from tests.support.upload_situations import EXPIRY_SECONDS, Situation, bring_to
-from tests.support.world import ALICE, PART, World, a_world
+from tests.support.world import ALICE, PART, World
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
 
@@ -30,15 +27,11 @@ CALLS = sorted(ABOUT_AN_UPLOAD)
 
 
 @contextlib.asynccontextmanager
-async def a_redis_world(redis_url: str) -> AsyncIterator[tuple[World, Redis]]:
+async def an_empty_world(redis_url: str) -> AsyncIterator[tuple[World, Redis]]:
     """Start a service over a real, empty Redis and the memory twin of storage."""
-    clock, storage = FakeClock(), MemoryStorage()
     async with (
         Redis.from_url(redis_url) as redis,
-        contextlib.aclosing(RedisSessionStore(connect(redis_url), clock=clock)) as sessions,
-        a_world(
-            clock=clock, sessions=sessions, storage=FaultyObjects(storage), put=put_into(storage)
-        ) as world,
+        a_redis_world(redis_url, FakeClock()) as world,
     ):
         await redis.flushall()
         yield world, redis
@@ -56,7 +49,7 @@ async def called(world: World, name: str, upload_id: str) -> Any:
 
 async def check(url: str, name: str, situation: Situation, how: Garbling) -> None:
     """Garble one upload's record, and check a call about it, the listing and the janitor."""
-    async with a_redis_world(url) as (world, redis):
+    async with an_empty_world(url) as (world, redis):
         upload = await bring_to(world, situation, PART + 7)
         other = await world.initialize(PART + 7)
         await garble(redis, row_key(world.grant(upload).sid), how)
@@ -95,7 +88,7 @@ async def test_each_call_is_answered(
 async def test_a_grant_with_one_value_of_another_kind(
     redis_url: str, index: int, value: Any
 ) -> None:
-    async with a_redis_world(redis_url) as (world, redis):
+    async with an_empty_world(redis_url) as (world, redis):
         upload = await bring_to(world, Situation.ACTIVE, PART + 7)
         key = row_key(world.grant(upload).sid)
         packed = await redis.hget(key, "grant")
@@ -110,7 +103,7 @@ async def test_a_grant_with_one_value_of_another_kind(
 
 @pytest.mark.parametrize("name", [*CALLS, "Watch"])
 async def test_the_answer_is_that_of_a_lost_record(redis_url: str, name: str) -> None:
-    async with a_redis_world(redis_url) as (world, redis):
+    async with an_empty_world(redis_url) as (world, redis):
         upload = await bring_to(world, Situation.ACTIVE, PART + 7)
         await garble(redis, row_key(world.grant(upload).sid), {"state": b"weird"})
         await called(world, name, upload.id)

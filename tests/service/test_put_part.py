@@ -4,15 +4,13 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
-import grpc
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_client._transport.part_stream import RemoteStatus
 from partway_server.domain.policy import Policy
 
-from tests.support.calls import ranges
+from tests.support.calls import ranges, send_part
 from tests.support.clock import FakeClock
 from tests.support.processes import until
 from tests.support.twins import a_memory_world
@@ -49,13 +47,7 @@ def messages(
 
 
 async def ask(world: World, sent: Iterable[pb.PutPartRequest], caller: Any = ALICE) -> Any:
-    call = world.stub.PutPart(iter(sent), metadata=caller)
-    reported = RemoteStatus(call)
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        # If the status arrives during a write, grpc.aio reports only a status of its own.
-        raise await reported.failure() or error from None
+    return await send_part(world.stub.PutPart(iter(sent), metadata=caller))
 
 
 async def held_parts(world: World, upload: upload_pb2.Upload) -> list[int]:

@@ -15,7 +15,6 @@ import grpc
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
-from partway_client._transport.part_stream import RemoteStatus
 from partway_server.devstack.servers import S3
 from partway_server.domain.policy import Policy
 from partway_server.domain.upload import State
@@ -28,6 +27,7 @@ from partway_server.storage.s3 import S3Storage
 from prometheus_client import generate_latest
 
 from tests.support.bucket import Bucket, look_into
+from tests.support.calls import send_part
 from tests.support.clock import FakeClock
 from tests.support.processes import until
 from tests.support.relay import LOST, End, Fault, Relay
@@ -134,13 +134,7 @@ def chunks(body: bytes, size: int = CHUNK) -> Iterator[pb.UploadPartRequest]:
 
 
 async def ask(world: World, messages: Iterable[pb.UploadPartRequest], caller: Any = ALICE) -> Any:
-    call = world.stub.UploadPart(iter(messages), metadata=caller)
-    reported = RemoteStatus(call)
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        # If the status arrives during a write, grpc.aio reports only a status of its own.
-        raise await reported.failure() or error from None
+    return await send_part(world.stub.UploadPart(iter(messages), metadata=caller))
 
 
 async def pass_part(

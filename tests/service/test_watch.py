@@ -12,10 +12,8 @@ import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
-from partway_server.redis_client.topology import connect
 from partway_server.rpc.server import MAX_STREAMS
 from partway_server.runtime.subprocesses import free_port
-from partway_server.sessions.redis_store import RedisSessionStore
 from partway_server.storage.memory import MemoryStorage
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
@@ -24,10 +22,10 @@ from redis.exceptions import RedisError
 from tests.support.calls import call, ranges
 from tests.support.clock import FakeClock
 from tests.support.processes import start_valkey_at
-from tests.support.storage import FaultyObjects, Gate, put_into
-from tests.support.twins import a_memory_world
+from tests.support.storage import Gate
+from tests.support.twins import a_memory_world, a_redis_world
 from tests.support.upload_situations import EXPIRY_SECONDS, Situation, bring_to
-from tests.support.world import ALICE, BOB, PART, World, a_world, failure_of
+from tests.support.world import ALICE, BOB, PART, World, failure_of
 
 in_memory = pytest.mark.parametrize("world", ["memory"], indirect=True)
 
@@ -261,21 +259,6 @@ async def test_a_stop_without_warning_does_not_wait_for_them(world: World) -> No
 # ---- with Redis
 
 
-@contextlib.asynccontextmanager
-async def a_redis_world(clock: FakeClock, storage: MemoryStorage, url: str) -> AsyncIterator[World]:
-    """Run a service with that Redis and that storage, which it may share."""
-    async with (
-        contextlib.aclosing(RedisSessionStore(connect(url), clock=clock)) as sessions,
-        a_world(
-            clock=clock,
-            sessions=sessions,
-            storage=FaultyObjects(storage),
-            put=put_into(storage),
-        ) as world,
-    ):
-        yield world
-
-
 @pytest.mark.redis
 async def test_what_one_service_changes_is_told_by_another(
     clock: FakeClock, redis_url: str
@@ -284,8 +267,8 @@ async def test_what_one_service_changes_is_told_by_another(
         await redis.flushall()
     storage = MemoryStorage()
     async with (
-        a_redis_world(clock, storage, redis_url) as one,
-        a_redis_world(clock, storage, redis_url) as other,
+        a_redis_world(redis_url, clock, storage=storage) as one,
+        a_redis_world(redis_url, clock, storage=storage) as other,
     ):
         upload = await one.initialize()
         watched = Watched(other, upload)
@@ -322,7 +305,7 @@ async def test_watches_live_through_a_restart_of_redis(clock: FakeClock, tmp_pat
     port = free_port()
     async with contextlib.AsyncExitStack() as opened:
         async with a_redis_at(port, tmp_path) as url:
-            world = await opened.enter_async_context(a_redis_world(clock, MemoryStorage(), url))
+            world = await opened.enter_async_context(a_redis_world(url, clock))
             upload, other = await world.initialize(), await world.initialize()
             watches = [Watched(world, upload), Watched(world, other)]
             for watched in watches:

@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+import grpc
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1 import upload_service_pb2_grpc as rpc
+from partway_client._transport.part_stream import RemoteStatus
 from partway_server.rpc.upload_binding import id_paths
 
 from tests.support.world import ALICE
@@ -103,6 +105,18 @@ async def call_raw(
         stream = channel.unary_stream(method)(request, metadata=metadata)
         return [message async for message in stream]
     return await channel.unary_unary(method)(request, metadata=metadata)
+
+
+async def send_part(call: Any) -> Any:
+    """Return the answer of a client stream, or raise what the service said.
+
+    If the status arrives during a write, grpc.aio reports only a status of its own.
+    """
+    reported = RemoteStatus(call)
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise await reported.failure() or error from None
 
 
 def ranges(*runs: tuple[int, int]) -> list[upload_pb2.PartRange]:

@@ -12,7 +12,7 @@ from partway_server.runtime.subprocesses import Child, free_port
 from partway_server.sessions.redis_keys import SHARDS, due_key
 from redis.crc import key_slot
 
-from tests.support.redis_sentinel import start_server, wait_for
+from tests.support.redis_sentinel import start_server, wait_for_servers
 
 SLOTS = 16384
 _PATIENT_MS = 15_000
@@ -42,7 +42,7 @@ class Cluster:
             self.node(port).execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
         for port in ports[1:]:
             self.node(port).execute_command("CLUSTER", "MEET", "127.0.0.1", ports[0])
-        wait_for(lambda: all(self._knows(port, len(ports)) for port in ports))
+        wait_for_servers(lambda: all(self._knows(port, len(ports)) for port in ports))
         for index, port in enumerate(ports[masters:]):
             master = self._id(ports[index % masters])
             self.node(port).execute_command("CLUSTER", "REPLICATE", master)
@@ -132,7 +132,7 @@ class Cluster:
         self._notice_after(self._dead_after_ms)
         os.kill(self._children[port].pid, signal.SIGKILL)
         self._clients.pop(port).close()
-        wait_for(lambda: port not in self.masters() and self._settled())
+        wait_for_servers(lambda: port not in self.masters() and self._settled())
         self._notice_after(_PATIENT_MS)
         self._children.pop(port).stop()
         self._dead = port
@@ -147,11 +147,11 @@ class Cluster:
         """Let a replica of that master take over, as an operator does."""
         replica = next(p for p in self._clients if self._follows(p, port))
         self.node(replica).execute_command("CLUSTER", "FAILOVER")
-        wait_for(lambda: port not in self.masters() and self._settled())
+        wait_for_servers(lambda: port not in self.masters() and self._settled())
 
     def settle(self) -> None:
         """Wait until all nodes agree."""
-        wait_for(self._settled)
+        wait_for_servers(self._settled)
 
     def _notice_after(self, milliseconds: int) -> None:
         """Set how long a node may be silent before the others consider it failed."""

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 import redis
 from partway_server.runtime.subprocesses import Child, binary, free_port
 
+from tests.support.polling import wait_for
+
 SERVICE = "partway"
-_SECONDS = 30.0
 _DOWN_AFTER_MS = 1_000
 """When a silent master counts as gone. On a busy machine a live one may say nothing for half
 a second; half a minute is usual, but tests that kill a master wait for it."""
@@ -57,9 +57,9 @@ class Sentinels:
         while self.master == old:
             # Refused as long as the last failover is not over; and one that was begun may be given
             # up by the Sentinels, if all of this runs slowly.
-            wait_for(lambda: self._agrees("FAILOVER", SERVICE))
+            wait_for_servers(lambda: self._agrees("FAILOVER", SERVICE))
             with contextlib.suppress(AssertionError):
-                wait_for(lambda: self.master != old, seconds=6)
+                wait_for_servers(lambda: self.master != old, seconds=6)
 
     def kill_master(self) -> None:
         """Kill the master and wait until a replica has taken over."""
@@ -68,7 +68,7 @@ class Sentinels:
         self._servers.pop(old).stop()
         self._dead = old
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: self.master != old, seconds=10)
+            wait_for_servers(lambda: self.master != old, seconds=10)
         # Votes that cross one another, more so right after another failover, do so for long: then
         # one Sentinel is ordered not to wait for the others.
         self.hand_over(old)
@@ -84,7 +84,7 @@ class Sentinels:
 
     def settle(self) -> None:
         """Wait until all replicas follow the master, and the Sentinels know."""
-        wait_for(lambda: self._settled(len(self._servers) - 1))
+        wait_for_servers(lambda: self._settled(len(self._servers) - 1))
 
     @contextlib.contextmanager
     def calling_a_replica_master(self, service: str) -> Iterator[str]:
@@ -195,12 +195,9 @@ def answers(port: int) -> bool:
             return False
 
 
-def wait_for(true: Callable[[], bool], seconds: float = _SECONDS) -> None:
-    """Poll until `true` returns true; it depends on other processes, which send no event."""
-    deadline = time.monotonic() + seconds
-    while not _holds(true):
-        assert time.monotonic() < deadline, "the servers do not come to an agreement"
-        time.sleep(0.02)
+def wait_for_servers(true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until this is true of the servers, some of which may be coming or going."""
+    wait_for(lambda: _holds(true), "the servers do not come to an agreement", seconds)
 
 
 def _holds(true: Callable[[], bool]) -> bool:

@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
-from types import TracebackType
 from typing import BinaryIO, Self
 from uuid import uuid4
 
@@ -30,6 +29,7 @@ from partway_client._upload.content_type import guess_content_type
 from partway_client._upload.fingerprint import content_at
 from partway_client._upload.options import UploadOptions
 from partway_client._upload.resume_journal import ResumeJournal, journal_directory
+from partway_client._upload.resume_lookup import first_with_content
 from partway_client._upload.uploader import Uploader
 from partway_client.models import (
     Capabilities,
@@ -112,12 +112,7 @@ class UploadClient:
         self._http = open_http_session(self._retry.connect_seconds)
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._http is not None:
             await self._http.close()
         if self._channel is not None:
@@ -273,10 +268,6 @@ class UploadClient:
         file with this content, under any name and with any options, that a client of this version
         made. Raises FileUnreadable if it cannot be read.
         """
-        found: list[UploadInfo] = []
-        if limit < 1:
-            return found
-        content = "" if file is None else await content_at(file)
         listing = self._rpc().list_uploads(
             state=state,
             fingerprint=fingerprint,
@@ -284,13 +275,8 @@ class UploadClient:
             created_from=created_from,
             created_before=created_before,
         )
-        async with contextlib.aclosing(listing) as uploads:
-            async for upload in uploads:
-                if upload.fingerprint.startswith(content):
-                    found.append(upload)
-                if len(found) == limit:
-                    break
-        return found
+        content = "" if file is None else await content_at(file)
+        return await first_with_content(listing, content, limit)
 
     def _rpc(self) -> RpcClient:
         if self._connection is None:

@@ -4,7 +4,7 @@ Records outlive the version that wrote them: whatever is added must be absent in
 processes of an older version must read the new ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ from partway_server.domain.grant import CopySource, Grant
 from partway_server.domain.upload import AbortReason, ReportedParts, State, StoredObject, Upload
 from partway_server.domain.usage import day_of
 from partway_server.sessions.record_check import is_plausible
-from partway_server.sessions.script_arguments import moment_of
+from partway_server.sessions.script_arguments import moment_of, unflat
 
 
 class GarbledRecord(Exception):
@@ -110,3 +110,13 @@ def usage_entry(grant: Grant) -> str:
     """Return what `counted` holds of an upload: its size, its day, its tenant and subject."""
     names = (quote(name, safe="") for name in (grant.caller.tenant, grant.caller.subject))
     return " ".join((str(grant.plan.size_bytes), str(day_of(grant.create_time)), *names))
+
+
+def returned(sid: str, row: Sequence[bytes]) -> Upload:
+    """Return the upload in a record as scripts return it. Raises GarbledRecord."""
+    return upload_from(unflat(row), sid)
+
+
+def returned_if_any(sid: str, row: Sequence[bytes]) -> Upload | None:
+    """Return that upload, None if the script found no record. Raises GarbledRecord."""
+    return returned(sid, row) if row else None

@@ -56,7 +56,6 @@ from partway_server.sessions.script_arguments import (
     moment_ms,
     span_ms,
     spans,
-    unflat,
     words,
 )
 
@@ -121,7 +120,7 @@ class RedisSessionStore:
             record_encoding.usage_entry(upload.grant),
             standing_of(upload),
             *flat(record_encoding.fields(upload)),
-            parse=lambda answer: (_upload(upload.sid, answer[1]), bool(answer[0])),
+            parse=lambda answer: (record_encoding.returned(upload.sid, answer[1]), bool(answer[0])),
         )
         return await (inserting if restore else self._full.watch(inserting))
 
@@ -160,7 +159,7 @@ class RedisSessionStore:
             words(CLAIMS.get(target, ())),
             words(LEASED),
             *(record_encoding.sight(seen) if seen else ("", "", "")),
-            parse=lambda answer: (_upload_if_any(sid, answer[1]), bool(answer[0])),
+            parse=lambda answer: (record_encoding.returned_if_any(sid, answer[1]), bool(answer[0])),
         )
 
     async def renew(self, sid: str, epoch: int, lease: timedelta) -> bool:
@@ -219,7 +218,10 @@ class RedisSessionStore:
             State.ACTIVE,
             token,
             epoch,
-            parse=lambda answer: (_upload_if_any(seen.sid, answer[1]), bool(answer[0])),
+            parse=lambda answer: (
+                record_encoding.returned_if_any(seen.sid, answer[1]),
+                bool(answer[0]),
+            ),
         )
 
     async def report(self, upload: Upload, numbers: Collection[int]) -> Upload | None:
@@ -232,7 +234,7 @@ class RedisSessionStore:
             token,
             State.ACTIVE,
             *chain.from_iterable(spans(upload.grant.plan, numbers)),
-            parse=lambda row: _upload_if_any(upload.sid, row),
+            parse=lambda row: record_encoding.returned_if_any(upload.sid, row),
         )
 
     def changes(self, *sids: str) -> AbstractContextManager[Wakeup]:
@@ -294,12 +296,3 @@ class RedisSessionStore:
 
     async def _run(self, verb: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         return await self._scripts.run(verb, keys, *args)
-
-
-def _upload(sid: str, row: Sequence[bytes]) -> Upload:
-    """Return the upload in a record as scripts return it. Raises GarbledRecord."""
-    return record_encoding.upload_from(unflat(row), sid)
-
-
-def _upload_if_any(sid: str, row: Sequence[bytes]) -> Upload | None:
-    return _upload(sid, row) if row else None

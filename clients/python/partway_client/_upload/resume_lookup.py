@@ -1,6 +1,7 @@
-"""Finds an open Upload of the same file that another process or machine began."""
+"""Finds Uploads by the content of their file, such as one that another machine began."""
 
 import contextlib
+from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 
 from partway_client._transport.rpc_client import RpcClient
@@ -30,3 +31,15 @@ async def find_open(
             if fits and upload.expire_time - now > _LEFT:
                 return upload
     return None
+
+
+async def first_with_content(
+    listing: AsyncGenerator[UploadInfo, None], content: str, limit: int
+) -> list[UploadInfo]:
+    """Return the first Uploads of the listing whose fingerprint begins so, at most `limit`."""
+    found: list[UploadInfo] = []
+    async with contextlib.aclosing(listing) as uploads:
+        while len(found) < limit and (upload := await anext(uploads, None)) is not None:
+            if upload.fingerprint.startswith(content):
+                found.append(upload)
+    return found

@@ -1,16 +1,18 @@
 """The RPCs that take, report and list parts."""
 
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.errors import FieldViolation, InvalidRequest
-from partway_server.domain.grant import Caller
 from partway_server.domain.quota import Limit
 from partway_server.rpc import conversion, page_tokens, part_validation, validation
 from partway_server.rpc.handlers.base import Handlers, allowed_parts, current_caller
 from partway_server.rpc.identity.base import Context
 from partway_server.storage.base import StoredPart
+
+Request = TypeVar("Request")
 
 MAX_PAGE_PARTS = 1000
 
@@ -21,21 +23,17 @@ class PartHandlers(Handlers):
     async def UploadPart(
         self, request_iterator: AsyncIterator[pb.UploadPartRequest], context: Context
     ) -> pb.UploadPartResponse:
-        caller = current_caller()
-        self.enter(caller, Limit.VIA_SERVICE)
-        messages = aiter(request_iterator)
+        messages = self._counted(request_iterator)
         first = await anext(messages, None)
         part_validation.part_header(first)
         assert first is not None
-        stored = await self._pass_on(caller, first.header, _chunks(messages))
+        stored = await self._pass_on(first.header, _chunks(messages))
         return pb.UploadPartResponse(part=conversion.part(stored))
 
     async def PutPart(
         self, request_iterator: AsyncIterator[pb.PutPartRequest], context: Context
     ) -> pb.PutPartResponse:
-        caller = current_caller()
-        self.enter(caller, Limit.VIA_SERVICE)
-        messages = aiter(request_iterator)
+        messages = self._counted(request_iterator)
         first = await anext(messages, None)
         part_validation.put_part(first)
         assert first is not None
@@ -43,20 +41,27 @@ class PartHandlers(Handlers):
         bodies = _bodies([first.body.data], messages)
         first.ClearField("body")
         try:
-            stored = await self._pass_on(caller, first, bodies)
+            stored = await self._pass_on(first, bodies)
         except InvalidRequest as error:
             raise _by_field_of_put_part(error) from error
         return pb.PutPartResponse(part=conversion.part(stored))
 
+    def _counted(self, requests: AsyncIterator[Request]) -> AsyncIterator[Request]:
+        """Return the messages of a call that counts among the caller's from now on."""
+        self.enter(current_caller(), Limit.VIA_SERVICE)
+        return aiter(requests)
+
     async def _pass_on(
-        self,
-        caller: Caller,
-        named: pb.UploadPartHeader | pb.PutPartRequest,
-        chunks: AsyncIterator[bytes],
+        self, named: pb.UploadPartHeader | pb.PutPartRequest, chunks: AsyncIterator[bytes]
     ) -> StoredPart:
         """Send the part to storage, as its bytes arrive."""
         return await self.coordinator.upload_part(
-            caller, named.upload_id, named.part_number, named.checksum, chunks, allowed_parts()
+            current_caller(),
+            named.upload_id,
+            named.part_number,
+            named.checksum,
+            chunks,
+            allowed_parts(),
         )
 
     async def ReportParts(
