@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from google.protobuf.descriptor import Descriptor, MethodDescriptor
+from google.api import field_behavior_pb2
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor
 from google.rpc import code_pb2
-from partway.v1 import error_reason_pb2, upload_service_pb2
+from partway.v1 import error_reason_pb2, upload_pb2, upload_service_pb2
 from partway.v1.upload_service_pb2_grpc import UploadServiceServicer
 from partway_server.domain import errors
 from partway_server.rpc.error_mapping import TABLE, internal, status_of
@@ -112,6 +114,37 @@ def test_no_message_contains_itself_and_no_request_one_of_any_kind(
         anything.remove("google.protobuf.Any")
     assert kinds.isdisjoint(anything)
     assert method.output_type.full_name in _kinds(method.output_type, ())
+
+
+OURS = [
+    error_reason_pb2.DESCRIPTOR,
+    upload_pb2.DESCRIPTOR,
+    upload_service_pb2.DESCRIPTOR,
+]
+
+
+@pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)
+def test_every_field_says_who_sets_it(file: FileDescriptor) -> None:
+    for message in file.message_types_by_name.values():
+        for field in message.fields:
+            said = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+            assert len(said) == 1, field.full_name
+
+
+@pytest.mark.parametrize("file", OURS, ids=lambda file: file.name)
+def test_every_file_has_the_options_of_every_language(file: FileDescriptor) -> None:
+    options = file.GetOptions()
+    languages = {option.name.partition("_")[0] for option, _ in options.ListFields()}
+    assert languages >= {"csharp", "go", "java", "objc", "php", "ruby"}
+    assert options.java_multiple_files
+
+
+def test_the_descriptor_set_has_the_comments() -> None:
+    packed = (ROOT / "generated/partway/v1/descriptors.binpb").read_bytes()
+    found = descriptor_pb2.FileDescriptorSet.FromString(packed)
+    [service] = [f for f in found.file if f.name == "partway/v1/upload_service.proto"]
+    comments = [each.leading_comments for each in service.source_code_info.location]
+    assert any("UploadService coordinates uploads" in each for each in comments)
 
 
 def _kinds(message: Descriptor, above: tuple[str, ...]) -> set[str]:

@@ -67,6 +67,26 @@ async def test_progress_of_a_single_put(world: World) -> None:
     assert await progress(world, upload) == whole
 
 
+@pytest.mark.parametrize(
+    ("situation", "seconds"),
+    [
+        (Situation.ACTIVE, 0),
+        (Situation.COMPLETING, 1),
+        (Situation.COMPLETED, 0),
+        (Situation.ABORTING, 1),
+        (Situation.ABORTED, 0),
+    ],
+)
+@in_memory
+async def test_an_upload_that_is_worked_on_says_when_to_ask_again(
+    world: World, situation: Situation, seconds: int
+) -> None:
+    upload = await bring_to(world, situation, PART + 7)
+    found = (await status(world, upload)).upload
+    assert found.retry_delay.ToSeconds() == seconds
+    assert found.HasField("retry_delay") == bool(seconds)
+
+
 async def test_an_aborted_upload_has_nothing_and_misses_nothing(world: World) -> None:
     upload = await bring_to(world, Situation.ABORTED, PART + 7)
     answer = await status(world, upload, view=pb.STATUS_VIEW_PROGRESS)
