@@ -117,7 +117,8 @@ async def test_a_delivery_under_way_at_sigterm_is_finished_and_the_shards_are_gi
     endpoint.handle = None
     answer.set()
     assert await asyncio.to_thread(service.server.process.wait, 20) == 0
-    assert await pending(redis) == 1
+    # The first is settled; the second is pending if it was read together with the first.
+    assert await pending(redis) <= 1
     assert await redis.keys("*lease*") == []
 
     # So another needs to wait for no lease.

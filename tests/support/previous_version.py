@@ -5,12 +5,10 @@ Tests call them only as users do, so that they pass regardless of the layout of 
 """
 
 import contextlib
-import io
 import os
 import re
 import subprocess
 import sys
-import tarfile
 import urllib.request
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -50,8 +48,8 @@ def check_out(folder: Path, revision: str = "") -> Path:
     revision = revision or os.environ.get(OVERRIDE) or REVISION
     _git(revision, "rev-parse", "--verify", f"{revision}^{{commit}}")
     archive = _git(revision, "archive", "--format=tar", revision, *_IMPORTED)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(folder, filter="data")
+    # Not by tarfile, whose safe way of extracting came with Python 3.11.4.
+    subprocess.run(["tar", "--extract", "--directory", folder], input=archive, check=True)
     return folder
 
 

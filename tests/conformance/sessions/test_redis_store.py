@@ -424,7 +424,8 @@ class TestTroubleWithTheServer:
             assert relay.accepted > 1
         finally:
             await redis.execute_command("REPLICAOF", "NO", "ONE")
-        assert await relayed.insert(an_upload(), LATER) == (an_upload(), True)
+        after = an_upload(name="after")
+        assert await relayed.insert(after, LATER) == (after, True)
 
     async def test_a_call_that_is_cancelled_ends(self, sessions: RedisSessionStore) -> None:
         async def forever() -> None:
