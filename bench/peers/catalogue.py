@@ -58,7 +58,14 @@ class Peer:
 
 def _uvicorn(app: str) -> Command:
     def command(backends: Backends, port: int) -> tuple[list[str | Path], Mapping[str, str]]:
-        words = [VENV / "python", "-m", "uvicorn", "--app-dir", SERVICES, f"{app}:app"]
+        words: list[str | Path] = [
+            VENV / "python",
+            "-m",
+            "uvicorn",
+            "--app-dir",
+            SERVICES,
+            f"{app}:app",
+        ]
         options = ["--port", str(port), "--log-level", "warning", "--no-access-log"]
         environ = {
             "S3_ENDPOINT": backends.storage,
@@ -71,7 +78,14 @@ def _uvicorn(app: str) -> Command:
 
 
 def _django(backends: Backends, port: int) -> tuple[list[str | Path], Mapping[str, str]]:
-    words = [VENV / "python", "-m", "gunicorn", "--chdir", SERVICES, "django_uploads:application"]
+    words: list[str | Path] = [
+        VENV / "python",
+        "-m",
+        "gunicorn",
+        "--chdir",
+        SERVICES,
+        "django_uploads:application",
+    ]
     # One process, as for all; as many threads as there are callers at most.
     options = ["--workers", "1", "--threads", "16", "--keep-alive", "75"]
     bind = ["--bind", f"127.0.0.1:{port}", "--log-level", "warning"]
@@ -89,7 +103,15 @@ def _companion(backends: Backends, port: int) -> tuple[list[str | Path], Mapping
 
 
 def _tusd(backends: Backends, port: int) -> tuple[list[str | Path], Mapping[str, str]]:
-    words = [TOOLS / "tusd", "-host", "127.0.0.1", "-port", str(port), "-base-path", "/files/"]
+    words: list[str | Path] = [
+        TOOLS / "tusd",
+        "-host",
+        "127.0.0.1",
+        "-port",
+        str(port),
+        "-base-path",
+        "/files/",
+    ]
     return [*words, "-s3-bucket", BUCKET, "-s3-endpoint", backends.storage], {}
 
 

@@ -18,6 +18,9 @@ class CountingRelay:
         self.round_trips = 0
         self.address = ""
         self._host, _, self._port = target.rpartition(":")
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -29,22 +32,31 @@ class CountingRelay:
             yield relay
         finally:
             server.close()
+            for each in list(relay._writers):
+                each.close()
+            await relay._idle.wait()
 
     def reset(self) -> None:
         self.bytes = self.round_trips = 0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection(self._host, int(self._port))
+        there, to_there = await asyncio.open_connection(self._host, int(self._port))
+        both = {writer, to_there}
+        self._writers |= both
+        self._idle.clear()
         waits = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._pass(reader, there[1], waits, forward=True))
-                tasks.create_task(self._pass(there[0], writer, waits, forward=False))
+                tasks.create_task(self._pass(reader, to_there, waits, forward=True))
+                tasks.create_task(self._pass(there, writer, waits, forward=False))
         except* ConnectionError:
             pass  # One side is gone, and so is the other now.
         finally:
-            writer.close()
-            there[1].close()
+            for each in both:
+                each.close()
+            self._writers -= both
+            if not self._writers:
+                self._idle.set()
 
     async def _pass(
         self,
