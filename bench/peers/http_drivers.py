@@ -5,8 +5,8 @@ from typing import Any
 
 from bench.peers.driver import PART_BYTES, SMALL_BODY, Driver, PartUrl, Upload, file_size
 
-_DJANGO_PART_BYTES = 64_000_000
-"""It chooses the size of parts itself: `MultipartManager.part_size`, 64 MB."""
+_DJANGO_PART_BYTES = 64 * 1024 * 1024
+"""It chooses the size of parts itself: `MultipartManager.part_size`."""
 _COMPANION_BATCH = 1_000
 """Part numbers in one call: the query is longer than Node.js accepts from 3,500 on."""
 

@@ -41,5 +41,6 @@ ROWS = {
         Row("bytes", "kB through the service, 500 MB in 100 parts", "counts", 25),
         Row("s3_calls", "S3 calls of an upload of 100 parts", "counts", 4, digits=0),
         Row("redis_trips", "Redis round trips of it", "counts", 4, digits=0),
+        Row("redis_bytes", "bytes of Redis for an open upload", "counts", 1000, digits=0),
     )
 }

@@ -41,14 +41,14 @@ async def test_a_peer_completes_uploads_of_one_part_and_of_many(
 
 async def _divided(driver: Driver) -> None:
     await driver.ask_stub("POST", "reset")
-    await driver.whole(20)
+    await driver.whole(100)
     calls = await driver.ask_stub("GET", "calls")
     assert calls["CreateMultipartUpload"] == calls["CompleteMultipartUpload"] == 1
-    await (await driver.prepare_complete(20))()
+    await (await driver.prepare_complete(100))()
     calls = await driver.ask_stub("GET", "calls")
     assert calls["CompleteMultipartUpload"] == 2
     # The call of the rows about URLs returns as many as were asked for, or fails.
-    await (await driver.prepare_urls(20))()
+    await (await driver.prepare_urls(100))()
 
 
 async def test_what_an_upload_takes_of_the_obvious_service_is_counted(shared: Backends) -> None:
@@ -59,3 +59,4 @@ async def test_what_an_upload_takes_of_the_obvious_service_is_counted(shared: Ba
     assert found["s3_calls"] == 2  # Create and Complete.
     assert found["redis_trips"] == 4  # Set, get for the URLs, get for Complete, delete.
     assert 30 < found["bytes"] < 300
+    assert 100 < found["redis_bytes"] < 1000
