@@ -4,16 +4,16 @@ import contextlib
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
-import grpc
+from partway_server.runtime.subprocesses import ChildError
 
 from bench.peers.catalogue import OURS, PEERS, Peer
 from bench.peers.counts import counts
-from bench.peers.measure import BESIDE, EXPERIMENTS, THROUGH, Figures, Running
+from bench.peers.measure import BESIDE, EXPERIMENTS, THROUGH, Running
 from bench.peers.prober import Prober
 from bench.peers.processes import Backends, Cores, backends
 
@@ -65,7 +65,8 @@ async def compare(plan: Plan) -> Found:
             if COUNTED in plan.experiments:
                 for peer in here:
                     say(f"counts: {peer.name}")
-                    await _noted(found, peer, COUNTED, counts(peer, shared, cores))
+                    with _noting(found, peer, COUNTED):
+                        found.add(peer.name, await counts(peer, shared, cores))
     return found
 
 
@@ -80,27 +81,31 @@ async def _timed(
         running: list[tuple[Peer, Running]] = []
         for peer in peers:
             say(f"starting {peer.name}")
-            opened = _open(peer, shared, cores, plan.share, beside)
-            running.append((peer, await stack.enter_async_context(opened)))
+            with _noting(found, peer, ""):
+                opened = _open(peer, shared, cores, plan.share, beside)
+                running.append((peer, await stack.enter_async_context(opened)))
         for turn in range(1, plan.rounds + 1):
             for name, experiment in experiments.items():
                 for peer, each in running:
                     if not each.driver.through or name in THROUGH:
                         say(f"round {turn} of {plan.rounds}: {name}: {peer.name}")
-                        await _noted(found, peer, name, experiment(each))
+                        with _noting(found, peer, name):
+                            found.add(peer.name, await experiment(each))
 
 
-async def _noted(found: Found, peer: Peer, experiment: str, figures: Awaitable[Figures]) -> None:
-    """Add the figures. That a peer of others fails is noted, and the comparison goes on."""
+@contextlib.contextmanager
+def _noting(found: Found, peer: Peer, experiment: str) -> Iterator[None]:
+    """Note if a peer of others fails, and let the comparison go on."""
     try:
-        found.add(peer.name, await figures)
-    except (aiohttp.ClientError, grpc.aio.AioRpcError, AssertionError) as error:
+        yield
+    except (aiohttp.ClientError, AssertionError, ChildError, KeyError, TimeoutError) as error:
         if peer.name == OURS:
             raise
         # Its text may contain a URL, and thereby a signature.
-        status = getattr(error, "status", "")
-        found.left_out[f"{peer.name}, {experiment}"] = f"{type(error).__name__} {status}".strip()
-        say(f"left out: {peer.name}, {experiment}: {type(error).__name__} {status}")
+        why = f"{type(error).__name__} {getattr(error, 'status', '')}".strip()
+        what = f"{peer.name}, {experiment}" if experiment else peer.name
+        found.left_out[what] = why
+        say(f"left out: {what}: {why}")
 
 
 @contextlib.asynccontextmanager
