@@ -12,8 +12,8 @@ from partway_server.sessions.script_arguments import moment_ms
 
 _VERBS = (
     *("insert", "claim", "renew", "put_off", "finish", "extend"),
-    *("report", "remove"),
-    *("take_due", "list_own", "incarnation", "remove_garbled"),
+    *("report", "remove", "look", "incarnation"),
+    *("take_due", "list_own", "remove_garbled"),
     *("count_again", "reconcile", "take_tokens"),
 )
 
@@ -23,9 +23,9 @@ _COUNTING = frozenset({"insert", "finish", "remove", "count_again", "reconcile"}
 _RESTORE = "restore"
 """The script `insert` for an upload whose record was lost, whether or not Redis is full."""
 
-_BOUNDED = frozenset({"insert", "list_own", "incarnation"})
-"""Not run past `maxmemory`: a new upload is refused, so that the others have room to go on, and the
-two that only read need not. A flag would also keep those from a server that refuses writes."""
+_BOUNDED = frozenset({"insert", "list_own", "look", "incarnation"})
+"""Not run past `maxmemory`: a new upload is refused, so that the others have room to go on, and
+those that only read need not. A flag would also keep those from a server that refuses writes."""
 
 _WHOLE = frozenset({"take_due", "list_own", "reconcile"})
 """They find records through an index, and remove entries whose record is missing."""
