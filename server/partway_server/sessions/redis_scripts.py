@@ -5,6 +5,7 @@ from typing import Any
 
 from partway_server.domain.clock import Clock
 from partway_server.redis_client.client import RedisClient, RedisCommand
+from partway_server.redis_client.pipelines import pipelined
 from partway_server.redis_client.scripts import LuaScript, load_script
 from partway_server.sessions import redis_keys
 from partway_server.sessions.key_types import retry_mistyped
@@ -54,6 +55,14 @@ class RedisScripts:
         """Run a script and return its answer."""
         command = self.command(verb, keys, *args)
         return await retry_mistyped(self._client, keys, lambda: self._client.run(command))
+
+    async def load(self) -> None:
+        """Load all scripts on every master, so that no call has to send one."""
+        words = [("SCRIPT LOAD", script.source) for script in self._scripts.values()]
+        for server in await self._client.masters():
+            for answer in await self._client.ask(lambda to=server: pipelined(to, words)):
+                if isinstance(answer, Exception):
+                    raise answer
 
     async def run_on_each_shard(self, ask: Callable[[int], RedisCommand]) -> list[Any]:
         """Run the command that `ask` returns for each shard, and return the answers in order."""

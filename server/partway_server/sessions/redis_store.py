@@ -263,6 +263,7 @@ class RedisSessionStore:
 
     async def check(self) -> None:
         await check_redis(self._client, self._topology)
+        await self._scripts.load()
         await self._incarnations.learn()
 
     async def aclose(self) -> None:
