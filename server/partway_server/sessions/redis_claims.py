@@ -48,9 +48,7 @@ class RedisClaims:
         # about as long as the claim.
         known = "", "", "", grant.pack(), "1" if grant.single else ""
         sources = CLAIMS.get(target, frozenset()) & {State.ACTIVE}
-        claimed, row, before = await self._claim(
-            grant.sid, target, sources, lease, manifest, known
-        )
+        claimed, row, before = await self._claim(grant.sid, target, sources, lease, manifest, known)
         if not before:
             return row, claimed, False
         epoch, *server = before

@@ -35,9 +35,7 @@ class Incarnations:
         """
         return epoch >= self._since(redis_keys.shard_of(sid), *answer)
 
-    def judged(
-        self, upload: Upload | None, answer: Sequence[Any]
-    ) -> tuple[Upload | None, bool]:
+    def judged(self, upload: Upload | None, answer: Sequence[Any]) -> tuple[Upload | None, bool]:
         """Return the upload, and whether its record is certainly the latest, which none is not."""
         return upload, upload is not None and self.is_current(upload.sid, upload.epoch, answer)
 

@@ -1,6 +1,7 @@
 """Run the Lua scripts that read and change session records."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from partway_server.domain.clock import Clock
@@ -60,7 +61,7 @@ class RedisScripts:
         """Load all scripts on every master, so that no call has to send one."""
         words = [("SCRIPT LOAD", script.source) for script in self._scripts.values()]
         for server in await self._client.masters():
-            for answer in await self._client.ask(lambda to=server: pipelined(to, words)):
+            for answer in await self._client.ask(partial(pipelined, server, words)):
                 if isinstance(answer, Exception):
                     raise answer
 

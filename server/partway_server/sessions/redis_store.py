@@ -61,6 +61,7 @@ from partway_server.sessions.script_arguments import (
     words,
 )
 
+
 class RedisSessionStore:
     """Session records in Redis. The store closes `topology`.
 

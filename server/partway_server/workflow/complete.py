@@ -8,8 +8,8 @@ on as a detached task even if that call goes away; the others wait for the outco
 
 1. take the lease; of an ACTIVE upload at once, without a look at it;
 2. list the parts; compare them with the plan, and with what the caller says of them;
-3. renew the lease, right before the request, unless it was just taken: a worker that was paused past
-   its lease stops here;
+3. renew the lease, right before the request, unless it was just taken: a worker that was paused
+   past its lease stops here;
 4. ask storage once to join the parts; the SDK does not retry it;
 5. whatever came back, look: HEAD for the object, ListParts for whether storage can be asked again;
 6. record the outcome, which ends the lease, and answer.

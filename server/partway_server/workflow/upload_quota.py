@@ -7,7 +7,8 @@ before anyone has its ID. Whatever several processes do at once, those that see 
 so no two can both pass a limit that has room for one; near a limit both may be refused. Within a
 process, the uploads of a tenant are verified in rounds: see `quota_rounds`.
 
-While the usage is far from every limit it is not read for each upload, and never twice: see `is_far`.
+While the usage is far from every limit it is not read for each upload, and never twice: see
+`is_far`.
 """
 
 import asyncio
