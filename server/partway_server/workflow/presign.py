@@ -6,17 +6,18 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from partway_server.domain.grant import Caller
-from partway_server.domain.part_plan import Plan, runs, unroll
+from partway_server.domain.part_plan import Plan, gaps, leading, unroll
 from partway_server.domain.quota import Limit
+from partway_server.domain.steps import in_turns
 from partway_server.domain.upload import Upload
 from partway_server.storage.base import PresignedPart, Presigner
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.leases import ORPHAN_URL_SECONDS
 from partway_server.workflow.part_checks import (
-    as_planned,
     check_checksums,
     check_ranges,
     check_sent,
+    planned,
     refusal,
 )
 from partway_server.workflow.rate_limits import RateLimits
@@ -99,7 +100,7 @@ class Presign:
             ranges = selection.ranges
         else:
             ranges = await self._missing(upload, selection)
-        check_checksums(grant.checksum, unroll(ranges), checksums)
+        await in_turns(check_checksums(grant.checksum, unroll(ranges), checksums))
         longest = policy.max_url_seconds if policy else ORPHAN_URL_SECONDS
         default = policy.url_seconds if policy else longest
         lifetime = selection.lifetime or timedelta(seconds=default)
@@ -114,7 +115,7 @@ class Presign:
         """Return ranges of the first parts that storage does not hold as planned."""
         plan = upload.grant.plan
         stored = await self._resolver.stored(upload)
-        held = {part.number for part in as_planned(plan, stored)}
+        held = {part.number for part in await in_turns(planned(plan, stored))}
         first, last = selection.within or (1, plan.part_count)
-        missing = (n for n in plan.numbers() if first <= n <= last and n not in held)
-        return runs(islice(missing, selection.limit))
+        missing = gaps(held, (max(first, 1), min(last, plan.part_count)))
+        return missing if selection.limit is None else list(leading(missing, selection.limit))

@@ -8,9 +8,11 @@ from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.part_plan import MAX_PARTS
 from partway_server.domain.quota import Limit
-from partway_server.rpc import conversion, validation
+from partway_server.domain.steps import in_turns
+from partway_server.rpc import conversion, named_parts
 from partway_server.rpc.handlers.base import Handlers, allowed_parts, current_caller
 from partway_server.rpc.identity.base import Context
+from partway_server.rpc.validation import MAX_BATCH_PARTS
 from partway_server.workflow.presign import PresignedParts
 
 
@@ -25,11 +27,10 @@ class PresigningHandlers(Handlers):
         self, request: pb.PresignPartsRequest, context: Context
     ) -> AsyncIterator[pb.PresignPartsResponse]:
         caller = current_caller()
-        validation.presign(request, MAX_PARTS)
+        await in_turns(named_parts.check_presign(request, MAX_PARTS))
         self.enter(caller, Limit.STREAMS)
-        presigned = await self.coordinator.presign(
-            caller, request.upload_id, conversion.selection(request, None, allowed_parts())
-        )
+        selection = await in_turns(named_parts.selection(request, None, allowed_parts()))
+        presigned = await self.coordinator.presign(caller, request.upload_id, selection)
         writer = conversion.PartWriter(presigned)
         # There is always one message, and the last says that nothing remains.
         making: asyncio.Task[pb.PresignPartsResponse] | None = self._make(presigned, writer)
@@ -62,12 +63,9 @@ class PresigningHandlers(Handlers):
         self, request: pb.BatchPresignPartsRequest, context: Context
     ) -> pb.BatchPresignPartsResponse:
         caller = current_caller()
-        validation.presign(request, validation.MAX_BATCH_PARTS)
-        presigned = await self.coordinator.presign(
-            caller,
-            request.upload_id,
-            conversion.selection(request, validation.MAX_BATCH_PARTS, allowed_parts()),
-        )
+        await in_turns(named_parts.check_presign(request, MAX_BATCH_PARTS))
+        selection = await in_turns(named_parts.selection(request, MAX_BATCH_PARTS, allowed_parts()))
+        presigned = await self.coordinator.presign(caller, request.upload_id, selection)
         response = pb.BatchPresignPartsResponse()
-        conversion.write_parts(presigned, response.parts)
+        await in_turns(conversion.write_parts(presigned, response.parts))
         return response
