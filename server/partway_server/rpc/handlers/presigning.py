@@ -8,7 +8,7 @@ from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.part_plan import MAX_PARTS
 from partway_server.domain.quota import Limit
-from partway_server.rpc import conversion, validation
+from partway_server.rpc import compact_parts, conversion, validation
 from partway_server.rpc.handlers.base import Handlers, allowed_parts, current_caller
 from partway_server.rpc.identity.base import Context
 from partway_server.workflow.presign import PresignedParts
@@ -30,7 +30,7 @@ class PresigningHandlers(Handlers):
         presigned = await self.coordinator.presign(
             caller, request.upload_id, conversion.selection(request, None, allowed_parts())
         )
-        writer = conversion.PartWriter(presigned)
+        writer = None if request.compact else conversion.PartWriter(presigned)
         # There is always one message, and the last says that nothing remains.
         making: asyncio.Task[pb.PresignPartsResponse] | None = self._make(presigned, writer)
         try:
@@ -44,15 +44,18 @@ class PresigningHandlers(Handlers):
                 making.cancel()
 
     def _make(
-        self, presigned: PresignedParts, writer: conversion.PartWriter
+        self, presigned: PresignedParts, writer: conversion.PartWriter | None
     ) -> "asyncio.Task[pb.PresignPartsResponse]":
         async def make() -> pb.PresignPartsResponse:
             # One message in one round of the loop, however many streams are open, so that a small
             # call waits for one of them and not for all.
             async with self._signing:
-                parts = presigned.take(conversion.STREAM_BATCH)
-                message = pb.PresignPartsResponse(remaining_count=presigned.remaining)
-                writer.write(parts, message.parts)
+                message = pb.PresignPartsResponse()
+                if writer is None:
+                    compact_parts.write(presigned, compact_parts.COMPACT_BATCH, message)
+                else:
+                    writer.write(presigned.take(conversion.STREAM_BATCH), message.parts)
+                message.remaining_count = presigned.remaining
                 await asyncio.sleep(0)
             return message
 
@@ -69,5 +72,8 @@ class PresigningHandlers(Handlers):
             conversion.selection(request, validation.MAX_BATCH_PARTS, allowed_parts()),
         )
         response = pb.BatchPresignPartsResponse()
-        conversion.write_parts(presigned, response.parts)
+        if request.compact:
+            compact_parts.write(presigned, presigned.remaining, response)
+        else:
+            conversion.write_parts(presigned, response.parts)
         return response
