@@ -195,7 +195,7 @@ async def test_a_part_with_another_etag_is_refused(store: Store) -> None:
     await store.send(grant)
     [part] = await store.storage.list_parts(grant)
     with pytest.raises(CompleteRefused) as refused:
-        await store.storage.complete(grant, [replace(part, etag="0" * 32)])
+        await store.storage.complete(grant, [part._replace(etag="0" * 32)])
     assert refused.value.code == "InvalidPart"
     assert await store.storage.head(grant) is None
     await _is_as_spared_as_the_record_says(store, grant, [part])
@@ -219,7 +219,7 @@ async def test_a_part_that_was_not_sent_is_refused(store: Store) -> None:
     await store.send(grant)
     [part] = await store.storage.list_parts(grant)
     with pytest.raises(CompleteRefused) as refused:
-        await store.storage.complete(grant, [replace(part, number=2)])
+        await store.storage.complete(grant, [part._replace(number=2)])
     assert refused.value.code == "InvalidPart"
     await _is_as_spared_as_the_record_says(store, grant, [part])
 
@@ -1073,7 +1073,9 @@ async def test_a_bucket_that_cannot_hold_proof_fails_the_check(
 
 async def test_names_of_metadata_have_no_case() -> None:
     """Check the spelling of rclone and of Go proxies; the SDK, as we use it, sends lower case."""
-    spelled = b"HTTP/1.1 200 OK\r\nX-Amz-Meta-Partway-Token: t\r\nContent-Length: 9\r\n\r\n"
+    spelled = (
+        b"HTTP/1.1 200 OK\r\nX-Amz-Meta-Partway-Token: t\r\nETag: e\r\nContent-Length: 9\r\n\r\n"
+    )
     async with canned_s3(spelled) as server:
         async with aclosing(await open_s3(canned(server.endpoint))) as storage:
             head = await storage.head(some_grant())
