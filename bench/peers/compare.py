@@ -114,7 +114,7 @@ async def _open(
 ) -> AsyncIterator[Running]:
     """Start a peer, warm it up, and start who times its small calls if that is asked for."""
     async with contextlib.AsyncExitStack() as stack:
-        child, address = stack.enter_context(peer.running(shared, cores))
+        child, address = await stack.enter_async_context(peer.running(shared, cores))
         driver = peer.driver(address, shared.storage)
         stack.push_async_callback(driver.aclose)
         await driver.acquaint()
