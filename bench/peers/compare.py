@@ -19,6 +19,17 @@ from bench.peers.processes import Backends, Cores, backends
 
 COUNTED = "counts"
 
+_FAILURES = (
+    aiohttp.ClientError,
+    AssertionError,
+    ChildError,
+    ConnectionError,
+    KeyError,
+    RuntimeError,
+    TimeoutError,
+)
+"""What a peer that does not answer as it should raises in its driver, or in who times it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -98,7 +109,7 @@ def _noting(found: Found, peer: Peer, experiment: str) -> Iterator[None]:
     """Note if a peer of others fails, and let the comparison go on."""
     try:
         yield
-    except (aiohttp.ClientError, AssertionError, ChildError, KeyError, TimeoutError) as error:
+    except _FAILURES as error:
         if peer.name == OURS:
             raise
         # Its text may contain a URL, and thereby a signature.
