@@ -68,8 +68,7 @@ def direct(figures: Mapping[str, Any]) -> Cost:
 def proxied(figures: Mapping[str, Any]) -> Cost | None:
     """Return the cost of the same bytes through tusd, None if it was not measured.
 
-    All of its calls are priced as writes: most send parts, and what reads is less than a hundredth
-    of the money.
+    All of its calls are priced as writes: most send parts, of 50 MB each, which is its default.
     """
     if PROXY not in figures["upload_100"]["peers"]:
         return None
@@ -87,7 +86,7 @@ def table(costs: Mapping[str, Cost], uploads: int, prices: Prices) -> str:
     rows = {
         "uploads a second and core": [f"{cost.uploads_a_second:,.1f}" for cost in costs.values()],
         "core hours": [f"{cost.core_hours(uploads):,.1f}" for cost in costs.values()],
-        "GB to and from the service": [
+        "GB between callers and service": [
             f"{cost.kilobytes * uploads / 1e6:,.0f}" for cost in costs.values()
         ],
         "requests to storage, million": [

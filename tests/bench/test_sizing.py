@@ -33,7 +33,7 @@ def test_the_table_has_both_ways() -> None:
     lines = table({"direct": direct(BOTH), "proxied": other}, 1_000_000, Prices()).splitlines()
     assert lines[0] == "| 1,000,000 uploads of 524 MB | direct | proxied |"
     assert "| core hours | 1.0 | 1,000.0 |" in lines
-    assert "| GB to and from the service | 100 | 500,000 |" in lines
+    assert "| GB between callers and service | 100 | 500,000 |" in lines
     assert "| dollars | 515 | 525 |" in lines
 
 
