@@ -165,7 +165,7 @@ class RedisSessionStore:
     async def finish(self, upload: Upload, due: datetime) -> bool:
         outcome = record_encoding.fields(upload)
         for kept in ("epoch", "fingerprint", "digest", "metadata"):
-            del outcome[kept]
+            outcome.pop(kept, None)
         return await self._records.run(
             "finish",
             upload.sid,
