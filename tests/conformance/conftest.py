@@ -1,7 +1,7 @@
 """Provides the implementations that the suites run over."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 
 import pytest
 import pytest_asyncio
@@ -54,6 +54,14 @@ S3_STORES: Mapping[str, tuple[str, Capabilities, Mapping[str, str]]] = {
     "ceph": ("ceph", KNOWN["ceph"], {COPY_CONDITIONS: "Ceph RGW 16.2.15 looks at none"}),
 }
 """By name: the fixture that starts it, its record, and the claims that it does not make."""
+
+STORE_MARKS: Mapping[str, Collection[pytest.MarkDecorator]] = {
+    "moto": (),
+    "seaweedfs": (pytest.mark.s3,),
+    "rclone": (pytest.mark.s3,),
+    "localstack": (pytest.mark.localstack,),
+    "ceph": (pytest.mark.ceph,),
+}
 
 
 @pytest.fixture
@@ -138,11 +146,11 @@ def sessions(request: pytest.FixtureRequest) -> SessionStore:
     params=[
         "memory",
         "routed",
-        "moto",
-        pytest.param("seaweedfs", marks=pytest.mark.s3),
-        pytest.param("rclone", marks=pytest.mark.s3),
-        pytest.param("localstack", marks=pytest.mark.localstack),
-        pytest.param("ceph", marks=pytest.mark.ceph),
+        *(
+            pytest.param(f"{name}-{client}", marks=marks)
+            for name, marks in STORE_MARKS.items()
+            for client in ("lean", "sdk")
+        ),
     ],
 )
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
@@ -150,6 +158,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param in ("memory", "routed"):
         yield memory_store(routed=request.param == "routed")
         return
-    fixture, record, lacks = S3_STORES[request.param]
-    async with s3_store(request.getfixturevalue(fixture), record, lacks) as opened:
+    name, _, client = request.param.partition("-")
+    fixture, record, lacks = S3_STORES[name]
+    async with s3_store(request.getfixturevalue(fixture), record, lacks, client) as opened:
         yield opened

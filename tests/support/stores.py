@@ -26,6 +26,7 @@ from partway_server.storage.capabilities import KEPT, KNOWN, Capabilities
 from partway_server.storage.memory import MemoryStorage
 from partway_server.storage.router import StorageRouter
 from partway_server.storage.s3 import S3Storage
+from partway_server.storage.s3_calls import Client
 
 from tests.support.storage import Put, Reply, put_by, put_into
 
@@ -166,17 +167,17 @@ def memory_store(*, routed: bool = False) -> Store:
 
 @asynccontextmanager
 async def s3_store(
-    s3: S3, capabilities: Capabilities, lacks: Mapping[str, str]
+    s3: S3, capabilities: Capabilities, lacks: Mapping[str, str], client: Client = "lean"
 ) -> AsyncIterator[Store]:
-    client = reader(s3)
+    other = reader(s3)
     async with (
         aiohttp.ClientSession() as http,
-        aclosing(await open_s3(s3, capabilities=capabilities)) as storage,
+        aclosing(await open_s3(s3, capabilities=capabilities, client=client)) as storage,
     ):
 
         async def read(grant: Grant) -> Found:
             named = {"Bucket": grant.bucket, "Key": grant.key}
-            url = client.generate_presigned_url("get_object", Params=named)
+            url = other.generate_presigned_url("get_object", Params=named)
             async with http.get(yarl.URL(url, encoded=True)) as reply:
                 prefix, headers = "x-amz-meta-", reply.headers
                 metadata = {

@@ -48,8 +48,11 @@ def read_secrets(backend: Backend, settings: Settings) -> Secrets:
         ) from error
 
 
-async def open_backend(backend: Backend, secrets: Secrets) -> Storage:
-    """Return storage, which connects when it is first used. Raises Unusable."""
+async def open_backend(backend: Backend, secrets: Secrets, client: str) -> Storage:
+    """Return storage, which connects when it is first used. Raises Unusable.
+
+    `client` is the setting of that name.
+    """
     control = secrets.control
     try:
         return await S3Storage.open(
@@ -64,6 +67,7 @@ async def open_backend(backend: Backend, secrets: Secrets) -> Storage:
             ca_file=backend.ca_file or None,
             signer=secrets.signer,
             capabilities=backend.capabilities,
+            client="sdk" if client == "sdk" else "lean",
         )
     except ValueError as error:
         own = "PARTWAY_S3_REGION and PARTWAY_S3_CA_FILE"

@@ -166,6 +166,12 @@ class Settings:
         choices=("path", "virtual"),
         unset="path with an endpoint, virtual on AWS",
     )
+    s3_client: str = _setting(
+        "lean",
+        "What sends the calls of uploads to storage: the service's own client, or the AWS SDK,"
+        " which takes several times the CPU.",
+        choices=("lean", "sdk"),
+    )
     backend: str = _setting(
         "",
         "Which product the storage is, and so what it can do.",

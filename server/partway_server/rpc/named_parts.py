@@ -145,7 +145,7 @@ def expected(request: pb.CompleteRequest | pb.ReportPartsRequest) -> Steps[list[
     found: list[ExpectedPart] = []
     for _, block in blocks(request.parts):
         found += [
-            ExpectedPart(p.part_number, p.size_bytes, p.etag.strip('"'), p.checksum) for p in block
+            ExpectedPart(p.part_number, p.size_bytes, _bare(p.etag), p.checksum) for p in block
         ]
         yield 2 * len(block)
     return found
@@ -161,3 +161,8 @@ def part_results(
         results.append(pb.PartResult(part_number=part.part_number, status=status))
         yield _FAULT_COST if fault else 1
     return results
+
+
+def _bare(etag: str) -> str:
+    """Return an entity tag as it is compared: bare, in lower case, and weak ones as strong."""
+    return etag.removeprefix("W/").strip('"').lower()

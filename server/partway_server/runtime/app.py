@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from partway_server.cleanup.expiry import BATCH
@@ -154,7 +155,7 @@ async def _reload(
         secrets=loaded.secrets,
         read=lambda: read_policy_file(settings),
         read_secrets=lambda backend: read_secrets(backend, settings),
-        open_backend=open_backend,
+        open_backend=partial(open_backend, client=settings.s3_client),
         policies=loaded.policies,
         limits=loaded.limits,
         storage=storage,

@@ -94,7 +94,7 @@ async def open_stores(
         opened.push_async_callback(routed.aclose)
         for name, backend in rules.backends.items():
             try:
-                backends[name] = await open_backend(backend, secrets[name])
+                backends[name] = await open_backend(backend, secrets[name], settings.s3_client)
             except Unusable as error:
                 raise StartupError(str(error)) from error
             routed.replace(backends)

@@ -6,12 +6,14 @@ Only the modules `s3*` use the AWS SDK.
 import asyncio
 import base64
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Self, Unpack
 
 from botocore.exceptions import ClientError
 
+from partway_server.domain.clock import SystemClock
 from partway_server.domain.errors import StorageRefused
 from partway_server.domain.grant import CopySource, Grant
 from partway_server.storage.base import (
@@ -23,30 +25,35 @@ from partway_server.storage.base import (
 )
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import PartPresigner, SinglePresigner, checksum_header
+from partway_server.storage.s3_calls import Client, NamedPart, S3Calls, S3Refusal
 from partway_server.storage.s3_client import (
     ClientOptions,
     S3Clients,
     SignerProvider,
-    code_in,
-    says_absent,
-    status_in,
     time_in,
     translate_errors,
 )
-from partway_server.storage.s3_errors import complete_error, copy_error
+from partway_server.storage.s3_errors import call_error, complete_error, copy_error, is_absent
+from partway_server.storage.s3_http import SignedHttp
+from partway_server.storage.s3_lean_calls import LeanCalls
 from partway_server.storage.s3_listing import S3Listing
 from partway_server.storage.s3_requests import (
-    complete_fields,
-    copy_fields,
-    create_fields,
-    delete_fields,
-    head_fields,
+    complete_headers,
+    copy_headers,
+    create_headers,
+    delete_condition,
+    head_headers,
     md5_of_etag,
+    named_part,
     object_head,
 )
+from partway_server.storage.s3_sdk_calls import SdkCalls
 from partway_server.storage.s3_startup_check import check_bucket, check_metadata, probe_md5
 from partway_server.storage.s3_streaming_put import PUT_SECONDS, StreamingPutClient
-from partway_server.storage.sigv4 import S3Endpoint
+from partway_server.storage.sigv4 import S3Endpoint, Signer
+from partway_server.storage.sigv4_headers import HeaderSigner
+
+_STEP = 1000
 
 _PUT_LIFETIME = timedelta(minutes=15)
 """The lifetime of a URL that the service uses at once: the accepted clock skew
@@ -62,14 +69,16 @@ class S3Storage:
         name: str,
         capabilities: Capabilities,
         clients: S3Clients,
+        calls: S3Calls,
         lists: S3Listing,
         putter: StreamingPutClient,
-        signer: SignerProvider,
-        own_signer: SignerProvider,
+        signer: SignerProvider[Signer],
+        own_signer: SignerProvider[Signer],
     ) -> None:
         self.capabilities = capabilities
         self._name = name
         self._clients = clients
+        self._calls = calls
         self._lists = lists
         self._putter = putter
         self._signer = signer
@@ -84,13 +93,14 @@ class S3Storage:
         region: str,
         public_endpoint_url: str | None = None,
         put_seconds: float = PUT_SECONDS,
+        client: Client = "lean",
         **options: Unpack[ClientOptions],
     ) -> Self:
         """Connect lazily. The `options` are those of `S3Clients.open`.
 
         `public_endpoint_url` is the one in presigned URLs, if clients reach storage at another
-        address than the service does. Storage that is silent for `put_seconds` in the middle of a
-        part counts as unavailable. Raises ValueError.
+        address than the service does. `client` carries out the calls. Storage that is silent for
+        `put_seconds` in the middle of a part counts as unavailable. Raises ValueError.
         """
         if (options.get("access_key") is None) != (options.get("secret_key") is None):
             raise ValueError(
@@ -100,14 +110,18 @@ class S3Storage:
         addressing = options.get("addressing", "path")
         own_url = clients.control.meta.endpoint_url
         own, public = (
-            SignerProvider(clients.signing, S3Endpoint(url, region, addressing))
+            SignerProvider(clients.signing, S3Endpoint(url, region, addressing), Signer)
             for url in (own_url, public_endpoint_url or own_url)
         )
+        calls: S3Calls = SdkCalls(clients)
+        if client == "lean":
+            calls = _lean_calls(clients, S3Endpoint(own_url, region, addressing))
         return cls(
             name=name,
             capabilities=capabilities,
             clients=clients,
-            lists=S3Listing(client=clients.control, capabilities=capabilities),
+            calls=calls,
+            lists=S3Listing(client=clients.control, calls=calls, capabilities=capabilities),
             putter=StreamingPutClient(ca_bundle=clients.ca_bundle, put_seconds=put_seconds),
             signer=public,
             own_signer=own,
@@ -120,15 +134,9 @@ class S3Storage:
         return self.capabilities
 
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
-        with translate_errors("CreateMultipartUpload"):
-            async with asyncio.timeout(self._clients.call_seconds):
-                reply = await self._clients.once.create_multipart_upload(
-                    Bucket=grant.bucket,
-                    Key=grant.key,
-                    **create_fields(grant, metadata, self.capabilities),
-                )
-        multipart_id: str = reply["UploadId"]
-        return multipart_id
+        headers = create_headers(grant, metadata, self.capabilities)
+        with _meaning("CreateMultipartUpload"):
+            return await self._calls.create(grant.bucket, grant.key, headers)
 
     async def list_multiparts(self, grant: Grant) -> Sequence[str]:
         return await self._lists.multiparts(grant)
@@ -153,63 +161,49 @@ class S3Storage:
     async def copy_part(
         self, grant: Grant, number: int, source: CopySource, begin: int, size: int
     ) -> None:
-        with translate_errors("UploadPartCopy"):
-            try:
-                async with asyncio.timeout(self._clients.complete_seconds):
-                    await self._clients.joining.upload_part_copy(
-                        Bucket=grant.bucket,
-                        Key=grant.key,
-                        UploadId=grant.multipart_id,
-                        PartNumber=number,
-                        **copy_fields(source, begin, size),
-                    )
-            except ClientError as exc:
-                # The SDK turns an error in the body of a 200 into a 500.
-                raise copy_error(status_in(exc), code_in(exc)) from exc
+        headers = copy_headers(source, begin, size)
+        try:
+            await self._calls.copy_part(
+                grant.bucket, grant.key, grant.multipart_id, number, headers
+            )
+        except S3Refusal as exc:
+            raise copy_error(exc.status, exc.code) from exc
 
     async def complete(
         self, grant: Grant, parts: Sequence[StoredPart], checksum: bytes = b""
     ) -> None:
-        fields = complete_fields(grant, parts, checksum, self.capabilities)
         try:
-            async with asyncio.timeout(self._clients.complete_seconds):
-                reply = await self._clients.joining.complete_multipart_upload(
-                    Bucket=grant.bucket,
-                    Key=grant.key,
-                    UploadId=grant.multipart_id,
-                    **fields,
-                )
-        except ClientError as exc:
-            # The SDK turns an error in the body of a 200, or half a body, into a 500.
-            raise complete_error(status_in(exc), code_in(exc)) from exc
+            await self._calls.complete(
+                grant.bucket,
+                grant.key,
+                grant.multipart_id,
+                await _named_parts(grant, parts),
+                complete_headers(checksum, self.capabilities),
+            )
+        except S3Refusal as exc:
+            raise complete_error(exc.status, exc.code) from exc
         except Exception as exc:
             # A timeout, a reset, half a reply: the request may have been processed.
             raise CompleteUnknown from exc
-        # Ceph RGW can return an empty one, which is a result nevertheless.
-        if "ETag" not in reply:
-            raise CompleteUnknown
 
     async def abort(self, grant: Grant) -> None:
-        with translate_errors("AbortMultipartUpload"):
+        with _meaning("AbortMultipartUpload"):
             try:
-                await self._clients.control.abort_multipart_upload(
-                    Bucket=grant.bucket, Key=grant.key, UploadId=grant.multipart_id
-                )
-            except ClientError as exc:
-                if not says_absent(exc):
+                await self._calls.abort(grant.bucket, grant.key, grant.multipart_id)
+            except S3Refusal as exc:
+                if not is_absent(exc.status, exc.code):
                     raise
 
     async def head(self, grant: Grant) -> Head | None:
-        with translate_errors("HeadObject"):
+        headers = head_headers(grant, self.capabilities)
+        with _meaning("HeadObject"):
             try:
-                reply = await self._clients.control.head_object(
-                    Bucket=grant.bucket, Key=grant.key, **head_fields(grant, self.capabilities)
-                )
-            except ClientError as exc:
-                if says_absent(exc):
+                found = await self._calls.head(grant.bucket, grant.key, headers)
+            except S3Refusal as exc:
+                if is_absent(exc.status, exc.code):
                     return None
                 raise
-        return object_head(grant, reply)
+        return object_head(grant, found)
 
     async def etags_are_md5(self, grant: Grant) -> bool:
         return await probe_md5(
@@ -217,16 +211,13 @@ class S3Storage:
         )
 
     async def delete(self, grant: Grant, head: Head) -> None:
-        only = delete_fields(head, self.capabilities)
-        with translate_errors("DeleteObject"):
+        version_id, headers = delete_condition(head, self.capabilities)
+        with _meaning("DeleteObject"):
             try:
-                async with asyncio.timeout(self._clients.call_seconds):
-                    await self._clients.once.delete_object(
-                        Bucket=grant.bucket, Key=grant.key, **only
-                    )
-            except ClientError as exc:
+                await self._calls.delete(grant.bucket, grant.key, version_id, headers)
+            except S3Refusal as exc:
                 # It is gone, or was replaced: either way that object no longer exists.
-                if not says_absent(exc) and status_in(exc) != 412:
+                if not is_absent(exc.status, exc.code) and exc.status != 412:
                     raise
 
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
@@ -247,7 +238,7 @@ class S3Storage:
         return StoredPart(number, grant.plan.size(number), etag, found)
 
     async def _presigner(
-        self, source: SignerProvider, grant: Grant, lifetime: timedelta, now: datetime
+        self, source: SignerProvider[Signer], grant: Grant, lifetime: timedelta, now: datetime
     ) -> Presigner:
         now = now.replace(microsecond=0)  # X-Amz-Date has whole seconds, and lifetimes begin there
         signer, credentials_end = await source.get()
@@ -281,4 +272,37 @@ class S3Storage:
 
     async def aclose(self) -> None:
         await self._putter.aclose()
+        await self._calls.aclose()
         await self._clients.aclose()
+
+
+def _lean_calls(clients: S3Clients, endpoint: S3Endpoint) -> LeanCalls:
+    http = SignedHttp(
+        endpoint,
+        SignerProvider(clients.session, endpoint, HeaderSigner),
+        SystemClock().now,
+        clients.ca_bundle,
+    )
+    return LeanCalls(
+        http,
+        call_seconds=clients.call_seconds,
+        complete_seconds=clients.complete_seconds,
+        random=secrets.SystemRandom().random,
+    )
+
+
+@contextmanager
+def _meaning(operation: str) -> Iterator[None]:
+    try:
+        yield
+    except S3Refusal as exc:
+        raise call_error(operation, exc.status, exc.code) from exc
+
+
+async def _named_parts(grant: Grant, parts: Sequence[StoredPart]) -> list[NamedPart]:
+    named: list[NamedPart] = []
+    for at in range(0, len(parts), _STEP):
+        if at:
+            await asyncio.sleep(0)  # Others get their turn after each thousand.
+        named += (named_part(grant, part) for part in parts[at : at + _STEP])
+    return named

@@ -8,13 +8,13 @@ not block others.
 """
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any, Self, TypedDict
+from typing import Any, Generic, Self, TypedDict, TypeVar
 
 import aioboto3
 from aiobotocore.config import AioConfig
@@ -32,16 +32,18 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
-from partway_server.storage.s3_errors import call_error, is_absent
-from partway_server.storage.sigv4 import Addressing, Credentials, S3Endpoint, Signer
+from partway_server.storage.s3_errors import call_error
+from partway_server.storage.sigv4 import Addressing, Credentials, S3Endpoint
 
 CALL_SECONDS = 10
 COMPLETE_SECONDS = 900
 """CompleteMultipartUpload may take minutes
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html)."""
 
-_CONNECT_SECONDS = 3
+CONNECT_SECONDS = 3
 _CONNECTIONS = 64
+
+S = TypeVar("S")
 
 
 class ClientOptions(TypedDict, total=False):
@@ -131,27 +133,36 @@ class S3Clients:
         await self.resources.aclose()
 
 
-class SignerProvider:
-    """Provides a signer for `endpoint` with the current credentials of the SDK."""
+class SignerProvider(Generic[S]):
+    """Provides a signer for `endpoint` with the current credentials of the SDK.
 
-    def __init__(self, session: Any, endpoint: S3Endpoint) -> None:
+    `make` creates one from credentials: a Signer of URLs, or a HeaderSigner.
+    """
+
+    def __init__(
+        self, session: Any, endpoint: S3Endpoint, make: Callable[[Credentials, S3Endpoint], S]
+    ) -> None:
         self._session = session
         self._endpoint = endpoint
-        self._signer: tuple[Credentials, Signer] | None = None
+        self._make = make
+        self._signer: tuple[Credentials, S] | None = None
 
-    async def get(self) -> tuple[Signer, datetime | None]:
-        """Return a signer with the current credentials, and when they expire, if they do."""
-        with translate_errors("presigning"):
+    async def get(self, operation: str = "presigning") -> tuple[S, datetime | None]:
+        """Return a signer with the current credentials, and when they expire, if they do.
+
+        Raises StorageRefused, with the `operation`, if there are none.
+        """
+        with translate_errors(operation):
             source = await self._session.get_credentials()
             if source is None:
-                raise StorageRefused("presigning", "NoCredentials")
+                raise StorageRefused(operation, "NoCredentials")
             frozen = await source.get_frozen_credentials()
         # No await since then, so this is their expiry. The SDK has no public name for it.
         end: datetime | None = getattr(source, "_expiry_time", None)
         credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
         if self._signer is None or self._signer[0] != credentials:
             # One signer as long as they are valid: it caches the signing key of the day.
-            self._signer = credentials, Signer(credentials, self._endpoint)
+            self._signer = credentials, self._make(credentials, self._endpoint)
         return self._signer[1], end
 
 
@@ -190,7 +201,7 @@ def _client_config(addressing: Addressing, attempts: int, read_seconds: float) -
     return AioConfig(
         signature_version="s3v4",
         s3={"addressing_style": addressing},
-        connect_timeout=_CONNECT_SECONDS,
+        connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
         max_pool_connections=_CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": attempts},
@@ -221,11 +232,6 @@ def time_in(headers: Mapping[str, str]) -> datetime | None:
         return None
     # Date has whole seconds, cut off: on average it is half a second behind.
     return None if time.tzinfo is None else time + timedelta(seconds=0.5)
-
-
-def says_absent(error: ClientError) -> bool:
-    """Return whether an error response says that the target of the call does not exist."""
-    return is_absent(status_in(error), code_in(error))
 
 
 @contextmanager

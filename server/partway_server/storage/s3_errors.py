@@ -37,9 +37,12 @@ _OPERATOR_CODES = frozenset(
     }
 )
 
+DAMAGED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})
+"""The bytes are not those of the checksum. The second is MinIO's (cmd/api-errors.go)."""
+
 _PARTS_CODES = frozenset(
     {
-        "BadDigest",
+        *DAMAGED_CODES,
         "EntityTooLarge",
         "EntityTooSmall",
         "InvalidArgument",
@@ -61,9 +64,14 @@ def is_absent(status: int, code: str) -> bool:
     return status == 404 and code != "NoSuchBucket"
 
 
+def is_transient(status: int, code: str) -> bool:
+    """Return whether the same request may succeed later."""
+    return status == 429 or (status >= 500 and status != 501) or code in _TRANSIENT_CODES
+
+
 def call_error(operation: str, status: int, code: str) -> StorageUnavailable | StorageRefused:
     """Return the error of the storage interface for an error response."""
-    if status == 429 or (status >= 500 and status != 501) or code in _TRANSIENT_CODES:
+    if is_transient(status, code):
         return StorageUnavailable()
     return StorageRefused(operation, code)
 

@@ -4,25 +4,27 @@ Stores differ most in pagination: which markers they return, which they accept, 
 that there is more.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
-
-from botocore.exceptions import ClientError
 
 from partway_server.domain.grant import Grant
 from partway_server.storage.base import MultipartNotFound, StoredPart, UnfinishedUpload
 from partway_server.storage.capabilities import Capabilities
-from partway_server.storage.s3_client import says_absent, translate_errors
-from partway_server.storage.s3_requests import stored_part
+from partway_server.storage.s3_calls import ListedPart, PageOfParts, S3Calls, S3Refusal
+from partway_server.storage.s3_client import translate_errors
+from partway_server.storage.s3_errors import call_error, is_absent
+from partway_server.storage.s3_requests import is_newer, stored_part
 
 _PAGE = 1000
 
 
 class S3Listing:
-    """Reads lists through the SDK's `client`."""
+    """Reads lists: of uploads through the SDK's `client`, of parts through `calls`."""
 
-    def __init__(self, *, client: Any, capabilities: Capabilities) -> None:
+    def __init__(self, *, client: Any, calls: S3Calls, capabilities: Capabilities) -> None:
         self._client = client
+        self._calls = calls
         self._capabilities = capabilities
 
     async def multiparts(self, grant: Grant) -> Sequence[str]:
@@ -75,41 +77,44 @@ class S3Listing:
         # Where each re-send is listed, pages overlap by one part: its entries may be on both.
         overlap = 1 if self._capabilities.listed_resends else 0
         first = after + 1
-        newest: dict[int, Any] = {}
+        newest: dict[int, ListedPart] = {}
         more = True
         while more and (limit is None or len(newest) < limit):
             wanted = _PAGE if limit is None else min(_PAGE, limit - len(newest) + overlap)
             page = await self._page_of_parts(grant, after, wanted)
-            found = page.get("Parts", [])
+            found = page.parts
             for part in found:
                 # rclone begins at the marker, not after it.
-                if part["PartNumber"] < first:
+                if part.number < first:
                     continue
-                known = newest.setdefault(part["PartNumber"], part)
-                if known["LastModified"] <= part["LastModified"]:
-                    newest[part["PartNumber"]] = part
+                known = newest.get(part.number)
+                if known is None or is_newer(part, known):
+                    newest[part.number] = part
             # rclone omits IsTruncated, and MinIO has returned a marker of 0: neither is trusted.
-            more = bool(found) and page.get("IsTruncated", len(found) == wanted)
+            says_more = len(found) == wanted if page.truncated is None else page.truncated
+            more = bool(found) and says_more
             after = max(after + 1, max(newest, default=0) - overlap)
-        return [
-            stored_part(grant, newest[number], self._capabilities)
-            for number in sorted(newest)[:limit]
-        ]
+        return await self._stored(grant, [newest[number] for number in sorted(newest)[:limit]])
 
-    async def _page_of_parts(self, grant: Grant, after: int, wanted: int) -> Any:
-        with translate_errors("ListParts"):
-            try:
-                return await self._client.list_parts(
-                    Bucket=grant.bucket,
-                    Key=grant.key,
-                    UploadId=grant.multipart_id,
-                    PartNumberMarker=after,
-                    MaxParts=wanted,
-                )
-            except ClientError as exc:
-                if says_absent(exc):
-                    raise MultipartNotFound from exc
-                raise
+    async def _stored(self, grant: Grant, listed: Sequence[ListedPart]) -> Sequence[StoredPart]:
+        stored: list[StoredPart] = []
+        for at in range(0, len(listed), _PAGE):
+            if at:
+                await asyncio.sleep(0)  # Others get their turn after each thousand.
+            stored += (
+                stored_part(grant, part, self._capabilities) for part in listed[at : at + _PAGE]
+            )
+        return stored
+
+    async def _page_of_parts(self, grant: Grant, after: int, wanted: int) -> PageOfParts:
+        try:
+            return await self._calls.list_parts(
+                grant.bucket, grant.key, grant.multipart_id, after=after, limit=wanted
+            )
+        except S3Refusal as exc:
+            if is_absent(exc.status, exc.code):
+                raise MultipartNotFound from exc
+            raise call_error("ListParts", exc.status, exc.code) from exc
 
 
 def _next_page(page: Mapping[str, Any]) -> dict[str, str]:

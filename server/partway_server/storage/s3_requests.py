@@ -1,41 +1,38 @@
-"""Convert between the storage interface and the SDK's request and response fields. No I/O.
+"""Convert between the storage interface and the headers and elements of S3. No I/O.
 
 A store that returns less than S3 has a capability that says so.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from urllib.parse import quote
 
 from partway_server.domain.checksum import Checksum
+from partway_server.domain.errors import StorageUnavailable
 from partway_server.domain.grant import CopySource, Grant
 from partway_server.storage.base import Head, StoredPart, md5_in
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import WRITE_TOKEN, object_headers
+from partway_server.storage.s3_calls import ListedPart, NamedPart
+
+_META = "x-amz-meta-"
+_NUMBER = re.compile(r"[0-9]{1,19}")
 
 _WITHOUT_FIELD = (Checksum.NONE, Checksum.MD5)
 """S3 has no field for these in Create, Complete and HEAD, and needs none."""
 
-_ARGUMENTS = {
-    "content-type": "ContentType",
-    "content-disposition": "ContentDisposition",
-    "cache-control": "CacheControl",
-    "x-amz-storage-class": "StorageClass",
-    "x-amz-server-side-encryption": "ServerSideEncryption",
-    "x-amz-server-side-encryption-aws-kms-key-id": "SSEKMSKeyId",
-    "x-amz-tagging": "Tagging",
-}
-"""The SDK's names for the headers of an object."""
 
-
-def create_fields(
+def create_headers(
     grant: Grant, metadata: Mapping[str, str], capabilities: Capabilities
-) -> dict[str, Any]:
-    """Return the fields of CreateMultipartUpload that describe the object."""
-    named = {"ChecksumAlgorithm": grant.checksum.upper()}
+) -> dict[str, str]:
+    """Return the headers of CreateMultipartUpload that describe the object."""
+    named = {"x-amz-checksum-algorithm": grant.checksum.upper()}
     return {
-        **{_ARGUMENTS[name]: value for name, value in object_headers(grant).items()},
-        "Metadata": {**metadata, WRITE_TOKEN: grant.write_token},
+        **object_headers(grant),
+        **{f"{_META}{name}": value for name, value in metadata.items()},
+        f"{_META}{WRITE_TOKEN}": grant.write_token,
         **(named if _names_checksum(grant, capabilities) else {}),
     }
 
@@ -51,71 +48,85 @@ def _names_checksum(grant: Grant, capabilities: Capabilities) -> bool:
     return capabilities.listed_checksums or grant.checksum is Checksum.CRC64NVME
 
 
-def copy_fields(source: CopySource, begin: int, size: int) -> dict[str, Any]:
-    """Return the fields of UploadPartCopy: which bytes, of which object."""
+def copy_headers(source: CopySource, begin: int, size: int) -> dict[str, str]:
+    """Return the headers of UploadPartCopy: which bytes, of which object."""
     # A range is refused for an object of 5 MB or less
     # (https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html).
-    part_of_it = {"CopySourceRange": f"bytes={begin}-{begin + size - 1}"}
+    part_of_it = {"x-amz-copy-source-range": f"bytes={begin}-{begin + size - 1}"}
     return {
-        "CopySource": {"Bucket": source.bucket, "Key": source.key},
-        "CopySourceIfMatch": f'"{source.etag}"',
+        "x-amz-copy-source": quote(f"{source.bucket}/{source.key}"),
+        "x-amz-copy-source-if-match": f'"{source.etag}"',
         **(part_of_it if size < source.size_bytes else {}),
     }
 
 
-def complete_fields(
-    grant: Grant, parts: Sequence[StoredPart], checksum: bytes, capabilities: Capabilities
-) -> dict[str, Any]:
-    """Return the fields of CompleteMultipartUpload: the parts and the conditions."""
-    condition = {"IfNoneMatch": "*"} if capabilities.conditional_complete else {}
+def complete_headers(checksum: bytes, capabilities: Capabilities) -> dict[str, str]:
+    """Return the headers of CompleteMultipartUpload: the conditions."""
+    headers = {"if-none-match": "*"} if capabilities.conditional_complete else {}
     if checksum and capabilities.whole_checksum:
-        condition |= {"ChecksumType": "FULL_OBJECT", "ChecksumCRC64NVME": _encoded(checksum)}
-    return {"MultipartUpload": {"Parts": [_named_part(grant, part) for part in parts]}, **condition}
+        headers |= {
+            "x-amz-checksum-type": "FULL_OBJECT",
+            "x-amz-checksum-crc64nvme": _encoded(checksum),
+        }
+    return headers
 
 
-def _named_part(grant: Grant, part: StoredPart) -> dict[str, Any]:
-    named: dict[str, Any] = {"PartNumber": part.number, "ETag": f'"{part.etag}"'}
+def named_part(grant: Grant, part: StoredPart) -> NamedPart:
+    """Return a part as CompleteMultipartUpload names it."""
     if part.checksum and grant.checksum not in _WITHOUT_FIELD:
-        named[f"Checksum{grant.checksum.upper()}"] = _encoded(part.checksum)
-    return named
+        field = f"Checksum{grant.checksum.upper()}"
+        return NamedPart(part.number, f'"{part.etag}"', field, _encoded(part.checksum))
+    return NamedPart(part.number, f'"{part.etag}"')
 
 
 def _encoded(checksum: bytes) -> str:
     return base64.b64encode(checksum).decode("ascii")
 
 
-def head_fields(grant: Grant, capabilities: Capabilities) -> dict[str, str]:
-    """Return the fields of HeadObject that ask for more than the default."""
+def head_headers(grant: Grant, capabilities: Capabilities) -> dict[str, str]:
+    """Return the headers of HeadObject that ask for more than the default."""
     has_checksum = capabilities.whole_checksum and grant.checksum not in _WITHOUT_FIELD
-    return {"ChecksumMode": "ENABLED"} if has_checksum else {}
+    return {"x-amz-checksum-mode": "ENABLED"} if has_checksum else {}
 
 
-def delete_fields(head: Head, capabilities: Capabilities) -> dict[str, str]:
-    """Return the fields that limit DeleteObject to the object that HEAD returned."""
+def delete_condition(head: Head, capabilities: Capabilities) -> tuple[str, dict[str, str]]:
+    """Return the version and the headers that limit DeleteObject to what HEAD returned."""
     if head.version_id:
-        return {"VersionId": head.version_id}
+        return head.version_id, {}
     if capabilities.conditional_delete:
-        return {"IfMatch": f'"{head.etag}"'}
-    return {}
+        return "", {"if-match": f'"{head.etag}"'}
+    return "", {}
 
 
-def object_head(grant: Grant, reply: Mapping[str, Any]) -> Head:
-    """Return the object from a HeadObject response."""
+def object_head(grant: Grant, headers: Mapping[str, str]) -> Head:
+    """Return the object from a HeadObject response.
+
+    Raises StorageUnavailable for one that is not about an object: a proxy may have sent it.
+    """
+    size, etag = headers.get("content-length", ""), headers.get("etag", "").strip('"')
+    if not etag or not _NUMBER.fullmatch(size):
+        raise StorageUnavailable
+    metadata = {
+        name.removeprefix(_META): value for name, value in headers.items() if name.startswith(_META)
+    }
+    token = metadata.pop(WRITE_TOKEN, "")
     return Head(
-        size_bytes=reply["ContentLength"],
-        etag=reply.get("ETag", "").strip('"'),
-        write_token=reply["Metadata"].get(WRITE_TOKEN, ""),
-        version_id=reply.get("VersionId", ""),
-        checksum=_checksum(grant, reply),
-        metadata={k: v for k, v in reply["Metadata"].items() if k != WRITE_TOKEN},
+        size_bytes=int(size),
+        etag=etag,
+        write_token=token,
+        version_id=headers.get("x-amz-version-id", ""),
+        checksum=_decoded(headers.get(f"x-amz-checksum-{grant.checksum}", "")),
+        metadata=metadata,
     )
 
 
-def stored_part(grant: Grant, listed: Mapping[str, Any], capabilities: Capabilities) -> StoredPart:
-    """Return a part from a ListParts response."""
-    etag = listed["ETag"].strip('"')
-    checksum = md5_of_etag(grant, etag, capabilities) or _checksum(grant, listed)
-    return StoredPart(listed["PartNumber"], listed["Size"], etag, checksum)
+def stored_part(grant: Grant, listed: ListedPart, capabilities: Capabilities) -> StoredPart:
+    """Return a part from a ListParts response. Raises StorageUnavailable if it is garbled."""
+    etag = listed.etag.strip('"')
+    checksum = md5_of_etag(grant, etag, capabilities) or _decoded(
+        listed.fields.get(f"Checksum{grant.checksum.upper()}", "")
+    )
+    return StoredPart(listed.number, listed.size_bytes, etag, checksum)
 
 
 def md5_of_etag(grant: Grant, etag: str, capabilities: Capabilities) -> bytes:
@@ -124,8 +135,30 @@ def md5_of_etag(grant: Grant, etag: str, capabilities: Capabilities) -> bytes:
     return md5_in(etag) if wanted else b""
 
 
-def _checksum(grant: Grant, reply: Mapping[str, Any]) -> bytes:
-    """Return the checksum of a part or of a whole object, by the upload's algorithm."""
-    encoded: str = reply.get(f"Checksum{grant.checksum.upper()}", "")
+def is_newer(part: ListedPart, other: ListedPart) -> bool:
+    """Return whether `part` was stored after `other`, or at the same time.
+
+    Raises StorageUnavailable if the store does not say when.
+    """
+    if part.last_modified == other.last_modified and part.last_modified:
+        return True
+    try:
+        return _time(part.last_modified) >= _time(other.last_modified)
+    except ValueError as exc:
+        raise StorageUnavailable from exc
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _decoded(encoded: str) -> bytes:
+    """Return the checksum of a part or of a whole object."""
     # A checksum of the parts' checksums ends with their number: BASE64-COUNT.
-    return b"" if "-" in encoded else base64.b64decode(encoded)
+    if not encoded or "-" in encoded:
+        return b""
+    try:
+        return base64.b64decode(encoded)
+    except ValueError as exc:
+        raise StorageUnavailable from exc

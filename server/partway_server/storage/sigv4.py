@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 Addressing = Literal["path", "virtual"]
 
-_ALGORITHM = "AWS4-HMAC-SHA256"
+ALGORITHM = "AWS4-HMAC-SHA256"
 _PLACEHOLDER = "\0"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _URL = re.compile(
@@ -111,7 +111,7 @@ class Signer:
     def __init__(self, credentials: Credentials, endpoint: S3Endpoint) -> None:
         self._credentials = credentials
         self._endpoint = endpoint
-        self._key = _SigningKey(credentials.secret_key, "", endpoint.region)
+        self._key = SigningKey(credentials.secret_key, "", endpoint.region)
 
     def presign_put(
         self,
@@ -140,11 +140,7 @@ class Signer:
         self, bucket: str, key: str, lifetime_seconds: int, now: datetime
     ) -> "_SigningContext":
         timestamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-        signing_key = self._key
-        if signing_key.date != timestamp[:8]:
-            signing_key = self._key = _SigningKey(
-                self._credentials.secret_key, timestamp[:8], self._endpoint.region
-            )
+        signing_key = self._key = self._key.on(timestamp[:8])
         location = self._endpoint.locate(bucket, key)
         return _SigningContext(
             location, self._credentials, signing_key, timestamp, lifetime_seconds
@@ -186,10 +182,12 @@ class PartSigner:
         return template
 
 
-class _SigningKey:
+class SigningKey:
     """The signing key of one day, as the two initial hash states of an HMAC with it."""
 
     def __init__(self, secret_key: str, date: str, region: str) -> None:
+        self._secret_key = secret_key
+        self._region = region
         key = f"AWS4{secret_key}".encode()
         for step in (date, region, "s3", "aws4_request"):
             key = hmac.digest(key, step.encode(), "sha256")
@@ -199,6 +197,10 @@ class _SigningKey:
         self.inner = sha256(block.translate(_INNER_PAD))
         self.outer = sha256(block.translate(_OUTER_PAD))
 
+    def on(self, date: str) -> "SigningKey":
+        """Return the key of another day, or this one if it is the same."""
+        return self if date == self.date else SigningKey(self._secret_key, date, self._region)
+
 
 @dataclass(frozen=True, slots=True)
 class _SigningContext:
@@ -206,7 +208,7 @@ class _SigningContext:
 
     location: Location
     credentials: Credentials
-    signing_key: _SigningKey
+    signing_key: SigningKey
     timestamp: str
     lifetime_seconds: int
 
@@ -214,7 +216,7 @@ class _SigningContext:
         """Return the query as it is signed, and as it is in the URL, up to the signature."""
         credential = f"{self.credentials.access_key}/{self.signing_key.scope}"
         query = (
-            f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={quote(credential, safe='')}"
+            f"X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={quote(credential, safe='')}"
             f"&X-Amz-Date={self.timestamp}&X-Amz-Expires={self.lifetime_seconds}"
         )
         signed = f"&X-Amz-SignedHeaders={quote(signed_headers, safe='')}"
@@ -246,7 +248,7 @@ class _RequestTemplate:
         self._head = sha256(f"PUT\n{context.location.path}\n{query}".encode())
         self._inner = context.signing_key.inner.copy()
         self._inner.update(
-            f"{_ALGORITHM}\n{context.timestamp}\n{context.signing_key.scope}\n".encode()
+            f"{ALGORITHM}\n{context.timestamp}\n{context.signing_key.scope}\n".encode()
         )
         self._outer = context.signing_key.outer
 

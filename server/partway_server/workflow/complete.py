@@ -6,10 +6,11 @@ what `object_proof` finds is recorded and returned.
 Any number of calls may complete one upload at once. One of them takes the lease, and its work goes
 on as a detached task even if that call goes away; the others wait for the outcome. The order:
 
-1. take the lease;
+1. take the lease; of an ACTIVE upload at once, without a look at it;
 2. list the parts; compare them with the plan, and with what the caller says of them. The part of
    a single PUT is the object: the HEAD that shows it ends here;
-3. renew the lease, right before the request: a worker that was paused past its lease stops here;
+3. renew the lease, right before the request, unless it was just taken: a worker that was paused
+   past its lease stops here;
 4. ask storage once to join the parts; the SDK does not retry it;
 5. whatever came back, look: HEAD for the object, ListParts for whether storage can be asked again;
 6. record the outcome, which ends the lease, and answer.
@@ -83,13 +84,14 @@ class Complete:
         Raises InvalidRequest, UploadNotFound, and what `run` raises.
         """
         until = self._deps.clock.now() + wait
-        upload = await self._resolver.load(caller, upload_id)
-        await in_turns(check_expected(expected, upload.grant.plan))
-        check_whole(checksum, upload.grant)
+        grant = self._resolver.grant(caller, upload_id)
+        await in_turns(check_expected(expected, grant.plan))
+        check_whole(checksum, grant)
         manifest = await in_turns(manifest_of(expected, checksum))
+        upload, work = await self._start_at_once(grant, expected, manifest)
         while upload.state is not State.COMPLETED:
             remaining = (until - self._deps.clock.now()).total_seconds()
-            work = await self._start(upload, expected, manifest)
+            work = work or await self._start(upload, expected, manifest)
             if work is not None:
                 done, _ = await asyncio.wait({work}, timeout=max(remaining, 0))
                 if done:
@@ -104,6 +106,21 @@ class Complete:
         if _named_otherwise(upload, manifest):
             raise errors.CompletedOtherwise(upload.sid)
         return upload
+
+    async def _start_at_once(
+        self, grant: Grant, expected: Sequence[ExpectedPart], manifest: Manifest
+    ) -> tuple[Upload, asyncio.Task[Upload] | None]:
+        """Take the lease and start the work if the upload is ACTIVE, as nearly all are.
+
+        Returns the session record, and the work if it was started.
+        """
+        row, taken, latest = await self._leases.take_active(
+            grant, State.COMPLETING, manifest.pack()
+        )
+        if row is None or not taken:
+            return await self._resolver.row(grant, row), None
+        work = self.run(row, expected, resumed=False, latest=latest)
+        return row, self._deps.tasks.start(work)
 
     async def _start(
         self, upload: Upload, expected: Sequence[ExpectedPart], manifest: Manifest
@@ -222,7 +239,7 @@ class Complete:
         for attempt in range(SEND_ATTEMPTS):
             if attempt:
                 await self._deps.sleep(SETTLE_STEPS[attempt - 1])
-            await self._leases.renew(upload)
+            await self._leases.ensure(upload)
             try:
                 await self._storage.complete(grant, parts, upload.whole_checksum)
             except CompleteRefused as refusal:

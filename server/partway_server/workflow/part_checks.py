@@ -28,13 +28,17 @@ class ExpectedPart(NamedTuple):
     checksum: bytes = b""
 
     def differs(self, stored: StoredPart) -> str:
-        """Return in words what differs from storage, "" if nothing."""
-        if self.etag and self.etag != stored.etag:
-            return "entity tag differs"
+        """Return in words what differs from storage, "" if nothing.
+
+        Entity tags are compared in any case: a proxy may have changed that. Where checksums of both
+        sides are there they decide, since they are of the bytes.
+        """
         if self.size_bytes and self.size_bytes != stored.size_bytes:
             return "size differs"
-        if self.checksum and stored.checksum and self.checksum != stored.checksum:
-            return "checksum differs"
+        if self.checksum and stored.checksum:
+            return "" if self.checksum == stored.checksum else "checksum differs"
+        if self.etag and self.etag.lower() != stored.etag.lower():
+            return "entity tag differs"
         return ""
 
 

@@ -82,7 +82,13 @@ class Presign:
 
         Raises InvalidRequest, UploadNotFound, UploadNotActive, QuotaExceeded.
         """
-        upload = await self._resolver.load_active(caller, upload_id)
+        return await self._prepare(await self._resolver.load_active(caller, upload_id), selection)
+
+    async def opened(self, upload: Upload, selection: Selection) -> PresignedParts:
+        """Do the same for an upload that was just opened or read, without another look at it."""
+        return await self._prepare(self._resolver.active(upload), selection)
+
+    async def _prepare(self, upload: Upload, selection: Selection) -> PresignedParts:
         grant = upload.grant
         checksums = selection.checksums or {}
         # One time for the policy and the signature: taken before storage is asked.
@@ -101,7 +107,7 @@ class Presign:
         if lifetime.total_seconds() > longest:
             raise refusal("url_lifetime", f"the policy allows at most {longest} seconds")
         count = sum(last - first + 1 for first, last in ranges)
-        await self._rates.take(caller, Limit.PARTS_PER_MINUTE, count)
+        await self._rates.take(grant.caller, Limit.PARTS_PER_MINUTE, count)
         signer = await self._deps.storage.presigner(grant, lifetime, now)
         return PresignedParts(grant.plan, ranges, checksums, signer)
 

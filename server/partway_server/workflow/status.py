@@ -25,7 +25,7 @@ class GetStatus:
 
         Raises UploadNotFound.
         """
-        upload = await self._resolver.current(await self._resolver.load(caller, upload_id))
+        upload = await self._resolver.current_row(self._resolver.grant(caller, upload_id))
         if not progress:
             return upload, None
         plan = upload.grant.plan

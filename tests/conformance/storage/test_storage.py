@@ -1073,7 +1073,9 @@ async def test_a_bucket_that_cannot_hold_proof_fails_the_check(
 
 async def test_names_of_metadata_have_no_case() -> None:
     """Check the spelling of rclone and of Go proxies; the SDK, as we use it, sends lower case."""
-    spelled = b"HTTP/1.1 200 OK\r\nX-Amz-Meta-Partway-Token: t\r\nContent-Length: 9\r\n\r\n"
+    spelled = (
+        b"HTTP/1.1 200 OK\r\nX-Amz-Meta-Partway-Token: t\r\nETag: e\r\nContent-Length: 9\r\n\r\n"
+    )
     async with canned_s3(spelled) as server:
         async with aclosing(await open_s3(canned(server.endpoint))) as storage:
             head = await storage.head(some_grant())

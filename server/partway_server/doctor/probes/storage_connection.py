@@ -28,7 +28,7 @@ from partway_server.storage.s3_client import (
     SignerProvider,
     code_in,
 )
-from partway_server.storage.sigv4 import Addressing, Credentials, S3Endpoint
+from partway_server.storage.sigv4 import Addressing, Credentials, S3Endpoint, Signer
 
 _NO_CREDENTIALS = (
     CredentialRetrievalError,
@@ -47,7 +47,7 @@ class UrlSigner:
     """One endpoint, and the signer of URLs for it."""
 
     endpoint: S3Endpoint
-    signer: SignerProvider
+    signer: SignerProvider[Signer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ async def open_connection(
 
     def url_signer(url: str) -> UrlSigner:
         endpoint = S3Endpoint(url, region, addressing)
-        return UrlSigner(endpoint, SignerProvider(clients.signing, endpoint))
+        return UrlSigner(endpoint, SignerProvider(clients.signing, endpoint, Signer))
 
     try:
         own = url_signer(clients.control.meta.endpoint_url)

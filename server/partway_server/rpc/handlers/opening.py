@@ -47,7 +47,7 @@ class OpeningHandlers(Handlers):
             # The Upload of a repeated request may be over, or end at this moment. And one that is
             # open must be answered, even if no parts may be presigned now.
             with contextlib.suppress(UploadNotActive, QuotaExceeded):
-                presigned = await self.coordinator.presign(caller, response.upload.id, selection)
+                presigned = await self.coordinator.presign.opened(upload, selection)
                 await in_turns(conversion.write_parts(presigned, response.parts))
         if params.token:
             make = self.coordinator.create_upload_token.for_initialized

@@ -9,7 +9,7 @@ from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.part_plan import MAX_PARTS
 from partway_server.domain.quota import Limit
 from partway_server.domain.steps import in_turns
-from partway_server.rpc import conversion, named_parts
+from partway_server.rpc import compact_parts, conversion, named_parts
 from partway_server.rpc.handlers.base import Handlers, allowed_parts, current_caller
 from partway_server.rpc.identity.base import Context
 from partway_server.rpc.validation import MAX_BATCH_PARTS
@@ -31,7 +31,7 @@ class PresigningHandlers(Handlers):
         self.enter(caller, Limit.STREAMS)
         selection = await in_turns(named_parts.selection(request, None, allowed_parts()))
         presigned = await self.coordinator.presign(caller, request.upload_id, selection)
-        writer = conversion.PartWriter(presigned)
+        writer = None if request.compact else conversion.PartWriter(presigned)
         # There is always one message, and the last says that nothing remains.
         making: asyncio.Task[pb.PresignPartsResponse] | None = self._make(presigned, writer)
         try:
@@ -45,15 +45,18 @@ class PresigningHandlers(Handlers):
                 making.cancel()
 
     def _make(
-        self, presigned: PresignedParts, writer: conversion.PartWriter
+        self, presigned: PresignedParts, writer: conversion.PartWriter | None
     ) -> "asyncio.Task[pb.PresignPartsResponse]":
         async def make() -> pb.PresignPartsResponse:
             # One message in one round of the loop, however many streams are open, so that a small
             # call waits for one of them and not for all.
             async with self._signing:
-                parts = presigned.take(conversion.STREAM_BATCH)
-                message = pb.PresignPartsResponse(remaining_count=presigned.remaining)
-                writer.write(parts, message.parts)
+                message = pb.PresignPartsResponse()
+                if writer is None:
+                    compact_parts.write(presigned, compact_parts.COMPACT_BATCH, message)
+                else:
+                    writer.write(presigned.take(conversion.STREAM_BATCH), message.parts)
+                message.remaining_count = presigned.remaining
                 await asyncio.sleep(0)
             return message
 
@@ -67,5 +70,8 @@ class PresigningHandlers(Handlers):
         selection = await in_turns(named_parts.selection(request, MAX_BATCH_PARTS, allowed_parts()))
         presigned = await self.coordinator.presign(caller, request.upload_id, selection)
         response = pb.BatchPresignPartsResponse()
-        await in_turns(conversion.write_parts(presigned, response.parts))
+        if request.compact:
+            await in_turns(compact_parts.write_parts(presigned, response))
+        else:
+            await in_turns(conversion.write_parts(presigned, response.parts))
         return response
