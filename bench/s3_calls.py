@@ -167,7 +167,7 @@ async def _longest_step_ms(storage: S3Storage, call: Call) -> float:
         run(handle)
         longest = max(longest, time.thread_time() - before)
 
-    asyncio.Handle._run = timed  # type: ignore[method-assign]
+    asyncio.Handle._run = timed  # type: ignore[method-assign,assignment]
     try:
         # A task of its own, so that no step of it is one of ours too.
         await asyncio.create_task(call(storage))

@@ -110,9 +110,7 @@ class S3Storage:
             SignerProvider(clients.signing, S3Endpoint(url, region, addressing), Signer)
             for url in (own_url, public_endpoint_url or own_url)
         )
-        calls: S3Calls = SdkCalls(clients)
-        if client == "lean":
-            calls = _lean_calls(clients, S3Endpoint(own_url, region, addressing))
+        calls = _calls(client, clients, S3Endpoint(own_url, region, addressing))
         return cls(
             name=name,
             capabilities=capabilities,
@@ -273,7 +271,9 @@ class S3Storage:
         await self._clients.aclose()
 
 
-def _lean_calls(clients: S3Clients, endpoint: S3Endpoint) -> LeanCalls:
+def _calls(client: Client, clients: S3Clients, endpoint: S3Endpoint) -> S3Calls:
+    if client == "sdk":
+        return SdkCalls(clients)
     http = SignedHttp(
         endpoint,
         SignerProvider(clients.session, endpoint, HeaderSigner),
