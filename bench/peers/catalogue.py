@@ -2,8 +2,8 @@
 
 import base64
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ SERVICES = Path(__file__).parent / "services"
 OURS = "partway"
 OBVIOUS = "fastapi-aioboto3"
 
+_IDLE_SECONDS = "600"
+
 Command = Callable[[Backends, int], tuple[list[str | Path], Mapping[str, str]]]
 
 
@@ -47,12 +49,12 @@ class Peer:
         absent = [path for path in self.needs if not path.exists()]
         return "".join(f"{path.relative_to(ROOT)} is not there" for path in absent[:1])
 
-    @contextmanager
-    def running(self, backends: Backends, cores: Cores) -> Iterator[tuple[Child, str]]:
+    @asynccontextmanager
+    async def running(self, backends: Backends, cores: Cores) -> AsyncIterator[tuple[Child, str]]:
         """Start it, and yield its process and its address."""
         port = free_port()
         command, environ = self.command(backends, port)
-        with start(self.name, command, environ, port, backends.folder, cores) as child:
+        with await start(self.name, command, environ, port, backends.folder, cores) as child:
             yield child, f"127.0.0.1:{port}"
 
 
@@ -66,7 +68,9 @@ def _uvicorn(app: str) -> Command:
             SERVICES,
             f"{app}:app",
         ]
-        options = ["--port", str(port), "--log-level", "warning", "--no-access-log"]
+        # Idle connections stay open longer than a peer waits for its turn.
+        idle = ["--timeout-keep-alive", _IDLE_SECONDS]
+        options = ["--port", str(port), "--log-level", "warning", "--no-access-log", *idle]
         environ = {
             "S3_ENDPOINT": backends.storage,
             "REDIS_URL": backends.redis,
@@ -87,7 +91,7 @@ def _django(backends: Backends, port: int) -> tuple[list[str | Path], Mapping[st
         "django_uploads:application",
     ]
     # One process, as for all; as many threads as there are callers at most.
-    options = ["--workers", "1", "--threads", "16", "--keep-alive", "75"]
+    options = ["--workers", "1", "--threads", "16", "--keep-alive", _IDLE_SECONDS]
     bind = ["--bind", f"127.0.0.1:{port}", "--log-level", "warning"]
     return [*words, *options, *bind], {"S3_ENDPOINT": backends.storage}
 

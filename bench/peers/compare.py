@@ -19,6 +19,17 @@ from bench.peers.processes import Backends, Cores, backends
 
 COUNTED = "counts"
 
+_FAILURES = (
+    aiohttp.ClientError,
+    AssertionError,
+    ChildError,
+    ConnectionError,
+    KeyError,
+    RuntimeError,
+    TimeoutError,
+)
+"""What a peer that does not answer as it should raises in its driver, or in who times it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -98,7 +109,7 @@ def _noting(found: Found, peer: Peer, experiment: str) -> Iterator[None]:
     """Note if a peer of others fails, and let the comparison go on."""
     try:
         yield
-    except (aiohttp.ClientError, AssertionError, ChildError, KeyError, TimeoutError) as error:
+    except _FAILURES as error:
         if peer.name == OURS:
             raise
         # Its text may contain a URL, and thereby a signature.
@@ -114,7 +125,7 @@ async def _open(
 ) -> AsyncIterator[Running]:
     """Start a peer, warm it up, and start who times its small calls if that is asked for."""
     async with contextlib.AsyncExitStack() as stack:
-        child, address = stack.enter_context(peer.running(shared, cores))
+        child, address = await stack.enter_async_context(peer.running(shared, cores))
         driver = peer.driver(address, shared.storage)
         stack.push_async_callback(driver.aclose)
         await driver.acquaint()

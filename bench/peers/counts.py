@@ -28,7 +28,7 @@ async def counts(peer: Peer, backends: Backends, cores: Cores) -> Figures:
     redis = urlsplit(backends.redis)
     async with CountingRelay.to(f"{redis.hostname}:{redis.port}") as to_redis:
         behind = Backends(backends.storage, f"redis://{to_redis.address}/0", backends.folder)
-        with peer.running(behind, cores) as (_, address):
+        async with peer.running(behind, cores) as (_, address):
             async with CountingRelay.to(address) as to_peer:
                 driver = peer.driver(to_peer.address, backends.storage)
                 try:

@@ -9,13 +9,10 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-
-from partway_server.runtime.subprocesses import die_with_parent
 
 from bench.peers.catalogue import PEERS
 from bench.peers.driver import Driver
@@ -37,8 +34,8 @@ class Prober:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             cwd=Path(__file__).parents[2],
+            # Ctrl-C goes to this process alone. If that is killed, the end of input ends the other.
             process_group=0,
-            preexec_fn=die_with_parent(signal.SIGKILL),
             limit=2**24,
         )
         prober = cls(process)

@@ -1,5 +1,6 @@
 """Starts the stub, Redis and the peers, each as one process, and counts the CPU of a peer."""
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -72,7 +73,7 @@ def backends(folder: Path) -> Iterator[Backends]:
             yield Backends(f"http://127.0.0.1:{port}", url, folder)
 
 
-def start(
+async def start(
     name: str,
     command: Sequence[str | Path],
     environ: Mapping[str, str],
@@ -84,7 +85,8 @@ def start(
     variables = {**STORAGE_ENVIRON, **environ}
     words = ["env", *(f"{key}={value}" for key, value in variables.items()), *cores.prefix()]
     child = Child(name, [*words, *command], log=folder / f"{name}-{port}.log")
-    child.wait(lambda: not port_is_free("127.0.0.1", port), seconds=120)
+    # In a thread: its Redis may be behind a relay of this event loop.
+    await asyncio.to_thread(child.wait, lambda: not port_is_free("127.0.0.1", port), 120)
     return child
 
 

@@ -28,7 +28,7 @@ async def test_a_peer_completes_uploads_of_one_part_and_of_many(
     peer = PEERS[name]
     if why := peer.missing():
         pytest.skip(why)
-    with peer.running(shared, Cores()) as (_, address):
+    async with peer.running(shared, Cores()) as (_, address):
         driver = peer.driver(address, shared.storage)
         try:
             await driver.whole(1)
@@ -51,12 +51,22 @@ async def _divided(driver: Driver) -> None:
     await (await driver.prepare_urls(100))()
 
 
-async def test_what_an_upload_takes_of_the_obvious_service_is_counted(shared: Backends) -> None:
-    peer = PEERS["fastapi-aioboto3"]
+@pytest.mark.parametrize(
+    ("name", "s3_calls", "redis_trips"),
+    # Create and Complete; set, get for the URLs, get for Complete, delete.
+    [("fastapi-aioboto3", 2, 4), (OURS, None, None)],
+)
+async def test_what_an_upload_takes_is_counted(
+    name: str, s3_calls: int | None, redis_trips: int | None, shared: Backends
+) -> None:
+    peer = PEERS[name]
     if why := peer.missing():
         pytest.skip(why)
     found = await counts(peer, shared, Cores())
-    assert found["s3_calls"] == 2  # Create and Complete.
-    assert found["redis_trips"] == 4  # Set, get for the URLs, get for Complete, delete.
-    assert 30 < found["bytes"] < 300
-    assert 100 < found["redis_bytes"] < 1000
+    # How many our own service needs is for the comparison to show.
+    assert found["s3_calls"] == s3_calls or (s3_calls is None and 2 <= found["s3_calls"] < 10)
+    assert found["redis_trips"] == redis_trips or (
+        redis_trips is None and 2 <= found["redis_trips"] < 20
+    )
+    assert 20 < found["bytes"] < 300
+    assert 100 < found["redis_bytes"] < 10_000

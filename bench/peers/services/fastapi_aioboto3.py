@@ -31,7 +31,8 @@ class Part(BaseModel):
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
     async with (
-        Redis.from_url(os.environ["REDIS_URL"]) as app.state.redis,
+        # No timeout: while it signs 10,000 URLs, the loop may not look at a reply for seconds.
+        Redis.from_url(os.environ["REDIS_URL"], socket_timeout=None) as app.state.redis,
         aioboto3.Session().client(
             "s3", endpoint_url=os.environ["S3_ENDPOINT"], config=config
         ) as app.state.s3,

@@ -25,4 +25,5 @@ const { app } = companion.app({
 const server = express()
 server.use(express.json({ limit: '10mb' }))
 server.use(app)
-server.listen(Number(PORT), '127.0.0.1')
+// Idle connections stay open longer than a peer waits for its turn.
+server.listen(Number(PORT), '127.0.0.1').keepAliveTimeout = 600_000
