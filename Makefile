@@ -196,6 +196,9 @@ audit: $(READY) ## Look the locked packages up among the known vulnerabilities, 
 bench-presign: $(READY) ## Compare our signer with botocore's.
 	@$(BIN)/python -m bench.presign
 
+bench-s3-calls: $(READY) ## Compare the CPU of calls to storage by both clients.
+	@$(BIN)/python -m bench.s3_calls
+
 bench-stream: $(READY) ## Time PresignParts of 10,000 parts, alone and 100 at once.
 	@$(BIN)/python -m bench.stream
 
@@ -256,7 +259,7 @@ clean: ## Remove .venv and caches.
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: audit baseline bench-batch bench-guard bench-overload bench-peers bench-presign bench-progress bench-put \
+.PHONY: audit baseline bench-batch bench-guard bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls \
   bench-stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs \
   example-jwt example-mtls format fuzz generate help image lock openapi sbom setup stubs \
   stubs-go t test test-browser test-ceph test-examples test-fast test-languages test-localstack test-peers test-stores \

@@ -1,12 +1,18 @@
-"""Tests of how often each call waits for Redis, and what an upload takes in its memory."""
+"""Tests of how often each call waits for Redis, and how much of its memory an upload takes.
+
+docs/operate.md says both.
+"""
 
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
+from partway_server.sessions.redis_keys import row_key
 from redis.asyncio import Redis
 
 from tests.support.clock import FakeClock
@@ -108,3 +114,47 @@ async def test_each_call_takes_so_many_round_trips(
     async with a_world_behind(relay, database_of(redis), clock) as world:
         assert await costs(world, relay, size) == {k: v[place] for k, v in COLD.items()}
         assert await costs(world, relay, size) == {k: v[place] for k, v in WARM.items()}
+
+
+async def bytes_by_kind(redis: "Redis", uploads: int) -> dict[str, float]:
+    """Return how many bytes each kind of key takes for one upload."""
+    found: Counter[str] = Counter()
+    async for key in redis.scan_iter(count=1000):
+        found[key.decode().split(":")[2]] += await redis.memory_usage(key, samples=0)
+    return {kind: size / uploads for kind, size in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("listpack_value", "row", "complete_row"), [(64, 1150, 1250), (1024, 620, 750)]
+)
+async def test_an_upload_takes_so_much_memory(
+    redis: "Redis",
+    clock: FakeClock,
+    redis_url: str,
+    listpack_value: int,
+    row: int,
+    complete_row: int,
+) -> None:
+    name, count = "hash-max-listpack-value", 200
+    before = (await redis.config_get(name))[name]
+    await redis.config_set(name, listpack_value)
+    try:
+        async with a_redis_world(redis_url, clock) as world:
+            fields = {"fingerprint": "film.mp4-104857600-1700000000"}
+            opened = [
+                await world.initialize(20 * PART, request_id=str(uuid4()), **fields)
+                for _ in range(count)
+            ]
+            used = await bytes_by_kind(redis, count)
+            assert used["upload"] <= row
+            # An entry of a small index costs more than one of the large ones of a service.
+            assert sum(used[kind] for kind in ("due", "own", "counted", "usage")) <= 450
+            assert used["events"] <= 2_000
+            await redis.delete(*[key async for key in redis.scan_iter("partway:*:events")])
+            for upload in opened[:20]:
+                await world.send(upload)
+                await world.complete(upload)
+                key = row_key(world.grant(upload).sid)
+                assert await redis.memory_usage(key, samples=0) <= complete_row
+    finally:
+        await redis.config_set(name, before)

@@ -26,7 +26,7 @@ STREAM_BATCH = 56
 """Parts in one message of the stream: large enough that messages cost little, small enough that
 other calls do not wait for one (see bench/README.md)."""
 
-PART_COST = 10
+PART_COST = 20
 """What it costs to presign one part, in the unit of `Steps`."""
 
 RETRY_DELAY = timedelta(seconds=1)
@@ -192,8 +192,9 @@ def write_parts(presigned: PresignedParts, into: _Parts) -> Steps[None]:
     """Append all parts."""
     writer = PartWriter(presigned)
     while presigned.remaining:
-        writer.write(presigned.take(STREAM_BATCH), into)
-        yield STREAM_BATCH * PART_COST
+        taken = presigned.take(STREAM_BATCH)
+        writer.write(taken, into)
+        yield len(taken) * PART_COST
 
 
 def part(stored: StoredPart) -> upload_pb2.Part:

@@ -26,7 +26,7 @@ from partway_server.workflow.presign import Selection
 
 _MAX_RANGES = 1000
 
-_FAULT_COST = 20
+_FAULT_COST = 40
 """What it costs to describe what is wrong with a part, in the unit of `Steps`."""
 
 _Findings = Iterator[FieldViolation | int]

@@ -165,7 +165,7 @@ class RedisSessionStore:
     async def finish(self, upload: Upload, due: datetime) -> bool:
         outcome = record_encoding.fields(upload)
         for kept in ("epoch", "fingerprint", "digest", "metadata"):
-            del outcome[kept]
+            outcome.pop(kept, None)
         return await self._records.run(
             "finish",
             upload.sid,
@@ -263,13 +263,16 @@ class RedisSessionStore:
         return await self._usage.take_tokens(bucket, rate, needed, welcome)
 
     async def check(self) -> None:
-        await check_redis(self._client, self._topology)
-        await self._scripts.load()
-        await self._incarnations.learn()
+        await check_redis(self._client, self._topology, self._prepare)
 
     async def aclose(self) -> None:
         await self._changes.aclose()
         await self._topology.aclose()
+
+    async def _prepare(self) -> None:
+        """Spare the first calls what would cost them more round trips than later ones."""
+        await self._scripts.load()
+        await self._incarnations.learn()
 
     def _mark(self) -> bytes:
         return self._random_bytes(8)

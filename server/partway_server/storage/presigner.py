@@ -1,6 +1,7 @@
 """Presign parts: the headers that a client must send, and the URLs that require them."""
 
 import base64
+import binascii
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
@@ -84,9 +85,19 @@ class PartPresigner:
     def _sign_each(
         self, numbers: Iterable[int], checksums: Mapping[int, bytes]
     ) -> Iterator[PresignedPart]:
+        """Yield parts with a checksum each, or without one."""
+        plan, count = self._grant.plan, self._grant.plan.part_count
+        name = checksum_header(self._grant.checksum)
+        url = self._parts.of_checksum(plan.size(1), name)
+        last_url = self._parts.of_checksum(plan.last_part_size_bytes, name)
         for number in numbers:
-            headers = part_headers(self._grant, number, checksums.get(number))
-            yield PresignedPart(number, self._parts.url(number, headers), added_headers(headers))
+            checksum = checksums.get(number)
+            if checksum is None:
+                yield from self._sign_plain([number])
+                continue
+            encoded = binascii.b2a_base64(checksum, newline=False).decode("ascii")
+            signed = url(number, encoded) if number < count else last_url(number, encoded)
+            yield PresignedPart(number, signed, {name: encoded})
 
 
 class SinglePresigner:

@@ -3,7 +3,6 @@
 Only the modules `s3*` use the AWS SDK.
 """
 
-import asyncio
 import base64
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from partway_server.storage.base import (
 )
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import PartPresigner, SinglePresigner, checksum_header
-from partway_server.storage.s3_calls import Client, NamedPart, S3Calls, S3Refusal
+from partway_server.storage.s3_calls import Client, S3Calls, S3Refusal
 from partway_server.storage.s3_client import (
     ClientOptions,
     S3Clients,
@@ -44,7 +43,7 @@ from partway_server.storage.s3_requests import (
     delete_condition,
     head_headers,
     md5_of_etag,
-    named_part,
+    named_parts,
     object_head,
 )
 from partway_server.storage.s3_sdk_calls import SdkCalls
@@ -52,8 +51,6 @@ from partway_server.storage.s3_startup_check import check_bucket, check_metadata
 from partway_server.storage.s3_streaming_put import PUT_SECONDS, StreamingPutClient
 from partway_server.storage.sigv4 import S3Endpoint, Signer
 from partway_server.storage.sigv4_headers import HeaderSigner
-
-_STEP = 1000
 
 _PUT_LIFETIME = timedelta(minutes=15)
 """The lifetime of a URL that the service uses at once: the accepted clock skew
@@ -113,9 +110,7 @@ class S3Storage:
             SignerProvider(clients.signing, S3Endpoint(url, region, addressing), Signer)
             for url in (own_url, public_endpoint_url or own_url)
         )
-        calls: S3Calls = SdkCalls(clients)
-        if client == "lean":
-            calls = _lean_calls(clients, S3Endpoint(own_url, region, addressing))
+        calls = _calls(client, clients, S3Endpoint(own_url, region, addressing))
         return cls(
             name=name,
             capabilities=capabilities,
@@ -177,7 +172,7 @@ class S3Storage:
                 grant.bucket,
                 grant.key,
                 grant.multipart_id,
-                await _named_parts(grant, parts),
+                await named_parts(grant, parts),
                 complete_headers(checksum, self.capabilities),
             )
         except S3Refusal as exc:
@@ -276,7 +271,9 @@ class S3Storage:
         await self._clients.aclose()
 
 
-def _lean_calls(clients: S3Clients, endpoint: S3Endpoint) -> LeanCalls:
+def _calls(client: Client, clients: S3Clients, endpoint: S3Endpoint) -> S3Calls:
+    if client == "sdk":
+        return SdkCalls(clients)
     http = SignedHttp(
         endpoint,
         SignerProvider(clients.session, endpoint, HeaderSigner),
@@ -297,12 +294,3 @@ def _meaning(operation: str) -> Iterator[None]:
         yield
     except S3Refusal as exc:
         raise call_error(operation, exc.status, exc.code) from exc
-
-
-async def _named_parts(grant: Grant, parts: Sequence[StoredPart]) -> list[NamedPart]:
-    named: list[NamedPart] = []
-    for at in range(0, len(parts), _STEP):
-        if at:
-            await asyncio.sleep(0)  # Others get their turn after each thousand.
-        named += (named_part(grant, part) for part in parts[at : at + _STEP])
-    return named

@@ -127,6 +127,9 @@ class SignedHttp:
             found = await self._exchange(signer, location, request)
             if isinstance(found, Location):
                 found = await self._exchange(signer, found, request)
+        except aiohttp.ClientResponseError as exc:
+            # Its repr has the headers of the request, and so a session token.
+            raise StorageUnavailable from aiohttp.ClientPayloadError(exc.status)
         except (aiohttp.ClientError, OSError, TimeoutError, Malformed) as exc:
             # The text may contain addresses, and stays in the cause.
             raise StorageUnavailable from exc

@@ -3,9 +3,10 @@
 A store that returns less than S3 has a capability that says so.
 """
 
+import asyncio
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import WRITE_TOKEN, object_headers
 from partway_server.storage.s3_calls import ListedPart, NamedPart
 
+_STEP = 1000
 _META = "x-amz-meta-"
 _NUMBER = re.compile(r"[0-9]{1,19}")
 
@@ -71,8 +73,17 @@ def complete_headers(checksum: bytes, capabilities: Capabilities) -> dict[str, s
     return headers
 
 
-def named_part(grant: Grant, part: StoredPart) -> NamedPart:
-    """Return a part as CompleteMultipartUpload names it."""
+async def named_parts(grant: Grant, parts: Sequence[StoredPart]) -> list[NamedPart]:
+    """Return the parts as CompleteMultipartUpload names them, letting others have their turn."""
+    named: list[NamedPart] = []
+    for at in range(0, len(parts), _STEP):
+        if at:
+            await asyncio.sleep(0)  # Others get their turn after each thousand.
+        named += (_named_part(grant, part) for part in parts[at : at + _STEP])
+    return named
+
+
+def _named_part(grant: Grant, part: StoredPart) -> NamedPart:
     if part.checksum and grant.checksum not in _WITHOUT_FIELD:
         field = f"Checksum{grant.checksum.upper()}"
         return NamedPart(part.number, f'"{part.etag}"', field, _encoded(part.checksum))

@@ -173,6 +173,19 @@ class PartSigner:
         url, query, sign, end = self._url, template.query, template.signature, template.end(headers)
         return lambda number: f"{url}{number}&{query}{sign(f'&partNumber={number}{end}')}"
 
+    def of_checksum(self, content_length: int, header: str) -> Callable[[int, str], str]:
+        """Return a function from number and checksum to URL, for parts of this size.
+
+        The checksum is the value of `header`, in base64.
+        """
+        template = self._template(("content-length", header))
+        lines = template.end({"content-length": str(content_length), header: _PLACEHOLDER})
+        before, after = lines.split(_PLACEHOLDER)
+        url, query, sign = self._url, template.query, template.signature
+        return lambda number, checksum: (
+            f"{url}{number}&{query}{sign(f'&partNumber={number}{before}{checksum}{after}')}"
+        )
+
     def _template(self, names: tuple[str, ...]) -> "_RequestTemplate":
         template = self._templates.get(names)
         if template is None:

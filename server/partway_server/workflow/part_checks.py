@@ -69,7 +69,7 @@ def check_parts(
     for _, block in blocks(stored):
         found.update({part.number: part for part in block})
         yield len(block)
-    if missing := gaps(found.keys(), (1, plan.part_count)):
+    if missing := list(gaps(found.keys(), (1, plan.part_count))):
         raise PartsMissing(sid, missing)
     wrong = yield from _unplanned(plan, stored)
     for _, named in blocks(expected):

@@ -118,4 +118,4 @@ class Presign:
         held = {part.number for part in await in_turns(planned(plan, stored))}
         first, last = selection.within or (1, plan.part_count)
         missing = gaps(held, (max(first, 1), min(last, plan.part_count)))
-        return missing if selection.limit is None else list(leading(missing, selection.limit))
+        return list(missing if selection.limit is None else leading(missing, selection.limit))

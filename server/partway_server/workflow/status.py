@@ -1,12 +1,14 @@
 """Status: an upload's current state and, on request, its progress as storage lists it."""
 
+from itertools import islice
+
 from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.grant import Caller
 from partway_server.domain.part_plan import gaps
 from partway_server.domain.steps import in_turns
 from partway_server.domain.upload import State, Upload
 from partway_server.workflow.part_checks import planned
-from partway_server.workflow.progress import Progress
+from partway_server.workflow.progress import MAX_MISSING_RUNS, Progress
 from partway_server.workflow.resolver import Resolver
 
 
@@ -36,5 +38,5 @@ class GetStatus:
         except UploadNotActive:
             return await self(caller, upload_id, progress=True)
         sizes = {part.number: part.size_bytes for part in held}
-        missing = gaps(sizes.keys(), (1, plan.part_count))
-        return upload, Progress(len(held), sum(sizes.values()), missing)
+        missing = islice(gaps(sizes.keys(), (1, plan.part_count)), MAX_MISSING_RUNS)
+        return upload, Progress(len(held), sum(sizes.values()), list(missing))

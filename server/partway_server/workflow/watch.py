@@ -4,9 +4,9 @@ Level-triggered: a notification says no more than "look again", and what is then
 differs from what was sent before. So any number of changes may be lost, or coalesce, and the final
 state is sent all the same. If a notification is lost, too, a look at intervals makes up for it.
 
-A look at a session record is one command to Redis. The first also asks whether that record is
-current, and so does one after changes may have been missed: after a failover the answer costs calls
-to storage. Few looks run at once, so that the many after a reconnection hold up no other call.
+A look at a session record is one command to Redis. Whether that record is current is asked first,
+and again when changes may have been missed: after a failover the answer costs calls to storage. Few
+looks run at once, so that the many after a reconnection hold up no other call.
 """
 
 import asyncio
@@ -93,8 +93,9 @@ class Watch:
             # Before the look: a change in its middle causes the next.
             missed = wakeup.take()
             try:
-                find = self._resolver.current_row if first or missed else self._resolver.row
-                upload = await find(grant)
+                upload = await self._resolver.row(grant)
+                if first or missed:
+                    upload = await self._resolver.current(upload)
                 self._note("")
                 return upload
             except TryAgain as trouble:

@@ -304,6 +304,17 @@ def test_of_size_is_url_with_a_content_length() -> None:
     assert list(map(parts.of_size(5), range(1, 101))) == one_by_one
 
 
+@pytest.mark.parametrize("header", ["x-amz-checksum-crc64nvme", "content-md5"])
+def test_of_checksum_is_url_with_two_headers(header: str) -> None:
+    parts = part_signer()
+    values = {number: base64.b64encode(bytes([number] * 8)).decode() for number in range(1, 101)}
+    one_by_one = [
+        parts.url(number, {"content-length": "5", header: value})
+        for number, value in values.items()
+    ]
+    assert [parts.of_checksum(5, header)(*each) for each in values.items()] == one_by_one
+
+
 def test_the_order_and_case_of_headers_change_nothing() -> None:
     parts = part_signer()
     url = parts.url(1, {"content-length": "5", "x-amz-checksum-crc32c": "AAAAAA=="})

@@ -26,7 +26,7 @@ from tests.unit.storage.test_sigv4 import (
 
 LAST = ("authorization", "host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token")
 
-queries = st.one_of(
+queries: st.SearchStrategy[dict[str, str]] = st.one_of(
     st.just({}),
     st.just({"uploads": ""}),
     st.dictionaries(

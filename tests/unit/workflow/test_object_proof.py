@@ -1,14 +1,23 @@
 """Tests what proves an object to be ours, and what counts as planned."""
 
+import hashlib
 from dataclasses import replace
 
+import msgpack
 import pytest
 from partway_server.domain.errors import PartsMismatch, PartsMissing
 from partway_server.domain.part_plan import MIB, Plan
 from partway_server.domain.steps import finish
+from partway_server.domain.upload import Manifest
 from partway_server.storage.base import Head, StoredPart
 from partway_server.workflow.object_proof import verify_object
-from partway_server.workflow.part_checks import ExpectedPart, as_planned, check_parts
+from partway_server.workflow.part_checks import (
+    ExpectedPart,
+    as_planned,
+    check_parts,
+    contradicted,
+    manifest_of,
+)
 
 from tests.support.uploads import an_upload
 
@@ -94,3 +103,20 @@ def test_a_checksum_that_storage_does_not_tell_is_not_held_against_it() -> None:
 def test_a_missing_part_comes_before_one_that_differs() -> None:
     with pytest.raises(PartsMissing):
         finish(check_parts(SID, PLAN, [StoredPart(1, 1, "e")], [ExpectedPart(2, etag="x")]))
+
+
+def test_the_manifest_of_many_parts_is_the_digest_of_one_packed_list() -> None:
+    named = [ExpectedPart(n, n, f"e{n}", b"crc!" * (n % 3 == 0)) for n in [*range(2, 1234), 1]]
+    packed = msgpack.packb(
+        sorted((p.number, p.size_bytes, "" if p.checksum else p.etag, p.checksum) for p in named)
+    )
+    found = finish(manifest_of(named, b"12345678"))
+    assert found == Manifest(hashlib.sha256(packed).digest(), b"12345678")
+
+
+def test_a_checksum_is_contradicted_only_by_another() -> None:
+    assert not finish(contradicted(WHOLE, [ExpectedPart(1, checksum=b"c1"), ExpectedPart(2)]))
+    # Storage reports none of the second part, and a fourth does not exist.
+    unknown = [ExpectedPart(2, checksum=b"c2"), ExpectedPart(4, checksum=b"c4")]
+    assert not finish(contradicted(WHOLE, unknown))
+    assert finish(contradicted(WHOLE, [ExpectedPart(2), ExpectedPart(1, checksum=b"c2")]))
