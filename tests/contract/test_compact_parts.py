@@ -1,6 +1,6 @@
 """Tests the vectors of docs/reference/compact_parts.json, from which other languages can test.
 
-Run it as a module to write them anew: `python -m tests.contract.test_compact_parts`.
+Run it as a module to write them again: `python -m tests.contract.test_compact_parts`.
 """
 
 import base64

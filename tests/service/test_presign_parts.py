@@ -405,7 +405,7 @@ async def test_compact_parts_are_the_same_parts(world: World, name: str) -> None
     request = REQUESTS[name](upload_id=upload.id, ranges=selected, compact=True)
     answer = await call(world.stub, name, request)
     messages = answer if name == "PresignParts" else [answer]
-    # Storage in memory does not sign, so its URLs have no signature to tell apart.
+    # Storage in memory does not sign, so its URLs have no signatures.
     if plain[0].url.startswith("memory:"):
         assert [part for message in messages for part in message.parts] == plain
         return

@@ -509,7 +509,7 @@ class CompactParts(_message.Message):
     url_infix: _builtins.str
     """What follows in each URL, from behind the number to before the signature."""
     checksum_header: _builtins.str
-    """The name of the header with the checksum of the part, empty if there is none."""
+    """The name of the header with the checksum of the part, empty if the parts have no checksum."""
     part_size_bytes: _builtins.int
     """The size of each part but the last, in bytes."""
     size_bytes: _builtins.int

@@ -29,7 +29,7 @@ def print_line(line: str) -> None:
 def print_note(line: str) -> None:
     """Print one line for a person to standard error, if it can be written to.
 
-    What a command did counts, not whether someone could be told.
+    What a command did counts, not whether someone could read about it.
     """
     try:
         click.echo(printable(line), err=True)

@@ -1,5 +1,5 @@
 -- Moves an upload into a leased state. Returns {1 if it was claimed, the session record} and, if
--- asked, what tells whether the record before was current: {..., its epoch, the run ID, now}.
+-- asked, what shows whether the record before was current: {..., its epoch, the run ID, now}.
 -- KEYS: row, due
 -- ARGV: now, mark, sid, target, lease, after_lease, manifest, states it may be claimed from,
 --       leased states; of the record as the caller saw it, or '' for any: write token, epoch, state;
