@@ -15,8 +15,7 @@ FIELDS = (
     *("manifest", "metadata", "sources", "parts", "parts_bytes"),
 )
 
-NEEDED = (
-    *("grant", "state", "epoch", "lease_until", "reason", "object", "fingerprint", "digest"),
+NEEDED = ("grant", "state", "epoch"),
     "manifest",
 )
 """Fields that each record has, whatever version wrote it."""
