@@ -15,11 +15,8 @@ FIELDS = (
     *("manifest", "metadata", "sources", "parts", "parts_bytes"),
 )
 
-NEEDED = (
-    *("grant", "state", "epoch", "lease_until", "reason", "object", "fingerprint", "digest"),
-    "manifest",
-)
-"""Fields that each record has, whatever version wrote it."""
+NEEDED = ("grant", "state", "epoch")
+"""Fields without which no record can be read, whatever version wrote it."""
 
 _NOT_A_RECORD = st.one_of(
     st.integers(-(2**63), 2**63 - 1),

@@ -470,6 +470,19 @@ class TestTroubleWithTheServer:
                 await redis.acl_deluser("weak")
 
 
+class Answering:
+    """A pipeline to a server that loads every script, and whose scripts return its run ID."""
+
+    def __init__(self) -> None:
+        self._answers: list[Any] = []
+
+    def execute_command(self, *words: Any) -> None:
+        self._answers.append([b"ab12", 1] if words[0] == "EVALSHA" else b"")
+
+    async def execute(self, *, raise_on_error: bool) -> list[Any]:
+        return self._answers
+
+
 class ReportingServer:
     """A server that answers PING and PUBLISH, and INFO with the given values."""
 
@@ -484,6 +497,9 @@ class ReportingServer:
 
     async def info(self, section: str) -> dict[str, str]:
         return self._info
+
+    def pipeline(self, *, transaction: bool) -> Answering:
+        return Answering()
 
 
 def store_reporting(**info: str) -> RedisSessionStore:
