@@ -231,7 +231,7 @@ async def counted(world: World, name: str, messages: Sequence[Message]) -> Round
         if METHODS[name].client_streaming:
             await send_part(getattr(world.stub, name)(iter(messages), metadata=ALICE))
         elif name == "Watch":
-            watching = world.stub.Watch(messages[0], metadata=ALICE)
+            watching: Any = getattr(world.stub, name)(messages[0], metadata=ALICE)
             assert await anext(aiter(watching))
             watching.cancel()
         else:
