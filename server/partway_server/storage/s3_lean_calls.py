@@ -96,7 +96,7 @@ class LeanCalls:
         parts: list[ListedPart] = []
 
         def page() -> XmlDocument:
-            # Anew for each try: one may break off in the middle.
+            # Each try begins with none: one may break off in the middle.
             parts.clear()
             return XmlDocument(
                 max_bytes=_PAGE_BYTES, item="Part", take=lambda part: parts.append(_listed(part))
