@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCALSTACK := .venv-localstack
+PEERS := .venv-peers
+COMPANION := bench/peers/services/companion
+TUSD := github.com/tus/tusd/v2/cmd/tusd@v2.9.1
 TOOLS := .tools/bin
 GHZ := github.com/bojand/ghz/cmd/ghz@v0.93.0
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
@@ -12,6 +15,7 @@ AGAINST ?= proto/baseline.binpb
 SECONDS ?= 60
 DIR ?= certs
 SEED ?= 7
+ROUNDS ?= 3
 MINUTES ?= 10
 FAILOVERS ?= 20
 MOVES ?= 20
@@ -178,6 +182,7 @@ lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/server.in -o requirements/server.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/localstack.in -o requirements/localstack.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/peers.in -o requirements/peers.txt
 
 sbom: $(READY) ## Write what the server is made of to SBOM, as CycloneDX JSON.
 	@mkdir -p "$(dir $(SBOM))"
@@ -212,6 +217,36 @@ bench-batch: $(READY) ## Compare a batch of 100 small files with 100 calls.
 bench-via: $(READY) ## Compare an upload of 512 MiB through the service with direct ones.
 	@$(BIN)/python -m bench.via_service
 
+# What cannot be had is left out; the comparison says so once more, in its output.
+bench-peers: $(READY) .tools/bench/stub ## Compare with other services, over a stub of S3, in ROUNDS; some minutes.
+	-@$(MAKE) --no-print-directory --keep-going --silent $(PEERS)/.ready .tools/bench/tusd $(COMPANION)/node_modules/.ready
+	@$(BIN)/python -m bench.peers --rounds $(ROUNDS) --plot bench/peers.svg
+
+bench-guard: $(READY) .tools/bench/stub $(PEERS)/.ready ## Fail if an upload costs too much, to that of FastAPI + aioboto3.
+	cd bench/stub && go vet ./... && go test ./...
+	@$(BIN)/python -m bench.peers.guard
+
+test-peers: $(READY) .tools/bench/stub $(PEERS)/.ready ## Let each service that bench-peers compares upload.
+	PARTWAY_TEST_TOOLS=peers $(BIN)/python -m pytest -m peers tests/bench
+
+.tools/bench/stub: $(wildcard bench/stub/*.go) bench/stub/go.mod
+	@mkdir -p .tools/bench
+	cd bench/stub && go build -o $(CURDIR)/.tools/bench/stub .
+
+.tools/bench/tusd: Makefile
+	@mkdir -p .tools/bench
+	GOBIN=$(CURDIR)/.tools/bench go install $(TUSD)
+	@touch $@
+
+$(COMPANION)/node_modules/.ready: $(COMPANION)/package-lock.json
+	cd $(COMPANION) && $(NPM_CI)
+	@touch $@
+
+$(PEERS)/.ready: requirements/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peers.txt
+	@touch $@
+
 image: ## Build the container image.
 	docker build -t partway-server .
 
@@ -219,13 +254,13 @@ words: $(READY) ## List the banned words in code and documents, with what to wri
 	@$(BIN)/python -m tests.contract.banned_words
 
 clean: ## Remove .venv and caches.
-	rm -rf $(VENV) $(LOCALSTACK) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOCALSTACK) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: audit baseline bench-batch bench-overload bench-presign bench-progress bench-put bench-s3-calls \
+.PHONY: audit baseline bench-batch bench-guard bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls \
   bench-stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs \
   example-jwt example-mtls format fuzz generate help image lock openapi sbom setup stubs \
-  stubs-go t test test-browser test-ceph test-examples test-fast test-languages test-localstack test-stores \
+  stubs-go t test test-browser test-ceph test-examples test-fast test-languages test-localstack test-peers test-stores \
   tools unit words

@@ -206,3 +206,28 @@ async def test_a_disk_that_cannot_keep_a_stream_is_told_with_tmpdir(
 
     with pytest.raises(SpoolFailed, match="No space left on device.*set TMPDIR"):
         await client.upload_file(io.BytesIO(b"12345"))
+
+
+async def test_bytes_are_sent(client: UploadClient, storage: Storage) -> None:
+    uploaded = await client.upload_file(b"12345", name="five.bin")
+
+    assert storage.bytes_of(uploaded.upload_id) == b"12345"
+
+
+async def test_a_binary_file_has_the_name_of_its_path(
+    client: UploadClient, service: Service, movie: Path
+) -> None:
+    with io.FileIO(movie) as file:
+        await client.upload_file(file)
+
+    assert service.requests("Initialize")[0].file_name == "movie.mp4"
+
+
+async def test_a_text_stream_is_told_how_to_open_it(client: UploadClient) -> None:
+    with pytest.raises(TypeError, match="mode 'rb'"):
+        await client.upload_file(io.StringIO("text"))  # type: ignore[arg-type]
+
+
+async def test_metadata_that_is_no_text_is_named(client: UploadClient, movie: Path) -> None:
+    with pytest.raises(TypeError, match=r"metadata\['take'\] must be a string, not int"):
+        await client.upload_file(movie, metadata={"take": 3})  # type: ignore[dict-item]

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from contextlib import closing
@@ -40,6 +41,19 @@ def test_the_ready_line_tells_every_address_and_is_all_of_standard_output(tmp_pa
 def assert_listens(address: str) -> None:
     host, _, port = address.rpartition("//")[2].partition("/")[0].rpartition(":")
     socket.create_connection((host, int(port)), timeout=5).close()
+
+
+def test_it_needs_no_proxy_that_the_environment_names(tmp_path: Path) -> None:
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    arguments = ("dev", "--port", "0", "--rest", "--rest-port", "0")
+    with Server(*arguments, log=tmp_path / "dev.log", environ=nowhere) as server:
+        ready = server.ready()
+        file = tmp_path / "file"
+        file.write_bytes(b"content")
+        command = [sys.executable, "-m", "partway_client", "upload", "--no-resume", str(file)]
+        environ = {**os.environ, **nowhere, "PARTWAY_SERVER": ready["grpc"]}
+        done = subprocess.run(command, env=environ, capture_output=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr.decode()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -77,7 +77,7 @@ REFUSED_WHILE_ABORTING = Rewritten(
     "target = State.ABORTING",
     "raise UploadNotActive(upload.sid, upload.state)",
 )
-LEASE_NOT_CHECKED = Rewritten(Complete, "_join", "await self._leases.renew(upload)", "pass")
+LEASE_NOT_CHECKED = Rewritten(Complete, "_join", "await self._leases.ensure(upload)", "pass")
 ABORT_WITHOUT_LOOKING = Rewritten(Discard, "run", "await self._storage.head(upload.grant)", "None")
 LOST_AT_ONCE = Rewritten(
     Resolver, "completed_or_lost", "await find_object(self._storage, upload.grant)", "None"

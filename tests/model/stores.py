@@ -44,12 +44,16 @@ def ask_sessions(rows: Rows, call: Call, now: datetime, losses: int) -> tuple[Ro
     """Carry out a call of the Sessions seam in the memory twin; return the new value and reply.
 
     `losses` is how often Redis was lost or set back. The memory twin never is, so the model answers
-    `is_current` itself, by the rule of Redis: what was claimed since is current.
+    whether a record is current itself, by the rule of Redis: what was claimed since is current.
     """
     # An outage of Redis takes time: epochs given out afterwards are newer.
     now += timedelta(seconds=losses)
+
+    def current(upload: Upload | None) -> bool:
+        return upload is not None and (not losses or upload.epoch >= epoch_at(now))
+
     if call.verb == "is_current":
-        return rows, not losses or call.arguments[0].epoch >= epoch_at(now)
+        return rows, current(call.arguments[0])
     sessions = MemorySessionStore(FakeClock(now))
     sessions._rows = {row.upload.sid: row.upload for row in rows}
     sessions._due = {row.upload.sid: row.due for row in rows}
@@ -65,7 +69,13 @@ def ask_sessions(rows: Rows, call: Call, now: datetime, losses: int) -> tuple[Ro
     if isinstance(reply, Upload):
         reply = _untimed(reply, now)
     elif isinstance(reply, tuple) and isinstance(reply[0], Upload):
-        reply = _untimed(reply[0], now), reply[1]
+        reply = _untimed(reply[0], now), *reply[1:]
+    if call.verb == "look":
+        reply = reply[0], current(reply[0])
+    elif call.verb == "claim_active":
+        sid = call.arguments[0].sid
+        before = next((row.upload for row in rows if row.upload.sid == sid), None)
+        reply = *reply[:2], reply[2] and current(before)
     return after, reply
 
 

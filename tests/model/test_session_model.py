@@ -6,7 +6,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -64,40 +64,45 @@ PUT_LOST = Scenario("one PUT, Redis put back", (N, C), single=True, losses=1, pr
 EXTENSION_LOST = Scenario(
     "an extension, Redis lost", (N, X, J), times=(EXPIRED,), losses=1, prompt=True
 )
+QUICK = [
+    replace(each, name=f"{each.name}, quick", prompt=True, quick=True)
+    for each in (ENDS, LATE, REPEATED_LOST, SLOPPY_ABORT, SLOPPY_TWICE)
+]
 HELD_UP = Scenario("a create held up", (N, J), times=(OPENING_OVER,))
 
 HOLDING = [
     Expected(Scenario("two Completes, an Abort", (N, C, C, A), prompt=True), 180_000),
-    Expected(ENDS, 850),
-    Expected(LEASELESS, 50_000),
-    Expected(LATE, 9_000),
+    Expected(ENDS, 650),
+    Expected(LEASELESS, 40_000),
+    Expected(LATE, 7_500),
     Expected(REPEATED, 1_000),
     Expected(REPEATED_ABORT, 1_000),
     Expected(FORGOTTEN, 3_500),
     Expected(Scenario("expiry", (N, C, J), times=(EXPIRED,), faults=1, prompt=True), 50_000),
     Expected(Scenario("burial", (N, A, J), times=(EXPIRED, BURIAL), prompt=True), 10_000),
-    Expected(Scenario("412", (N, C, C), CONDITIONAL, faults=1, prompt=True), 10_000),
+    Expected(Scenario("412", (N, C, C), CONDITIONAL, faults=1, prompt=True), 6_500),
     Expected(Scenario("412 by another", (N, C, A), CONDITIONAL, faults=1, other=True), 3_000),
-    Expected(OTHER, 850),
-    Expected(SLOPPY_ABORT, 3_500),
-    Expected(SLOPPY_TWICE, 25_000),
+    Expected(OTHER, 650),
+    Expected(SLOPPY_ABORT, 2_700),
+    Expected(SLOPPY_TWICE, 19_000),
     Expected(Scenario("one PUT", (N, C, C), single=True), 200),
     Expected(PUT_LOST, 100),
     Expected(EXTENSION, 1_000),
-    Expected(Scenario("an extension, Complete", (N, X, C), faults=1), 600),
-    Expected(LOST, 1_000),
+    Expected(Scenario("an extension, Complete", (N, X, C), faults=1), 500),
+    Expected(LOST, 600),
     Expected(REPEATED_LOST, 20_000),
+    *(Expected(each, 100) for each in QUICK),
 ]
 """Nothing is broken."""
 
 RESIDUAL = [
-    Expected(Scenario("Redis lost, Abort", (N, C, A), losses=1), 40_000, "P10"),
-    Expected(Scenario("a reader, NoSuchUpload", (N, C, L), FORGETFUL, losses=1), 5_000, "P10"),
-    Expected(SLOPPY_LOST, 40_000, "P10 P2 P6"),
-    Expected(SLOPPY_READER, 6_000, "P10 P2 P6"),
-    Expected(SLOPPY_LEASELESS, 900, "P10 P2 P6"),
+    Expected(Scenario("Redis lost, Abort", (N, C, A), losses=1), 27_000, "P10"),
+    Expected(Scenario("a reader, NoSuchUpload", (N, C, L), FORGETFUL, losses=1), 3_000, "P10"),
+    Expected(SLOPPY_LOST, 25_000, "P10 P2 P6"),
+    Expected(SLOPPY_READER, 4_000, "P10 P2 P6"),
+    Expected(SLOPPY_LEASELESS, 750, "P10 P2 P6"),
     Expected(LATE_PUT, 15, "P2"),
-    Expected(LATE_PUT_COMPLETE, 1_000, "P10 P2 P6"),
+    Expected(LATE_PUT_COMPLETE, 850, "P10 P2 P6"),
     Expected(LATE_PUT_LOST, 20_000, "P10 P2 P5 P6"),
     Expected(HELD_UP, 150, "P3"),
     Expected(EXTENSION_LOST, 20_000, "P12 P3"),

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 from partway.v1 import upload_pb2
+from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.errors import SessionsUnavailable, StorageUnavailable
 from partway_server.storage.base import CompleteRefused, CompleteUnknown, KeyContested, KeyTaken
 
 from tests.support.storage import Gate, failing
-from tests.support.world import PART, World, failure
+from tests.support.world import ALICE, PART, World, failure
 
 
 async def test_the_object_is_told_with_its_proof(world: World) -> None:
@@ -81,6 +82,23 @@ async def test_an_entity_tag_that_differs_from_the_callers_is_refused(world: Wor
     assert (failed.code, failed.reason) == ("FAILED_PRECONDITION", "PARTS_MISMATCH")
     assert [v.subject for v in failed.details["PreconditionFailure"].violations] == ["parts/2-2"]
     assert await world.state(upload) == "ACTIVE"
+
+
+@pytest.mark.parametrize("spelling", ['"{}"', 'W/"{}"', "{}"])
+async def test_the_spelling_of_an_entity_tag_does_not_matter(world: World, spelling: str) -> None:
+    upload = await world.initialize()
+    await world.send(upload)
+    listed = await world.stub.ListParts(pb.ListPartsRequest(upload_id=upload.id), metadata=ALICE)
+    tags = {part.part_number: part.etag for part in listed.parts}
+    named = [
+        upload_pb2.Part(part_number=number, etag=spelling.format(tag.upper()))
+        for number, tag in tags.items()
+    ]
+    assert (await world.complete(upload, parts=named)).state == upload_pb2.UPLOAD_STATE_COMPLETED
+    # A repeat that spells them otherwise names the same parts.
+    bare = [upload_pb2.Part(part_number=number, etag=tag) for number, tag in tags.items()]
+    again = await world.complete(upload, parts=bare)
+    assert again.state == upload_pb2.UPLOAD_STATE_COMPLETED
 
 
 async def test_other_parts_than_it_was_completed_with_are_refused(world: World) -> None:

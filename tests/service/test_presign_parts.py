@@ -10,6 +10,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
+from partway_client._transport.compact_parts import expand
 from partway_server.domain.errors import StorageUnavailable
 from partway_server.domain.policy import Policy
 
@@ -391,3 +392,66 @@ async def test_a_range_past_the_last_part_is_refused(world: World, name: str) ->
     selected = ranges((1, 3), (3, 4))
     failed = await failure(presign(world, name, upload, ranges=selected))
     assert [v.field for v in failed.details["BadRequest"].field_violations] == ["ranges[1]"]
+
+
+# ---- the compact form
+
+
+@both
+async def test_compact_parts_are_the_same_parts(world: World, name: str) -> None:
+    upload = await world.initialize(3 * PART + 7)
+    selected = ranges((3, 4), (1, 1))
+    plain = await presign(world, name, upload, ranges=selected)
+    request = REQUESTS[name](upload_id=upload.id, ranges=selected, compact=True)
+    answer = await call(world.stub, name, request)
+    messages = answer if name == "PresignParts" else [answer]
+    # Storage in memory does not sign, so its URLs have no signature to tell apart.
+    if plain[0].url.startswith("memory:"):
+        assert [part for message in messages for part in message.parts] == plain
+        return
+    assert not any(message.parts for message in messages)
+    parts = [part for message in messages for part in expand(message.compact_parts, {})]
+    assert [(p.part_number, p.offset_bytes, p.size_bytes) for p in parts] == [
+        (p.part_number, p.offset_bytes, p.size_bytes) for p in plain
+    ]
+    for part in parts:
+        body = content(part.part_number, part.size_bytes)
+        assert (await world.put(part.url, body, part.headers)).status == 200
+
+
+@both
+async def test_compact_parts_with_checksums_are_accepted_by_storage(
+    world: World, name: str
+) -> None:
+    upload = await world.initialize(checksum_algorithm=SHA256)
+    named = [sha256(1, PART), sha256(2, PART)]
+    request = REQUESTS[name](
+        upload_id=upload.id, ranges=ranges((1, 2)), checksums=named, compact=True
+    )
+    answer = await call(world.stub, name, request)
+    messages = answer if name == "PresignParts" else [answer]
+    for message in messages:
+        checksums = {each.part_number: each.checksum for each in named}
+        for part in expand(message.compact_parts, checksums):
+            body = content(part.part_number, part.size_bytes)
+            assert (await world.put(part.url, body, part.headers)).status == 200
+
+
+@both
+async def test_a_single_put_has_no_compact_form(world: World, name: str) -> None:
+    upload = await world.initialize(7)
+    request = REQUESTS[name](upload_id=upload.id, compact=True)
+    answer = await call(world.stub, name, request)
+    [message] = answer if name == "PresignParts" else [answer]
+    assert not message.HasField("compact_parts")
+    [part] = message.parts
+    assert (await world.put(part.url, content(1, 7), part.headers)).status == 200
+
+
+@in_memory
+async def test_a_compact_stream_of_nothing_ends(world: World) -> None:
+    upload = await world.initialize(PART + 7)
+    await world.send(upload, [1, 2])
+    request = pb.PresignPartsRequest(upload_id=upload.id, compact=True)
+    [message] = await call(world.stub, "PresignParts", request)
+    assert message == pb.PresignPartsResponse()

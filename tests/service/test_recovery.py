@@ -295,14 +295,14 @@ async def test_an_object_of_another_size_with_our_token_proves_nothing(world: Wo
     assert (await failure(world.complete(upload))).reason == "PARTS_MISMATCH"
 
 
-@pytest.mark.parametrize("held", ["claim", "insert"])
+@pytest.mark.parametrize("held", ["claim_active", "insert"])
 @pytest.mark.parametrize("verb", ["complete", "abort"])
 @in_memory
 async def test_no_call_takes_the_upload_of_a_request_initialized_anew(
     world: World, monkeypatch: pytest.MonkeyPatch, held: str, verb: str
 ) -> None:
-    # A call loads the session record, or finds none and rebuilds it. Before it claims or inserts
-    # the record, Redis loses it and Initialize is repeated: now another upload has the sid.
+    # A call claims the upload, or finds no session record and rebuilds it. Before it claims or
+    # inserts the record, Redis loses it and Initialize is repeated: now another upload has the sid.
     request_id = str(uuid.uuid4())
     upload = await world.initialize(TWO_PARTS, request_id=request_id)
     await world.send(upload)
@@ -311,7 +311,7 @@ async def test_no_call_takes_the_upload_of_a_request_initialized_anew(
 
     async def late(*arguments: Any, **named: Any) -> Any:
         monkeypatch.undo()
-        if held == "claim":
+        if held == "claim_active":
             await world.lose_row(upload)
         others.append(await world.initialize(TWO_PARTS, request_id=request_id))
         await world.send(others[0])

@@ -147,7 +147,9 @@ async def test_no_failure_of_a_dependency_is_reported_in_its_words(world: World,
         if name == "BatchComplete":
             request = naming(name, upload.id)
         with pytest.MonkeyPatch.context() as broken:
-            for operation in ("get", "list_uploads", "insert", "claim", "report"):
+            for operation in (
+                *("get", "look", "list_uploads", "insert", "claim", "claim_active", "report"),
+            ):
                 broken.setattr(world.sessions, operation, failing_with(fault))
             for operation in ("create", "list_parts", "head", "complete", "abort", "presigner"):
                 broken.setattr(world.storage, operation, failing_with(fault))

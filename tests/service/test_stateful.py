@@ -67,7 +67,9 @@ LIFETIME = timedelta(days=6)
 CALLERS = {"alice": ALICE, "bob": BOB, "eve": EVE}
 SIZES = {"empty": 0, "one PUT": 1000, "one part": 2000, "two parts": PART + 7}
 
-SESSION_CALLS = ("insert", "get", "claim", "renew", "finish", "remove", "take_due")
+SESSION_CALLS = (
+    *("insert", "get", "look", "claim", "claim_active", "renew", "finish", "remove", "take_due"),
+)
 OBJECT_CALLS = ("create", "list_multiparts", "list_parts", "complete", "abort", "head", "delete")
 
 

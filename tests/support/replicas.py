@@ -100,6 +100,14 @@ class Witness:
             self._seen[before.state, target] += 1
         return row, granted
 
+    async def claim_active(
+        self, grant: Grant, target: State, *args: Any, **named: Any
+    ) -> tuple[Upload | None, bool, bool]:
+        answer = await self._sessions.claim_active(grant, target, *args, **named)
+        if answer[1]:
+            self._seen[State.ACTIVE, target] += 1
+        return answer
+
     async def finish(self, upload: Upload, due: datetime) -> bool:
         before = await self._sessions.get(upload.sid)
         finished = await self._sessions.finish(upload, due)

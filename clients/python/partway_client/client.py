@@ -14,6 +14,7 @@ from partway_client._transport.channel import (
     Channel,
     ChannelCredentials,
     checked_metadata,
+    checked_server,
     open_channel,
     open_http_session,
     service_at,
@@ -27,7 +28,7 @@ from partway_client._transport.rpc_client import RpcClient
 from partway_client._upload import compose as composition
 from partway_client._upload.content_type import guess_content_type
 from partway_client._upload.fingerprint import content_at
-from partway_client._upload.options import UploadOptions
+from partway_client._upload.options import UploadOptions, checked_object_metadata
 from partway_client._upload.resume_journal import ResumeJournal, journal_directory
 from partway_client._upload.resume_lookup import first_with_content
 from partway_client._upload.uploader import Uploader
@@ -53,11 +54,10 @@ class UploadClient:
     `server` is HOST:PORT. With `secure`, or any of the following, the service is called over TLS.
     `tls_ca` is a PEM file of the CAs to trust, by default those that gRPC comes with; `cert` and
     `key` are those of a client certificate, for a service that identifies callers by theirs.
-    `credentials` are gRPC's own, and replace all of these.
-    `call_metadata`, printable ASCII, goes with every call, such as `partway-tenant`. With an upload
-    `token`, the client may act on the one Upload that it is for, as far as it allows. Unfinished
-    uploads are remembered in `state_dir`; if None, in PARTWAY_STATE_DIR or else in the user's own
-    state directory. `pace` is for tests.
+    `credentials` are gRPC's own, and replace all of these. `call_metadata`, printable ASCII, goes
+    with every call, such as `partway-tenant`. With an upload `token`, the client may act on the one
+    Upload that it is for, as far as it allows. Unfinished uploads are remembered in `state_dir`; if
+    None, in PARTWAY_STATE_DIR or else in the user's own state directory. `pace` is for tests.
 
     An upload of a file at a path that was stopped is resumed when the same file is uploaded again,
     also from another process or machine, as long as it is still open: it is found by a fingerprint,
@@ -95,7 +95,7 @@ class UploadClient:
         state_dir: str | os.PathLike[str] | None = None,
         pace: RetryPolicy | None = None,
     ) -> None:
-        self._server = server
+        self._server = checked_server(server)
         if credentials is None and (secure or tls_ca or cert or key):
             credentials = tls_credentials_from(tls_ca, cert, key)
         self._credentials = credentials
@@ -121,7 +121,7 @@ class UploadClient:
 
     async def upload_file(
         self,
-        file: str | os.PathLike[str] | BinaryIO,
+        file: str | os.PathLike[str] | BinaryIO | bytes,
         *,
         name: str = "",
         size: int | None = None,
@@ -138,7 +138,7 @@ class UploadClient:
         on_progress: OnProgress | None = None,
         on_done: OnDone | None = None,
     ) -> Uploaded:
-        """Upload a file, or the unread rest of a binary stream, and return the object.
+        """Upload a file, the unread rest of a binary stream, or bytes, and return the object.
 
         The README describes all arguments. Raises PartwayError: a ServiceError, or TransferFailed,
         StorageUnreachable, FileChanged, FileUnreadable, FileBusy, SizeMismatch, SpoolFailed,
@@ -147,7 +147,7 @@ class UploadClient:
         options = UploadOptions(
             policy=policy,
             content_type=content_type,
-            metadata=dict(metadata or {}),
+            metadata=checked_object_metadata(metadata or {}),
             part_size=part_size,
             concurrency=concurrency,
             max_in_flight_bytes=max_in_flight_bytes,
@@ -190,7 +190,7 @@ class UploadClient:
             policy=policy,
             file_name=name,
             content_type=guess_content_type(name) if content_type is None else content_type,
-            metadata=dict(metadata or {}),
+            metadata=checked_object_metadata(metadata or {}),
             delete_sources=delete_sources,
             fingerprint=fingerprint,
             # So that a retry after a lost answer is the same request.

@@ -474,6 +474,75 @@ class PresignedPart(_message.Message):
 Global___PresignedPart: _TypeAlias = PresignedPart  # noqa: Y015
 
 @_typing.final
+class CompactParts(_message.Message):
+    """CompactParts are presigned parts of a multipart Upload by what their URLs have in common and,
+    for each part, its signature: 32 bytes instead of about 500.
+
+    The parts are numbered by `ranges`. The URL of the part number N, the I-th of them from
+    0, is
+
+        url_prefix + N + url_infix + hex(signatures[32 * I : 32 * (I + 1)])
+
+    with N in decimal and hex in lower case. The method is PUT. The part begins at
+    (N - 1) * part_size_bytes of the file and has part_size_bytes, the last one of the file
+    what is left. The header to add, if `checksum_header` is not empty, has this name, and as
+    its value the base64, padded, of the checksum that the request named for the part.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANGES_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
+    URL_PREFIX_FIELD_NUMBER: _builtins.int
+    URL_INFIX_FIELD_NUMBER: _builtins.int
+    CHECKSUM_HEADER_FIELD_NUMBER: _builtins.int
+    PART_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    signatures: _builtins.bytes
+    """The signatures, 32 bytes for each part.
+
+    Bearer secrets, like the URLs that they make: never log them.
+    """
+    url_prefix: _builtins.str
+    """What each URL begins with, up to the number of the part."""
+    url_infix: _builtins.str
+    """What follows in each URL, from behind the number to before the signature."""
+    checksum_header: _builtins.str
+    """The name of the header with the checksum of the part, empty if there is none."""
+    part_size_bytes: _builtins.int
+    """The size of each part but the last, in bytes."""
+    size_bytes: _builtins.int
+    """The size of the file, in bytes."""
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartRange]:
+        """The numbers of the parts, in the order of the signatures."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the URLs stop working. A transfer that has begun may continue."""
+
+    def __init__(
+        self,
+        *,
+        ranges: _abc.Iterable[Global___PartRange] | None = ...,
+        signatures: _builtins.bytes = ...,
+        url_prefix: _builtins.str = ...,
+        url_infix: _builtins.str = ...,
+        checksum_header: _builtins.str = ...,
+        part_size_bytes: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum_header", b"checksum_header", "expire_time", b"expire_time", "part_size_bytes", b"part_size_bytes", "ranges", b"ranges", "signatures", b"signatures", "size_bytes", b"size_bytes", "url_infix", b"url_infix", "url_prefix", b"url_prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompactParts: _TypeAlias = CompactParts  # noqa: Y015
+
+@_typing.final
 class Progress(_message.Message):
     """Progress is how much of an Upload has arrived: as storage lists it, or as callers
     reported it. The field that holds it says which.

@@ -723,8 +723,14 @@ class PresignPartsRequest(_message.Message):
     RANGES_FIELD_NUMBER: _builtins.int
     CHECKSUMS_FIELD_NUMBER: _builtins.int
     URL_LIFETIME_FIELD_NUMBER: _builtins.int
+    COMPACT_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
     """The id of the Upload, at most 8,192 characters."""
+    compact: _builtins.bool
+    """Whether to send the parts as CompactParts, which are a tenth of the size.
+
+    The one part of a file that is sent as a single PUT is in `parts` nevertheless.
+    """
     @_builtins.property
     def ranges(self) -> _containers.RepeatedCompositeFieldContainer[_upload_pb2.PartRange]:
         """The parts to presign, at most 1,000 ranges and 10,000 parts.
@@ -754,10 +760,11 @@ class PresignPartsRequest(_message.Message):
         ranges: _abc.Iterable[_upload_pb2.PartRange] | None = ...,
         checksums: _abc.Iterable[Global___PartChecksum] | None = ...,
         url_lifetime: _duration_pb2.Duration | None = ...,
+        compact: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["url_lifetime", b"url_lifetime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksums", b"checksums", "ranges", b"ranges", "upload_id", b"upload_id", "url_lifetime", b"url_lifetime"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksums", b"checksums", "compact", b"compact", "ranges", b"ranges", "upload_id", b"upload_id", "url_lifetime", b"url_lifetime"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -772,6 +779,7 @@ class PresignPartsResponse(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     REMAINING_COUNT_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    COMPACT_PARTS_FIELD_NUMBER: _builtins.int
     remaining_count: _builtins.int
     """How many parts are still to come. The last message has 0: without it, the
     stream was cut.
@@ -787,16 +795,23 @@ class PresignPartsResponse(_message.Message):
         gateway cannot say it otherwise. Nothing else is set then.
         """
 
+    @_builtins.property
+    def compact_parts(self) -> _upload_pb2.CompactParts:
+        """The parts of this message if the request has `compact`. Each message has all that
+        its own parts need.
+        """
+
     def __init__(
         self,
         *,
         parts: _abc.Iterable[_upload_pb2.PresignedPart] | None = ...,
         remaining_count: _builtins.int = ...,
         status: _status_pb2.Status | None = ...,
+        compact_parts: _upload_pb2.CompactParts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["compact_parts", b"compact_parts", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "remaining_count", b"remaining_count", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact_parts", b"compact_parts", "parts", b"parts", "remaining_count", b"remaining_count", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -812,8 +827,14 @@ class BatchPresignPartsRequest(_message.Message):
     RANGES_FIELD_NUMBER: _builtins.int
     CHECKSUMS_FIELD_NUMBER: _builtins.int
     URL_LIFETIME_FIELD_NUMBER: _builtins.int
+    COMPACT_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
     """The id of the Upload, at most 8,192 characters."""
+    compact: _builtins.bool
+    """Whether to send the parts as CompactParts, which are a tenth of the size.
+
+    The one part of a file that is sent as a single PUT is in `parts` nevertheless.
+    """
     @_builtins.property
     def ranges(self) -> _containers.RepeatedCompositeFieldContainer[_upload_pb2.PartRange]:
         """The parts to presign, at most 1,000 parts in all.
@@ -843,10 +864,11 @@ class BatchPresignPartsRequest(_message.Message):
         ranges: _abc.Iterable[_upload_pb2.PartRange] | None = ...,
         checksums: _abc.Iterable[Global___PartChecksum] | None = ...,
         url_lifetime: _duration_pb2.Duration | None = ...,
+        compact: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["url_lifetime", b"url_lifetime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksums", b"checksums", "ranges", b"ranges", "upload_id", b"upload_id", "url_lifetime", b"url_lifetime"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksums", b"checksums", "compact", b"compact", "ranges", b"ranges", "upload_id", b"upload_id", "url_lifetime", b"url_lifetime"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -859,18 +881,24 @@ class BatchPresignPartsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PARTS_FIELD_NUMBER: _builtins.int
+    COMPACT_PARTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_upload_pb2.PresignedPart]:
         """The parts, in the order of the request."""
+
+    @_builtins.property
+    def compact_parts(self) -> _upload_pb2.CompactParts:
+        """The parts if the request has `compact`."""
 
     def __init__(
         self,
         *,
         parts: _abc.Iterable[_upload_pb2.PresignedPart] | None = ...,
+        compact_parts: _upload_pb2.CompactParts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["compact_parts", b"compact_parts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact_parts", b"compact_parts", "parts", b"parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

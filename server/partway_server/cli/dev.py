@@ -26,6 +26,12 @@ def _origin(text: str) -> str:
     return origin
 
 
+def _reach_loopback_directly() -> None:
+    """Exempt loopback, where all of the stack is, from a proxy that the environment names."""
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1,localhost,::1")))
+
+
 @click.command()
 @click.option("--port", default=0, help="Port for gRPC; any free one by default.")
 @click.option("--rest", is_flag=True, help="Run the REST gateway (Envoy) too.")
@@ -65,6 +71,7 @@ def dev(**options: Any) -> None:
     from partway_server.devstack.run import run
     from partway_server.runtime.startup import StartupError
 
+    _reach_loopback_directly()
     try:
         run(environ=os.environ, **options)
     except SettingsError as error:

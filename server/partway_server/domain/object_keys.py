@@ -95,9 +95,13 @@ def safe_name(name: str) -> str:
     run of anything else becomes one underscore. At most 200 bytes of UTF-8; the extension survives.
     """
     kept = (c if _harmless(c) else "_" for c in unicodedata.normalize("NFC", name))
-    clean = re.sub(r"_+", "_", re.sub(r"\.{2,}", ".", "".join(kept))).lstrip("._").rstrip("._")
+    found = re.sub(r"_+", "_", re.sub(r"\.{2,}", ".", "".join(kept)))
+    clean = found.lstrip("._").rstrip("._")
     if not clean:
         return "file"
+    if found.startswith("_.") and "." not in clean:
+        # Of the name only the extension is left, and would be taken for the name.
+        clean = f"file.{clean}"
     stem, dot, extension = clean.rpartition(".")
     if not stem or len(extension.encode()) > _MAX_EXTENSION_BYTES:
         return _cut(clean, MAX_NAME_BYTES)

@@ -6,9 +6,11 @@ and it lets both sides compute each part's offset and size from two numbers. The
 upload follow its sources instead, because a copy cannot read from two of them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import NamedTuple
 
 from partway_server.domain.errors import SourcesNotJoinable
@@ -18,6 +20,8 @@ GIB = 1024 * MIB
 
 MAX_PARTS = 10_000
 """The maximum per upload (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html)."""
+
+_GAP = re.compile(rb"\x00+")
 
 COPY_BYTES = 256 * MIB
 """The maximum of one copy, where 10,000 parts allow: it ends in seconds, so progress is visible."""
@@ -86,6 +90,23 @@ class Plan:
     def numbers(self) -> range:
         return range(1, self.part_count + 1)
 
+    def sizes(self) -> list[int]:
+        """Return the sizes of all parts in bytes, in order."""
+        if self.cuts:
+            return [size for cut in self.cuts for size in _sizes(cut, self.part_size_bytes)]
+        return [*repeat(self.part_size_bytes, self.part_count - 1), self.last_part_size_bytes]
+
+    def sources_of(self, numbers: Iterable[int]) -> list[int]:
+        """Return the indices of the sources of these parts of a composed upload, in order."""
+        wanted = sorted(numbers)
+        found, last = [], 0
+        for source, cut in enumerate(self.cuts):
+            first, last = last + 1, last + _pieces(cut, self.part_size_bytes)
+            at = bisect_left(wanted, first)
+            if at < len(wanted) and wanted[at] <= last:
+                found.append(source)
+        return found
+
     def slice(self, part_number: int) -> Slice:
         """Return the origin of a part of a composed upload. Raises ValueError if out of range."""
         before, start = 1, 0
@@ -101,6 +122,15 @@ class Plan:
 
 def _pieces(cut: int, most: int) -> int:
     return -(-cut // most)
+
+
+def _sizes(cut: int, most: int) -> list[int]:
+    """Return the sizes of the parts of one source: equal, except the last."""
+    count = _pieces(cut, most)
+    if not count:
+        return []
+    piece = -(-cut // count)
+    return [*repeat(piece, count - 1), cut - (count - 1) * piece]
 
 
 def make_plan(size_bytes: int, wanted_bytes: int, limits: PartLimits) -> Plan:
@@ -142,15 +172,28 @@ def make_composed_plan(
     plan = Plan(size, largest, tuple(cuts))
     if plan.part_count > MAX_PARTS:
         raise SourcesNotJoinable(len(cuts) - 1, f"the sources need more than {MAX_PARTS} parts")
-    slices = [plan.slice(number) for number in plan.numbers()]
-    if part_minimum and (
-        small := next((s for s in slices[:-1] if s.size < limits.min_part_bytes), None)
-    ):
-        problem = f"storage requires at least {limits.min_part_bytes} bytes of all but the last"
-        raise SourcesNotJoinable(small.source, problem)
+    sizes = _distinct_sizes(plan)
+    least = limits.min_part_bytes
+    small = next((source for source, size in sizes[:-1] if size < least), None)
+    if part_minimum and small is not None:
+        problem = f"storage requires at least {least} bytes of all but the last"
+        raise SourcesNotJoinable(small, problem)
     if equal_parts:
-        _check_equal(slices)
+        _check_equal(sizes)
     return plan
+
+
+def _distinct_sizes(plan: Plan) -> list[tuple[int, int]]:
+    """Return (source, size) of the parts, in order; of a source's equal ones, only the first.
+
+    The last part is always one of its own.
+    """
+    return [
+        (source, size)
+        for source, cut in enumerate(plan.cuts)
+        for sizes in [_sizes(cut, plan.part_size_bytes)]
+        for size in sizes[:1] * (len(sizes) > 1) + sizes[-1:]
+    ]
 
 
 def _passing(cuts: Sequence[int], most: int) -> int:
@@ -163,12 +206,11 @@ def _passing(cuts: Sequence[int], most: int) -> int:
     raise ValueError("the sum does not exceed the maximum")
 
 
-def _check_equal(slices: Sequence[Slice]) -> None:
-    for first, second in pairwise(slices):
-        longer = second.size > first.size
-        if longer or (second.size < first.size and second is not slices[-1]):
+def _check_equal(sizes: Sequence[tuple[int, int]]) -> None:
+    for at, ((_, first), (source, second)) in enumerate(pairwise(sizes), start=1):
+        if second > first or (second < first and at < len(sizes) - 1):
             problem = "storage requires parts of equal size; only the last may be smaller"
-            raise SourcesNotJoinable(second.source, problem)
+            raise SourcesNotJoinable(source, problem)
 
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
@@ -182,7 +224,26 @@ def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
     return found
 
 
+def gaps(held: Collection[int], within: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield the (first, last) runs of numbers from one to the other that are not in `held`.
+
+    One search of a text of zeros and ones: ten times faster than number by number.
+    """
+    first, last = within
+    present = bytes(map(held.__contains__, range(first, last + 1)))
+    for gap in _GAP.finditer(present):
+        yield first + gap.start(), first + gap.end() - 1
+
+
+def leading(ranges: Iterable[tuple[int, int]], count: int) -> Iterator[tuple[int, int]]:
+    """Yield the runs of the first `count` numbers of (first, last) runs."""
+    for first, last in ranges:
+        if count <= 0:
+            return
+        yield first, min(last, first + count - 1)
+        count -= last - first + 1
+
+
 def unroll(ranges: Iterable[tuple[int, int]]) -> Iterator[int]:
     """Yield the numbers of (first, last) runs, in the order given."""
-    for first, last in ranges:
-        yield from range(first, last + 1)
+    return chain.from_iterable(range(first, last + 1) for first, last in ranges)

@@ -10,16 +10,14 @@ from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.checksum import Checksum, ChecksumChoice
-from partway_server.domain.errors import InvalidRequest
 from partway_server.domain.policy import Policy
 from partway_server.domain.quota import Owner
 from partway_server.domain.requests import ComposeParams, UploadParams
+from partway_server.domain.steps import Steps, blocks
 from partway_server.domain.upload import AbortReason, State, Upload
-from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.upload_token_conversion import token_params
 from partway_server.rpc.validation import MAX_BATCH_PARTS
 from partway_server.storage.base import PresignedPart, StoredPart
-from partway_server.workflow.part_checks import ExpectedPart
 from partway_server.workflow.presign import PresignedParts, Selection
 from partway_server.workflow.progress import MAX_MISSING_RUNS, Progress, reported_progress
 from partway_server.workflow.usage import LimitUsage
@@ -27,6 +25,9 @@ from partway_server.workflow.usage import LimitUsage
 STREAM_BATCH = 56
 """Parts in one message of the stream: large enough that messages cost little, small enough that
 other calls do not wait for one (see bench/README.md)."""
+
+PART_COST = 20
+"""What it costs to presign one part, in the unit of `Steps`."""
 
 RETRY_DELAY = timedelta(seconds=1)
 """After which a caller asks again for an upload that is still being completed or composed: what
@@ -94,22 +95,6 @@ def compose_params(request: pb.ComposeRequest) -> ComposeParams:
     )
 
 
-def selection(
-    request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest,
-    limit: int | None,
-    within: tuple[int, int] | None = None,
-) -> Selection:
-    """Return the parts that a request to presign selects, of those that its caller may."""
-    lifetime = request.url_lifetime if request.HasField("url_lifetime") else None
-    return Selection(
-        ranges=[(run.first, run.last) for run in request.ranges],
-        checksums={c.part_number: c.checksum for c in request.checksums},
-        lifetime=timedelta(seconds=lifetime.seconds) if lifetime else None,
-        limit=limit,
-        within=within,
-    )
-
-
 def first_parts(upload: Upload, count: int) -> Selection:
     """Return a selection of the first `count` parts of a new upload."""
     # Where parts have checksums, there is only one part, and its checksum is that of the whole.
@@ -118,14 +103,6 @@ def first_parts(upload: Upload, count: int) -> Selection:
         ranges=[(1, min(count, upload.grant.plan.part_count))],
         checksums={1: whole} if whole else None,
     )
-
-
-def expected(request: pb.CompleteRequest | pb.ReportPartsRequest) -> list[ExpectedPart]:
-    """Return the parts that a request says were sent."""
-    return [
-        ExpectedPart(p.part_number, p.size_bytes, p.etag.strip('"'), p.checksum)
-        for p in request.parts
-    ]
 
 
 def upload(upload: Upload, upload_id: str) -> upload_pb2.Upload:
@@ -211,9 +188,13 @@ class PartWriter:
         )
 
 
-def write_parts(presigned: PresignedParts, into: _Parts) -> None:
+def write_parts(presigned: PresignedParts, into: _Parts) -> Steps[None]:
     """Append all parts."""
-    PartWriter(presigned).write(presigned.take_all(), into)
+    writer = PartWriter(presigned)
+    while presigned.remaining:
+        taken = presigned.take(STREAM_BATCH)
+        writer.write(taken, into)
+        yield len(taken) * PART_COST
 
 
 def part(stored: StoredPart) -> upload_pb2.Part:
@@ -224,6 +205,15 @@ def part(stored: StoredPart) -> upload_pb2.Part:
         etag=stored.etag,
         checksum=stored.checksum,
     )
+
+
+def parts(stored: Sequence[StoredPart]) -> Steps[list[upload_pb2.Part]]:
+    """Return parts as storage holds them."""
+    found: list[upload_pb2.Part] = []
+    for _, block in blocks(stored):
+        found += map(part, block)
+        yield 3 * len(block)
+    return found
 
 
 def progress(progress: Progress) -> upload_pb2.Progress:
@@ -239,16 +229,6 @@ def reported(upload: Upload) -> upload_pb2.Progress | None:
     """Return what callers reported of an upload that has not ended."""
     found = reported_progress(upload)
     return progress(found) if found else None
-
-
-def part_results(
-    parts: Sequence[upload_pb2.Part], faults: Sequence[InvalidRequest | None]
-) -> list[pb.PartResult]:
-    """Return a result for each part; one that was counted has no status, which means OK."""
-    return [
-        pb.PartResult(part_number=p.part_number, status=status_of(fault) if fault else None)
-        for p, fault in zip(parts, faults, strict=True)
-    ]
 
 
 def _runs(runs: Sequence[tuple[int, int]]) -> list[upload_pb2.PartRange]:

@@ -44,11 +44,15 @@ def _bad_request(error: errors.InvalidRequest) -> Iterator[Message]:
 
 
 def _missing(error: errors.PartsMissing) -> Iterator[Message]:
-    yield _precondition("PART_MISSING", [(f"parts/{a}-{b}", "not stored") for a, b in error.ranges])
+    yield _precondition(
+        "PART_MISSING", [(f"parts/{a}-{b}", "not stored") for a, b in error.ranges[:MAX_DETAILS]]
+    )
 
 
 def _mismatch(error: errors.PartsMismatch) -> Iterator[Message]:
-    yield _precondition("PART_MISMATCH", [(f"parts/{n}-{n}", why) for n, why in error.mismatches])
+    yield _precondition(
+        "PART_MISMATCH", [(f"parts/{n}-{n}", why) for n, why in error.mismatches[:MAX_DETAILS]]
+    )
 
 
 def _precondition(kind: str, found: list[tuple[str, str]]) -> Message:

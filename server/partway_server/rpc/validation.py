@@ -1,11 +1,12 @@
 """Validate requests: every limit of every field, as documented in the proto.
 
 One function for each request. Each raises InvalidRequest with all violations that it finds, at
-most 50. Only what depends on nothing but the request is checked here.
+most 50. Only what depends on nothing but the request is checked here. Those that may name ten
+thousand parts are in `named_parts`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2
@@ -14,16 +15,14 @@ from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.errors import FieldViolation, InvalidRequest
 from partway_server.domain.object_keys import valid_metadata_key
 from partway_server.domain.part_plan import GIB, MAX_PARTS
-from partway_server.domain.policy_validation import MAX_URL_SECONDS, MIN_URL_SECONDS
 from partway_server.domain.upload_ids import MAX_ID_CHARS
 from partway_server.rpc import page_tokens
 
 MAX_BATCH_PARTS = 1000
 MAX_SOURCES = 32
+MAX_VIOLATIONS = 50
 
-_MAX_RANGES = 1000
 _WITH_WHOLE = (upload_pb2.CHECKSUM_ALGORITHM_CRC64NVME, upload_pb2.CHECKSUM_ALGORITHM_BEST)
-_MAX_VIOLATIONS = 50
 _POLICY = re.compile(r"[a-z0-9_-]{1,64}")
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+( *;[\x20-\x7e]*)?", re.ASCII)
 _METADATA_VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
@@ -37,16 +36,6 @@ _UPLOAD_POSITION = re.compile(r"[0-9]{1,10}-[0-9a-f]{32}")
 def initialize(request: pb.InitializeRequest) -> None:
     """Check an InitializeRequest."""
     reject_if(_initialize(request))
-
-
-def presign(request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, max_parts: int) -> None:
-    """Check a PresignPartsRequest or a BatchPresignPartsRequest."""
-    reject_if(_presign(request, max_parts))
-
-
-def complete(request: pb.CompleteRequest) -> None:
-    """Check a CompleteRequest."""
-    reject_if(_complete(request))
 
 
 def abort(request: pb.AbortRequest) -> None:
@@ -96,7 +85,7 @@ def list_uploads(request: pb.ListUploadsRequest) -> None:
 
 def reject_if(violations: Iterator[FieldViolation]) -> None:
     """Raise InvalidRequest with the first violations, if there are any."""
-    found = [v for v, _ in zip(violations, range(_MAX_VIOLATIONS), strict=False)]
+    found = [v for v, _ in zip(violations, range(MAX_VIOLATIONS), strict=False)]
     if found:
         raise InvalidRequest(found)
 
@@ -113,7 +102,7 @@ def _initialize(request: pb.InitializeRequest) -> Iterator[FieldViolation]:
         yield FieldViolation("checksum_algorithm", "must be a value of ChecksumAlgorithm")
     if request.checksum and request.checksum_algorithm not in _WITH_WHOLE:
         yield FieldViolation("checksum", "is allowed only with CRC64NVME and BEST")
-    yield from _whole(request.checksum)
+    yield from whole_checksum_violations(request.checksum)
     if request.mode not in pb.UploadMode.values():
         yield FieldViolation("mode", "must be a value of UploadMode")
     if not 0 <= request.presign_parts <= MAX_BATCH_PARTS:
@@ -161,58 +150,10 @@ def _metadata(metadata: Mapping[str, str]) -> Iterator[FieldViolation]:
         )
 
 
-def _presign(
-    request: pb.PresignPartsRequest | pb.BatchPresignPartsRequest, max_parts: int
-) -> Iterator[FieldViolation]:
-    yield from upload_id_violations(request.upload_id)
-    if len(request.ranges) > _MAX_RANGES:
-        yield FieldViolation("ranges", f"must have at most {_MAX_RANGES:,} entries")
-    for i, run in enumerate(request.ranges):
-        if not 1 <= run.first <= run.last <= MAX_PARTS:
-            yield FieldViolation(
-                f"ranges[{i}]", f"must satisfy 1 <= first <= last <= {MAX_PARTS:,}"
-            )
-    if sum(run.last - run.first + 1 for run in request.ranges) > max_parts:
-        yield FieldViolation("ranges", f"must name at most {max_parts:,} parts in total")
-    if len(request.checksums) > max_parts:
-        yield FieldViolation("checksums", f"must have at most {max_parts:,} entries")
-    yield from _numbers("checksums", (c.part_number for c in request.checksums))
-    if request.HasField("url_lifetime"):
-        seconds = request.url_lifetime.seconds
-        if not MIN_URL_SECONDS <= seconds <= MAX_URL_SECONDS:
-            yield FieldViolation(
-                "url_lifetime", f"must be {MIN_URL_SECONDS} to {MAX_URL_SECONDS} seconds"
-            )
-
-
-def _complete(request: pb.CompleteRequest) -> Iterator[FieldViolation]:
-    yield from upload_id_violations(request.upload_id)
-    if len(request.parts) > MAX_PARTS:
-        yield FieldViolation("parts", f"must have at most {MAX_PARTS:,} entries")
-    yield from _numbers("parts", (part.part_number for part in request.parts))
-    for i, part in enumerate(request.parts):
-        if part.size_bytes < 0:
-            yield FieldViolation(f"parts[{i}].size_bytes", "must not be negative")
-        if len(part.etag) > 128:
-            yield FieldViolation(f"parts[{i}].etag", "must have at most 128 characters")
-        if len(part.checksum) not in (0, 4, 8, 16, 32):
-            yield FieldViolation(f"parts[{i}].checksum", "must have 0, 4, 8, 16 or 32 bytes")
-    yield from _whole(request.checksum)
-
-
-def _whole(checksum: bytes) -> Iterator[FieldViolation]:
+def whole_checksum_violations(checksum: bytes) -> Iterator[FieldViolation]:
+    """Yield what is wrong with the form of a whole object's checksum."""
     if len(checksum) not in (0, 8):
         yield FieldViolation("checksum", "must have 8 bytes, or be empty")
-
-
-def _numbers(field: str, numbers: Iterable[int]) -> Iterator[FieldViolation]:
-    seen: set[int] = set()
-    for i, number in enumerate(numbers):
-        if not 1 <= number <= MAX_PARTS:
-            yield FieldViolation(f"{field}[{i}].part_number", f"must be 1 to {MAX_PARTS:,}")
-        elif number in seen:
-            yield FieldViolation(f"{field}[{i}].part_number", "must not repeat an earlier one")
-        seen.add(number)
 
 
 def _list_parts(request: pb.ListPartsRequest) -> Iterator[FieldViolation]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from partway_server.domain.grant import Caller
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.quota import Bucket, Rate
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import State, Upload
@@ -68,6 +68,13 @@ class SessionStore(Protocol):
         """
         ...
 
+    async def look(self, sid: str) -> tuple[Upload | None, bool]:
+        """Return the session record, or None, and whether it is certainly the latest.
+
+        That is `get` and `is_current` in one.
+        """
+        ...
+
     async def claim(
         self,
         sid: str,
@@ -87,6 +94,17 @@ class SessionStore(Protocol):
         record is due AFTER_LEASE past the end of the lease. Returns the current record (None:
         missing, or another upload's), and whether it was claimed. Of any number of concurrent
         callers, one succeeds.
+        """
+        ...
+
+    async def claim_active(
+        self, grant: Grant, target: State, lease: timedelta, manifest: bytes | None = None
+    ) -> tuple[Upload | None, bool, bool]:
+        """Claim an upload that was not looked at, if it is ACTIVE and has exactly this grant.
+
+        Otherwise as `claim` does. For callers who would decide by nothing else that a record says.
+        Returns the current record, whoever it belongs to (None: missing), whether it was claimed,
+        and, of one PUT that was, whether its record before was certainly the latest.
         """
         ...
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from partway_server.domain.clock import Clock
 from partway_server.domain.events import Event, EventComposer, event_type_of
-from partway_server.domain.grant import Caller
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.quota import Bucket, Rate
 from partway_server.domain.requests import UploadFilter
 from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, ReportedParts, State, Upload
@@ -61,6 +61,9 @@ class MemorySessionStore:
     async def is_current(self, upload: Upload) -> bool:
         return True
 
+    async def look(self, sid: str) -> tuple[Upload | None, bool]:
+        return self._rows.get(sid), True
+
     async def claim(
         self,
         sid: str,
@@ -77,13 +80,28 @@ class MemorySessionStore:
             return row, False
         if target not in CLAIMS or not row.may_claim(target, self._clock.now()):
             return row, False
+        return self._claimed(row, target, lease, manifest), True
+
+    async def claim_active(
+        self, grant: Grant, target: State, lease: timedelta, manifest: bytes | None = None
+    ) -> tuple[Upload | None, bool, bool]:
+        row = self._rows.get(grant.sid)
+        if row is None or row.grant != grant or row.state is not State.ACTIVE:
+            return row, False, False
+        if target not in CLAIMS or not row.may_claim(target, self._clock.now()):
+            return row, False, False
+        return self._claimed(row, target, lease, manifest), True, grant.single
+
+    def _claimed(
+        self, row: Upload, target: State, lease: timedelta, manifest: bytes | None
+    ) -> Upload:
         now = self._clock.now()
         until = now + lease
         kept = row.manifest if manifest is None else manifest
         row = replace(row.claimed(target, now, until), manifest=kept)
         self._store(row, until + AFTER_LEASE)
-        self._wakeups.notify(sid)
-        return row, True
+        self._wakeups.notify(row.sid)
+        return row
 
     async def renew(self, sid: str, epoch: int, lease: timedelta) -> bool:
         row = self._rows.get(sid)

@@ -23,10 +23,15 @@ class GarbledRecord(Exception):
 
 def fields(upload: Upload) -> dict[str, str | bytes | int]:
     """Return the fields of a record, except those that scripts set: lease_until, mark and the type
-    of the last event. Empty stands for None.
+    of the last event. Empty stands for None, and so does a field that is absent.
+
+    An empty field costs some 48 bytes. The previous version reads a record without the last ones,
+    but it needs lease_until, reason, object, fingerprint, digest and manifest, which readers here
+    need no longer: once it is no longer supported, the empty ones of those are to be left out, too.
     """
     stored = upload.object
     packed = msgpack.packb(_stored(stored)) if stored else b""
+    reported = upload.reported
     return {
         "grant": upload.grant.pack(),
         "policy": upload.grant.policy,
@@ -37,11 +42,9 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
         "fingerprint": upload.fingerprint,
         "digest": upload.request_digest,
         "manifest": upload.manifest,
-        "metadata": b"" if upload.metadata is None else msgpack.packb(dict(upload.metadata)),
-        # Only composed uploads have any, and records of older versions stay as they are.
+        **({} if upload.metadata is None else {"metadata": msgpack.packb(dict(upload.metadata))}),
         **({"sources": _packed_sources(upload)} if upload.sources else {}),
-        "parts": upload.reported.parts,
-        "parts_bytes": upload.reported.size_bytes,
+        **({"parts": reported.parts, "parts_bytes": reported.size_bytes} if reported.parts else {}),
     }
 
 
@@ -72,7 +75,7 @@ def upload_from(row: Mapping[bytes, bytes], sid: str = "") -> Upload:
 
 
 def _parsed(row: Mapping[bytes, bytes]) -> Upload:
-    lease_until, reason, stored = row[b"lease_until"], row[b"reason"], row[b"object"]
+    lease_until, reason, stored = (row.get(name) for name in (b"lease_until", b"reason", b"object"))
     # A record from before there were events has no metadata.
     metadata = row.get(b"metadata")
     delete, sources = msgpack.unpackb(row[b"sources"]) if b"sources" in row else (False, ())
@@ -83,13 +86,12 @@ def _parsed(row: Mapping[bytes, bytes]) -> Upload:
         lease_until=moment_of(_number(lease_until)) if lease_until else None,
         abort_reason=AbortReason(reason.decode()) if reason else None,
         object=StoredObject(*msgpack.unpackb(stored)) if stored else None,
-        fingerprint=row[b"fingerprint"].decode(),
-        request_digest=row[b"digest"],
-        manifest=row[b"manifest"],
+        fingerprint=row.get(b"fingerprint", b"").decode(),
+        request_digest=row.get(b"digest", b""),
+        manifest=row.get(b"manifest", b""),
         metadata=msgpack.unpackb(metadata) if metadata else None,
         sources=tuple(CopySource(*source) for source in sources),
         delete_sources=delete,
-        # Records of an older version have no reports.
         reported=ReportedParts(row.get(b"parts", b""), _number(row.get(b"parts_bytes", b"0"))),
     )
 

@@ -1,10 +1,12 @@
 """Run the Lua scripts that read and change session records."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from partway_server.domain.clock import Clock
 from partway_server.redis_client.client import RedisClient, RedisCommand
+from partway_server.redis_client.pipelines import pipelined
 from partway_server.redis_client.scripts import LuaScript, load_script
 from partway_server.sessions import redis_keys
 from partway_server.sessions.key_types import retry_mistyped
@@ -12,8 +14,8 @@ from partway_server.sessions.script_arguments import moment_ms
 
 _VERBS = (
     *("insert", "claim", "renew", "put_off", "finish", "extend"),
-    *("report", "remove"),
-    *("take_due", "list_own", "incarnation", "remove_garbled"),
+    *("report", "remove", "look", "incarnation"),
+    *("take_due", "list_own", "remove_garbled"),
     *("count_again", "reconcile", "take_tokens"),
 )
 
@@ -23,9 +25,9 @@ _COUNTING = frozenset({"insert", "finish", "remove", "count_again", "reconcile"}
 _RESTORE = "restore"
 """The script `insert` for an upload whose record was lost, whether or not Redis is full."""
 
-_BOUNDED = frozenset({"insert", "list_own", "incarnation"})
-"""Not run past `maxmemory`: a new upload is refused, so that the others have room to go on, and the
-two that only read need not. A flag would also keep those from a server that refuses writes."""
+_BOUNDED = frozenset({"insert", "list_own", "look", "incarnation"})
+"""Not run past `maxmemory`: a new upload is refused, so that the others have room to go on, and
+those that only read need not. A flag would also keep those from a server that refuses writes."""
 
 _WHOLE = frozenset({"take_due", "list_own", "reconcile"})
 """They find records through an index, and remove entries whose record is missing."""
@@ -54,6 +56,14 @@ class RedisScripts:
         """Run a script and return its answer."""
         command = self.command(verb, keys, *args)
         return await retry_mistyped(self._client, keys, lambda: self._client.run(command))
+
+    async def load(self) -> None:
+        """Load all scripts on every master, so that no call has to send one."""
+        words = [("SCRIPT LOAD", script.source) for script in self._scripts.values()]
+        for server in await self._client.masters():
+            for answer in await self._client.ask(partial(pipelined, server, words)):
+                if isinstance(answer, Exception):
+                    raise answer
 
     async def run_on_each_shard(self, ask: Callable[[int], RedisCommand]) -> list[Any]:
         """Run the command that `ask` returns for each shard, and return the answers in order."""

@@ -1,5 +1,7 @@
 """Check at startup that Redis is set up as the session store needs it."""
 
+from collections.abc import Awaitable, Callable
+
 from redis import exceptions
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import MasterNotFoundError
@@ -16,12 +18,19 @@ _MODES = {
 """Modes that a server may report where a single Redis is expected, and what to do about each."""
 
 
-async def check_redis(client: RedisClient, topology: RedisTopology) -> None:
-    """Raise ValueError, with a message for operators, if Redis is set up wrongly."""
+async def check_redis(
+    client: RedisClient, topology: RedisTopology, prepare: Callable[[], Awaitable[None]]
+) -> None:
+    """Raise ValueError, with a message for operators, if Redis is set up wrongly.
+
+    If it is not, `prepare` follows, with commands that may show the same.
+    """
     try:
         for server in await client.masters():
             await _check_server(client, server, cluster=topology.cluster)
         missing = SLOTS - await topology.covered()
+        if not missing:
+            await prepare()
     except exceptions.ResponseError as exc:
         raise ValueError(f"Redis rejects the URL: {exc}") from exc
     except SessionsUnavailable as exc:

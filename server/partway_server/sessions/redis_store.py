@@ -32,18 +32,20 @@ from typing import Any
 
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.events import EventComposer, event_type_of
-from partway_server.domain.grant import Caller
+from partway_server.domain.grant import Caller, Grant
 from partway_server.domain.quota import Bucket, Rate
 from partway_server.domain.requests import UploadFilter
-from partway_server.domain.upload import CLAIMS, FINISHES, LEASED, State, Upload
+from partway_server.domain.upload import FINISHES, LEASED, State, Upload
 from partway_server.domain.usage import CallerUsage, day_of, standing_of
 from partway_server.redis_client.client import RedisClient
 from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import record_encoding, redis_keys
-from partway_server.sessions.base import AFTER_LEASE, Cursor
+from partway_server.sessions.base import Cursor
 from partway_server.sessions.notifications import Wakeup
+from partway_server.sessions.redis_claims import RedisClaims
 from partway_server.sessions.redis_due_index import RedisDueIndex
 from partway_server.sessions.redis_full import FullLog
+from partway_server.sessions.redis_incarnations import Incarnations
 from partway_server.sessions.redis_listing import RedisListing
 from partway_server.sessions.redis_notifications import RedisChanges
 from partway_server.sessions.redis_records import RedisRecords
@@ -58,9 +60,6 @@ from partway_server.sessions.script_arguments import (
     spans,
     words,
 )
-
-_SKEW_MS = 5_000
-"""How much the clocks of two servers, or of a server and this process, may differ."""
 
 
 class RedisSessionStore:
@@ -82,12 +81,12 @@ class RedisSessionStore:
         self._clock = clock
         self._composer = composer or EventComposer()
         self._random_bytes = random_bytes
-        # By shard: the run ID of the server that answered last, and since when we know it.
-        self._incarnations: dict[int, tuple[bytes, int]] = {}
         self._client = RedisClient(topology=topology, patience=patience)
         self._changes = RedisChanges(topology=topology)
         self._scripts = RedisScripts(self._client, clock)
+        self._incarnations = Incarnations(self._scripts, skewed=clock is None)
         self._records = RedisRecords(self._client, self._scripts)
+        self._claims = RedisClaims(self._records, self._incarnations, random_bytes)
         self._due = RedisDueIndex(self._client, self._scripts)
         self._listing = RedisListing(self._scripts, self._records)
         self._usage = RedisUsage(self._client, self._scripts, self._records)
@@ -128,14 +127,17 @@ class RedisSessionStore:
         return await self._records.get(sid)
 
     async def is_current(self, upload: Upload) -> bool:
-        run_id, now = await self._run("incarnation", (redis_keys.row_key(upload.sid),))
-        shard = redis_keys.shard_of(upload.sid)
-        known, since = self._incarnations.get(shard, (b"", 0))
-        if run_id != known:
-            # It may have restored an old copy, or be a replica that lagged behind.
-            since = now + (0 if self._clock else _SKEW_MS)
-            self._incarnations[shard] = run_id, since
-        return upload.epoch >= since
+        return await self._incarnations.ask(upload.sid, upload.epoch)
+
+    async def look(self, sid: str) -> tuple[Upload | None, bool]:
+        return await self._records.run(
+            "look",
+            sid,
+            (redis_keys.row_key(sid),),
+            parse=lambda answer: self._incarnations.judged(
+                record_encoding.returned_if_any(sid, answer[0]), answer[1:]
+            ),
+        )
 
     async def claim(
         self,
@@ -146,35 +148,15 @@ class RedisSessionStore:
         *,
         seen: Upload | None = None,
     ) -> tuple[Upload | None, bool]:
-        return await self._records.run(
-            "claim",
-            sid,
-            redis_keys.claim_keys(sid),
-            self._mark(),
-            sid,
-            target,
-            span_ms(lease),
-            span_ms(AFTER_LEASE),
-            b"" if manifest is None else b"=" + manifest,
-            words(CLAIMS.get(target, ())),
-            words(LEASED),
-            *(record_encoding.sight(seen) if seen else ("", "", "")),
-            parse=lambda answer: (record_encoding.returned_if_any(sid, answer[1]), bool(answer[0])),
-        )
+        return await self._claims.of_seen(sid, target, lease, manifest, seen)
+
+    async def claim_active(
+        self, grant: Grant, target: State, lease: timedelta, manifest: bytes | None = None
+    ) -> tuple[Upload | None, bool, bool]:
+        return await self._claims.of_active(grant, target, lease, manifest)
 
     async def renew(self, sid: str, epoch: int, lease: timedelta) -> bool:
-        return await self._records.run(
-            "renew",
-            sid,
-            redis_keys.claim_keys(sid),
-            self._mark(),
-            sid,
-            epoch,
-            span_ms(lease),
-            span_ms(AFTER_LEASE),
-            words(LEASED),
-            parse=bool,
-        )
+        return await self._claims.renew(sid, epoch, lease)
 
     async def put_off(self, sid: str, epoch: int, due: datetime) -> bool:
         keys = redis_keys.claim_keys(sid)
@@ -183,7 +165,7 @@ class RedisSessionStore:
     async def finish(self, upload: Upload, due: datetime) -> bool:
         outcome = record_encoding.fields(upload)
         for kept in ("epoch", "fingerprint", "digest", "metadata"):
-            del outcome[kept]
+            outcome.pop(kept, None)
         return await self._records.run(
             "finish",
             upload.sid,
@@ -281,11 +263,16 @@ class RedisSessionStore:
         return await self._usage.take_tokens(bucket, rate, needed, welcome)
 
     async def check(self) -> None:
-        await check_redis(self._client, self._topology)
+        await check_redis(self._client, self._topology, self._prepare)
 
     async def aclose(self) -> None:
         await self._changes.aclose()
         await self._topology.aclose()
+
+    async def _prepare(self) -> None:
+        """Spare the first calls what would cost them more round trips than later ones."""
+        await self._scripts.load()
+        await self._incarnations.learn()
 
     def _mark(self) -> bytes:
         return self._random_bytes(8)

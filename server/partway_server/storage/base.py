@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from partway_server.domain.checksum import Checksum
 from partway_server.domain.grant import CopySource, Grant
 from partway_server.storage.capabilities import Capabilities
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPart:
+class StoredPart(NamedTuple):
     """A part in storage. `etag` has no quotes.
 
     `checksum` is by the upload's algorithm, if storage returns it. For MD5 it is read from the
-    ETag, and valid only if `Storage.etags_are_md5`.
+    ETag, and valid only if `Storage.etags_are_md5`. A tuple, because there may be ten thousand.
     """
 
     number: int
@@ -45,6 +45,15 @@ class Head:
 def md5_in(etag: str) -> bytes:
     """Return `etag` as an MD5, b"" if it cannot be one."""
     return bytes.fromhex(etag) if _MD5.fullmatch(etag) else b""
+
+
+def single_part(grant: Grant, head: Head | None, capabilities: Capabilities) -> list[StoredPart]:
+    """Return the only part of a single PUT, which is the object if that is the upload's."""
+    if head is None or head.write_token != grant.write_token:
+        return []
+    by_md5 = grant.checksum is Checksum.MD5 and capabilities.md5_etags
+    checksum = head.checksum or (md5_in(head.etag) if by_md5 else b"")
+    return [StoredPart(1, head.size_bytes, head.etag, checksum)]
 
 
 @dataclass(frozen=True, slots=True)

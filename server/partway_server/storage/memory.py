@@ -6,7 +6,6 @@ URL.
 
 import hashlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -26,6 +25,7 @@ from partway_server.storage.base import (
     StoredPart,
     UnfinishedUpload,
     md5_in,
+    single_part,
 )
 from partway_server.storage.capabilities import KEPT, Capabilities
 from partway_server.storage.memory_objects import MemoryMultipart, MemoryObject
@@ -98,20 +98,17 @@ class MemoryStorage:
     ) -> Sequence[StoredPart]:
         if grant.single:
             head = await self.head(grant)
-            if after or head is None or head.write_token != grant.write_token:
-                return []
-            checksum = head.checksum or self._md5(grant, head.etag)
-            return [StoredPart(1, head.size_bytes, head.etag, checksum)]
+            return [] if after else single_part(grant, head, self.capabilities)
         multipart = self._find(grant)
         if multipart is None:
             raise MultipartNotFound
         numbers = sorted(number for number in multipart.parts if number > after)[:limit]
         parts = [multipart.parts[number] for number in numbers]
         if grant.checksum is Checksum.MD5:
-            return [replace(part, checksum=self._md5(grant, part.etag)) for part in parts]
+            return [part._replace(checksum=self._md5(grant, part.etag)) for part in parts]
         if self.capabilities.listed_checksums:
             return parts
-        return [replace(part, checksum=b"") for part in parts]
+        return [part._replace(checksum=b"") for part in parts]
 
     def _md5(self, grant: Grant, etag: str) -> bytes:
         wanted = grant.checksum is Checksum.MD5 and self.capabilities.md5_etags
@@ -142,7 +139,7 @@ class MemoryStorage:
             return
         if grant.checksum is Checksum.MD5:
             # Complete has no field for it.
-            parts = [replace(part, checksum=b"") for part in parts]
+            parts = [part._replace(checksum=b"") for part in parts]
         if refusal := multipart.refusal(parts, self.capabilities):
             raise CompleteRefused(refusal)
         whole = multipart.whole_checksum([part.number for part in parts], self.capabilities)

@@ -37,9 +37,12 @@ _OPERATOR_CODES = frozenset(
     }
 )
 
+DAMAGED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})
+"""The bytes are not those of the checksum. The second is MinIO's (cmd/api-errors.go)."""
+
 _PARTS_CODES = frozenset(
     {
-        "BadDigest",
+        *DAMAGED_CODES,
         "EntityTooLarge",
         "EntityTooSmall",
         "InvalidArgument",

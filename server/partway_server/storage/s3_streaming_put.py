@@ -20,7 +20,7 @@ from botocore.utils import get_environ_proxies
 from partway_server.domain.errors import PartChanged, StorageUnavailable
 from partway_server.domain.grant import Grant
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, PresignedPart
-from partway_server.storage.s3_errors import call_error, is_absent
+from partway_server.storage.s3_errors import DAMAGED_CODES, call_error, is_absent
 
 PUT_SECONDS = 30.0
 """How long storage may accept no byte, or not respond once it has all."""
@@ -139,7 +139,7 @@ class _StreamedBody(aiohttp.Payload):
 
 def _refusal(grant: Grant, number: int, status: int, code: str) -> Exception:
     operation = "PutObject" if grant.single else "UploadPart"
-    if code == "BadDigest":
+    if code in DAMAGED_CODES:
         return PartChanged(grant.sid, number)
     if code == "IncompleteBody":
         return StorageUnavailable()

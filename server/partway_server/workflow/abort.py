@@ -21,9 +21,20 @@ class Abort:
 
     async def __call__(self, caller: Caller, upload_id: str) -> Upload:
         """Discard the parts. Raises UploadNotFound, UploadNotActive, UploadBusy."""
-        upload = await self._resolver.load(caller, upload_id)
-        if upload.state is State.ABORTED:
-            return upload
+        grant = self._resolver.grant(caller, upload_id)
+        row, taken, _ = await self._leases.take_active(grant, State.ABORTING)
+        if row is None or not taken:
+            upload = await self._resolver.row(grant, row)
+            if upload.state is State.ABORTED:
+                return upload
+            row = await self._take(upload)
+        outcome = await self._tasks.finish(self._discard.run(row, AbortReason.REQUESTED))
+        if outcome.state is State.COMPLETED:
+            raise UploadNotActive(outcome.sid, outcome.state)
+        return outcome
+
+    async def _take(self, upload: Upload) -> Upload:
+        """Take the lease of an upload that was not ACTIVE, or not as the caller's ID says."""
         if upload.state is State.COMPLETED:
             raise UploadNotActive(upload.sid, upload.state)
         row, taken = await self._leases.try_take(upload, State.ABORTING)
@@ -31,7 +42,4 @@ class Abort:
             if row.state in (State.COMPLETING, State.COMPLETED):
                 raise UploadNotActive(upload.sid, row.state)
             raise errors.UploadBusy(upload.sid)
-        outcome = await self._tasks.finish(self._discard.run(row, AbortReason.REQUESTED))
-        if outcome.state is State.COMPLETED:
-            raise UploadNotActive(outcome.sid, outcome.state)
-        return outcome
+        return row

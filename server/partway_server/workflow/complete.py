@@ -6,9 +6,11 @@ what `object_proof` finds is recorded and returned.
 Any number of calls may complete one upload at once. One of them takes the lease, and its work goes
 on as a detached task even if that call goes away; the others wait for the outcome. The order:
 
-1. take the lease;
-2. list the parts; compare them with the plan, and with what the caller says of them;
-3. renew the lease, right before the request: a worker that was paused past its lease stops here;
+1. take the lease; of an ACTIVE upload at once, without a look at it;
+2. list the parts; compare them with the plan, and with what the caller says of them. The part of
+   a single PUT is the object: the HEAD that shows it ends here;
+3. renew the lease, right before the request, unless it was just taken: a worker that was paused
+   past its lease stops here;
 4. ask storage once to join the parts; the SDK does not retry it;
 5. whatever came back, look: HEAD for the object, ListParts for whether storage can be asked again;
 6. record the outcome, which ends the lease, and answer.
@@ -24,7 +26,8 @@ from partway_server.domain import errors
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.grant import Caller, Grant
-from partway_server.domain.upload import AbortReason, Manifest, State, Upload
+from partway_server.domain.steps import in_turns
+from partway_server.domain.upload import AbortReason, Manifest, State, StoredObject, Upload
 from partway_server.storage.base import (
     CompleteRefused,
     CompleteUnknown,
@@ -32,11 +35,12 @@ from partway_server.storage.base import (
     KeyTaken,
     MultipartNotFound,
     StoredPart,
+    single_part,
 )
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.discard import Discard
 from partway_server.workflow.leases import Leases
-from partway_server.workflow.object_proof import find_object
+from partway_server.workflow.object_proof import find_object, verify_object
 from partway_server.workflow.part_checks import (
     ExpectedPart,
     check_expected,
@@ -45,6 +49,7 @@ from partway_server.workflow.part_checks import (
     contradicted,
     manifest_of,
     with_whole,
+    without_checksums,
 )
 from partway_server.workflow.resolver import SETTLE_STEPS, Resolver
 
@@ -79,13 +84,14 @@ class Complete:
         Raises InvalidRequest, UploadNotFound, and what `run` raises.
         """
         until = self._deps.clock.now() + wait
-        upload = await self._resolver.load(caller, upload_id)
-        check_expected(expected, upload.grant.plan)
-        check_whole(checksum, upload.grant)
-        manifest = manifest_of(expected, checksum)
+        grant = self._resolver.grant(caller, upload_id)
+        await in_turns(check_expected(expected, grant.plan))
+        check_whole(checksum, grant)
+        manifest = await in_turns(manifest_of(expected, checksum))
+        upload, work = await self._start_at_once(grant, expected, manifest)
         while upload.state is not State.COMPLETED:
             remaining = (until - self._deps.clock.now()).total_seconds()
-            work = await self._start(upload, expected, manifest)
+            work = work or await self._start(upload, expected, manifest)
             if work is not None:
                 done, _ = await asyncio.wait({work}, timeout=max(remaining, 0))
                 if done:
@@ -100,6 +106,21 @@ class Complete:
         if _named_otherwise(upload, manifest):
             raise errors.CompletedOtherwise(upload.sid)
         return upload
+
+    async def _start_at_once(
+        self, grant: Grant, expected: Sequence[ExpectedPart], manifest: Manifest
+    ) -> tuple[Upload, asyncio.Task[Upload] | None]:
+        """Take the lease and start the work if the upload is ACTIVE, as nearly all are.
+
+        Returns the session record, and the work if it was started.
+        """
+        row, taken, latest = await self._leases.take_active(
+            grant, State.COMPLETING, manifest.pack()
+        )
+        if row is None or not taken:
+            return await self._resolver.row(grant, row), None
+        work = self.run(row, expected, resumed=False, latest=latest)
+        return row, self._deps.tasks.start(work)
 
     async def _start(
         self, upload: Upload, expected: Sequence[ExpectedPart], manifest: Manifest
@@ -142,7 +163,7 @@ class Complete:
         """
         async with self._leases.hold(upload):
             try:
-                stored = await self._storage.list_parts(upload.grant)
+                stored, proof = await self._stored(upload.grant)
                 await self._check(upload, stored, expected, latest=latest)
             except MultipartNotFound:
                 return await self._resolver.completed_or_lost(
@@ -160,9 +181,22 @@ class Complete:
                     raise errors.CompletedOtherwise(upload.sid) from None
                 await self._leases.finish(upload.reopened())
                 raise
-            if upload.grant.single:
-                return await self._resolver.completed_or_lost(upload, in_flight=False)
-            return await self._join(upload, stored, resumed=resumed)
+            if not upload.grant.single:
+                return await self._join(upload, stored, resumed=resumed)
+            if proof is not None:
+                return await self._leases.complete(upload, proof)
+            return await self._resolver.completed_or_lost(upload, in_flight=False)
+
+    async def _stored(self, grant: Grant) -> tuple[Sequence[StoredPart], StoredObject | None]:
+        """Return the stored parts and, of a single PUT, the object if it is certainly the upload's.
+
+        Raises MultipartNotFound.
+        """
+        if not grant.single:
+            return await self._storage.list_parts(grant), None
+        head = await self._storage.head(grant)
+        parts = single_part(grant, head, self._storage.capabilities_of(grant.backend))
+        return parts, verify_object(grant, head)
 
     def can_verify(self, upload: Upload) -> bool:
         """Return whether storage joins nothing but the bytes that the caller meant."""
@@ -186,13 +220,13 @@ class Complete:
         grant, plan = upload.grant, upload.grant.plan
         if upload.whole_checksum:
             expected = with_whole(expected, upload.whole_checksum, plan)
-        other = any(contradicted(part, expected) for part in stored)
         md5 = grant.checksum is Checksum.MD5
+        other = (md5 or grant.single) and await in_turns(contradicted(stored, expected))
         if other and md5 and not await self._storage.etags_are_md5(grant):
             # An entity tag that is not an MD5 says nothing of the bytes.
-            stored, other = [replace(part, checksum=b"") for part in stored], False
+            stored, other = await in_turns(without_checksums(stored)), False
         try:
-            check_parts(upload.sid, plan, stored, expected)
+            await in_turns(check_parts(upload.sid, plan, stored, expected))
         except errors.PartsMismatch:
             if grant.single and other and latest:
                 head = await self._storage.head(grant)
@@ -205,7 +239,7 @@ class Complete:
         for attempt in range(SEND_ATTEMPTS):
             if attempt:
                 await self._deps.sleep(SETTLE_STEPS[attempt - 1])
-            await self._leases.renew(upload)
+            await self._leases.ensure(upload)
             try:
                 await self._storage.complete(grant, parts, upload.whole_checksum)
             except CompleteRefused as refusal:

@@ -34,6 +34,7 @@ class Turn(Enum):
     OPEN = "open it"
     REOPEN = "open it, as an earlier call began to"
     LEAVE = "nothing: it is open, or has ended"
+    NONE = "nothing: it was just stored, and is open"
 
 
 class Initialize:
@@ -57,6 +58,8 @@ class Initialize:
         Raises InvalidRequest, RequestIdReused, QuotaExceeded, UploadBusy.
         """
         upload, turn = await self.begin(caller, params)
+        if turn is Turn.NONE:
+            return upload
         if turn is Turn.LEAVE:
             return await self._resolver.current(upload, storage_turn)
         opening = self._open_in_turn(upload, turn, params.metadata, storage_turn)
@@ -89,12 +92,12 @@ class Initialize:
             if row.state is State.INITIATING:
                 raise
             return row, Turn.LEAVE
-        if self._quota.is_near(upload):
+        if await self._quota.is_near(upload):
             row, ours = await self._insert_verified(upload, params.request_id)
         else:
             row, ours = await self._insert(upload)
-        if ours and row.state is State.INITIATING:
-            return row, Turn.OPEN
+        if ours:
+            return row, Turn.OPEN if row.state is State.INITIATING else Turn.NONE
         if not is_same_request(row, upload):
             raise errors.RequestIdReused(params.request_id)
         if row.state is not State.INITIATING:

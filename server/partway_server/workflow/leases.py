@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from partway_server.domain import errors
+from partway_server.domain.grant import Grant
 from partway_server.domain.upload import State, StoredObject, Upload
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.object_proof import is_source
+from partway_server.workflow.recent_claims import RecentClaims
 
 COMPLETED_RETENTION = timedelta(days=7)
 """How long the session record of a completed upload is kept."""
@@ -32,6 +34,22 @@ class Leases:
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
+        self._recent = RecentClaims(deps)
+
+    async def take_active(
+        self, grant: Grant, target: State, manifest: bytes | None = None
+    ) -> tuple[Upload | None, bool, bool]:
+        """Take an ACTIVE upload into the leased state `target`, without a look at it first.
+
+        For callers to whom nothing matters that only its record says. Returns the current record,
+        whoever it belongs to, whether the lease was taken, and whether the record was the latest:
+        see `SessionStore.claim_active`.
+        """
+        deps, sent = self._deps, self._recent.now()
+        row, granted, latest = await deps.sessions.claim_active(grant, target, deps.lease, manifest)
+        if granted and row is not None:
+            self._recent.add(row, sent)
+        return row, granted and row is not None, latest
 
     async def try_take(
         self, upload: Upload, target: State, manifest: bytes | None = None
@@ -40,10 +58,12 @@ class Leases:
 
         Returns the upload as it is now, and whether the lease was taken.
         """
-        deps = self._deps
+        deps, sent = self._deps, self._recent.now()
         row, granted = await deps.sessions.claim(
             upload.sid, target, deps.lease, manifest, seen=upload
         )
+        if granted and row is not None:
+            self._recent.add(row, sent)
         return row or upload, granted and row is not None
 
     async def take(self, upload: Upload, target: State) -> Upload:
@@ -62,8 +82,17 @@ class Leases:
         if not await deps.sessions.renew(upload.sid, upload.epoch, deps.lease):
             raise errors.UploadBusy(upload.sid)
 
+    async def ensure(self, upload: Upload) -> None:
+        """Renew the lease as `renew` does, unless it was taken a moment ago.
+
+        Then it goes on for nearly as long: see `RecentClaims`. Raises UploadBusy.
+        """
+        if not self._recent.has(upload):
+            await self.renew(upload)
+
     async def release(self, upload: Upload) -> None:
         """Give the lease up, so that another worker need not wait for its end."""
+        self._recent.discard(upload)
         await self._deps.sessions.renew(upload.sid, upload.epoch, timedelta())
 
     @contextlib.asynccontextmanager

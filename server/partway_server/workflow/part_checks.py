@@ -2,21 +2,25 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 import msgpack
 
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import FieldViolation, InvalidRequest, PartsMismatch, PartsMissing
 from partway_server.domain.grant import Grant
-from partway_server.domain.part_plan import Plan, runs
+from partway_server.domain.part_plan import Plan, gaps, runs
+from partway_server.domain.steps import Steps, blocks, finish
 from partway_server.domain.upload import Manifest
 from partway_server.storage.base import StoredPart
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedPart:
-    """What a caller says of a part it sent; what is zero or empty is not compared."""
+class ExpectedPart(NamedTuple):
+    """What a caller says of a part it sent; what is zero or empty is not compared.
+
+    A tuple, because a call may name ten thousand.
+    """
 
     number: int
     size_bytes: int = 0
@@ -24,43 +28,70 @@ class ExpectedPart:
     checksum: bytes = b""
 
     def differs(self, stored: StoredPart) -> str:
-        """Return in words what differs from storage, "" if nothing."""
-        if self.etag and self.etag != stored.etag:
-            return "entity tag differs"
+        """Return in words what differs from storage, "" if nothing.
+
+        Entity tags are compared in any case: a proxy may have changed that. Where checksums of both
+        sides are there they decide, since they are of the bytes.
+        """
         if self.size_bytes and self.size_bytes != stored.size_bytes:
             return "size differs"
-        if self.checksum and stored.checksum and self.checksum != stored.checksum:
-            return "checksum differs"
+        if self.checksum and stored.checksum:
+            return "" if self.checksum == stored.checksum else "checksum differs"
+        if self.etag and self.etag.lower() != stored.etag.lower():
+            return "entity tag differs"
         return ""
 
 
 def as_planned(plan: Plan, stored: Sequence[StoredPart]) -> list[StoredPart]:
+    """Return the stored parts whose number and size match the plan, if they are few."""
+    return finish(planned(plan, stored))
+
+
+def planned(plan: Plan, stored: Sequence[StoredPart]) -> Steps[list[StoredPart]]:
     """Return the stored parts whose number and size match the plan."""
-    count = plan.part_count
-    return [p for p in stored if p.number <= count and p.size_bytes == plan.size(p.number)]
+    sizes, found = plan.sizes(), []
+    for _, block in blocks(stored):
+        found += [
+            p for p in block if 1 <= p.number <= len(sizes) and p.size_bytes == sizes[p.number - 1]
+        ]
+        yield len(block)
+    return found
 
 
 def check_parts(
     sid: str, plan: Plan, stored: Sequence[StoredPart], expected: Sequence[ExpectedPart]
-) -> None:
+) -> Steps[None]:
     """Compare the stored parts with the plan, and with what the caller says of them.
 
     Raises PartsMissing or PartsMismatch.
     """
-    found = {part.number: part for part in stored}
-    if missing := runs(n for n in plan.numbers() if n not in found):
+    found: dict[int, StoredPart] = {}
+    for _, block in blocks(stored):
+        found.update({part.number: part for part in block})
+        yield len(block)
+    if missing := list(gaps(found.keys(), (1, plan.part_count))):
         raise PartsMissing(sid, missing)
-    wrong = {
-        part.number: f"{part.size_bytes} bytes in storage, {plan.size(part.number)} planned"
-        if part.number <= plan.part_count
-        else "not in the plan"
-        for part in set(stored).difference(as_planned(plan, stored))
-    }
-    for part in expected:
-        if difference := part.differs(found[part.number]):
-            wrong.setdefault(part.number, difference)
+    wrong = yield from _unplanned(plan, stored)
+    for _, named in blocks(expected):
+        for part in named:
+            if difference := part.differs(found[part.number]):
+                wrong.setdefault(part.number, difference)
+        yield len(named)
     if wrong:
         raise PartsMismatch(sid, sorted(wrong.items()))
+
+
+def _unplanned(plan: Plan, stored: Sequence[StoredPart]) -> Steps[dict[int, str]]:
+    """Return in words what is wrong with stored parts that do not match the plan, by number."""
+    sizes, wrong = plan.sizes(), {}
+    for _, block in blocks(stored):
+        for number, size, *_ in block:
+            if number > len(sizes):
+                wrong[number] = "not in the plan"
+            elif size != sizes[number - 1]:
+                wrong[number] = f"{size} bytes in storage, {sizes[number - 1]} planned"
+        yield len(block)
+    return wrong
 
 
 def refusal(field: str, description: str) -> InvalidRequest:
@@ -68,13 +99,13 @@ def refusal(field: str, description: str) -> InvalidRequest:
     return InvalidRequest([FieldViolation(field, description)])
 
 
-def part_outside(number: int, plan: Plan, within: tuple[int, int] | None) -> str:
-    """Return in words why a caller may not name this part, "" if it may.
+def part_outside(number: int, count: int, within: tuple[int, int] | None) -> str:
+    """Return in words why a caller may not name this part of `count`, "" if it may.
 
     `within` are the first and the last part that the caller's token is for.
     """
-    if not 1 <= number <= plan.part_count:
-        return f"the upload has parts 1 to {plan.part_count}"
+    if not 1 <= number <= count:
+        return f"the upload has parts 1 to {count}"
     if within and not within[0] <= number <= within[1]:
         return f"the upload token is for parts {within[0]} to {within[1]}"
     return ""
@@ -84,10 +115,11 @@ def check_ranges(
     ranges: Iterable[tuple[int, int]], plan: Plan, within: tuple[int, int] | None = None
 ) -> None:
     """Refuse ranges outside the plan, or the caller's own limit. Raises InvalidRequest."""
+    count = plan.part_count
     wrong = [
         FieldViolation(f"ranges[{i}]", outside)
         for i, (first, last) in enumerate(ranges)
-        if (outside := part_outside(first, plan, within) or part_outside(last, plan, within))
+        if (outside := part_outside(first, count, within) or part_outside(last, count, within))
     ]
     if wrong:
         raise InvalidRequest(wrong[:50])
@@ -95,18 +127,20 @@ def check_ranges(
 
 def check_checksums(
     algorithm: Checksum, numbers: Iterable[int], checksums: Mapping[int, bytes]
-) -> None:
+) -> Steps[None]:
     """Refuse checksums that are not exactly those of the selected parts. Raises InvalidRequest."""
     if algorithm is Checksum.NONE:
         if checksums:
             raise refusal("checksums", "the upload has no checksum_algorithm")
         return
     selected = set(numbers)
+    yield len(selected) // 2
     if absent := runs(sorted(selected - checksums.keys())):
         raise refusal("checksums", f"missing for parts {_words(absent)}")
     if other := runs(sorted(checksums.keys() - selected)):
         raise refusal("checksums", f"parts {_words(other)} are not selected")
-    if any(len(value) != algorithm.size_bytes for value in checksums.values()):
+    yield len(selected) // 2
+    if not {algorithm.size_bytes}.issuperset(map(len, checksums.values())):
         raise refusal("checksums", f"{algorithm} is {algorithm.size_bytes} bytes long")
 
 
@@ -129,19 +163,19 @@ def check_checksum(algorithm: Checksum, checksum: bytes) -> None:
 
 def check_number(number: int, plan: Plan, within: tuple[int, int] | None = None) -> None:
     """Refuse a part number outside the plan, or the caller's own limit. Raises InvalidRequest."""
-    if outside := part_outside(number, plan, within):
+    if outside := part_outside(number, plan.part_count, within):
         raise refusal("header.part_number", outside)
 
 
-def check_expected(expected: Iterable[ExpectedPart], plan: Plan) -> None:
+def check_expected(expected: Sequence[ExpectedPart], plan: Plan) -> Steps[None]:
     """Refuse named parts outside the plan. Raises InvalidRequest."""
-    wrong = [
-        FieldViolation(f"parts[{i}].part_number", f"the upload has parts 1 to {plan.part_count}")
-        for i, part in enumerate(expected)
-        if part.number > plan.part_count
-    ]
+    count, wrong = plan.part_count, []
+    for begin, block in blocks(expected):
+        wrong += [i for i, part in enumerate(block, begin) if part.number > count]
+        yield len(block)
     if wrong:
-        raise InvalidRequest(wrong[:50])
+        words = f"the upload has parts 1 to {count}"
+        raise InvalidRequest([FieldViolation(f"parts[{i}].part_number", words) for i in wrong[:50]])
 
 
 def check_whole(checksum: bytes, grant: Grant) -> None:
@@ -161,16 +195,29 @@ def with_whole(
     return [*expected, ExpectedPart(1, checksum=checksum)] if plan.part_count == 1 else expected
 
 
-def contradicted(stored: StoredPart, expected: Iterable[ExpectedPart]) -> bool:
-    """Return whether storage reports another checksum of the part than is expected."""
-    return any(
-        e.checksum and stored.checksum and e.checksum != stored.checksum
-        for e in expected
-        if e.number == stored.number
-    )
+def contradicted(stored: Sequence[StoredPart], expected: Sequence[ExpectedPart]) -> Steps[bool]:
+    """Return whether storage reports another checksum of a part than is expected."""
+    found: dict[int, bytes] = {}
+    for _, block in blocks(stored):
+        found.update({part.number: part.checksum for part in block if part.checksum})
+        yield len(block)
+    for _, named in blocks(expected):
+        if any(e.checksum and found.get(e.number, e.checksum) != e.checksum for e in named):
+            return True
+        yield len(named)
+    return False
 
 
-def manifest_of(expected: Sequence[ExpectedPart], checksum: bytes = b"") -> Manifest:
+def without_checksums(stored: Sequence[StoredPart]) -> Steps[list[StoredPart]]:
+    """Return the parts as if storage reported no checksums."""
+    found: list[StoredPart] = []
+    for _, block in blocks(stored):
+        found += [part._replace(checksum=b"") for part in block]
+        yield 2 * len(block)
+    return found
+
+
+def manifest_of(expected: Sequence[ExpectedPart], checksum: bytes = b"") -> Steps[Manifest]:
     """Return what distinguishes the parts that one Complete names from those of another.
 
     A checksum says more of the bytes than an entity tag, which sending the part again may change;
@@ -178,10 +225,18 @@ def manifest_of(expected: Sequence[ExpectedPart], checksum: bytes = b"") -> Mani
     """
     if not expected:
         return Manifest(checksum=checksum)
-    named = sorted(
-        (p.number, p.size_bytes, "" if p.checksum else p.etag, p.checksum) for p in expected
-    )
-    return Manifest(hashlib.sha256(msgpack.packb(named)).digest(), checksum)
+    packer, named = msgpack.Packer(), sorted(expected, key=attrgetter("number"))
+    # The digest of one array, packed piece by piece.
+    digest = hashlib.sha256(packer.pack_array_header(len(named)))
+    for _, block in blocks(named):
+        digest.update(
+            b"".join(
+                packer.pack((number, size, "" if own else etag, own))
+                for number, size, etag, own in block
+            )
+        )
+        yield 2 * len(block)
+    return Manifest(digest.digest(), checksum)
 
 
 def _words(found: Sequence[tuple[int, int]]) -> str:

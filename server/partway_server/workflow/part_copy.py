@@ -12,11 +12,12 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 
 from partway_server.domain import errors
+from partway_server.domain.steps import in_turns
 from partway_server.domain.upload import Upload
 from partway_server.storage.base import SourceChanged
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.object_proof import is_source
-from partway_server.workflow.part_checks import as_planned
+from partway_server.workflow.part_checks import planned
 
 _LANES = 4
 """How many parts of one upload are copied at a time."""
@@ -53,9 +54,9 @@ class PartCopy:
 
     async def _copy_missing(self, upload: Upload) -> None:
         plan = upload.grant.plan
-        stored = as_planned(plan, await self._storage.list_parts(upload.grant))
-        held = {part.number for part in stored}
-        missing = [number for number in plan.numbers() if number not in held]
+        stored = await self._storage.list_parts(upload.grant)
+        held = {part.number for part in await in_turns(planned(plan, stored))}
+        missing = sorted(set(plan.numbers()) - held)
         left = iter(missing)
         lanes = [asyncio.create_task(self._lane(upload, left)) for _ in range(_LANES)]
         try:
@@ -65,7 +66,7 @@ class PartCopy:
                 lane.cancel()
             await asyncio.wait(lanes)
         # Not every store that accepts the condition may honour it.
-        for position in sorted({plan.slice(number).source for number in missing}):
+        for position in plan.sources_of(missing):
             source = upload.sources[position]
             head = await self._storage.head(source.grant(upload.grant))
             if head is None or not is_source(source, head):

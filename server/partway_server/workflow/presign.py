@@ -6,17 +6,18 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from partway_server.domain.grant import Caller
-from partway_server.domain.part_plan import Plan, runs, unroll
+from partway_server.domain.part_plan import Plan, gaps, leading, unroll
 from partway_server.domain.quota import Limit
+from partway_server.domain.steps import in_turns
 from partway_server.domain.upload import Upload
 from partway_server.storage.base import PresignedPart, Presigner
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.leases import ORPHAN_URL_SECONDS
 from partway_server.workflow.part_checks import (
-    as_planned,
     check_checksums,
     check_ranges,
     check_sent,
+    planned,
     refusal,
 )
 from partway_server.workflow.rate_limits import RateLimits
@@ -81,7 +82,13 @@ class Presign:
 
         Raises InvalidRequest, UploadNotFound, UploadNotActive, QuotaExceeded.
         """
-        upload = await self._resolver.load_active(caller, upload_id)
+        return await self._prepare(await self._resolver.load_active(caller, upload_id), selection)
+
+    async def opened(self, upload: Upload, selection: Selection) -> PresignedParts:
+        """Do the same for an upload that was just opened or read, without another look at it."""
+        return await self._prepare(self._resolver.active(upload), selection)
+
+    async def _prepare(self, upload: Upload, selection: Selection) -> PresignedParts:
         grant = upload.grant
         checksums = selection.checksums or {}
         # One time for the policy and the signature: taken before storage is asked.
@@ -93,14 +100,14 @@ class Presign:
             ranges = selection.ranges
         else:
             ranges = await self._missing(upload, selection)
-        check_checksums(grant.checksum, unroll(ranges), checksums)
+        await in_turns(check_checksums(grant.checksum, unroll(ranges), checksums))
         longest = policy.max_url_seconds if policy else ORPHAN_URL_SECONDS
         default = policy.url_seconds if policy else longest
         lifetime = selection.lifetime or timedelta(seconds=default)
         if lifetime.total_seconds() > longest:
             raise refusal("url_lifetime", f"the policy allows at most {longest} seconds")
         count = sum(last - first + 1 for first, last in ranges)
-        await self._rates.take(caller, Limit.PARTS_PER_MINUTE, count)
+        await self._rates.take(grant.caller, Limit.PARTS_PER_MINUTE, count)
         signer = await self._deps.storage.presigner(grant, lifetime, now)
         return PresignedParts(grant.plan, ranges, checksums, signer)
 
@@ -108,7 +115,7 @@ class Presign:
         """Return ranges of the first parts that storage does not hold as planned."""
         plan = upload.grant.plan
         stored = await self._resolver.stored(upload)
-        held = {part.number for part in as_planned(plan, stored)}
+        held = {part.number for part in await in_turns(planned(plan, stored))}
         first, last = selection.within or (1, plan.part_count)
-        missing = (n for n in plan.numbers() if first <= n <= last and n not in held)
-        return runs(islice(missing, selection.limit))
+        missing = gaps(held, (max(first, 1), min(last, plan.part_count)))
+        return list(missing if selection.limit is None else leading(missing, selection.limit))

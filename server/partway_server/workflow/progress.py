@@ -9,6 +9,7 @@ from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import FieldViolation, InvalidRequest
 from partway_server.domain.grant import Grant
 from partway_server.domain.part_plan import Plan
+from partway_server.domain.steps import Steps, blocks
 from partway_server.domain.upload import ReportedParts, State, Upload
 from partway_server.workflow.part_checks import ExpectedPart, part_outside
 
@@ -29,27 +30,31 @@ class Progress:
 
 def judge(
     parts: Sequence[ExpectedPart], grant: Grant, within: tuple[int, int] | None = None
-) -> list[InvalidRequest | None]:
+) -> Steps[list[InvalidRequest | None]]:
     """Return for each part what is wrong with it, or None if it matches the plan.
 
     `within` are the first and the last part that the caller may report, None for any.
     """
-    faults: list[InvalidRequest | None] = []
-    for index, part in enumerate(parts):
-        wrong = _wrong(part, grant, within)
-        found = [FieldViolation(f"parts[{index}].{field}", why) for field, why in wrong.items()]
-        faults.append(InvalidRequest(found) if found else None)
+    sizes, faults = grant.plan.sizes(), list[InvalidRequest | None]()
+    for begin, block in blocks(parts):
+        for index, part in enumerate(block, begin):
+            wrong = _wrong(part, grant, sizes, within)
+            found = [FieldViolation(f"parts[{index}].{field}", why) for field, why in wrong.items()]
+            faults.append(InvalidRequest(found) if found else None)
+        yield 3 * len(block)
     return faults
 
 
-def _wrong(part: ExpectedPart, grant: Grant, within: tuple[int, int] | None) -> dict[str, str]:
-    """Return what is wrong by field, in words for the caller."""
-    plan, algorithm = grant.plan, grant.checksum
+def _wrong(
+    part: ExpectedPart, grant: Grant, sizes: Sequence[int], within: tuple[int, int] | None
+) -> dict[str, str]:
+    """Return what is wrong by field, in words for the caller. `sizes` are those planned."""
+    algorithm = grant.checksum
     wrong = {}
-    if outside := part_outside(part.number, plan, within):
+    if outside := part_outside(part.number, len(sizes), within):
         wrong["part_number"] = outside
-    elif part.size_bytes != plan.size(part.number):
-        wrong["size_bytes"] = f"{plan.size(part.number)} bytes are planned"
+    elif part.size_bytes != (planned := sizes[part.number - 1]):
+        wrong["size_bytes"] = f"{planned} bytes are planned"
     if len(part.etag) > MAX_ETAG_CHARS:
         wrong["etag"] = f"at most {MAX_ETAG_CHARS} characters"
     if part.checksum and algorithm is Checksum.NONE:

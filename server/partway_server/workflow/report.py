@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from partway_server.domain import errors
 from partway_server.domain.errors import InvalidRequest
 from partway_server.domain.grant import Caller
+from partway_server.domain.steps import in_turns
 from partway_server.domain.upload import Upload
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.part_checks import ExpectedPart
@@ -33,7 +34,7 @@ class ReportParts:
         Raises UploadNotFound, UploadNotActive, UploadBusy.
         """
         upload = await self._resolver.load_active(caller, upload_id)
-        faults = judge(parts, upload.grant, within)
+        faults = await in_turns(judge(parts, upload.grant, within))
         good = {part.number for part, fault in zip(parts, faults, strict=True) if fault is None}
         if good:
             row = await self._sessions.report(upload, good)

@@ -38,10 +38,6 @@ class Resolver:
 
     # From an ID to a session record.
 
-    async def load(self, caller: Caller, upload_id: str) -> Upload:
-        """Return the upload that the caller's ID names. Raises UploadNotFound, UploadBusy."""
-        return await self.row(self.grant(caller, upload_id))
-
     def grant(self, caller: Caller, upload_id: str) -> Grant:
         """Decrypt the caller's ID. Raises UploadNotFound if it is invalid or another caller's."""
         grant = self._deps.upload_ids.decrypt(upload_id)
@@ -49,9 +45,12 @@ class Resolver:
             raise errors.UploadNotFound
         return grant
 
-    async def row(self, grant: Grant) -> Upload:
-        """Return the session record of a grant that was handed out, rebuilt if it is lost."""
-        row = await self._sessions.get(grant.sid)
+    async def row(self, grant: Grant, read: Upload | None = None) -> Upload:
+        """Return the session record of a grant that was handed out, rebuilt if it is lost.
+
+        `read` is what was just read at its sid, if anything was.
+        """
+        row = read or await self._sessions.get(grant.sid)
         if row is None:
             return await self._rebuild(grant)
         if row.grant.write_token != grant.write_token:
@@ -145,6 +144,13 @@ class Resolver:
         if expired and await self._sessions.get(grant.sid) is None:
             raise UploadNotActive(grant.sid, State.ACTIVE, AbortReason.EXPIRED)
         return self.active(await self.row(grant))
+
+    async def current_row(self, grant: Grant) -> Upload:
+        """Return the session record of a grant that was handed out, as `current` does."""
+        read, latest = await self._sessions.look(grant.sid)
+        upload = await self.row(grant, read)
+        # One that is not what was read was written since.
+        return upload if latest and upload is read else await self.current(upload)
 
     async def current(self, upload: Upload, storage_turn: StorageTurn = at_once) -> Upload:
         """Return the upload as recorded, or as storage shows it if the record may be stale."""

@@ -1,11 +1,14 @@
 """Status: an upload's current state and, on request, its progress as storage lists it."""
 
+from itertools import islice
+
 from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.grant import Caller
-from partway_server.domain.part_plan import runs
+from partway_server.domain.part_plan import gaps
+from partway_server.domain.steps import in_turns
 from partway_server.domain.upload import State, Upload
-from partway_server.workflow.part_checks import as_planned
-from partway_server.workflow.progress import Progress
+from partway_server.workflow.part_checks import planned
+from partway_server.workflow.progress import MAX_MISSING_RUNS, Progress
 from partway_server.workflow.resolver import Resolver
 
 
@@ -22,7 +25,7 @@ class GetStatus:
 
         Raises UploadNotFound.
         """
-        upload = await self._resolver.current(await self._resolver.load(caller, upload_id))
+        upload = await self._resolver.current_row(self._resolver.grant(caller, upload_id))
         if not progress:
             return upload, None
         plan = upload.grant.plan
@@ -31,9 +34,9 @@ class GetStatus:
         if upload.state is not State.ACTIVE:
             return upload, None
         try:
-            held = as_planned(plan, await self._resolver.stored(upload))
+            held = await in_turns(planned(plan, await self._resolver.stored(upload)))
         except UploadNotActive:
             return await self(caller, upload_id, progress=True)
-        numbers = {part.number for part in held}
-        missing = runs(n for n in plan.numbers() if n not in numbers)
-        return upload, Progress(len(held), sum(p.size_bytes for p in held), missing)
+        sizes = {part.number: part.size_bytes for part in held}
+        missing = islice(gaps(sizes.keys(), (1, plan.part_count)), MAX_MISSING_RUNS)
+        return upload, Progress(len(held), sum(sizes.values()), list(missing))

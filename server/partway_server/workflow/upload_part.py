@@ -11,6 +11,7 @@ from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import UploadNotActive
 from partway_server.domain.grant import Caller
 from partway_server.domain.quota import Limit
+from partway_server.domain.steps import finish
 from partway_server.domain.upload import State, Upload
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, StoredPart
 from partway_server.workflow.deps import Deps
@@ -97,7 +98,7 @@ class UploadPart:
     async def _sent_before(self, upload: Upload, stored: StoredPart, checksum: bytes) -> StoredPart:
         """Return the object of a single PUT that is there, unless it has other bytes."""
         named = ExpectedPart(stored.number, stored.size_bytes, "", checksum)
-        other = contradicted(stored, [named])
+        other = finish(contradicted([stored], [named]))
         by_md5 = upload.grant.checksum is Checksum.MD5
         if other and (not by_md5 or await self._storage.etags_are_md5(upload.grant)):
             raise errors.CompletedOtherwise(upload.sid)

@@ -7,12 +7,15 @@ before anyone has its ID. Whatever several processes do at once, those that see 
 so no two can both pass a limit that has room for one; near a limit both may be refused. Within a
 process, the uploads of a tenant are verified in rounds: see `quota_rounds`.
 
-While the usage is far from every limit it is not read for each upload: see `is_far`.
+While the usage is far from every limit it is not read for each upload, and never twice: see
+`is_far`.
 """
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from partway_server.domain.errors import QuotaExceeded
 from partway_server.domain.grant import Caller
@@ -46,13 +49,20 @@ class UploadQuota:
         self._clock = deps.clock
         self._seen: dict[tuple[str, ...], _Seen] = {}
         self._rounds = QuotaRounds(self._read, self._excess)
+        self._reading: dict[Caller, asyncio.Task[CallerUsage]] = {}
 
-    def is_near(self, upload: Upload) -> bool:
-        """Return whether the upload must be `verified`; if not, count it as added."""
+    async def is_near(self, upload: Upload) -> bool:
+        """Return whether the upload must be `verified`; if not, count it as added.
+
+        The usage is read first if none is known that is fresh: if it is far from every limit, that
+        was the only reading.
+        """
         caller, size = upload.grant.caller, upload.grant.plan.size_bytes
         limits = self._limits.of(caller.tenant)
         if not limits_uploads(limits):
             return False
+        if None in (self._fresh(caller.tenant), self._fresh(caller.tenant, caller.subject)):
+            await self._read_once(caller)
         tenant, subject = self._fresh(caller.tenant), self._fresh(caller.tenant, caller.subject)
         if tenant is None or subject is None:
             return True
@@ -94,6 +104,20 @@ class UploadQuota:
         seen = self._seen.get(owner)
         fresh = seen is not None and timedelta() <= self._clock.now() - seen.at < FRESH
         return seen if fresh else None
+
+    async def _read_once(self, caller: Caller) -> None:
+        """Read the usage; calls at the same time share one reading, whoever of them goes away."""
+        if (reading := self._reading.get(caller)) is None:
+            reading = self._reading[caller] = asyncio.create_task(self._read(caller))
+            reading.add_done_callback(partial(self._has_read, caller))
+        await asyncio.wait({reading})
+        reading.result()
+
+    def _has_read(self, caller: Caller, reading: asyncio.Task[CallerUsage]) -> None:
+        del self._reading[caller]
+        if not reading.cancelled():
+            # Its error may have no one left to hear of it.
+            reading.exception()
 
     async def _read(self, caller: Caller) -> CallerUsage:
         began = self._clock.now()

@@ -29,7 +29,40 @@ async def test_a_name_that_is_not_unicode_is_sent_with_what_is(
     done = await partway.run("upload", "--json", path)
 
     assert (done.code, service.requests("Initialize")[0].file_name) == (0, "caf?.txt")
-    assert json.loads(done.stdout)["file"] == str(path)
+    # Valid JSON all the same: half of a surrogate pair is no text.
+    assert json.loads(done.stdout)["file"] == str(tmp_path / "caf\ufffd.txt")
+    assert "caf\\udce9.txt: " in done.stderr
+
+
+async def test_a_name_is_shown_without_what_a_terminal_would_obey(
+    partway: Partway, tmp_path: Path
+) -> None:
+    path = tmp_path / "a\x1b]0;title\x07b\rc\nd.txt"
+    path.touch()
+
+    done = await partway.run("upload", path)
+    missing = await partway.run("upload", f"{path}.none")
+
+    shown = r"a\x1b]0;title\x07b\rc\nd.txt"
+    assert f"{shown}: " in done.stderr
+    assert missing.stderr.startswith(f"partway: {shown}.none: ")
+    assert (done.code, missing.code) == (0, 1)
+    assert not {"\x1b", "\x07", "\r"} & set(done.stdout + done.stderr + missing.stderr)
+
+
+@pytest.mark.parametrize("mode", [(), ("--json",)])
+async def test_messages_that_cannot_be_written_change_nothing(
+    partway: Partway, movie: Path, mode: tuple[str, ...]
+) -> None:
+    def full() -> None:
+        os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+
+    done = await ended(await partway.start("upload", *mode, movie, before=full))
+    closed = await ended(await partway.start("upload", *mode, movie, before=lambda: os.close(2)))
+
+    uri = "s3://bucket/files/movie.mp4"
+    assert (done.code, uri in done.stdout) == (0, True)
+    assert (closed.code, uri in closed.stdout) == (0, True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
@@ -74,5 +107,5 @@ async def test_whoever_reads_no_further_ends_it_without_a_word(
 
     os.close(writing)
     assert done.code == 1
-    assert "movie.mp4: completing" in done.stderr.splitlines()[-2]
+    assert "movie.mp4: completing" in done.stderr.splitlines()[-1]
     assert names(partway.state_dir) != []

@@ -177,7 +177,7 @@ def test_no_more_is_read_ahead_than_stays_in_memory(part_size: int, parts: int) 
 async def test_a_part_that_arrived_damaged_is_sent_again(
     client: UploadClient, verified: Service, storage: Storage, movie: Path
 ) -> None:
-    storage.fail(4, answering(400, "BadDigest"), answering(400, "BadDigest"))
+    storage.fail(4, answering(400, "BadDigest"), answering(400, "XAmzContentChecksumMismatch"))
 
     uploaded = await client.upload_file(movie)
 

@@ -94,7 +94,7 @@ async def test_a_window_is_at_most_64_parts(
     assert asked(service) == [[(65, 100)]]
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 507, 520, 522, 524, 529])
 async def test_a_passing_failure_of_storage_is_tried_again(
     client: UploadClient, storage: Storage, movie: Path, status: int
 ) -> None:

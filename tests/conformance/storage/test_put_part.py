@@ -75,6 +75,7 @@ async def test_an_upload_that_is_gone_is_not_found(store: Store) -> None:
     [
         (error_answer("404 Not Found", "NoSuchUpload"), False, MultipartNotFound),
         (error_answer("400 Bad Request", "BadDigest"), False, PartChanged),
+        (error_answer("400 Bad Request", "XAmzContentChecksumMismatch"), False, PartChanged),
         (error_answer("400 Bad Request", "IncompleteBody"), False, StorageUnavailable),
         (error_answer("400 Bad Request", "RequestTimeout"), False, StorageUnavailable),
         (error_answer("503 Slow Down", "SlowDown"), False, StorageUnavailable),

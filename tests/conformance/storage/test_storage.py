@@ -195,7 +195,7 @@ async def test_a_part_with_another_etag_is_refused(store: Store) -> None:
     await store.send(grant)
     [part] = await store.storage.list_parts(grant)
     with pytest.raises(CompleteRefused) as refused:
-        await store.storage.complete(grant, [replace(part, etag="0" * 32)])
+        await store.storage.complete(grant, [part._replace(etag="0" * 32)])
     assert refused.value.code == "InvalidPart"
     assert await store.storage.head(grant) is None
     await _is_as_spared_as_the_record_says(store, grant, [part])
@@ -219,7 +219,7 @@ async def test_a_part_that_was_not_sent_is_refused(store: Store) -> None:
     await store.send(grant)
     [part] = await store.storage.list_parts(grant)
     with pytest.raises(CompleteRefused) as refused:
-        await store.storage.complete(grant, [replace(part, number=2)])
+        await store.storage.complete(grant, [part._replace(number=2)])
     assert refused.value.code == "InvalidPart"
     await _is_as_spared_as_the_record_says(store, grant, [part])
 

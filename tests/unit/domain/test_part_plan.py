@@ -13,6 +13,8 @@ from partway_server.domain.part_plan import (
     MIB,
     PartLimits,
     Plan,
+    gaps,
+    leading,
     make_composed_plan,
     make_plan,
     runs,
@@ -208,3 +210,31 @@ def test_parts_are_equal_where_storage_asks_it(sizes: list[int], source: int | N
 def test_a_part_that_is_none_is_a_slice_of_nothing() -> None:
     with pytest.raises(ValueError, match="no part 3"):
         make_composed_plan([5 * MIB, 1], AWS).slice(3)
+
+
+@given(st.data())
+def test_gaps_are_the_runs_of_what_is_not_held(data: st.DataObject) -> None:
+    first = data.draw(st.integers(1, 50))
+    last = data.draw(st.integers(first, first + 60))
+    held = data.draw(st.sets(st.integers(1, 120)))
+    absent = [n for n in range(first, last + 1) if n not in held]
+    assert list(gaps(held, (first, last))) == runs(absent)
+    count = data.draw(st.integers(0, 70))
+    assert list(leading(gaps(held, (first, last)), count)) == runs(absent[:count])
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(1, 9))
+def test_sizes_and_sources_are_those_of_the_slices(cuts: list[int], most: int) -> None:
+    if not any(cuts):
+        cuts = [1, *cuts]
+    plan = Plan(sum(cuts), most, tuple(cuts))
+    slices = [plan.slice(number) for number in plan.numbers()]
+    assert plan.sizes() == [piece.size for piece in slices]
+    assert plan.sources_of(plan.numbers()) == sorted({piece.source for piece in slices})
+    odd = plan.numbers()[::2]
+    assert plan.sources_of(odd) == sorted({plan.slice(number).source for number in odd})
+
+
+def test_sizes_of_a_plan_of_equal_parts() -> None:
+    for plan in (Plan(0, 7), Plan(7, 7), Plan(8, 7), Plan(20, 7)):
+        assert plan.sizes() == [plan.size(number) for number in plan.numbers()]

@@ -144,6 +144,9 @@ def test_tenants_that_cannot(tenant: str) -> None:
         ("x" * 300, "x" * 200),
         ("x." + "y" * 300, "x." + "y" * 198),
         ("💥" * 300, "file"),
+        ("🚀.txt", "file.txt"),
+        ("🚀.tar.gz", "tar.gz"),
+        ("_.txt", "file.txt"),
     ],
 )
 def test_a_safe_name_still_shows_what_it_was(name: str, safe: str) -> None:

@@ -15,13 +15,17 @@ from hypothesis import strategies as st
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.errors import InvalidRequest
-from partway_server.rpc import page_tokens, validation
+from partway_server.domain.steps import finish
+from partway_server.rpc import named_parts, page_tokens, validation
 
 WRONG: list[tuple[Callable[[Any], None], Any]] = [
     (validation.initialize, pb.InitializeRequest(size_bytes=-1)),
-    (lambda request: validation.presign(request, 1000), pb.PresignPartsRequest()),
-    (lambda request: validation.presign(request, 1000), pb.BatchPresignPartsRequest()),
-    (validation.complete, pb.CompleteRequest()),
+    (lambda request: finish(named_parts.check_presign(request, 1000)), pb.PresignPartsRequest()),
+    (
+        lambda request: finish(named_parts.check_presign(request, 1000)),
+        pb.BatchPresignPartsRequest(),
+    ),
+    (lambda request: finish(named_parts.check_complete(request)), pb.CompleteRequest()),
     (validation.abort, pb.AbortRequest()),
     (validation.list_parts, pb.ListPartsRequest()),
     (validation.status, pb.StatusRequest()),
@@ -99,7 +103,7 @@ def test_all_that_is_wrong_is_named() -> None:
 def test_no_more_than_50_are_named() -> None:
     parts = [upload_pb2.Part(part_number=-1, size_bytes=-1) for _ in range(1000)]
     request = pb.CompleteRequest(upload_id="x", parts=parts)
-    assert len(fields_of(validation.complete, request)) == 50
+    assert len(fields_of(lambda each: finish(named_parts.check_complete(each)), request)) == 50
 
 
 @pytest.mark.parametrize(
@@ -147,5 +151,5 @@ def test_the_largest_requests_are_judged_quickly() -> None:
         upload_pb2.Part(part_number=n, etag="e" * 128, checksum=b"x" * 32) for n in range(1, 10_001)
     ]
     begun = time.perf_counter()
-    validation.complete(pb.CompleteRequest(upload_id="x", parts=named))
+    finish(named_parts.check_complete(pb.CompleteRequest(upload_id="x", parts=named)))
     assert time.perf_counter() - begun < 1

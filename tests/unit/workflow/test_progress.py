@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.part_plan import MIB, Plan, runs
+from partway_server.domain.steps import finish
 from partway_server.domain.upload import AbortReason, ReportedParts, State, Upload
 from partway_server.workflow.part_checks import ExpectedPart
 from partway_server.workflow.progress import MAX_MISSING_RUNS, Progress, judge, reported_progress
@@ -81,17 +82,17 @@ def test_what_was_said_to_be_aborted_is_over_while_it_is_buried() -> None:
 )
 def test_a_part_that_is_not_as_planned_is_told_by_its_field(part: ExpectedPart, field: str) -> None:
     good = [ExpectedPart(1, 5 * MIB, "e" * 128, b"crc!"), ExpectedPart(3, 7)]
-    first, fault, last = judge([good[0], part, good[1]], an_upload(plan=PLAN).grant)
+    first, fault, last = finish(judge([good[0], part, good[1]], an_upload(plan=PLAN).grant))
     assert first is None and last is None and fault is not None
     assert [violation.field for violation in fault.violations] == [f"parts[1].{field}"]
 
 
 def test_all_that_is_wrong_with_a_part_is_told() -> None:
-    [fault] = judge([ExpectedPart(1, 1, "e" * 129, b"c")], an_upload(plan=PLAN).grant)
+    [fault] = finish(judge([ExpectedPart(1, 1, "e" * 129, b"c")], an_upload(plan=PLAN).grant))
     assert fault is not None and len(fault.violations) == 3
 
 
 def test_a_part_of_an_upload_without_checksums_has_none() -> None:
     grant = replace(an_upload(plan=PLAN).grant, checksum=Checksum.NONE)
-    [fault, none] = judge([ExpectedPart(3, 7, checksum=b"crc!"), ExpectedPart(3, 7)], grant)
+    [fault, none] = finish(judge([ExpectedPart(3, 7, checksum=b"crc!"), ExpectedPart(3, 7)], grant))
     assert fault is not None and none is None

@@ -15,24 +15,39 @@ from partway_client.models import Phase
 
 
 async def open_source(
-    file: str | os.PathLike[str] | BinaryIO, name: str, size: int | None, meter: ProgressMeter
+    file: str | os.PathLike[str] | BinaryIO | bytes,
+    name: str,
+    size: int | None,
+    meter: ProgressMeter,
 ) -> FileSource:
     """Open `file` under `name`, or by default its own name. `size`, if given, must match.
 
-    Raises FileUnreadable, SizeMismatch, SpoolFailed.
+    Raises FileUnreadable, SizeMismatch, SpoolFailed; TypeError if it is a text stream.
     """
+    if isinstance(file, bytes):
+        file = io.BytesIO(file)
+    if isinstance(file, io.TextIOBase):
+        raise TypeError("a text stream cannot be uploaded: open the file with mode 'rb'")
     if isinstance(file, (str, os.PathLike)):
         if not _is_stream(file):
             return _sized(FileSource.open(file, name), size)
         name = name or Path(file).name
     else:
-        name = name or "stream"
+        name = name or _name_of(file)
         if _is_plain_file(file):
             return _sized(FileSource.rest_of(file, name), size)
     meter.enter(Phase.SPOOLING)
     return await spool(
         _opener(file), name=name, size=size, on_count=lambda count: meter.spooled(count, size or 0)
     )
+
+
+def _name_of(stream: BinaryIO) -> str:
+    """Return the name of the file that a stream reads, as `open` keeps it."""
+    raw = stream.raw if isinstance(stream, io.BufferedReader) else stream
+    # What is unpacked on the way is not the file; one opened by its descriptor has that as a name.
+    path = raw.name if isinstance(raw, io.FileIO) else None
+    return Path(path).name if isinstance(path, (str, os.PathLike)) else "stream"
 
 
 def _sized(source: FileSource, size: int | None) -> FileSource:

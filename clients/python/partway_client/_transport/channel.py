@@ -1,12 +1,13 @@
 """Opens a client's connections: to the service by gRPC, and to storage by HTTP."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import aiohttp
 import grpc
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 
+from partway_client._transport.proxies import grpc_proxy_for
 from partway_client._transport.retrying_caller import ServiceConnection
 
 Channel = grpc.aio.Channel
@@ -25,6 +26,9 @@ _CHANNEL_OPTIONS = (
     ("grpc.primary_user_agent", "partway-client"),
 )
 
+_HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):(?P<port>[0-9]{1,5})")
+_NAMED = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):")
+_MOST_PORT = 65535
 
 _TOKEN = re.compile(r"[0-9A-Za-z_-]+")
 _KEY = re.compile(r"[0-9a-z_.-]+")
@@ -59,11 +63,38 @@ def with_token(metadata: Mapping[str, str], token: str) -> dict[str, str]:
     return {**metadata, "authorization": f"Partway {token}"}
 
 
+def checked_server(server: str) -> str:
+    """Return the address of a service. Raises ValueError if it is none that gRPC can call.
+
+    HOST:PORT, with brackets around an IPv6 address, or one with a scheme of gRPC's naming
+    (https://github.com/grpc/grpc/blob/master/doc/naming.md).
+    """
+    if _NAMED.match(server):
+        return server
+    if (found := _HOST_AND_PORT.fullmatch(server)) and int(found["port"]) <= _MOST_PORT:
+        return server
+    hint = ""
+    if "://" in server:
+        hint = ", without http:// or https://; TLS is an option of its own"
+    elif server.count(":") > 1:
+        hint = "; an IPv6 address needs brackets, such as [::1]:50051"
+    raise ValueError(f"the server must be HOST:PORT, not {server!r}{hint}")
+
+
 def open_channel(server: str, credentials: ChannelCredentials | None) -> Channel:
     """Open a channel to the service at `server`, over TLS if there are credentials."""
+    options = (*_CHANNEL_OPTIONS, *_proxy_options(server))
     if credentials is None:
-        return grpc.aio.insecure_channel(server, options=_CHANNEL_OPTIONS)
-    return grpc.aio.secure_channel(server, credentials, options=_CHANNEL_OPTIONS)
+        return grpc.aio.insecure_channel(server, options=options)
+    return grpc.aio.secure_channel(server, credentials, options=options)
+
+
+def _proxy_options(server: str) -> Sequence[tuple[str, str | int]]:
+    """Return what makes gRPC use the proxy that HTTP requests would use, or none."""
+    if (found := _HOST_AND_PORT.fullmatch(server)) is None:
+        return ()
+    proxy = grpc_proxy_for(found["host"].strip("[]"), int(found["port"]))
+    return (("grpc.http_proxy", proxy),) if proxy else (("grpc.enable_http_proxy", 0),)
 
 
 def service_at(server: str, channel: Channel, metadata: Mapping[str, str]) -> ServiceConnection:

@@ -10,6 +10,7 @@ from partway.v1 import upload_service_pb2 as service_pb
 
 from partway_client._transport import part_stream, upload_listing, watch_stream
 from partway_client._transport.capabilities_conversion import capabilities_from_proto
+from partway_client._transport.compact_parts import expand
 from partway_client._transport.conversion import (
     new_composition_to_proto,
     new_upload_to_proto,
@@ -81,8 +82,9 @@ class RpcClient:
                 service_pb.PartChecksum(part_number=number, checksum=checksum)
                 for number, checksum in checksums.items()
             ],
+            compact=True,
         )
-        return await self._caller.repeat(lambda: self._read_urls(request))
+        return await self._caller.repeat(lambda: self._read_urls(request, checksums))
 
     async def upload_part(
         self, upload_id: str, number: int, checksum: bytes, chunks: AsyncIterator[bytes]
@@ -230,7 +232,9 @@ class RpcClient:
         """Yield the ACTIVE Uploads with this fingerprint, newest first."""
         return upload_listing.open_uploads(self._caller, fingerprint, most_pages)
 
-    async def _read_urls(self, request: service_pb.PresignPartsRequest) -> Sequence[PartUrl]:
+    async def _read_urls(
+        self, request: service_pb.PresignPartsRequest, checksums: Mapping[int, bytes]
+    ) -> Sequence[PartUrl]:
         urls: list[PartUrl] = []
         remaining = -1
         call = self._connection.stub.PresignParts(
@@ -238,7 +242,9 @@ class RpcClient:
         )
         try:
             async for message in call:
+                # A single PUT, or a service that has no compact form.
                 urls.extend(part_url_from_proto(part) for part in message.parts)
+                urls.extend(expand(message.compact_parts, checksums))
                 remaining = message.remaining_count
         finally:
             call.cancel()

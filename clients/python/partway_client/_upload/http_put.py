@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import ssl
-import urllib.request
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from aiohttp.abc import AbstractStreamWriter
 from partway_client._progress_meter import ProgressMeter
 from partway_client._source.file_source import FileSource
 from partway_client._transport.messages import PartUrl
+from partway_client._transport.proxies import http_proxy_for
 from partway_client._upload.context import UploadContext
 from partway_client._upload.part_outcome import HttpResult, bare_etag
 from partway_client.errors import FileChanged, FileUnreadable, PartwayError
@@ -158,6 +158,8 @@ def _problem(exc: Exception) -> str:
         return f"no connection to {exc.host}:{exc.port}: {_reason(exc.os_error)}"
     if isinstance(exc, aiohttp.ClientHttpProxyError):
         return f"the proxy answers {exc.status}"
+    if isinstance(exc, aiohttp.InvalidURL):
+        return "the proxy that http_proxy or https_proxy names is not a URL"
     if isinstance(exc, OSError) and exc.errno:
         return f"the connection broke ({os.strerror(exc.errno)})"
     return f"the connection broke ({type(exc).__name__})"
@@ -175,6 +177,4 @@ def _reason(error: OSError) -> str:
 def _proxy(url: str) -> str | None:
     # Not aiohttp's `trust_env`, which would also add credentials from a .netrc to the request.
     parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
+    return http_proxy_for(parts.scheme, parts.hostname or "", parts.port)

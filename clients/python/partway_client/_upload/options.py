@@ -9,6 +9,14 @@ _READ_AHEAD_BYTES = 128 * 1024 * 1024
 """How much is read for checksums at a time: it should still be cached when it is sent."""
 
 
+def checked_object_metadata(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata of an object. Raises TypeError, with the key, if a value is no string."""
+    for key, value in given.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise TypeError(f"metadata[{key!r}] must be a string, not {type(value).__name__}")
+    return dict(given)
+
+
 @dataclass(frozen=True, slots=True)
 class UploadOptions:
     """What a caller asks of one upload. Sizes are in bytes; 0 leaves the choice to the service.

@@ -8,10 +8,13 @@ from partway_client.errors import PartwayError
 _MOST_ETAG_CHARS = 128
 """The most that Complete takes."""
 
-_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_AGAIN = frozenset({408, 425, 429})
+_NOT_IMPLEMENTED = 501
 _AGAIN_CODES = frozenset({"RequestTimeout", "IncompleteBody", "SlowDown"})
 """Some servers send these with 400.
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
+_DAMAGED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})
+"""The second is MinIO's for a checksum in a header (cmd/api-errors.go)."""
 _EXPIRED_CODES = frozenset({"ExpiredToken", "RequestExpired", "TokenRefreshRequired"})
 
 
@@ -63,7 +66,7 @@ class PartOutcome:
 def judge(result: HttpResult, *, single: bool) -> Verdict:
     """Return what `result` means; `single`: the part is the only one, and may be the object."""
     status, code = result.status, result.code
-    if status is None or status in _AGAIN:
+    if status is None or _is_passing(status):
         return Verdict.AGAIN
     if 200 <= status < 300:
         return Verdict.DONE
@@ -71,13 +74,21 @@ def judge(result: HttpResult, *, single: bool) -> Verdict:
         return Verdict.PRESIGN
     if status == 400 and code in _AGAIN_CODES:
         return Verdict.AGAIN
-    if status == 400 and code == "BadDigest":
+    if status == 400 and code in _DAMAGED_CODES:
         return Verdict.DAMAGED
     if code == "NoSuchUpload":
         return Verdict.GONE
     if single:
         return _judge_single(status)
     return Verdict.GONE if status == 404 else Verdict.REFUSED
+
+
+def _is_passing(status: int) -> bool:
+    """Return whether a status says that a later try may succeed.
+
+    Networks of delivery and proxies have 5xx of their own, such as Cloudflare's 520 to 526.
+    """
+    return status in _AGAIN or (status >= 500 and status != _NOT_IMPLEMENTED)
 
 
 def _judge_single(status: int) -> Verdict:

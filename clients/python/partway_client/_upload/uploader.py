@@ -37,7 +37,7 @@ class Uploader:
 
     async def upload(
         self,
-        file: str | os.PathLike[str] | BinaryIO,
+        file: str | os.PathLike[str] | BinaryIO | bytes,
         *,
         name: str,
         size: int | None,

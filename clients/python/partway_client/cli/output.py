@@ -26,11 +26,32 @@ def print_line(line: str) -> None:
         raise click.ClickException(f"cannot write to standard output: {exc.strerror}") from None
 
 
+def print_note(line: str) -> None:
+    """Print one line for a person to standard error, if it can be written to.
+
+    What a command did counts, not whether someone could be told.
+    """
+    try:
+        click.echo(printable(line), err=True)
+    except OSError:
+        # See `print_line`; a closed terminal or a full disk must not change the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def printable(text: str) -> str:
+    """Return `text` with its control characters escaped: a terminal would obey them.
+
+    So is what is no Unicode: Python decodes such bytes of file names to surrogates.
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def summary(upload: UploadInfo) -> str:
     """Return one line about an Upload, without its id."""
     because = f" ({upload.abort_reason})" if upload.abort_reason else ""
     created = f"{upload.create_time:%Y-%m-%d %H:%M:%S}"
-    return f"{upload.state.value}{because}  {created}  {decimal(upload.size_bytes)}  {upload.uri}"
+    size, uri = decimal(upload.size_bytes), printable(upload.uri)
+    return f"{upload.state.value}{because}  {created}  {size}  {uri}"
 
 
 def print_json(value: UploadInfo | PartInfo | Uploaded | Usage | Capabilities, **more: str) -> None:

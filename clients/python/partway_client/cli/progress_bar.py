@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-from partway_client.cli.output import print_line
+from partway_client.cli.output import print_line, print_note, printable
 from partway_client.models import Phase, Progress, State, UploadInfo
 
 _LINE_SECONDS = 5.0
@@ -37,13 +37,9 @@ def showing(name: str) -> Iterator[Callable[[Progress], None]]:
     console = Console(stderr=True)
     if console.is_terminal:
         with _bars(console, TransferSpeedColumn()) as bars:
-            yield UploadBar(name=name, bars=bars).show
+            yield UploadBar(name=printable(name), bars=bars).show
     else:
-
-        def write(line: str) -> None:
-            print(line, file=console.file, flush=True)
-
-        yield ProgressLines(name=name, write=write).show
+        yield ProgressLines(name=name, write=print_note).show
 
 
 @contextlib.contextmanager

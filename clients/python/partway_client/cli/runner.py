@@ -8,10 +8,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
-import click
-
 from partway_client.cli.interrupt import INTERRUPTED, end
 from partway_client.cli.options import ServiceOptions
+from partway_client.cli.output import print_note
 from partway_client.client import UploadClient
 from partway_client.errors import PartwayError
 
@@ -81,5 +80,5 @@ def _client(service: ServiceOptions) -> UploadClient:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"partway: {message}", err=True)
+    print_note(f"partway: {message}")
     sys.exit(code)

@@ -9,7 +9,7 @@ from rich.filesize import decimal
 
 from partway_client.cli.lazy_runner import run
 from partway_client.cli.options import ServiceOptions, parse_pairs, parse_size, service_options
-from partway_client.cli.output import print_json, print_line
+from partway_client.cli.output import print_json, print_line, print_note, printable
 from partway_client.models import Checksum, Route, UploadInfo
 
 if TYPE_CHECKING:
@@ -144,11 +144,11 @@ def compose(
 
     made = run(service, work, "the service continues; see partway list")
     objects = "1 object" if len(sources) == 1 else f"{len(sources)} objects"
-    click.echo(f"{name}: {decimal(made.size_bytes)} of {objects}", err=True)
+    print_note(f"{name}: {decimal(made.size_bytes)} of {objects}")
     if as_json:
         print_json(made)
     else:
-        print_line(made.uri)
+        print_line(printable(made.uri))
 
 
 def _check_one_name(files: Sequence[str], name: str) -> None:

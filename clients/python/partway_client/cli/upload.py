@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import click
 from rich.filesize import decimal
 
-from partway_client.cli.output import print_json, print_line
+from partway_client.cli.output import print_json, print_line, print_note, printable
 from partway_client.cli.progress_bar import showing
 from partway_client.client import UploadClient
 from partway_client.errors import FileUnreadable, PartwayError, ServiceError
@@ -65,18 +64,19 @@ class UploadCommand:
             words += f"; {decimal(uploaded.bytes_via_service)} went through the service"
         if not uploaded.completed:
             words += "; all parts are sent, and the token does not allow completing the upload"
-        click.echo(f"{os.path.basename(shown)}: {words}", err=True)
+        # First what scripts read.
         if self.as_json:
-            print_json(uploaded, file=shown)
+            print_json(uploaded, file=_unicode(shown))
         elif uploaded.completed:
-            print_line(uploaded.uri)
+            print_line(printable(uploaded.uri))
+        print_note(f"{os.path.basename(shown)}: {words}")
 
     def _print_error(self, shown: str, error: PartwayError) -> None:
-        click.echo(f"partway: {os.path.basename(shown)}: {error}", err=True)
+        print_note(f"partway: {os.path.basename(shown)}: {error}")
         if self.as_json:
             reason = error.reason if isinstance(error, ServiceError) else ""
             facts = {"error": type(error).__name__, "reason": reason, "message": str(error)}
-            print_line(json.dumps({"file": shown, **facts}))
+            print_line(json.dumps({"file": _unicode(shown), **facts}))
 
 
 def stopped_message(files: Sequence[str]) -> str:
@@ -84,6 +84,11 @@ def stopped_message(files: Sequence[str]) -> str:
     if STDIN in files:
         return "a stream cannot be resumed"
     return "the same command resumes the upload"
+
+
+def _unicode(name: str) -> str:
+    """Return a file name in Unicode, with a replacement character for what is none."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _stdin() -> BinaryIO:

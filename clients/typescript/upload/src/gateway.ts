@@ -1,9 +1,10 @@
 /** The calls of one Upload to the REST gateway, repeated while that may help. */
 
+import { expand } from "./compact_parts.js";
 import { errorOfAnswer, NoResponseError, UploadError } from "./errors.js";
 import type { Retry } from "./retry.js";
 import type { Runtime } from "./runtime.js";
-import type { PartRange, PresignedPart, SentPart, StatusResponse, UploadResource } from "./wire.js";
+import type { CompactParts, PartRange, PresignedPart, SentPart, StatusResponse, UploadResource } from "./wire.js";
 
 /** Returns a new token for the Upload, from whoever made the one before. */
 export type RenewToken = () => Promise<string>;
@@ -51,9 +52,11 @@ export class Gateway {
   }
 
   async presign(ranges: PartRange[], checksums: PartChecksum[], signal: AbortSignal): Promise<PresignedPart[]> {
-    type Answer = { parts: PresignedPart[] };
-    const { parts } = await this.#call<Answer>("POST", ":batchPresignParts", { ranges, checksums }, signal);
-    return parts;
+    type Answer = { parts?: PresignedPart[]; compactParts?: CompactParts };
+    const request = { ranges, checksums, compact: true };
+    const { parts, compactParts } = await this.#call<Answer>("POST", ":batchPresignParts", request, signal);
+    // Without, it is a single PUT, or a service that has no compact form.
+    return compactParts ? expand(compactParts, checksums) : (parts ?? []);
   }
 
   async report(parts: SentPart[], signal: AbortSignal): Promise<void> {

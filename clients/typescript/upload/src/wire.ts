@@ -62,6 +62,17 @@ export interface PresignedPart {
   sizeBytes: string;
 }
 
+/** Presigned parts of a multipart Upload; bytes are base64. The signatures are secrets, too. */
+export interface CompactParts {
+  ranges: PartRange[];
+  signatures: string;
+  urlPrefix: string;
+  urlInfix: string;
+  checksumHeader: string;
+  partSizeBytes: string;
+  sizeBytes: string;
+}
+
 export interface SentPart {
   partNumber: number;
   sizeBytes: string;

@@ -1,33 +1,38 @@
 """The RPCs that make the object, or discard the parts."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
 from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.errors import TimedOut
-from partway_server.rpc import batch_validation, conversion, validation
+from partway_server.domain.steps import in_turns
+from partway_server.rpc import batch_validation, conversion, named_parts, validation
 from partway_server.rpc.batch_results import complete_result
 from partway_server.rpc.handlers.base import Handlers, current_caller
 from partway_server.rpc.identity.base import Context
 from partway_server.workflow.batch import StorageTurn
+from partway_server.workflow.part_checks import ExpectedPart
 
 
 class EndingHandlers(Handlers):
     """Complete, BatchComplete, Abort and Compose."""
 
     async def Complete(self, request: pb.CompleteRequest, context: Context) -> pb.CompleteResponse:
-        validation.complete(request)
-        return await self._complete(request, self.wait(context))
+        return await self._complete(request, await self._named(request), self.wait(context))
 
-    async def _complete(self, request: pb.CompleteRequest, wait: timedelta) -> pb.CompleteResponse:
+    async def _named(self, request: pb.CompleteRequest) -> Sequence[ExpectedPart]:
+        """Return the parts that a valid request names. Raises InvalidRequest."""
+        await in_turns(named_parts.check_complete(request))
+        return await in_turns(named_parts.expected(request))
+
+    async def _complete(
+        self, request: pb.CompleteRequest, named: Sequence[ExpectedPart], wait: timedelta
+    ) -> pb.CompleteResponse:
         upload = await self.coordinator.complete(
-            current_caller(),
-            request.upload_id,
-            conversion.expected(request),
-            wait,
-            request.checksum,
+            current_caller(), request.upload_id, named, wait, request.checksum
         )
         return pb.CompleteResponse(upload=self.message(upload))
 
@@ -49,13 +54,13 @@ class EndingHandlers(Handlers):
     async def _complete_in_turn(
         self, request: pb.CompleteRequest, storage_turn: StorageTurn, *, until: float
     ) -> pb.CompleteResponse:
-        validation.complete(request)
+        named = await self._named(request)
         async with storage_turn():
             left = until - asyncio.get_running_loop().time()
             if left <= 0:
                 # Begun now, it could not be waited for.
                 raise TimedOut
-            return await self._complete(request, timedelta(seconds=left))
+            return await self._complete(request, named, timedelta(seconds=left))
 
     async def Abort(self, request: pb.AbortRequest, context: Context) -> pb.AbortResponse:
         caller = current_caller()

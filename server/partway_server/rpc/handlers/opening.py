@@ -7,6 +7,7 @@ from partway.v1 import upload_service_pb2 as pb
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import QuotaExceeded, UploadNotActive
 from partway_server.domain.grant import Grant
+from partway_server.domain.steps import in_turns, spend
 from partway_server.domain.upload import State
 from partway_server.domain.upload_token import allowed_actions
 from partway_server.rpc import batch_validation, conversion, upload_token_conversion, validation
@@ -41,11 +42,13 @@ class OpeningHandlers(Handlers):
         )
         if request.presign_parts and upload.state is State.ACTIVE and _signable(upload.grant):
             selection = conversion.first_parts(upload, request.presign_parts)
+            # The items of a batch get on together, and many parts at once would hold the loop.
+            await spend(conversion.PART_COST * request.presign_parts)
             # The Upload of a repeated request may be over, or end at this moment. And one that is
             # open must be answered, even if no parts may be presigned now.
             with contextlib.suppress(UploadNotActive, QuotaExceeded):
-                presigned = await self.coordinator.presign(caller, response.upload.id, selection)
-                conversion.write_parts(presigned, response.parts)
+                presigned = await self.coordinator.presign.opened(upload, selection)
+                await in_turns(conversion.write_parts(presigned, response.parts))
         if params.token:
             make = self.coordinator.create_upload_token.for_initialized
             with contextlib.suppress(UploadNotActive):

@@ -7,7 +7,14 @@ from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.errors import FieldViolation, InvalidRequest
 from partway_server.domain.quota import Limit
-from partway_server.rpc import conversion, page_tokens, part_validation, validation
+from partway_server.domain.steps import in_turns
+from partway_server.rpc import (
+    conversion,
+    named_parts,
+    page_tokens,
+    part_validation,
+    validation,
+)
 from partway_server.rpc.handlers.base import Handlers, allowed_parts, current_caller
 from partway_server.rpc.identity.base import Context
 from partway_server.storage.base import StoredPart
@@ -69,11 +76,12 @@ class PartHandlers(Handlers):
     ) -> pb.ReportPartsResponse:
         caller = current_caller()
         validation.report_parts(request)
+        named = await in_turns(named_parts.expected(request))
         faults, upload = await self.coordinator.report(
-            caller, request.upload_id, conversion.expected(request), allowed_parts()
+            caller, request.upload_id, named, allowed_parts()
         )
         return pb.ReportPartsResponse(
-            results=conversion.part_results(request.parts, faults),
+            results=await in_turns(named_parts.part_results(request.parts, faults)),
             reported=conversion.reported(upload),
         )
 
@@ -89,7 +97,8 @@ class PartHandlers(Handlers):
             limit=min(request.page_size or MAX_PAGE_PARTS, MAX_PAGE_PARTS),
         )
         token = page_tokens.encode(str(parts[-1].number)) if more else ""
-        return pb.ListPartsResponse(parts=map(conversion.part, parts), next_page_token=token)
+        found = await in_turns(conversion.parts(parts))
+        return pb.ListPartsResponse(parts=found, next_page_token=token)
 
 
 async def _chunks(messages: AsyncIterator[pb.UploadPartRequest]) -> AsyncIterator[bytes]:

@@ -8,9 +8,11 @@ from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.part_plan import MAX_PARTS
 from partway_server.domain.quota import Limit
-from partway_server.rpc import conversion, validation
+from partway_server.domain.steps import in_turns
+from partway_server.rpc import compact_parts, conversion, named_parts
 from partway_server.rpc.handlers.base import Handlers, allowed_parts, current_caller
 from partway_server.rpc.identity.base import Context
+from partway_server.rpc.validation import MAX_BATCH_PARTS
 from partway_server.workflow.presign import PresignedParts
 
 
@@ -25,12 +27,11 @@ class PresigningHandlers(Handlers):
         self, request: pb.PresignPartsRequest, context: Context
     ) -> AsyncIterator[pb.PresignPartsResponse]:
         caller = current_caller()
-        validation.presign(request, MAX_PARTS)
+        await in_turns(named_parts.check_presign(request, MAX_PARTS))
         self.enter(caller, Limit.STREAMS)
-        presigned = await self.coordinator.presign(
-            caller, request.upload_id, conversion.selection(request, None, allowed_parts())
-        )
-        writer = conversion.PartWriter(presigned)
+        selection = await in_turns(named_parts.selection(request, None, allowed_parts()))
+        presigned = await self.coordinator.presign(caller, request.upload_id, selection)
+        writer = None if request.compact else conversion.PartWriter(presigned)
         # There is always one message, and the last says that nothing remains.
         making: asyncio.Task[pb.PresignPartsResponse] | None = self._make(presigned, writer)
         try:
@@ -44,15 +45,18 @@ class PresigningHandlers(Handlers):
                 making.cancel()
 
     def _make(
-        self, presigned: PresignedParts, writer: conversion.PartWriter
+        self, presigned: PresignedParts, writer: conversion.PartWriter | None
     ) -> "asyncio.Task[pb.PresignPartsResponse]":
         async def make() -> pb.PresignPartsResponse:
             # One message in one round of the loop, however many streams are open, so that a small
             # call waits for one of them and not for all.
             async with self._signing:
-                parts = presigned.take(conversion.STREAM_BATCH)
-                message = pb.PresignPartsResponse(remaining_count=presigned.remaining)
-                writer.write(parts, message.parts)
+                message = pb.PresignPartsResponse()
+                if writer is None:
+                    compact_parts.write(presigned, compact_parts.COMPACT_BATCH, message)
+                else:
+                    writer.write(presigned.take(conversion.STREAM_BATCH), message.parts)
+                message.remaining_count = presigned.remaining
                 await asyncio.sleep(0)
             return message
 
@@ -62,12 +66,12 @@ class PresigningHandlers(Handlers):
         self, request: pb.BatchPresignPartsRequest, context: Context
     ) -> pb.BatchPresignPartsResponse:
         caller = current_caller()
-        validation.presign(request, validation.MAX_BATCH_PARTS)
-        presigned = await self.coordinator.presign(
-            caller,
-            request.upload_id,
-            conversion.selection(request, validation.MAX_BATCH_PARTS, allowed_parts()),
-        )
+        await in_turns(named_parts.check_presign(request, MAX_BATCH_PARTS))
+        selection = await in_turns(named_parts.selection(request, MAX_BATCH_PARTS, allowed_parts()))
+        presigned = await self.coordinator.presign(caller, request.upload_id, selection)
         response = pb.BatchPresignPartsResponse()
-        conversion.write_parts(presigned, response.parts)
+        if request.compact:
+            await in_turns(compact_parts.write_parts(presigned, response))
+        else:
+            await in_turns(conversion.write_parts(presigned, response.parts))
         return response

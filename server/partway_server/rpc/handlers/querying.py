@@ -1,16 +1,22 @@
 """The RPCs that read, and change nothing."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
+from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
 
 from partway_server.domain.quota import Limit
+from partway_server.domain.steps import Steps, in_turns
+from partway_server.domain.upload import Upload
 from partway_server.rpc import conversion, validation
 from partway_server.rpc.capabilities_conversion import capabilities
 from partway_server.rpc.handlers.base import Handlers, current_caller
 from partway_server.rpc.identity.base import Context
 from partway_server.rpc.listing_conversion import cursor, page_token, upload_filter
+
+_UPLOAD_COST = 50
+"""What it costs to show one upload, in the unit of `Steps`."""
 
 PAGE_UPLOADS, MAX_PAGE_UPLOADS = 50, 200
 
@@ -57,9 +63,16 @@ class QueryHandlers(Handlers):
             limit=min(request.page_size or PAGE_UPLOADS, MAX_PAGE_UPLOADS),
         )
         return pb.ListUploadsResponse(
-            uploads=map(self.message, uploads),
+            uploads=await in_turns(self._messages(uploads)),
             next_page_token=page_token(following),
         )
+
+    def _messages(self, uploads: Sequence[Upload]) -> Steps[list[upload_pb2.Upload]]:
+        messages: list[upload_pb2.Upload] = []
+        for upload in uploads:
+            messages.append(self.message(upload))
+            yield _UPLOAD_COST
+        return messages
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
         caller = current_caller()

@@ -2,5 +2,4 @@
 -- KEYS: row, only to select the slot
 -- ARGV: now
 
-local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-return {run_id, time_ms(ARGV[1])}
+return {run_id(), time_ms(ARGV[1])}

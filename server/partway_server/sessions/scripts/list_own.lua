@@ -19,7 +19,7 @@ for _, position in ipairs(positions) do
   local row = ARGV[2] .. string.sub(position, TIME_DIGITS + 1)
   local has = redis.pcall('HMGET', row, 'state', 'reason', 'fingerprint', 'policy')
   local state, reason, fingerprint, policy = unpack(has)
-  local public_state = (state == 'aborting' and reason ~= '') and 'aborted' or state
+  local public_state = (state == 'aborting' and (reason or '') ~= '') and 'aborted' or state
   if has.err and not string.find(has.err, 'WRONGTYPE', 1, true) then
     -- For one, the record is on its way to another server.
     return has
@@ -28,7 +28,7 @@ for _, position in ipairs(positions) do
     found[#found + 1] = {position, {}}
   elseif not state then
     redis.call('ZREM', KEYS[1], position)
-  elseif fits(ARGV[7], public_state) and fits(ARGV[8], fingerprint)
+  elseif fits(ARGV[7], public_state) and fits(ARGV[8], fingerprint or '')
     and fits(ARGV[9], policy or ARGV[9]) then
     found[#found + 1] = {position, redis.call('HGETALL', row)}
     if #found == wanted then

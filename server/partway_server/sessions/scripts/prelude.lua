@@ -9,6 +9,11 @@ local function time_ms(given)
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Returns the run ID of the server process that answers.
+local function run_id()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+end
+
 -- Returns whether `word` is among `words`, which look like ' one two '.
 local function listed(words, word)
   return string.find(words, ' ' .. word .. ' ', 1, true) ~= nil

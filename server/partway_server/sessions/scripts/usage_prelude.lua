@@ -10,7 +10,7 @@ local function standing_of(state, reason)
   if state == 'completed' then
     return 'done'
   end
-  return state and state ~= 'aborted' and reason == '' and 'open' or ''
+  return state and state ~= 'aborted' and (reason or '') == '' and 'open' or ''
 end
 
 local function signed(sign, size)

@@ -1,0 +1,3 @@
+module github.com/partway/partway/bench/stub
+
+go 1.22
