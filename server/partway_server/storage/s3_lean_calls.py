@@ -20,12 +20,12 @@ _STEP = 1000
 
 
 def _roots(*names: str) -> tuple[str, ...]:
-    """Return what stores call the root: a name of the call, with one of three endings."""
-    return tuple(f"{name}{end}" for name in names for end in ("Result", "Response", "Output"))
+    """Return what stores call the root: a name of the call, with one of these endings or none."""
+    return tuple(f"{name}{end}" for name in names for end in ("Result", "Response", "Output", ""))
 
 
 _CREATED = _roots("InitiateMultipartUpload", "CreateMultipartUpload")
-_LISTED = _roots("ListParts")
+_LISTED = _roots("ListParts", "ListMultipartUploadParts")
 _COPIED = _roots("CopyPart", "CopyObject", "UploadPartCopy")
 _COMPLETED = _roots("CompleteMultipartUpload")
 
@@ -96,7 +96,7 @@ class LeanCalls:
         parts: list[ListedPart] = []
 
         def page() -> XmlDocument:
-            # Empty for each try: one may break off in the middle.
+            # Each try begins with none: one may break off in the middle.
             parts.clear()
             return XmlDocument(
                 max_bytes=_PAGE_BYTES, item="Part", take=lambda part: parts.append(_listed(part))
