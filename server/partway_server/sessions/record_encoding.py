@@ -25,8 +25,8 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
     """Return the fields of a record, except those that scripts set: lease_until, mark and the type
     of the last event. Empty stands for None, and so does a field that is absent.
 
-    An empty field costs some 48 bytes. The previous version needs most of them and readers here need
-    none: once it is no longer supported, empty fields are to be left out.
+    An empty field costs some 48 bytes. The previous version needs most of them, readers here
+    none: once it is no longer supported, they are to be left out.
     """
     stored = upload.object
     packed = msgpack.packb(_stored(stored)) if stored else b""
