@@ -125,7 +125,7 @@ async def bytes_by_kind(redis: "Redis", uploads: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("listpack_value", "row", "complete_row"), [(64, 1150, 1250), (1024, 620, 750)]
+    ("listpack_value", "row", "complete_row"), [(64, 1350, 1400), (1024, 660, 800)]
 )
 async def test_an_upload_takes_so_much_memory(
     redis: "Redis",

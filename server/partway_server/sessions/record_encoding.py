@@ -25,13 +25,11 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
     """Return the fields of a record, except those that scripts set: lease_until, mark and the type
     of the last event. Empty stands for None, and so does a field that is absent.
 
-    An empty field costs some 48 bytes. The previous version reads a record without the last ones,
-    but it needs lease_until, reason, object, fingerprint, digest and manifest, which readers here
-    need no longer: once it is no longer supported, the empty ones of those are to be left out, too.
+    An empty field costs some 48 bytes. The previous version needs most of them, readers here
+    none: once it is no longer supported, they are to be left out.
     """
     stored = upload.object
     packed = msgpack.packb(_stored(stored)) if stored else b""
-    reported = upload.reported
     return {
         "grant": upload.grant.pack(),
         "policy": upload.grant.policy,
@@ -42,9 +40,11 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
         "fingerprint": upload.fingerprint,
         "digest": upload.request_digest,
         "manifest": upload.manifest,
-        **({} if upload.metadata is None else {"metadata": msgpack.packb(dict(upload.metadata))}),
+        "metadata": b"" if upload.metadata is None else msgpack.packb(dict(upload.metadata)),
+        # Only composed uploads have any, and records of older versions stay as they are.
         **({"sources": _packed_sources(upload)} if upload.sources else {}),
-        **({"parts": reported.parts, "parts_bytes": reported.size_bytes} if reported.parts else {}),
+        "parts": upload.reported.parts,
+        "parts_bytes": upload.reported.size_bytes,
     }
 
 

@@ -19,8 +19,6 @@ if ARGV[10] ~= last_event then
 end
 count_record(KEYS[5], KEYS[6], KEYS[7], now, ARGV[3], ARGV[13], false, ARGV[14])
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[3])
--- Reports that the outcome has not are over.
-redis.call('HDEL', KEYS[1], 'parts', 'parts_bytes')
 redis.call('HSET', KEYS[1], 'mark', ARGV[2], 'lease_until', '', 'told', ARGV[10],
   unpack(ARGV, 15))
 keep_until(KEYS[1], {KEYS[3], unpack(KEYS, 5)}, ARGV[5], now, ARGV[6])
