@@ -102,7 +102,7 @@ RESIDUAL = [
     Expected(SLOPPY_READER, 4_000, "P10 P2 P6"),
     Expected(SLOPPY_LEASELESS, 750, "P10 P2 P6"),
     Expected(LATE_PUT, 15, "P2"),
-    Expected(LATE_PUT_COMPLETE, 850, "P10 P2 P6"),
+    Expected(LATE_PUT_COMPLETE, 800, "P10 P2 P6"),
     Expected(LATE_PUT_LOST, 20_000, "P10 P2 P5 P6"),
     Expected(HELD_UP, 150, "P3"),
     Expected(EXTENSION_LOST, 20_000, "P12 P3"),

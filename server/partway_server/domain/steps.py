@@ -60,13 +60,17 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary
 
 async def in_turns(steps: Steps[T]) -> T:
     """Return the result of `steps`, giving the event loop back in between."""
+    cost = 0
     while True:
         try:
-            cost = next(steps)
+            cost += next(steps)
         except StopIteration as end:
             result: T = end.value
             return result
-        await spend(cost)
+        # Little work never waits, however much of it there is.
+        if cost >= BLOCK:
+            await spend(cost)
+            cost = 0
 
 
 async def spend(cost: int) -> None:
