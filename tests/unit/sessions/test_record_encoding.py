@@ -1,5 +1,7 @@
 """Tests that one version of the service reads the session records of another."""
 
+from typing import Any
+
 import msgpack
 from partway_server.domain.grant import CopySource
 from partway_server.domain.upload import State, StoredObject, Upload
@@ -56,5 +58,5 @@ def test_sources_are_read_back_and_a_row_without_any_is_as_it_was() -> None:
 def test_what_is_empty_may_be_absent() -> None:
     upload = an_upload()
     for name in ("lease_until", "reason", "object", "fingerprint", "digest", "manifest"):
-        emptied = {} if name == "lease_until" else {name: b""}
+        emptied: dict[str, Any] = {} if name == "lease_until" else {name: b""}
         assert read_back(upload, without=name) == read_back(upload, **emptied)

@@ -10,7 +10,7 @@ _READ_AHEAD_BYTES = 128 * 1024 * 1024
 
 
 def checked_object_metadata(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the metadata of an object. Raises TypeError, with the key, if a value is not a string."""
+    """Return the metadata of an object. Raises TypeError, with the key of what is not a string."""
     for key, value in given.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise TypeError(f"metadata[{key!r}] must be a string, not {type(value).__name__}")
