@@ -361,16 +361,19 @@ class Calls:
 # ---- what is looked at
 
 
-def redis_commands(url: str, into: list[str]) -> Callable[[], None]:
+def redis_commands(url: str, recording: Path, into: list[str]) -> Callable[[], None]:
     """Record every command that Redis gets, until the returned function is called."""
-    watcher = subprocess.Popen(
-        [sys.executable, "-c", _MONITOR, url], stdout=subprocess.PIPE, text=True
-    )
-    assert watcher.stdout is not None and watcher.stdout.readline() == "ready\n"
+    # To a file: a pipe that no one reads is full after the first scripts.
+    with recording.open("w") as output:
+        watcher = subprocess.Popen(
+            [sys.executable, "-c", _MONITOR, url], stdout=output, stderr=subprocess.PIPE, text=True
+        )
+    assert watcher.stderr is not None and watcher.stderr.readline() == "ready\n"
 
     def end() -> None:
         watcher.terminate()
-        into.append(watcher.communicate()[0])
+        watcher.communicate()
+        into.append(recording.read_text())
 
     return end
 
@@ -378,7 +381,7 @@ def redis_commands(url: str, into: list[str]) -> Callable[[], None]:
 _MONITOR = """
 import sys, redis
 with redis.Redis.from_url(sys.argv[1], socket_timeout=None).monitor() as monitor:
-    print("ready", flush=True)
+    print("ready", file=sys.stderr, flush=True)
     for call in monitor.listen():
         print(call["client_type"], call["command"], flush=True)
 """
@@ -492,7 +495,7 @@ def _says(log: Path, words: str) -> bool:
 async def test_no_secret_leaves_the_service_its_commands_or_the_client(stage: Stage) -> None:
     address = stage.environ["PARTWAY_ADDRESS"]
     commands: list[str] = []
-    stop_recording = redis_commands(stage.root_redis_url, commands)
+    stop_recording = redis_commands(stage.root_redis_url, stage.folder / "commands", commands)
     log = stage.folder / "service.log"
     with Server("serve", log=log, environ=stage.environ) as server:
         await until(functools.partial(_says, log, "serving on"))

@@ -106,8 +106,9 @@ REBUILT_WITHOUT_PROOF = Rewritten(
 REBUILT_OVER_ANOTHER = Rewritten(
     Resolver, "_rebuild", "row if stored else await self.row(grant)", "row"
 )
-CLAIM_OF_ANY_UPLOAD = Rewritten(
-    MemorySessionStore, "claim", "seen.grant.write_token != row.grant.write_token", "False"
+CLAIM_OF_ANY_UPLOAD = Rewritten(MemorySessionStore, "claim_active", "row.grant != grant", "False")
+CLAIMED_AS_IF_ACTIVE = Rewritten(
+    MemorySessionStore, "claim_active", "row.state is not State.ACTIVE", "False"
 )
 SEEN_IGNORED = Rewritten(
     MemorySessionStore, "claim", "(seen.epoch, seen.state) != (row.epoch, row.state)", "False"

@@ -16,7 +16,7 @@ from tests.model.mutations import Entry, Mutation, Rewritten
 from tests.model.search import Scenario, Search
 from tests.model.stores import Kind
 
-FULL_SIZE = 300_000
+FULL_SIZE = 235_000
 
 OPENING_OVER = timedelta(minutes=10)
 EXPIRED = timedelta(days=6, minutes=1)
@@ -71,7 +71,7 @@ QUICK = [
 HELD_UP = Scenario("a create held up", (N, J), times=(OPENING_OVER,))
 
 HOLDING = [
-    Expected(Scenario("two Completes, an Abort", (N, C, C, A), prompt=True), 180_000),
+    Expected(Scenario("two Completes, an Abort", (N, C, C, A), prompt=True), 70_000),
     Expected(ENDS, 650),
     Expected(LEASELESS, 40_000),
     Expected(LATE, 7_500),
@@ -123,6 +123,7 @@ CAUGHT = [
     ("REBUILT_WITHOUT_PROOF", LOST, "P5"),
     ("REBUILT_OVER_ANOTHER", REPEATED_LOST, "P1"),
     ("CLAIM_OF_ANY_UPLOAD", REPEATED_LOST, "P1"),
+    ("CLAIMED_AS_IF_ACTIVE", ENDS, "P10"),
     ("ORPHANS_LEFT", REPEATED, "P3"),
     ("ANSWERED_BESIDE_ANOTHER_ROW", SLOPPY_LEASELESS, "P5"),
     ("BURIED_WITH_ITS_OBJECT", LATE_PUT, "P6"),
@@ -130,7 +131,7 @@ CAUGHT = [
     ("NO_LATE_PROOF", SLOPPY_LEASELESS, "P4"),
     ("NO_BURIAL", ENDS, "P3"),
     ("FORGOTTEN_THOUGH_CREATED", FORGOTTEN, "P3"),
-    ("SEEN_IGNORED", ENDS, "P10"),
+    ("SEEN_IGNORED", EXTENSION, "P12"),
     ("EXTENDED_UNSEEN", EXTENSION, "P12"),
     ("VOUCHED_ALWAYS", PUT_LOST, "P10"),
     ("NO_TAKING_OVER_OF_ABORTS", ENDS, "P3"),
