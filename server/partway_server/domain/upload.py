@@ -150,6 +150,14 @@ class Upload:
         """Return the whole object's checksum as Initialize or the Complete named it, or b""."""
         return self.grant.whole_checksum or Manifest.unpack(self.manifest).checksum
 
+    def differs_from(self, manifest: Manifest) -> bool:
+        """Return whether it was completed with something other than this manifest names."""
+        then = Manifest.unpack(self.manifest)
+        if manifest.parts and then.parts and manifest.parts != then.parts:
+            return True
+        known = (self.object.checksum if self.object else b"") or self.whole_checksum
+        return bool(manifest.checksum and known) and manifest.checksum != known
+
     @property
     def public_state(self) -> State:
         """Return the state as callers see it.

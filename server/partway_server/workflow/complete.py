@@ -9,9 +9,8 @@ on as a detached task even if that call goes away; the others wait for the outco
 1. take the lease; of an ACTIVE upload at once, without a look at it;
 2. list the parts; compare them with the plan, and with what the caller says of them. The part of
    a single PUT is the object: the HEAD that shows it ends here;
-3. renew the lease, right before the request, unless it was just taken: a worker that was paused
-   past its lease stops here;
-4. ask storage once to join the parts; the SDK does not retry it;
+3. renew the lease unless it was just taken: a worker that was paused past it stops here;
+4. ask storage to join the parts, at once and once: no client of ours retries it;
 5. whatever came back, look: HEAD for the object, ListParts for whether storage can be asked again;
 6. record the outcome, which ends the lease, and answer.
 """
@@ -103,7 +102,7 @@ class Complete:
             upload = await self._resolver.row(upload.grant)
             if (work is not None or remaining <= 0) and upload.state is not State.COMPLETED:
                 return _under_way(upload)
-        if _named_otherwise(upload, manifest):
+        if upload.differs_from(manifest):
             raise errors.CompletedOtherwise(upload.sid)
         return upload
 
@@ -135,8 +134,7 @@ class Complete:
         if not manifest.checksum:
             # A caller who names none takes over from one who did: that one is still verified.
             manifest = replace(manifest, checksum=Manifest.unpack(upload.manifest).checksum)
-        # Only where an object may have to be removed does it matter, and only before the lease is
-        # taken does it show.
+        # It shows only before the lease is taken, and matters where an object may be removed.
         latest = upload.grant.single and await self._deps.sessions.is_current(upload)
         row, taken = await self._leases.try_take(upload, target, manifest.pack())
         if not taken:
@@ -290,15 +288,6 @@ class Complete:
         if outcome.state is not State.COMPLETED:
             raise UploadNotActive(outcome.sid, outcome.state, outcome.abort_reason or "")
         return outcome
-
-
-def _named_otherwise(upload: Upload, manifest: Manifest) -> bool:
-    """Return whether a COMPLETED upload was completed with something other than is named now."""
-    then, stored = Manifest.unpack(upload.manifest), upload.object
-    if manifest.parts and then.parts and manifest.parts != then.parts:
-        return True
-    known = (stored.checksum if stored else b"") or upload.whole_checksum
-    return bool(manifest.checksum and known) and manifest.checksum != known
 
 
 def _under_way(upload: Upload) -> Upload:
