@@ -58,16 +58,14 @@ class Peer:
             yield child, f"127.0.0.1:{port}"
 
 
+def _module(name: str) -> list[str | Path]:
+    """Return the beginning of a command that runs a module of the peers' environment."""
+    return [VENV / "python", "-m", name]
+
+
 def _uvicorn(app: str) -> Command:
     def command(backends: Backends, port: int) -> tuple[list[str | Path], Mapping[str, str]]:
-        words: list[str | Path] = [
-            VENV / "python",
-            "-m",
-            "uvicorn",
-            "--app-dir",
-            SERVICES,
-            f"{app}:app",
-        ]
+        words = [*_module("uvicorn"), "--app-dir", SERVICES, f"{app}:app"]
         # Idle connections stay open longer than a peer waits for its turn.
         idle = ["--timeout-keep-alive", _IDLE_SECONDS]
         options = ["--port", str(port), "--log-level", "warning", "--no-access-log", *idle]
@@ -82,14 +80,7 @@ def _uvicorn(app: str) -> Command:
 
 
 def _django(backends: Backends, port: int) -> tuple[list[str | Path], Mapping[str, str]]:
-    words: list[str | Path] = [
-        VENV / "python",
-        "-m",
-        "gunicorn",
-        "--chdir",
-        SERVICES,
-        "django_uploads:application",
-    ]
+    words = [*_module("gunicorn"), "--chdir", SERVICES, "django_uploads:application"]
     # One process, as for all; as many threads as there are callers at most.
     options = ["--workers", "1", "--threads", "16", "--keep-alive", _IDLE_SECONDS]
     bind = ["--bind", f"127.0.0.1:{port}", "--log-level", "warning"]

@@ -27,6 +27,7 @@ async def test_a_peer_completes_uploads_of_one_part_and_of_many(
 ) -> None:
     peer = PEERS[name]
     if why := peer.missing():
+        # Each peer takes its own tools, of which not every machine has all.
         pytest.skip(why)
     async with peer.running(shared, Cores()) as (_, address):
         driver = peer.driver(address, shared.storage)
@@ -61,6 +62,7 @@ async def test_what_an_upload_takes_is_counted(
 ) -> None:
     peer = PEERS[name]
     if why := peer.missing():
+        # Each peer takes its own tools, of which not every machine has all.
         pytest.skip(why)
     found = await counts(peer, shared, Cores())
     # How many our own service needs is for the comparison to show.

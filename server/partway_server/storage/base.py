@@ -47,12 +47,17 @@ def md5_in(etag: str) -> bytes:
     return bytes.fromhex(etag) if _MD5.fullmatch(etag) else b""
 
 
+def md5_of_etag(grant: Grant, etag: str, capabilities: Capabilities) -> bytes:
+    """Return the MD5 in an ETag, if the upload uses MD5 and the store's ETags are MD5s."""
+    wanted = grant.checksum is Checksum.MD5 and capabilities.md5_etags
+    return md5_in(etag) if wanted else b""
+
+
 def single_part(grant: Grant, head: Head | None, capabilities: Capabilities) -> list[StoredPart]:
     """Return the only part of a single PUT, which is the object if that is the upload's."""
     if head is None or head.write_token != grant.write_token:
         return []
-    by_md5 = grant.checksum is Checksum.MD5 and capabilities.md5_etags
-    checksum = head.checksum or (md5_in(head.etag) if by_md5 else b"")
+    checksum = head.checksum or md5_of_etag(grant, head.etag, capabilities)
     return [StoredPart(1, head.size_bytes, head.etag, checksum)]
 
 

@@ -21,6 +21,8 @@ from partway_server.storage.base import (
     Presigner,
     StoredPart,
     UnfinishedUpload,
+    md5_of_etag,
+    single_part,
 )
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import PartPresigner, SinglePresigner, checksum_header
@@ -42,7 +44,6 @@ from partway_server.storage.s3_requests import (
     create_headers,
     delete_condition,
     head_headers,
-    md5_of_etag,
     named_parts,
     object_head,
 )
@@ -143,15 +144,8 @@ class S3Storage:
         self, grant: Grant, after: int = 0, limit: int | None = None
     ) -> Sequence[StoredPart]:
         if grant.single:
-            return await self._single_part(grant, after)
+            return [] if after else single_part(grant, await self.head(grant), self.capabilities)
         return await self._lists.parts(grant, after, limit)
-
-    async def _single_part(self, grant: Grant, after: int) -> Sequence[StoredPart]:
-        head = await self.head(grant)
-        if after or head is None or head.write_token != grant.write_token:
-            return []
-        checksum = head.checksum or md5_of_etag(grant, head.etag, self.capabilities)
-        return [StoredPart(1, head.size_bytes, head.etag, checksum)]
 
     async def copy_part(
         self, grant: Grant, number: int, source: CopySource, begin: int, size: int

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.errors import StorageUnavailable
 from partway_server.domain.grant import CopySource, Grant
-from partway_server.storage.base import Head, StoredPart, md5_in
+from partway_server.storage.base import Head, StoredPart, md5_of_etag
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import WRITE_TOKEN, object_headers
 from partway_server.storage.s3_calls import ListedPart, NamedPart
@@ -138,12 +138,6 @@ def stored_part(grant: Grant, listed: ListedPart, capabilities: Capabilities) ->
         listed.fields.get(f"Checksum{grant.checksum.upper()}", "")
     )
     return StoredPart(listed.number, listed.size_bytes, etag, checksum)
-
-
-def md5_of_etag(grant: Grant, etag: str, capabilities: Capabilities) -> bytes:
-    """Return the MD5 in an ETag, if the upload uses MD5 and the store's ETags are MD5s."""
-    wanted = grant.checksum is Checksum.MD5 and capabilities.md5_etags
-    return md5_in(etag) if wanted else b""
 
 
 def is_newer(part: ListedPart, other: ListedPart) -> bool:

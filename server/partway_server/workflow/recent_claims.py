@@ -46,5 +46,5 @@ class RecentClaims:
         return sent is not None and self._is_recent(sent)
 
     def _is_recent(self, sent: tuple[float, float]) -> bool:
-        passed = [abs(now - then) for now, then in zip(self.now(), sent, strict=True)]
-        return timedelta(seconds=max(passed)) < RECENT_SHARE * self._deps.lease
+        elapsed = [abs(now - then) for now, then in zip(self.now(), sent, strict=True)]
+        return timedelta(seconds=max(elapsed)) < RECENT_SHARE * self._deps.lease
