@@ -12,6 +12,7 @@ from partway_server.sessions.redis_store import RedisSessionStore
 from partway_server.storage.capabilities import KNOWN, Capabilities
 from redis.asyncio import Redis
 
+from tests.support.backends import REDIS_PATIENCE
 from tests.support.clock import FakeClock
 from tests.support.redis_cluster import Cluster
 from tests.support.redis_sentinel import Sentinels
@@ -86,10 +87,9 @@ def memory_sessions(clock: FakeClock) -> SessionStore:
 def patience() -> float:
     """Return how long a command may take with all its retries, in seconds.
 
-    That is more than the service allows: fifty concurrent calls take long on a busy machine, and
-    these suites test the answers.
+    A test that asks for what comes after it overrides this.
     """
-    return 30.0
+    return REDIS_PATIENCE
 
 
 @pytest.fixture

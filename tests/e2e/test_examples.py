@@ -161,7 +161,7 @@ class Backend:
 
     def send(self, request: urllib.request.Request) -> tuple[int, Any]:
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 text, status = answer.read(), answer.status
         except urllib.error.HTTPError as error:
             text, status = error.read(), error.code
@@ -222,7 +222,7 @@ def running_backend(language: str, port: int, stack: Stack, folder: Path) -> Ite
     finally:
         process.terminate()
         try:
-            assert process.wait(20) in (0, -signal.SIGTERM), (folder / "log").read_text()
+            assert process.wait(60) in (0, -signal.SIGTERM), (folder / "log").read_text()
         finally:
             process.kill()
 

@@ -160,7 +160,7 @@ def call_raw(
         *headers,
     ]
     block = b"".join(b"\0" + _text(name) + _text(value) for name, value in fields)
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0))
         connection.sendall(_frame(1, 4, 1, block) + _frame(0, 1, 1, bytes(5)))
         received = connection.makefile("rb")

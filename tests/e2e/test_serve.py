@@ -37,7 +37,7 @@ def environ(redis_url: str, s3: S3) -> dict[str, str]:
     }
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -111,7 +111,7 @@ def test_what_keeps_it_from_starting_is_one_line_and_exit_code_one(
     tmp_path: Path, environ: dict[str, str], change: dict[str, str], reason: str
 ) -> None:
     with Server("serve", log=tmp_path / "log", environ={**environ, **change}) as server:
-        assert server.process.wait(20) == 1
+        assert server.process.wait(60) == 1
     [line] = [x for x in server.log.read_text().splitlines() if x.startswith("partway-server:")]
     assert reason in line
     assert "Traceback" not in server.log.read_text()
@@ -127,7 +127,7 @@ def test_storage_that_forgets_the_proof_of_outcomes_is_refused(
         "PARTWAY_BACKEND": "generic",
     }
     with Server("serve", log=tmp_path / "log", environ={**environ, **place}) as server:
-        assert server.process.wait(20) == 1
+        assert server.process.wait(60) == 1
     [line] = server.log.read_text().splitlines()
     assert "`rclone serve s3`, which loses the metadata" in line
     assert "use another store" in line
@@ -138,5 +138,5 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, environ: dict[str, str]) 
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         environ["PARTWAY_ADDRESS"] = address
         with Server("serve", log=tmp_path / "log", environ=environ) as server:
-            assert server.process.wait(20) == 1
+            assert server.process.wait(60) == 1
     assert f"cannot listen on {address}" in server.log.read_text()

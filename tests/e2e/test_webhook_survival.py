@@ -111,7 +111,7 @@ async def test_a_delivery_under_way_at_sigterm_is_finished_and_the_shards_are_gi
     endpoint.handle = wait
     await publish(redis, 1)
     await publish(redis, 2)
-    await asyncio.wait_for(arrived.wait(), 20)
+    await asyncio.wait_for(arrived.wait(), 60)
     service.server.process.send_signal(signal.SIGTERM)
     await until(lambda: "draining" in service.logged())
     endpoint.handle = None

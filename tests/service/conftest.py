@@ -16,6 +16,7 @@ from partway_server.storage.memory import MemoryStorage
 from partway_server.storage.s3 import S3Storage
 from redis.asyncio import Redis
 
+from tests.support.backends import REDIS_PATIENCE
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_by, put_into
@@ -95,7 +96,9 @@ async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> As
     )
     async with (
         contextlib.aclosing(storage),
-        contextlib.aclosing(RedisSessionStore(connect(url), clock=clock)) as sessions,
+        contextlib.aclosing(
+            RedisSessionStore(connect(url), clock=clock, patience=REDIS_PATIENCE)
+        ) as sessions,
         aiohttp.ClientSession() as http,
         a_world(
             clock=clock,

@@ -26,6 +26,7 @@ from partway_server.storage.s3 import S3Storage
 from partway_server.storage.sigv4 import Credentials
 from redis.asyncio import Redis
 
+from tests.support.backends import REDIS_PATIENCE
 from tests.support.clock import FakeClock
 from tests.support.principals import (
     AWS,
@@ -96,7 +97,9 @@ async def world_of(control: S3, signer: S3, redis_url: str) -> AsyncIterator[Wor
         assert isinstance(store.storage, S3Storage)
         await store.storage.check("default", BUCKET)
         async with (
-            contextlib.aclosing(RedisSessionStore(connect(redis_url), clock=clock)) as sessions,
+            contextlib.aclosing(
+                RedisSessionStore(connect(redis_url), clock=clock, patience=REDIS_PATIENCE)
+            ) as sessions,
             a_world(
                 clock=clock,
                 sessions=sessions,

@@ -23,6 +23,7 @@ from partway_server.storage.capabilities import KNOWN
 from partway_server.storage.s3 import S3Storage
 
 from examples.certs import Authority
+from tests.support.backends import REDIS_PATIENCE
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_by
 from tests.support.tls_relay import tls_in_front_of
@@ -100,7 +101,9 @@ async def _storage(s3: S3, ca: Path | None, **changes: Any) -> AsyncIterator[S3S
 
 def _sessions(url: str, ca: Path | None, clock: FakeClock) -> RedisSessionStore:
     return RedisSessionStore(
-        connect(f"{url}?ssl_ca_certs={ca}" if ca is not None else url), clock=clock
+        connect(f"{url}?ssl_ca_certs={ca}" if ca is not None else url),
+        clock=clock,
+        patience=REDIS_PATIENCE,
     )
 
 

@@ -22,6 +22,7 @@ from partway_server.sessions.redis_store import RedisSessionStore
 from partway_server.storage.memory import MemoryStorage
 from redis.asyncio import Redis
 
+from tests.support.backends import REDIS_PATIENCE
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_into
 from tests.support.twins import a_memory_world
@@ -235,7 +236,7 @@ async def replicas(
             await redis.flushdb()
         worlds = []
         for _ in range(count):
-            sessions = RedisSessionStore(connect(redis_url), clock=clock, patience=30)
+            sessions = RedisSessionStore(connect(redis_url), clock=clock, patience=REDIS_PATIENCE)
             running.push_async_callback(sessions.aclose)
             world = a_world(
                 clock=clock,
@@ -471,7 +472,7 @@ async def test_a_tenant_has_its_share_of_the_watches_and_no_more(clock: FakeCloc
 
 async def until_watched(world: World, count: int) -> None:
     """Wait until the service has noticed that only so many watches of ALICE's tenant are left."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while True:
             usage = await world.stub.GetUsage(pb.GetUsageRequest(), metadata=ALICE)
             if next(e.used for e in usage.tenant if e.limit == "watches") == count:
@@ -490,7 +491,7 @@ async def test_streams_that_are_not_read_are_counted(clock: FakeClock) -> None:
         assert exceeded(failed) == ("streams", "tenant", "2", "2")
         assert await world.state(upload) == "ACTIVE"
         held[0].cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while True:
                 with contextlib.suppress(grpc.aio.AioRpcError):
                     assert len(await world.presigned(upload)) == 2000
@@ -511,7 +512,7 @@ async def test_parts_through_the_service_are_counted(clock: FakeClock) -> None:
             yield pb.UploadPartRequest(chunk=b"x" * 10)
 
         sending = asyncio.ensure_future(world.stub.UploadPart(slowly(), metadata=ALICE))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while True:
                 usage = await world.stub.GetUsage(pb.GetUsageRequest(), metadata=ALICE)
                 if any(e.used for e in usage.tenant if e.limit == "via_service"):

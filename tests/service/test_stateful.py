@@ -48,6 +48,7 @@ from partway_server.storage.s3 import S3Storage
 from partway_server.workflow.leases import LONGEST_PUT
 
 from tests.support.answer_audit import Ghost, Truth
+from tests.support.backends import REDIS_PATIENCE
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
 from tests.support.crashable import Strike
@@ -152,7 +153,9 @@ class Machine(RuleBasedStateMachine):
             single_put_max_bytes=1000,
         )
         stage.redis.forget()
-        self.sessions = RedisSessionStore(connect(stage.redis.url), clock=self.clock)
+        self.sessions = RedisSessionStore(
+            connect(stage.redis.url), clock=self.clock, patience=REDIS_PATIENCE
+        )
         self.replicas = [self.start() for _ in range(REPLICAS)]
 
     def start(self) -> Replica:

@@ -99,7 +99,7 @@ async def outcome(world: World, name: str, upload: upload_pb2.Upload) -> str:
     """Return the result of a call, in one line."""
     request = ABOUT_AN_UPLOAD[name](upload.id)
     try:
-        answer = await call(world.stub, name, request, seconds=10)
+        answer = await call(world.stub, name, request, seconds=40)
     except grpc.aio.AioRpcError as error:
         failed = failure_of(error)
         named = (failed.metadata.get(key, "") for key in ("state", "abort_reason"))

@@ -28,6 +28,13 @@ STORES = "PARTWAY_TEST_STORES"
 TOOLS = "PARTWAY_TEST_TOOLS"
 REDIS_URL = "PARTWAY_TEST_REDIS_URL"
 
+REDIS_PATIENCE = 30.0
+"""How long a command to a Redis that answers may take in a test, in seconds.
+
+A machine that runs many tests at once may stop for longer than the service's own patience; tests
+of what comes after that set one of their own.
+"""
+
 OF_MAKE_TEST = ("redis", "s3")
 OF_MAKE_TEST_STORES = ("localstack", "ceph")
 OF_TOOLS = ("languages", "examples", "peers")

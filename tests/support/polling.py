@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(found: Callable[[], T], failure: str, seconds: float = 30.0) -> T:
+def wait_for(found: Callable[[], T], failure: str, seconds: float = 60.0) -> T:
     """Return what `found` returns as soon as that is true. Fail with these words after `seconds`.
 
     It polls: another process sends no event.

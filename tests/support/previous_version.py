@@ -100,7 +100,7 @@ class VersionedService(Service):
 
     def delivered(self) -> int:
         """Return how many events its present process has delivered to webhooks."""
-        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=30) as answer:
             text = answer.read().decode()
         counted = r'^partway_webhook_deliveries_total\{.*outcome="delivered".*\} (\S+)$'
         return sum(int(float(count)) for count in re.findall(counted, text, re.MULTILINE))

@@ -100,7 +100,7 @@ def runs(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
-def gone(pids: list[int], seconds: float = 5.0) -> bool:
+def gone(pids: list[int], seconds: float = 20.0) -> bool:
     """Return whether all of the processes end within `seconds`."""
     deadline = time.monotonic() + seconds
     while any(runs(pid) for pid in pids):
@@ -271,7 +271,7 @@ async def ended(process: asyncio.subprocess.Process, data: bytes | None = None) 
     return Ran(process.returncode, printed, messages.decode())
 
 
-async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait until `true`, which may block, returns true. Fail after `seconds`."""
     async with asyncio.timeout(seconds):
         while not await asyncio.to_thread(true):  # noqa: ASYNC110 (another process does it)

@@ -9,6 +9,7 @@ from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.sessions.redis_store import RedisSessionStore
 from partway_server.storage.memory import MemoryStorage
 
+from tests.support.backends import REDIS_PATIENCE
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_into
 from tests.support.world import World, a_world
@@ -37,7 +38,9 @@ async def a_redis_world(
     """Start a service over that Redis and the twin of storage, which others may share."""
     storage = storage or MemoryStorage()
     async with (
-        contextlib.aclosing(RedisSessionStore(connect(url), clock=clock)) as sessions,
+        contextlib.aclosing(
+            RedisSessionStore(connect(url), clock=clock, patience=REDIS_PATIENCE)
+        ) as sessions,
         a_world(
             clock=clock,
             sessions=sessions,

@@ -180,7 +180,7 @@ class Begun:
 
     async def done(self) -> None:
         """Wait for all tasks, and for those that they start. Raises what one of them raised."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self._running:
                 await asyncio.gather(self._running.pop())
 
@@ -195,7 +195,7 @@ class Office:
         clock: FakeClock,
         owner: str = "one",
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
-        patience: float = 2.5,
+        patience: float = 30.0,
         **more: Any,
     ) -> None:
         self.tasks, self.metrics = Begun(), Metrics()

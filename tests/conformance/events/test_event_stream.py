@@ -17,6 +17,7 @@ from partway_server.sessions.redis_store import RedisSessionStore
 from partway_server.sessions.script_arguments import event_values, moment_ms
 from redis.asyncio import Redis
 
+from tests.support.backends import REDIS_PATIENCE
 from tests.support.clock import START, FakeClock
 from tests.support.uploads import an_upload, sid_of
 
@@ -90,7 +91,9 @@ async def test_what_is_older_than_is_kept_goes_as_more_comes(
     await add(redis, shard, f"{young}-0")
     composer = EventComposer(keep=timedelta(days=2))
     async with aclosing(
-        RedisSessionStore(connect(redis_url), clock=clock, composer=composer)
+        RedisSessionStore(
+            connect(redis_url), clock=clock, composer=composer, patience=REDIS_PATIENCE
+        )
     ) as sessions:
         await sessions.insert(upload, LATER)
     left: Any = await redis.xrange(redis_keys.events_key(shard))

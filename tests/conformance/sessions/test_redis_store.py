@@ -25,6 +25,7 @@ from partway_server.sessions.redis_store import RedisSessionStore
 from redis.asyncio import Redis
 from redis.asyncio.connection import SSLConnection
 
+from tests.support.backends import REDIS_PATIENCE
 from tests.support.clock import START, FakeClock
 from tests.support.relay import Relay
 from tests.support.uploads import ALICE, an_upload
@@ -50,7 +51,9 @@ def sessions(redis_sessions: RedisSessionStore) -> RedisSessionStore:
 @pytest.fixture
 async def timed(redis: Redis, redis_url: str) -> AsyncIterator[RedisSessionStore]:
     """Return a store that uses the time of its server."""
-    async with contextlib.aclosing(RedisSessionStore(connect(redis_url))) as sessions:
+    async with contextlib.aclosing(
+        RedisSessionStore(connect(redis_url), patience=REDIS_PATIENCE)
+    ) as sessions:
         yield sessions
 
 
@@ -307,7 +310,7 @@ class TestTwoClients:
     async def pair(
         self, sessions: RedisSessionStore, redis_url: str, clock: FakeClock
     ) -> AsyncIterator[tuple[RedisSessionStore, RedisSessionStore]]:
-        other = RedisSessionStore(connect(redis_url), clock=clock)
+        other = RedisSessionStore(connect(redis_url), clock=clock, patience=REDIS_PATIENCE)
         yield sessions, other
         await other.aclose()
 
@@ -365,7 +368,7 @@ class TestTroubleWithTheServer:
         began = time.monotonic()
         with pytest.raises(SessionsUnavailable):
             await relayed.get(an_upload().sid)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 20
 
     async def test_every_call_says_that_there_is_no_server(
         self, relay: Relay, relayed: RedisSessionStore
@@ -438,7 +441,7 @@ class TestTroubleWithTheServer:
             for _ in range(turns):
                 await asyncio.sleep(0)
             calling.cancel()
-            _, still = await asyncio.wait({calling}, timeout=2)
+            _, still = await asyncio.wait({calling}, timeout=20)
             assert not still, turns
 
     async def test_a_server_without_its_replicas_is_unavailable(

