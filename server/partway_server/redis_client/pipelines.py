@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import hiredis
 from redis import exceptions
 from redis.asyncio import Redis
 
@@ -97,17 +98,36 @@ async def await_redis(work: Awaitable[T]) -> T:
 async def pipelined(server: Redis, commands: Sequence[Words]) -> list[Any]:
     """Return the answers in order, with an exception for each command that failed."""
     try:
-        if len(commands) == 1:
-            client: Any = server
-            return [await await_redis(client.execute_command(*commands[0]))]
-        pipe = server.pipeline(transaction=False)
-        for words in commands:
-            pipe.execute_command(*words)
-        answers: list[Any] = await await_redis(pipe.execute(raise_on_error=False))
+        return await await_redis(_exchange(server, commands))
     except (exceptions.RedisError, OSError) as exc:
         # A copy for each: whoever raises one adds its own frames to it.
         return [copy.copy(exc) for _ in commands]
-    return answers
+
+
+async def _exchange(server: Redis, commands: Sequence[Words]) -> list[Any]:
+    """Send commands over one connection, and return their answers.
+
+    redis-py's own pipeline does the same, but packs each word of a command in Python.
+    """
+    pool: Any = server.connection_pool
+    pack: Any = hiredis.pack_command
+    connection = await pool.get_connection()
+    try:
+        await connection.send_packed_command([pack(tuple(words)) for words in commands])
+        return [await _answer(server, connection, str(words[0])) for words in commands]
+    except BaseException:
+        # The answers that were not read are those of nobody else.
+        await connection.disconnect(nowait=True)
+        raise
+    finally:
+        await pool.release(connection)
+
+
+async def _answer(server: Redis, connection: Any, name: str) -> Any:
+    try:
+        return await server.parse_response(connection, name)
+    except exceptions.ResponseError as exc:
+        return exc
 
 
 async def _send(server: Redis, sending: Sequence[_Sending]) -> None:
@@ -159,7 +179,7 @@ async def _answers(server: Redis, sending: Sequence[_Sending]) -> list[Any]:
     unknown = [i for i, a in enumerate(answers) if isinstance(a, exceptions.NoScriptError)]
     if not unknown:
         return answers
-    loading = [("SCRIPT LOAD", script) for script in {sending[i].script for i in unknown}]
+    loading = [("SCRIPT", "LOAD", script) for script in {sending[i].script for i in unknown}]
     again = await pipelined(server, [*loading, *(sending[i].words for i in unknown)])
     loaded, again = again[: len(loading)], again[len(loading) :]
     refused = next((answer for answer in loaded if isinstance(answer, Exception)), None)

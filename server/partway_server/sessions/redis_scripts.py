@@ -59,7 +59,7 @@ class RedisScripts:
 
     async def load(self) -> None:
         """Load all scripts on every master, so that no call has to send one."""
-        words = [("SCRIPT LOAD", script.source) for script in self._scripts.values()]
+        words = [("SCRIPT", "LOAD", script.source) for script in self._scripts.values()]
         for server in await self._client.masters():
             for answer in await self._client.ask(partial(pipelined, server, words)):
                 if isinstance(answer, Exception):

@@ -5,7 +5,7 @@ import contextlib
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -473,21 +473,11 @@ class TestTroubleWithTheServer:
                 await redis.acl_deluser("weak")
 
 
-class Answering:
-    """A pipeline to a server that loads every script, and whose scripts return its run ID."""
-
-    def __init__(self) -> None:
-        self._answers: list[Any] = []
-
-    def execute_command(self, *words: Any) -> None:
-        self._answers.append([b"ab12", 1] if words[0] == "EVALSHA" else b"")
-
-    async def execute(self, *, raise_on_error: bool) -> list[Any]:
-        return self._answers
-
-
 class ReportingServer:
-    """A server that answers PING and PUBLISH, and INFO with the given values."""
+    """A server that reports the given values, loads each script, and has scripts return its run ID.
+
+    It is its own pool and connection.
+    """
 
     def __init__(self, **info: str) -> None:
         self._info = info
@@ -501,8 +491,21 @@ class ReportingServer:
     async def info(self, section: str) -> dict[str, str]:
         return self._info
 
-    def pipeline(self, *, transaction: bool) -> Answering:
-        return Answering()
+    @property
+    def connection_pool(self) -> "ReportingServer":
+        return self
+
+    async def get_connection(self) -> "ReportingServer":
+        return self
+
+    async def release(self, connection: "ReportingServer") -> None:
+        pass
+
+    async def send_packed_command(self, packed: Sequence[bytes]) -> None:
+        pass
+
+    async def parse_response(self, connection: "ReportingServer", name: str) -> Any:
+        return [b"ab12", 1] if name == "EVALSHA" else b""
 
 
 def store_reporting(**info: str) -> RedisSessionStore:

@@ -1,9 +1,11 @@
 """Tests which commands go to a server together, and that each has its own answer."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, cast
 
+import hiredis
 import pytest
 from partway_server.redis_client.pipelines import MOST_COMMANDS, Pipelines, Words
 from redis import exceptions
@@ -13,53 +15,59 @@ from tests.support.processes import until
 
 
 class Server:
-    """A server that answers each command with `answers`, or with its words."""
+    """A server that answers each command with `answers`, or with its words.
+
+    It is a client of redis-py, its pool and its only connection at once.
+    """
 
     def __init__(self, **answers: Any) -> None:
         self.answers = answers
         self.trips: list[list[Words]] = []
         self.lost: Exception | None = None
         self.gate: asyncio.Event | None = None
-        self.cut_off = False
+        self.disconnected = False
+        self.lent = 0
+        self._sent: deque[Words] = deque()
 
-    async def execute_command(self, *words: Any) -> Any:
-        [answer] = await self._answer([words])
+    @property
+    def connection_pool(self) -> "Server":
+        return self
+
+    async def get_connection(self) -> "Server":
+        self.lent += 1
+        return self
+
+    async def release(self, connection: "Server") -> None:
+        assert connection is self
+        self.lent -= 1
+
+    async def disconnect(self, *, nowait: bool) -> None:
+        assert nowait
+        self.disconnected = True
+
+    async def send_packed_command(self, packed: Sequence[bytes]) -> None:
+        reader = hiredis.Reader(encoding="utf-8")
+        for each in packed:
+            reader.feed(each)
+        self.trips.append([tuple(cast(Sequence[str], reader.gets())) for _ in packed])
+        self._sent = deque(self.trips[-1])
+
+    async def parse_response(self, connection: "Server", name: str) -> Any:
+        assert connection is self
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.lost is not None:
+            raise self.lost
+        words = self._sent.popleft()
+        assert words[0] == name
+        answer = self._of(name) or words
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def pipeline(self, *, transaction: bool) -> "Pipe":
-        assert not transaction
-        return Pipe(self)
-
-    async def _answer(self, commands: list[Words]) -> list[Any]:
-        self.trips.append(commands)
-        try:
-            if self.gate is not None:
-                await self.gate.wait()
-        except asyncio.CancelledError:
-            self.cut_off = True
-            raise
-        if self.lost is not None:
-            raise self.lost
-        return [self._of(str(words[0])) or words for words in commands]
-
     def _of(self, name: str) -> Any:
         answer = self.answers.get(name)
         return answer.pop(0) if isinstance(answer, list) else answer
-
-
-class Pipe:
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._commands: list[Words] = []
-
-    def execute_command(self, *words: Any) -> None:
-        self._commands.append(words)
-
-    async def execute(self, *, raise_on_error: bool) -> list[Any]:
-        assert not raise_on_error
-        return await self._server._answer(self._commands)
 
 
 def a_server(**answers: Any) -> tuple[Redis, Server]:
@@ -82,10 +90,10 @@ async def test_commands_of_one_moment_go_in_one_round_trip_to_each_server() -> N
     answers = await asyncio.gather(
         *(pipelines.send(server, ("GET", i)) for i, server in enumerate(servers))
     )
-    assert answers == [("GET", 0), ("GET", 1), ("GET", 2)]
-    assert first.trips == [[("GET", 0), ("GET", 2)]]
-    assert second.trips == [[("GET", 1)]]
-    assert await pipelines.send(one, ("GET", 3)) == ("GET", 3)
+    assert answers == [("GET", "0"), ("GET", "1"), ("GET", "2")]
+    assert first.trips == [[("GET", "0"), ("GET", "2")]]
+    assert second.trips == [[("GET", "1")]]
+    assert await pipelines.send(one, ("GET", 3)) == ("GET", "3")
     assert len(first.trips) == 2
 
 
@@ -97,10 +105,11 @@ async def test_a_pipeline_is_bounded() -> None:
 
 
 async def test_an_error_of_one_command_is_of_that_one() -> None:
-    server, _ = a_server(BAD=exceptions.ResponseError("WRONGTYPE"))
+    server, seen = a_server(BAD=exceptions.ResponseError("WRONGTYPE"))
     good, bad, also_good = await sent_together(server, ("GET",), ("BAD",), ("GET",))
     assert (good, also_good) == (("GET",), ("GET",))
     assert isinstance(bad, exceptions.ResponseError)
+    assert not seen.disconnected
 
 
 async def test_a_lost_connection_is_an_error_of_each_command_that_it_carried() -> None:
@@ -113,6 +122,9 @@ async def test_a_lost_connection_is_an_error_of_each_command_that_it_carried() -
     assert first is not second
     # Nothing was sent again: who asked knows whether that is safe.
     assert len(seen.trips) == 1
+    # Answers that were not read may still arrive: the connection is of no use to others.
+    assert seen.disconnected
+    assert seen.lent == 0
 
 
 async def test_a_script_that_is_not_known_is_loaded_once_for_all() -> None:
@@ -121,14 +133,12 @@ async def test_a_script_that_is_not_known_is_loaded_once_for_all() -> None:
     commands = (("EVALSHA", "1"), ("GET",), ("EVALSHA", "2"))
     assert await sent_together(server, *commands, script="return 1") == ["ran", ("GET",), "ran too"]
     assert seen.trips[1:] == [
-        [("SCRIPT LOAD", "return 1"), ("EVALSHA", "1"), ("EVALSHA", "2")],
+        [("SCRIPT", "LOAD", "return 1"), ("EVALSHA", "1"), ("EVALSHA", "2")],
     ]
 
 
 async def test_a_script_that_may_not_be_loaded_fails_with_the_reason() -> None:
-    server, _ = a_server(
-        **{"EVALSHA": exceptions.NoScriptError(), "SCRIPT LOAD": exceptions.NoPermissionError()}
-    )
+    server, _ = a_server(EVALSHA=exceptions.NoScriptError(), SCRIPT=exceptions.NoPermissionError())
     one, other = await sent_together(server, ("EVALSHA", "1"), ("EVALSHA", "2"), script="return 1")
     assert isinstance(one, exceptions.NoPermissionError)
     assert isinstance(other, exceptions.NoPermissionError)
@@ -162,13 +172,13 @@ async def test_what_no_one_waits_for_any_more_is_cut_off() -> None:
     asking = [asyncio.create_task(pipelines.send(server, ("GET", n))) for n in range(2)]
     await until(lambda: bool(seen.trips))
     for each in asking:
-        assert not seen.cut_off
+        assert not seen.disconnected
         each.cancel()
         await asyncio.sleep(0)
-    await until(lambda: seen.cut_off)
+    await until(lambda: seen.disconnected)
     # And the next is sent as ever.
     seen.gate.set()
-    assert await pipelines.send(server, ("GET", 2)) == ("GET", 2)
+    assert await pipelines.send(server, ("GET", 2)) == ("GET", "2")
 
 
 async def test_a_fault_of_ours_is_raised_where_it_was_asked_for() -> None:
