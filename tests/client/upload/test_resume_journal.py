@@ -364,7 +364,7 @@ async def test_an_entry_is_replaced_as_a_whole(
     await stop_at(client, storage, movie, 8)
     entry = only_entry(state_dir)
     before = content(entry)
-    monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(errno.EIO, "I/O")))
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "I/O")))
     storage.fail(1, FATAL)
 
     with pytest.raises(TransferFailed):
@@ -375,7 +375,13 @@ async def test_an_entry_is_replaced_as_a_whole(
 
 
 async def test_entries_older_than_30_days_are_pruned(
-    client: UploadClient, storage: Storage, state_dir: Path, movie: Path, tmp_path: Path
+    client: UploadClient,
+    service: Service,
+    storage: Storage,
+    slept: Slept,
+    state_dir: Path,
+    movie: Path,
+    tmp_path: Path,
 ) -> None:
     await stop_at(client, storage, movie, 8)
     old = only_entry(state_dir)
@@ -384,7 +390,8 @@ async def test_entries_older_than_30_days_are_pruned(
     other = tmp_path / "other"
     other.write_bytes(b"other")
 
-    await client.upload_file(other)
+    async with UploadClient(service.address, state_dir=state_dir, pace=pace(slept)) as next_client:
+        await next_client.upload_file(other)
 
     assert names(state_dir) == []
 

@@ -7,7 +7,7 @@ never goes through a proxy, as in Go (https://pkg.go.dev/net/http#ProxyFromEnvir
 """
 
 import ipaddress
-import urllib.request
+import os
 from collections.abc import Iterable
 
 _GRPC_NAMES = ("grpc", "https", "http")
@@ -25,11 +25,21 @@ def grpc_proxy_for(host: str, port: int | None) -> str | None:
 
 
 def _proxy_for(names: Iterable[str], host: str, port: int | None) -> str | None:
-    named = urllib.request.getproxies()
-    proxy = next((named[name] for name in names if named.get(name)), None)
-    if proxy is None or _is_bypassed(named.get("no", ""), host.lower(), port):
+    proxy = next((value for name in names if (value := _variable(name))), None)
+    if proxy is None or _is_bypassed(_variable("no"), host.lower(), port):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _variable(name: str) -> str:
+    """Return the value of NAME_proxy or, only if that is not set at all, of NAME_PROXY."""
+    lower = os.environ.get(f"{name}_proxy")
+    if lower is not None:
+        return lower
+    if name == "http" and "REQUEST_METHOD" in os.environ:
+        # A CGI script: HTTP_PROXY would come from a header of the request (https://httpoxy.org).
+        return ""
+    return os.environ.get(f"{name.upper()}_PROXY", "")
 
 
 def _is_bypassed(no_proxy: str, host: str, port: int | None) -> bool:

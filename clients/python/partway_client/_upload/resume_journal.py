@@ -5,7 +5,9 @@ the request_id, written before Initialize, so that a run killed between Initiali
 leads to the same Upload; and the upload_id, written after. It holds no URL. The entry's name
 identifies the file: a hash of server, path, size, modification time and the options.
 
-No upload depends on it: where the directory is not writable, uploads proceed without.
+No upload depends on it: where the directory is not writable, uploads proceed without. So entries
+are not synced to the disk, which would take longer than to send a small file: one that a power cut
+took means that the file is found by its fingerprint, or sent again.
 """
 
 import fcntl
@@ -29,6 +31,7 @@ from partway_client.errors import FileBusy
 logger = logging.getLogger(__name__)
 
 _KEPT = timedelta(days=30)
+_PRUNE_EVERY = timedelta(hours=1)
 
 
 def journal_directory(given: str | os.PathLike[str] | None) -> Path:
@@ -150,6 +153,7 @@ class ResumeJournal:
     def __init__(self, *, directory: Path, now: Callable[[], datetime]) -> None:
         self._directory = directory
         self._now = now
+        self._prune_time: datetime | None = None
 
     def open(self, key: str) -> JournalEntry:
         """Lock and return the entry `key`. Raises FileBusy if another process has it."""
@@ -165,7 +169,12 @@ class ResumeJournal:
         return JournalEntry(path=self._directory / f"{key}.json", lock=lock)
 
     def _prune(self) -> None:
-        oldest = (self._now() - _KEPT).timestamp()
+        """Remove what is too old, at most once an hour."""
+        now = self._now()
+        if self._prune_time is not None and now < self._prune_time:
+            return
+        self._prune_time = now + _PRUNE_EVERY
+        oldest = (now - _KEPT).timestamp()
         for path in self._directory.iterdir():
             # Another process may prune at the same time.
             with suppress(FileNotFoundError):
@@ -186,8 +195,6 @@ def _replace(path: Path, content: str) -> None:
     try:
         with os.fdopen(fd, "w", encoding="ascii") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         # Also on Ctrl-C: leave no half-written file behind.
