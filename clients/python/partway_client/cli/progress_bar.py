@@ -20,7 +20,7 @@ from rich.progress import Progress as RichProgress
 from partway_client.cli.output import print_line, print_note, printable
 from partway_client.models import Phase, Progress, State, UploadInfo
 
-_LINE_SECONDS = 5.0
+LINE_SECONDS = 5.0
 
 _WORDS = {
     Phase.SPOOLING: "copying the stream to disk first",
@@ -36,8 +36,8 @@ def showing(name: str) -> Iterator[Callable[[Progress], None]]:
     """Show one upload on standard error. Yields a function to call with its progress."""
     console = Console(stderr=True)
     if console.is_terminal:
-        with _bars(console, TransferSpeedColumn()) as bars:
-            yield UploadBar(name=printable(name), bars=bars).show
+        with bars(console, TransferSpeedColumn()) as shown:
+            yield UploadBar(name=printable(name), bars=shown).show
     else:
         yield ProgressLines(name=name, write=print_note).show
 
@@ -50,14 +50,17 @@ def showing_watch() -> Iterator[Callable[[UploadInfo], None]]:
     """
     console = Console(stderr=True)
     if console.is_terminal:
-        with _bars(console) as bars:
-            yield WatchBar(bars).show
+        with bars(console) as shown:
+            yield WatchBar(shown).show
     else:
         yield lambda upload: print_line(reported_line(upload))
 
 
-def _bars(console: Console, *more: ProgressColumn) -> RichProgress:
-    """Return the display of one bar, which disappears at the end."""
+def bars(console: Console, *more: ProgressColumn, redirect_stdout: bool = True) -> RichProgress:
+    """Return the display of one bar, which disappears at the end.
+
+    What is printed to standard output meanwhile appears above it, if that is redirected.
+    """
     return RichProgress(
         # File names are not markup.
         TextColumn("{task.description}", markup=False),
@@ -68,6 +71,7 @@ def _bars(console: Console, *more: ProgressColumn) -> RichProgress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        redirect_stdout=redirect_stdout,
     )
 
 
@@ -146,11 +150,11 @@ class ProgressLines:
         now = self._monotonic()
         if progress.phase is not self._phase:
             self._phase = progress.phase
-            self._began, self._next = now, now + _LINE_SECONDS
+            self._began, self._next = now, now + LINE_SECONDS
             self._bytes_before = progress.bytes_done
             self._announce(progress)
         elif now >= self._next:
-            self._next = now + _LINE_SECONDS
+            self._next = now + LINE_SECONDS
             self._write(f"{self._name}: {self._moving(progress, now - self._began)}")
 
     def _announce(self, progress: Progress) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     default=8,
     show_default=True,
     type=click.IntRange(1, 256),
-    help="The most parts to send at a time.",
+    help="The most parts to send at a time, of all files together.",
 )
 @click.option(
     "--part-size",
@@ -79,13 +79,13 @@ def upload(
     via_service: bool,
     **options: Any,
 ) -> None:
-    """Upload files, and print the URI of each. FILE may be - for standard input.
+    """Upload files, and print the URI of each as it is done. FILE may be - for standard input.
 
     A stream is first copied to TMPDIR, as long as 1 GiB of that disk stays free, or 5% of a small
     one.
 
     \b
-    Several files, with up to eight parts of each at a time:
+    Several files; run again, it goes on where it was stopped, file by file:
       partway upload *.mp4
     \b
     The output of another program:
@@ -103,9 +103,15 @@ def upload(
     options |= {"content_type": content_type, "resume": not no_resume, "name": name}
     options["route"] = _route(direct_only, via_service)
     # Imported late, as in every command: it is slow, and help should be quick.
+    from partway_client.cli.batch_journal import BatchJournal
     from partway_client.cli.upload import UploadCommand, stopped_message
 
-    command = UploadCommand(as_json, options)
+    journal = BatchJournal.of(service, options)
+    if no_resume:
+        journal.remove()
+    else:
+        journal.load()
+    command = UploadCommand(as_json, options, journal)
     if not run(service, lambda client: command.upload_all(client, files), stopped_message(files)):
         sys.exit(1)
 

@@ -1,19 +1,22 @@
-"""The `partway upload` command, file by file."""
+"""The `partway upload` command: one file with a display of its own, several files together."""
 
 import contextlib
 import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from rich.filesize import decimal
 
+from partway_client._progress_meter import OnProgress
+from partway_client.cli.batch_journal import BatchJournal
 from partway_client.cli.output import print_json, print_line, print_note, printable
 from partway_client.cli.progress_bar import showing
-from partway_client.client import UploadClient
+from partway_client.cli.upload_many import UploadMany
+from partway_client.client import OnDone, UploadClient
 from partway_client.errors import FileUnreadable, PartwayError, ServiceError
 from partway_client.models import Uploaded
 
@@ -26,34 +29,72 @@ class UploadCommand:
 
     as_json: bool
     arguments: dict[str, Any]
+    journal: BatchJournal
 
     async def upload_all(self, client: UploadClient, files: Sequence[str]) -> bool:
-        """Upload the files one after the other. Return whether all succeeded."""
-        # Not concurrently: each already uses as many connections as it may.
-        return all([await self.upload(client, file) for file in files])
+        """Upload the files. Return whether all succeeded."""
+        different = list(dict.fromkeys(files))
+        if len(different) > 1:
+            return await self._many(client).run(different)
+        [file] = different
+        return await self._succeeds(file, self._upload_alone(client, file))
 
-    async def upload(self, client: UploadClient, file: str) -> bool:
-        """Upload a file and print the result or the error. Return whether it succeeded."""
-        shown = (self.arguments["name"] or "stdin") if file == STDIN else file
-        arguments = dict(self.arguments, name=shown) if file == STDIN else self.arguments
+    def _many(self, client: UploadClient) -> UploadMany:
+        async def upload(file: str, show: OnProgress, on_done: OnDone) -> bool:
+            return await self._succeeds(file, self._upload(client, file, show, on_done))
+
+        return UploadMany(
+            upload=upload,
+            show_result=self._print_result,
+            journal=self.journal,
+            concurrency=self.arguments["concurrency"],
+            part_bytes=self.arguments["part_size"],
+        )
+
+    async def _succeeds(self, file: str, work: Awaitable[None]) -> bool:
+        """Await `work`. If it fails, print why and return False."""
         try:
-            source = _stdin() if file == STDIN else file
-            with contextlib.ExitStack() as shows:
-                show = shows.enter_context(showing(os.path.basename(shown)))
-
-                def on_done(uploaded: Uploaded) -> None:
-                    shows.close()
-                    self._print_result(shown, uploaded)
-
-                # Printed before the journal entry is removed: if the run is killed in between, the
-                # next one prints it again.
-                await client.upload_file(source, on_progress=show, on_done=on_done, **arguments)
+            await work
         except PartwayError as error:
-            self._print_error(shown, error)
+            self._print_error(file, error)
             return False
         return True
 
-    def _print_result(self, shown: str, uploaded: Uploaded) -> None:
+    async def _upload_alone(self, client: UploadClient, file: str) -> None:
+        with contextlib.ExitStack() as shows:
+            show = shows.enter_context(showing(os.path.basename(self._shown(file))))
+
+            def on_done(uploaded: Uploaded) -> None:
+                shows.close()
+                self._print_result(file, uploaded)
+                self._print_figures(file, uploaded)
+
+            await self._upload(client, file, show, on_done)
+
+    async def _upload(
+        self, client: UploadClient, file: str, show: OnProgress, on_done: OnDone
+    ) -> None:
+        """Upload a file. Raises PartwayError.
+
+        `on_done` prints the result before the journal entry is removed: if the run is killed in
+        between, the next one prints it again.
+        """
+        arguments = dict(self.arguments)
+        if file == STDIN:
+            arguments["name"] = self._shown(file)
+        source = _stdin() if file == STDIN else file
+        await client.upload_file(source, on_progress=show, on_done=on_done, **arguments)
+
+    def _shown(self, file: str) -> str:
+        return (self.arguments["name"] or "stdin") if file == STDIN else file
+
+    def _print_result(self, file: str, uploaded: Uploaded) -> None:
+        if self.as_json:
+            print_json(uploaded, file=_unicode(self._shown(file)))
+        elif uploaded.completed:
+            print_line(printable(uploaded.uri))
+
+    def _print_figures(self, file: str, uploaded: Uploaded) -> None:
         rate = uploaded.bytes_sent / uploaded.seconds if uploaded.seconds else 0
         words = f"{decimal(uploaded.size_bytes)} in {uploaded.seconds:.1f} s"
         if uploaded.parts_sent:
@@ -64,14 +105,10 @@ class UploadCommand:
             words += f"; {decimal(uploaded.bytes_via_service)} went through the service"
         if not uploaded.completed:
             words += "; all parts are sent, and the token does not allow completing the upload"
-        # First what scripts read.
-        if self.as_json:
-            print_json(uploaded, file=_unicode(shown))
-        elif uploaded.completed:
-            print_line(printable(uploaded.uri))
-        print_note(f"{os.path.basename(shown)}: {words}")
+        print_note(f"{os.path.basename(self._shown(file))}: {words}")
 
-    def _print_error(self, shown: str, error: PartwayError) -> None:
+    def _print_error(self, file: str, error: PartwayError) -> None:
+        shown = self._shown(file)
         print_note(f"partway: {os.path.basename(shown)}: {error}")
         if self.as_json:
             reason = error.reason if isinstance(error, ServiceError) else ""
