@@ -116,7 +116,7 @@ async def _exchange(server: Redis, commands: Sequence[Words]) -> list[Any]:
         await connection.send_packed_command([pack(tuple(words)) for words in commands])
         return [await _answer(server, connection, str(words[0])) for words in commands]
     except BaseException:
-        # The answers that were not read are those of nobody else.
+        # The answers that were not read belong to no other call.
         await connection.disconnect(nowait=True)
         raise
     finally:
