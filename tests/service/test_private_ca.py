@@ -99,11 +99,13 @@ async def _storage(s3: S3, ca: Path | None, **changes: Any) -> AsyncIterator[S3S
         yield storage
 
 
-def _sessions(url: str, ca: Path | None, clock: FakeClock) -> RedisSessionStore:
+def _sessions(
+    url: str, ca: Path | None, clock: FakeClock, patience: float = REDIS_PATIENCE
+) -> RedisSessionStore:
     return RedisSessionStore(
         connect(f"{url}?ssl_ca_certs={ca}" if ca is not None else url),
         clock=clock,
-        patience=REDIS_PATIENCE,
+        patience=patience,
     )
 
 
@@ -143,7 +145,7 @@ async def test_redis_of_another_ca_is_unavailable(
     secure_redis: str, other_ca: Path, clock: FakeClock, trusted: str
 ) -> None:
     ca = other_ca if trusted == "another" else None
-    async with contextlib.aclosing(_sessions(secure_redis, ca, clock)) as sessions:
+    async with contextlib.aclosing(_sessions(secure_redis, ca, clock, patience=2.5)) as sessions:
         with pytest.raises(SessionsUnavailable):
             await sessions.check()
 
