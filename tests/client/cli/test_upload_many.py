@@ -42,6 +42,7 @@ async def stopped_in_the_third(partway: Partway, storage: Storage, clips: Sequen
     process.send_signal(signal.SIGINT)
     done = await ended(process)
     assert done.code == 130
+    assert "partway: 2 of 3 files, 2.0 kB in " in done.stderr
     assert "the same command resumes the upload" in done.stderr
     return done.stdout
 
@@ -98,6 +99,21 @@ async def test_what_is_done_is_not_done_again_after_ctrl_c(
     assert names(partway.state_dir) == []
 
 
+async def test_the_end_of_one_command_forgets_nothing_of_another(
+    partway: Partway, storage: Storage, service: Service, clips: Sequence[Path], movie: Path
+) -> None:
+    await stopped_in_the_third(partway, storage, clips)
+    other = movie.with_name("other")
+    other.touch()
+
+    between = await partway.run("upload", movie, other)
+    again = await partway.run("upload", *clips)
+
+    assert (between.code, again.code) == (0, 0)
+    assert "; 2 uploaded by an earlier run" in again.stderr
+    assert names(partway.state_dir) == []
+
+
 async def test_only_what_failed_is_tried_again(
     partway: Partway, storage: Storage, service: Service, clips: Sequence[Path]
 ) -> None:
@@ -108,7 +124,8 @@ async def test_only_what_failed_is_tried_again(
 
     assert (first.code, again.code) == (1, 0)
     assert "; 1 failed" in first.stderr
-    assert [json.loads(line)["file"] for line in again.stdout.splitlines()] == [*map(str, clips)]
+    files = [json.loads(line)["file"] for line in again.stdout.splitlines()]
+    assert files == [*map(str, clips[1:]), str(clips[0])]
     assert len(storage.numbers_put()) == 4
 
 
@@ -146,12 +163,12 @@ async def test_other_options_make_other_objects(
     assert len(service.uploads) == 6
 
 
-async def test_a_line_that_was_cut_off_costs_that_file_only(
+async def test_what_cannot_be_read_costs_that_file_only(
     partway: Partway, storage: Storage, service: Service, clips: Sequence[Path]
 ) -> None:
     await stopped_in_the_third(partway, storage, clips)
-    [journal] = partway.state_dir.glob("*.batch")
-    journal.write_bytes(journal.read_bytes()[:-20])
+    one, _ = partway.state_dir.glob("*.done")
+    one.write_bytes(one.read_bytes()[:-20])
 
     again = await partway.run("upload", "--concurrency", "1", *clips)
 

@@ -30,6 +30,9 @@ from partway_client.errors import FileBusy
 
 logger = logging.getLogger(__name__)
 
+CALLER_KEYS = ("partway-tenant", "partway-subject")
+"""The metadata of calls that says on whose behalf a file is uploaded."""
+
 _KEPT = timedelta(days=30)
 _PRUNE_EVERY = timedelta(hours=1)
 
@@ -129,7 +132,7 @@ class JournalEntry:
         if self.adopted:
             kept["adopted"] = True
         try:
-            _replace(self._path, json.dumps(kept))
+            write_atomically(self._path, json.dumps(kept))
         except OSError as exc:
             self._path = None
             _warn(exc)
@@ -189,7 +192,8 @@ def _same_file(fd: int, path: Path) -> bool:
         return False
 
 
-def _replace(path: Path, content: str) -> None:
+def write_atomically(path: Path, content: str) -> None:
+    """Write a file of ASCII that only the user can read. Raises OSError."""
     # In the same directory, or the rename is not atomic. mkstemp creates it with mode 0600.
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
     try:

@@ -16,11 +16,14 @@ from partway_client._transport.rpc_client import RpcClient
 from partway_client._upload import fingerprint
 from partway_client._upload.context import UploadContext
 from partway_client._upload.options import UploadOptions
-from partway_client._upload.resume_journal import JournalEntry, ResumeJournal, entry_key
+from partway_client._upload.resume_journal import (
+    CALLER_KEYS,
+    JournalEntry,
+    ResumeJournal,
+    entry_key,
+)
 from partway_client._upload.upload_session import UploadSession
 from partway_client.models import State, Uploaded, UploadInfo
-
-_CALLER_KEYS = ("partway-tenant", "partway-subject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Uploader:
         if not source.path or source.identity is None:
             return ""
         size_bytes, mtime_ns = source.identity.size_bytes, source.identity.mtime_ns
-        caller = [self.call_metadata.get(key, "") for key in _CALLER_KEYS]
+        caller = [self.call_metadata.get(key, "") for key in CALLER_KEYS]
         return entry_key(self.server, source.path, size_bytes, mtime_ns, caller, *options.identity)
 
     def _uploaded(self, upload: UploadInfo, seconds: float) -> Uploaded:

@@ -1,20 +1,24 @@
 """Remembers which of several files are uploaded, until all are.
 
 So a command that was stopped in the third of three files does not upload the first two again. There
-is one file of JSON lines for the commands in one folder to the same service with the same options;
-each line is a file, by its path, size and modification time, and what its upload returned. A
-command that has nothing left to do removes it.
+is one small JSON file for each, with what its upload returned. Its name identifies the file: a hash
+of server, path, size, modification time and the options. A command that ends well removes them.
 """
 
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from partway_client._upload.resume_journal import entry_key, journal_directory
+from partway_client._upload.resume_journal import (
+    CALLER_KEYS,
+    entry_key,
+    journal_directory,
+    write_atomically,
+)
 from partway_client.cli.options import ServiceOptions
 from partway_client.cli.output import print_note
 from partway_client.models import Uploaded
@@ -24,45 +28,34 @@ _SAME = ("policy", "content_type", "metadata", "part_size", "checksum")
 
 
 class BatchJournal:
-    """The files of earlier runs that were uploaded, and those of this one."""
+    """The files that were uploaded to this service with these options."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._uploaded: dict[str, Uploaded] = {}
+    def __init__(self, service: ServiceOptions, options: Mapping[str, Any]) -> None:
+        self._directory = journal_directory(None)
+        self._resume = bool(options["resume"])
+        caller = [service.call_metadata.get(key, "") for key in CALLER_KEYS]
+        self._facts = (service.server, caller, [options[name] for name in _SAME])
         self._writable = True
-
-    @classmethod
-    def of(cls, service: ServiceOptions, options: Mapping[str, Any]) -> Self:
-        """Return the journal of the commands in this folder with these options."""
-        same = [options[name] for name in _SAME]
-        facts = ("batch", service.server, dict(service.call_metadata), os.getcwd(), same)
-        return cls(journal_directory(None) / f"{entry_key(*facts)}.batch")
-
-    def load(self) -> None:
-        """Read what earlier runs wrote. A line that was cut off counts as not written."""
-        with suppress(OSError, UnicodeDecodeError):
-            for line in self._path.read_text("utf-8").splitlines():
-                with suppress(ValueError, KeyError, TypeError):
-                    kept = json.loads(line)
-                    self._uploaded[kept["file"]] = Uploaded(**kept["uploaded"])
 
     def find(self, file: str) -> Uploaded | None:
         """Return what the upload of this very file returned, if it is remembered."""
-        return self._uploaded.get(_identity(file)) if self._uploaded else None
+        path = self._path(file)
+        if path is None or not self._resume:
+            return None
+        try:
+            return Uploaded(**json.loads(path.read_text("ascii")))
+        except (OSError, ValueError, TypeError):
+            # Mostly because there is none. One that cannot be read costs an upload.
+            return None
 
     def add(self, file: str, uploaded: Uploaded) -> None:
         """Remember that a file is uploaded."""
-        if not self._writable or not (identity := _identity(file)):
+        path = self._path(file)
+        if path is None or not self._writable:
             return
-        line = json.dumps({"file": identity, "uploaded": dataclasses.asdict(uploaded)})
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                # In one write, so that lines of two commands do not mix.
-                os.write(fd, f"{line}\n".encode())
-            finally:
-                os.close(fd)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(path, json.dumps(dataclasses.asdict(uploaded)))
         except OSError as exc:
             self._writable = False
             print_note(
@@ -70,16 +63,20 @@ class BatchJournal:
                 " command would upload them again; set PARTWAY_STATE_DIR to a writable directory"
             )
 
-    def remove(self) -> None:
-        """Forget all: nothing is left to do."""
-        with suppress(OSError):  # It ages out with the entries of unfinished uploads.
-            self._path.unlink(missing_ok=True)
+    def remove(self, files: Iterable[str]) -> None:
+        """Forget these files."""
+        for path in map(self._path, files):
+            if path is not None:
+                with suppress(OSError):  # It ages out with the entries of unfinished uploads.
+                    path.unlink(missing_ok=True)
 
-
-def _identity(file: str) -> str:
-    """Return a name for the file as it is now, "" if it has none."""
-    try:
-        found = os.stat(file)
-    except (OSError, ValueError):
-        return ""
-    return entry_key(os.path.abspath(file), found.st_size, found.st_mtime_ns)
+    def _path(self, file: str) -> Path | None:
+        """Return where the file, as it is now, is remembered; None if it is none."""
+        try:
+            found = os.stat(file)
+            key = entry_key(
+                "done", os.path.abspath(file), found.st_size, found.st_mtime_ns, *self._facts
+            )
+        except (OSError, ValueError):
+            return None
+        return self._directory / f"{key}.done"

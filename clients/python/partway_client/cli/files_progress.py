@@ -17,9 +17,9 @@ from partway_client.models import Progress
 class FilesMeter:
     """Counts the files and bytes of several uploads. `show` is called at each change."""
 
-    def __init__(self, files: int, bytes_total: int) -> None:
+    def __init__(self, files: int, bytes_total: int, *, files_done: int = 0) -> None:
         self.files, self.bytes_total = files, bytes_total
-        self.files_done = 0
+        self.files_done = files_done
         self.show: Callable[[], None] = lambda: None
         self._ended_bytes = 0
         self._under_way: dict[str, int] = {}
@@ -45,12 +45,12 @@ class FilesMeter:
 
 
 @contextlib.contextmanager
-def showing_files(meter: FilesMeter) -> Iterator[FilesMeter]:
+def showing_files(meter: FilesMeter) -> Iterator[None]:
     """Show on standard error what `meter` counts."""
     console = Console(stderr=True)
     if not console.is_terminal:
         meter.show = FilesLines(meter).show
-        yield meter
+        yield
         return
     # Results that are printed meanwhile go above the bar only if they go to the same terminal.
     shown = bars(console, TransferSpeedColumn(), redirect_stdout=sys.stdout.isatty())
@@ -62,7 +62,7 @@ def showing_files(meter: FilesMeter) -> Iterator[FilesMeter]:
             completed=meter.bytes_done,
         )
         meter.show()
-        yield meter
+        yield
 
 
 class FilesLines:

@@ -106,12 +106,7 @@ def upload(
     from partway_client.cli.batch_journal import BatchJournal
     from partway_client.cli.upload import UploadCommand, stopped_message
 
-    journal = BatchJournal.of(service, options)
-    if no_resume:
-        journal.remove()
-    else:
-        journal.load()
-    command = UploadCommand(as_json, options, journal)
+    command = UploadCommand(as_json, options, BatchJournal(service, options))
     if not run(service, lambda client: command.upload_all(client, files), stopped_message(files)):
         sys.exit(1)
 

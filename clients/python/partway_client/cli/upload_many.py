@@ -39,6 +39,7 @@ class UploadMany:
     monotonic: Callable[[], float] = time.monotonic
     _failed: int = field(default=0, init=False)
     _known: int = field(default=0, init=False)
+    _done: int = field(default=0, init=False)
     _done_bytes: int = field(default=0, init=False)
     _sent_bytes: int = field(default=0, init=False)
     _via_service_bytes: int = field(default=0, init=False)
@@ -46,24 +47,35 @@ class UploadMany:
     async def run(self, files: Sequence[str]) -> bool:
         """Return whether all files are uploaded."""
         began = self.monotonic()
-        sizes = {file: _size(file) for file in files}
         try:
-            with showing_files(FilesMeter(len(files), sum(sizes.values()))) as meter:
-                await self._upload_all(files, sizes, meter)
+            left = [file for file in files if not self._is_known(file)]
+            await self._upload_all(left, len(files))
         finally:
             self._summarize(len(files), self.monotonic() - began)
         if not self._failed:
-            self.journal.remove()
+            self.journal.remove(files)
         return not self._failed
 
-    async def _upload_all(
-        self, files: Sequence[str], sizes: Mapping[str, int], meter: FilesMeter
-    ) -> None:
+    def _is_known(self, file: str) -> bool:
+        """Return whether an earlier run uploaded the file, and print its result again if so."""
+        known = self.journal.find(file)
+        if known is not None:
+            self.show_result(file, known)
+            self._known += 1
+        return known is not None
+
+    async def _upload_all(self, left: Sequence[str], count: int) -> None:
+        sizes = {file: _size(file) for file in left}
+        meter = FilesMeter(count, sum(sizes.values()), files_done=self._known)
+        with showing_files(meter):
+            await self._upload_together(sizes, meter)
+
+    async def _upload_together(self, sizes: Mapping[str, int], meter: FilesMeter) -> None:
         places = asyncio.Semaphore(self.concurrency)
         try:
             async with asyncio.TaskGroup() as group:
-                for file in files:
-                    wanted = self._places_for(sizes[file])
+                for file, size_bytes in sizes.items():
+                    wanted = self._places_for(size_bytes)
                     for _ in range(wanted):
                         await places.acquire()
                     group.create_task(self._upload_in(places, wanted, file, meter))
@@ -85,15 +97,12 @@ class UploadMany:
         def on_done(uploaded: Uploaded) -> None:
             self.show_result(file, uploaded)
             self.journal.add(file, uploaded)
+            self._done += 1
             self._done_bytes += uploaded.size_bytes
             self._sent_bytes += uploaded.bytes_sent
             self._via_service_bytes += uploaded.bytes_via_service
 
-        known = self.journal.find(file)
-        if known is not None:
-            self.show_result(file, known)
-            self._known += 1
-        elif not await self.upload(file, show, on_done):
+        if not await self.upload(file, show, on_done):
             self._failed += 1
 
     def _places_for(self, size_bytes: int) -> int:
@@ -101,7 +110,9 @@ class UploadMany:
         return min(max(parts, 1), self.concurrency)
 
     def _summarize(self, count: int, seconds: float) -> None:
-        words = f"{count} files, {decimal(self._done_bytes)} in {seconds:.1f} s"
+        done = self._done + self._known
+        words = f"{count} files" if done == count else f"{done} of {count} files"
+        words += f", {decimal(self._done_bytes)} in {seconds:.1f} s"
         if self._sent_bytes and seconds:
             words += f", {decimal(int(self._sent_bytes / seconds))}/s"
         if self._via_service_bytes:
