@@ -79,6 +79,35 @@ def test_a_client_that_is_not_open_says_so() -> None:
         SyncUploadClient("127.0.0.1:9").status("any")
 
 
+async def test_a_forked_child_gets_an_error_and_the_parent_goes_on(
+    service: Service, state_dir: Path, movie: Path
+) -> None:
+    program = (
+        "import os, sys\n"
+        "from partway_client import SyncUploadClient\n"
+        "with SyncUploadClient(sys.argv[1], state_dir=sys.argv[2]) as client:\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        try:\n"
+        "            client.usage()\n"
+        "        except RuntimeError as error:\n"
+        "            print(error, flush=True)\n"
+        "        os._exit(0)\n"
+        "    os.waitpid(child, 0)\n"
+        "    print(client.upload_file(sys.argv[3]).uri)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, service.address, state_dir, movie),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    stdout, _ = await process.communicate()
+
+    assert stdout.decode().splitlines() == [
+        "the client was opened before the fork; open one in this process",
+        "s3://bucket/files/movie.mp4",
+    ]
+
+
 async def test_ctrl_c_cancels_what_was_under_way(
     service: Service, storage: Storage, state_dir: Path, movie: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from types import TracebackType
@@ -52,7 +53,8 @@ class SyncUploadClient:
     """UploadClient as a plain context manager, with the same arguments and methods.
 
     An event loop in a thread of its own does the work, and calls `on_progress` there. Ctrl-C while
-    a method waits cancels its work.
+    a method waits cancels its work. Threads may share a client. A process that was forked may not
+    use its parent's, and gets a RuntimeError: it opens one of its own.
     """
 
     @_constructed(UploadClient)
@@ -113,8 +115,10 @@ class _LoopThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._serve, name="partway-client", daemon=True)
         self._ready = threading.Event()
+        self._pid = 0
 
     def start(self) -> None:
+        self._pid = os.getpid()
         self._thread.start()
         self._ready.wait()
 
@@ -123,6 +127,12 @@ class _LoopThread:
         if self._loop is None:
             work.close()
             raise RuntimeError("the client is not open: use it in `with`")
+        if self._pid != os.getpid():
+            # fork copies no thread: no one would ever run the work.
+            work.close()
+            raise RuntimeError(
+                "the client was opened before the fork; open one in this process"
+            )
         ended = threading.Event()
 
         async def work_to_end() -> T:
@@ -141,8 +151,8 @@ class _LoopThread:
             raise
 
     def stop(self) -> None:
-        """End the loop and the thread. A second call does nothing."""
-        if self._loop is not None:
+        """End the loop and the thread. A second call does nothing, nor does one after a fork."""
+        if self._loop is not None and self._pid == os.getpid():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop = None
