@@ -130,9 +130,7 @@ class _LoopThread:
         if self._pid != os.getpid():
             # fork copies no thread: no one would ever run the work.
             work.close()
-            raise RuntimeError(
-                "the client was opened before the fork; open one in this process"
-            )
+            raise RuntimeError("the client was opened before the fork; open one in this process")
         ended = threading.Event()
 
         async def work_to_end() -> T:

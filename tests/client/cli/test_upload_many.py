@@ -124,8 +124,10 @@ async def test_only_what_failed_is_tried_again(
 
     assert (first.code, again.code) == (1, 0)
     assert "; 1 failed" in first.stderr
-    files = [json.loads(line)["file"] for line in again.stdout.splitlines()]
-    assert files == [*map(str, clips[1:]), str(clips[0])]
+    printed = [json.loads(line) for line in again.stdout.splitlines()]
+    assert [each["file"] for each in printed] == [*map(str, clips[1:]), str(clips[0])]
+    assert [each["bytes_sent"] for each in printed] == [0, 0, 1000]
+    assert [each["parts_resumed"] for each in printed] == [1, 1, 0]
     assert len(storage.numbers_put()) == 4
 
 

@@ -38,15 +38,28 @@ class BatchJournal:
         self._writable = True
 
     def find(self, file: str) -> Uploaded | None:
-        """Return what the upload of this very file returned, if it is remembered."""
+        """Return what the upload of this very file returned, if it is remembered.
+
+        Its figures are those of this run, in which nothing was sent.
+        """
         path = self._path(file)
         if path is None or not self._resume:
             return None
         try:
-            return Uploaded(**json.loads(path.read_text("ascii")))
+            kept = Uploaded(**json.loads(path.read_text("ascii")))
         except (OSError, ValueError, TypeError):
             # Mostly because there is none. One that cannot be read costs an upload.
             return None
+        return dataclasses.replace(
+            kept,
+            parts_sent=0,
+            parts_resumed=kept.parts,
+            parts_retried=0,
+            rpcs=0,
+            seconds=0.0,
+            bytes_sent=0,
+            bytes_via_service=0,
+        )
 
     def add(self, file: str, uploaded: Uploaded) -> None:
         """Remember that a file is uploaded."""
