@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from partway_client.cli.files_progress import FilesLines, FilesMeter
-from partway_client.models import Phase, Progress
 
 from tests.client.command import Partway, ended
 from tests.client.files import names
@@ -209,21 +207,3 @@ async def test_a_full_disk_behind_standard_output_ends_it_with_one_line(
     assert done.code == 1
     assert "cannot write to standard output" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def progress(bytes_done: int) -> Progress:
-    return Progress(Phase.SENDING, bytes_done, 100, 0, 0, 1)
-
-
-def test_the_progress_of_all_files_is_one(capsys: pytest.CaptureFixture[str]) -> None:
-    now = 0.0
-    meter = FilesMeter(3, 300)
-    meter.show = FilesLines(meter, lambda: now).show
-    with meter.file("one") as one, meter.file("two") as two:
-        one(progress(100))
-        two(progress(40))
-        assert capsys.readouterr().err == ""
-        now = 10.0
-        two(progress(50))
-    assert capsys.readouterr().err == "0 of 3 files, 50%, 150 bytes of 300 bytes, 15 bytes/s\n"
-    assert (meter.files_done, meter.bytes_done) == (2, 150)

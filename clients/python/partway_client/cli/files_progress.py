@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import TransferSpeedColumn
+from rich.progress import Progress as Bars
 
 from partway_client.cli.output import print_note
-from partway_client.cli.progress_bar import LINE_SECONDS, bars
+from partway_client.cli.progress_bar import LINE_SECONDS, bars, ticking
+from partway_client.cli.recent_rate import RecentRate
 from partway_client.models import Progress
 
 
@@ -50,19 +51,34 @@ def showing_files(meter: FilesMeter) -> Iterator[None]:
     console = Console(stderr=True)
     if not console.is_terminal:
         meter.show = FilesLines(meter).show
-        yield
+        with ticking(meter.show):
+            yield
         return
     # Results that are printed meanwhile go above the bar only if they go to the same terminal.
-    shown = bars(console, TransferSpeedColumn(), redirect_stdout=sys.stdout.isatty())
-    with shown:
-        task = shown.add_task("", total=meter.bytes_total or None)
-        meter.show = lambda: shown.update(
-            task,
+    with bars(console, redirect_stdout=sys.stdout.isatty()) as shown:
+        meter.show = FilesBar(meter, shown).show
+        with ticking(meter.show):
+            yield
+
+
+class FilesBar:
+    """A bar with the rate of the last seconds and the time left."""
+
+    def __init__(self, meter: FilesMeter, bars: Bars) -> None:
+        self._meter, self._bars = meter, bars
+        self._rate = RecentRate()
+        self._task = bars.add_task("", total=meter.bytes_total or None, moving="")
+        self.show()
+
+    def show(self) -> None:
+        meter = self._meter
+        self._rate.moved(meter.bytes_done)
+        self._bars.update(
+            self._task,
             description=f"{meter.files_done} of {meter.files} files",
             completed=meter.bytes_done,
+            moving=self._rate.words(meter.bytes_total),
         )
-        meter.show()
-        yield
 
 
 class FilesLines:
@@ -71,19 +87,18 @@ class FilesLines:
     def __init__(self, meter: FilesMeter, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._meter = meter
         self._monotonic = monotonic
-        self._began = monotonic()
-        self._next = self._began + LINE_SECONDS
+        self._next = monotonic() + LINE_SECONDS
+        self._rate = RecentRate(monotonic)
 
     def show(self) -> None:
-        now = self._monotonic()
+        now, meter = self._monotonic(), self._meter
+        done, total = meter.bytes_done, meter.bytes_total
+        self._rate.moved(done)
         if now < self._next:
             return
         self._next = now + LINE_SECONDS
-        meter = self._meter
-        done, total = meter.bytes_done, meter.bytes_total
         percent = 100 * done // total if total else 0
-        rate = decimal(int(done / (now - self._began)))
         print_note(
             f"{meter.files_done} of {meter.files} files, {percent}%,"
-            f" {decimal(done)} of {decimal(total)}, {rate}/s"
+            f" {decimal(done)} of {decimal(total)}, {self._rate.words(total)}"
         )

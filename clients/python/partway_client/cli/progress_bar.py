@@ -1,5 +1,6 @@
 """Shows an upload's progress: a bar on a terminal, plain lines elsewhere."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator
@@ -9,18 +10,17 @@ from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     DownloadColumn,
-    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 from rich.progress import Progress as RichProgress
 
 from partway_client.cli.output import print_line, print_note, printable
+from partway_client.cli.recent_rate import RecentRate
 from partway_client.models import Phase, Progress, State, UploadInfo
 
-LINE_SECONDS = 5.0
+LINE_SECONDS = 10.0
+_TICK_SECONDS = 1.0
 
 _WORDS = {
     Phase.SPOOLING: "copying the stream to disk first",
@@ -30,16 +30,39 @@ _WORDS = {
     Phase.COMPLETING: "completing",
 }
 
+_MOVING = frozenset({Phase.SPOOLING, Phase.VERIFYING, Phase.SENDING})
+"""The phases in which bytes move here."""
+
 
 @contextlib.contextmanager
 def showing(name: str) -> Iterator[Callable[[Progress], None]]:
     """Show one upload on standard error. Yields a function to call with its progress."""
     console = Console(stderr=True)
     if console.is_terminal:
-        with bars(console, TransferSpeedColumn()) as shown:
-            yield UploadBar(name=printable(name), bars=shown).show
+        with bars(console) as shown:
+            bar = UploadBar(name=printable(name), bars=shown)
+            with ticking(bar.tick):
+                yield bar.show
     else:
-        yield ProgressLines(name=name, write=print_note).show
+        lines = ProgressLines(name=name, write=print_note)
+        with ticking(lines.tick):
+            yield lines.show
+
+
+@contextlib.contextmanager
+def ticking(tick: Callable[[], None]) -> Iterator[None]:
+    """Call `tick` every second: what stands still reports no progress."""
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            tick()
+
+    ticker = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        ticker.cancel()
 
 
 @contextlib.contextmanager
@@ -56,8 +79,8 @@ def showing_watch() -> Iterator[Callable[[UploadInfo], None]]:
         yield lambda upload: print_line(reported_line(upload))
 
 
-def bars(console: Console, *more: ProgressColumn, redirect_stdout: bool = True) -> RichProgress:
-    """Return the display of one bar, which disappears at the end.
+def bars(console: Console, *, redirect_stdout: bool = True) -> RichProgress:
+    """Return the display of one bar, which disappears at the end. Its field `moving` is a text.
 
     What is printed to standard output meanwhile appears above it, if that is redirected.
     """
@@ -67,8 +90,7 @@ def bars(console: Console, *more: ProgressColumn, redirect_stdout: bool = True) 
         BarColumn(),
         TaskProgressColumn(),
         DownloadColumn(),
-        *more,
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[moving]}", markup=False),
         console=console,
         transient=True,
         redirect_stdout=redirect_stdout,
@@ -76,19 +98,21 @@ def bars(console: Console, *more: ProgressColumn, redirect_stdout: bool = True) 
 
 
 class UploadBar:
-    """A bar with the transfer rate and the time left."""
+    """A bar with the rate of the last seconds and the time left."""
 
     def __init__(self, *, name: str, bars: RichProgress) -> None:
         self._name = name
         self._bars = bars
-        self._task = bars.add_task(name, total=None)
-        self._phase: Phase | None = None
+        self._task = bars.add_task(name, total=None, moving="")
+        self._progress: Progress | None = None
+        self._rate = RecentRate()
 
     def show(self, progress: Progress) -> None:
-        if progress.phase is Phase.SENDING and self._phase is not Phase.SENDING:
+        if self._progress is None or progress.phase is not self._progress.phase:
             # Parts already in storage must not count into the transfer rate.
-            self._bars.reset(self._task, completed=progress.bytes_done)
-        self._phase = progress.phase
+            self._rate.restart(progress.bytes_done)
+        self._rate.moved(progress.bytes_done)
+        self._progress = progress
         words = _WORDS.get(progress.phase)
         self._bars.update(
             self._task,
@@ -96,6 +120,15 @@ class UploadBar:
             completed=progress.bytes_done,
             total=progress.bytes_total or None,
         )
+        self.tick()
+
+    def tick(self) -> None:
+        """Show how fast it goes, also if no progress was made."""
+        progress = self._progress
+        if progress is not None:
+            moves = progress.phase in _MOVING
+            words = self._rate.words(progress.bytes_total) if moves else ""
+            self._bars.update(self._task, moving=words)
 
 
 class WatchBar:
@@ -103,7 +136,7 @@ class WatchBar:
 
     def __init__(self, bars: RichProgress) -> None:
         self._bars = bars
-        self._task = bars.add_task("", total=None)
+        self._task = bars.add_task("", total=None, moving="")
 
     def show(self, upload: UploadInfo) -> None:
         done = upload.reported.bytes_stored if upload.reported else 0
@@ -142,20 +175,30 @@ class ProgressLines:
         self._name = name
         self._write = write
         self._monotonic = monotonic
-        self._phase: Phase | None = None
+        self._progress: Progress | None = None
         self._began = self._next = 0.0
-        self._bytes_before = 0
+        self._rate = RecentRate(monotonic)
 
     def show(self, progress: Progress) -> None:
-        now = self._monotonic()
-        if progress.phase is not self._phase:
-            self._phase = progress.phase
-            self._began, self._next = now, now + LINE_SECONDS
-            self._bytes_before = progress.bytes_done
+        if self._progress is None or progress.phase is not self._progress.phase:
+            self._began = self._monotonic()
+            self._next = self._began + LINE_SECONDS
+            self._rate.restart(progress.bytes_done)
             self._announce(progress)
-        elif now >= self._next:
-            self._next = now + LINE_SECONDS
-            self._write(f"{self._name}: {self._moving(progress, now - self._began)}")
+        self._rate.moved(progress.bytes_done)
+        self._progress = progress
+        self.tick()
+
+    def tick(self) -> None:
+        """Write a line if it is time for one, also if no progress was made."""
+        now, progress = self._monotonic(), self._progress
+        if progress is None or now < self._next:
+            return
+        self._next = now + LINE_SECONDS
+        if progress.phase in _MOVING:
+            self._write(f"{self._name}: {self._moving(progress)}")
+        elif words := _WORDS.get(progress.phase):
+            self._write(f"{self._name}: {words}, for {now - self._began:.0f} s now")
 
     def _announce(self, progress: Progress) -> None:
         words = _WORDS.get(progress.phase)
@@ -166,11 +209,9 @@ class ProgressLines:
         if words:
             self._write(f"{self._name}: {words}")
 
-    def _moving(self, progress: Progress, seconds: float) -> str:
+    def _moving(self, progress: Progress) -> str:
         done, total = progress.bytes_done, progress.bytes_total
-        rate = max(done - self._bytes_before, 0) / seconds
+        moving = self._rate.words(total)
         if not total:
-            return f"{decimal(done)}, {decimal(int(rate))}/s"
-        left = f", {(total - done) / rate:.0f} s left" if rate else ""
-        percent = 100 * done // total
-        return f"{percent}%, {decimal(done)} of {decimal(total)}, {decimal(int(rate))}/s{left}"
+            return f"{decimal(done)}, {moving}"
+        return f"{100 * done // total}%, {decimal(done)} of {decimal(total)}, {moving}"
