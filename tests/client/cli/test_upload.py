@@ -65,13 +65,10 @@ async def test_json_is_one_object_for_each_file(
 
     done = await partway.run("upload", "--json", movie, other)
 
-    printed = [json.loads(line) for line in done.stdout.splitlines()]
-    # In the order in which they are done.
-    of = {each["file"]: each for each in printed}
-    assert len(printed) == len(of) == 2
-    assert (of[str(movie)]["parts"], of[str(movie)]["parts_sent"]) == (10, 10)
-    assert of[str(movie)]["uri"] == "s3://bucket/files/movie.mp4"
-    assert of[str(other)]["size_bytes"] == 0
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert (first["file"], first["parts"], first["parts_sent"]) == (str(movie), 10, 10)
+    assert first["uri"] == "s3://bucket/files/movie.mp4"
+    assert (second["file"], second["size_bytes"]) == (str(other), 0)
 
 
 async def test_other_files_go_on_after_a_failure(
@@ -79,9 +76,7 @@ async def test_other_files_go_on_after_a_failure(
 ) -> None:
     done = await partway.run("upload", "--json", tmp_path / "gone", movie)
 
-    printed = [json.loads(line) for line in done.stdout.splitlines()]
-    [failed] = [each for each in printed if "error" in each]
-    [uploaded] = [each for each in printed if "error" not in each]
+    failed, uploaded = (json.loads(line) for line in done.stdout.splitlines())
     assert done.code == 1
     assert failed["error"] == "FileUnreadable"
     assert uploaded["etag"] == "final"

@@ -1,5 +1,6 @@
 """Tests calls to the service: which are repeated, for how long, and how errors are mapped."""
 
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -291,3 +292,21 @@ async def test_busy_for_good_is_told(client: UploadClient, service: Service) -> 
 
     with pytest.raises(UploadBusy):
         await client.abort("any")
+
+
+async def test_a_service_that_stays_away_is_said_once_until_it_answers(
+    service: Service, slept: Slept, state_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ticks = itertools.count(0, 2)
+    policy = pace(slept, monotonic=lambda: float(next(ticks)))
+    async with UploadClient(service.address, state_dir=state_dir, pace=policy) as client:
+        service.fail("GetUsage", *[UNAVAILABLE] * 6)
+        await client.usage()
+        assert [record.getMessage() for record in caplog.records] == [
+            "waiting for the service, and trying again: as arranged"
+        ]
+        caplog.clear()
+        service.fail("GetUsage", *[UNAVAILABLE] * 2)
+        await client.usage()
+        # A short one is no news.
+        assert not caplog.records

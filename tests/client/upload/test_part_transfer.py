@@ -536,3 +536,16 @@ async def test_no_log_and_no_error_holds_a_url_or_an_id(
         error = error.__cause__ or error.__context__
     # The server of this test is the one that may name the request.
     assert not [line for line in texts if "X-Amz" in line or service.only().id in line]
+
+
+async def test_a_part_that_does_not_get_through_is_said_with_the_reason(
+    client: UploadClient, storage: Storage, movie: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage.fail(2, *[answering(503, "SlowDown")] * 3)
+
+    await client.upload_file(movie, concurrency=1)
+
+    # Not of a single failure, and not of all that follow at once.
+    assert [record.getMessage() for record in caplog.records] == [
+        "part 2: it answers 503 SlowDown; try 3 of 20"
+    ]

@@ -68,7 +68,7 @@ async def send_part(
         return error, retried
     finally:
         call.cancel()
-    connection.reached = True
+    connection.answered()
     etag: str = answer.part.etag
     return etag
 

@@ -27,6 +27,9 @@ Metadata = Sequence[tuple[str, str]]
 
 CALL_SECONDS = 30.0
 
+_WARN_SECONDS = 5.0
+"""How long calls fail before that is said."""
+
 
 class StreamCut(Exception):
     """A stream ended without its last message."""
@@ -34,12 +37,22 @@ class StreamCut(Exception):
 
 @dataclass(slots=True)
 class ServiceConnection:
-    """The stub of one channel, the metadata to send, and whether the service ever answered."""
+    """The stub of one channel, the metadata to send, and whether the service answers.
+
+    `reached` is whether it ever did; `failing_since` when calls began to fail, on the clock of the
+    policy, None while they succeed.
+    """
 
     server: str
     stub: "UploadServiceAsyncStub"
     metadata: Metadata = field(repr=False)
     reached: bool = False
+    failing_since: float | None = None
+    warned: bool = False
+
+    def answered(self) -> None:
+        """Record that a call succeeded."""
+        self.reached, self.failing_since, self.warned = True, None, False
 
 
 class RetryingCaller:
@@ -81,7 +94,7 @@ class RetryingCaller:
             except StreamCut:
                 error, retried = self.cut(), True
             else:
-                self.connection.reached = True
+                self.connection.answered()
                 return answer
             await self.wait_or_raise(error, tries, retried=retried)
 
@@ -90,9 +103,19 @@ class RetryingCaller:
         self.connection.reached |= isinstance(error, ServiceError)
         if not retried or tries >= self._most_tries():
             raise error
+        self._warn(error)
         asked = error.retry_seconds if isinstance(error, ServiceError) else None
         logger.debug("a call failed (%s), try %d", type(error).__name__, tries)
         await self._policy.back_off(tries, base=0.25, cap=15.0, at_least=min(asked or 0.0, 60.0))
+
+    def _warn(self, error: PartwayError) -> None:
+        """Say, once until a call succeeds, what has been waited for for some seconds."""
+        connection, now = self.connection, self._policy.monotonic()
+        if connection.failing_since is None:
+            connection.failing_since = now
+        elif now - connection.failing_since >= _WARN_SECONDS and not connection.warned:
+            connection.warned = True
+            logger.warning("waiting for the service, and trying again: %s", error)
 
     def cut(self) -> PartwayError:
         """Return the error for a stream that ended too early."""

@@ -30,7 +30,7 @@ async def watch(caller: RetryingCaller, upload_id: str) -> AsyncGenerator[Upload
         try:
             async for message in call:
                 tries = 1
-                connection.reached = True
+                connection.answered()
                 reported = message.reported if message.HasField("reported") else None
                 upload = upload_from_proto(message.upload, reported=reported)
                 yield upload

@@ -54,13 +54,15 @@ class HttpResult:
 class PartOutcome:
     """The outcome of one try, by either route, and the error to raise if there is no other.
 
-    `not_reached` says why storage was not reached, "" if it was; `etag` is as in HttpResult.
+    `not_reached` says why storage was not reached, "" if it was; `problem` is how storage answered
+    or how the connection ended; `etag` is as in HttpResult.
     """
 
     verdict: Verdict
     error: PartwayError | None = None
     not_reached: str = ""
     etag: str = ""
+    problem: str = ""
 
 
 def judge(result: HttpResult, *, single: bool) -> Verdict:

@@ -1,6 +1,7 @@
 """Sends the parts of one Upload, several at a time, and retries them while that may help."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from partway_client._upload.checksums import PartChecksums
@@ -19,6 +20,10 @@ from partway_client.errors import (
     ViaServiceOff,
 )
 from partway_client.models import UploadInfo
+
+logger = logging.getLogger(__name__)
+
+_WARN_SECONDS = 10.0
 
 
 class UploadGone(PartwayError):
@@ -54,6 +59,7 @@ class PartTransfer:
         self._single = upload.part_count == 1
         self._on_sent = on_sent
         self._finished = 0
+        self._warn_time = float("-inf")
 
     async def send(self, numbers: Sequence[int]) -> None:
         """Send the parts, lowest first.
@@ -106,6 +112,7 @@ class PartTransfer:
                     tries = not_reached = 0
                     continue
             self._give_up(outcome, tries)
+            self._warn(number, outcome, tries)
             if outcome.verdict is Verdict.DAMAGED:
                 # Damaged on its way, or changed in the file since it was signed for: then
                 # retrying would not help.
@@ -114,6 +121,17 @@ class PartTransfer:
             if outcome.verdict is Verdict.PRESIGN or tries > 1:
                 self._urls.refused(number)
             await self._retry.back_off(tries, base=0.5, cap=20.0)
+
+    def _warn(self, number: int, outcome: PartOutcome, tries: int) -> None:
+        """Say that a part does not get through; not of a single failure, and not all the time."""
+        now = self._retry.monotonic()
+        if tries < 2 or now < self._warn_time:
+            return
+        self._warn_time = now + _WARN_SECONDS
+        logger.warning(
+            "part %d: %s; try %d of %d",
+            *(number, outcome.problem or outcome.error, tries + 1, self._retry.part_tries),
+        )
 
     async def _try(self, number: int) -> PartOutcome:
         if self._route.via_service:
@@ -124,7 +142,8 @@ class PartTransfer:
             self._route.reached()
             return PartOutcome(verdict, etag=result.etag)
         error = TransferFailed(str(result), status=result.status, code=result.code)
-        return PartOutcome(verdict, error, "" if result.reached else str(result))
+        problem = str(result)
+        return PartOutcome(verdict, error, "" if result.reached else problem, problem=problem)
 
     def _give_up(self, outcome: PartOutcome, tries: int) -> None:
         """Raise the error of `outcome` if no other try would help."""

@@ -79,7 +79,7 @@ def upload(
     via_service: bool,
     **options: Any,
 ) -> None:
-    """Upload files, and print the URI of each as it is done. FILE may be - for standard input.
+    """Upload files, and print the URI of each. FILE may be - for standard input.
 
     A stream is first copied to TMPDIR, as long as 1 GiB of that disk stays free, or 5% of a small
     one.

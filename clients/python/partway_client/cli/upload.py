@@ -5,8 +5,9 @@ import io
 import json
 import os
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 from rich.filesize import decimal
@@ -36,49 +37,40 @@ class UploadCommand:
         different = list(dict.fromkeys(files))
         if len(different) > 1:
             return await self._many(client).run(different)
-        [file] = different
-        return await self._succeeds(file, self._upload_alone(client, file))
+        return await self._upload_alone(client, different[0])
 
     def _many(self, client: UploadClient) -> UploadMany:
-        async def upload(file: str, show: OnProgress, on_done: OnDone) -> bool:
-            return await self._succeeds(file, self._upload(client, file, show, on_done))
-
         return UploadMany(
-            upload=upload,
-            show_result=self._print_result,
+            upload=partial(self._upload, client),
+            print_result=self._print_result,
+            print_error=self._print_error,
             journal=self.journal,
             concurrency=self.arguments["concurrency"],
             part_bytes=self.arguments["part_size"],
         )
 
-    async def _succeeds(self, file: str, work: Awaitable[None]) -> bool:
-        """Await `work`. If it fails, print why and return False."""
+    async def _upload_alone(self, client: UploadClient, file: str) -> bool:
         try:
-            await work
+            with contextlib.ExitStack() as shows:
+                show = shows.enter_context(showing(os.path.basename(self._shown(file))))
+
+                def on_done(uploaded: Uploaded) -> None:
+                    # Printed before the journal entry is removed: if the run is killed in between,
+                    # the next one prints it again.
+                    shows.close()
+                    self._print_result(file, uploaded)
+                    self._print_figures(file, uploaded)
+
+                await self._upload(client, file, show, on_done)
         except PartwayError as error:
             self._print_error(file, error)
             return False
         return True
 
-    async def _upload_alone(self, client: UploadClient, file: str) -> None:
-        with contextlib.ExitStack() as shows:
-            show = shows.enter_context(showing(os.path.basename(self._shown(file))))
-
-            def on_done(uploaded: Uploaded) -> None:
-                shows.close()
-                self._print_result(file, uploaded)
-                self._print_figures(file, uploaded)
-
-            await self._upload(client, file, show, on_done)
-
     async def _upload(
         self, client: UploadClient, file: str, show: OnProgress, on_done: OnDone
     ) -> None:
-        """Upload a file. Raises PartwayError.
-
-        `on_done` prints the result before the journal entry is removed: if the run is killed in
-        between, the next one prints it again.
-        """
+        """Upload a file. Raises PartwayError."""
         arguments = dict(self.arguments)
         if file == STDIN:
             arguments["name"] = self._shown(file)

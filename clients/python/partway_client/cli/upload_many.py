@@ -3,36 +3,39 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rich.filesize import decimal
 
+from partway_client._progress_meter import OnProgress
 from partway_client.cli.batch_journal import BatchJournal
 from partway_client.cli.files_progress import FilesMeter, showing_files
 from partway_client.cli.output import print_note
-from partway_client.models import Progress, Uploaded
+from partway_client.client import OnDone
+from partway_client.errors import PartwayError
+from partway_client.models import Uploaded
 
 _PART_BYTES = 16 * 1024 * 1024
 """What a part is taken to have before the service has said."""
 
-UploadOne = Callable[
-    [str, Callable[[Progress], None], Callable[[Uploaded], None]], Coroutine[Any, Any, bool]
-]
-"""Upload a file, with its `on_progress` and `on_done`, and return whether that succeeded."""
+UploadOne = Callable[[str, OnProgress, OnDone], Coroutine[Any, Any, None]]
+"""Upload a file. Raises PartwayError."""
 
 
 @dataclass
 class UploadMany:
     """Uploads files so that together they have at most `concurrency` parts under way.
 
-    A small file is one part; a large one has all of them, and is alone. `show_result` prints the
-    result of a file that an earlier run uploaded.
+    A small file is one part; a large one has all of them, and is alone. `print_result` and
+    `print_error` are called in the order of the files: a script may rely on that.
     """
 
     upload: UploadOne
-    show_result: Callable[[str, Uploaded], None]
+    print_result: Callable[[str, Uploaded], None]
+    print_error: Callable[[str, PartwayError], None]
     journal: BatchJournal
     concurrency: int
     part_bytes: int
@@ -47,63 +50,66 @@ class UploadMany:
     async def run(self, files: Sequence[str]) -> bool:
         """Return whether all files are uploaded."""
         began = self.monotonic()
+        printed = InOrder(files)
         try:
-            left = [file for file in files if not self._is_known(file)]
-            await self._upload_all(left, len(files))
+            left = [file for file in files if not self._is_known(file, printed)]
+            sizes = {file: _size(file) for file in left}
+            meter = FilesMeter(len(files), sum(sizes.values()), files_done=self._known)
+            with showing_files(meter):
+                await self._upload_together(sizes, meter, printed)
         finally:
             self._summarize(len(files), self.monotonic() - began)
         if not self._failed:
             self.journal.remove(files)
         return not self._failed
 
-    def _is_known(self, file: str) -> bool:
-        """Return whether an earlier run uploaded the file, and print its result again if so."""
+    def _is_known(self, file: str, printed: "InOrder") -> bool:
+        """Return whether an earlier run uploaded the file, whose result is printed again then."""
         known = self.journal.find(file)
         if known is not None:
-            self.show_result(file, known)
             self._known += 1
+            printed.set(file, partial(self.print_result, file, known))
         return known is not None
 
-    async def _upload_all(self, left: Sequence[str], count: int) -> None:
-        sizes = {file: _size(file) for file in left}
-        meter = FilesMeter(count, sum(sizes.values()), files_done=self._known)
-        with showing_files(meter):
-            await self._upload_together(sizes, meter)
-
-    async def _upload_together(self, sizes: Mapping[str, int], meter: FilesMeter) -> None:
+    async def _upload_together(
+        self, sizes: dict[str, int], meter: FilesMeter, printed: "InOrder"
+    ) -> None:
         places = asyncio.Semaphore(self.concurrency)
+
+        async def upload(file: str, taken: int) -> None:
+            try:
+                with meter.file(file) as show:
+                    await self._upload_one(file, show, printed)
+            finally:
+                for _ in range(taken):
+                    places.release()
+
         try:
             async with asyncio.TaskGroup() as group:
                 for file, size_bytes in sizes.items():
                     wanted = self._places_for(size_bytes)
                     for _ in range(wanted):
                         await places.acquire()
-                    group.create_task(self._upload_in(places, wanted, file, meter))
+                    group.create_task(upload(file, wanted))
         except ExceptionGroup as errors:
             # Of this command itself, such as a standard output that cannot be written to.
             raise errors.exceptions[0] from None
 
-    async def _upload_in(
-        self, places: asyncio.Semaphore, taken: int, file: str, meter: FilesMeter
-    ) -> None:
-        try:
-            with meter.file(file) as show:
-                await self._upload_one(file, show)
-        finally:
-            for _ in range(taken):
-                places.release()
-
-    async def _upload_one(self, file: str, show: Callable[[Progress], None]) -> None:
+    async def _upload_one(self, file: str, show: OnProgress, printed: "InOrder") -> None:
         def on_done(uploaded: Uploaded) -> None:
-            self.show_result(file, uploaded)
+            # Remembered before the upload is: a run that is killed in between has its result.
             self.journal.add(file, uploaded)
             self._done += 1
             self._done_bytes += uploaded.size_bytes
             self._sent_bytes += uploaded.bytes_sent
             self._via_service_bytes += uploaded.bytes_via_service
+            printed.set(file, partial(self.print_result, file, uploaded))
 
-        if not await self.upload(file, show, on_done):
+        try:
+            await self.upload(file, show, on_done)
+        except PartwayError as error:
             self._failed += 1
+            printed.set(file, partial(self.print_error, file, error))
 
     def _places_for(self, size_bytes: int) -> int:
         parts = -(-size_bytes // (self.part_bytes or _PART_BYTES))
@@ -122,6 +128,20 @@ class UploadMany:
         if self._failed:
             words += f"; {self._failed} failed"
         print_note(f"partway: {words}")
+
+
+class InOrder:
+    """Calls one function for each file, in the order of the files."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self._waiting = list(reversed(files))
+        self._set: dict[str, Callable[[], None]] = {}
+
+    def set(self, file: str, call: Callable[[], None]) -> None:
+        """Call the function as soon as those of all files before are called."""
+        self._set[file] = call
+        while self._waiting and self._waiting[-1] in self._set:
+            self._set.pop(self._waiting.pop())()
 
 
 def _size(file: str) -> int:
