@@ -48,7 +48,7 @@ class BatchJournal:
         try:
             kept = Uploaded(**json.loads(path.read_text("ascii")))
         except (OSError, ValueError, TypeError):
-            # Mostly because there is none. One that cannot be read costs an upload.
+            # Mostly it does not exist. One that cannot be read costs an upload.
             return None
         return dataclasses.replace(
             kept,
