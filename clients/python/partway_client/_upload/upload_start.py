@@ -93,7 +93,6 @@ class UploadStart:
         )
         upload, first_urls, accepts_parts = await context.rpc.initialize(new)
         context.entry.upload_id = upload.upload_id
-        if upload.part_count > 1:
-            # Of one part nothing can be half done: the request_id leads to the Upload as well.
-            context.entry.save()
+        # Even of one part: once Redis has lost the row, the request_id would begin another Upload.
+        context.entry.save()
         return StartedUpload(upload, first_urls, accepts_parts, whole)
