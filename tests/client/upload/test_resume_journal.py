@@ -127,6 +127,18 @@ async def test_the_request_id_is_on_disk_before_initialize(
     assert kept == {"request_id": service.requests("Initialize")[0].request_id, "upload_id": ""}
 
 
+async def test_the_id_of_a_small_file_is_on_disk_before_its_part_is_sent(
+    client: UploadClient, service: Service, storage: Storage, state_dir: Path, movie: Path
+) -> None:
+    """By its request_id alone, a Redis that lost the row would begin another Upload."""
+    movie.write_bytes(b"small")
+    storage.fail(1, answering(400))
+    with pytest.raises(TransferFailed):
+        await client.upload_file(movie)
+
+    assert json.loads(content(only_entry(state_dir)))["upload_id"] == service.only().id
+
+
 async def test_an_entry_holds_two_ids_and_only_the_user_may_read_it(
     client: UploadClient, service: Service, storage: Storage, state_dir: Path, movie: Path
 ) -> None:
