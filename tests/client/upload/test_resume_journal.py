@@ -127,14 +127,20 @@ async def test_the_request_id_is_on_disk_before_initialize(
     assert kept == {"request_id": service.requests("Initialize")[0].request_id, "upload_id": ""}
 
 
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small"
+    path.write_bytes(b"small")
+    return path
+
+
 async def test_the_id_of_a_small_file_is_on_disk_before_its_part_is_sent(
-    client: UploadClient, service: Service, storage: Storage, state_dir: Path, movie: Path
+    client: UploadClient, service: Service, storage: Storage, state_dir: Path, small: Path
 ) -> None:
     """By its request_id alone, a Redis that lost the row would begin another Upload."""
-    movie.write_bytes(b"small")
     storage.fail(1, answering(400))
     with pytest.raises(TransferFailed):
-        await client.upload_file(movie)
+        await client.upload_file(small)
 
     assert json.loads(content(only_entry(state_dir)))["upload_id"] == service.only().id
 
