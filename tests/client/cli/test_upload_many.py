@@ -140,23 +140,17 @@ async def test_a_file_that_changed_since_is_uploaded_again(
     assert len(service.uploads) == 4
 
 
-async def test_no_resume_uploads_all_again(
-    partway: Partway, storage: Storage, service: Service, clips: Sequence[Path]
+@pytest.mark.parametrize("options", [("--no-resume",), ("--metadata", "of=another")])
+async def test_another_command_uploads_all_again(
+    partway: Partway,
+    storage: Storage,
+    service: Service,
+    clips: Sequence[Path],
+    options: Sequence[str],
 ) -> None:
     await stopped_in_the_third(partway, storage, clips)
 
-    again = await partway.run("upload", "--no-resume", *clips)
-
-    assert again.code == 0
-    assert len(service.uploads) == 6
-
-
-async def test_other_options_make_other_objects(
-    partway: Partway, storage: Storage, service: Service, clips: Sequence[Path]
-) -> None:
-    await stopped_in_the_third(partway, storage, clips)
-
-    again = await partway.run("upload", "--metadata", "of=another", *clips)
+    again = await partway.run("upload", *options, *clips)
 
     assert again.code == 0
     assert len(service.uploads) == 6

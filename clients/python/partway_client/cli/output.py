@@ -46,6 +46,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def transferred(size_bytes: int, seconds: float, sent_bytes: int, via_service_bytes: int) -> str:
+    """Return how much is in storage, after how long, how fast it was sent, and by which way."""
+    words = f"{decimal(size_bytes)} in {seconds:.1f} s"
+    if sent_bytes and seconds:
+        words += f", {decimal(int(sent_bytes / seconds))}/s"
+    if via_service_bytes:
+        words += f"; {decimal(via_service_bytes)} went through the service"
+    return words
+
+
 def summary(upload: UploadInfo) -> str:
     """Return one line about an Upload, without its id."""
     because = f" ({upload.abort_reason})" if upload.abort_reason else ""

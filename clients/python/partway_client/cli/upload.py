@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
 
-from rich.filesize import decimal
-
 from partway_client._progress_meter import OnProgress
 from partway_client.cli.batch_journal import BatchJournal
-from partway_client.cli.output import print_json, print_line, print_note, printable
+from partway_client.cli.output import (
+    print_json,
+    print_line,
+    print_note,
+    printable,
+    transferred,
+)
 from partway_client.cli.progress_bar import showing
 from partway_client.cli.upload_many import UploadMany
 from partway_client.client import OnDone, UploadClient
@@ -87,14 +91,10 @@ class UploadCommand:
             print_line(printable(uploaded.uri))
 
     def _print_figures(self, file: str, uploaded: Uploaded) -> None:
-        rate = uploaded.bytes_sent / uploaded.seconds if uploaded.seconds else 0
-        words = f"{decimal(uploaded.size_bytes)} in {uploaded.seconds:.1f} s"
-        if uploaded.parts_sent:
-            words += f", {decimal(int(rate))}/s"
+        sent, via_service = uploaded.bytes_sent, uploaded.bytes_via_service
+        words = transferred(uploaded.size_bytes, uploaded.seconds, sent, via_service)
         if uploaded.parts_resumed:
             words += f"; {uploaded.parts_resumed} of {uploaded.parts} parts were already in storage"
-        if uploaded.bytes_via_service:
-            words += f"; {decimal(uploaded.bytes_via_service)} went through the service"
         if not uploaded.completed:
             words += "; all parts are sent, and the token does not allow completing the upload"
         print_note(f"{os.path.basename(self._shown(file))}: {words}")

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from rich.filesize import decimal
-
 from partway_client._progress_meter import OnProgress
 from partway_client.cli.batch_journal import BatchJournal
 from partway_client.cli.files_progress import FilesMeter, showing_files
-from partway_client.cli.output import print_note
+from partway_client.cli.output import print_note, transferred
 from partway_client.client import OnDone
 from partway_client.errors import PartwayError
 from partway_client.models import Uploaded
@@ -118,11 +116,8 @@ class UploadMany:
     def _summarize(self, count: int, seconds: float) -> None:
         done = self._done + self._known
         words = f"{count} files" if done == count else f"{done} of {count} files"
-        words += f", {decimal(self._done_bytes)} in {seconds:.1f} s"
-        if self._sent_bytes and seconds:
-            words += f", {decimal(int(self._sent_bytes / seconds))}/s"
-        if self._via_service_bytes:
-            words += f"; {decimal(self._via_service_bytes)} went through the service"
+        sent, via_service = self._sent_bytes, self._via_service_bytes
+        words += f", {transferred(self._done_bytes, seconds, sent, via_service)}"
         if self._known:
             words += f"; {self._known} uploaded by an earlier run"
         if self._failed:
