@@ -5,14 +5,13 @@ import os
 import signal
 import socket
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from partway_server.devstack.servers import S3
 from partway_server.runtime.subprocesses import free_port
 
+from tests.support.polling import wait_for
 from tests.support.processes import Server, gone
 
 pytestmark = [
@@ -37,11 +36,8 @@ def environ(redis_url: str, s3: S3) -> dict[str, str]:
     }
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def wait_until_serving(server: Server, count: int) -> None:
+    wait_for(lambda: serving(server) == count, f"{count} processes do not serve")
 
 
 def serving(server: Server) -> int:
@@ -54,7 +50,7 @@ def test_a_signal_ends_the_service_with_zero(
     tmp_path: Path, environ: dict[str, str], number: int
 ) -> None:
     with Server("serve", log=tmp_path / "log", environ=environ) as server:
-        until(lambda: serving(server) == 1)
+        wait_until_serving(server, 1)
         assert server.stop(number) == 0
         assert server.stdout.read() == b""
 
@@ -62,9 +58,9 @@ def test_a_signal_ends_the_service_with_zero(
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, environ: dict[str, str]) -> None:
     environ["PARTWAY_DRAIN_SECONDS"] = "60"
     with Server("serve", log=tmp_path / "log", environ=environ) as server:
-        until(lambda: serving(server) == 1)
+        wait_until_serving(server, 1)
         server.process.send_signal(signal.SIGTERM)
-        until(lambda: "draining" in server.log.read_text())
+        wait_for(lambda: "draining" in server.log.read_text(), "it does not drain")
         assert server.stop(signal.SIGTERM) == 130
 
 
@@ -72,10 +68,10 @@ def test_a_worker_that_dies_is_replaced_and_all_end_together(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:
     with Server("serve", "--workers", "2", log=tmp_path / "log", environ=environ) as server:
-        until(lambda: serving(server) == 2)
+        wait_until_serving(server, 2)
         first, second = server.children()
         os.kill(first, signal.SIGKILL)
-        until(lambda: serving(server) == 3)
+        wait_until_serving(server, 3)
         workers = server.children()
         assert second in workers and first not in workers
         assert server.stop() == 0
@@ -85,7 +81,7 @@ def test_a_worker_that_dies_is_replaced_and_all_end_together(
 
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path, environ: dict[str, str]) -> None:
     with Server("serve", "--workers", "2", log=tmp_path / "log", environ=environ) as server:
-        until(lambda: serving(server) == 2)
+        wait_until_serving(server, 2)
         workers = server.children()
         server.process.kill()
         assert gone(workers)
