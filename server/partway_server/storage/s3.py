@@ -271,9 +271,7 @@ class S3Storage:
         await self._clients.aclose()
 
 
-def _calls(
-    client: Client, clients: S3Clients, endpoint: S3Endpoint, retried: Retried
-) -> S3Calls:
+def _calls(client: Client, clients: S3Clients, endpoint: S3Endpoint, retried: Retried) -> S3Calls:
     if client == "sdk":
         return SdkCalls(clients)
     http = SignedHttp(
