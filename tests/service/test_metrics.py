@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import grpc
@@ -142,7 +143,7 @@ async def test_hostile_names_and_ids_make_no_series(world: World, scrape: Scrape
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{world.port}")
     async with channel:
         for method in ("/partway.v1.UploadService/Planted", "/planted.Planted/Planted", "/x"):
-            call = channel.unary_unary(method, empty_pb2.Empty.SerializeToString, None)
+            call: Any = channel.unary_unary(method, empty_pb2.Empty.SerializeToString, None)
             with pytest.raises(grpc.aio.AioRpcError):
                 await call(empty_pb2.Empty(), metadata=ALICE)
         for number in range(20):

@@ -143,7 +143,7 @@ def _rpc(change: Change, rpc: str) -> dict[str, Any]:
 
 def _errors(change: Change) -> list[dict[str, Any]]:
     """Return what calls failed with meanwhile, the most frequent first."""
-    found = [
+    found: list[dict[str, Any]] = [
         {
             **dict(labels),
             "per_second": _rounded(change.rate("partway_rpcs_total", **dict(labels))),

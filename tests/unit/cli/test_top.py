@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -82,18 +83,18 @@ partway_cleanup_last_success_timestamp_seconds{job="janitor"} 980
 """
 
 
-def found() -> dict[str, object]:
+def found() -> dict[str, Any]:
     return figures(Scrape.of(BEFORE, 0.0), Scrape.of(AFTER, 10.0), now=1000.0)
 
 
 def test_rates_are_over_the_time_between_the_scrapes() -> None:
     shown = found()
     status = {"rpc": "Status", "per_second": 10.0, "errors_per_second": 1.0}
-    [complete, first] = shown["rpcs"]  # type: ignore[misc]
+    [complete, first] = shown["rpcs"]
     assert first == {**status, "p50_ms": 5.56, "p99_ms": 91.0}
     assert complete["per_second"] == 0.4, "a counter that fell began again from zero"
     assert complete["p99_ms"] is None
-    completed = next(each for each in shown["uploads"] if each["event"] == "completed")  # type: ignore[attr-defined]
+    completed = next(each for each in shown["uploads"] if each["event"] == "completed")
     assert completed == {
         "event": "completed",
         "per_second": 1.0,
@@ -111,7 +112,7 @@ def test_what_fails_is_refused_and_hangs_is_shown() -> None:
         {"limit": "storage", "per_second": 1.0, "total": 60},
         {"limit": "quota open_uploads", "per_second": 0.4, "total": 4},
     ]
-    [hot] = shown["storage"]  # type: ignore[misc]
+    [hot] = shown["storage"]
     assert (hot["backend"], hot["in_flight"], hot["oldest_seconds"]) == ("hot", 21, 12.3)
     [head] = hot["operations"]
     assert (head["per_second"], head["errors_per_second"]) == (2.0, 1.0)
