@@ -119,9 +119,10 @@ stubs: $(READY)
 	  --descriptor_set_out=$(OUT)/partway/v1/descriptors.binpb proto/partway/v1/*.proto proto/google/rpc/*.proto
 	cp proto/partway/v1/service_config.json $(OUT)/partway/v1/
 
-docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
+docs: $(READY) ## Make the references of settings and of metrics from the code.
 	@mkdir -p docs/reference
 	$(BIN)/python -m partway_server.config.reference > docs/reference/settings.md
+	$(BIN)/python -m partway_server.observability.reference > docs/reference/metrics.md
 
 # Without scripts of packages: none of ours needs them.
 NPM_CI := npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
@@ -259,10 +260,13 @@ clean: ## Remove .venv and caches.
 bench-cluster: $(READY) ## Time the session store over a Redis Cluster that holds ROWS records.
 	@$(BIN)/python -m bench.cluster $(ROWS)
 
+bench-metrics: $(READY) ## Measure the CPU that metrics add to a call.
+	@$(BIN)/python -m bench.metrics
+
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: audit baseline bench-batch bench-cluster bench-guard bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls \
+.PHONY: audit baseline bench-batch bench-cluster bench-guard bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls bench-metrics \
   bench-stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs \
   example-jwt example-mtls format fuzz generate help image lock openapi sbom setup stubs \
   stubs-go t test test-browser test-ceph test-examples test-fast test-languages test-localstack test-peers test-stores \

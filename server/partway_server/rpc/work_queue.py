@@ -28,6 +28,11 @@ class WorkQueue:
         return self._share.total
 
     @property
+    def capacity(self) -> int:
+        """Return how many calls may have their turn at a time."""
+        return self._share.capacity
+
+    @property
     def wanted(self) -> int:
         """Return how many calls have their turn or wait for it."""
         return self._share.total + sum(map(len, self._waiting.values()))
