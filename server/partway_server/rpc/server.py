@@ -12,7 +12,8 @@ from partway_server.observability.metrics import Metrics
 from partway_server.rpc.admission import Admission
 from partway_server.rpc.connections import close_connections
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS
-from partway_server.rpc.health import PROTOCOL, SERVICE, Health
+from partway_server.rpc.health import PROTOCOL, Health
+from partway_server.rpc.health_names import SERVICE
 from partway_server.rpc.interceptors import ErrorInterceptor
 from partway_server.rpc.load_watch import watch_load
 from partway_server.rpc.reflection import Reflection

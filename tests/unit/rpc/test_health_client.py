@@ -7,7 +7,7 @@ from socket import create_server
 import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from partway_server.rpc.health import LIVENESS, SERVICE
+from partway_server.rpc.health_names import LIVENESS, SERVICE
 from partway_server.rpc.health_client import serving
 
 SECONDS = 5.0
