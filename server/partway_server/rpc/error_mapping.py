@@ -240,22 +240,34 @@ TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
 }
 
 
-def status_of(error: errors.UploadError) -> status_pb2.Status:
-    """Return the status that a caller sees for `error`."""
+def status_of(
+    error: errors.UploadError, also: Mapping[str, str] | None = None
+) -> status_pb2.Status:
+    """Return the status that a caller sees for `error`, with what is `also` to be shown."""
     row = TABLE[type(error)]
-    shown = {name: str(get(error)) for name, get in row.show.items()}
+    shown = {name: str(get(error)) for name, get in row.show.items()} | dict(also or {})
     details = list(row.details(error)) if row.details else []
     metadata = {name: value for name, value in shown.items() if value}
     return _status(row.code, str(error)[:MAX_DESCRIPTION], row.reason, metadata, details)
 
 
-def internal(reference: str) -> status_pb2.Status:
+def reason_of(error: errors.UploadError) -> str:
+    """Return the reason that a caller sees for `error`."""
+    name: str = reasons.ErrorReason.Name(TABLE[type(error)].reason)
+    return name
+
+
+INTERNAL_REASON: str = reasons.ErrorReason.Name(reasons.ERROR_REASON_INTERNAL)
+
+
+def internal(reference: str, also: Mapping[str, str] | None = None) -> status_pb2.Status:
     """Return the status for an internal error, with a reference to search the logs for."""
+    shown = {"reference": reference} | dict(also or {})
     return _status(
         code_pb2.INTERNAL,
         "internal error",
         reasons.ERROR_REASON_INTERNAL,
-        {"reference": reference},
+        {name: value for name, value in shown.items() if value},
         [],
     )
 

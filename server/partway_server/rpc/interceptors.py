@@ -23,9 +23,10 @@ from grpc_status import rpc_status
 
 from partway_server.domain import errors
 from partway_server.domain.grant import Caller
+from partway_server.observability.call_context import note_caller, note_policy, note_sid
 from partway_server.rpc.admission import Admission, Ticket
 from partway_server.rpc.batch_results import failed_items
-from partway_server.rpc.call_outcome import fail, log_call, status_for
+from partway_server.rpc.call_outcome import fail, log_success, status_for
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS, STREAM_SECONDS, budget_seconds
 from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.identity.base import PRINCIPAL, Context, Identity
@@ -127,7 +128,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 ticket.reply(len(raw))
             except Exception as error:
                 await self._fail(method.path, begun, context, error)
-            log_call(method.path, begun, "OK", failed_items=failed)
+            log_success(method.path, begun, failed_items=failed)
             return raw
 
         return call
@@ -165,7 +166,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                     method.rpc, status_for(method.path, begun, error, self._reference)
                 )
             else:
-                log_call(method.path, begun, "OK")
+                log_success(method.path, begun)
                 return
             yield last
 
@@ -180,7 +181,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                     response = await method.behaviour(self._messages(method, raw), context)
             except Exception as error:
                 await self._fail(method.path, begun, context, error)
-            log_call(method.path, begun, "OK")
+            log_success(method.path, begun)
             return method.encode(response)
 
         return call
@@ -188,6 +189,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     async def _enter(self, method: _Method, context: Context) -> Ticket:
         """Authenticate and admit the call, and return its ticket."""
         principal = await self._identity.principal(context)
+        note_caller(principal.caller)
+        if principal.token is not None:
+            note_sid(principal.token.sid)
         permission = PERMISSIONS.get(method.rpc)
         if permission is not None:
             principal.require(permission)
@@ -209,6 +213,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if raw is grpc.aio.EOF:
             raise errors.UndecodableRequest("the call has no request")
         request = _decoded(method, raw)
+        note_policy(getattr(request, "policy", ""))
         if needs_storage(request):
             await ticket.work(storage=True)
         return request
