@@ -11,10 +11,11 @@ import json
 import re
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from zlib import crc32
 
 from partway_server.domain.grant import Caller, Grant
+from partway_server.observability.store_calls import StoreCall
 
 MOST_CHARS = 128
 """What is kept of a text that a caller chooses."""
@@ -27,6 +28,8 @@ class CallContext:
     """Who calls what, and about which upload; "" for what is not known, or not yet.
 
     Of good calls, the share `good_share` is logged. `code` and `reason` say how the call ended.
+    `waits` are the calls to the stores that are in flight for it, and `fault` is the last that got
+    no answer.
     """
 
     request_id: str = ""
@@ -40,6 +43,8 @@ class CallContext:
     good_share: float = 1.0
     code: str = ""
     reason: str = ""
+    waits: list[StoreCall] = field(default_factory=list)
+    fault: StoreCall | None = None
 
 
 FIELDS = ("request_id", "rpc", "peer", "tenant", "subject", "sid", "policy", "trace_id")
@@ -99,7 +104,7 @@ def note_upload(grant: Grant) -> None:
 def part_of_call() -> Iterator[None]:
     """Give the block a context of its own, as it is now: what it notes is not the whole call's."""
     call = _CALL.get()
-    token = _CALL.set(None if call is None else replace(call))
+    token = _CALL.set(None if call is None else replace(call, waits=[]))
     try:
         yield
     finally:

@@ -18,7 +18,10 @@ _OUTCOME = (
 )
 """The fields of the line about how a call ended, beside those of every line of a call."""
 
-_FIELDS = (*FIELDS, *_OUTCOME)
+_OUTAGE = ("dependency", "seconds", "failed_calls", "good_calls", "waiting_calls")
+"""The fields of a line about an outage."""
+
+_FIELDS = (*FIELDS, *_OUTCOME, *_OUTAGE)
 
 # Below WARNING these log whole requests, including URLs and signatures.
 _VERBOSE_LOGGERS = (

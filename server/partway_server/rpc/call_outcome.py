@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 
 from partway_server.domain import errors
 from partway_server.observability.call_context import current_call, is_sampled, request_id
+from partway_server.observability.store_calls import StoreCall
 from partway_server.rpc.error_mapping import INTERNAL_REASON, internal, reason_of, status_of
 from partway_server.rpc.identity.base import Context
 
@@ -163,8 +164,10 @@ def log_cancelled(method: str, begun: float, *, expected: bool) -> None:
     """
     _note_end("CANCELLED", "")
     if not expected or is_sampled(current_call()):
-        extra = {"outcome": "cancelled", "code": "CANCELLED"}
-        _log(method, begun, "cancelled", " by the caller, or its deadline", extra)
+        extra = {"outcome": "cancelled", "code": "CANCELLED", **_fields_of(errors.TimedOut())}
+        asked = _asked_of_store()
+        words = "" if asked is None else f": {_words(asked)}"
+        _log(method, begun, "cancelled", f" by the caller, or its deadline{words}", extra)
 
 
 def _log(method: str, begun: float, name: str, words: str, extra: dict[str, Any]) -> None:
@@ -179,17 +182,26 @@ def _note_end(code: str, reason: str) -> None:
 
 
 def _fields_of(error: errors.UploadError) -> Mapping[str, str]:
-    """Return the fields about a fault of storage, of those that are known."""
-    if not isinstance(error, errors.StorageRefused | errors.StorageUnavailable):
+    """Return the fields about a fault of a store, of those that are known."""
+    if isinstance(error, errors.StorageRefused | errors.StorageUnavailable) and error.operation:
+        found = (error.operation, error.storage_code, *error.place)
+    elif isinstance(error, _FROM_STORES) and (asked := _asked_of_store()) is not None:
+        found = (asked.operation, asked.code, asked.backend, asked.bucket)
+    else:
         return {}
-    backend, bucket = error.place
-    found = {
-        "operation": error.operation,
-        "storage_code": error.storage_code,
-        "backend": backend,
-        "bucket": bucket,
-    }
-    return {name: value for name, value in found.items() if value}
+    names = ("operation", "storage_code", "backend", "bucket")
+    return {name: value for name, value in zip(names, found, strict=True) if value}
+
+
+_FROM_STORES = errors.TimedOut | errors.StorageUnavailable | errors.SessionsUnavailable
+"""What a call may end in because a store does not answer."""
+
+
+def _asked_of_store() -> StoreCall | None:
+    """Return what the call waits for, or what it was that got no answer last, None if nothing."""
+    if (call := current_call()) is None:
+        return None
+    return call.waits[0] if call.waits else call.fault
 
 
 def _cause_for_operators(error: errors.UploadError) -> str:
@@ -198,15 +210,27 @@ def _cause_for_operators(error: errors.UploadError) -> str:
     Of a cause, only its type and the leading code of a Redis error, such as BUSY: its text may
     contain an address or secrets.
     """
-    if isinstance(error, errors.StorageRefused | errors.StorageUnavailable):
-        what = [error.operation, error.storage_code or _kind(error.__cause__)]
+    if isinstance(error, errors.StorageUnavailable) and error.backend:
+        return str(error)
+    if isinstance(error, errors.StorageRefused | errors.StorageUnavailable) and error.operation:
         where = "/".join(filter(None, error.place))
-        words = " ".join(filter(None, what))
-        # With neither it is our own error, such as a backend that is not configured.
-        return f"{words} at {where}" if words and where else words or str(error)
-    if isinstance(error, errors.SessionsUnavailable):
-        return _kind(error.__cause__) or str(error)
+        return f"{error.operation} {error.storage_code}" + (f" at {where}" if where else "")
+    if isinstance(error, _FROM_STORES):
+        asked = _asked_of_store()
+        waited = "" if asked is None else _words(asked)
+        return waited or _kind(error.__cause__) or _own_words(error)
     return ""
+
+
+def _own_words(error: errors.UploadError) -> str:
+    return "" if isinstance(error, errors.TimedOut) else str(error)
+
+
+def _words(asked: StoreCall) -> str:
+    """Say what was asked of a store, and how that ended, or for how long it has waited."""
+    ended = asked.code if asked.code not in ("", "cancelled") else "has no answer"
+    where = f"{asked.backend}/{asked.bucket}" if asked.backend else "Redis"
+    return f"{asked.operation} at {where}: {ended} after {asked.waited:.1f} s"
 
 
 def _kind(cause: BaseException | None) -> str:

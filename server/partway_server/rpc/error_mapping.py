@@ -117,6 +117,12 @@ def _abort_reason(error: errors.UploadNotActive) -> str:
 
 
 _UPLOAD = {"upload": attrgetter("sid")}
+_STORAGE: Mapping[str, Callable[[Any], str]] = {
+    "operation": attrgetter("operation"),
+    "storage_code": attrgetter("storage_code"),
+    "backend": lambda error: error.place[0],
+    "bucket": lambda error: error.place[1],
+}
 _SOURCE = {"source": attrgetter("source"), "problem": attrgetter("problem")}
 
 TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
@@ -202,7 +208,7 @@ TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
         code_pb2.RESOURCE_EXHAUSTED, reasons.ERROR_REASON_SESSIONS_FULL, {}, _retry
     ),
     errors.StorageUnavailable: ErrorMapping(
-        code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STORAGE_UNAVAILABLE, {}, _retry
+        code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STORAGE_UNAVAILABLE, _STORAGE, _retry
     ),
     errors.TimedOut: ErrorMapping(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_TIMED_OUT, {}, _retry),
     errors.Stopping: ErrorMapping(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STOPPING, {}, _retry),
@@ -235,7 +241,7 @@ TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
     errors.StorageRefused: ErrorMapping(
         code_pb2.INTERNAL,
         reasons.ERROR_REASON_STORAGE_REFUSED,
-        {"operation": attrgetter("operation"), "storage_code": attrgetter("storage_code")},
+        _STORAGE,
     ),
 }
 

@@ -175,6 +175,7 @@ def _background(
     work = [
         service.identity.warm_up(),
         service.readiness.run(),
+        service.outages.run(),
         service.clocks.run(),
         service.janitor.run(settings.janitor_seconds, stop),
         service.sweeper.run(settings.sweep_seconds, stop),
