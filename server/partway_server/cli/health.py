@@ -15,7 +15,9 @@ _PEM_FILE = click.Path(exists=True, dir_okay=False)
 
 @click.command()
 @click.option("--address", default="", help="host:port; by default PARTWAY_ADDRESS or its default.")
-@click.option("--timeout", default=TIMEOUT_SECONDS, show_default=True, help="Seconds to wait for an answer.")
+@click.option(
+    "--timeout", default=TIMEOUT_SECONDS, show_default=True, help="Seconds to wait for an answer."
+)
 @click.option("--liveness", is_flag=True, help="Ask only whether the process is alive.")
 @click.option("--tls", is_flag=True, help="Ask over TLS, even without PARTWAY_TLS_CERT_FILE.")
 @click.option(
@@ -65,7 +67,5 @@ def health(
     calls, but a restart would not help. With PARTWAY_TLS_CERT_FILE, as the service has it, it asks
     over TLS.
     """
-    result = ask(
-        Probe(address, timeout, tls, tls_ca, cert, key, server_name, liveness), os.environ
-    )
+    result = ask(Probe(address, timeout, tls, tls_ca, cert, key, server_name, liveness), os.environ)
     sys.exit(report(result))

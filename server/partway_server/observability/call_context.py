@@ -100,6 +100,12 @@ def note_upload(grant: Grant) -> None:
         call.sid, call.policy = grant.sid, grant.policy
 
 
+def note_policy_of(grant: Grant) -> None:
+    """Note the policy of the upload that the call is about, of which only the sid is known."""
+    if (call := _CALL.get()) is not None and call.sid == grant.sid:
+        call.policy = grant.policy
+
+
 @contextlib.contextmanager
 def part_of_call() -> Iterator[None]:
     """Give the block a context of its own, as it is now: what it notes is not the whole call's."""
@@ -111,19 +117,10 @@ def part_of_call() -> Iterator[None]:
         _CALL.reset(token)
 
 
-@contextlib.contextmanager
-def work_on(grant: Grant) -> Iterator[None]:
-    """Name an upload, and whose it is, in every line of the block, which is part of no call."""
-    caller = grant.caller
-    token = _CALL.set(
-        CallContext(
-            tenant=caller.tenant, subject=caller.subject, sid=grant.sid, policy=grant.policy
-        )
-    )
-    try:
-        yield
-    finally:
-        _CALL.reset(token)
+def begin_work(grant: Grant) -> None:
+    """Name an upload, and whose it is, in every line of this task, which is part of no call."""
+    tenant, subject = grant.caller.tenant, grant.caller.subject
+    begin_call(CallContext(tenant=tenant, subject=subject, sid=grant.sid, policy=grant.policy))
 
 
 def shown(value: object) -> str:

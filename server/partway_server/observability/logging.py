@@ -11,6 +11,7 @@ from typing import Any
 
 from partway_server.observability.call_context import FIELDS, MOST_CHARS, current_call, shown
 from partway_server.observability.lost_callers import GRPC_LOGGER, LOST_CALLERS
+from partway_server.observability.lost_traces import LostTraceFilter
 
 _OUTCOME = (
     *("outcome", "code", "reason", "ms", "failed_items"),
@@ -131,6 +132,7 @@ def configure_logging(*, level: str, as_json: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
     handler.addFilter(CallFilter())
+    handler.addFilter(LostTraceFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noise in (_NOT_TEXT, LOST_CALLERS):
         logging.getLogger(GRPC_LOGGER).addFilter(noise)

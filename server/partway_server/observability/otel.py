@@ -13,8 +13,8 @@ from typing import Any
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanProcessor
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -45,13 +45,13 @@ _FAULTS = frozenset(
 
 
 class OtelSpan:
-    """A span that is the current one from its creation to `end`, in the task that began it."""
+    """A span. If it is `current`, it is so until `end`, which must be in the same task."""
 
     __slots__ = ("_span", "_token")
 
-    def __init__(self, span: trace.Span) -> None:
+    def __init__(self, span: trace.Span, *, current: bool = True) -> None:
         self._span = span
-        self._token = contexts.attach(trace.set_span_in_context(span))
+        self._token = contexts.attach(trace.set_span_in_context(span)) if current else None
 
     def note(self, name: str, value: str | int) -> None:
         self._span.set_attribute(name, value)
@@ -61,7 +61,8 @@ class OtelSpan:
             self._span.set_attribute("error.type", failure)
             self._span.set_status(Status(StatusCode.ERROR))
         self._span.end()
-        contexts.detach(self._token)
+        if self._token is not None:
+            contexts.detach(self._token)
 
 
 class OtelTracer:
@@ -92,10 +93,13 @@ class OtelTracer:
             _describe(span, call)
             span.end()
 
-    def begin(self, name: str, attributes: Mapping[str, str | int]) -> OtelSpan | None:
+    def begin(
+        self, name: str, attributes: Mapping[str, str | int], *, current: bool
+    ) -> OtelSpan | None:
         if not trace.get_current_span().is_recording():
             return None
-        return OtelSpan(self._tracer.start_span(name, None, SpanKind.CLIENT, attributes))
+        kind = SpanKind.CLIENT if current else SpanKind.INTERNAL
+        return OtelSpan(self._tracer.start_span(name, None, kind, attributes), current=current)
 
     def delivery(
         self, name: str, sent: Mapping[str, str], attributes: Mapping[str, str | int]
@@ -122,7 +126,7 @@ class OtelTracer:
 
 
 def _resource() -> Resource:
-    """Return what describes this process: what the environment says, and our name if it has none."""
+    """Return what describes this process: what the environment says, and at least our name."""
     found = Resource.create({SERVICE_VERSION: __version__})
     if str(found.attributes.get(SERVICE_NAME, _UNNAMED)).startswith(_UNNAMED):
         found = found.merge(Resource({SERVICE_NAME: SERVICE}))

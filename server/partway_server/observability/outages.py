@@ -104,7 +104,11 @@ class Dependency:
         if self._whole is None:
             self._recent = _Tally(now)
             return None
-        if hanging or now - self._trouble_at < QUIET_SECONDS or self._answered_at < self._trouble_at:
+        if (
+            hanging
+            or now - self._trouble_at < QUIET_SECONDS
+            or self._answered_at < self._trouble_at
+        ):
             news = hanging or self._recent.failed
             if news and now - self._warned_at >= AGAIN_SECONDS:
                 return self._warning(hanging, now)

@@ -1,7 +1,7 @@
 """Spans, if traces are on: of calls, of what they ask the stores, and of what is sent to webhooks.
 
-`otel` implements them over OpenTelemetry, which is an extra: nothing else imports it. Until a tracer
-is installed, all of this does nothing, but for the trace id of a caller, which the log shows.
+`otel` implements them over OpenTelemetry, which is an extra: nothing else imports it. Until a
+tracer is installed, all of this does nothing, but for the trace id of a caller, which the log has.
 """
 
 import re
@@ -26,7 +26,7 @@ class Span(Protocol):
         ...
 
     def end(self, failure: str = "") -> None:
-        """End it, as failed if `failure` names why. In the task that began it."""
+        """End it, as failed if `failure` names why."""
         ...
 
 
@@ -39,8 +39,13 @@ class Tracer(Protocol):
         """Make the span of an RPC, which goes on with the trace that its caller has `sent`."""
         ...
 
-    def begin(self, name: str, attributes: Mapping[str, str | int]) -> Span | None:
-        """Begin the span of a request that is part of another span; None if there is none."""
+    def begin(
+        self, name: str, attributes: Mapping[str, str | int], *, current: bool
+    ) -> Span | None:
+        """Begin a span that is part of another; None if there is none.
+
+        If it is `current`, others are part of it until it ends, which is in the same task.
+        """
         ...
 
     def delivery(
@@ -82,9 +87,12 @@ def call_span(
     return nullcontext()
 
 
-def begin(name: str, attributes: Mapping[str, str | int]) -> Span | None:
-    """Begin the span of a request to a store; None if it is not part of one, or traces are off."""
-    return _installed[-1].begin(name, attributes) if _installed else None
+def begin(name: str, attributes: Mapping[str, str | int], *, current: bool = True) -> Span | None:
+    """Begin a span that is part of another; None if there is none, or traces are off.
+
+    Unless it is `current`, none is part of it, and it may end anywhere.
+    """
+    return _installed[-1].begin(name, attributes, current=current) if _installed else None
 
 
 def delivery(

@@ -94,18 +94,22 @@ def failure_of(method: str, error: Exception, reference_of: Callable[[], str]) -
     """Return how a call failed that raised `error`. An internal error is logged."""
     if isinstance(error, TimeoutError):
         error = errors.TimedOut()
-    sent = {REQUEST_ID: request_id()}
     if isinstance(error, errors.UploadError):
-        return CallFailure(
-            status_of(error, sent),
-            type(error).__name__,
-            reason_of(error),
-            _cause_for_operators(error),
-            _fields_of(error),
-        )
+        return _failure_of_ours(error)
     reference = reference_of()
     logger.error("%s failed, reference %s", method, reference, exc_info=error)
-    return CallFailure(internal(reference, sent), "internal", INTERNAL_REASON)
+    status = internal(reference, {REQUEST_ID: request_id()})
+    return CallFailure(status, "internal", INTERNAL_REASON)
+
+
+def _failure_of_ours(error: errors.UploadError) -> CallFailure:
+    return CallFailure(
+        status_of(error, {REQUEST_ID: request_id()}),
+        type(error).__name__,
+        reason_of(error),
+        _cause_for_operators(error),
+        _fields_of(error),
+    )
 
 
 def _forget_traceback(*raised: Exception) -> None:
@@ -147,14 +151,24 @@ def log_failure(method: str, begun: float, failure: CallFailure) -> None:
     `outages` has one a minute.
     """
     _note_end(failure.code, failure.reason)
-    extra = {
+    words = f": {failure.cause}" if failure.cause else ""
+    _log(method, begun, failure.name, words, _outcome(failure))
+
+
+def _outcome(failure: CallFailure) -> dict[str, Any]:
+    return {
         "outcome": failure.name,
         "code": failure.code,
         "reason": failure.reason,
         **failure.fields,
     }
-    words = f": {failure.cause}" if failure.cause else ""
-    _log(method, begun, failure.name, words, extra)
+
+
+def log_failed_item(method: str, begun: float, error: errors.UploadError) -> None:
+    """Log the line of an item of a batch that failed."""
+    failure = _failure_of_ours(error)
+    words = " (an item)" + (f": {failure.cause}" if failure.cause else "")
+    _log(method, begun, failure.name, words, _outcome(failure))
 
 
 def log_cancelled(method: str, begun: float, *, expected: bool) -> None:

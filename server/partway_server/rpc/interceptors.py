@@ -31,6 +31,7 @@ from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS, STREAM_SECONDS, 
 from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.identity.base import PRINCIPAL, Context, Identity
 from partway_server.rpc.permissions import PERMISSIONS
+from partway_server.rpc.request_policy import policy_of
 from partway_server.rpc.storage_use import STORAGE_RPCS, UNQUEUED_RPCS, needs_storage
 from partway_server.rpc.stream_errors import last_message, wants_message
 
@@ -213,7 +214,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if raw is grpc.aio.EOF:
             raise errors.UndecodableRequest("the call has no request")
         request = _decoded(method, raw)
-        note_policy(getattr(request, "policy", ""))
+        note_policy(policy_of(request))
         if needs_storage(request):
             await ticket.work(storage=True)
         return request

@@ -72,7 +72,7 @@ class RequestContext(grpc.aio.ServerInterceptor):
             with self._surrounding(path, context):
                 async with aclosing(behaviour(requests, context)) as responses:
                     # Popped, so that no variable keeps a message that has been sent.
-                    waiting = [await anext(responses, None)]
+                    waiting: list[Any] = [await anext(responses, None)]
                     while waiting[0] is not None:
                         yield waiting.pop()
                         waiting.append(await anext(responses, None))

@@ -12,6 +12,7 @@ Only then are the connections to storage and Redis closed.
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ from partway_server.runtime.startup import (
     read_webhooks,
     serve_metrics,
 )
+from partway_server.runtime.traces import TracesError, sending_traces
 from partway_server.runtime.webhook_reload import WebhookReloader
 from partway_server.runtime.wiring import Service, build
 from partway_server.sessions.base import SessionStore
@@ -76,6 +78,24 @@ async def run(
     replaces that of the machine and that of Redis. Raises StartupError.
     """
     loaded = _read_configuration(settings, clock or SystemClock())
+    try:
+        with sending_traces(settings, os.environ):
+            await _run(settings, loaded, stop, reload, started, share_port, over, clock)
+    except TracesError as error:
+        raise StartupError(str(error)) from error
+    logger.info("stopped")
+
+
+async def _run(
+    settings: Settings,
+    loaded: "_Configuration",
+    stop: asyncio.Event,
+    reload: asyncio.Event | None,
+    started: Callable[[int], None] | None,
+    share_port: bool,
+    over: Over | None,
+    clock: Clock | None,
+) -> None:
     async with _checked_stores(settings, loaded, clock) as (sessions, routed):
         sessions, storage = over(sessions, routed) if over else (sessions, routed)
         service = build(
@@ -88,7 +108,7 @@ async def run(
             share_port=share_port,
         )
         async with open_dispatcher(
-            settings, loaded.webhooks, service.tasks, service.metrics, clock
+            settings, loaded.webhooks, service.tasks, service.metrics, service.outages, clock
         ) as delivery:
             # A clock that was passed in differs from the others on purpose.
             if clock is None and (problem := await service.clocks.first()):
@@ -98,7 +118,6 @@ async def run(
                 beside = _background(service, settings, stop, loaded, delivery)
                 beside.append(_reload(settings, loaded, routed, service, delivery, reload))
                 await _serve_until(stop, service, settings, loaded.certificate, beside, started)
-    logger.info("stopped")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from partway_server.domain.quota import LimitRegistry
 from partway_server.observability.call_observers import CallNotes, OutageObserver, SpanObserver
 from partway_server.observability.metrics import Metrics
 from partway_server.observability.outages import Outages
+from partway_server.observability.store_calls import CallObserver
 from partway_server.observability.tracing import sampled_trace_id
 from partway_server.rpc.build import build_server
 from partway_server.rpc.identity.build import build_identity
@@ -46,7 +47,7 @@ def _observe(seams: Seams, metrics: Metrics, outages: Outages) -> None:
     """Put a decorator over each store that notifies metrics, logs and traces of its calls."""
     storage, sessions = seams["storage"], seams["sessions"]
     # The span first: what the others note while a call begins belongs to it.
-    others = [SpanObserver(), CallNotes(), OutageObserver(outages)]
+    others: list[CallObserver] = [SpanObserver(), CallNotes(), OutageObserver(outages)]
     seams["storage"] = ObservedStorage(
         storage, [*others, metrics.storage], metrics.uploads.presigned
     )

@@ -108,7 +108,10 @@ def test_what_is_served_follows_the_service(
     [
         ([], Probe()),
         (["--liveness", "--timeout=1"], Probe(liveness=True, timeout=1)),
-        (["--tls", "--address", "a:1", "--server-name", "n"], Probe("a:1", tls=True, server_name="n")),
+        (
+            ["--tls", "--address", "a:1", "--server-name", "n"],
+            Probe("a:1", tls=True, server_name="n"),
+        ),
         (["--help"], None),
         (["--timeout", "soon"], None),
         (["--timeout"], None),
