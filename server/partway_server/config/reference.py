@@ -64,7 +64,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Events": ("event_source", "event_keep_seconds"),
     "Health and shutdown": ("readiness", "drain_seconds", "grace_seconds"),
     "Logs, metrics and traces": (
-        *("log_level", "json_logs", "log_good_calls", "metrics_address", "traces"),
+        *("log_level", "json_logs", "log_good_calls", "metrics_address", "metrics_tenants"),
+        "traces",
     ),
 }
 

@@ -123,7 +123,8 @@ class Admission:
 
     def observe(self, late_seconds: float, busy: float) -> None:
         """Adapt the number of calls in work to how late the event loop ran, and how busy it was."""
-        self._load.observe(late_seconds, busy)
+        wanted = max(queue.wanted for queue in self._queues.values())
+        self._load.observe(late_seconds, busy, wanted)
         self._metrics.load.lag.observe(max(0.0, late_seconds))
         self._metrics.load.busy.set(busy)
         limit = int(self._load)

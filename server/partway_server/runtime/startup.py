@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 
-from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 
 from partway_server.config.backends import Secrets
 from partway_server.config.certificate_files import CertificateFileError, CertificateFiles
@@ -30,10 +30,12 @@ from partway_server.events.traced_sender import TracedSender
 from partway_server.events.webhook_file import Webhook, WebhookFileError, load_webhooks
 from partway_server.events.webhook_sender import HttpSender, Sender
 from partway_server.events.webhook_worker import WebhookWorker
+from partway_server.observability.fleet import FleetMember
 from partway_server.observability.metrics import Metrics
 from partway_server.observability.outages import Outages
 from partway_server.observability.serving import serving
-from partway_server.observability.tracing import outgoing_headers
+from partway_server.observability.store_metrics import RedisMetrics
+from partway_server.observability.tracing import outgoing_headers, sampled_trace_id
 from partway_server.redis_client.topology import connect
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.webhook_reload import WebhookReloader
@@ -87,27 +89,42 @@ def read_credentials(settings: Settings, rules: Rules) -> dict[str, Secrets]:
         raise StartupError(str(error)) from error
 
 
+def new_metrics(settings: Settings, clock: Clock) -> Metrics:
+    """Return the metrics of a process, with figures of the tenants that the settings name."""
+    names = (name.strip() for name in settings.metrics_tenants.split(","))
+    tenants = [name for name in names if name]
+    return Metrics(tenants=tenants, trace_id=sampled_trace_id, now=clock.now)
+
+
 @contextlib.asynccontextmanager
 async def open_stores(
-    settings: Settings, rules: Rules, secrets: Mapping[str, Secrets], clock: Clock | None = None
+    settings: Settings,
+    rules: Rules,
+    secrets: Mapping[str, Secrets],
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
     """Open the session store and the storage backends. Raises StartupError."""
     async with contextlib.AsyncExitStack() as opened:
-        sessions = _sessions(settings, clock)
+        metrics = metrics or Metrics()
+        sessions = _sessions(settings, clock, metrics.redis)
         opened.push_async_callback(sessions.aclose)
         backends: dict[str, Storage] = {}
         routed = StorageRouter(backends)
         opened.push_async_callback(routed.aclose)
         for name, backend in rules.backends.items():
             try:
-                backends[name] = await open_backend(backend, secrets[name], settings.s3_client)
+                backends[name] = await open_backend(
+                    backend, secrets[name], settings.s3_client, metrics.storage
+                )
             except Unusable as error:
                 raise StartupError(str(error)) from error
             routed.replace(backends)
+        metrics.process.credentials(routed.credentials_ends)
         yield sessions, routed
 
 
-def _sessions(settings: Settings, clock: Clock | None) -> SessionStore:
+def _sessions(settings: Settings, clock: Clock | None, metrics: RedisMetrics) -> SessionStore:
     try:
         return RedisSessionStore(
             connect(settings.redis_url),
@@ -117,6 +134,7 @@ def _sessions(settings: Settings, clock: Clock | None) -> SessionStore:
                 timedelta(seconds=settings.event_keep_seconds),
                 outgoing_headers,
             ),
+            retried=metrics.retried,
         )
     except ValueError as error:
         # The text of the error may contain part of the URL, and so of the password.
@@ -201,22 +219,29 @@ def _worker_factory(
 
 
 @contextlib.asynccontextmanager
-async def serve_metrics(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
+async def serve_metrics(
+    settings: Settings, metrics: Metrics, folder: Path | None = None
+) -> AsyncIterator[None]:
     """Serve the metrics to the very end of the block, if the settings name an address.
 
-    Raises StartupError.
+    With a `folder`, they are those of all workers that share it. Raises StartupError.
     """
     if not settings.metrics_address:
         yield
         return
 
-    async def gather() -> CollectorRegistry:
+    async def gather() -> Collector:
         return metrics.registry
 
     async with contextlib.AsyncExitStack() as served:
+        if folder is not None:
+            member = FleetMember(folder, metrics.registry, metrics.definitions.joined)
+            await served.enter_async_context(member.answering())
+            gather = member.gather
+        shared = folder is not None
         try:
             port = await served.enter_async_context(
-                serving(gather, settings.metrics_host, settings.metrics_port())
+                serving(gather, settings.metrics_host, settings.metrics_port, share_port=shared)
             )
         except OSError as error:
             raise StartupError(
