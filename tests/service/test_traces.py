@@ -2,12 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -22,6 +19,7 @@ from partway_server.observability import tracing
 from partway_server.observability.otel import OtelTracer
 from partway_server.runtime.traces import sending_traces
 
+from tests.support.collector import a_collector
 from tests.support.storage import failing
 from tests.support.world import ALICE, World, failure
 
@@ -162,35 +160,15 @@ def test_an_event_names_its_trace_only_if_there_is_one() -> None:
     assert EventComposer(trace=lambda: {"traceparent": "t"}).trace() == {"traceparent": "t"}
 
 
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """A collector that keeps what it receives."""
-
-    def __init__(self) -> None:
-        self.requests: list[Any] = []
-
-    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - as in the proto
-        self.requests.append(request)
-        return trace_service_pb2.ExportTraceServiceResponse()
-
-
 @pytest.mark.parametrize("world", ["memory"], indirect=True)
 async def test_spans_reach_a_collector(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    collector = Collector()
-    with ThreadPoolExecutor(1) as pool:
-        server = grpc.server(pool)
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
+    with a_collector() as collector:
+        environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         # What waits is sent at the end of the block.
         with sending_traces(Settings(), environ):
             upload = await world.initialize()
-        server.stop(None).wait()
-    [scopes] = [each for request in collector.requests for each in request.resource_spans]
-    resource = {each.key: each.value.string_value for each in scopes.resource.attributes}
-    assert resource["service.name"] == "partway-server"
-    sent = {span.name for scope in scopes.scope_spans for span in scope.spans}
-    assert {f"{UPLOAD_SERVICE}/Initialize", "S3 CreateMultipartUpload"} <= sent
-    assert upload.id.encode() not in b"".join(r.SerializeToString() for r in collector.requests)
+    assert {f"{UPLOAD_SERVICE}/Initialize", "S3 CreateMultipartUpload"} <= collector.names
+    assert 'string_value: "partway-server"' in collector.text
+    assert upload.id not in collector.text

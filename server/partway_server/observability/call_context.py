@@ -88,9 +88,9 @@ def note_policy(policy: str) -> None:
         call.policy = policy[:MOST_CHARS]
 
 
-def note_sid(sid: str) -> None:
-    """Note the upload that the call is about, unless it is known."""
-    if sid and (call := _CALL.get()) is not None and not call.sid:
+def note_sid(sid: str, *, new: bool = False) -> None:
+    """Note the upload that the call is about, unless it is known; or one that it makes."""
+    if sid and (call := _CALL.get()) is not None and (new or not call.sid):
         call.sid = sid
 
 

@@ -26,7 +26,8 @@ class CallNotes:
     """Notes for the log which upload a call is about, what it waits for, and where it failed."""
 
     def on_start(self, call: StoreCall) -> None:
-        note_sid(call.sid)
+        # Compose names its sources before it makes an upload.
+        note_sid(call.sid, new=call.operation == "insert")
         if (current := current_call()) is not None:
             current.waits.append(call)
 
