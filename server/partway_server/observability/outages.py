@@ -28,6 +28,8 @@ AGAIN_SECONDS = 60.0
 
 TICK_SECONDS = 1.0
 
+_PAUSE_SECONDS = 3.0
+
 _MOST_KINDS = 20
 
 logger = logging.getLogger(__name__)
@@ -176,6 +178,7 @@ class Outages:
         self.now = now
         self._sleep = sleep
         self._all: dict[str, Dependency] = {}
+        self._looked = now()
 
     def of(self, name: str, patient: Set[str] = frozenset()) -> Dependency:
         """Return the dependency of that name. Names come from operators, so they are few."""
@@ -185,7 +188,11 @@ class Outages:
 
     def look(self) -> None:
         """Log what there is to say now."""
-        now = self.now()
+        now, before = self.now(), self._looked
+        self._looked = now
+        if now - before > _PAUSE_SECONDS:
+            # This process stood still, not the others: what they answered is about to be read.
+            return
         for dependency in self._all.values():
             if (line := dependency.look(now)) is not None:
                 level = logging.WARNING if line.warning else logging.INFO

@@ -140,6 +140,18 @@ def test_kinds_of_failures_are_bounded(watched: Watched) -> None:
     assert "100 calls failed" in watched.lines[0] and "others: 80" in watched.lines[0]
 
 
+def test_a_process_that_stood_still_blames_no_one(caplog: pytest.LogCaptureFixture) -> None:
+    time = [0.0]
+    outages = Outages(now=lambda: time[0])
+    outages.of("Redis").start("call", "claim", 0.0)
+    time[0] = 60.0
+    outages.look()
+    outages.of("Redis").end("call", "", 60.0)
+    time[0] = 61.0
+    outages.look()
+    assert caplog.messages == []
+
+
 async def test_what_is_to_be_said_is_logged_with_its_fields(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
