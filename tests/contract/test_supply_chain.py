@@ -26,7 +26,7 @@ def versions(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==([^ ;\\]+)", text, re.M))
 
 
-@pytest.mark.parametrize("lock", ["server.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", ["server.txt", "otel.txt", "dev.txt"])
 def test_what_is_locked_is_above_the_floor(lock: str) -> None:
     locked = versions(lock)
     assert {"grpcio", "protobuf", "redis"} <= locked.keys()
@@ -34,7 +34,7 @@ def test_what_is_locked_is_above_the_floor(lock: str) -> None:
     assert old == []
 
 
-@pytest.mark.parametrize("lock", ["server.txt", "dev.txt", "localstack.txt"])
+@pytest.mark.parametrize("lock", ["server.txt", "otel.txt", "dev.txt", "localstack.txt"])
 def test_every_locked_package_has_its_hashes_and_no_index(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     packages = re.split(r"^(?=[a-z0-9-]+(?:\[.*\])?==)", text, flags=re.M)[1:]

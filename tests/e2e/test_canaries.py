@@ -41,6 +41,7 @@ from partway_server.runtime.subprocesses import free_port
 
 from tests.support.calls import METHODS
 from tests.support.canaries import Canaries
+from tests.support.collector import Collector, a_collector
 from tests.support.issuer import AUDIENCE, ISSUER, jwks, signing_key, token
 from tests.support.principals import CONTROL, SIGNER, Principals, a_store_with_principals
 from tests.support.processes import Partway, Server, service_environ, until
@@ -132,6 +133,12 @@ def store(tmp_path_factory: pytest.TempPathFactory, canaries: Canaries) -> Itera
     with a_store_with_principals(folder, BUCKET, secret_of=secret_of) as principals:
         canaries.add("secret key of the root", principals.root.secret_key)
         yield principals
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with a_collector() as collector:
+        yield collector
 
 
 @pytest.fixture
@@ -492,12 +499,15 @@ def _says(log: Path, words: str) -> bool:
     return words in log.read_text()
 
 
-async def test_no_secret_leaves_the_service_its_commands_or_the_client(stage: Stage) -> None:
+async def test_no_secret_leaves_the_service_its_commands_or_the_client(
+    stage: Stage, collector: Collector
+) -> None:
     address = stage.environ["PARTWAY_ADDRESS"]
     commands: list[str] = []
     stop_recording = redis_commands(stage.root_redis_url, stage.folder / "commands", commands)
     log = stage.folder / "service.log"
-    with Server("serve", log=log, environ=stage.environ) as server:
+    environ = {**stage.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}
+    with Server("serve", log=log, environ=environ) as server:
         await until(functools.partial(_says, log, "serving on"))
         async with grpc.aio.insecure_channel(address) as channel, aiohttp.ClientSession() as http:
             calls = Calls(stage, UploadServiceStub(channel))
@@ -522,6 +532,8 @@ async def test_no_secret_leaves_the_service_its_commands_or_the_client(stage: St
             await _without_redis(stage, calls)
             assert calls.failures > 40
     stage.see("log of the service", log.read_text())
+    stage.see("traces", collector.text)
+    assert {"S3 CompleteMultipartUpload", "redis insert", "webhook orders"} <= collector.names
     assert "EVALSHA" in commands[0] and "canary" not in commands[0]
     assert log.read_text().count('"level": "debug"') > 0
     assert stage.canaries.leaks(stage.seen) == {}

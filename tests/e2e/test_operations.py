@@ -69,6 +69,9 @@ async def test_readiness_follows_storage(tmp_path: Path, redis_url: str) -> None
         async with running(service):
             await turns(service, child)
             assert service.logged().count("not ready: no answer from storage for 5 s") == 1
+            # And what was waited for, by how many calls.
+            assert service.logged().count("storage (default) is in trouble: ") == 1
+            await until(lambda: "storage (default) is well again: " in service.logged())
 
 
 async def turns(service: Service, dependency: Child) -> None:

@@ -42,9 +42,9 @@ def tls(tmp_path: Path) -> TlsFiles:
 async def service(tls: TlsFiles, tmp_path: Path, s3: S3, redis_url: str) -> AsyncIterator[Service]:
     """Start two processes behind one port, which identify callers by certificate."""
     health = ClientTls(
-        tls.authority.pem,
-        (tmp_path / "alice.pem").read_bytes(),
-        (tmp_path / "alice.key").read_bytes(),
+        tmp_path / "ca.pem",
+        tmp_path / "alice.pem",
+        tmp_path / "alice.key",
     )
     settings = {
         "workers": 2,

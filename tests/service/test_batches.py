@@ -218,7 +218,7 @@ async def test_an_unexpected_error_of_one_item_is_internal_and_is_logged(
         assert "a bug" not in str(results)
 
 
-async def test_a_batch_is_one_line_in_the_log_with_the_number_of_failed_items(
+async def test_a_batch_is_one_line_in_the_log_and_so_is_each_item_that_failed(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with a_memory_world(clock) as world:
@@ -232,14 +232,19 @@ async def test_a_batch_is_one_line_in_the_log_with_the_number_of_failed_items(
             for record in caplog.records
             if record.name == "partway_server.rpc.call_outcome"
         ]
+        item = " (an item)"
+        fault = f"{item}: CreateMultipartUpload other at default/uploads"
         assert lines == [
+            ("INFO", item, "InvalidRequest"),
+            ("INFO", item, "InvalidRequest"),
             ("INFO", ", 2 of its items failed", "OK"),
             ("INFO", "", "OK"),
+            ("INFO", fault, "StorageUnavailable"),
             ("INFO", ", 1 of its items failed", "OK"),
         ]
-        # What operators must know of a call is logged of an item, too.
-        [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
-        assert warning.getMessage().startswith("BatchInitialize: of 2 items failed: 1 Storage")
+        # What operators must know of a call is summed up for its items, too.
+        [summed] = [r for r in caplog.records if r.name == "partway_server.rpc.batch_runner"]
+        assert summed.getMessage().startswith("BatchInitialize: of 2 items failed: 1 Storage")
 
 
 async def test_what_is_still_completing_when_time_is_up_is_returned_so(clock: FakeClock) -> None:

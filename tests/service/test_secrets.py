@@ -10,12 +10,21 @@ from typing import Any
 
 import grpc
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from partway.v1 import upload_service_pb2 as pb
 from partway_server.config.settings import Settings
 from partway_server.devstack.servers import S3
 from partway_server.domain import errors
 from partway_server.domain.errors import SessionsUnavailable, StorageUnavailable
-from partway_server.observability.logging import JsonFormatter, configure_logging
+from partway_server.observability import tracing
+from partway_server.observability.logging import (
+    CallFilter,
+    JsonFormatter,
+    TextFormatter,
+    configure_logging,
+)
+from partway_server.observability.otel import OtelTracer
 from partway_server.storage.base import CompleteUnknown
 
 from tests.support.calls import ABOUT_AN_UPLOAD, WATCHED, call, naming
@@ -31,7 +40,8 @@ class Records(logging.Handler):
         super().__init__(logging.DEBUG)
         self.text = io.StringIO()
         self.names: set[str] = set()
-        self._formats = (logging.Formatter("%(name)s %(message)s"), JsonFormatter())
+        self._formats = (TextFormatter(), JsonFormatter())
+        self.addFilter(CallFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
         self.names.add(record.name)
@@ -114,6 +124,20 @@ async def test_a_whole_life_is_logged_without_a_secret(
     if "s3" in request.node.keywords:
         s3: S3 = request.getfixturevalue("s3")
         secrets += [s3.secret_key]
+    leaked = sorted({secret[:60] for secret in secrets if secret and secret in text})
+    assert leaked == []
+
+
+@pytest.mark.parametrize("world", ["memory"], indirect=True)
+async def test_a_whole_life_is_traced_without_a_secret(world: World) -> None:
+    exporter = InMemorySpanExporter()
+    with all_that_is_logged() as records:
+        with tracing.installed(OtelTracer(SimpleSpanProcessor(exporter))):
+            secrets = await a_whole_life(world)
+    spans = exporter.get_finished_spans()
+    text = records.text.getvalue() + "\n".join(span.to_json() for span in spans)
+    assert {"S3 HeadObject", "redis insert", "presign parts"} <= {span.name for span in spans}
+    assert '"trace_id"' in text and "memory://" not in text
     leaked = sorted({secret[:60] for secret in secrets if secret and secret in text})
     assert leaked == []
 

@@ -183,7 +183,7 @@ async def test_calls_and_detached_work_share_one_grace(calls_take: float, left: 
     server: Any = Stopping(clock, calls_take)
     tasks: Any = Stopping(clock, 0)
     unused: Any = None
-    service = Service(server, unused, unused, tasks, Metrics(), unused, unused, unused)
+    service = Service(server, unused, unused, tasks, Metrics(), unused, unused, unused, unused)
     await app.finish(service, 20, lambda: clock[0])
     assert (server.given, tasks.given) == ([20], [left])
 

@@ -46,6 +46,7 @@ class Failure:
     metadata: dict[str, str]
     message: str
     details: dict[str, Any] = field(default_factory=dict)
+    request_id: str = ""
 
 
 @dataclass(slots=True)
@@ -147,6 +148,8 @@ def failure_in(status: status_pb2.Status) -> Failure:
     # The version before 1.0 that some tests run beside this one has another.
     assert info.domain in ("partway", "partway.v1")
     found.reason, found.metadata = info.reason.removeprefix("ERROR_REASON_"), dict(info.metadata)
+    # Every error has one, which tests/service/test_call_log.py is about.
+    found.request_id = found.metadata.pop("x-request-id", "")
     return found
 
 

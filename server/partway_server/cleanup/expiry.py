@@ -22,6 +22,7 @@ from partway_server.cleanup.report import (
 from partway_server.domain import errors
 from partway_server.domain.key_marks import KeyMark
 from partway_server.domain.upload import AbortReason, State, Upload, moment_of
+from partway_server.observability.call_context import begin_work
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.deps import Deps
 from partway_server.workflow.initialize import OPENING_LEASES
@@ -180,6 +181,7 @@ class Janitor:
             return
         if upload is None:
             return
+        begin_work(upload.grant)
         action, reason = self._next_step(upload)
         failed = ""
         try:

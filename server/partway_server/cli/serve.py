@@ -51,11 +51,16 @@ def serve(worker: bool, metrics_folder: str | None, **given: Any) -> None:
 def _serve(settings: Settings, *, share_port: bool, metrics_folder: str | None) -> None:
     # Imported here so that the parent of several workers never loads gRPC.
     from partway_server.runtime.startup import StartupError
+    from partway_server.runtime.traces import TracesError, sending_traces
 
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        # Around the loop: to send what waits at the end takes a moment.
+        with (
+            sending_traces(settings, os.environ),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             runner.run(_until_signal(settings, share_port, metrics_folder))
-    except StartupError as error:
+    except (StartupError, TracesError) as error:
         fail(1, *str(error).splitlines())
 
 

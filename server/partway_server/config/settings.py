@@ -443,6 +443,18 @@ class Settings:
         "info", "How much is logged.", choices=("debug", "info", "warning", "error")
     )
     json_logs: bool = _setting(False, "Whether logs are JSON lines.")
+    log_good_calls: float = _setting(
+        1.0,
+        "The share of calls that went well which have a line in the log, from 0 to 1; an upload has"
+        " all of its calls there, or none. Each call that failed has a line.",
+        bounds=(0, 1),
+    )
+    traces: str = _setting(
+        "",
+        "Whether traces are sent by OTLP, as the OTEL_ variables say; needs the extra otel.",
+        choices=("off", "otlp"),
+        unset="otlp if OTEL_EXPORTER_OTLP_ENDPOINT is set, off otherwise",
+    )
 
     @classmethod
     def load(

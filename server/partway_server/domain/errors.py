@@ -193,14 +193,15 @@ class SessionsFull(TryAgain):
 class StorageUnavailable(TryAgain):
     """Storage is not responding, or the upload's `backend` is not configured on this replica.
 
-    If storage answered after all, `storage_code` is the code of its error, such as SlowDown, and
-    `operation` what was asked for. Neither is shown to callers.
+    `operation` is what was asked for, and `storage_code` the code of storage's error, such as
+    SlowDown, or a word for why there is no answer. `place` is the backend and the bucket.
     """
 
     def __init__(self, backend: str = "", *, operation: str = "", storage_code: str = "") -> None:
         unknown = f"backend {backend!r} is not configured on this replica"
         super().__init__(unknown if backend else "storage is not responding")
         self.backend, self.operation, self.storage_code = backend, operation, storage_code
+        self.place = (backend, "")
 
 
 class TimedOut(TryAgain):
@@ -273,8 +274,12 @@ class SourcesNotJoinable(UploadError):
 
 
 class StorageRefused(UploadError):
-    """Storage refuses the service itself; an operator must fix credentials or permissions."""
+    """Storage refuses the service itself; an operator must fix credentials or permissions.
+
+    `place` is the backend and the bucket.
+    """
 
     def __init__(self, operation: str, storage_code: str) -> None:
         super().__init__(f"storage refused {operation}: {storage_code}")
         self.operation, self.storage_code = operation, storage_code
+        self.place = ("", "")

@@ -19,6 +19,7 @@ ID, and from the type. So it needs no state.
 import base64
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -67,10 +68,15 @@ def event_type_of(upload: Upload) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EventComposer:
-    """Composes events with this `source`. A store keeps them at least for `keep`."""
+    """Composes events with this `source`. A store keeps them at least for `keep`.
+
+    `trace` returns what names the trace that an event arises in, if there is one: `traceparent` and
+    `tracestate`, which are attributes of CloudEvents, too.
+    """
 
     source: str = "/partway"
     keep: timedelta = timedelta(days=7)
+    trace: Callable[[], Mapping[str, str]] = dict
 
     def inserted(self, upload: Upload, now: datetime) -> Event | None:
         """Return the event that announces a new session record, or None."""
@@ -95,6 +101,7 @@ class EventComposer:
             "subject": upload.sid,
             "time": _moment(now),
             "datacontenttype": "application/json",
+            **self.trace(),
             "data": _data(upload),
         }
         return Event(str(event["id"]), kind, upload.sid, _written(event))

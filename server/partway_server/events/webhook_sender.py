@@ -21,6 +21,7 @@ from partway_server.domain.clock import Clock
 from partway_server.events.retry_schedule import DeliveryResponse
 from partway_server.events.ssrf_guard import ForbiddenAddress, connector
 from partway_server.events.webhook_file import Webhook
+from partway_server.observability.tracing import outgoing_headers
 
 _CONTENT_TYPE = "application/cloudevents+json"
 """A CloudEvent in structured mode (https://github.com/cloudevents/spec, the HTTP binding)."""
@@ -83,6 +84,7 @@ class HttpSender:
     def _headers(self, event_id: str, body: str) -> dict[str, str]:
         now = self._clock.now()
         return {
+            **outgoing_headers(),
             "content-type": _CONTENT_TYPE,
             "user-agent": f"partway/{__version__}",
             "webhook-id": event_id,

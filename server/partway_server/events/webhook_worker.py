@@ -28,6 +28,7 @@ from partway_server.events.webhook_file import Webhook
 from partway_server.events.webhook_sender import Sender
 from partway_server.events.webhook_shards import WebhookShards
 from partway_server.observability.metrics import Metrics
+from partway_server.observability.outages import Outages
 from partway_server.observability.webhook_metrics import DeliveryOutcome
 from partway_server.sessions.script_arguments import moment_ms
 from partway_server.workflow.background_tasks import Tasks
@@ -60,7 +61,7 @@ class WebhookWorker:
     """Delivers for one webhook.
 
     `began` is when this process started; `lease` is how long a shard stays with a process that is
-    gone.
+    gone. Attempts that fail are logged by `outages`: a line for each would fill the log.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class WebhookWorker:
         began: datetime,
         lease: timedelta,
         most_pending: int = MOST_PENDING,
+        outages: Outages | None = None,
     ) -> None:
         self._webhook, self._sender = webhook, sender
+        self._outages = outages or Outages()
         self._store, self._tasks, self._metrics = store, tasks, metrics
         self._clock = clock
         self._sleep = sleep
@@ -212,10 +215,12 @@ class WebhookWorker:
             case DeliveryVerdict.DELIVERED:
                 if response is not _NOTHING_SENT:
                     logger.debug("webhook %s: event %s delivered", name, event_id)
+                    self._note_attempt()
                     self._metrics.webhook_tried(name, DeliveryOutcome.DELIVERED)
                 return None
             case DeliveryVerdict.GONE:
                 self._metrics.webhook_tried(name, DeliveryOutcome.DEAD)
+                self._note_attempt("HTTP 410, given up")
                 if moment_ms(now) >= self._gone_until_ms:
                     self._gone_until_ms = moment_ms(now + GONE_FOR)
                     logger.error(
@@ -232,14 +237,19 @@ class WebhookWorker:
         self._metrics.webhook_tried(
             name, DeliveryOutcome.RETRIED if retry else DeliveryOutcome.DEAD
         )
+        self._note_attempt(response.why if retry else f"{response.why}, given up")
         if retry is None:
-            logger.warning("webhook %s: gave up event %s: %s", name, event_id, response.why)
+            logger.debug("webhook %s: gave up event %s: %s", name, event_id, response.why)
         else:
             wait = (retry.next_ms - moment_ms(now)) / 1000
-            logger.info(
+            logger.debug(
                 "webhook %s: event %s: %s; retry in %.0f s", name, event_id, response.why, wait
             )
         return retry
+
+    def _note_attempt(self, failure: str = "") -> None:
+        endpoint = self._outages.of(f"webhook {self._webhook.name}")
+        endpoint.end(object(), failure, self._outages.now())
 
     async def _record(
         self, shard: int, delivery: Delivery, response: DeliveryResponse, retry: RetryState | None

@@ -77,6 +77,11 @@ class StoreCall:
         """Return when the call began, by the monotonic clock."""
         return self._began
 
+    @property
+    def waited(self) -> float:
+        """Return how many seconds the call took, or has taken up to now."""
+        return self.seconds or self._now() - self._began
+
     def __enter__(self) -> "StoreCall":
         self._began = self._now()
         for observer in self._observers:

@@ -1,6 +1,7 @@
 """Run the items of a batch as calls of their own, and answer each with a response or a status."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
@@ -8,12 +9,15 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
+from partway_server.domain.errors import UploadError
 from partway_server.domain.grant import Caller
 from partway_server.domain.quota import Limit
+from partway_server.observability.call_context import note_policy, part_of_call
 from partway_server.rpc.admission import Admission
-from partway_server.rpc.call_outcome import CallFailure, failure_of
+from partway_server.rpc.call_outcome import CallFailure, failure_of, log_failed_item
 from partway_server.rpc.deadlines import budget_seconds
 from partway_server.rpc.identity.base import Context
+from partway_server.rpc.request_policy import policy_of
 from partway_server.rpc.storage_turns import StorageTurns
 from partway_server.workflow.batch import StorageTurn, run_together
 from partway_server.workflow.rate_limits import RateLimits
@@ -56,7 +60,7 @@ class BatchRunner:
             caller, Limit.CALLS_PER_SECOND, len(requests) - 1
         )
         turns = StorageTurns(self._admission, caller.tenant)
-        works = [item(request, turns.turn) for request in requests[: 1 + more]]
+        works = [_as_call(rpc, item, request, turns.turn) for request in requests[: 1 + more]]
         outcomes: list[Response | Exception] = list(await run_together(works, seconds))
         if excess is not None:
             outcomes += [excess] * (len(requests) - len(outcomes))
@@ -79,8 +83,25 @@ class BatchRunner:
                 concerning[_text(failure)] += 1
         if concerning:
             counts = ", ".join(f"{count} {text}" for text, count in concerning.most_common())
-            logger.warning("%s: of %d items failed: %s", rpc, len(outcomes), counts)
+            logger.info("%s: of %d items failed: %s", rpc, len(outcomes), counts)
         return answers
+
+
+async def _as_call(
+    rpc: str,
+    item: Callable[[Request, StorageTurn], Coroutine[Any, Any, Response]],
+    request: Request,
+    turn: StorageTurn,
+) -> Response:
+    """Run an item with a context of its own, and log it if it fails."""
+    begun = time.monotonic()
+    with part_of_call():
+        note_policy(policy_of(request))
+        try:
+            return await item(request, turn)
+        except UploadError as error:
+            log_failed_item(rpc, begun, error)
+            raise
 
 
 def _text(failure: CallFailure) -> str:

@@ -7,6 +7,7 @@ from partway_server.rpc.batch_runner import BatchRunner
 from partway_server.rpc.call_meter import CallMeter
 from partway_server.rpc.identity.base import Identity
 from partway_server.rpc.interceptors import ErrorInterceptor
+from partway_server.rpc.request_context import RequestContext
 from partway_server.rpc.server import RpcServer
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.rpc.upload_binding import UploadBinding
@@ -42,6 +43,9 @@ def build_server(
                 random_bytes=deps.random_bytes,
                 timeout_seconds=timeout,
             ),
+        ),
+        request_context=RequestContext(
+            random_bytes=deps.random_bytes, good_calls=settings.log_good_calls
         ),
         error_interceptor=ErrorInterceptor(
             identity=identity,

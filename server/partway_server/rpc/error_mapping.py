@@ -117,6 +117,12 @@ def _abort_reason(error: errors.UploadNotActive) -> str:
 
 
 _UPLOAD = {"upload": attrgetter("sid")}
+_STORAGE: Mapping[str, Callable[[Any], str]] = {
+    "operation": attrgetter("operation"),
+    "storage_code": attrgetter("storage_code"),
+    "backend": lambda error: error.place[0],
+    "bucket": lambda error: error.place[1],
+}
 _SOURCE = {"source": attrgetter("source"), "problem": attrgetter("problem")}
 
 TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
@@ -202,7 +208,7 @@ TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
         code_pb2.RESOURCE_EXHAUSTED, reasons.ERROR_REASON_SESSIONS_FULL, {}, _retry
     ),
     errors.StorageUnavailable: ErrorMapping(
-        code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STORAGE_UNAVAILABLE, {}, _retry
+        code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STORAGE_UNAVAILABLE, _STORAGE, _retry
     ),
     errors.TimedOut: ErrorMapping(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_TIMED_OUT, {}, _retry),
     errors.Stopping: ErrorMapping(code_pb2.UNAVAILABLE, reasons.ERROR_REASON_STOPPING, {}, _retry),
@@ -235,27 +241,39 @@ TABLE: Mapping[type[errors.UploadError], ErrorMapping] = {
     errors.StorageRefused: ErrorMapping(
         code_pb2.INTERNAL,
         reasons.ERROR_REASON_STORAGE_REFUSED,
-        {"operation": attrgetter("operation"), "storage_code": attrgetter("storage_code")},
+        _STORAGE,
     ),
 }
 
 
-def status_of(error: errors.UploadError) -> status_pb2.Status:
-    """Return the status that a caller sees for `error`."""
+def status_of(
+    error: errors.UploadError, also: Mapping[str, str] | None = None
+) -> status_pb2.Status:
+    """Return the status that a caller sees for `error`, with what is `also` to be shown."""
     row = TABLE[type(error)]
-    shown = {name: str(get(error)) for name, get in row.show.items()}
+    shown = {name: str(get(error)) for name, get in row.show.items()} | dict(also or {})
     details = list(row.details(error)) if row.details else []
     metadata = {name: value for name, value in shown.items() if value}
     return _status(row.code, str(error)[:MAX_DESCRIPTION], row.reason, metadata, details)
 
 
-def internal(reference: str) -> status_pb2.Status:
+def reason_of(error: errors.UploadError) -> str:
+    """Return the reason that a caller sees for `error`."""
+    name: str = reasons.ErrorReason.Name(TABLE[type(error)].reason)
+    return name
+
+
+INTERNAL_REASON: str = reasons.ErrorReason.Name(reasons.ERROR_REASON_INTERNAL)
+
+
+def internal(reference: str, also: Mapping[str, str] | None = None) -> status_pb2.Status:
     """Return the status for an internal error, with a reference to search the logs for."""
+    shown = {"reference": reference} | dict(also or {})
     return _status(
         code_pb2.INTERNAL,
         "internal error",
         reasons.ERROR_REASON_INTERNAL,
-        {"reference": reference},
+        {name: value for name, value in shown.items() if value},
         [],
     )
 

@@ -8,12 +8,8 @@ the proof, and whatever else is wrong, a restart would not help.
 from typing import Any
 
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from partway.v1 import upload_service_pb2
 
-SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"].full_name
-
-LIVENESS = "liveness"
-"""The name to ask whether the process is alive."""
+from partway_server.rpc.health_names import LIVENESS, SERVICE
 
 PROTOCOL: str = health.SERVICE_NAME
 """The name of the health protocol's own service."""

@@ -22,13 +22,15 @@ import grpc
 
 from partway_server.domain import errors
 from partway_server.domain.grant import Caller
+from partway_server.observability.call_context import note_caller, note_policy, note_sid
 from partway_server.rpc.admission import Admission, Ticket
 from partway_server.rpc.batch_results import failed_items
 from partway_server.rpc.call_meter import CallMeter
-from partway_server.rpc.call_outcome import fail, log_call, status_for
+from partway_server.rpc.call_outcome import fail, log_success, status_for
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS, STREAM_SECONDS, budget_seconds
 from partway_server.rpc.identity.base import PRINCIPAL, Context, Identity
 from partway_server.rpc.permissions import PERMISSIONS
+from partway_server.rpc.request_policy import policy_of
 from partway_server.rpc.slow_readers import end_stalled
 from partway_server.rpc.storage_use import STORAGE_RPCS, UNQUEUED_RPCS, needs_storage
 from partway_server.rpc.stream_errors import last_message, wants_message
@@ -128,7 +130,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             except BaseException as error:
                 await self._fail(method, begun, context, error)
             self._meter.succeeded(method.rpc, begun, failed)
-            log_call(method.path, begun, "OK", failed_items=failed)
+            log_success(method.path, begun, failed_items=failed)
             return raw
 
         return call
@@ -170,7 +172,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 )
             else:
                 self._meter.stream_ended(method.rpc)
-                log_call(method.path, begun, "OK")
+                log_success(method.path, begun)
                 return
             yield last
 
@@ -186,7 +188,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             except BaseException as error:
                 await self._fail(method, begun, context, error)
             self._meter.succeeded(method.rpc, begun)
-            log_call(method.path, begun, "OK")
+            log_success(method.path, begun)
             return method.encode(response)
 
         return call
@@ -194,6 +196,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     async def _enter(self, method: _Method, context: Context) -> Ticket:
         """Authenticate and admit the call, and return its ticket."""
         principal = await self._identity.principal(context)
+        note_caller(principal.caller)
+        if principal.token is not None:
+            note_sid(principal.token.sid)
         permission = PERMISSIONS.get(method.rpc)
         if permission is not None:
             principal.require(permission)
@@ -215,6 +220,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if raw is grpc.aio.EOF:
             raise errors.UndecodableRequest("the call has no request")
         request = _decoded(method, raw)
+        note_policy(policy_of(request))
         if needs_storage(request):
             await ticket.work(storage=True)
         return request

@@ -12,10 +12,12 @@ from partway_server.observability.metrics import Metrics
 from partway_server.rpc.admission import Admission
 from partway_server.rpc.connections import close_connections
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS
-from partway_server.rpc.health import PROTOCOL, SERVICE, Health
+from partway_server.rpc.health import PROTOCOL, Health
+from partway_server.rpc.health_names import SERVICE
 from partway_server.rpc.interceptors import ErrorInterceptor
 from partway_server.rpc.load_watch import watch_load
 from partway_server.rpc.reflection import Reflection
+from partway_server.rpc.request_context import RequestContext
 from partway_server.rpc.servicer import UploadServicer
 from partway_server.rpc.slow_readers import SlowReaders
 from partway_server.rpc.tls import ServerCertificate
@@ -82,6 +84,7 @@ class RpcServer:
         self,
         *,
         servicer: UploadServicer,
+        request_context: RequestContext,
         error_interceptor: ErrorInterceptor,
         admission: Admission,
         binding: UploadBinding,
@@ -92,6 +95,7 @@ class RpcServer:
     ) -> None:
         self._share_port = share_port
         self._servicer = servicer
+        self._request_context = request_context
         self._error_interceptor = error_interceptor
         self._binding = binding
         self._admission = admission
@@ -106,7 +110,8 @@ class RpcServer:
 
     def _new_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(
-            interceptors=(self._error_interceptor, self._binding), options=_OPTIONS
+            interceptors=(self._request_context, self._error_interceptor, self._binding),
+            options=_OPTIONS,
         )
         upload_service_pb2_grpc.add_UploadServiceServicer_to_server(self._servicer, server)
         self._health.add_to(server)

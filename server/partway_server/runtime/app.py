@@ -95,7 +95,7 @@ async def run(
             share_port=share_port,
         )
         async with open_dispatcher(
-            settings, loaded.webhooks, service.tasks, metrics, clock
+            settings, loaded.webhooks, service.tasks, metrics, service.outages, clock
         ) as delivery:
             # A clock that was passed in differs from the others on purpose.
             if clock is None and (problem := await service.clocks.first()):
@@ -189,6 +189,7 @@ def _background(
     work = [
         service.identity.warm_up(),
         service.readiness.run(),
+        service.outages.run(),
         service.clocks.run(),
         service.janitor.run(settings.janitor_seconds, stop),
         service.sweeper.run(settings.sweep_seconds, stop),

@@ -26,13 +26,16 @@ from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.events import EventComposer
 from partway_server.events.delivery_queue import DeliveryQueue
 from partway_server.events.dispatcher import WebhookDispatcher
+from partway_server.events.traced_sender import TracedSender
 from partway_server.events.webhook_file import Webhook, WebhookFileError, load_webhooks
 from partway_server.events.webhook_sender import HttpSender, Sender
 from partway_server.events.webhook_worker import WebhookWorker
 from partway_server.observability.fleet import FleetMember
 from partway_server.observability.metrics import Metrics
+from partway_server.observability.outages import Outages
 from partway_server.observability.serving import serving
 from partway_server.observability.store_metrics import RedisMetrics
+from partway_server.observability.tracing import outgoing_headers, sampled_trace_id
 from partway_server.redis_client.topology import connect
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.webhook_reload import WebhookReloader
@@ -89,7 +92,8 @@ def read_credentials(settings: Settings, rules: Rules) -> dict[str, Secrets]:
 def new_metrics(settings: Settings, clock: Clock) -> Metrics:
     """Return the metrics of a process, with figures of the tenants that the settings name."""
     names = (name.strip() for name in settings.metrics_tenants.split(","))
-    return Metrics(tenants=[name for name in names if name], now=clock.now)
+    tenants = [name for name in names if name]
+    return Metrics(tenants=tenants, trace_id=sampled_trace_id, now=clock.now)
 
 
 @contextlib.asynccontextmanager
@@ -126,7 +130,9 @@ def _sessions(settings: Settings, clock: Clock | None, metrics: RedisMetrics) ->
             connect(settings.redis_url),
             clock=clock,
             composer=EventComposer(
-                settings.event_source, timedelta(seconds=settings.event_keep_seconds)
+                settings.event_source,
+                timedelta(seconds=settings.event_keep_seconds),
+                outgoing_headers,
             ),
             retried=metrics.retried,
         )
@@ -154,6 +160,7 @@ async def open_dispatcher(
     webhooks: Sequence[Webhook],
     tasks: Tasks,
     metrics: Metrics,
+    outages: Outages,
     clock: Clock | None,
 ) -> AsyncIterator[tuple[WebhookDispatcher, WebhookReloader]]:
     """Open what delivers to webhooks, and what reloads their file.
@@ -169,16 +176,16 @@ async def open_dispatcher(
         opened.push_async_callback(store.aclose)
         metrics.shards_away(lambda: len(store.away))
 
-        def open_sender(webhook: Webhook) -> HttpSender:
+        def open_sender(webhook: Webhook) -> Sender:
             sender = HttpSender(webhook, clock=time_of_day)
             opened.push_async_callback(sender.aclose)
-            return sender
+            return TracedSender(sender, webhook.name)
 
         dispatcher = WebhookDispatcher(store=store, clock=time_of_day, lease=lease)
         reloader = WebhookReloader(
             read=lambda: load_webhooks(Path(settings.webhook_file), os.environ),
             open_sender=open_sender,
-            open_worker=_worker_factory(store, tasks, metrics, time_of_day, lease),
+            open_worker=_worker_factory(store, tasks, metrics, outages, time_of_day, lease),
             dispatcher=dispatcher,
         )
         reloader.apply(webhooks)
@@ -187,7 +194,12 @@ async def open_dispatcher(
 
 
 def _worker_factory(
-    store: DeliveryQueue, tasks: Tasks, metrics: Metrics, clock: Clock, lease: timedelta
+    store: DeliveryQueue,
+    tasks: Tasks,
+    metrics: Metrics,
+    outages: Outages,
+    clock: Clock,
+    lease: timedelta,
 ) -> Callable[[Webhook, Sender], WebhookWorker]:
     """Return what makes the worker of a webhook."""
     return lambda webhook, sender: WebhookWorker(
@@ -196,6 +208,7 @@ def _worker_factory(
         sender=sender,
         tasks=tasks,
         metrics=metrics,
+        outages=outages,
         clock=clock,
         sleep=asyncio.sleep,
         chance=random.random,

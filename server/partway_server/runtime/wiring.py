@@ -9,7 +9,11 @@ from partway_server.cleanup.orphans import Sweeper
 from partway_server.config.settings import Settings
 from partway_server.config.tenant_limits import default_limits
 from partway_server.domain.quota import LimitRegistry
+from partway_server.observability.call_observers import CallNotes, OutageObserver, SpanObserver
 from partway_server.observability.metrics import Metrics
+from partway_server.observability.outages import Outages
+from partway_server.observability.store_calls import CallObserver
+from partway_server.observability.tracing import sampled_trace_id
 from partway_server.rpc.build import build_server
 from partway_server.rpc.identity.build import build_identity
 from partway_server.rpc.identity.chain import AuthenticationChain
@@ -36,20 +40,26 @@ class Service:
     identity: AuthenticationChain
     readiness: Readiness
     clocks: ClockCheck
+    outages: Outages
 
 
-def _observe(seams: Seams, metrics: Metrics) -> None:
-    """Put a decorator over each store that notifies `metrics` of its calls."""
+def _observe(seams: Seams, metrics: Metrics, outages: Outages) -> None:
+    """Put a decorator over each store that notifies metrics, logs and traces of its calls."""
     storage, sessions = seams["storage"], seams["sessions"]
-    seams["storage"] = ObservedStorage(storage, [metrics.storage], metrics.uploads.presigned)
-    seams["sessions"] = ObservedSessions(sessions, [metrics.redis], metrics.uploads)
+    # The span first: what the others note while a call begins belongs to it.
+    others: list[CallObserver] = [SpanObserver(), CallNotes(), OutageObserver(outages)]
+    seams["storage"] = ObservedStorage(
+        storage, [*others, metrics.storage], metrics.uploads.presigned
+    )
+    seams["sessions"] = ObservedSessions(sessions, [*others, metrics.redis], metrics.uploads)
 
 
 def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams]) -> Service:
     """Put the service together. Without `limits`, those of the settings apply to all tenants."""
     seams.setdefault("limits", LimitRegistry(default_limits(settings)))
-    seams.setdefault("metrics", Metrics(now=seams["clock"].now))
-    _observe(seams, seams["metrics"])
+    seams.setdefault("metrics", Metrics(now=seams["clock"].now, trace_id=sampled_trace_id))
+    outages = Outages()
+    _observe(seams, seams["metrics"], outages)
     least_rate = settings.min_upload_bytes_per_second
     keys, lease = settings.sealing_key_bytes(), settings.lease_seconds
     deps = make_deps(keys, lease, least_rate=least_rate, **seams)
@@ -66,4 +76,5 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
         identity=identity,
         readiness=Readiness(WATCHED[settings.readiness], deps, report=server.set_ready),
         clocks=ClockCheck(deps),
+        outages=outages,
     )

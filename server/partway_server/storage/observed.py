@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from partway_server.domain.grant import CopySource, Grant
+from partway_server.observability import tracing
 from partway_server.observability.store_calls import CallObserver, Store, StoreCall
 from partway_server.storage.base import Head, PresignedPart, Presigner, Storage, StoredPart
 from partway_server.storage.base import UnfinishedUpload as Unfinished
@@ -140,6 +141,9 @@ class _CountedPresigner:
         self, numbers: Iterable[int], checksums: Mapping[int, bytes]
     ) -> Iterator[PresignedPart]:
         count = 0
+        attributes = {"partway.upload.sid": self._grant.sid}
+        # The caller takes them in pieces, and in tasks of its own.
+        span = tracing.begin("presign parts", attributes, current=False)
         try:
             for part in self._presigner.sign(numbers, checksums):
                 count += 1
@@ -147,3 +151,6 @@ class _CountedPresigner:
         finally:
             if count:
                 self._presigned(self._grant, count)
+            if span is not None:
+                span.note("partway.parts", count)
+                span.end()

@@ -32,6 +32,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
+from partway_server.observability.tracing import outgoing_headers
 from partway_server.storage.s3_errors import call_error
 from partway_server.storage.sigv4 import Addressing, Credentials, S3Endpoint
 
@@ -197,7 +198,15 @@ async def _client(
     """Open a client, which is closed with the `resources`."""
     config = _client_config(addressing, attempts, read_seconds)
     opening = session.client("s3", endpoint_url=endpoint_url, config=config, verify=ca_file)
-    return await resources.enter_async_context(opening)
+    client = await resources.enter_async_context(opening)
+    # After the request is signed: storage ignores what it does not know.
+    client.meta.events.register("before-send.s3", _add_trace)
+    return client
+
+
+def _add_trace(request: Any, **_: Any) -> None:
+    for name, value in outgoing_headers().items():
+        request.headers[name] = value
 
 
 def _client_config(addressing: Addressing, attempts: int, read_seconds: float) -> AioConfig:
@@ -254,4 +263,4 @@ def translate_errors(operation: str) -> Iterator[None]:
         ResponseParserError,
         TimeoutError,
     ) as exc:
-        raise StorageUnavailable from exc
+        raise StorageUnavailable(operation=operation) from exc

@@ -16,6 +16,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from partway_server.domain.errors import StorageUnavailable
+from partway_server.observability.tracing import outgoing_headers
 from partway_server.storage.s3_calls import S3Refusal
 from partway_server.storage.s3_client import CONNECT_SECONDS, SignerProvider
 from partway_server.storage.s3_xml import PIECE_BYTES, Malformed, XmlDocument
@@ -129,10 +130,11 @@ class SignedHttp:
                 found = await self._exchange(signer, found, request)
         except aiohttp.ClientResponseError as exc:
             # Its repr has the headers of the request, and so a session token.
-            raise StorageUnavailable from aiohttp.ClientPayloadError(exc.status)
+            cause = aiohttp.ClientPayloadError(exc.status)
+            raise StorageUnavailable(operation=request.operation) from cause
         except (aiohttp.ClientError, OSError, TimeoutError, Malformed) as exc:
             # The text may contain addresses, and stays in the cause.
-            raise StorageUnavailable from exc
+            raise StorageUnavailable(operation=request.operation) from exc
         if isinstance(found, Location):
             raise S3Refusal(307, "TemporaryRedirect")
         return found
@@ -157,7 +159,8 @@ class SignedHttp:
             # Verbatim: quoted once more, the signature would not match.
             yarl.URL(f"{location.url}?{query}" if query else location.url, encoded=True),
             data=body,
-            headers=headers,
+            # Those of the trace are not signed: storage ignores them.
+            headers={**headers, **outgoing_headers()},
             allow_redirects=False,
             proxy=self._proxy(location),
             timeout=aiohttp.ClientTimeout(

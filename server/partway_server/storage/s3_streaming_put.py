@@ -19,6 +19,7 @@ from botocore.utils import get_environ_proxies
 
 from partway_server.domain.errors import PartChanged, StorageUnavailable
 from partway_server.domain.grant import Grant
+from partway_server.observability.tracing import outgoing_headers
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, PresignedPart
 from partway_server.storage.s3_errors import DAMAGED_CODES, call_error, is_absent
 
@@ -88,7 +89,7 @@ class StreamingPutClient:
             # Verbatim: quoted once more, the signature would not match.
             yarl.URL(part.url, encoded=True),
             data=body,
-            headers=dict(part.headers),
+            headers={**part.headers, **outgoing_headers()},
             skip_auto_headers=_UNWANTED,
             allow_redirects=False,
             proxy=get_environ_proxies(part.url).get(parts.scheme),

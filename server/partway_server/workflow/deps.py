@@ -15,6 +15,7 @@ from partway_server.domain.quota import LimitRegistry
 from partway_server.domain.upload_ids import UploadIdCipher
 from partway_server.domain.upload_token_cipher import UploadTokenCipher
 from partway_server.observability.metrics import Metrics
+from partway_server.observability.noted_upload_ids import NotedUploadIds
 from partway_server.sessions.base import SessionStore
 from partway_server.storage.base import Storage
 from partway_server.workflow.background_tasks import Tasks
@@ -74,7 +75,7 @@ def make_deps(
         policies=seams["policies"],
         sessions=seams["sessions"],
         storage=seams["storage"],
-        upload_ids=UploadIdCipher(sealing_keys),
+        upload_ids=NotedUploadIds(sealing_keys),
         upload_tokens=UploadTokenCipher(sealing_keys),
         key_marks=KeyMarks(sealing_keys),
         tasks=Tasks(),

@@ -7,8 +7,8 @@ from socket import create_server
 import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from partway_server.rpc.health import LIVENESS, SERVICE
 from partway_server.rpc.health_client import serving
+from partway_server.rpc.health_names import LIVENESS, SERVICE
 
 SECONDS = 5.0
 

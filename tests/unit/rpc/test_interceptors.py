@@ -8,8 +8,12 @@ from partway_server.domain.errors import (
     SessionsUnavailable,
     StorageRefused,
     StorageUnavailable,
+    TimedOut,
     UploadNotFound,
 )
+from partway_server.observability.call_context import CallContext, begin_call, current_call
+from partway_server.observability.call_observers import CallNotes
+from partway_server.observability.store_calls import Store, StoreCall
 from partway_server.rpc.call_outcome import fail
 from partway_server.rpc.deadlines import budget_seconds
 from redis.exceptions import ResponseError
@@ -56,13 +60,14 @@ async def lines_about(error: Exception, caplog: pytest.LogCaptureFixture) -> lis
 
 
 @pytest.mark.parametrize("kind", [StorageUnavailable, SessionsUnavailable])
-async def test_a_store_that_is_down_is_a_warning_with_the_type_of_its_cause(
+async def test_a_store_that_is_down_is_logged_with_the_type_of_its_cause(
     kind: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     error = kind()
     error.__cause__ = ConnectionResetError("redis://user:hunter2@10.0.0.1")
     [(level, text)] = await lines_about(error, caplog)
-    assert level == "WARNING"
+    # No warning: the outage has one, and not for each call.
+    assert level == "INFO"
     assert text.startswith(f"Status {kind.__name__} ") and text.endswith(" ConnectionResetError")
     assert "hunter2" not in caplog.text
 
@@ -74,20 +79,44 @@ async def test_of_what_redis_says_its_code_is_logged(caplog: pytest.LogCaptureFi
     assert text.endswith(" ResponseError MISCONF")
 
 
-async def test_a_backend_that_is_not_configured_is_a_warning_with_its_name(
+async def test_a_backend_that_is_not_configured_is_logged_with_its_name(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    [(level, text)] = await lines_about(StorageUnavailable("archive"), caplog)
-    assert level == "WARNING"
+    [(_, text)] = await lines_about(StorageUnavailable("archive"), caplog)
     assert text.endswith(" backend 'archive' is not configured on this replica")
 
 
-async def test_a_refusal_of_storage_is_a_warning_with_its_operation_and_code(
+async def test_a_refusal_of_storage_is_logged_with_its_operation_and_code(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    [(level, text)] = await lines_about(StorageRefused("HeadObject", "AccessDenied"), caplog)
-    assert level == "WARNING"
+    refused = StorageRefused("HeadObject", "AccessDenied")
+    [(_, text)] = await lines_about(refused, caplog)
     assert text.endswith(" HeadObject AccessDenied")
+    refused.place = "default", "uploads"
+    [_, (_, text)] = await lines_about(refused, caplog)
+    assert text.endswith(" HeadObject AccessDenied at default/uploads")
+    [_, record] = caplog.records
+    fields = {"code": "INTERNAL", "reason": "ERROR_REASON_STORAGE_REFUSED", "bucket": "uploads"}
+    assert fields.items() <= vars(record).items()
+
+
+async def test_a_call_that_times_out_says_what_it_waits_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begin_call(CallContext("r"))
+    with StoreCall(
+        [CallNotes()], lambda _: "", Store.STORAGE, "HeadObject", backend="a", bucket="b", sid="5"
+    ):
+        [(_, text)] = await lines_about(TimedOut(), caplog)
+    assert ": HeadObject at a/b: has no answer after 0.0 s" in text
+    with pytest.raises(TimeoutError):
+        with StoreCall([CallNotes()], lambda _: "timeout", Store.SESSIONS, "claim"):
+            raise TimeoutError
+    [_, (_, text)] = await lines_about(TimeoutError(), caplog)
+    assert ": claim at Redis: timeout after" in text
+    call = current_call()
+    assert call is not None and call.sid == "5"
+    assert (call.code, call.reason) == ("UNAVAILABLE", "ERROR_REASON_TIMED_OUT")
 
 
 async def test_an_error_that_is_the_callers_own_is_no_warning(
