@@ -17,8 +17,8 @@ from partway_server.storage.capabilities import KNOWN
 
 @click.command()
 @setting_flags
-@click.option("--worker", is_flag=True, hidden=True, help="One of several on the same port.")
-def serve(worker: bool, **given: Any) -> None:
+@click.option("--worker", type=int, hidden=True, help="One of several on the same port.")
+def serve(worker: int | None, **given: Any) -> None:
     """Run the service until SIGTERM or Ctrl-C; a second signal ends it at once.
 
     SIGHUP reloads the policy and webhook files, and the keys of JSON Web Tokens. A valid file takes
@@ -41,26 +41,32 @@ def serve(worker: bool, **given: Any) -> None:
         if settings.workers > 1:
             supervise(settings, os.environ)
         else:
-            _serve(settings, share_port=worker)
+            _serve(settings, worker)
     except SettingsError as error:
         fail(2, *error.problems)
 
 
-def _serve(settings: Settings, *, share_port: bool) -> None:
+def _serve(settings: Settings, worker: int | None) -> None:
+    """Serve in this process. A `worker` writes to that file descriptor once it serves."""
     # Imported here so that the parent of several workers never loads gRPC.
-    from partway_server.runtime.startup import StartupError
+    from partway_server.runtime.waiting import StartupError
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_signal(settings, share_port=share_port))
+            runner.run(_until_signal(settings, worker))
     except StartupError as error:
         fail(1, *str(error).splitlines())
 
 
-async def _until_signal(settings: Settings, *, share_port: bool) -> None:
+async def _until_signal(settings: Settings, worker: int | None) -> None:
     from partway_server.runtime import app
 
     stop, reload = asyncio.Event(), asyncio.Event()
+
+    def started(_port: int) -> None:
+        if worker is not None:
+            os.write(worker, b".")
+            os.close(worker)
 
     def on_signal() -> None:
         if stop.is_set():
@@ -71,4 +77,11 @@ async def _until_signal(settings: Settings, *, share_port: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     # Before the policy file is first read, so that no SIGHUP comes too early to count.
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
-    await app.run(settings, stop=stop, reload=reload, share_port=share_port)
+    await app.run(
+        settings,
+        stop=stop,
+        reload=reload,
+        share_port=worker is not None,
+        patient=True,
+        started=started,
+    )

@@ -20,8 +20,8 @@ from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.config.reload import Unusable
 from partway_server.config.settings import Settings
 from partway_server.domain.clock import Clock, SystemClock
-from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.events import EventComposer
+from partway_server.domain.obstacle import StoreUnusable
 from partway_server.events.delivery_queue import DeliveryQueue
 from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.events.webhook_file import Webhook, WebhookFileError, load_webhooks
@@ -30,6 +30,7 @@ from partway_server.events.webhook_worker import WebhookWorker
 from partway_server.observability.metrics import Metrics, serving
 from partway_server.redis_client.topology import connect
 from partway_server.rpc.tls import ServerCertificate
+from partway_server.runtime.waiting import StartupError
 from partway_server.runtime.webhook_reload import WebhookReloader
 from partway_server.sessions.base import SessionStore
 from partway_server.sessions.redis_store import RedisSessionStore
@@ -38,10 +39,6 @@ from partway_server.storage.router import StorageRouter
 from partway_server.workflow.background_tasks import Tasks
 
 logger = logging.getLogger(__name__)
-
-
-class StartupError(Exception):
-    """The service cannot start. The text has the reasons, one per line, for an operator."""
 
 
 def read_rules(settings: Settings) -> Rules:
@@ -115,17 +112,13 @@ def _sessions(settings: Settings, clock: Clock | None) -> SessionStore:
         raise StartupError("PARTWAY_REDIS_URL is not a valid Redis URL") from error
 
 
-async def check_sessions(sessions: SessionStore) -> None:
-    """Check that Redis can be reached and relied on. Raises StartupError."""
+async def unusable_sessions(sessions: SessionStore) -> list[StoreUnusable]:
+    """Return why Redis cannot be reached or relied on, nothing if it can."""
     try:
         await sessions.check()
-    except ValueError as error:
-        raise StartupError(str(error)) from error
-    except SessionsUnavailable as error:
-        raise StartupError(
-            "Redis does not answer, or serves no one now; check PARTWAY_REDIS_URL,"
-            " or run partway-server doctor --only redis"
-        ) from error
+    except StoreUnusable as error:
+        return [error]
+    return []
 
 
 @contextlib.asynccontextmanager
