@@ -60,10 +60,12 @@ def _serve(settings: Settings, worker: int | None) -> None:
 
 async def _until_signal(settings: Settings, worker: int | None) -> None:
     from partway_server.runtime import app
+    from partway_server.runtime.garbage import freeze_loaded
 
     stop, reload = asyncio.Event(), asyncio.Event()
 
     def started(_port: int) -> None:
+        freeze_loaded()
         if worker is not None:
             os.write(worker, b".")
             os.close(worker)

@@ -9,7 +9,9 @@ from partway_server.cleanup.orphans import Sweeper
 from partway_server.config.settings import Settings
 from partway_server.config.tenant_limits import default_limits
 from partway_server.domain.quota import LimitRegistry
+from partway_server.domain.sealer import key_id
 from partway_server.observability.metrics import Metrics
+from partway_server.observability.sealing_key_metrics import report_sealing_keys
 from partway_server.rpc.build import build_server
 from partway_server.rpc.identity.build import build_identity
 from partway_server.rpc.identity.chain import AuthenticationChain
@@ -42,6 +44,7 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
     least_rate = settings.min_upload_bytes_per_second
     keys, lease = settings.sealing_key_bytes(), settings.lease_seconds
     deps = make_deps(keys, lease, least_rate=least_rate, **seams)
+    report_sealing_keys(deps.metrics.registry, [key_id(key) for key in keys])
     coordinator = Coordinator(deps)
     tokens = UploadTokenAuthenticator(deps.upload_tokens, deps.clock)
     identity = build_identity(settings, deps.clock, first=[tokens])

@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from partway_server.domain.obstacle import EXPIRED, OTHER_NAME, UNTRUSTED, certificate_word
 from partway_server.storage import obstacles
 from partway_server.storage.s3_diagnosis import listing_word, word_of
 
@@ -19,6 +20,18 @@ class Key:
 KEY: Any = Key()
 
 
+def certificate_error(code: int) -> ssl.SSLCertVerificationError:
+    """Return the error of OpenSSL with that code of a verification."""
+    error = ssl.SSLCertVerificationError()
+    error.verify_code = code
+    return error
+
+
+@pytest.mark.parametrize(("code", "word"), [(10, EXPIRED), (62, OTHER_NAME), (18, UNTRUSTED)])
+def test_what_is_wrong_with_a_certificate_is_a_word(code: int, word: str) -> None:
+    assert certificate_word(certificate_error(code)) == word
+
+
 @pytest.mark.parametrize(
     ("error", "word"),
     [
@@ -27,8 +40,8 @@ KEY: Any = Key()
         (aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError()), "tls"),
         (aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError(1, "WRONG_VERSION_NUMBER")), "plain"),
         (
-            aiohttp.ClientConnectorCertificateError(KEY, ssl.CertificateError()),
-            "untrusted certificate",
+            aiohttp.ClientConnectorCertificateError(KEY, certificate_error(20)),
+            UNTRUSTED,
         ),
         (aiohttp.ConnectionTimeoutError(), "timeout"),
         (aiohttp.ServerDisconnectedError(), "closed"),
