@@ -21,7 +21,7 @@ _HEAD_BYTES = 5
 class Sealer:
     """Encrypts with the first key and decrypts with any.
 
-    So a new key is first added behind the others on every replica, and only then moved to the front.
+    So a new key is first added behind the others on every replica, and only then moved in front.
     """
 
     def __init__(self, keys: Sequence[bytes], version: bytes) -> None:

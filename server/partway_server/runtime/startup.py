@@ -106,6 +106,7 @@ def _sessions(settings: Settings, clock: Clock | None) -> SessionStore:
             composer=EventComposer(
                 settings.event_source, timedelta(seconds=settings.event_keep_seconds)
             ),
+            keep=timedelta(seconds=settings.record_keep_seconds),
         )
     except ValueError as error:
         # The text of the error may contain part of the URL, and so of the password.

@@ -43,7 +43,8 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
     seams.setdefault("limits", LimitRegistry(default_limits(settings)))
     least_rate = settings.min_upload_bytes_per_second
     keys, lease = settings.sealing_key_bytes(), settings.lease_seconds
-    deps = make_deps(keys, lease, least_rate=least_rate, **seams)
+    kept = timedelta(seconds=settings.completed_keep_seconds)
+    deps = make_deps(keys, lease, least_rate=least_rate, completed_keep=kept, **seams)
     report_sealing_keys(deps.metrics.registry, [key_id(key) for key in keys])
     coordinator = Coordinator(deps)
     tokens = UploadTokenAuthenticator(deps.upload_tokens, deps.clock)
