@@ -10,6 +10,7 @@ from itertools import count
 import grpc
 import pytest
 from partway_server.domain.sealer import key_id
+from partway_server.rpc import server
 from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.storage.memory import MemoryStorage
 
@@ -18,7 +19,7 @@ from tests.support.storage import FaultyObjects, put_into
 from tests.support.world import World, a_world
 
 OLD, NEW = bytes(range(64)), bytes(range(64, 128))
-REPLICAS, CALLERS, ROUNDS = 3, 6, 3
+REPLICAS, CALLERS, ROUNDS = 3, 4, 3
 
 
 class Fleet:
@@ -91,7 +92,9 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 @pytest.fixture
-async def fleet(clock: FakeClock) -> AsyncIterator[Fleet]:
+async def fleet(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fleet]:
+    # Ten replicas are started here, and each would make 32.
+    monkeypatch.setattr(server, "ACCEPTORS", 1)
     async with contextlib.AsyncExitStack() as opened:
         yield Fleet(clock, opened)
 

@@ -16,6 +16,7 @@ from partway_server.cli.events import events
 from partway_server.cli.health import health
 from partway_server.cli.serve import serve
 from partway_server.cli.settings import show_settings
+from partway_server.cli.sizing import sizing
 from partway_server.cli.sweep import sweep
 from partway_server.config.settings import Settings
 from partway_server.storage.capabilities import KNOWN
@@ -74,5 +75,5 @@ def check_policies(file: str, as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (serve, doctor, sweep, events, policy, show_settings, dev, health):
+for command in (serve, doctor, sweep, events, policy, show_settings, sizing, dev, health):
     main.add_command(command)
