@@ -28,9 +28,9 @@ def main() -> None:
     """Coordinates uploads of any size straight into S3-compatible storage.
 
     \b
-    Try it, with storage and Redis included:
-      pip install 'partway-server[dev]'
-      partway-server dev
+    Try it, with storage and Redis included, from a checkout or from packages:
+      make dev
+      pip install 'partway-server[dev]' && partway-server dev
 
     \b
     Run it with your own storage and Redis:
