@@ -1,8 +1,7 @@
-"""Tests a start while Redis or storage is away: it waits, not ready, and says what for."""
+"""Tests a start with workers while Redis is away; tests/service/test_start.py has one process."""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -18,6 +17,7 @@ from tests.support.processes import Server, service_environ, until
 
 pytestmark = [pytest.mark.redis, pytest.mark.s3]
 
+WORKERS = 2
 AWAY = "not ready, waiting for Redis: the connection failed."
 
 
@@ -38,9 +38,9 @@ def answers(port: int) -> bool:
             return False
 
 
-def environ_for(s3: S3, redis_port: int, workers: int = 1) -> dict[str, str]:
+def environ_for(s3: S3, redis_port: int) -> dict[str, str]:
     url, address = f"redis://127.0.0.1:{redis_port}/0", f"127.0.0.1:{free_port()}"
-    return service_environ(s3, url, address=address, workers=workers, log_level="info")
+    return service_environ(s3, url, address=address, workers=WORKERS, log_level="info")
 
 
 async def code_of_a_call(address: str) -> grpc.StatusCode:
@@ -52,53 +52,40 @@ async def code_of_a_call(address: str) -> grpc.StatusCode:
     return error.value.code()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-async def test_it_waits_for_redis_and_then_serves(tmp_path: Path, s3: S3, workers: int) -> None:
+@pytest.mark.timeout(240)
+async def test_it_waits_for_redis_and_then_serves(tmp_path: Path, s3: S3) -> None:
     port = free_port()
-    environ = environ_for(s3, port, workers)
+    environ = environ_for(s3, port)
     address, log = environ["PARTWAY_ADDRESS"], tmp_path / "log"
     with Server("serve", log=log, environ=environ) as server:
-        await until(lambda: log.read_text().count(AWAY) == workers)
+        await until(lambda: log.read_text().count(AWAY) == WORKERS)
         assert await asyncio.to_thread(serving, address, 10.0, liveness=True)
         assert not await asyncio.to_thread(serving, address, 10.0)
         assert await code_of_a_call(address) is grpc.StatusCode.UNAVAILABLE
         with await asyncio.to_thread(valkey, port, tmp_path):
-            await until(lambda: log.read_text().count("serving on") == workers)
+            await until(lambda: log.read_text().count("serving on") == WORKERS)
             assert await asyncio.to_thread(serving, address, 10.0)
             assert await asyncio.to_thread(server.stop) == 0
     # Once a minute at most.
-    assert log.read_text().count(AWAY) == workers
+    assert log.read_text().count(AWAY) == WORKERS
     assert "for Redis and storage: both answer" in log.read_text()
 
 
-async def test_it_waits_for_storage(tmp_path: Path, s3: S3, redis_url: str) -> None:
-    away = replace(s3, endpoint=f"http://127.0.0.1:{free_port()}")
-    environ = service_environ(away, redis_url, address=f"127.0.0.1:{free_port()}")
+@pytest.mark.timeout(240)
+async def test_a_signal_ends_the_wait_at_once(tmp_path: Path, s3: S3) -> None:
+    environ = environ_for(s3, free_port()) | {"PARTWAY_DRAIN_SECONDS": "60"}
     log = tmp_path / "log"
     with Server("serve", log=log, environ=environ) as server:
-        words = f"waiting for storage, bucket {s3.bucket!r}: the connection is refused"
-        await until(lambda: words in log.read_text())
-        assert await code_of_a_call(environ["PARTWAY_ADDRESS"]) is grpc.StatusCode.UNAVAILABLE
-        assert await asyncio.to_thread(server.stop) == 0
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-async def test_a_signal_ends_the_wait_at_once(tmp_path: Path, s3: S3, workers: int) -> None:
-    environ = environ_for(s3, free_port(), workers) | {"PARTWAY_DRAIN_SECONDS": "60"}
-    log = tmp_path / "log"
-    with Server("serve", log=log, environ=environ) as server:
-        await until(lambda: log.read_text().count(AWAY) == workers)
+        await until(lambda: log.read_text().count(AWAY) == WORKERS)
         assert await asyncio.to_thread(server.stop) == 0
     assert "draining" not in log.read_text()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-async def test_what_must_be_changed_ends_it_also_after_a_wait(
-    tmp_path: Path, s3: S3, workers: int
-) -> None:
+@pytest.mark.timeout(240)
+async def test_what_must_be_changed_ends_it_also_after_a_wait(tmp_path: Path, s3: S3) -> None:
     port, log = free_port(), tmp_path / "log"
-    with Server("serve", log=log, environ=environ_for(s3, port, workers)) as server:
-        await until(lambda: log.read_text().count(AWAY) == workers)
+    with Server("serve", log=log, environ=environ_for(s3, port)) as server:
+        await until(lambda: log.read_text().count(AWAY) == WORKERS)
         evicting = ("--maxmemory-policy", "allkeys-lru")
         with await asyncio.to_thread(valkey, port, tmp_path, *evicting):
             assert await asyncio.to_thread(server.process.wait, 60) == 1

@@ -152,8 +152,9 @@ def rights(found: str, *more: str) -> Obstacle:
     """Return what is wrong with a user who lacks rights; `more` commands are needed as well."""
     rules = " ".join(f"+{command}" for command in (*COMMANDS, *more))
     remedy = (
-        "Give the user of PARTWAY_REDIS_URL, here NAME, all that Partway needs:\n"
-        f"ACL SETUSER NAME ~partway:* &partway:changes {rules}"
+        "Give the user of PARTWAY_REDIS_URL, here NAME, what Partway needs; if others use it too,"
+        " make one for Partway alone:\n"
+        f"ACL SETUSER NAME resetkeys ~partway:* resetchannels &partway:changes {rules}"
     )
     return Obstacle(found, remedy)
 
