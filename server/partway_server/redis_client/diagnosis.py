@@ -131,7 +131,7 @@ async def _speaks_tls(host: str, port: int) -> bool:
 async def _answer(
     host: str, port: int, request: bytes, context: ssl.SSLContext | None = None
 ) -> bytes:
-    """Return the beginning of the answer, b"" if there is none."""
+    """Return the beginning of the answer, b"" if none comes."""
     try:
         return await _exchange(host, port, request, context)
     except OSError:

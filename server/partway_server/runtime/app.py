@@ -23,15 +23,13 @@ from typing import Any
 from partway_server.cleanup.expiry import BATCH
 from partway_server.cleanup.report import Report
 from partway_server.config.backends import Secrets
-from partway_server.config.bucket_checks import places, unusable_buckets
+from partway_server.config.bucket_checks import places
 from partway_server.config.load import open_backend, read_policy_file, read_secrets
 from partway_server.config.policy_file import Rules
 from partway_server.config.reload import PolicyReloader
 from partway_server.config.settings import Settings
 from partway_server.config.tenant_limits import default_limits
 from partway_server.domain.clock import Clock, SystemClock
-from partway_server.domain.errors import SessionsUnavailable, StorageUnavailable
-from partway_server.domain.obstacle import StoreUnusable
 from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.quota import LimitRegistry
 from partway_server.events.dispatcher import WebhookDispatcher
@@ -46,13 +44,13 @@ from partway_server.runtime.startup import (
     read_rules,
     read_webhooks,
     serve_metrics,
-    unusable_sessions,
 )
 from partway_server.runtime.waiting import (
     StartupError,
     raise_if,
     unless_set,
-    wait_until_usable,
+    unusable_sessions,
+    wait_for_stores,
 )
 from partway_server.runtime.webhook_reload import WebhookReloader
 from partway_server.runtime.wiring import Service, build
@@ -99,7 +97,16 @@ async def run(
             clock=clock or SystemClock(),
             share_port=share_port,
         )
-        wait = partial(_wait_for_stores, service, sessions, routed, loaded, patient, clock)
+        wait = partial(
+            wait_for_stores,
+            service,
+            sessions,
+            routed,
+            [*places(loaded.rules.policies.values())],
+            patient=patient,
+            # A clock that was passed in differs from the others on purpose.
+            clocks=clock is None,
+        )
         async with open_dispatcher(
             settings, loaded.webhooks, service.tasks, service.metrics, clock
         ) as delivery:
@@ -111,31 +118,6 @@ async def run(
                     stop, service, settings, loaded.certificate, wait, beside, started
                 )
     logger.info("stopped")
-
-
-async def _wait_for_stores(
-    service: Service,
-    sessions: SessionStore,
-    storage: StorageRouter,
-    loaded: "_Configuration",
-    patient: bool,
-    clock: Clock | None,
-) -> None:
-    """Return once both stores can be relied on, and the clocks too. Raises StartupError."""
-
-    async def check() -> list[StoreUnusable]:
-        wanted = [*places(loaded.rules.policies.values())]
-        found = await asyncio.gather(unusable_sessions(sessions), unusable_buckets(storage, wanted))
-        service.server.refuse(SessionsUnavailable if found[0] else StorageUnavailable)
-        return [*found[0], *found[1]]
-
-    if patient:
-        await wait_until_usable(check, now=time.monotonic)
-    else:
-        raise_if(await check())
-    # A clock that was passed in differs from the others on purpose.
-    if clock is None and (problem := await service.clocks.first()):
-        raise StartupError(problem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from partway_server.config.reload import Unusable
 from partway_server.config.settings import Settings
 from partway_server.domain.clock import Clock, SystemClock
 from partway_server.domain.events import EventComposer
-from partway_server.domain.obstacle import StoreUnusable
 from partway_server.events.delivery_queue import DeliveryQueue
 from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.events.webhook_file import Webhook, WebhookFileError, load_webhooks
@@ -111,15 +110,6 @@ def _sessions(settings: Settings, clock: Clock | None) -> SessionStore:
     except ValueError as error:
         # The text of the error may contain part of the URL, and so of the password.
         raise StartupError("PARTWAY_REDIS_URL is not a valid Redis URL") from error
-
-
-async def unusable_sessions(sessions: SessionStore) -> list[StoreUnusable]:
-    """Return why Redis cannot be reached or relied on, nothing if it can."""
-    try:
-        await sessions.check()
-    except StoreUnusable as error:
-        return [error]
-    return []
 
 
 @contextlib.asynccontextmanager

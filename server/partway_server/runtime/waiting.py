@@ -6,9 +6,15 @@ an operator must change ends the start at once.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
+from partway_server.config.bucket_checks import Place, unusable_buckets
+from partway_server.domain.errors import SessionsUnavailable, StorageUnavailable
 from partway_server.domain.obstacle import StoreUnusable
+from partway_server.runtime.wiring import Service
+from partway_server.sessions.base import SessionStore
+from partway_server.storage.router import StorageRouter
 
 FIRST_SECONDS, MOST_SECONDS = 1.0, 10.0
 """The first pause between two attempts, and the longest."""
@@ -52,6 +58,42 @@ async def wait_until_usable(
         pause = min(2 * pause, MOST_SECONDS)
     if waited:
         logger.info("waited %.0f s for Redis and storage: both answer", now() - begun)
+
+
+async def wait_for_stores(
+    service: Service,
+    sessions: SessionStore,
+    storage: StorageRouter,
+    wanted: Collection[Place],
+    *,
+    patient: bool,
+    clocks: bool,
+) -> None:
+    """Return once both stores can be relied on and, with `clocks`, their clocks too.
+
+    If not `patient`, do not wait for them. Raises StartupError.
+    """
+
+    async def check() -> list[StoreUnusable]:
+        found = await asyncio.gather(unusable_sessions(sessions), unusable_buckets(storage, wanted))
+        service.server.refuse(SessionsUnavailable if found[0] else StorageUnavailable)
+        return [*found[0], *found[1]]
+
+    if patient:
+        await wait_until_usable(check, now=time.monotonic)
+    else:
+        raise_if(await check())
+    if clocks and (problem := await service.clocks.first()):
+        raise StartupError(problem)
+
+
+async def unusable_sessions(sessions: SessionStore) -> list[StoreUnusable]:
+    """Return why Redis cannot be reached or relied on, nothing if it can."""
+    try:
+        await sessions.check()
+    except StoreUnusable as error:
+        return [error]
+    return []
 
 
 async def unless_set(event: asyncio.Event, work: Awaitable[None]) -> bool:

@@ -95,7 +95,7 @@ def obey(redis: "Redis", remedy: str, **values: str) -> None:
         words
         for line in remedy.splitlines()
         for sentence in line.replace(";", ",").split(", ")
-        if (words := sentence.removeprefix("redis-cli ").split())
+        if (words := sentence.removeprefix("redis-cli ").rstrip(".").split())
         and words[0] in ("ACL", "CONFIG", "SCRIPT")
     ]
     assert commands, f"no command in: {remedy}"
