@@ -17,7 +17,7 @@ from redis.asyncio.connection import SSLConnection, parse_url
 from partway_server.domain.obstacle import certificate_word
 from partway_server.redis_client.urls import deployment
 
-_PATIENCE_SECONDS = 2.0
+_PATIENCE_SECONDS = 4.0
 _PING = b"PING\r\n"
 _GET = b"GET / HTTP/1.0\r\n\r\n"
 
@@ -78,14 +78,22 @@ async def _look(host: str, port: int, context: ssl.SSLContext | None) -> str:
 
 async def _plain(host: str, port: int) -> str:
     """Look at a server that should speak no TLS."""
-    answer = await _answer(host, port, _PING)
+    silent = False
+    try:
+        answer = await _exchange(host, port, _PING, None)
+    except TimeoutError:
+        answer, silent = b"", True
+    except OSError:
+        answer = b""
     if answer.startswith(_REDIS):
         return ""
     if await _is_web(host, port, answer):
         return "http"
     if await _speaks_tls(host, port):
         return "wants TLS"
-    return "no Redis" if answer else "closed"
+    if answer:
+        return "no Redis"
+    return "timeout" if silent else "closed"
 
 
 async def _secure(host: str, port: int, context: ssl.SSLContext) -> str:
