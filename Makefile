@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOCALSTACK := .venv-localstack
 PEERS := .venv-peers
+DIST := .venv-dist
 COMPANION := bench/peers/services/companion
 TUSD := github.com/tus/tusd/v2/cmd/tusd@v2.9.1
 TOOLS := .tools/bin
@@ -185,6 +186,20 @@ lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/otel.txt requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/localstack.in -o requirements/localstack.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/peers.in -o requirements/peers.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/dist.in -o requirements/dist.txt
+
+dist: $(READY) $(DIST)/.ready ## Build the wheels and sdists of all three packages into dist/, and check them.
+	@rm -f dist/partway_*
+	for package in generated clients/python .; do (cd $$package && $(CURDIR)/$(BIN)/python -m hatchling build -d $(CURDIR)/dist) || exit 1; done
+	$(DIST)/bin/twine check --strict dist/partway_*
+
+$(DIST)/.ready: requirements/dist.txt
+	$(PYTHON) -m venv $(DIST)
+	$(DIST)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dist.txt
+	@touch $@
+
+dist-install: ## Install the wheels of dist/ into a fresh environment, and run what they install.
+	@$(PYTHON) -m tests.contract.installed_wheels dist
 
 sbom: $(READY) ## Write what the server is made of to SBOM, as CycloneDX JSON.
 	@mkdir -p "$(dir $(SBOM))"
@@ -256,7 +271,7 @@ words: $(READY) ## List the banned words in code and documents, with what to wri
 	@$(BIN)/python -m tests.contract.banned_words
 
 clean: ## Remove .venv and caches.
-	rm -rf $(VENV) $(LOCALSTACK) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOCALSTACK) $(PEERS) $(DIST) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 bench-cluster: $(READY) ## Time the session store over a Redis Cluster that holds ROWS records.
 	@$(BIN)/python -m bench.cluster $(ROWS)
@@ -267,8 +282,9 @@ bench-metrics: $(READY) ## Measure the CPU that metrics add to a call.
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: audit baseline bench-batch bench-cluster bench-guard bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls bench-metrics \
-  bench-stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs \
+.PHONY: audit baseline bench-batch bench-cluster bench-guard bench-metrics bench-overload bench-peers bench-presign \
+  bench-progress bench-put bench-s3-calls bench-stream bench-via bench-watch breaking certs chaos check clean demo \
+  demo-page dev dist dist-install docs \
   example-jwt example-mtls format fuzz generate help image lock openapi sbom setup stubs \
   stubs-go t test test-browser test-ceph test-examples test-fast test-languages test-localstack test-peers test-stores \
   tools unit words

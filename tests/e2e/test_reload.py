@@ -160,7 +160,7 @@ async def test_a_new_file_is_in_force_and_an_upload_goes_on(
 
 FAULTS = [
     (BAD, [":3: policy.default.colour: unknown rule", ":7: policy.films.url_seconds: is"]),
-    (NO_BUCKET, ["bucket 'there-is-none': it does not exist"]),
+    (NO_BUCKET, ["bucket 'there-is-none': the bucket does not exist"]),
     ("[backend.x]\nregion = 'a b'\n" + FIRST, ["storage cannot be used", "[backend.x]"]),
     (
         "[backend.x]\naccess_key_env = 'NO_KEY'\nsecret_key_env = 'NO_SECRET'\n" + FIRST,

@@ -92,9 +92,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path, environ: dict[s
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"PARTWAY_REDIS_URL": "redis://127.0.0.1:1/0"}, "Redis does not answer"),
-        ({"PARTWAY_S3_ENDPOINT": "http://127.0.0.1:1"}, "storage does not answer"),
-        ({"PARTWAY_S3_SECRET_KEY": "wrong"}, "PARTWAY_BUCKET"),
+        ({"PARTWAY_S3_SECRET_KEY": "wrong"}, "PARTWAY_S3_SECRET_KEY"),
         ({"PARTWAY_BUCKET": "nowhere"}, "PARTWAY_BUCKET"),
         ({"PARTWAY_POLICY_FILE": "/nowhere.toml"}, "PARTWAY_POLICY_FILE"),
         (
@@ -126,7 +124,7 @@ def test_storage_that_forgets_the_proof_of_outcomes_is_refused(
         assert server.process.wait(60) == 1
     [line] = server.log.read_text().splitlines()
     assert "`rclone serve s3`, which loses the metadata" in line
-    assert "use another store" in line
+    assert "Use another store" in line
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path, environ: dict[str, str]) -> None:

@@ -57,15 +57,22 @@ def without(sid: str, action: str) -> str:
 
 @contextlib.contextmanager
 def a_store_with_principals(
-    folder: Path, bucket: str, secret_of: Callable[[str], str] = "secret of {}".format
+    folder: Path,
+    bucket: str,
+    secret_of: Callable[[str], str] = "secret of {}".format,
+    added: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Principals]:
-    """Run SeaweedFS with the two principals, and for each right one who lacks it."""
+    """Run SeaweedFS with the two principals, and for each right one who lacks it.
+
+    `added` are policies of further identities, by name.
+    """
     policies = {name: policy(name, bucket) for name in (CONTROL, SIGNER)}
     policies[CONTROL + AWS] = aws_policy("control", bucket)
     policies[SIGNER + AWS] = aws_policy("signer", bucket)
     for sid, actions in control_actions(bucket).items():
         for action in actions:
-            policies[without(sid, action)] = _lacking(policies[CONTROL], sid, action)
+            policies[without(sid, action)] = lacking(policies[CONTROL], sid, action)
+    policies.update({name: dict(policy) for name, policy in (added or {}).items()})
     others = {
         "identities": [_identity(name, secret_of(name)) for name in policies],
         "policies": [{"name": n, "content": json.dumps(p)} for n, p in policies.items()],
@@ -80,7 +87,8 @@ def _identity(name: str, secret: str) -> dict[str, Any]:
     return {"name": name, "credentials": [keys], "policyNames": [name]}
 
 
-def _lacking(whole: Mapping[str, Any], sid: str, action: str) -> dict[str, Any]:
+def lacking(whole: Mapping[str, Any], sid: str, action: str) -> dict[str, Any]:
+    """Return the policy without one right."""
     statements = [
         {**each, "Action": [a for a in each["Action"] if a != action]}
         if each["Sid"] == sid

@@ -69,7 +69,7 @@ def dev(**options: Any) -> None:
     """
     # Slow to load.
     from partway_server.devstack.run import run
-    from partway_server.runtime.startup import StartupError
+    from partway_server.runtime.waiting import StartupError
 
     _reach_loopback_directly()
     try:

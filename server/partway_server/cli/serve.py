@@ -18,9 +18,9 @@ from partway_server.storage.capabilities import KNOWN
 
 @click.command()
 @setting_flags
-@click.option("--worker", is_flag=True, hidden=True, help="One of several on the same port.")
+@click.option("--worker", type=int, hidden=True, help="One of several on the same port.")
 @click.option("--metrics-folder", hidden=True, help="Where workers find each other's metrics.")
-def serve(worker: bool, metrics_folder: str | None, **given: Any) -> None:
+def serve(worker: int | None, metrics_folder: str | None, **given: Any) -> None:
     """Run the service until SIGTERM or Ctrl-C; a second signal ends it at once.
 
     SIGHUP reloads the policy and webhook files, and the keys of JSON Web Tokens. A valid file takes
@@ -43,15 +43,16 @@ def serve(worker: bool, metrics_folder: str | None, **given: Any) -> None:
         if settings.workers > 1:
             supervise(settings, os.environ)
         else:
-            _serve(settings, share_port=worker, metrics_folder=metrics_folder)
+            _serve(settings, worker, metrics_folder)
     except SettingsError as error:
         fail(2, *error.problems)
 
 
-def _serve(settings: Settings, *, share_port: bool, metrics_folder: str | None) -> None:
+def _serve(settings: Settings, worker: int | None, metrics_folder: str | None) -> None:
+    """Serve in this process. A `worker` writes to that file descriptor once it serves."""
     # Imported here so that the parent of several workers never loads gRPC.
-    from partway_server.runtime.startup import StartupError
     from partway_server.runtime.traces import TracesError, sending_traces
+    from partway_server.runtime.waiting import StartupError
 
     try:
         # Around the loop: to send what waits at the end takes a moment.
@@ -59,16 +60,22 @@ def _serve(settings: Settings, *, share_port: bool, metrics_folder: str | None) 
             sending_traces(settings, os.environ),
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            runner.run(_until_signal(settings, share_port, metrics_folder))
+            runner.run(_until_signal(settings, worker, metrics_folder))
     except (StartupError, TracesError) as error:
         fail(1, *str(error).splitlines())
 
 
-async def _until_signal(settings: Settings, share_port: bool, metrics_folder: str | None) -> None:
+async def _until_signal(settings: Settings, worker: int | None, metrics_folder: str | None) -> None:
     from partway_server.runtime import app
     from partway_server.runtime.garbage import freeze_loaded
 
     stop, reload = asyncio.Event(), asyncio.Event()
+
+    def started(_port: int) -> None:
+        freeze_loaded()
+        if worker is not None:
+            os.write(worker, b".")
+            os.close(worker)
 
     def on_signal() -> None:
         if stop.is_set():
@@ -83,7 +90,8 @@ async def _until_signal(settings: Settings, share_port: bool, metrics_folder: st
         settings,
         stop=stop,
         reload=reload,
-        share_port=share_port,
+        share_port=worker is not None,
         metrics_folder=Path(metrics_folder) if metrics_folder else None,
-        started=lambda _port: freeze_loaded(),
+        patient=True,
+        started=started,
     )

@@ -64,7 +64,7 @@ def sweep(dry_run: bool, as_json: bool, **given: Any) -> None:
     level = "warning" if settings.log_level == "info" else settings.log_level
     configure_logging(level=level, as_json=settings.json_logs)
     # Slow to load.
-    from partway_server.runtime.startup import StartupError
+    from partway_server.runtime.waiting import StartupError
 
     try:
         done = _run(settings, dry_run=dry_run, as_json=as_json)
@@ -156,7 +156,7 @@ class SweepReport:
 def _run(settings: Settings, *, dry_run: bool, as_json: bool) -> bool:
     """Sweep once and return whether everything was done. Raises StartupError."""
     from partway_server.runtime import app
-    from partway_server.runtime.startup import StartupError
+    from partway_server.runtime.waiting import StartupError
 
     report = SweepReport(
         dry_run=dry_run, as_json=as_json, out=sys.stdout, err=sys.stderr, now=datetime.now(UTC)

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from partway_server.config.backends import DEFAULT
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
+from partway_server.domain.obstacle import StoreUnusable
 from partway_server.domain.policy import Policy
 from partway_server.storage.base import Storage
+from partway_server.storage.obstacles import obstacle, refuses, unusable
 
 Place = tuple[str, str]
 """A backend and a bucket."""
@@ -18,24 +19,23 @@ def places(policies: Iterable[Policy]) -> Iterator[Place]:
 
 async def bucket_problems(storage: Storage, wanted: Collection[Place]) -> list[str]:
     """Return why some of these cannot be used, a line for each, and what to check."""
-    found = [await _problem(storage, backend, bucket) for backend, bucket in wanted]
-    return [words for words in found if words]
+    return [str(found) for found in await unusable_buckets(storage, wanted)]
 
 
-async def _problem(storage: Storage, backend: str, bucket: str) -> str:
-    own = backend == DEFAULT
-    where = "PARTWAY_S3_ENDPOINT" if own else f"endpoint of [backend.{backend}]"
-    named = "PARTWAY_BUCKET or what the policy names"
-    settings = f"{named}, the PARTWAY_S3_ settings" if own else f"[backend.{backend}]"
+async def unusable_buckets(storage: Storage, wanted: Collection[Place]) -> list[StoreUnusable]:
+    """Return what is wrong with those that cannot be used."""
+    found = [await _check(storage, backend, bucket) for backend, bucket in wanted]
+    return [each for each in found if each is not None]
+
+
+async def _check(storage: Storage, backend: str, bucket: str) -> StoreUnusable | None:
     try:
         await storage.check(backend, bucket)
-    except ValueError as error:
-        return f"{error}; check {settings} and the credentials"
+    except StoreUnusable as error:
+        return error
     except StorageUnavailable:
-        return f"storage does not answer; check {where}"
+        # It answered, and then no more.
+        return unusable(backend, bucket, obstacle("timeout", backend))
     except StorageRefused as error:
-        return (
-            f"storage refuses the bucket {bucket!r} ({error.storage_code});"
-            f" check {named if own else settings}, the credentials and what they may do"
-        )
-    return ""
+        return unusable(backend, bucket, refuses(0, error.storage_code, backend))
+    return None

@@ -60,6 +60,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "janitor_seconds",
         "sweep_seconds",
         "sweep_grace_seconds",
+        "completed_keep_seconds",
+        "record_keep_seconds",
     ),
     "Events": ("event_source", "event_keep_seconds"),
     "Health and shutdown": ("readiness", "drain_seconds", "grace_seconds"),

@@ -403,6 +403,19 @@ class Settings:
         "How long past its deadline an upload that Redis does not know stays in storage.",
         bounds=(0, 604800),
     )
+    completed_keep_seconds: float = _setting(
+        604800.0,
+        "How long the session record of a completed upload stays in Redis; after that it is asked"
+        " of storage, and not listed.",
+        bounds=(60, 31536000),
+    )
+    # No less than an hour: a janitor may be away, and must find what it has to abort.
+    record_keep_seconds: float = _setting(
+        2592000.0,
+        "How long a session record stays in Redis past the time at which the janitor should have"
+        " ended it, if none runs.",
+        bounds=(3600, 31536000),
+    )
     event_source: str = _setting(
         "/partway",
         "The source that events name, as a URI or the path of one.",

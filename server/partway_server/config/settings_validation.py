@@ -72,9 +72,31 @@ def uri_reference_problem(text: str) -> str:
 
 def redis_url_problem(url: str) -> str:
     """Return what is wrong with how a Redis URL begins, or "". The URL may hold a password."""
-    scheme, mark, _ = url.partition("://")
-    known = mark and _REDIS_SCHEMES.fullmatch(scheme)
-    return "" if known else "does not begin as a Redis URL does, for example with redis://"
+    scheme, mark, rest = url.partition("://")
+    if not (mark and _REDIS_SCHEMES.fullmatch(scheme)):
+        return "does not begin as a Redis URL does, for example with redis://"
+    return _UNENCODED if scheme != "unix" and _is_unencoded(rest) else ""
+
+
+_UNENCODED = (
+    "has a user name or password with a / ? or # in it; percent-encode everything in them but"
+    " letters and digits"
+)
+
+
+def _is_unencoded(rest: str) -> bool:
+    """Return whether a password seems to end the host early: an @ follows where none can be."""
+    place = re.split("[/?#]", rest, maxsplit=1)[0]
+    tail = rest[len(place) :]
+    before, at, _ = tail.rpartition("@")
+    if "@" in place or not at:
+        return False
+    # An option may hold an @, as in ?client_name=a@b.
+    return not ("?" in before and "=" in before.partition("?")[2]) or not _is_host(place)
+
+
+def _is_host(place: str) -> bool:
+    return all(re.fullmatch(_HOST, each) for each in place.split(","))
 
 
 def sealing_keys_problem(keys: str) -> str:

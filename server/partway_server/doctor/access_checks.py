@@ -1,12 +1,23 @@
 """Judges how storage is reached and what it allows: facts to findings, with no I/O."""
 
-import json
 import statistics
 from collections.abc import Iterator, Sequence
 
 from partway_server.doctor.finding import Finding, bad, ok, skipped, unclear, warn
 from partway_server.doctor.probes.results import Leftovers, Permissions, ProbeResponse, Reachability
 from partway_server.domain.clock import SKEW_SECONDS
+from partway_server.domain.obstacle import Obstacle
+from partway_server.storage.obstacles import (
+    BUCKET_ACTIONS,
+    OBJECT_ACTIONS,
+    OWN,
+    REGION_CODES,
+    is_known,
+    missing,
+    obstacle,
+    refused,
+)
+from partway_server.storage.obstacles import CREDENTIALS as CREDENTIALS_CODES
 
 REACHABLE, CREDENTIALS, BUCKET = "storage.reachable", "storage.credentials", "storage.bucket"
 REGION, ADDRESSING, CLOCK = "storage.region", "storage.addressing", "storage.clock"
@@ -17,76 +28,9 @@ SKEW_BAD_SECONDS = 300
 
 SLOW_SECONDS = 0.5
 
-_OBSTACLES = {
-    "dns": (
-        "the host name cannot be resolved",
-        "Check the host in PARTWAY_S3_ENDPOINT, and the DNS of this machine.",
-    ),
-    "connect": (
-        "the connection is refused",
-        "Check the host and the port in PARTWAY_S3_ENDPOINT, that storage is running, and the"
-        " firewalls between.",
-    ),
-    "timeout": (
-        "no answer came in time",
-        "Check the host and the port in PARTWAY_S3_ENDPOINT, and the firewalls between.",
-    ),
-    "certificate": (
-        "the TLS certificate is not trusted for this host",
-        "Use the host name in the certificate, or set PARTWAY_S3_CA_FILE to the certificates of its"
-        " CA.",
-    ),
-    "tls": (
-        "the TLS handshake failed",
-        "Check whether the port of PARTWAY_S3_ENDPOINT speaks TLS: https:// if so, http:// if not.",
-    ),
-    "closed": (
-        "the connection was closed without an answer",
-        "Check that the port of PARTWAY_S3_ENDPOINT is that of the S3 API, and whether it speaks"
-        " TLS: https:// if so, http:// if not.",
-    ),
-    "no S3": (
-        "the server there does not speak S3",
-        "Set PARTWAY_S3_ENDPOINT to the port of the S3 API, not that of a console.",
-    ),
-}
+_NOT_THE_WAY = {*CREDENTIALS_CODES, "credentials", "bucket name", "region", *REGION_CODES}
+"""Words that are not about whether storage is reached."""
 
-_CREDENTIALS = {
-    "InvalidAccessKeyId": (
-        "storage does not know this access key",
-        "Check PARTWAY_S3_ACCESS_KEY, and that it belongs to this storage.",
-    ),
-    "SignatureDoesNotMatch": (
-        "the secret key does not belong to the access key",
-        "Check PARTWAY_S3_SECRET_KEY: copy all of it again. A proxy that changes the Host header or"
-        " the path has the same effect.",
-    ),
-    "ExpiredToken": ("the credentials have expired", "Get new ones."),
-    "InvalidToken": (
-        "the session token does not belong to the access key",
-        "Check PARTWAY_S3_SESSION_TOKEN; leave it empty for credentials that do not expire.",
-    ),
-    "credentials": (
-        "no credentials were found",
-        "Set PARTWAY_S3_ACCESS_KEY and PARTWAY_S3_SECRET_KEY, or provide credentials where the AWS"
-        " SDK looks for them.",
-    ),
-}
-
-_REGION_CODES = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"}
-
-_BUCKET_ACTIONS = {
-    "ListBucket": "a missing object is answered 403, and no outcome can be proven",
-    "ListBucketMultipartUploads": "uploads that a crash left unfinished are not found",
-}
-_OBJECT_ACTIONS = {
-    "PutObject": "nothing can be uploaded",
-    "GetObject": "no outcome can be proven",
-    "DeleteObject": "the remains of an aborted upload are not removed",
-    "DeleteObjectVersion": "the bucket keeps versions, and the service cannot remove them",
-    "AbortMultipartUpload": "no upload can be aborted, and its parts are kept and billed",
-    "ListMultipartUploadParts": "no upload can be completed",
-}
 HARMLESS = ("ListBucket", "ListBucketMultipartUploads", "DeleteObject", "AbortMultipartUpload")
 WRITING = ("PutObject", "GetObject", "ListMultipartUploadParts")
 """Permissions that are tested without making anything, and then those that need something made."""
@@ -94,55 +38,57 @@ WRITING = ("PutObject", "GetObject", "ListMultipartUploadParts")
 
 def usable(answer: ProbeResponse) -> bool:
     """Return whether to go on: the bucket answers, or may answer more than a listing."""
-    return answer.ok or (answer.forbidden and answer.code not in _CREDENTIALS)
+    return answer.ok or (answer.forbidden and not is_known(answer.code))
 
 
-def reach(reached: Reachability, bucket: str, region: str, addressing: str) -> Iterator[Finding]:
+def reach(
+    reached: Reachability, bucket: str, region: str, addressing: str, backend: str = OWN
+) -> Iterator[Finding]:
     """Judge the first contact. Everything after the first obstacle is skipped."""
     answer = reached.answer
-    if answer.code in _OBSTACLES:
-        found, remedy = _OBSTACLES[answer.code]
-        if addressing == "virtual":
-            remedy += (
-                " The bucket is part of the host name: set PARTWAY_S3_ADDRESSING=path if storage"
-                " does not support that."
-            )
-        yield bad(REACHABLE, found, remedy)
+    if not answer.status and answer.code not in _NOT_THE_WAY:
+        yield _bad(REACHABLE, obstacle(answer.code, backend, addressing))
         yield from skipped((CREDENTIALS, BUCKET, REGION, ADDRESSING, CLOCK), "storage in reach")
         return
     if answer.status:
         yield ok(REACHABLE, "storage answers")
     else:
         yield from skipped((REACHABLE,), "a request that can be sent")
-    yield _credentials(answer)
-    yield _bucket(answer, bucket, addressing)
-    yield _region(reached, region)
+    yield _credentials(answer, backend)
+    yield _bucket(answer, bucket, addressing, backend)
+    yield _region(reached, region, backend)
     yield _addressing(answer, addressing)
-    yield clock(reached.skew_seconds, CLOCK, "storage", SKEW_SECONDS)
+    if answer.code == "RequestTimeTooSkewed":
+        yield _bad(CLOCK, obstacle(answer.code, backend))
+    else:
+        yield clock(reached.skew_seconds, CLOCK, "storage", SKEW_SECONDS)
 
 
-def _credentials(answer: ProbeResponse) -> Finding:
-    if answer.code in _CREDENTIALS:
-        return bad(CREDENTIALS, *_CREDENTIALS[answer.code])
-    if answer.code in _REGION_CODES or answer.code == "bucket name":
+def _bad(name: str, found: Obstacle) -> Finding:
+    return bad(name, found.found, found.remedy)
+
+
+def _credentials(answer: ProbeResponse, backend: str) -> Finding:
+    if answer.code in (*CREDENTIALS_CODES, "credentials"):
+        return _bad(CREDENTIALS, obstacle(answer.code, backend))
+    if answer.code in REGION_CODES or answer.code == "bucket name":
         return next(skipped((CREDENTIALS,), "the right region and bucket"))
+    if answer.code == "RequestTimeTooSkewed":
+        return next(skipped((CREDENTIALS,), "a clock that is right"))
     if answer.refused or answer.ok:
         return ok(CREDENTIALS, "storage accepts them")
     return unclear(CREDENTIALS, answer)
 
 
-def _bucket(answer: ProbeResponse, bucket: str, addressing: str) -> Finding:
+def _bucket(answer: ProbeResponse, bucket: str, addressing: str, backend: str) -> Finding:
     if answer.code == "bucket name":
-        return bad(BUCKET, f"{bucket!r} is not a valid bucket name", "Check PARTWAY_BUCKET.")
-    if answer.code in _CREDENTIALS:
+        return _bad(BUCKET, obstacle(answer.code, backend))
+    if answer.code in (*CREDENTIALS_CODES, "credentials", "RequestTimeTooSkewed"):
         return next(skipped((BUCKET,), "credentials"))
-    if answer.code in _REGION_CODES:
+    if answer.code in REGION_CODES:
         return next(skipped((BUCKET,), "the right region"))
     if answer.status == 404:
-        remedy = f"Create it (aws s3api create-bucket --bucket {bucket}), or check PARTWAY_BUCKET."
-        if addressing == "virtual":
-            remedy += " Set PARTWAY_S3_ADDRESSING=path if storage takes no bucket in the host name."
-        return bad(BUCKET, f"bucket {bucket!r} does not exist", remedy)
+        return _bad(BUCKET, missing(bucket, backend, addressing))
     if answer.forbidden:
         remedy = (
             "If the bucket is yours, give the credentials s3:ListBucket (below); if not, choose a"
@@ -152,16 +98,15 @@ def _bucket(answer: ProbeResponse, bucket: str, addressing: str) -> Finding:
     return ok(BUCKET, f"{bucket!r} exists") if answer.ok else unclear(BUCKET, answer)
 
 
-def _region(reached: Reachability, region: str) -> Finding:
+def _region(reached: Reachability, region: str, backend: str) -> Finding:
     right, answer = reached.bucket_region, reached.answer
     if right and right != region:
         remedy = f"Set PARTWAY_S3_REGION={right}, or --s3-region {right}."
         return bad(
             REGION, f"the bucket is in {right}, but requests are signed for {region}", remedy
         )
-    if answer.code in _REGION_CODES or answer.status in (301, 307):
-        remedy = "Set PARTWAY_S3_REGION to the region of the bucket, and check the endpoint."
-        return bad(REGION, f"the bucket is in another region: {answer}", remedy)
+    if answer.code in REGION_CODES or answer.status in (301, 307):
+        return _bad(REGION, obstacle("region", backend))
     if not answer.ok:
         return next(skipped((REGION,), "a bucket that answers"))
     return ok(REGION, region if right else f"{region} is accepted; storage does not report its own")
@@ -198,11 +143,11 @@ def permission(action: str, answer: ProbeResponse, bucket: str) -> Finding:
     """Judge whether one action is allowed."""
     name = f"storage.permission.{action}"
     if answer.forbidden:
-        remedy = f"Add to the policy of the credentials: {statement(action, bucket)}"
-        if loss := {**_BUCKET_ACTIONS, **_OBJECT_ACTIONS}.get(action):
-            return bad(name, f"s3:{action} is refused: {loss}", remedy)
+        lacking = refused(action, bucket)
+        if action in BUCKET_ACTIONS or action in OBJECT_ACTIONS:
+            return _bad(name, lacking)
         # Only the doctor uses the others.
-        return warn(name, f"s3:{action} is refused; only the doctor needs it", remedy)
+        return warn(name, lacking.found, lacking.remedy)
     if answer.ok or answer.refused:
         return ok(name, f"s3:{action} is allowed")
     return unclear(name, answer)
@@ -216,12 +161,6 @@ def signer(asked: Permissions) -> Finding:
     if spare := sorted(action for action, answer in asked.items() if not answer.forbidden):
         return warn(SIGNER, f"the signer may do more than write: {', '.join(spare)}", remedy)
     return ok(SIGNER, "the signer can neither read, list, delete nor abort")
-
-
-def statement(action: str, bucket: str) -> str:
-    """Return the IAM statement that allows an action."""
-    resource = f"arn:aws:s3:::{bucket}" + ("/*" if action in _OBJECT_ACTIONS else "")
-    return json.dumps({"Effect": "Allow", "Action": f"s3:{action}", "Resource": resource})
 
 
 def latency(seconds: Sequence[float], name: str, what: str, slow: float) -> Finding:

@@ -22,6 +22,7 @@ from partway_server.doctor.probes.storage_rules import set_cors, set_lifecycle
 from partway_server.doctor.settings_checks import in_plain_text
 from partway_server.domain.clock import Clock
 from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.obstacles import OWN
 
 Progress = Callable[[str], None]
 
@@ -104,7 +105,8 @@ class BucketExamination:
         if reached is None:
             return
         region, addressing = self._settings.s3_region, self._settings.s3_addressing
-        self._report_all(access_checks.reach(reached, self._bucket, region, addressing))
+        backend = OWN if self._where == self._bucket else self._where.partition("/")[0]
+        self._report_all(access_checks.reach(reached, self._bucket, region, addressing, backend))
         if not access_checks.usable(reached.answer):
             self._report_all(skipped(_after_first_contact(), "a bucket that answers"))
             return

@@ -12,9 +12,9 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from partway_server.doctor.access_checks import statement
 from partway_server.doctor.finding import Finding, bad, ok, skipped, warn
 from partway_server.doctor.probes.results import BucketFacts, ProbeResponse
+from partway_server.storage.obstacles import statement
 from partway_server.storage.presigner import WRITE_TOKEN
 
 CORS, LIFECYCLE, VERSIONING = "storage.cors", "storage.lifecycle", "storage.versioning"
@@ -252,6 +252,6 @@ def fixed(what: str, action: str, answer: ProbeResponse, bucket: str) -> Finding
     if answer.ok:
         return ok(name, "set")
     if answer.forbidden:
-        remedy = f"Add to the policy of the credentials: {statement(action, bucket)}"
+        remedy = f"Add to the policy of the credentials:\n{statement(action, bucket)}"
         return bad(name, f"not set: s3:{action} is refused", remedy)
     return bad(name, f"not set: {answer}", "Set it in the way of this storage.")

@@ -5,71 +5,24 @@ from collections.abc import Iterator
 from partway_server.doctor.access_checks import clock, latency
 from partway_server.doctor.finding import Finding, bad, ok, skipped, warn
 from partway_server.doctor.probes.redis import RedisFacts, RedisNode
+from partway_server.domain.obstacle import Obstacle
+from partway_server.redis_client import obstacles
+from partway_server.sessions.redis_startup_check import OLDEST
 
 REACHABLE, COMMANDS, SCRIPTS = "redis.reachable", "redis.commands", "redis.scripts"
 VERSION, MODE, EVICTION = "redis.version", "redis.mode", "redis.eviction"
 MEMORY, PERSISTENCE = "redis.memory", "redis.persistence"
 CLOCK, LATENCY = "redis.clock", "redis.latency"
 
-OLDEST = 7
 SLOW_SECONDS = 0.02
 CLOCK_SECONDS = 5
 _FULL, _NEARLY_FULL = 0.95, 0.75
-
-_OBSTACLES = {
-    "auth": (
-        "it refuses the user name or password",
-        "Check the user and the password in PARTWAY_REDIS_URL: redis://USER:PASSWORD@HOST:PORT/0,"
-        " and percent-encode everything but letters and digits.",
-    ),
-    "timeout": (
-        "it does not answer in time",
-        "Check the host and the port in PARTWAY_REDIS_URL, the firewalls between, and"
-        " whether it wants TLS: rediss:// if so.",
-    ),
-    "connect": (
-        "the connection failed",
-        "Check the host and the port in PARTWAY_REDIS_URL, that Redis is running, and whether it"
-        " wants TLS: rediss:// if so, redis:// if not.",
-    ),
-    "loading": (
-        "it is loading its data from disk and serves no one until then",
-        "Wait; redis-cli INFO persistence shows the progress.",
-    ),
-    "busy": (
-        "a script or function keeps it busy, and it serves no one else",
-        "redis-cli SCRIPT KILL, or FUNCTION KILL, ends it. Find out whose it is: those of Partway"
-        " take milliseconds.",
-    ),
-    "masterdown": (
-        "it is a replica that has lost its primary",
-        "Point PARTWAY_REDIS_URL at the primary.",
-    ),
-    "url": (
-        "it does not accept the URL",
-        "Check PARTWAY_REDIS_URL, including the database number at its end.",
-    ),
-}
-
-
-_RIGHTS = (
-    "Allow the Redis user the keys partway:*, the channel partway:changes and the commands"
-    " evalsha, script|load, hgetall, hmget, zrange, subscribe and those of scripts: ACL SETUSER"
-    " name ~partway:* &partway:changes +@read +@write +@scripting +@pubsub +ping +info."
-)
-
-_WRITES = {
-    "OOM": "redis-cli CONFIG SET maxmemory with more; see redis.memory.",
-    "NOREPLICAS": "Restore its replicas: it has fewer than its min-replicas-to-write.",
-    "MISCONF": "It cannot save its data: check its log and the free space on its disk.",
-}
-"""How to fix a server that accepts no writes, by the first word of its error."""
 
 
 def redis(facts: RedisFacts) -> Iterator[Finding]:
     """Judge everything about Redis."""
     if facts.obstacle:
-        yield bad(REACHABLE, *_OBSTACLES[facts.obstacle])
+        yield _bad(REACHABLE, facts.obstacle)
         rest = (COMMANDS, SCRIPTS, VERSION, MODE, EVICTION, MEMORY, PERSISTENCE, CLOCK, LATENCY)
         yield from skipped(rest, "Redis in reach")
         return
@@ -93,41 +46,39 @@ def redis(facts: RedisFacts) -> Iterator[Finding]:
 
 def _commands(facts: RedisFacts) -> Finding:
     if facts.forbidden:
-        names = ", ".join(each.upper() for each in facts.forbidden)
-        remedy = "Add to the rules of the Redis user: +ping +info."
-        return bad(
-            COMMANDS, f"the user may not run {names}, which the service needs at start", remedy
-        )
-    return ok(COMMANDS, "the user may run PING and INFO")
+        names = ", ".join(each.upper().replace("|", " ") for each in facts.forbidden)
+        return bad(COMMANDS, f"the user may not run {names}", facts.rights)
+    return ok(COMMANDS, "the user may run every command that the service needs")
 
 
 def _scripts(facts: RedisFacts) -> Finding:
     if not facts.script:
         return ok(SCRIPTS, "a script writes a session record and removes it")
-    if facts.script.startswith("READONLY") or "-READONLY" in facts.script:
-        return bad(SCRIPTS, "it is a replica", "Point PARTWAY_REDIS_URL at the primary.")
-    remedy = _WRITES.get(facts.script.partition(" ")[0], _RIGHTS)
-    return bad(SCRIPTS, f"no script can run: {facts.script}", remedy)
+    if found := obstacles.writes(facts.script):
+        return _bad(SCRIPTS, found)
+    return bad(SCRIPTS, f"no script can run: {facts.script}", facts.rights)
+
+
+def _bad(name: str, obstacle: Obstacle) -> Finding:
+    return bad(name, obstacle.found, obstacle.remedy)
 
 
 def _version(facts: RedisFacts) -> Finding:
     versions = _listed(node.version for node in facts.nodes)
     old = [n for n in facts.nodes if int(n.version.partition(".")[0] or 0) < OLDEST]
     if old:
-        return bad(VERSION, f"{old[0].version} is too old", "Run Redis 7.0 or newer, or Valkey.")
+        return _bad(VERSION, obstacles.too_old(old[0].version))
     return ok(VERSION, versions)
 
 
 def _mode(facts: RedisFacts) -> Finding:
     modes = _listed(node.mode for node in facts.nodes)
     if "sentinel" in modes:
-        remedy = "Point PARTWAY_REDIS_URL at the Redis that it monitors."
-        return bad(MODE, "it is a Sentinel, which stores no data", remedy)
+        return _bad(MODE, obstacles.MODES["sentinel"])
     if "cluster" in modes and not facts.cluster_client:
-        remedy = "Use redis+cluster://HOST:PORT,HOST:PORT, or a Redis without cluster mode."
-        return bad(MODE, "it is a Cluster, but the URL is that of a single server", remedy)
+        return _bad(MODE, obstacles.MODES["cluster"])
     if any(node.role in ("slave", "replica") for node in facts.nodes):
-        return bad(MODE, "it is a replica", "Point PARTWAY_REDIS_URL at the primary.")
+        return _bad(MODE, obstacles.OBSTACLES["replica"])
     servers = f", {len(facts.nodes)} servers" if len(facts.nodes) > 1 else ""
     return ok(MODE, f"{modes or 'not reported'}{servers}")
 
@@ -135,15 +86,7 @@ def _mode(facts: RedisFacts) -> Finding:
 def _eviction(facts: RedisFacts) -> Finding:
     policies = {node.policy for node in facts.nodes}
     if evicting := sorted(policies - {"noeviction", ""}):
-        remedy = (
-            "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its configuration;"
-            " or give Partway a Redis of its own."
-        )
-        return bad(
-            EVICTION,
-            f"it may evict session records: maxmemory-policy {', '.join(evicting)}",
-            remedy,
-        )
+        return _bad(EVICTION, obstacles.evicts(*evicting))
     if "" in policies:
         remedy = "Check in the settings of the hosted service that it is noeviction."
         return warn(EVICTION, "maxmemory-policy is not reported", remedy)

@@ -8,6 +8,7 @@ from partway_server.config.identity_settings import listed, networks
 from partway_server.config.settings import Settings
 from partway_server.doctor.finding import Finding, bad, ok, warn
 from partway_server.domain.policy import Policy
+from partway_server.domain.sealer import key_id
 
 POLICIES, LIFETIMES, KEYS = "settings.policies", "settings.lifetimes", "settings.sealing_keys"
 ADDRESS, UNKNOWN, FILES = "settings.address", "settings.unknown", "settings.secret_files"
@@ -53,9 +54,10 @@ def _sealing_keys(settings: Settings) -> Finding:
     weak = [number for number, key in enumerate(keys, 1) if len(set(key)) < _DISTINCT_BYTES]
     if weak:
         return bad(KEYS, f"key {weak[0]} of {len(keys)} is not random", remedy)
-    if len(keys) == 1:
-        return ok(KEYS, "1 key, which encrypts and decrypts")
-    return ok(KEYS, f"{len(keys)} keys: the first encrypts, all decrypt")
+    first, *others = dict.fromkeys(map(key_id, keys))
+    if not others:
+        return ok(KEYS, f"1 key, {first}, which encrypts and decrypts")
+    return ok(KEYS, f"{first} encrypts and decrypts; {', '.join(others)} only decrypt")
 
 
 def _address(settings: Settings) -> Finding:

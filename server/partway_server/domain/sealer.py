@@ -19,14 +19,17 @@ _HEAD_BYTES = 5
 
 
 class Sealer:
-    """Encrypts with the first key and decrypts with any: add a new key first, then drop the old."""
+    """Encrypts with the first key and decrypts with any.
+
+    So a new key is first added behind the others on every replica, and only then moved in front.
+    """
 
     def __init__(self, keys: Sequence[bytes], version: bytes) -> None:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError(
                 f"at least one sealing key is needed, and each must have {KEY_BYTES} bytes"
             )
-        self._ciphers = {version + hashlib.sha256(k).digest()[:4]: AESSIV(k) for k in keys}
+        self._ciphers = {version + _key_id(key): AESSIV(key) for key in keys}
 
     def seal(self, packed: bytes) -> str:
         """Return `packed`, encrypted: base64url without padding."""
@@ -45,6 +48,15 @@ class Sealer:
             return cipher.decrypt(sealed[_HEAD_BYTES:], [sealed[:_HEAD_BYTES]])
         except InvalidTag:
             raise ValueError("not sealed with a key of ours") from None
+
+
+def key_id(key: bytes) -> str:
+    """Return the ID of a sealing key for people: the hex of what stands in all that it sealed."""
+    return _key_id(key).hex()
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()[:4]
 
 
 def _text(sealed: bytes) -> str:

@@ -15,7 +15,7 @@ _VERSION = b"\x01"
 
 
 class UploadIdCipher:
-    """Encrypts with the first key and decrypts with any: add a new key first, then drop the old."""
+    """Encrypts with the first key and decrypts with any, as Sealer does."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         self._sealer = Sealer(keys, _VERSION)

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 
 from partway_server.domain.errors import SessionsUnavailable
+from partway_server.redis_client.obstacles import is_forbidden
 from partway_server.redis_client.pipelines import Pipelines, Words, await_redis, pipelined
 from partway_server.redis_client.topology import RedisTopology
 
@@ -46,10 +47,6 @@ _PERMANENT = (
 
 _UNAVAILABLE_CODES = ("BUSY ", "MISCONF ", "NOREPLICAS ")
 """Errors of a server that refuses writes for now, for which redis-py has no class."""
-
-_FORBIDDEN = ("ACL failure in script", "The user executing the script can't")
-"""Errors about a command in a script that the user may not run, in recent versions and in Redis 7.0
-(`scriptVerifyACL` in its script.c). An operator has changed the user's rights."""
 
 _NON_LOCAL_KEY = "access a non local key"
 """What Redis says if a script accesses a record that has migrated already, or does not exist."""
@@ -178,7 +175,8 @@ class RedisClient:
         except (*_TRANSIENT, *_PERMANENT) as exc:
             raise SessionsUnavailable from exc
         except exceptions.ResponseError as exc:
-            if str(exc).startswith((*_UNAVAILABLE_CODES, *_FORBIDDEN)) or _is_transient(exc):
+            unavailable = str(exc).startswith(_UNAVAILABLE_CODES) or is_forbidden(exc)
+            if unavailable or _is_transient(exc):
                 raise SessionsUnavailable from exc
             raise
 

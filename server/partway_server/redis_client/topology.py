@@ -13,6 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from redis import exceptions
@@ -22,6 +23,18 @@ from redis.asyncio.sentinel import MasterNotFoundError
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
+from partway_server.domain.obstacle import Obstacle
+from partway_server.redis_client.diagnosis import diagnose
+from partway_server.redis_client.obstacles import (
+    CLUSTER_COMMANDS,
+    OBSTACLES,
+    SENTINEL_COMMANDS,
+    is_forbidden,
+    rights,
+    said,
+    word_of,
+    writes,
+)
 from partway_server.redis_client.urls import CLUSTER, Address, Deployment, deployment
 
 SLOTS = 16384
@@ -46,6 +59,9 @@ _MASTER_LOST = (
 )
 """After these errors, another server may be the master."""
 
+_ON_THE_WAY = ("connect", "timeout", "no Redis")
+"""Obstacles that another may be behind, such as TLS."""
+
 Find = Callable[[], Awaitable[Sequence[SlotRange]]]
 
 
@@ -55,10 +71,10 @@ def connect(url: str, *, max_connections: int = 64) -> "RedisTopology":
     It connects on first use. Options in the query of the URL override those here. Raises ValueError
     if the URL, or an option in it, is invalid.
     """
-    named = deployment(url)
+    named, look = deployment(url), partial(diagnose, url)
     if named is None:
         client = _client(url, max_connections=max_connections)
-        return RedisTopology(find=_all_slots, client=lambda _: client)
+        return RedisTopology(find=_all_slots, client=lambda _: client, look=look)
 
     def master(address: Address) -> Redis:
         # In a Cluster a replica redirects every command of ours to its master.
@@ -67,17 +83,33 @@ def connect(url: str, *, max_connections: int = 64) -> "RedisTopology":
 
     # Built once now, so that an invalid URL is reported at once.
     master(named.addresses[0])
-    find = _cluster(named) if named.kind == CLUSTER else _behind_sentinels(named)
-    return RedisTopology(find=find, client=master, cluster=named.kind == CLUSTER)
+    if named.kind == CLUSTER:
+        found, commands = _cluster(named), CLUSTER_COMMANDS
+    else:
+        found, commands = _behind_sentinels(named), SENTINEL_COMMANDS
+    cluster = named.kind == CLUSTER
+    return RedisTopology(find=found, client=master, cluster=cluster, look=look, commands=commands)
 
 
 class RedisTopology:
-    """The masters of a deployment, looked up on first use and again after any error of one."""
+    """The masters of a deployment, looked up on first use and again after any error of one.
+
+    `look` returns what is at its addresses, as `diagnose` does; `commands` are those that are
+    needed to find the masters.
+    """
 
     def __init__(
-        self, *, find: Find, client: Callable[[Address], Redis], cluster: bool = False
+        self,
+        *,
+        find: Find,
+        client: Callable[[Address], Redis],
+        cluster: bool = False,
+        look: Callable[[], Awaitable[str]] | None = None,
+        commands: Sequence[str] = (),
     ) -> None:
         self.cluster = cluster
+        self._look = look
+        self._commands = commands
         self._find = find
         self._client = client
         self._spans: Sequence[SlotRange] = ()
@@ -128,6 +160,21 @@ class RedisTopology:
         if error.host or server is None:
             return error.host, error.port
         return str(server.connection_pool.connection_kwargs["host"]), error.port
+
+    async def obstacle(self, error: BaseException) -> Obstacle:
+        """Return what is wrong, by an error and by a look at what is there."""
+        if isinstance(error, exceptions.NoPermissionError) or is_forbidden(error):
+            return self.rights(str(error))
+        if found := writes(said(error)):
+            return found
+        word = word_of(error)
+        if word in _ON_THE_WAY and self._look is not None:
+            word = await self._look() or word
+        return OBSTACLES[word]
+
+    def rights(self, refusal: str) -> Obstacle:
+        """Return what is wrong with a user to whom Redis said `refusal`."""
+        return rights(f"its user lacks rights: {refusal}", *self._commands)
 
     async def aclose(self) -> None:
         for client in self._clients.values():

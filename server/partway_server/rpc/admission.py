@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from partway_server.domain.errors import Overloaded
+from partway_server.domain.errors import Overloaded, TryAgain
 from partway_server.domain.fair_share import FairShare
 from partway_server.domain.load_limit import LoadLimit
 from partway_server.observability.metrics import Metrics
@@ -67,6 +67,7 @@ class Admission:
         self._metrics = metrics
         self._report_load()
         self.open: set[Ticket] = set()
+        self.closed_by: type[TryAgain] | None = None
 
     def _report_load(self) -> None:
         """Report from now on what is used, in figures that are read at each scrape."""
@@ -81,7 +82,12 @@ class Admission:
             load.queue(name, queue)
 
     def admit(self, rpc: str, tenant: str, context: Context) -> "Ticket":
-        """Return the ticket of a call, which must be closed. Raises Overloaded."""
+        """Return the ticket of a call, which must be closed.
+
+        Raises Overloaded, and `closed_by` while there is one.
+        """
+        if self.closed_by is not None:
+            raise self.closed_by
         ticket = Ticket(self, tenant, context)
         names = _needed(rpc)
         for name in (*names, "unread"):

@@ -30,10 +30,10 @@ class Health:
         """Add the protocol to a grpc.aio server."""
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
-    async def start(self) -> None:
-        """Report the process as alive, and ready."""
+    async def start(self, *, ready: bool = True) -> None:
+        """Report the process as alive, and whether it is ready."""
         await self._servicer.set(LIVENESS, _STATUS.SERVING)
-        await self.set_ready(True)
+        await self.set_ready(ready)
 
     async def set_ready(self, ready: bool) -> None:
         """Report whether this replica should get calls; it stays not ready once it leaves."""

@@ -8,6 +8,7 @@ from collections.abc import Collection
 import grpc
 from partway.v1 import upload_service_pb2_grpc
 
+from partway_server.domain.errors import SessionsUnavailable, TryAgain
 from partway_server.observability.metrics import Metrics
 from partway_server.rpc.admission import Admission
 from partway_server.rpc.connections import close_connections
@@ -137,15 +138,26 @@ class RpcServer:
             address = f"{host}:{self._port}"
         return self._port
 
-    async def start(self) -> None:
-        """Start serving, and report SERVING to health checks."""
+    async def start(self, *, ready: bool = True) -> None:
+        """Start serving, and report SERVING to health checks; if not `ready`, only after `open`."""
         # gRPC delivers events from a thread of its own, which waits this long for a busy event loop
         # to release the interpreter: by default 5 ms, which delays small calls noticeably.
         sys.setswitchinterval(SWITCH_SECONDS)
+        if not ready:
+            self.refuse(SessionsUnavailable)
         for server in self._servers:
             await server.start()
         self._load_watch = asyncio.create_task(watch_load(self._admission, self._slow_readers))
-        await self._health.start()
+        await self._health.start(ready=ready)
+
+    def refuse(self, error: type[TryAgain] | None) -> None:
+        """Answer all calls with this error from now on; with None, no more."""
+        self._admission.closed_by = error
+
+    async def open(self) -> None:
+        """Take calls from now on, and report SERVING to health checks."""
+        self.refuse(None)
+        await self._health.set_ready(True)
 
     async def set_ready(self, ready: bool) -> None:
         """Report to health checks whether this replica should get calls."""

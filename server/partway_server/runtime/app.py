@@ -3,6 +3,9 @@
 Everything is constructed from here: `startup` opens what the settings name, and `wiring` puts the
 rest together on top of it.
 
+A start listens first, and reports NOT_SERVING until Redis and storage can be relied on: see
+`waiting`. Calls are answered with UNAVAILABLE until then.
+
 The order at the end matters. First the health service reports NOT_SERVING, watches end, and load
 balancers get `drain_seconds` to notice. Then no more calls are accepted. Calls in progress and,
 after them, the detached tasks, which may be in the middle of a Complete, share `grace_seconds`.
@@ -10,10 +13,9 @@ Only then are the connections to storage and Redis closed.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,7 @@ from typing import Any
 from partway_server.cleanup.expiry import BATCH
 from partway_server.cleanup.report import Report
 from partway_server.config.backends import Secrets
-from partway_server.config.bucket_checks import bucket_problems, places
+from partway_server.config.bucket_checks import places
 from partway_server.config.load import open_backend, read_policy_file, read_secrets
 from partway_server.config.policy_file import Rules
 from partway_server.config.reload import PolicyReloader
@@ -37,8 +39,6 @@ from partway_server.observability.metrics import Metrics
 from partway_server.rpc.protobuf_check import protobuf_problem
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.startup import (
-    StartupError,
-    check_sessions,
     new_metrics,
     open_dispatcher,
     open_stores,
@@ -47,6 +47,13 @@ from partway_server.runtime.startup import (
     read_rules,
     read_webhooks,
     serve_metrics,
+)
+from partway_server.runtime.waiting import (
+    StartupError,
+    raise_if,
+    unless_set,
+    unusable_sessions,
+    wait_for_stores,
 )
 from partway_server.runtime.webhook_reload import WebhookReloader
 from partway_server.runtime.wiring import Service, build
@@ -70,43 +77,57 @@ async def run(
     started: Callable[[int], None] | None = None,
     share_port: bool = False,
     metrics_folder: Path | None = None,
+    patient: bool = False,
     over: Over | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Serve until `stop` is set, then drain. `started` is called with the port.
 
-    Whenever `reload` is set, the policy and webhook files are reloaded. With `share_port`, other
-    processes may listen on the same port, and with `metrics_folder`, where they find each other,
-    they have their metrics in common. `over` wraps the stores once they are checked. A `clock`
-    replaces that of the machine and that of Redis. Raises StartupError.
+    A `patient` start waits, not ready, for Redis and storage that are away; otherwise that is a
+    StartupError too. Whenever `reload` is set, the policy and webhook files are reloaded. With
+    `share_port`, other processes may listen on the same port, and with `metrics_folder`, where they
+    find each other, they have their metrics in common. `over` wraps the stores that the service
+    works with. A `clock` replaces that of the machine and that of Redis. Raises StartupError.
     """
     loaded = _read_configuration(settings, clock or SystemClock())
     metrics = new_metrics(settings, clock or SystemClock())
-    async with _checked_stores(settings, loaded, clock, metrics) as (sessions, routed):
-        sessions, storage = over(sessions, routed) if over else (sessions, routed)
+    async with open_stores(settings, loaded.rules, loaded.secrets, clock, metrics) as (
+        sessions,
+        routed,
+    ):
+        above = over(sessions, routed) if over else (sessions, routed)
         service = build(
             settings,
             policies=loaded.policies,
             limits=loaded.limits,
-            sessions=sessions,
-            storage=storage,
+            sessions=above[0],
+            storage=above[1],
             clock=clock or SystemClock(),
             metrics=metrics,
             share_port=share_port,
         )
+        wait = partial(
+            wait_for_stores,
+            service,
+            sessions,
+            routed,
+            [*places(loaded.rules.policies.values())],
+            patient=patient,
+            # A clock that was passed in differs from the others on purpose.
+            clocks=clock is None,
+        )
         async with open_dispatcher(
             settings, loaded.webhooks, service.tasks, metrics, service.outages, clock
         ) as delivery:
-            # A clock that was passed in differs from the others on purpose.
-            if clock is None and (problem := await service.clocks.first()):
-                raise StartupError(problem)
             if (certificate := loaded.certificate) is not None:
                 metrics.process.certificate("server", lambda: certificate.facts.expire_time)
             async with serve_metrics(settings, metrics, metrics_folder):
                 # Here: if the metrics cannot be served, no coroutine may be left unawaited.
                 beside = _background(service, settings, stop, loaded, delivery)
                 beside.append(_reload(settings, loaded, routed, service, delivery, reload))
-                await _serve_until(stop, service, settings, loaded.certificate, beside, started)
+                await _serve_until(
+                    stop, service, settings, loaded.certificate, wait, beside, started
+                )
     logger.info("stopped")
 
 
@@ -136,21 +157,6 @@ def _read_configuration(settings: Settings, clock: Clock) -> _Configuration:
         policies=PolicyRegistry(rules.policies),
         limits=LimitRegistry(default_limits(settings), rules.limits),
     )
-
-
-@contextlib.asynccontextmanager
-async def _checked_stores(
-    settings: Settings, loaded: _Configuration, clock: Clock | None, metrics: Metrics
-) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
-    """Open both stores, and check that they can be relied on. Raises StartupError."""
-    async with open_stores(settings, loaded.rules, loaded.secrets, clock, metrics) as (
-        sessions,
-        storage,
-    ):
-        await check_sessions(sessions)
-        if problems := await bucket_problems(storage, [*places(loaded.rules.policies.values())]):
-            raise StartupError("\n".join(problems))
-        yield sessions, storage
 
 
 async def _reload(
@@ -206,13 +212,19 @@ async def _serve_until(
     service: Service,
     settings: Settings,
     certificate: ServerCertificate | None,
+    wait: Callable[[], Coroutine[Any, Any, None]],
     beside: Sequence[Coroutine[Any, Any, None]],
     started: Callable[[int], None] | None,
 ) -> None:
-    """Serve until `stop` is set, with what runs `beside` it, then drain."""
+    """Listen, `wait`, and serve until `stop` is set, with what runs `beside` it; then drain."""
     running: list[asyncio.Task[None]] = []
     try:
         port = await _listen(service, settings, certificate)
+        if not await unless_set(stop, wait()):
+            return
+        await service.server.open()
+        how = "" if certificate is None else " with TLS"
+        logger.info("serving on %s:%d%s", settings.host, port, how)
         if started is not None:
             started(port)
         running += map(asyncio.create_task, beside)
@@ -228,12 +240,13 @@ async def _serve_until(
         else:
             for each in beside:
                 each.close()
-        await finish(service, settings.grace_seconds)
+        await finish(service, settings.grace_seconds if running else 0.0)
 
 
 async def _listen(
     service: Service, settings: Settings, certificate: ServerCertificate | None
 ) -> int:
+    """Begin to listen, not ready yet, and return the port. Raises StartupError."""
     try:
         port = service.server.bind(settings.address, certificate)
     except RuntimeError as error:
@@ -241,9 +254,7 @@ async def _listen(
             f"cannot listen on {settings.address}: port taken, or not a local address;"
             " choose another with PARTWAY_ADDRESS or --address"
         ) from error
-    await service.server.start()
-    how = "" if certificate is None else " with TLS"
-    logger.info("serving on %s:%d%s", settings.host, port, how)
+    await service.server.start(ready=False)
     return port
 
 
@@ -265,7 +276,7 @@ async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
     rules = read_rules(settings)
     secrets = read_credentials(settings, rules)
     async with open_stores(settings, rules, secrets) as (sessions, storage):
-        await check_sessions(sessions)
+        raise_if(await unusable_sessions(sessions))
         service = build(
             settings,
             policies=PolicyRegistry(rules.policies),

@@ -22,7 +22,6 @@ from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.config.reload import Unusable
 from partway_server.config.settings import Settings
 from partway_server.domain.clock import Clock, SystemClock
-from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.events import EventComposer
 from partway_server.events.delivery_queue import DeliveryQueue
 from partway_server.events.dispatcher import WebhookDispatcher
@@ -38,6 +37,7 @@ from partway_server.observability.store_metrics import RedisMetrics
 from partway_server.observability.tracing import outgoing_headers, sampled_trace_id
 from partway_server.redis_client.topology import connect
 from partway_server.rpc.tls import ServerCertificate
+from partway_server.runtime.waiting import StartupError
 from partway_server.runtime.webhook_reload import WebhookReloader
 from partway_server.sessions.base import SessionStore
 from partway_server.sessions.redis_store import RedisSessionStore
@@ -46,10 +46,6 @@ from partway_server.storage.router import StorageRouter
 from partway_server.workflow.background_tasks import Tasks
 
 logger = logging.getLogger(__name__)
-
-
-class StartupError(Exception):
-    """The service cannot start. The text has the reasons, one per line, for an operator."""
 
 
 def read_rules(settings: Settings) -> Rules:
@@ -134,24 +130,12 @@ def _sessions(settings: Settings, clock: Clock | None, metrics: RedisMetrics) ->
                 timedelta(seconds=settings.event_keep_seconds),
                 outgoing_headers,
             ),
+            keep=timedelta(seconds=settings.record_keep_seconds),
             retried=metrics.retried,
         )
     except ValueError as error:
         # The text of the error may contain part of the URL, and so of the password.
         raise StartupError("PARTWAY_REDIS_URL is not a valid Redis URL") from error
-
-
-async def check_sessions(sessions: SessionStore) -> None:
-    """Check that Redis can be reached and relied on. Raises StartupError."""
-    try:
-        await sessions.check()
-    except ValueError as error:
-        raise StartupError(str(error)) from error
-    except SessionsUnavailable as error:
-        raise StartupError(
-            "Redis does not answer, or serves no one now; check PARTWAY_REDIS_URL,"
-            " or run partway-server doctor --only redis"
-        ) from error
 
 
 @contextlib.asynccontextmanager

@@ -9,9 +9,11 @@ from partway_server.cleanup.orphans import Sweeper
 from partway_server.config.settings import Settings
 from partway_server.config.tenant_limits import default_limits
 from partway_server.domain.quota import LimitRegistry
+from partway_server.domain.sealer import key_id
 from partway_server.observability.call_observers import CallNotes, OutageObserver, SpanObserver
 from partway_server.observability.metrics import Metrics
 from partway_server.observability.outages import Outages
+from partway_server.observability.sealing_key_metrics import report_sealing_keys
 from partway_server.observability.store_calls import CallObserver
 from partway_server.observability.tracing import sampled_trace_id
 from partway_server.rpc.build import build_server
@@ -62,7 +64,9 @@ def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams
     _observe(seams, seams["metrics"], outages)
     least_rate = settings.min_upload_bytes_per_second
     keys, lease = settings.sealing_key_bytes(), settings.lease_seconds
-    deps = make_deps(keys, lease, least_rate=least_rate, **seams)
+    kept = timedelta(seconds=settings.completed_keep_seconds)
+    deps = make_deps(keys, lease, least_rate=least_rate, completed_keep=kept, **seams)
+    report_sealing_keys(deps.metrics.registry, [key_id(key) for key in keys])
     coordinator = Coordinator(deps)
     tokens = UploadTokenAuthenticator(deps.upload_tokens, deps.clock)
     identity = build_identity(settings, deps.clock, first=[tokens])

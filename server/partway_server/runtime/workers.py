@@ -3,6 +3,7 @@
 The parent only starts, watches and stops them. It never uses gRPC, which does not survive a fork.
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -23,8 +24,8 @@ logger = logging.getLogger(__name__)
 _COMMAND = (sys.executable, "-m", "partway_server", "serve", "--worker")
 _PAUSE_SECONDS = 1.0
 _START_SECONDS = 30.0
-"""What still counts as the start: with little CPU a process takes many seconds to find that its
-settings are invalid.
+"""What still counts as the start, even if one serves already: with little CPU a process takes many
+seconds to find that its settings are invalid.
 """
 _POLL_SECONDS = 0.1
 
@@ -32,9 +33,9 @@ _POLL_SECONDS = 0.1
 def supervise(settings: Settings, environ: Mapping[str, str]) -> None:
     """Run `settings.workers` processes until a signal, and return when all have drained.
 
-    A process that ends by itself is restarted after a pause; but one that fails at the start ends
-    them all, and this process exits with code 1. Raises SettingsError if another program has the
-    port, because the processes could not distinguish it from each other.
+    A process that ends by itself is restarted after a pause; but one that fails at the start, which
+    lasts until one serves, ends them all, and this process exits with code 1. Raises SettingsError
+    if another program has the port, because the processes could not distinguish it from each other.
     """
     if not port_is_free(settings.host, settings.port):
         raise SettingsError([f"{settings.address} is taken by another program"])
@@ -73,6 +74,10 @@ class _WorkerPool:
         self._stopping = False
         self._reload = False
         self._metrics = open_folder() if settings.metrics_address else None
+        # Each worker writes to it once it serves.
+        self._started, self._serving = os.pipe()
+        os.set_blocking(self._started, False)
+        self._has_served = False
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Note the first signal, for a process may be starting right now; end everything on the
@@ -103,10 +108,8 @@ class _WorkerPool:
                 for process in self._processes.values():
                     process.send_signal(signal.SIGHUP)
             codes = self._reap()
-            if (
-                any(code > 0 for code in codes.values())
-                and time.monotonic() < begun + _START_SECONDS
-            ):
+            starting = not self._served() or time.monotonic() < begun + _START_SECONDS
+            if starting and any(code > 0 for code in codes.values()):
                 # It has reported why, and another attempt would only repeat that.
                 self._end()
                 sys.exit(1)
@@ -124,15 +127,22 @@ class _WorkerPool:
         for process in self._processes.values():
             process.wait()
 
+    def _served(self) -> bool:
+        """Return whether any process has served."""
+        with contextlib.suppress(BlockingIOError):
+            self._has_served = self._has_served or bool(os.read(self._started, 1))
+        return self._has_served
+
     def _start(self, worker: int) -> subprocess.Popen[bytes]:
         settings = replace(self._settings, workers=1)
         return subprocess.Popen(
-            (*_COMMAND, *self._share_metrics()),
+            (*_COMMAND, str(self._serving), *self._share_metrics()),
             # In the environment, not in arguments, which every user of the machine can read.
             env={**self._environ, **environment(settings)},
             stdin=subprocess.DEVNULL,
             # Ctrl-C at the terminal goes to the parent, which passes it on once.
             process_group=0,
+            pass_fds=(self._serving,),
             preexec_fn=_in_worker(),
         )
 

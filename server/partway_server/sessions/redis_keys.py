@@ -41,7 +41,9 @@ CHANGES = "partway:changes"
 """The channel on which scripts publish the sids of changed records. Also in `prelude.lua`."""
 
 KEEP = timedelta(days=30)
-"""How long past its due time a record is kept if no janitor runs. No decision depends on it."""
+"""How long past its due time a record is kept if no janitor runs, by default. No decision depends
+on it.
+"""
 
 EVENT_FIELDS = ("id", "type", "upload", "event")
 """The fields of a stream entry, in the order of `script_arguments.event_values`."""

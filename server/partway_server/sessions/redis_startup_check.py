@@ -4,24 +4,22 @@ from collections.abc import Awaitable, Callable
 
 from redis import exceptions
 from redis.asyncio import Redis
-from redis.asyncio.sentinel import MasterNotFoundError
 
 from partway_server.domain.errors import SessionsUnavailable
+from partway_server.domain.obstacle import Obstacle, StoreUnusable
+from partway_server.redis_client import obstacles
 from partway_server.redis_client.client import RedisClient
 from partway_server.redis_client.topology import SLOTS, RedisTopology
 from partway_server.sessions import redis_keys
 
-_MODES = {
-    "cluster": "is a node of a Cluster: write redis+cluster://HOST:PORT,HOST:PORT",
-    "sentinel": "is a Sentinel: write redis+sentinel://HOST:PORT,HOST:PORT/SERVICE",
-}
-"""Modes that a server may report where a single Redis is expected, and what to do about each."""
+OLDEST = 7
+"""The oldest major version of Redis that will do."""
 
 
 async def check_redis(
     client: RedisClient, topology: RedisTopology, prepare: Callable[[], Awaitable[None]]
 ) -> None:
-    """Raise ValueError, with a message for operators, if Redis is set up wrongly.
+    """Raise StoreUnusable if Redis cannot be reached, or is set up wrongly.
 
     If it is not, `prepare` follows, with commands that may show the same.
     """
@@ -32,17 +30,11 @@ async def check_redis(
         if not missing:
             await prepare()
     except exceptions.ResponseError as exc:
-        raise ValueError(f"Redis rejects the URL: {exc}") from exc
+        raise _unusable(await topology.obstacle(exc)) from exc
     except SessionsUnavailable as exc:
-        if isinstance(cause := exc.__cause__, exceptions.NoPermissionError):
-            raise ValueError(f"the Redis user lacks permissions: {cause}") from exc
-        if isinstance(exc.__cause__, exceptions.AuthenticationError):
-            raise ValueError("Redis rejects the user name or password in its URL") from exc
-        if isinstance(exc.__cause__, MasterNotFoundError):
-            raise ValueError(str(exc.__cause__)) from exc
-        raise
+        raise _unusable(await topology.obstacle(exc.__cause__ or exc)) from exc
     if missing:
-        raise ValueError(f"{missing} of the {SLOTS} slots of the Redis Cluster have no server")
+        raise _unusable(obstacles.uncovered(missing, SLOTS))
 
 
 async def _check_server(client: RedisClient, server: Redis, *, cluster: bool) -> None:
@@ -50,18 +42,19 @@ async def _check_server(client: RedisClient, server: Redis, *, cluster: bool) ->
     info = await client.ask(lambda: server.info("server"))
     # Valkey calls it server_mode.
     mode = info.get("redis_mode") or info.get("server_mode", "")
-    if mode in _MODES and not cluster:
-        raise ValueError(f"Redis {_MODES[mode]}")
+    if mode in obstacles.MODES and not cluster:
+        raise _unusable(obstacles.MODES[mode])
     version = str(info["redis_version"])
-    if int(version.partition(".")[0]) < 7:
-        raise ValueError(f"Redis {version} is too old: run 7.0 or newer, or Valkey")
+    if int(version.partition(".")[0]) < OLDEST:
+        raise _unusable(obstacles.too_old(version))
     memory = await client.ask(lambda: server.info("memory"))
     # Some hosted services do not report it.
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        raise ValueError(
-            f"Redis may evict session records (maxmemory-policy {policy}):"
-            " set maxmemory-policy to noeviction, or give Partway a Redis of its own with it"
-        )
+        raise _unusable(obstacles.evicts(policy))
     # Scripts work without the right to publish, but watches would be slow for no visible reason.
     await client.ask(lambda: server.publish(redis_keys.CHANGES, ""))
+
+
+def _unusable(obstacle: Obstacle) -> StoreUnusable:
+    return StoreUnusable("Redis", obstacle)

@@ -66,7 +66,8 @@ class RedisSessionStore:
     """Session records in Redis. The store closes `topology`.
 
     `patience` is how long a command may take with all its retries, in seconds; `retried` is called
-    with the error before each retry.
+    with the error before each retry. `keep` is how long past its due time a record lives if no
+    janitor runs.
     """
 
     def __init__(
@@ -77,11 +78,13 @@ class RedisSessionStore:
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         patience: float = 2.5,
         composer: EventComposer | None = None,
+        keep: timedelta = redis_keys.KEEP,
         retried: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._topology = topology
         self._clock = clock
         self._composer = composer or EventComposer()
+        self._keep = keep
         self._random_bytes = random_bytes
         self._client = RedisClient(topology=topology, patience=patience, retried=retried)
         self._changes = RedisChanges(topology=topology)
@@ -112,7 +115,7 @@ class RedisSessionStore:
             upload.sid,
             redis_keys.position(upload.grant.create_time, upload.sid),
             moment_ms(due),
-            span_ms(redis_keys.KEEP),
+            span_ms(self._keep),
             "" if held is None else span_ms(held),
             # An event that is not repeated counts as appended.
             event_type_of(upload),
@@ -176,7 +179,7 @@ class RedisSessionStore:
             upload.sid,
             upload.epoch,
             moment_ms(due),
-            span_ms(redis_keys.KEEP),
+            span_ms(self._keep),
             words(state for state, outcomes in FINISHES.items() if upload.state in outcomes),
             span_ms(self._composer.keep),
             *event_values(self._composer.finished(upload, self._moment())),
@@ -197,7 +200,7 @@ class RedisSessionStore:
             self._mark(),
             seen.sid,
             moment_ms(due),
-            span_ms(redis_keys.KEEP),
+            span_ms(self._keep),
             seen.extended(expire_time).grant.pack(),
             State.ACTIVE,
             token,

@@ -234,10 +234,10 @@ class Storage(Protocol):
         ...
 
     async def check(self, backend: str, bucket: str) -> None:
-        """Raise ValueError, with a message for operators, if the bucket cannot be used.
+        """Raise StoreUnusable, with a message for operators, if the bucket cannot be used.
 
-        That is if the credentials are insufficient, or it does not return objects' metadata, which
-        outcomes are verified by.
+        That is if storage is out of reach, the credentials are insufficient, or it does not return
+        objects' metadata, which outcomes are verified by.
         """
         ...
 

@@ -30,6 +30,7 @@ from partway_server.storage.base import (
 from partway_server.storage.capabilities import KEPT, Capabilities
 from partway_server.storage.memory_objects import MemoryMultipart, MemoryObject
 from partway_server.storage.memory_urls import MemoryPresigner, MemoryPut, PutRefused
+from partway_server.storage.obstacles import missing, unusable
 
 MEMORY = Capabilities(
     source="storage/memory.py",
@@ -202,7 +203,7 @@ class MemoryStorage:
 
     async def check(self, backend: str, bucket: str) -> None:
         if self._buckets is not None and bucket not in self._buckets:
-            raise ValueError(f"bucket {bucket!r}: it does not exist")
+            raise unusable(backend, bucket, missing(bucket, backend))
 
     async def aclose(self) -> None:
         """Do nothing: there are no connections."""

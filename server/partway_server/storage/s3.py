@@ -259,11 +259,9 @@ class S3Storage:
         return time_in(reply["ResponseMetadata"].get("HTTPHeaders", {}))
 
     async def check(self, backend: str, bucket: str) -> None:
-        try:
-            await check_bucket(self._clients.control, bucket)
-            await check_metadata(self._clients.control, bucket, secrets.token_hex(16))
-        except ValueError as exc:
-            raise ValueError(f"backend {self._name!r}, {exc}") from exc
+        client, name = self._clients.control, self._name
+        await check_bucket(client, bucket, backend=name)
+        await check_metadata(client, bucket, secrets.token_hex(16), backend=name)
 
     async def aclose(self) -> None:
         await self._putter.aclose()

@@ -14,14 +14,6 @@ from partway_server.storage.base import (
     SourceChanged,
 )
 
-BUCKET_PROBLEMS = {
-    301: "it is in another region than configured for the backend",
-    400: "storage rejects the request as invalid; check the region and the credentials",
-    403: "the credentials have no access to it",
-    404: "it does not exist",
-}
-"""The meaning of HeadBucket's status. A HEAD response has no body, and so no code."""
-
 _OPERATOR_CODES = frozenset(
     {
         "AccessDenied",

@@ -3,60 +3,69 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError, ParamValidationError
+from botocore.exceptions import ClientError
 
 from partway_server.storage.base import md5_in
+from partway_server.storage.obstacles import no_metadata, refused, unusable
 from partway_server.storage.presigner import WRITE_TOKEN
 from partway_server.storage.s3_client import status_in, translate_errors
-from partway_server.storage.s3_errors import BUCKET_PROBLEMS
+from partway_server.storage.s3_diagnosis import bucket_obstacle
 
 PROBE_PREFIX = "partway-probe/"
 
 
-async def check_bucket(client: Any, bucket: str) -> None:
-    """Raise ValueError, with a message for operators, if the bucket is missing or denied."""
-    with translate_errors("HeadBucket"):
-        try:
-            await client.head_bucket(Bucket=bucket)
-        except ClientError as exc:
-            if problem := BUCKET_PROBLEMS.get(status_in(exc)):
-                raise ValueError(f"bucket {bucket!r}: {problem}") from exc
-            raise
-        except ParamValidationError as exc:
-            raise ValueError(f"{bucket!r} is not a valid bucket name") from exc
+async def check_bucket(client: Any, bucket: str, *, backend: str) -> None:
+    """Raise StoreUnusable if storage cannot be reached, or the bucket is missing or denied.
+
+    A listing: the answer to a HEAD has no error code.
+    """
+    listing = client.list_objects_v2(Bucket=bucket, Prefix=PROBE_PREFIX, MaxKeys=1)
+    found = await bucket_obstacle(
+        listing,
+        endpoint=client.meta.endpoint_url,
+        bucket=bucket,
+        backend=backend,
+        addressing=client.meta.config.s3["addressing_style"],
+    )
+    if found is not None:
+        raise unusable(backend, bucket, found)
 
 
-async def check_metadata(client: Any, bucket: str, token: str) -> None:
+async def check_metadata(client: Any, bucket: str, token: str, *, backend: str) -> None:
     """Put, read and delete an empty object with a write token, which every upload needs.
 
-    `token` is random, and names the object. Raises ValueError, with a message for operators, if
-    storage does not return the token, is known to lose it, or denies one of the three.
+    `token` is random, and names the object. Raises StoreUnusable if storage does not return the
+    token, is known to lose it, or denies one of the three.
     """
+    permitted = partial(_permitted, backend, bucket)
     place = {"Bucket": bucket, "Key": PROBE_PREFIX + token}
-    with _permitted(bucket, "PutObject", "s3:PutObject"):
+    with permitted("PutObject"):
         put = await client.put_object(**place, Body=b"", Metadata={WRITE_TOKEN: token})
     # In a versioned bucket, a plain delete would leave a version and a marker at every start.
     only = {"VersionId": put["VersionId"]} if put.get("VersionId") else {}
     try:
-        with _permitted(bucket, "HeadObject", "s3:GetObject"):
+        with permitted("HeadObject", "GetObject"):
             head = await client.head_object(**place)
     finally:
-        permission = "s3:DeleteObjectVersion" if only else "s3:DeleteObject"
-        with _permitted(bucket, "DeleteObject", permission):
+        with permitted("DeleteObject", "DeleteObjectVersion" if only else "DeleteObject"):
             await client.delete_object(**place, **only)
     if head["Metadata"].get(WRITE_TOKEN) != token:
-        raise ValueError(
-            f"bucket {bucket!r}: storage does not return an object's metadata, which Partway needs"
-            " to verify outcomes; use another store, or configure the proxy in front of it to pass"
-            " x-amz-meta-* headers"
+        found = no_metadata(
+            "storage does not return an object's metadata",
+            "Use another store, or configure the proxy in front of it to pass x-amz-meta-*"
+            " headers.",
         )
+        raise unusable(backend, bucket, found)
     if _is_rclone(head):
-        raise ValueError(
-            f"bucket {bucket!r}: this storage is `rclone serve s3`, which loses the metadata of all"
-            " objects when it stops, but Partway needs it to verify outcomes; use another store"
+        found = no_metadata(
+            "this storage is `rclone serve s3`, which loses the metadata of all objects when it"
+            " stops",
+            "Use another store.",
         )
+        raise unusable(backend, bucket, found)
 
 
 def _is_rclone(head: Mapping[str, Any]) -> bool:
@@ -93,13 +102,13 @@ async def probe_md5(client: Any, bucket: str, token: str, *, single: bool) -> bo
 
 
 @contextmanager
-def _permitted(bucket: str, operation: str, permission: str) -> Iterator[None]:
+def _permitted(
+    backend: str, bucket: str, operation: str, action: str = "PutObject"
+) -> Iterator[None]:
     with translate_errors(operation):
         try:
             yield
         except ClientError as exc:
             if status_in(exc) != 403:
                 raise
-            raise ValueError(
-                f"bucket {bucket!r}: storage denied {operation}; grant the credentials {permission}"
-            ) from exc
+            raise unusable(backend, bucket, refused(action, bucket)) from exc

@@ -24,11 +24,16 @@ Sleep = Callable[[float], Awaitable[None]]
 """Waits for that many seconds."""
 
 
+COMPLETED_RETENTION = timedelta(days=7)
+"""How long the session record of a completed upload is kept, by default."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deps:
     """The seams, the policies, and where time and randomness come from.
 
-    `lease` is how long a worker holds an upload before it must renew. A part that passes through
+    `lease` is how long a worker holds an upload before it must renew, and `completed_keep` how long
+    the session record of a completed one stays. A part that passes through
     the service must have `least_rate` bytes a second, by the `monotonic` clock.
     """
 
@@ -46,6 +51,7 @@ class Deps:
     lease: timedelta
     limits: LimitRegistry = field(default_factory=LimitRegistry)
     least_rate: int = 0
+    completed_keep: timedelta = COMPLETED_RETENTION
     monotonic: Callable[[], float] = time.monotonic
 
 
@@ -68,6 +74,7 @@ def make_deps(
     lease_seconds: float,
     *,
     least_rate: int = 0,
+    completed_keep: timedelta = COMPLETED_RETENTION,
     **seams: Unpack[Seams],
 ) -> Deps:
     """Return the dependencies of one service; the first sealing key encrypts its IDs and tokens."""
@@ -86,5 +93,6 @@ def make_deps(
         lease=timedelta(seconds=lease_seconds),
         limits=seams.get("limits") or LimitRegistry(),
         least_rate=least_rate,
+        completed_keep=completed_keep,
         monotonic=seams.get("monotonic", time.monotonic),
     )

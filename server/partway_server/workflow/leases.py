@@ -17,9 +17,6 @@ from partway_server.workflow.deps import Deps
 from partway_server.workflow.object_proof import is_source
 from partway_server.workflow.recent_claims import RecentClaims
 
-COMPLETED_RETENTION = timedelta(days=7)
-"""How long the session record of a completed upload is kept."""
-
 LONGEST_PUT = timedelta(hours=12)
 """How long a transfer that began before its URL expired may go on."""
 
@@ -162,7 +159,7 @@ class Leases:
         An aborted one leaves a tombstone until no URL of it can be in use.
         """
         if upload.state is State.COMPLETED:
-            return COMPLETED_RETENTION
+            return self._deps.completed_keep
         if upload.state is State.ABORTED:
             orphan_url = timedelta(seconds=ORPHAN_URL_SECONDS)
             return max(self._deps.policies.longest_url(), orphan_url) + LONGEST_PUT

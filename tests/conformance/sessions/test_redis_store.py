@@ -531,7 +531,7 @@ class TestCheck:
     @pytest.mark.parametrize("field", ["redis_mode", "server_mode"])
     @pytest.mark.parametrize(
         ("mode", "advice"),
-        [("cluster", r"write redis\+cluster://"), ("sentinel", r"redis\+sentinel://.*/SERVICE")],
+        [("cluster", r"Use redis\+cluster://"), ("sentinel", r"redis\+sentinel://.*/SERVICE")],
     )
     async def test_refuses_what_needs_another_url_and_says_which(
         self, field: str, mode: str, advice: str
@@ -544,7 +544,7 @@ class TestCheck:
     ) -> None:
         await redis.config_set("maxmemory-policy", "allkeys-lru")
         try:
-            with pytest.raises(ValueError, match="allkeys-lru.*set maxmemory-policy to noeviction"):
+            with pytest.raises(ValueError, match="allkeys-lru.*SET maxmemory-policy noeviction"):
                 await sessions.check()
         finally:
             await redis.config_set("maxmemory-policy", "noeviction")
@@ -554,7 +554,7 @@ class TestCheck:
     ) -> None:
         wrong = redis_url.replace("redis://", "redis://stranger:hunter2@", 1)
         sessions = RedisSessionStore(connect(wrong))
-        with pytest.raises(ValueError, match="rejects the user name or password") as caught:
+        with pytest.raises(ValueError, match="refuses the user name or password") as caught:
             await sessions.check()
         await sessions.aclose()
         assert "hunter2" not in str(caught.value)
@@ -568,7 +568,7 @@ class TestCheck:
         url = redis_url.replace("redis://", "redis://mute:x@", 1)
         async with contextlib.aclosing(RedisSessionStore(connect(url), clock=clock)) as sessions:
             try:
-                with pytest.raises(ValueError, match="lacks permissions: .* channel"):
+                with pytest.raises(ValueError, match="lacks rights: .* channel"):
                     await sessions.check()
                 await everything(sessions, clock)
             finally:
@@ -578,7 +578,7 @@ class TestCheck:
         await redis.acl_setuser("mute", enabled=True, nopass=True, commands=["+ping"])
         sessions = RedisSessionStore(connect(redis_url.replace("redis://", "redis://mute:x@", 1)))
         try:
-            with pytest.raises(ValueError, match="lacks permissions: .* the .info. command"):
+            with pytest.raises(ValueError, match="lacks rights: .* the .info. command"):
                 await sessions.check()
         finally:
             await sessions.aclose()

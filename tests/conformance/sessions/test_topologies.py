@@ -159,19 +159,19 @@ class TestSentinel:
         self, sentinels: Sentinels
     ) -> None:
         async with a_store(sentinels.url.replace(SERVICE, "stranger")) as sessions:
-            with pytest.raises(ValueError, match="does not know the service stranger"):
+            with pytest.raises(ValueError, match="know no master by that name"):
                 await sessions.check()
 
     async def test_the_url_of_a_server_is_a_mistake(self, redis_url: str) -> None:
         place = redis_url.removeprefix("redis://").partition("/")[0]
         async with a_store(f"redis+sentinel://{place}/{SERVICE}") as sessions:
-            with pytest.raises(ValueError, match="rejects the URL"):
+            with pytest.raises(ValueError, match="does not accept the URL"):
                 await sessions.check()
 
     async def test_a_sentinel_is_not_a_server(self, sentinels: Sentinels) -> None:
         place = sentinels.url.removeprefix("redis+sentinel://").partition(",")[0]
         async with a_store(f"redis://{place}") as sessions:
-            with pytest.raises(ValueError, match=r"write redis\+sentinel://"):
+            with pytest.raises(ValueError, match=r"redis\+sentinel://"):
                 await sessions.check()
 
 
@@ -233,7 +233,7 @@ class TestCluster:
 
     async def test_a_node_is_not_a_server(self, cluster: Cluster) -> None:
         async with a_store(f"redis://127.0.0.1:{cluster.masters()[0]}") as sessions:
-            with pytest.raises(ValueError, match=r"write redis\+cluster://"):
+            with pytest.raises(ValueError, match=r"redis\+cluster://"):
                 await sessions.check()
 
     async def test_a_server_is_not_a_node(self, redis_url: str) -> None:

@@ -14,7 +14,8 @@ from partway_server.domain.errors import SessionsUnavailable, StorageRefused, St
 from partway_server.domain.upload import State
 from partway_server.storage.base import CompleteUnknown
 from partway_server.workflow.background_tasks import Tasks
-from partway_server.workflow.leases import COMPLETED_RETENTION, LONGEST_PUT
+from partway_server.workflow.deps import COMPLETED_RETENTION
+from partway_server.workflow.leases import LONGEST_PUT
 
 from tests.support.storage import Gate, failing
 from tests.support.upload_situations import EXPIRY_SECONDS, LEASE, Situation, bring_to, put_back

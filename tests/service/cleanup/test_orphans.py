@@ -21,8 +21,8 @@ from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.upload import State
 from partway_server.runtime import app
 from partway_server.storage.memory import MEMORY, MemoryStorage
-from partway_server.workflow.deps import make_deps
-from partway_server.workflow.leases import COMPLETED_RETENTION, LONGEST_PUT
+from partway_server.workflow.deps import COMPLETED_RETENTION, make_deps
+from partway_server.workflow.leases import LONGEST_PUT
 
 from tests.support.clock import FakeClock
 from tests.support.storage import Gate, failing

@@ -133,8 +133,8 @@ def test_sweep_without_redis_says_so_and_fails(flags: list[str]) -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environ)
     assert result.returncode == 1
     assert result.stderr == (
-        "partway-server: Redis does not answer, or serves no one now; check PARTWAY_REDIS_URL,"
-        " or run partway-server doctor --only redis\n"
+        "partway-server: Redis: the connection failed. Check the host and the port in"
+        " PARTWAY_REDIS_URL, and that Redis is running.\n"
     )
     assert "0 looked at" in result.stdout or json.loads(result.stdout)["findings"] == []
 

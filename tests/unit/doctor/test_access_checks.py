@@ -31,7 +31,10 @@ def test_a_bucket_that_answers_is_good_in_all() -> None:
         ("dns", "host name cannot be resolved"),
         ("connect", "the connection is refused"),
         ("timeout", "no answer came in time"),
-        ("certificate", "certificate"),
+        ("untrusted certificate", "CA that is not trusted"),
+        ("other name", "another host name"),
+        ("plain", "no TLS"),
+        ("wants TLS", "the port speaks TLS"),
         ("tls", "TLS"),
         ("closed", "closed without an answer"),
         ("no S3", "does not speak S3"),
@@ -50,7 +53,7 @@ def test_what_is_in_the_way_is_told_apart_and_the_rest_is_skipped(
 
 def test_a_host_that_is_not_known_may_be_the_fault_of_virtual_hosts() -> None:
     found = judged(ProbeResponse(0, "dns"), addressing="virtual")[access_checks.REACHABLE]
-    assert "PARTWAY_S3_ADDRESSING=path" in found.remedy
+    assert "set PARTWAY_S3_ADDRESSING to path" in found.remedy
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from partway_server.doctor.probes.redis import RedisFacts, RedisNode
 from partway_server.doctor.redis_checks import redis
+from partway_server.redis_client.obstacles import OBSTACLES
 
 NODE = RedisNode(
     version="7.2.4",
@@ -28,11 +29,9 @@ def test_a_redis_as_it_should_be_is_good_in_all() -> None:
     assert len(statuses(GOOD)) == 10
 
 
-@pytest.mark.parametrize(
-    "obstacle", ["auth", "connect", "timeout", "url", "loading", "busy", "masterdown"]
-)
-def test_a_redis_out_of_reach_is_bad_and_the_rest_is_skipped(obstacle: str) -> None:
-    found = statuses(RedisFacts(obstacle=obstacle))
+@pytest.mark.parametrize("word", OBSTACLES)
+def test_a_redis_out_of_reach_is_bad_and_the_rest_is_skipped(word: str) -> None:
+    found = statuses(RedisFacts(obstacle=OBSTACLES[word]))
     assert set(found) == set(statuses(GOOD))
     assert found.pop("reachable") == "bad"
     assert set(found.values()) == {"skipped"}
@@ -71,7 +70,8 @@ def test_a_cluster_is_good_if_it_is_spoken_to_as_one() -> None:
 
 
 def test_commands_that_are_refused_come_with_the_rule_that_allows_them() -> None:
-    found = {f.name: f for f in redis(replace(GOOD, forbidden=["info"], nodes=[]))}
+    rule = "ACL SETUSER NAME +info"
+    found = {f.name: f for f in redis(replace(GOOD, forbidden=["info"], rights=rule, nodes=[]))}
     assert found["redis.commands"].status == "bad"
     assert "+info" in found["redis.commands"].remedy
     assert found["redis.eviction"].status == "skipped"
@@ -88,9 +88,10 @@ def test_commands_that_are_refused_come_with_the_rule_that_allows_them() -> None
     ],
 )
 def test_a_script_that_cannot_run_is_bad(said: str, words: str) -> None:
-    found = {f.name: f for f in redis(replace(GOOD, script=said, skew_seconds=None))}
+    facts = replace(GOOD, script=said, rights="ACL SETUSER NAME +time", skew_seconds=None)
+    found = {f.name: f for f in redis(facts)}
     assert found["redis.scripts"].status == "bad"
-    assert words in found["redis.scripts"].remedy
+    assert words in found["redis.scripts"].found + found["redis.scripts"].remedy
     assert found["redis.clock"].status == "skipped"
 
 

@@ -5,6 +5,7 @@ nothing remains.
 """
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,22 +16,14 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from partway_server.domain.clock import Clock
+from partway_server.domain.obstacle import Obstacle
+from partway_server.redis_client.obstacles import COMMANDS, said
 from partway_server.redis_client.topology import RedisTopology
 from partway_server.sessions import redis_keys
 
 _PINGS = 50
 _PATIENCE_SECONDS = 5
 _T = TypeVar("_T")
-
-_CODES = {
-    exceptions.BusyLoadingError: "LOADING",
-    exceptions.MasterDownError: "MASTERDOWN",
-    exceptions.OutOfMemoryError: "OOM",
-    exceptions.ReadOnlyError: "READONLY",
-}
-"""The first words of errors, where redis-py strips them."""
-
-_NOT_NOW = ("LOADING", "BUSY", "MASTERDOWN")
 
 _TRY = f"""
 redis.call('PUBLISH', '{redis_keys.CHANGES}', '')
@@ -42,6 +35,31 @@ redis.call('DEL', KEYS[1])
 local time = redis.call('TIME')
 return {{kept, time[1], time[2]}}
 """
+
+
+_NEEDED: Sequence[tuple[str, Sequence[str]]] = [
+    ("publish", ["PUBLISH", redis_keys.CHANGES, ""]),
+    ("subscribe", ["SUBSCRIBE", redis_keys.CHANGES]),
+    ("script|load", ["SCRIPT", "LOAD", ""]),
+    ("xgroup|create", ["XGROUP", "CREATE", "KEY", "group", "$"]),
+    ("xreadgroup", ["XREADGROUP", "GROUP", "group", "own", "STREAMS", "KEY", ">"]),
+    ("xread", ["XREAD", "STREAMS", "KEY", "0"]),
+    ("evalsha", ["EVALSHA", "0" * 40, "1", "KEY"]),
+]
+"""The arguments of commands for a check of rights, KEY in the place of a key; `KEY` for others."""
+
+_MAY_RUN = """
+local refused = {}
+for _, packed in ipairs(ARGV) do
+  local name, words = cjson.decode(packed)[1], cjson.decode(packed)[2]
+  for place, word in ipairs(words) do
+    if word == 'KEY' then words[place] = KEYS[1] end
+  end
+  if not redis.acl_check_cmd(unpack(words)) then refused[#refused + 1] = name end
+end
+return refused
+"""
+"""Returns those of the commands that the user may not run; runs none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +82,16 @@ class RedisNode:
 
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
-    """Everything that was found. `obstacle` is "" or a word for what prevented everything.
+    """Everything that was found. `obstacle` is what prevented everything, if anything did.
 
-    The words: connect, timeout, auth, url, or the error of a Redis that serves no one, in lower
-    case: loading, busy, masterdown. `forbidden` lists the commands that the user may not run.
+    `forbidden` lists the commands that the user may not run, and `rights` how to allow them.
     `cluster_client`: the URL is that of a Cluster. `script`: "" if one ran, else the error;
     `skew_seconds`: how far the clock of Redis is ahead of ours.
     """
 
-    obstacle: str = ""
+    obstacle: Obstacle | None = None
     forbidden: Sequence[str] = ()
+    rights: str = ""
     nodes: Sequence[RedisNode] = ()
     cluster_client: bool = False
     script: str = ""
@@ -85,18 +103,21 @@ async def examine(
     servers: RedisTopology, clock: Clock, now: Callable[[], float] = time.perf_counter
 ) -> RedisFacts:
     """Ask Redis everything. Does not raise for what Redis or the network does."""
+    remedy = servers.rights("").remedy
     try:
         masters = await _patient(servers.masters())
         for master in masters:
             await _patient(master.ping())
     except exceptions.NoPermissionError:
-        return RedisFacts(forbidden=["ping"])
+        return RedisFacts(forbidden=["ping"], rights=remedy)
     except (exceptions.RedisError, OSError) as exc:
-        return RedisFacts(obstacle=_obstacle(exc))
+        return RedisFacts(obstacle=await servers.obstacle(exc))
+    refused = await _refused(servers)
     script, skew = await _script(servers, clock)
     nodes, forbidden = await _nodes(masters)
     return RedisFacts(
-        forbidden=forbidden,
+        forbidden=list(dict.fromkeys((*forbidden, *refused))),
+        rights=remedy,
         nodes=nodes,
         cluster_client=servers.cluster,
         script=script,
@@ -108,19 +129,6 @@ async def examine(
 async def _patient(call: Awaitable[_T]) -> _T:
     async with asyncio.timeout(_PATIENCE_SECONDS):
         return await call
-
-
-def _obstacle(error: BaseException) -> str:
-    # Timeouts of redis-py and of the loop; redis-py reports a wrong password as a ConnectionError.
-    if isinstance(error, exceptions.TimeoutError | TimeoutError):
-        return "timeout"
-    if isinstance(error, exceptions.AuthenticationError):
-        return "auth"
-    if (word := _said(error).partition(" ")[0]) in _NOT_NOW:
-        return word.lower()
-    if isinstance(error, exceptions.ConnectionError | OSError):
-        return "connect"
-    return "auth" if word == "NOAUTH" else "url"
 
 
 async def _nodes(masters: Sequence[Redis]) -> tuple[list[RedisNode], list[str]]:
@@ -160,6 +168,18 @@ def _node(info: Mapping[str, Any], saves: bool | None) -> RedisNode:
     )
 
 
+async def _refused(servers: RedisTopology) -> list[str]:
+    """Return the commands that the user may not run, as far as Redis reports it."""
+    key, known = redis_keys.row_key(secrets.token_hex(16)), dict(_NEEDED)
+    asked = [json.dumps([name, known.get(name, [name, "KEY"])]) for name in COMMANDS]
+    try:
+        script: Any = (await _patient(servers.of(key))).register_script(_MAY_RUN)
+        return [name.decode() for name in await _patient(script(keys=[key], args=asked))]
+    except (exceptions.RedisError, OSError):
+        # Not even a script: the next one says why.
+        return []
+
+
 async def _script(servers: RedisTopology, clock: Clock) -> tuple[str, float | None]:
     """Run a script like those that change session records; return its error and the clock skew."""
     key = redis_keys.row_key(secrets.token_hex(16))
@@ -169,17 +189,9 @@ async def _script(servers: RedisTopology, clock: Clock) -> tuple[str, float | No
         kept, seconds, micros = await _patient(script(keys=[key], args=["kept"]))
         middle = before + (clock.now() - before) / 2
     except (exceptions.RedisError, OSError) as exc:
-        return _said(exc), None
+        return said(exc), None
     skew = int(seconds) + int(micros) / 1e6 - middle.timestamp()
     return ("" if kept == b"kept" else "it did not keep a value"), skew
-
-
-def _said(error: BaseException) -> str:
-    if code := _CODES.get(type(error)):
-        return f"{code} {error}"
-    if isinstance(error, exceptions.ResponseError):
-        return str(error)
-    return "no answer"
 
 
 async def _pings(redis: Redis, now: Callable[[], float]) -> list[float]:

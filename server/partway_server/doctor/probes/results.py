@@ -14,9 +14,9 @@ from partway_server.domain.checksum import Checksum
 class ProbeResponse:
     """What storage answered to one request: the HTTP status and S3's code, "" without one.
 
-    Status 0 means that no answer came, and `code` says why: dns, connect, certificate, tls,
-    timeout, closed, or credentials if there were none to sign with. `headers` have lower-case
-    names; `reply` is the parsed body, or the S3 error.
+    Status 0 means that no answer of S3 came, and `code` says why, in a word of
+    `storage/obstacles.py`. `headers` have lower-case names; `reply` is the parsed body, or the S3
+    error.
     """
 
     status: int

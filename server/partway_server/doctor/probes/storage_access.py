@@ -15,6 +15,7 @@ from partway_server.doctor.probes.storage_objects import ProbeObjects
 from partway_server.domain.clock import Clock, skew_seconds
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.storage.s3_client import time_in
+from partway_server.storage.s3_diagnosis import closer, listing_word
 
 _HEADS = 20
 _NO_UPLOAD = "partway-no-such-upload"
@@ -27,6 +28,12 @@ async def reach(connection: ProbeConnection, objects: ProbeObjects, clock: Clock
         "list_objects_v2", Bucket=objects.bucket, Prefix=objects.prefix, MaxKeys=1
     )
     theirs = time_in(answer.headers)
+    known = (
+        answer.code if not answer.status else listing_word(answer.status, answer.code, answer.reply)
+    )
+    endpoint = connection.clients.once.meta.endpoint_url
+    if word := await closer(known, answer.status, endpoint):
+        answer = ProbeResponse(0, word)
     skew = None if theirs is None else skew_seconds(theirs, before, clock.now())
     region = answer.headers.get("x-amz-bucket-region", "") or str(answer.reply.get("Region", ""))
     return Reachability(answer, region, skew)

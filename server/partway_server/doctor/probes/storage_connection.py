@@ -10,15 +10,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 import yarl
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    MetadataRetrievalError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from partway_server.doctor.probes.results import ProbeResponse
@@ -28,14 +20,9 @@ from partway_server.storage.s3_client import (
     SignerProvider,
     code_in,
 )
+from partway_server.storage.s3_diagnosis import NO_ANSWER, NO_CREDENTIALS, word_of
 from partway_server.storage.sigv4 import Addressing, Credentials, S3Endpoint, Signer
 
-_NO_CREDENTIALS = (
-    CredentialRetrievalError,
-    MetadataRetrievalError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
 _SEND_SECONDS = 60
 """For 5 MiB over a slow line."""
 
@@ -160,17 +147,8 @@ async def response_to(request: Awaitable[Mapping[str, Any]]) -> ProbeResponse:
         reply = await uninterrupted(request)
     except ClientError as exc:
         return _answered(exc.response, code_in(exc))
-    except ResponseParserError:
-        # Something is there that speaks HTTP, but not S3.
-        return ProbeResponse(0, "no S3")
-    except _NO_CREDENTIALS:
-        return ProbeResponse(0, "credentials")
-    except ParamValidationError:
-        # The SDK validates the bucket's name, and nothing else that does not come from the run
-        # itself.
-        return ProbeResponse(0, "bucket name")
-    except (BotoCoreError, aiohttp.ClientError, OSError) as exc:
-        return ProbeResponse(0, obstacle(exc))
+    except (ResponseParserError, ParamValidationError, *NO_CREDENTIALS, *NO_ANSWER) as exc:
+        return ProbeResponse(0, word_of(exc))
     return _answered(reply, str(reply.get("Error", {}).get("Code", "")))
 
 
@@ -179,26 +157,6 @@ def _answered(reply: Mapping[str, Any], code: str) -> ProbeResponse:
     status = int(metadata.get("HTTPStatusCode", 0))
     content = reply if status < 300 else reply.get("Error", {})
     return ProbeResponse(status, code, metadata.get("HTTPHeaders", {}), content)
-
-
-def obstacle(error: BaseException | None) -> str:
-    """Return in a word what prevented a request. The SDK keeps the error of aiohttp in the context.
-
-    The order matters: a failed certificate is a TLS error, and either is a failed connection.
-    """
-    words: tuple[tuple[type[BaseException], str], ...] = (
-        (aiohttp.ClientConnectorDNSError, "dns"),
-        (aiohttp.ClientConnectorCertificateError, "certificate"),
-        (aiohttp.ClientSSLError, "tls"),
-        (TimeoutError, "timeout"),
-        (aiohttp.ClientConnectorError, "connect"),
-    )
-    while error is not None:
-        for kind, word in words:
-            if isinstance(error, kind):
-                return word
-        error = error.__cause__ or error.__context__
-    return "closed"
 
 
 def _xml_code(body: str) -> str:

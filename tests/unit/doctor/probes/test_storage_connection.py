@@ -1,16 +1,14 @@
 """Tests how probes ask: to the end of a request, with every error in a word."""
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 from partway_server.doctor.probes.results import ProbeResponse
-from partway_server.doctor.probes.storage_connection import obstacle, response_to, uninterrupted
+from partway_server.doctor.probes.storage_connection import response_to, uninterrupted
 
 
 async def test_a_request_under_way_ends_before_the_cancellation_goes_on() -> None:
@@ -28,37 +26,6 @@ async def test_a_request_under_way_ends_before_the_cancellation_goes_on() -> Non
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended.is_set()
-
-
-class Key:
-    """The connection that an aiohttp error is about: the error only takes its text from it."""
-
-    host, port, ssl, is_ssl = "host", 443, True, True
-
-
-KEY: Any = Key()
-
-
-@pytest.mark.parametrize(
-    ("error", "word"),
-    [
-        (aiohttp.ClientConnectorDNSError(KEY, OSError()), "dns"),
-        (aiohttp.ClientConnectorError(KEY, OSError()), "connect"),
-        (aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError()), "tls"),
-        (
-            aiohttp.ClientConnectorCertificateError(KEY, ssl.CertificateError()),
-            "certificate",
-        ),
-        (aiohttp.ConnectionTimeoutError(), "timeout"),
-        (aiohttp.ServerDisconnectedError(), "closed"),
-        (TimeoutError(), "timeout"),
-    ],
-)
-def test_what_is_in_the_way_is_a_word_also_if_the_sdk_wraps_it(error: Exception, word: str) -> None:
-    assert obstacle(error) == word
-    wrapped = EndpointConnectionError(endpoint_url="https://files.example")
-    wrapped.__context__ = error
-    assert obstacle(wrapped) == word
 
 
 def s3_error(status: int, code: str) -> ClientError:
