@@ -28,6 +28,8 @@ from partway_client._transport.rpc_client import RpcClient
 from partway_client._upload import compose as composition
 from partway_client._upload.content_type import guess_content_type
 from partway_client._upload.fingerprint import content_at
+from partway_client._upload.line import Line
+from partway_client._upload.line_record import LineRecord
 from partway_client._upload.options import UploadOptions, checked_object_metadata
 from partway_client._upload.resume_journal import ResumeJournal, journal_directory
 from partway_client._upload.resume_lookup import first_with_content
@@ -101,7 +103,10 @@ class UploadClient:
         self._credentials = credentials
         self._metadata = with_token(checked_metadata(call_metadata or {}), token)
         self._retry = pace or RetryPolicy()
-        self._journal = ResumeJournal(directory=journal_directory(state_dir), now=self._retry.now)
+        directory = journal_directory(state_dir)
+        self._journal = ResumeJournal(directory=directory, now=self._retry.now)
+        self._line = Line(self._retry.monotonic)
+        self._record = LineRecord.of(directory, self._server, self._retry.now)
         self._channel: Channel | None = None
         self._connection: ServiceConnection | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -297,4 +302,6 @@ class UploadClient:
             journal=self._journal,
             meter=self._meter(on_progress),
             retry=self._retry,
+            line=self._line,
+            record=self._record,
         )
