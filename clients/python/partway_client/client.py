@@ -10,6 +10,7 @@ from uuid import uuid4
 import aiohttp
 
 from partway_client._progress_meter import OnProgress, ProgressMeter
+from partway_client._transport.call_credentials import CallCredentials, Token
 from partway_client._transport.channel import (
     Channel,
     ChannelCredentials,
@@ -18,7 +19,6 @@ from partway_client._transport.channel import (
     open_channel,
     open_http_session,
     service_at,
-    with_token,
 )
 from partway_client._transport.credentials import PemFile, tls_credentials_from
 from partway_client._transport.messages import NewComposition
@@ -57,20 +57,22 @@ class UploadClient:
     `tls_ca` is a PEM file of the CAs to trust, by default those that gRPC comes with; `cert` and
     `key` are those of a client certificate, for a service that identifies callers by theirs.
     `credentials` are gRPC's own, and replace all of these. `call_metadata`, printable ASCII, goes
-    with every call, such as `partway-tenant`. With an upload `token`, the client may act on the one
-    Upload that it is for, as far as it allows. Unfinished uploads are remembered in `state_dir`; if
+    with every call, such as `partway-tenant`. `token` is a JSON Web Token, or an upload token, with
+    which the client may act on the one Upload that it is for, as far as it allows; or the path of
+    a file that holds it, read again when it changes; or a function, also an asynchronous one, that
+    returns it, and is called again when the service refuses it. Unfinished uploads are remembered in `state_dir`; if
     None, in PARTWAY_STATE_DIR or else in the user's own state directory. `pace` is for tests.
 
     An upload of a file at a path that was stopped is resumed when the same file is uploaded again,
     also from another process or machine, as long as it is still open: it is found by a fingerprint,
     and each of its parts is compared with the file. A stream is not resumed; unless it is a regular
-    file, it is first copied to TMPDIR, as long as 1 GiB of that disk stays free, or a twentieth of
-    a small one.
+    file, it is first copied to TMPDIR.
 
-    The content type is guessed from the name if None; `part_size` is a wish, and 0 leaves it to the
-    service. `checksum` is what storage verifies of each part, and of the whole file where it can:
+    The content type is guessed from the name if None; `part_size` is a wish, and with 0 it follows
+    the line, within what the service allows. `checksum` is what storage verifies of each part, and of the whole file where it can:
     with "none", a byte that changes in transit goes unnoticed, unless TCP or TLS detects it.
-    At most `concurrency` parts and `max_in_flight_bytes` are in flight, and always one part. With
+    At most `concurrency` parts and `max_in_flight_bytes` are in flight, always one part, and fewer
+    than allowed if they would not be faster. With
     the `route` "auto", parts go straight to storage or, if storage cannot be reached from here
     and the service allows it, through the service; a warning and `bytes_via_service` show that.
 
@@ -93,7 +95,7 @@ class UploadClient:
         key: PemFile | None = None,
         credentials: ChannelCredentials | None = None,
         call_metadata: Mapping[str, str] | None = None,
-        token: str = "",
+        token: Token = "",
         state_dir: str | os.PathLike[str] | None = None,
         pace: RetryPolicy | None = None,
     ) -> None:
@@ -101,7 +103,8 @@ class UploadClient:
         if credentials is None and (secure or tls_ca or cert or key):
             credentials = tls_credentials_from(tls_ca, cert, key)
         self._credentials = credentials
-        self._metadata = with_token(checked_metadata(call_metadata or {}), token)
+        self._metadata = checked_metadata(call_metadata or {})
+        self._calls = CallCredentials(self._metadata, token)
         self._retry = pace or RetryPolicy()
         directory = journal_directory(state_dir)
         self._journal = ResumeJournal(directory=directory, now=self._retry.now)
@@ -113,7 +116,7 @@ class UploadClient:
 
     async def __aenter__(self) -> Self:
         self._channel = open_channel(self._server, self._credentials)
-        self._connection = service_at(self._server, self._channel, self._metadata)
+        self._connection = service_at(self._server, self._channel, self._calls)
         self._http = open_http_session(self._retry.connect_seconds)
         return self
 
