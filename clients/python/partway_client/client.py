@@ -57,24 +57,24 @@ class UploadClient:
     `tls_ca` is a PEM file of the CAs to trust, by default those that gRPC comes with; `cert` and
     `key` are those of a client certificate, for a service that identifies callers by theirs.
     `credentials` are gRPC's own, and replace all of these. `call_metadata`, printable ASCII, goes
-    with every call, such as `partway-tenant`. `token` is a JSON Web Token, or an upload token, with
-    which the client may act on the one Upload that it is for, as far as it allows; or the path of
-    a file that holds it, read again when it changes; or a function, also an asynchronous one, that
-    returns it, and is called again when the service refuses it. Unfinished uploads are remembered in `state_dir`; if
-    None, in PARTWAY_STATE_DIR or else in the user's own state directory. `pace` is for tests.
+    with every call, such as `partway-tenant`. `token` is a JSON Web Token, or the upload token of
+    one Upload; or the path of a file that holds it, read again when it changes; or a function,
+    asynchronous or not, that returns it, called again when the service refuses it. Unfinished
+    uploads are remembered in `state_dir`, by default in PARTWAY_STATE_DIR or else in the user's own
+    state directory. `pace` is for tests.
 
     An upload of a file at a path that was stopped is resumed when the same file is uploaded again,
-    also from another process or machine, as long as it is still open: it is found by a fingerprint,
-    and each of its parts is compared with the file. A stream is not resumed; unless it is a regular
-    file, it is first copied to TMPDIR.
+    also from another process or machine, found by a fingerprint as long as it is open; each of its
+    parts is compared with the file. A stream is not; unless it is a regular file, it is first
+    copied to TMPDIR.
 
     The content type is guessed from the name if None; `part_size` is a wish, and with 0 it follows
-    the line, within what the service allows. `checksum` is what storage verifies of each part, and of the whole file where it can:
-    with "none", a byte that changes in transit goes unnoticed, unless TCP or TLS detects it.
-    At most `concurrency` parts and `max_in_flight_bytes` are in flight, always one part, and fewer
-    than allowed if they would not be faster. With
-    the `route` "auto", parts go straight to storage or, if storage cannot be reached from here
-    and the service allows it, through the service; a warning and `bytes_via_service` show that.
+    the line, within what the service allows. `checksum` is what storage verifies of each part, and
+    of the whole file where it can: with "none", a byte that changes in transit goes unnoticed,
+    unless TCP or TLS detects it. At most `concurrency` parts and `max_in_flight_bytes` are in
+    flight, and always one; fewer if more are not faster. With the `route` "auto", parts go straight
+    to storage or, if storage cannot be reached from here and the service allows it, through the
+    service; a warning and `bytes_via_service` show that.
 
     With an `upload_id`, a file becomes the object of that Upload, which someone else initialized,
     and whose policy, part size, checksum and metadata stand.

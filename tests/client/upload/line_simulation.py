@@ -4,8 +4,9 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 
-from bench.line.lines import SimulatedLine
 from partway_client._upload.line_controller import Flight, LineController
+
+from bench.line.lines import SimulatedLine
 
 LONGEST_STEP_SECONDS = 0.02
 BUFFERED_BYTES = 64 * 1024

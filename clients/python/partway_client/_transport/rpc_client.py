@@ -166,9 +166,7 @@ class RpcClient:
         self._caller.attempts += 1
         credentials = self._connection.credentials
         metadata = await credentials.metadata()
-        call = self._connection.stub.ReportParts(
-            request, timeout=REPORT_SECONDS, metadata=metadata
-        )
+        call = self._connection.stub.ReportParts(request, timeout=REPORT_SECONDS, metadata=metadata)
         try:
             await call
         except grpc.aio.AioRpcError as failure:
@@ -245,9 +243,7 @@ class RpcClient:
     ) -> Sequence[PartUrl]:
         urls: list[PartUrl] = []
         remaining = -1
-        call = self._connection.stub.PresignParts(
-            request, timeout=CALL_SECONDS, metadata=metadata
-        )
+        call = self._connection.stub.PresignParts(request, timeout=CALL_SECONDS, metadata=metadata)
         try:
             async for message in call:
                 # A single PUT, or a service that has no compact form.

@@ -6,8 +6,8 @@ import re
 import socket
 import ssl
 import sys
-from contextlib import suppress
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import aiohttp

@@ -188,8 +188,10 @@ class LineController:
         if flight.waiting or flight.stopped:
             return False
         # One at most: a line that stands still as a whole is not helped by more.
-        return not flight.begun or self._now - flight.moved_time < _STUCK_SECONDS or flight is not (
-            min(self._flights, key=lambda each: each.moved_time)
+        return (
+            not flight.begun
+            or self._now - flight.moved_time < _STUCK_SECONDS
+            or flight is not (min(self._flights, key=lambda each: each.moved_time))
         )
 
     def _sample(self) -> None:

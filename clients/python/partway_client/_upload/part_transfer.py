@@ -45,7 +45,8 @@ class Try:
 class PartTransfer:
     """Sends parts of one Upload by the chosen route, as many at a time as the line takes.
 
-    The options bound how many, and how many bytes. `on_sent` is called with the number and the entity tag of each part that arrived.
+    The options bound how many, and how many bytes. `on_sent` is called with the number and the
+    entity tag of each part that arrived.
     """
 
     def __init__(

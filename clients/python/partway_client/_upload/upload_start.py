@@ -8,8 +8,8 @@ from partway_client._transport.messages import NewUpload, PartUrl
 from partway_client._upload.checksums import whole_checksum
 from partway_client._upload.content_type import guess_content_type
 from partway_client._upload.context import UploadContext
-from partway_client._upload.smaller_parts import first_part_size
 from partway_client._upload.resume_lookup import WORTH_BYTES, find_open
+from partway_client._upload.smaller_parts import first_part_size
 from partway_client.errors import PartwayError
 from partway_client.models import Checksum, Route, State, UploadInfo
 

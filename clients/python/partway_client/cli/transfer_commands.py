@@ -114,6 +114,7 @@ def upload(
     """
     _check_one_name(files, name)
     if options["upload_id"]:
+        options["part_size"] = _unless_from_environment("part_size", options["part_size"])
         _check_given(files, name, content_type, options)
     options |= {"content_type": content_type, "resume": not no_resume, "name": name}
     options["route"] = _route(direct_only, via_service)
@@ -184,6 +185,12 @@ def _check_given(
             "with --upload-id, the name, policy, type, metadata and part size are those of the"
             " Upload"
         )
+
+
+def _unless_from_environment(name: str, value: int) -> int:
+    """Return a size, and 0 if it is only what all commands are given."""
+    source = click.get_current_context().get_parameter_source(name)
+    return 0 if source is click.core.ParameterSource.ENVIRONMENT else value
 
 
 def _route(direct_only: bool, via_service: bool) -> Route:
