@@ -183,6 +183,7 @@ lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/localstack.in -o requirements/localstack.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/peers.in -o requirements/peers.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/line.in -o requirements/line.txt
 
 sbom: $(READY) ## Write what the server is made of to SBOM, as CycloneDX JSON.
 	@mkdir -p "$(dir $(SBOM))"
@@ -247,6 +248,16 @@ $(PEERS)/.ready: requirements/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peers.txt
 	@touch $@
 
+# What cannot be had is left out; the comparison says so.
+bench-line: $(READY) .tools/bench/stub ## Compare with rclone, s5cmd and awscli on 20 simulated lines; some 45 minutes.
+	-@$(MAKE) --no-print-directory --silent .venv-line/.ready
+	@$(BIN)/python -m bench.line --plot bench/line.svg
+
+.venv-line/.ready: requirements/line.txt
+	$(PYTHON) -m venv .venv-line
+	.venv-line/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/line.txt
+	@touch $@
+
 image: ## Build the container image.
 	docker build -t partway-server .
 
@@ -254,12 +265,12 @@ words: $(READY) ## List the banned words in code and documents, with what to wri
 	@$(BIN)/python -m tests.contract.banned_words
 
 clean: ## Remove .venv and caches.
-	rm -rf $(VENV) $(LOCALSTACK) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOCALSTACK) $(PEERS) .venv-line .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: audit baseline bench-batch bench-guard bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls \
+.PHONY: audit baseline bench-batch bench-guard bench-line bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls \
   bench-stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs \
   example-jwt example-mtls format fuzz generate help image lock openapi sbom setup stubs \
   stubs-go t test test-browser test-ceph test-examples test-fast test-languages test-localstack test-peers test-stores \

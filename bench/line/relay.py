@@ -50,6 +50,7 @@ class LineRelay:
         self._loop = asyncio.get_running_loop()
         self._budget = Budget(self._line.rate, self._loop.time)
         self._began = self._loop.time()
+        self._moved = asyncio.Condition()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -64,6 +65,11 @@ class LineRelay:
         """Count from here on, and begin the time between stalls."""
         self.passed_bytes = self.resets = 0
         self._began = self._loop.time()
+
+    async def passed(self, size_bytes: float) -> None:
+        """Wait until that much has passed."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.passed_bytes >= size_bytes)
 
     async def to(self, host: str, port: int, *, breaks: bool = True) -> int:
         """Return the port on which the line leads to that server; `breaks`: it may be reset."""
@@ -133,6 +139,8 @@ class LineRelay:
             await own.claim(len(chunk))
             await self._budget.claim(len(chunk))
             self.passed_bytes += len(chunk)
+            async with self._moved:
+                self._moved.notify_all()
             if left is not None:
                 left -= len(chunk)
                 if left <= 0:

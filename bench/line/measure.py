@@ -1,0 +1,116 @@
+"""Uploads a file over a simulated line with one client, and counts what passed; and kills it."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from partway_server.runtime.subprocesses import free_port
+
+from bench.line.clients import Client, Target
+from bench.line.lines import SimulatedLine
+from bench.line.relay import LineRelay
+from bench.peers.catalogue import partway_service
+from bench.peers.processes import Backends, Cores, start
+
+GIVE_UP = 4.0
+"""After this many times the ideal, an upload is stopped."""
+
+START_SECONDS = 20.0
+"""What a client may need beside, on a busy machine."""
+
+_KILL_AT = (0.3, 0.6, 0.85)
+_GONE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One upload: seconds, None if it failed or was given up; the bytes that passed; the breaks."""
+
+    seconds: float | None
+    passed_bytes: int
+    resets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A line in front of storage and of the service."""
+
+    relay: LineRelay
+    line: SimulatedLine
+    target: Target
+    storage: str
+
+    async def upload(self, client: Client, file: Path) -> Run:
+        """Run the client once, to its end."""
+        self.relay.restart()
+        began = time.perf_counter()
+        process = await self._start(client, file)
+        code: int | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GIVE_UP * self.line.ideal_seconds + START_SECONDS):
+                code = await process.wait()
+        seconds = time.perf_counter() - began
+        await _end(process)
+        return Run(seconds if code == 0 else None, self.relay.passed_bytes, self.relay.resets)
+
+    async def lost_at_kill(self, client: Client, file: Path) -> int:
+        """Return the most bytes that were sent again after a kill -9, of three moments.
+
+        Of one upload, which is killed three times: what passed in all, beyond the file.
+        """
+        most = 0
+        for share in _KILL_AT:
+            self.relay.restart()
+            process = await self._start(client, file)
+            wanted = share * self.line.size_bytes
+            async with asyncio.timeout(GIVE_UP * self.line.ideal_seconds + START_SECONDS):
+                await self.relay.passed(wanted)
+            await _end(process)
+            await asyncio.sleep(_GONE_SECONDS)
+            before = self.relay.passed_bytes
+            again = await self.upload(client, file)
+            most = max(most, before + again.passed_bytes - self.line.size_bytes)
+        return most
+
+    async def _start(self, client: Client, file: Path) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *client.command(file, self.target),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=client.environ(self.target),
+            start_new_session=True,
+        )
+
+
+@contextlib.asynccontextmanager
+async def stand(line: SimulatedLine, backends: Backends, state: Path) -> AsyncIterator[Stand]:
+    """Put the line in front of the stub, and of a service whose URLs lead over the line."""
+    async with LineRelay(line) as relay:
+        at = urlsplit(backends.storage)
+        assert at.hostname is not None and at.port is not None
+        storage = f"http://127.0.0.1:{await relay.to(at.hostname, at.port)}"
+        port = free_port()
+        command, environ = partway_service(backends, port, public=storage)
+        with await start("service", command, environ, port, backends.folder, Cores()):
+            service = f"127.0.0.1:{await relay.to('127.0.0.1', port, breaks=False)}"
+            yield Stand(relay, line, Target(storage, service, state), backends.storage)
+
+
+def write_file(path: Path, size_bytes: int) -> Path:
+    """Write a file that is not all zeros and takes no disk."""
+    with path.open("wb") as file:
+        file.write(b"line")
+        file.truncate(size_bytes)
+    return path
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGKILL)
+    await process.wait()
