@@ -29,7 +29,11 @@ _GONE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One upload: seconds, None if it failed or was given up; the bytes that passed; the breaks."""
+    """One upload: the bytes that passed, the breaks, and the seconds from the first byte to the end.
+
+    How long a client takes to start, on a busy machine, is not the line's. None: it failed, or was
+    given up.
+    """
 
     seconds: float | None
     passed_bytes: int
@@ -48,13 +52,14 @@ class Stand:
     async def upload(self, client: Client, file: Path) -> Run:
         """Run the client once, to its end."""
         self.relay.restart()
-        began = time.perf_counter()
         process = await self._start(client, file)
-        code: int | None = None
+        code, seconds = -1, 0.0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GIVE_UP * self.line.ideal_seconds + START_SECONDS):
+                await self.relay.passed(1)
+                began = time.perf_counter()
                 code = await process.wait()
-        seconds = time.perf_counter() - began
+                seconds = time.perf_counter() - began
         await _end(process)
         return Run(seconds if code == 0 else None, self.relay.passed_bytes, self.relay.resets)
 

@@ -75,14 +75,14 @@ def test_parts_that_mostly_get_through_stay() -> None:
 
 
 def test_a_slow_line_leads_to_smaller_parts_once_it_is_measured() -> None:
-    assert not advice().for_rate(1 * MIB, 5.9, LEAST)
-    assert advice().for_rate(1 * MIB, 6.1, LEAST) == LEAST
+    assert not advice().for_rate(1 * MIB, 4.9, LEAST)
+    assert advice().for_rate(1 * MIB, 5.1, LEAST) == LEAST
 
 
 @pytest.mark.parametrize(
     ("moved", "stored", "part"),
-    [(6 * MIB, 0, 16), (1 * MIB, 16, 16), (1 * MIB, 0, 8)],
-    ids=["fast enough", "something is stored", "not worth it"],
+    [(3 * MIB, 0, 16), (1 * MIB, 16, 16), (1 * MIB, 0, 8), (4 * MIB, 0, 40)],
+    ids=["fast enough", "something is stored", "not worth it", "too much is sent"],
 )
 def test_otherwise_the_size_stays(moved: int, stored: int, part: int) -> None:
     assert not advice(stored, part).for_rate(moved, 6.1, LEAST)

@@ -13,7 +13,7 @@ _GOOD_FOR = timedelta(hours=1)
 """A laptop may be on another line by then."""
 
 _LEAST_SECONDS = 3.0
-_EVERY_SECONDS = 30.0
+_EVERY_SECONDS = 10.0
 
 
 @dataclass(slots=True)

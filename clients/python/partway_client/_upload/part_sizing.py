@@ -16,9 +16,12 @@ CARRIED_SECONDS = 15.0
 
 LONGEST_SECONDS = 30.0
 
-_MEASURED_SECONDS = 6.0
+_MEASURED_SECONDS = 5.0
 _SWALLOWED_BYTES = 512 * 1024
 """What buffers take at once, before the line has carried anything."""
+
+_MOST_SPENT = 0.05
+"""How much of the file may be sent again for parts that a slow line carries in time."""
 
 _LEAST_BREAKS = 3
 _OF_DISTANCE = 0.9
@@ -74,11 +77,16 @@ class PartSizeAdvice:
     def for_rate(self, moved_bytes: int, seconds: float, least: int) -> int:
         """Return the size for what moved in that time on one connection; 0: stay with this one.
 
-        Only while storage holds nothing that would be sent again.
+        Only while next to nothing is sent, since that would be sent again.
         """
-        if seconds < _MEASURED_SECONDS or self.stored_bytes:
+        if seconds < _MEASURED_SECONDS or moved_bytes > _MOST_SPENT * self.size_bytes:
             return 0
-        rate = max(moved_bytes - _SWALLOWED_BYTES, 1) / seconds
+        return self.for_known_rate(max(moved_bytes - _SWALLOWED_BYTES, 1) / seconds, least)
+
+    def for_known_rate(self, rate: float, least: int) -> int:
+        """Return the size for this rate of one connection; 0: stay with this one."""
+        if self.stored_bytes:
+            return 0
         smaller = carried_in_time(rate, least)
         if self.part_bytes <= rate * LONGEST_SECONDS or 2 * smaller > self.part_bytes:
             return 0

@@ -116,7 +116,6 @@ class PartTransfer:
             outcome = await self._send(number)
             self._finished += 1
             self._sizes.finished(self._upload.part_size(number))
-            self._keep_rate(last=False)
             self._urls.done(number)
             self._meter.part_sent()
             self._on_sent(number, outcome.etag)
@@ -172,7 +171,7 @@ class PartTransfer:
     async def _try(self, number: int) -> Try:
         """Send a part once it has a place on the line."""
         async with self._line.place(self._upload.part_size(number)) as place:
-            place.on_moved = self._sizes.moved
+            place.on_moved = self._moved
             if self._route.via_service:
                 outcome = await self._grpc.send(number, place)
             else:
@@ -195,6 +194,10 @@ class PartTransfer:
             problem=str(result),
             broken=result.status is None and result.reached,
         )
+
+    def _moved(self) -> None:
+        self._sizes.moved()
+        self._keep_rate(last=False)
 
     def _keep_rate(self, *, last: bool) -> None:
         controller = self._line.controller

@@ -38,6 +38,10 @@ class PartSizeWatch:
         self._before = controller.busy_seconds, controller.moved_bytes
         self._doubtful = asyncio.Event()
         self._least = LEAST_BYTES
+        # Of an Upload that was stopped before a part was whole.
+        self._known_rate = context.record.rate() if context.entry.found else 0.0
+        if self._for_rate():
+            self._doubtful.set()
 
     def moved(self) -> None:
         """Look at what moved so far. Called at each piece."""
@@ -77,6 +81,10 @@ class PartSizeWatch:
 
     def _for_rate(self) -> int:
         controller = self._context.line.controller
+        if self._known_rate and (
+            size := self._advice.for_known_rate(self._known_rate, self._least)
+        ):
+            return size
         if controller.under_way > 1:
             return 0
         seconds, moved = self._before
@@ -85,7 +93,8 @@ class PartSizeWatch:
         )
 
     def _slow_words(self) -> str:
-        seconds = self._part_bytes / max(self._context.line.controller.rate, 1.0)
+        rate = self._known_rate or self._context.line.controller.rate
+        seconds = self._part_bytes / max(rate, 1.0)
         return f"a part of {_size(self._part_bytes)} takes {seconds:.0f} s on this line"
 
     def _broken_words(self) -> str:
