@@ -17,8 +17,8 @@ from tests.client.service import Failure, Service
 from tests.client.storage import Fault, Storage
 
 MIB = 1024 * 1024
-PART = 16 * MIB
-DISTANCE = 8 * MIB
+PART = 12 * MIB
+DISTANCE = 6 * MIB
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -39,7 +39,7 @@ def breaking(distance: int) -> Fault:
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
     path = tmp_path / "film.mp4"
-    path.write_bytes(b"".join(bytes([n]) * MIB for n in range(40)))
+    path.write_bytes(b"".join(bytes([n]) * MIB for n in range(20)))
     return path
 
 
@@ -67,7 +67,7 @@ async def test_parts_that_never_get_through_become_smaller(
     assert second.part_size_bytes <= DISTANCE
     assert storage.bytes_of(uploaded.upload_id) == content(film)
     assert any(
-        "parts of 16.8 MB do not get through" in message and "beginning again" in message
+        "parts of 12.6 MB do not get through" in message and "beginning again" in message
         for message in caplog.messages
     )
 
@@ -140,18 +140,19 @@ async def test_an_upload_that_was_replaced_is_aborted_by_the_next_run(
 )
 async def test_a_rate_measured_within_the_hour_sets_the_part_size(
     service: Service,
+    storage: Storage,
     slept: Slept,
-    state_dir: Path,
+    tmp_path: Path,
     film: Path,
     rate: float,
     age: timedelta,
     asked: int,
 ) -> None:
-    state_dir.mkdir()
-    LineRecord.of(state_dir, service.address, lambda: NOW - age).keep(rate, 10.0, last=True)
+    LineRecord.of(tmp_path, service.address, lambda: NOW - age).keep(rate, 10.0, last=True)
     timed = pace(slept, now=lambda: NOW)
+    storage.keep_bytes, service.part_size = False, PART
 
-    async with UploadClient(service.address, state_dir=state_dir, pace=timed) as client:
+    async with UploadClient(service.address, state_dir=tmp_path, pace=timed) as client:
         await client.upload_file(film)
 
     (request,) = service.requests("Initialize")

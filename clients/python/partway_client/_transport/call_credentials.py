@@ -62,9 +62,9 @@ class CallCredentials:
 
     async def metadata(self) -> Metadata:
         """Return what a call is to carry. Raises TokenUnavailable."""
-        if self._file is not None and self._state_of(self._file) != self._file_state:
-            await self._renew()
-        if self._source is not None and not self._authorization:
+        changed = self._file is not None and self._state_of(self._file) != self._file_state
+        missing = not self._authorization and (self._file or self._source) is not None
+        if changed or missing:
             await self._renew()
         if not self._authorization:
             return self._metadata

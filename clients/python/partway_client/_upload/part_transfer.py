@@ -76,7 +76,7 @@ class PartTransfer:
         self._on_sent = on_sent
         self._finished = 0
         self._warn_time = float("-inf")
-        self._sizes = PartSizeWatch(context, upload, 0)
+        self._sizes: PartSizeWatch
 
     async def send(self, numbers: Sequence[int]) -> None:
         """Send the parts, lowest first.
