@@ -29,10 +29,10 @@ _GONE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One upload: the bytes that passed, the breaks, and the seconds from the first byte to the end.
+    """One upload: its time from the first byte to the end, the bytes that passed, the breaks.
 
-    How long a client takes to start, on a busy machine, is not the line's. None: it failed, or was
-    given up.
+    How long a client takes to start, on a busy machine, is not the line's. `seconds` is None if it
+    failed or was given up.
     """
 
     seconds: float | None

@@ -16,6 +16,8 @@ from bench.line.lines import SimulatedLine
 
 _LEAST_BYTES, _MOST_BYTES = 8 * 1024, 1024 * 1024
 _SLICE_SECONDS = 0.02
+_CATCH_UP_SECONDS = 0.3
+"""How much of its time the line makes good for: the relay may have to wait for the processor."""
 _BUFFER_SECONDS = 0.1
 _LEAST_BUFFER, _MOST_BUFFER = 32 * 1024, 4 * 1024 * 1024
 
@@ -30,8 +32,8 @@ class Budget:
     async def claim(self, size_bytes: int) -> None:
         """Wait until the bytes have passed."""
         now = self._now()
-        # What was not used in the last slice is lost, as on a line.
-        self._until = max(self._until, now - _SLICE_SECONDS) + size_bytes / self._rate
+        # What was not used before is lost, as on a line.
+        self._until = max(self._until, now - _CATCH_UP_SECONDS) + size_bytes / self._rate
         if self._until > now:
             await asyncio.sleep(self._until - now)
 
