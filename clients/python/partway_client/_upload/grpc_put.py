@@ -44,6 +44,8 @@ class GrpcPartSender:
                         place.await_answer()
 
                 place.on_stop = lambda: limit.reschedule(loop.time())
+                if place.stopped:
+                    place.on_stop()
                 answer = await self._rpc.upload_part(
                     self._upload.upload_id, number, checksum, self._chunks(number, on_taken)
                 )
@@ -58,7 +60,8 @@ class GrpcPartSender:
         error, retried = answer
         if isinstance(error, PartChanged):
             return PartOutcome(Verdict.DAMAGED, error)
-        return PartOutcome(Verdict.AGAIN if retried else Verdict.REFUSED, error)
+        broken = counted > 0 and isinstance(error, ServiceUnreachable)
+        return PartOutcome(Verdict.AGAIN if retried else Verdict.REFUSED, error, broken=broken)
 
     async def _chunks(self, number: int, on_taken: Callable[[int], None]) -> AsyncIterator[bytes]:
         at = self._upload.part_offset(number)

@@ -60,6 +60,8 @@ class HttpPartSender:
                 # Each piece that the socket takes extends the limit by another `stall_seconds`.
                 body.alive = lambda: limit.reschedule(loop.time() + self._stall_seconds)
                 place.on_stop = lambda: limit.reschedule(loop.time())
+                if place.stopped:
+                    place.on_stop()
                 result = await self._exchange(part, body, fresh=place.fresh)
         except TimeoutError:
             if not body.begun and not place.stopped:

@@ -53,6 +53,7 @@ _DEGRADED = 0.4
 _LOSS_SECONDS = 2.0
 _UNLIMITED = 1 << 16
 _FRESH_PARTS = 20
+"""How many parts have connections of their own after one broke: networks count bytes, too."""
 
 
 @dataclass(slots=True, eq=False)
@@ -175,6 +176,8 @@ class LineController:
         placed = self.under_way
         self._flights.remove(flight)
         if lost:
+            if not flight.waiting:
+                self._fresh_left = _FRESH_PARTS
             self._lose(now, placed)
         elif done and self._ceiling < _UNLIMITED:
             self._ceiling += 1
@@ -187,12 +190,11 @@ class LineController:
     def _has_place(self, flight: Flight) -> bool:
         if flight.waiting or flight.stopped:
             return False
-        # One at most: a line that stands still as a whole is not helped by more.
-        return (
-            not flight.begun
-            or self._now - flight.moved_time < _STUCK_SECONDS
-            or flight is not (min(self._flights, key=lambda each: each.moved_time))
-        )
+        if not flight.begun or self._now - flight.moved_time < _STUCK_SECONDS:
+            return True
+        # One at most gives way: a line that stands still as a whole is not helped by more.
+        sending = (each for each in self._flights if each.begun and not each.waiting)
+        return flight is not min(sending, key=lambda each: each.moved_time)
 
     def _sample(self) -> None:
         samples = self._samples
@@ -254,7 +256,6 @@ class LineController:
             flight.trial = False
 
     def _lose(self, now: float, placed: int) -> None:
-        self._fresh_left = _FRESH_PARTS
         if self._trial is not None:
             self._end_trial(self._trial.before)
         if now - self._loss_time >= _LOSS_SECONDS:
