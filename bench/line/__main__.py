@@ -38,16 +38,14 @@ async def measure(
     """Return the figures of each client on one line."""
     file = write_file(folder / "file.bin", line.size_bytes)
     found: Figures = {}
-    for client in clients:
-        state = Path(tempfile.mkdtemp(dir=folder))
-        # The service and the line are new for each: nothing that one left slows the next.
-        async with stand(line, shared, state) as one:
+    state = Path(tempfile.mkdtemp(dir=folder))
+    async with stand(line, shared, state) as one:
+        for client in clients:
             run = await one.upload(client, file)
-            lost = None
-            if kill and client.name == OURS:
-                lost = await one.lost_at_kill(client, file)
-        found[client.name] = figures(line, run, lost)
-        print(f"  {client.name:8} {_row(found[client.name])}", flush=True)
+            # The others do not resume.
+            lost = await one.lost_at_kill(client, file) if kill and client.name == OURS else None
+            found[client.name] = figures(line, run, lost)
+            print(f"  {client.name:8} {_row(found[client.name])}", flush=True)
     return found
 
 
@@ -75,7 +73,8 @@ async def main() -> None:
     print(f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores at the start")
     found: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory(prefix="partway-line-") as name:
-        with backends(Path(name)) as shared:
+        # rclone compares entity tags with what it sent.
+        with backends(Path(name), "-hash") as shared:
             for line in lines:
                 print(f"{line.name}: {line.size_bytes / 1e6:.1f} MB, {line.ideal_seconds:.0f} s")
                 kill = not options.no_kill

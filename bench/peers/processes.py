@@ -62,10 +62,11 @@ class Cores:
 
 
 @contextlib.contextmanager
-def backends(folder: Path) -> Iterator[Backends]:
-    """Start the stub and a Redis that keeps nothing on disk."""
+def backends(folder: Path, *options: str) -> Iterator[Backends]:
+    """Start the stub, with more `options`, and a Redis that keeps nothing on disk."""
     port = free_port()
-    stub = Child("stub", [STUB, "-address", f"127.0.0.1:{port}"], log=folder / "stub.log")
+    command = [STUB, "-address", f"127.0.0.1:{port}", *options]
+    stub = Child("stub", command, log=folder / "stub.log")
     with stub:
         stub.wait(lambda: answers(port, "/_stub/calls") == 200)
         redis, url = start_valkey(folder, keep=False)
