@@ -1,6 +1,5 @@
 """Finds the token that a command is to call with, or where it comes from."""
 
-import asyncio
 import contextlib
 import os
 import shlex
@@ -49,6 +48,9 @@ def _running(command: str) -> Callable[[], Awaitable[str]]:
         raise click.UsageError("--token-command names no command")
 
     async def run() -> str:
+        # Imported late: asyncio is slow to import, and help should be quick.
+        import asyncio
+
         from partway_client.errors import TokenUnavailable
 
         name = os.path.basename(arguments[0])
