@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bench.line.clients import CLIENTS, OURS, Client, present
 from bench.line.lines import LINES, SimulatedLine
-from bench.line.measure import Run, stand, write_file
+from bench.line.measure import Run, Stand, service, stand, write_file
 from bench.line.plot import draw
-from bench.peers.processes import Backends, backends
+from bench.peers.processes import backends
 
 Figures = dict[str, dict[str, float | int | None]]
 
@@ -32,20 +32,16 @@ def figures(line: SimulatedLine, run: Run, lost_bytes: int | None) -> dict[str, 
     }
 
 
-async def measure(
-    line: SimulatedLine, clients: Sequence[Client], shared: Backends, folder: Path, *, kill: bool
-) -> Figures:
+async def measure(one: Stand, clients: Sequence[Client], *, kill: bool) -> Figures:
     """Return the figures of each client on one line."""
-    file = write_file(folder / "file.bin", line.size_bytes)
+    file = write_file(one.target.state / "file.bin", one.line.size_bytes)
     found: Figures = {}
-    state = Path(tempfile.mkdtemp(dir=folder))
-    async with stand(line, shared, state) as one:
-        for client in clients:
-            run = await one.upload(client, file)
-            # The others do not resume.
-            lost = await one.lost_at_kill(client, file) if kill and client.name == OURS else None
-            found[client.name] = figures(line, run, lost)
-            print(f"  {client.name:8} {_row(found[client.name])}", flush=True)
+    for client in clients:
+        run = await one.upload(client, file)
+        # The others do not resume.
+        lost = await one.lost_at_kill(client, file) if kill and client.name == OURS else None
+        found[client.name] = figures(one.line, run, lost)
+        print(f"  {client.name:8} {_row(found[client.name])}", flush=True)
     return found
 
 
@@ -75,10 +71,14 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="partway-line-") as name:
         # rclone compares entity tags with what it sent.
         with backends(Path(name), "-hash") as shared:
-            for line in lines:
-                print(f"{line.name}: {line.size_bytes / 1e6:.1f} MB, {line.ideal_seconds:.0f} s")
-                kill = not options.no_kill
-                found[line.name] = await measure(line, clients, shared, Path(name), kill=kill)
+            async with service(shared) as running:
+                for line in lines:
+                    print(
+                        f"{line.name}: {line.size_bytes / 1e6:.1f} MB, {line.ideal_seconds:.0f} s"
+                    )
+                    state = Path(tempfile.mkdtemp(dir=name))
+                    async with stand(line, shared, running, state) as one:
+                        found[line.name] = await measure(one, clients, kill=not options.no_kill)
     if options.plot:
         times = {
             name: {c: row["to_ideal"] for c, row in each.items()} for name, each in found.items()

@@ -17,6 +17,9 @@ from bench.line.relay import LineRelay
 from bench.peers.catalogue import partway_service
 from bench.peers.processes import Backends, Cores, start
 
+SERVICE_SECONDS = 600.0
+"""How long the service may take to start, on a busy machine."""
+
 GIVE_UP = 4.0
 """After this many times the ideal, an upload is stopped."""
 
@@ -41,13 +44,20 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """A running service: its port, and that of its URLs, where a line is to lead to storage."""
+
+    port: int
+    public_port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stand:
     """A line in front of storage and of the service."""
 
     relay: LineRelay
     line: SimulatedLine
     target: Target
-    storage: str
 
     async def upload(self, client: Client, file: Path) -> Run:
         """Run the client once, to its end."""
@@ -94,17 +104,26 @@ class Stand:
 
 
 @contextlib.asynccontextmanager
-async def stand(line: SimulatedLine, backends: Backends, state: Path) -> AsyncIterator[Stand]:
-    """Put the line in front of the stub, and of a service whose URLs lead over the line."""
+async def service(shared: Backends) -> AsyncIterator[Service]:
+    """Start the service, whose URLs lead to a port at which no one listens yet."""
+    port, public = free_port(), free_port()
+    command, environ = partway_service(shared, port, public=f"http://127.0.0.1:{public}")
+    with await start("service", command, environ, port, shared.folder, Cores(), SERVICE_SECONDS):
+        yield Service(port, public)
+
+
+@contextlib.asynccontextmanager
+async def stand(
+    line: SimulatedLine, shared: Backends, service: Service, state: Path
+) -> AsyncIterator[Stand]:
+    """Put the line in front of the stub and of the service."""
     async with LineRelay(line) as relay:
-        at = urlsplit(backends.storage)
+        at = urlsplit(shared.storage)
         assert at.hostname is not None and at.port is not None
-        storage = f"http://127.0.0.1:{await relay.to(at.hostname, at.port)}"
-        port = free_port()
-        command, environ = partway_service(backends, port, public=storage)
-        with await start("service", command, environ, port, backends.folder, Cores()):
-            service = f"127.0.0.1:{await relay.to('127.0.0.1', port, breaks=False)}"
-            yield Stand(relay, line, Target(storage, service, state), backends.storage)
+        await relay.to(at.hostname, at.port, at=service.public_port)
+        port = await relay.to("127.0.0.1", service.port, breaks=False)
+        storage = f"http://127.0.0.1:{service.public_port}"
+        yield Stand(relay, line, Target(storage, f"127.0.0.1:{port}", state))
 
 
 def write_file(path: Path, size_bytes: int) -> Path:

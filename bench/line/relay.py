@@ -73,8 +73,11 @@ class LineRelay:
         async with self._moved:
             await self._moved.wait_for(lambda: self.passed_bytes >= size_bytes)
 
-    async def to(self, host: str, port: int, *, breaks: bool = True) -> int:
-        """Return the port on which the line leads to that server; `breaks`: it may be reset."""
+    async def to(self, host: str, port: int, *, at: int = 0, breaks: bool = True) -> int:
+        """Return the port on which the line leads to that server; `breaks`: it may be reset.
+
+        `at` is the port to listen on, 0 any.
+        """
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
@@ -88,7 +91,7 @@ class LineRelay:
         rate = min(self._line.rate, self._line.connection_rate)
         room = min(max(int(rate * _BUFFER_SECONDS), _LEAST_BUFFER), _MOST_BUFFER)
         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-        end.bind(("127.0.0.1", 0))
+        end.bind(("127.0.0.1", at))
         # asyncio pauses reading at twice the limit.
         self._servers.append(await asyncio.start_server(handle, sock=end, limit=room))
         found: int = end.getsockname()[1]

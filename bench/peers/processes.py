@@ -81,13 +81,14 @@ async def start(
     port: int,
     folder: Path,
     cores: Cores,
+    seconds: float = 120,
 ) -> Child:
-    """Start a peer, and wait until something listens on its port."""
+    """Start a peer, and wait that long until something listens on its port."""
     variables = {**STORAGE_ENVIRON, **environ}
     words = ["env", *(f"{key}={value}" for key, value in variables.items()), *cores.prefix()]
     child = Child(name, [*words, *command], log=folder / f"{name}-{port}.log")
     # In a thread: its Redis may be behind a relay of this event loop.
-    await asyncio.to_thread(child.wait, lambda: not port_is_free("127.0.0.1", port), 120)
+    await asyncio.to_thread(child.wait, lambda: not port_is_free("127.0.0.1", port), seconds)
     return child
 
 

@@ -72,12 +72,8 @@ class UploadClient:
     the line, within what the service allows. `checksum` is what storage verifies of each part, and
     of the whole file where it can: with "none", a byte that changes in transit goes unnoticed,
     unless TCP or TLS detects it. At most `concurrency` parts and `max_in_flight_bytes` are in
-    flight, and always one; fewer if more are not faster. With the `route` "auto", parts go straight
-    to storage or, if storage cannot be reached from here and the service allows it, through the
-    service; a warning and `bytes_via_service` show that.
-
-    With an `upload_id`, a file becomes the object of that Upload, which someone else initialized,
-    and whose policy, part size, checksum and metadata stand.
+    flight, and always one; fewer if more are not faster. The README describes the other arguments
+    of `upload_file`.
 
     `on_progress` is called in the event loop at every change of phase, and at most ten times a
     second in between; it must return quickly. `on_done` is called in the event loop with the result
@@ -148,7 +144,7 @@ class UploadClient:
     ) -> Uploaded:
         """Upload a file, the unread rest of a binary stream, or bytes, and return the object.
 
-        The README describes all arguments. Raises PartwayError: a ServiceError, or TransferFailed,
+        Raises PartwayError: a ServiceError, or TransferFailed,
         StorageUnreachable, FileChanged, FileUnreadable, FileBusy, SizeMismatch, SpoolFailed,
         UploadAborted, StillCompleting, ServiceUnreachable.
         """
