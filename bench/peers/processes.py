@@ -65,7 +65,7 @@ class Cores:
 def backends(folder: Path, *options: str) -> Iterator[Backends]:
     """Start the stub, with more `options`, and a Redis that keeps nothing on disk."""
     port = free_port()
-    command = [STUB, "-address", f"127.0.0.1:{port}", *options]
+    command: list[str | Path] = [STUB, "-address", f"127.0.0.1:{port}", *options]
     stub = Child("stub", command, log=folder / "stub.log")
     with stub:
         stub.wait(lambda: answers(port, "/_stub/calls") == 200)

@@ -81,7 +81,7 @@ def test_a_slow_line_leads_to_smaller_parts_once_it_is_measured() -> None:
 
 @pytest.mark.parametrize(
     ("moved", "stored", "part"),
-    [(3 * MIB, 0, 16), (1 * MIB, 16, 16), (1 * MIB, 0, 8), (4 * MIB, 0, 40)],
+    [(3 * MIB, 0, 12), (1 * MIB, 16, 16), (1 * MIB, 0, 8), (4 * MIB, 0, 40)],
     ids=["fast enough", "something is stored", "not worth it", "too much is sent"],
 )
 def test_otherwise_the_size_stays(moved: int, stored: int, part: int) -> None:
