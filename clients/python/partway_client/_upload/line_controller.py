@@ -38,10 +38,14 @@ _STUCK_SECONDS = 5.0
 _SLOWEST_TRIAL = 200_000
 """Bytes per second below which one connection is always enough."""
 
-_FIRST_TRIAL_SECONDS = 1.0
+_UNSURE_SECONDS = 0.5
+"""At the beginning, buffers take more than the line carries."""
+
+_FIRST_TRIAL_SECONDS = 1.7
+_BASE_SECONDS = 1.0
 _NEXT_TRIAL_SECONDS = 0.3
 _TRIAL_SECONDS = 1.0
-_PAUSE_SECONDS = 60.0
+_PAUSE_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 480.0
 _SWALLOWED_BYTES = 256 * 1024
 """What the buffers of a new connection take at once, as if the line had carried it."""
@@ -103,6 +107,7 @@ class LineController:
     _loss_time: float = float("-inf")
     _fresh_left: int = 0
     _trial: _Trial | None = None
+    _gained_rate: float = 0.0
     _trial_busy: float = _FIRST_TRIAL_SECONDS
     _pause: float = _PAUSE_SECONDS
     _now: float = 0.0
@@ -218,9 +223,23 @@ class LineController:
             return False
         target = min(2 * placed, self._ceiling)
         settle = max(0.5, (target - placed) * _SWALLOWED_BYTES / self.rate)
-        self._trial = _Trial(placed, target, self.rate, self._busy + settle)
+        base = self._gained_rate or self._peak()
+        self._trial = _Trial(placed, target, base, self._busy + settle)
         self._proven = target
         return True
+
+    def _peak(self) -> float:
+        """Return the most that was carried in any second of the last few.
+
+        Compared with their mean, a line that was only slow to begin would seem to gain by a trial.
+        """
+        samples = [each for each in self._samples if each[0] >= _UNSURE_SECONDS]
+        rates = (
+            (after[1] - before[1]) / (after[0] - before[0])
+            for before in samples
+            if (after := next((s for s in samples if s[0] - before[0] >= _BASE_SECONDS), None))
+        )
+        return max(rates, default=self.rate)
 
     def _judge_trial(self) -> None:
         trial = self._trial
@@ -232,8 +251,11 @@ class LineController:
         seconds = self._busy - trial.since
         if seconds < _TRIAL_SECONDS:
             return
-        gain = (self._moved - trial.moved_bytes) / seconds / trial.rate
+        rate = (self._moved - trial.moved_bytes) / seconds
+        gain = rate / trial.rate
         kept = min(max(round(trial.before * gain), trial.before), trial.target)
+        # The next trial follows at once, and compares with this one.
+        self._gained_rate = rate if kept == trial.target and gain >= _GAIN else 0.0
         self._end_trial(kept if gain >= _GAIN else trial.before)
 
     def _end_trial(self, kept: int) -> None:
