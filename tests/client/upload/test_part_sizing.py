@@ -17,13 +17,12 @@ def advice(stored: int = 0, part: int = 16) -> PartSizeAdvice:
     return PartSizeAdvice(60 * MIB, part * MIB, stored * MIB)
 
 
-def test_three_breaks_before_any_part_is_whole_lead_to_smaller_parts() -> None:
+def test_two_breaks_before_any_part_is_whole_lead_to_smaller_parts() -> None:
     sizes = advice()
     sizes.broke(9 * MIB)
-    sizes.broke(7 * MIB)
     assert not sizes.for_breaks(LEAST)
 
-    sizes.broke(8 * MIB)
+    sizes.broke(7 * MIB)
 
     assert sizes.for_breaks(LEAST) == 6 * MIB
 

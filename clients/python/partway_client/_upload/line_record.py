@@ -36,7 +36,7 @@ class LineRecord:
             rate, saved = float(kept["bytes_per_second"]), datetime.fromisoformat(kept["time"])
             recent = timedelta() <= self.now() - saved <= _GOOD_FOR
         except (OSError, ValueError, KeyError, TypeError):
-            # Mostly there is none. One that cannot be read costs a measurement.
+            # Mostly it does not exist. One that cannot be read costs a measurement.
             return 0.0
         return rate if recent and rate > 0 and math.isfinite(rate) else 0.0
 

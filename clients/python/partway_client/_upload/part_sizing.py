@@ -23,7 +23,7 @@ _SWALLOWED_BYTES = 512 * 1024
 _MOST_SPENT = 0.05
 """How much of the file may be sent again for parts that a slow line carries in time."""
 
-_LEAST_BREAKS = 3
+_LEAST_BREAKS = 2
 _OF_DISTANCE = 0.9
 
 
@@ -61,7 +61,7 @@ class PartSizeAdvice:
         """Return a size that most connections live long enough for; 0: stay with this one.
 
         Smaller parts need a new Upload, for which the stored parts are sent again. It pays once
-        what breaks is expected to cost more: nothing is expected of a line before three breaks.
+        what breaks is expected to cost more: nothing is expected of a line after one break.
         """
         if len(self.distances) < _LEAST_BREAKS:
             return 0

@@ -21,7 +21,7 @@ CliToken = str | Path | Callable[[], Awaitable[str]]
 def token_from(
     token: str | None, file: Path | None, command: str | None, *, stdin_taken: bool = False
 ) -> CliToken:
-    """Return what the options name; "" if there is none. Raises UsageError."""
+    """Return what the options name; "" if they name nothing. Raises UsageError."""
     if sum(map(bool, (token, file, command))) > 1:
         raise click.UsageError("--token, --token-file and --token-command exclude each other")
     if command:
