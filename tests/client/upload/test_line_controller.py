@@ -112,6 +112,15 @@ def test_a_part_that_stands_still_leaves_its_place_to_one_other() -> None:
     assert not controller.admits(20.0, 16 * MIB)
 
 
+def test_a_part_that_waits_for_its_url_does_not_hold_up_the_others() -> None:
+    controller = LineController()
+    for _ in range(3):
+        controller.start(0.0, 16 * MIB)
+    assert not controller.admits(4.9, 16 * MIB)
+
+    assert controller.admits(5.1, 16 * MIB)
+
+
 def test_a_loss_halves_what_is_under_way_and_success_restores_it() -> None:
     controller = LineController()
     flights = [controller.start(0.0, FEW_BYTES) for _ in range(8)]

@@ -134,7 +134,8 @@ class LineController:
         """Return whether a part of this size may start now. A trial may begin with it."""
         self._pass(now)
         placed = [flight for flight in self._flights if self._has_place(flight)]
-        waiting = sum(flight.size_bytes for flight in self._flights if not self._has_place(flight))
+        recent = now - _STUCK_SECONDS
+        waiting = sum(f.size_bytes for f in self._flights if f.waiting and f.moved_time > recent)
         free = max(self.rate * FREE_SECONDS, 0.0 if self.rate else _FIRST_BYTES)
         if waiting and waiting + size_bytes > max(free, 2 * size_bytes):
             return False
@@ -195,8 +196,11 @@ class LineController:
     def _has_place(self, flight: Flight) -> bool:
         if flight.waiting or flight.stopped:
             return False
-        if not flight.begun or self._now - flight.moved_time < _STUCK_SECONDS:
+        if self._now - flight.moved_time < _STUCK_SECONDS:
             return True
+        if not flight.begun:
+            # It waits for the service or for its file, not for the line.
+            return False
         # One at most gives way: a line that stands still as a whole is not helped by more.
         sending = (each for each in self._flights if each.begun and not each.waiting)
         return flight is not min(sending, key=lambda each: each.moved_time)
