@@ -187,6 +187,7 @@ lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/localstack.in -o requirements/localstack.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/peers.in -o requirements/peers.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/dist.in -o requirements/dist.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/line.in -o requirements/line.txt
 
 dist: $(READY) $(DIST)/.ready ## Build the wheels and sdists of all three packages into dist/, and check them.
 	@rm -f dist/partway_*
@@ -264,6 +265,16 @@ $(PEERS)/.ready: requirements/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peers.txt
 	@touch $@
 
+# What cannot be had is left out; the comparison says so.
+bench-line: $(READY) .tools/bench/stub ## Compare with rclone, s5cmd and awscli on 20 simulated lines; some 45 minutes.
+	-@$(MAKE) --no-print-directory --silent .venv-line/.ready
+	@$(BIN)/python -m bench.line --plot bench/line.svg
+
+.venv-line/.ready: requirements/line.txt
+	$(PYTHON) -m venv .venv-line
+	.venv-line/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/line.txt
+	@touch $@
+
 image: ## Build the container image.
 	docker build -t partway-server .
 
@@ -271,7 +282,7 @@ words: $(READY) ## List the banned words in code and documents, with what to wri
 	@$(BIN)/python -m tests.contract.banned_words
 
 clean: ## Remove .venv and caches.
-	rm -rf $(VENV) $(LOCALSTACK) $(PEERS) $(DIST) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOCALSTACK) $(PEERS) $(DIST) .venv-line .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 bench-cluster: $(READY) ## Time the session store over a Redis Cluster that holds ROWS records.
 	@$(BIN)/python -m bench.cluster $(ROWS)
@@ -282,9 +293,5 @@ bench-metrics: $(READY) ## Measure the CPU that metrics add to a call.
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: audit baseline bench-batch bench-cluster bench-guard bench-metrics bench-overload bench-peers bench-presign \
-  bench-progress bench-put bench-s3-calls bench-stream bench-via bench-watch breaking certs chaos check clean demo \
-  demo-page dev dist dist-install docs \
-  example-jwt example-mtls format fuzz generate help image lock openapi sbom setup stubs \
-  stubs-go t test test-browser test-ceph test-examples test-fast test-languages test-localstack test-peers test-stores \
-  tools unit words
+# Every target of letters alone is a command; none is a file.
+.PHONY: $(shell grep -oE '^[a-z][a-z-]*:' $(firstword $(MAKEFILE_LIST)) | tr -d :)

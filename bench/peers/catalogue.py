@@ -110,10 +110,14 @@ def _tusd(backends: Backends, port: int) -> tuple[list[str | Path], Mapping[str,
     return [*words, "-s3-bucket", BUCKET, "-s3-endpoint", backends.storage], {}
 
 
-def _partway(backends: Backends, port: int) -> tuple[list[str | Path], Mapping[str, str]]:
+def partway_service(
+    backends: Backends, port: int, public: str = ""
+) -> tuple[list[str | Path], Mapping[str, str]]:
+    """Return the command of our service and its settings. Its URLs lead to `public`, if given."""
     settings = {
         "address": f"127.0.0.1:{port}",
         "s3_endpoint": backends.storage,
+        **({"s3_public_endpoint": public} if public else {}),
         "s3_region": REGION,
         "s3_access_key": STORAGE_ENVIRON["AWS_ACCESS_KEY_ID"],
         "s3_secret_key": STORAGE_ENVIRON["AWS_SECRET_ACCESS_KEY"],
@@ -167,6 +171,6 @@ PEERS = {
             ),
         ),
         Peer("tusd", "tusd", TusdDriver, _tusd, (TOOLS / "tusd",)),
-        Peer(OURS, "Partway", PartwayDriver, _partway),
+        Peer(OURS, "Partway", PartwayDriver, partway_service),
     )
 }

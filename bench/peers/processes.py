@@ -62,10 +62,11 @@ class Cores:
 
 
 @contextlib.contextmanager
-def backends(folder: Path) -> Iterator[Backends]:
-    """Start the stub and a Redis that keeps nothing on disk."""
+def backends(folder: Path, *options: str) -> Iterator[Backends]:
+    """Start the stub, with more `options`, and a Redis that keeps nothing on disk."""
     port = free_port()
-    stub = Child("stub", [STUB, "-address", f"127.0.0.1:{port}"], log=folder / "stub.log")
+    command: list[str | Path] = [STUB, "-address", f"127.0.0.1:{port}", *options]
+    stub = Child("stub", command, log=folder / "stub.log")
     with stub:
         stub.wait(lambda: answers(port, "/_stub/calls") == 200)
         redis, url = start_valkey(folder, keep=False)
@@ -80,13 +81,14 @@ async def start(
     port: int,
     folder: Path,
     cores: Cores,
+    seconds: float = 120,
 ) -> Child:
-    """Start a peer, and wait until something listens on its port."""
+    """Start a peer, and wait that long until something listens on its port."""
     variables = {**STORAGE_ENVIRON, **environ}
     words = ["env", *(f"{key}={value}" for key, value in variables.items()), *cores.prefix()]
     child = Child(name, [*words, *command], log=folder / f"{name}-{port}.log")
     # In a thread: its Redis may be behind a relay of this event loop.
-    await asyncio.to_thread(child.wait, lambda: not port_is_free("127.0.0.1", port), 120)
+    await asyncio.to_thread(child.wait, lambda: not port_is_free("127.0.0.1", port), seconds)
     return child
 
 

@@ -22,6 +22,7 @@ import (
 
 func main() {
 	address := flag.String("address", "127.0.0.1:0", "where to listen")
+	flag.BoolVar(&hashAll, "hash", false, "make every ETag the MD5 of the whole body")
 	flag.Parse()
 	listener, err := net.Listen("tcp", *address)
 	if err != nil {

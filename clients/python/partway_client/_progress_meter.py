@@ -39,7 +39,11 @@ class ProgressMeter:
         self._report()
 
     def planned(self, size_bytes: int, parts: int) -> None:
-        """Record that the upload has `size_bytes` in `parts`, with nothing done yet."""
+        """Record that the Upload has `size_bytes` in `parts`, with nothing done yet.
+
+        It may be another one than before, with other parts.
+        """
+        self.parts_sent = self.parts_resumed = 0
         self._bytes_done, self._bytes_total = 0, size_bytes
         self._parts_done, self._parts_total = 0, parts
 

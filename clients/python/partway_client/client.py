@@ -10,6 +10,7 @@ from uuid import uuid4
 import aiohttp
 
 from partway_client._progress_meter import OnProgress, ProgressMeter
+from partway_client._transport.call_credentials import CallCredentials, Token
 from partway_client._transport.channel import (
     Channel,
     ChannelCredentials,
@@ -18,7 +19,6 @@ from partway_client._transport.channel import (
     open_channel,
     open_http_session,
     service_at,
-    with_token,
 )
 from partway_client._transport.credentials import PemFile, tls_credentials_from
 from partway_client._transport.messages import NewComposition
@@ -28,6 +28,8 @@ from partway_client._transport.rpc_client import RpcClient
 from partway_client._upload import compose as composition
 from partway_client._upload.content_type import guess_content_type
 from partway_client._upload.fingerprint import content_at
+from partway_client._upload.line import Line
+from partway_client._upload.line_record import LineRecord
 from partway_client._upload.options import UploadOptions, checked_object_metadata
 from partway_client._upload.resume_journal import ResumeJournal, journal_directory
 from partway_client._upload.resume_lookup import first_with_content
@@ -55,25 +57,23 @@ class UploadClient:
     `tls_ca` is a PEM file of the CAs to trust, by default those that gRPC comes with; `cert` and
     `key` are those of a client certificate, for a service that identifies callers by theirs.
     `credentials` are gRPC's own, and replace all of these. `call_metadata`, printable ASCII, goes
-    with every call, such as `partway-tenant`. With an upload `token`, the client may act on the one
-    Upload that it is for, as far as it allows. Unfinished uploads are remembered in `state_dir`; if
-    None, in PARTWAY_STATE_DIR or else in the user's own state directory. `pace` is for tests.
+    with every call, such as `partway-tenant`. `token` is a JSON Web Token, or the upload token of
+    one Upload; or the path of a file that holds it, read again when it changes; or a function,
+    asynchronous or not, that returns it, called again when the service refuses it. Unfinished
+    uploads are remembered in `state_dir`, by default in PARTWAY_STATE_DIR or else in the user's own
+    state directory. `pace` is for tests.
 
     An upload of a file at a path that was stopped is resumed when the same file is uploaded again,
-    also from another process or machine, as long as it is still open: it is found by a fingerprint,
-    and each of its parts is compared with the file. A stream is not resumed; unless it is a regular
-    file, it is first copied to TMPDIR, as long as 1 GiB of that disk stays free, or a twentieth of
-    a small one.
+    also from another process or machine, found by a fingerprint as long as it is open; each of its
+    parts is compared with the file. A stream is not; unless it is a regular file, it is first
+    copied to TMPDIR.
 
-    The content type is guessed from the name if None; `part_size` is a wish, and 0 leaves it to the
-    service. `checksum` is what storage verifies of each part, and of the whole file where it can:
-    with "none", a byte that changes in transit goes unnoticed, unless TCP or TLS detects it.
-    At most `concurrency` parts and `max_in_flight_bytes` are in flight, and always one part. With
-    the `route` "auto", parts go straight to storage or, if storage cannot be reached from here
-    and the service allows it, through the service; a warning and `bytes_via_service` show that.
-
-    With an `upload_id`, a file becomes the object of that Upload, which someone else initialized,
-    and whose policy, part size, checksum and metadata stand.
+    The content type is guessed from the name if None; `part_size` is a wish, and with 0 it follows
+    the line, within what the service allows. `checksum` is what storage verifies of each part, and
+    of the whole file where it can: with "none", a byte that changes in transit goes unnoticed,
+    unless TCP or TLS detects it. At most `concurrency` parts and `max_in_flight_bytes` are in
+    flight, and always one; fewer if more are not faster. The README describes the other arguments
+    of `upload_file`.
 
     `on_progress` is called in the event loop at every change of phase, and at most ten times a
     second in between; it must return quickly. `on_done` is called in the event loop with the result
@@ -91,7 +91,7 @@ class UploadClient:
         key: PemFile | None = None,
         credentials: ChannelCredentials | None = None,
         call_metadata: Mapping[str, str] | None = None,
-        token: str = "",
+        token: Token = "",
         state_dir: str | os.PathLike[str] | None = None,
         pace: RetryPolicy | None = None,
     ) -> None:
@@ -99,16 +99,20 @@ class UploadClient:
         if credentials is None and (secure or tls_ca or cert or key):
             credentials = tls_credentials_from(tls_ca, cert, key)
         self._credentials = credentials
-        self._metadata = with_token(checked_metadata(call_metadata or {}), token)
+        self._metadata = checked_metadata(call_metadata or {})
+        self._calls = CallCredentials(self._metadata, token)
         self._retry = pace or RetryPolicy()
-        self._journal = ResumeJournal(directory=journal_directory(state_dir), now=self._retry.now)
+        directory = journal_directory(state_dir)
+        self._journal = ResumeJournal(directory=directory, now=self._retry.now)
+        self._line = Line(self._retry.monotonic)
+        self._record = LineRecord.of(directory, self._server, self._retry.now)
         self._channel: Channel | None = None
         self._connection: ServiceConnection | None = None
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._channel = open_channel(self._server, self._credentials)
-        self._connection = service_at(self._server, self._channel, self._metadata)
+        self._connection = service_at(self._server, self._channel, self._calls)
         self._http = open_http_session(self._retry.connect_seconds)
         return self
 
@@ -140,7 +144,7 @@ class UploadClient:
     ) -> Uploaded:
         """Upload a file, the unread rest of a binary stream, or bytes, and return the object.
 
-        The README describes all arguments. Raises PartwayError: a ServiceError, or TransferFailed,
+        Raises PartwayError: a ServiceError, or TransferFailed,
         StorageUnreachable, FileChanged, FileUnreadable, FileBusy, SizeMismatch, SpoolFailed,
         UploadAborted, StillCompleting, ServiceUnreachable.
         """
@@ -297,4 +301,6 @@ class UploadClient:
             journal=self._journal,
             meter=self._meter(on_progress),
             retry=self._retry,
+            line=self._line,
+            record=self._record,
         )

@@ -232,6 +232,10 @@ class ServiceUnreachable(PartwayError):
     """The service did not answer at its address, or not in time."""
 
 
+class TokenUnavailable(PartwayError):
+    """The file, command or function that the token comes from gives none."""
+
+
 class CallFailed(PartwayError):
     """A call failed with a gRPC status that did not come from a Partway service."""
 

@@ -35,7 +35,6 @@ from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.quota import LimitRegistry
 from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.events.webhook_file import Webhook
-from partway_server.observability.metrics import Metrics
 from partway_server.rpc.protobuf_check import protobuf_problem
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.startup import (

@@ -210,6 +210,15 @@ def test_what_is_not_understood_ends_with_2(arguments: list[str]) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
 
 
+def test_the_help_names_resuming_and_what_follows_the_line() -> None:
+    words = " ".join(CliRunner().invoke(main, ["upload", "--help"]).stdout.split())
+
+    assert "is resumed by the same command, also on another machine" in words
+    assert "How many are sent follows the line" in words
+    assert "By default it follows the line" in words
+    assert "PARTWAY_PART_SIZE" in words and "--token-command" in words
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -159,7 +159,7 @@ async def test_a_token_is_in_no_repr(page: UploadClient) -> None:
 
 @pytest.mark.parametrize("token", ["a b", "Bearer x", "é", "a\nb", "=="])
 def test_what_is_no_token_is_neither_sent_nor_shown(token: str) -> None:
-    with pytest.raises(ValueError, match="the upload token is invalid") as raised:
+    with pytest.raises(ValueError, match="the token is invalid") as raised:
         UploadClient(token=token)
     assert token not in str(raised.value)
 

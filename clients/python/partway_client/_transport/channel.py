@@ -7,6 +7,7 @@ import aiohttp
 import grpc
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 
+from partway_client._transport.call_credentials import CallCredentials
 from partway_client._transport.proxies import grpc_proxy_for
 from partway_client._transport.retrying_caller import ServiceConnection
 
@@ -30,7 +31,6 @@ _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):(?P<por
 _NAMED = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):")
 _MOST_PORT = 65535
 
-_TOKEN = re.compile(r"[0-9A-Za-z_-]+")
 _KEY = re.compile(r"[0-9a-z_.-]+")
 _VALUE = re.compile(r"[ -~]*")
 """https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Custom-Metadata. Keys ending in
@@ -52,15 +52,6 @@ def checked_metadata(given: Mapping[str, str]) -> dict[str, str]:
         if not _VALUE.fullmatch(value):
             raise ValueError(f"the value of call metadata {key!r} must be printable ASCII")
     return metadata
-
-
-def with_token(metadata: Mapping[str, str], token: str) -> dict[str, str]:
-    """Return call metadata that carries an upload token, if there is one. Raises ValueError."""
-    if not token:
-        return dict(metadata)
-    if not _TOKEN.fullmatch(token):
-        raise ValueError("the upload token is invalid: it consists of letters, digits, - and _")
-    return {**metadata, "authorization": f"Partway {token}"}
 
 
 def checked_server(server: str) -> str:
@@ -97,9 +88,9 @@ def _proxy_options(server: str) -> Sequence[tuple[str, str | int]]:
     return (("grpc.http_proxy", proxy),) if proxy else (("grpc.enable_http_proxy", 0),)
 
 
-def service_at(server: str, channel: Channel, metadata: Mapping[str, str]) -> ServiceConnection:
+def service_at(server: str, channel: Channel, credentials: CallCredentials) -> ServiceConnection:
     """Return the connection to the service `server` over `channel`."""
-    return ServiceConnection(server, UploadServiceStub(channel), tuple(metadata.items()))
+    return ServiceConnection(server, UploadServiceStub(channel), credentials)
 
 
 def open_http_session(connect_seconds: float) -> aiohttp.ClientSession:

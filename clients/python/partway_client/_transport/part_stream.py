@@ -51,7 +51,8 @@ async def send_part(
     """
     connection = caller.connection
     caller.attempts += 1
-    call = connection.stub.UploadPart(metadata=connection.metadata)
+    metadata = await connection.credentials.metadata()
+    call = connection.stub.UploadPart(metadata=metadata)
     remote = RemoteStatus(call)
     try:
         await call.write(service_pb.UploadPartRequest(header=header))
@@ -65,7 +66,7 @@ async def send_part(
             return caller.cut(), True
         error, retried = error_of(failure, connection.server)
         connection.reached |= isinstance(error, ServiceError)
-        return error, retried
+        return error, retried or await connection.credentials.renew(error, metadata)
     finally:
         call.cancel()
     connection.answered()

@@ -5,12 +5,13 @@ a call whose answer was lost is repeated like one that was refused.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
+from partway_client._transport.call_credentials import CallCredentials, Metadata
 from partway_client._transport.retry_policy import RetryPolicy
 from partway_client._transport.status_mapping import error_of
 from partway_client.errors import PartwayError, ServiceError, ServiceUnreachable
@@ -22,8 +23,6 @@ logger = logging.getLogger(__name__)
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-
-Metadata = Sequence[tuple[str, str]]
 
 CALL_SECONDS = 30.0
 
@@ -37,7 +36,7 @@ class StreamCut(Exception):
 
 @dataclass(slots=True)
 class ServiceConnection:
-    """The stub of one channel, the metadata to send, and whether the service answers.
+    """The stub of one channel, the credentials of calls, and whether the service answers.
 
     `reached` is whether it ever did; `failing_since` when calls began to fail, on the clock of the
     policy, None while they succeed.
@@ -45,7 +44,7 @@ class ServiceConnection:
 
     server: str
     stub: "UploadServiceAsyncStub"
-    metadata: Metadata = field(repr=False)
+    credentials: CallCredentials = field(repr=False)
     reached: bool = False
     failing_since: float | None = None
     warned: bool = False
@@ -71,8 +70,8 @@ class RetryingCaller:
     ) -> A:
         """Return the answer to `request`; each try has a deadline. Raises PartwayError."""
 
-        async def once() -> A:
-            call = rpc(request, timeout=seconds, metadata=self.connection.metadata)
+        async def once(metadata: Metadata) -> A:
+            call = rpc(request, timeout=seconds, metadata=metadata)
             try:
                 return await call
             finally:
@@ -81,14 +80,18 @@ class RetryingCaller:
 
         return await self.repeat(once)
 
-    async def repeat(self, once: Callable[[], Awaitable[A]]) -> A:
-        """Return what `once` returns, calling it again while that may help. Raises PartwayError."""
-        tries = 0
+    async def repeat(self, once: Callable[[Metadata], Awaitable[A]]) -> A:
+        """Return what `once` returns, calling it again while that may help. Raises PartwayError.
+
+        With a new token too, once, if the service refuses the one that the call carried.
+        """
+        credentials, tries, renewed = self.connection.credentials, 0, False
         while True:
             tries += 1
             self.attempts += 1
+            metadata = await credentials.metadata()
             try:
-                answer = await once()
+                answer = await once(metadata)
             except grpc.aio.AioRpcError as failure:
                 error, retried = error_of(failure, self.connection.server)
             except StreamCut:
@@ -96,6 +99,9 @@ class RetryingCaller:
             else:
                 self.connection.answered()
                 return answer
+            if not renewed and await credentials.renew(error, metadata):
+                renewed = True
+                continue
             await self.wait_or_raise(error, tries, retried=retried)
 
     async def wait_or_raise(self, error: PartwayError, tries: int, *, retried: bool) -> None:

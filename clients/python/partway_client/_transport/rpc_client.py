@@ -9,6 +9,7 @@ from partway.v1 import upload_pb2 as pb
 from partway.v1 import upload_service_pb2 as service_pb
 
 from partway_client._transport import part_stream, upload_listing, watch_stream
+from partway_client._transport.call_credentials import Metadata
 from partway_client._transport.capabilities_conversion import capabilities_from_proto
 from partway_client._transport.compact_parts import expand
 from partway_client._transport.conversion import (
@@ -84,7 +85,9 @@ class RpcClient:
             ],
             compact=True,
         )
-        return await self._caller.repeat(lambda: self._read_urls(request, checksums))
+        return await self._caller.repeat(
+            lambda metadata: self._read_urls(request, checksums, metadata)
+        )
 
     async def upload_part(
         self, upload_id: str, number: int, checksum: bytes, chunks: AsyncIterator[bytes]
@@ -161,14 +164,14 @@ class RpcClient:
             parts=[pb.Part(part_number=n, size_bytes=size) for n, size in sizes.items()],
         )
         self._caller.attempts += 1
-        call = self._connection.stub.ReportParts(
-            request, timeout=REPORT_SECONDS, metadata=self._connection.metadata
-        )
+        credentials = self._connection.credentials
+        metadata = await credentials.metadata()
+        call = self._connection.stub.ReportParts(request, timeout=REPORT_SECONDS, metadata=metadata)
         try:
             await call
         except grpc.aio.AioRpcError as failure:
             error, retried = error_of(failure, self._connection.server)
-            if not retried:
+            if not (retried or await credentials.renew(error, metadata)):
                 raise error from None
             logger.debug("parts could not be reported (%s)", type(error).__name__)
             return False
@@ -233,13 +236,14 @@ class RpcClient:
         return upload_listing.open_uploads(self._caller, fingerprint, most_pages)
 
     async def _read_urls(
-        self, request: service_pb.PresignPartsRequest, checksums: Mapping[int, bytes]
+        self,
+        request: service_pb.PresignPartsRequest,
+        checksums: Mapping[int, bytes],
+        metadata: Metadata,
     ) -> Sequence[PartUrl]:
         urls: list[PartUrl] = []
         remaining = -1
-        call = self._connection.stub.PresignParts(
-            request, timeout=CALL_SECONDS, metadata=self._connection.metadata
-        )
+        call = self._connection.stub.PresignParts(request, timeout=CALL_SECONDS, metadata=metadata)
         try:
             async for message in call:
                 # A single PUT, or a service that has no compact form.

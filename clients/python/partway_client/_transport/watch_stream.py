@@ -21,15 +21,16 @@ async def watch(caller: RetryingCaller, upload_id: str) -> AsyncGenerator[Upload
     """
     connection = caller.connection
     request = service_pb.WatchRequest(upload_id=upload_id)
-    tries = 0
+    tries, renewed = 0, False
     while True:
         tries += 1
         caller.attempts += 1
         # No deadline: an upload may take days. gRPC's keepalive notices a dead connection.
-        call = connection.stub.Watch(request, metadata=connection.metadata)
+        metadata = await connection.credentials.metadata()
+        call = connection.stub.Watch(request, metadata=metadata)
         try:
             async for message in call:
-                tries = 1
+                tries, renewed = 1, False
                 connection.answered()
                 reported = message.reported if message.HasField("reported") else None
                 upload = upload_from_proto(message.upload, reported=reported)
@@ -41,4 +42,7 @@ async def watch(caller: RetryingCaller, upload_id: str) -> AsyncGenerator[Upload
             error, retried = error_of(failure, connection.server)
         finally:
             call.cancel()
+        if not renewed and await connection.credentials.renew(error, metadata):
+            renewed = True
+            continue
         await caller.wait_or_raise(error, tries, retried=retried)

@@ -8,6 +8,8 @@ from partway_client._progress_meter import ProgressMeter
 from partway_client._source.file_source import FileSource
 from partway_client._transport.retry_policy import RetryPolicy
 from partway_client._transport.rpc_client import RpcClient
+from partway_client._upload.line import Line
+from partway_client._upload.line_record import LineRecord
 from partway_client._upload.options import UploadOptions
 from partway_client._upload.resume_journal import JournalEntry
 
@@ -24,3 +26,5 @@ class UploadContext:
     entry: JournalEntry
     meter: ProgressMeter
     retry: RetryPolicy
+    line: Line
+    record: LineRecord

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 from partway_client._upload.checksums import PartChecksums
 from partway_client._upload.context import UploadContext
+from partway_client._upload.line import PartOnLine
 from partway_client._upload.part_outcome import PartOutcome, Verdict, bare_etag
 from partway_client.errors import FileUnreadable, PartChanged, ServiceUnreachable
 from partway_client.models import UploadInfo
@@ -25,7 +26,7 @@ class GrpcPartSender:
         self._meter = context.meter
         self._stall_seconds = context.retry.stall_seconds
 
-    async def send(self, number: int) -> PartOutcome:
+    async def send(self, number: int, place: PartOnLine) -> PartOutcome:
         """Try once. Raises FileUnreadable, or FileChanged if the file got shorter."""
         checksum = (await self._checksums.of([number])).get(number, b"")
         loop, counted = asyncio.get_running_loop(), 0
@@ -38,7 +39,13 @@ class GrpcPartSender:
                     counted += size_bytes
                     limit.reschedule(loop.time() + self._stall_seconds)
                     self._meter.moved(size_bytes, via_service=True)
+                    place.move(size_bytes)
+                    if counted == self._upload.part_size(number):
+                        place.await_answer()
 
+                place.on_stop = lambda: limit.reschedule(loop.time())
+                if place.stopped:
+                    place.on_stop()
                 answer = await self._rpc.upload_part(
                     self._upload.upload_id, number, checksum, self._chunks(number, on_taken)
                 )
@@ -53,7 +60,8 @@ class GrpcPartSender:
         error, retried = answer
         if isinstance(error, PartChanged):
             return PartOutcome(Verdict.DAMAGED, error)
-        return PartOutcome(Verdict.AGAIN if retried else Verdict.REFUSED, error)
+        broken = counted > 0 and isinstance(error, ServiceUnreachable)
+        return PartOutcome(Verdict.AGAIN if retried else Verdict.REFUSED, error, broken=broken)
 
     async def _chunks(self, number: int, on_taken: Callable[[int], None]) -> AsyncIterator[bytes]:
         at = self._upload.part_offset(number)

@@ -3,8 +3,11 @@
 import asyncio
 import os
 import re
+import socket
 import ssl
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -16,10 +19,17 @@ from partway_client._source.file_source import FileSource
 from partway_client._transport.messages import PartUrl
 from partway_client._transport.proxies import http_proxy_for
 from partway_client._upload.context import UploadContext
+from partway_client._upload.line import Line, PartOnLine
 from partway_client._upload.part_outcome import HttpResult, bare_etag
 from partway_client.errors import FileChanged, FileUnreadable, PartwayError
 
-PIECE_BYTES = 256 * 1024
+MOST_PIECE_BYTES = 256 * 1024
+
+_NOT_SENT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
+"""Python 3.13 has its name. Without it, megabytes that only the kernel has seem to be sent:
+https://man7.org/linux/man-pages/man7/tcp.7.html."""
+
+_NOT_SENT_PIECES = 4
 
 _UNWANTED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _ERROR_BYTES = 16 * 1024
@@ -38,19 +48,23 @@ class HttpPartSender:
         self._source = context.source
         self._meter = context.meter
         self._stall_seconds = context.retry.stall_seconds
+        self._line = context.line
 
-    async def send(self, part: PartUrl) -> HttpResult:
+    async def send(self, part: PartUrl, place: PartOnLine) -> HttpResult:
         """Try once. Raises FileUnreadable, or FileChanged if the file got shorter."""
         loop = asyncio.get_running_loop()
-        body = _PartBody(self._source, part, self._meter)
+        body = _PartBody(self._source, part, self._meter, self._line, place)
         result = HttpResult(None, problem=f"nothing moved for {self._stall_seconds:g} seconds")
         try:
             async with asyncio.timeout(self._stall_seconds) as limit:
                 # Each piece that the socket takes extends the limit by another `stall_seconds`.
                 body.alive = lambda: limit.reschedule(loop.time() + self._stall_seconds)
-                result = await self._exchange(part, body)
+                place.on_stop = lambda: limit.reschedule(loop.time())
+                if place.stopped:
+                    place.on_stop()
+                result = await self._exchange(part, body, fresh=place.fresh)
         except TimeoutError:
-            if not body.begun:
+            if not body.begun and not place.stopped:
                 result = HttpResult(
                     None, problem="no connection could be established in time", reached=False
                 )
@@ -63,13 +77,16 @@ class HttpPartSender:
             raise body.failure
         return result
 
-    async def _exchange(self, part: PartUrl, body: "_PartBody") -> HttpResult:
+    async def _exchange(self, part: PartUrl, body: "_PartBody", *, fresh: bool) -> HttpResult:
+        headers = dict(part.headers)
+        if fresh:
+            headers["Connection"] = "close"
         async with self._http.request(
             part.method,
             # As it is: quoting it again would invalidate the signature.
             yarl.URL(part.url, encoded=True),
             data=body,
-            headers=dict(part.headers),
+            headers=headers,
             skip_auto_headers=_UNWANTED,
             allow_redirects=False,
             proxy=_proxy(part.url),
@@ -88,12 +105,21 @@ class _PartBody(aiohttp.Payload):
     to be dead: this one can start again from its beginning.
     """
 
-    def __init__(self, source: FileSource, part: PartUrl, meter: ProgressMeter) -> None:
+    def __init__(
+        self,
+        source: FileSource,
+        part: PartUrl,
+        meter: ProgressMeter,
+        line: Line,
+        place: PartOnLine,
+    ) -> None:
         super().__init__(None)
         self._size = part.size_bytes
         self._source = source
         self._offset = part.offset_bytes
         self._meter = meter
+        self._line = line
+        self._place = place
         self._counted = 0
         self.begun = False
         self.alive: Callable[[], None] = lambda: None
@@ -105,16 +131,23 @@ class _PartBody(aiohttp.Payload):
     async def write(self, writer: AbstractStreamWriter) -> None:
         self.take_back()
         self.begun = True
-        at, end = self._offset, self._offset + (self._size or 0)
-        while at < end:
-            piece = self._read(at, min(PIECE_BYTES, end - at))
+        self._place.begin()
+        at, end, most = self._offset, self._offset + (self._size or 0), 0
+        while at < end and not self._place.stopped:
+            if (wanted := self._line.piece_bytes(MOST_PIECE_BYTES)) != most:
+                most = wanted
+                _bound_unsent(writer, _NOT_SENT_PIECES * most)
+            piece = self._read(at, min(most, end - at))
             await writer.write(piece)
             at += len(piece)
             self._counted += len(piece)
             self._meter.moved(len(piece))
+            self._place.move(len(piece))
             self.alive()
             # `write` does not suspend while storage keeps up: a large part would block the loop.
             await asyncio.sleep(0)
+        if at >= end:
+            self._place.await_answer()
 
     def take_back(self) -> None:
         """Discount the bytes counted so far."""
@@ -132,6 +165,16 @@ class _PartBody(aiohttp.Payload):
         except FileChanged as error:
             self.failure = error
             raise
+
+
+def _bound_unsent(writer: AbstractStreamWriter, size_bytes: int) -> None:
+    """Let the kernel take no more than this beyond what it sends: then what moves has moved."""
+    transport = getattr(writer, "transport", None)
+    end = transport.get_extra_info("socket") if transport is not None else None
+    if end is not None and _NOT_SENT is not None:
+        # Some kernels do not know it, and sockets of other kinds.
+        with suppress(OSError):
+            end.setsockopt(socket.IPPROTO_TCP, _NOT_SENT, size_bytes)
 
 
 def _of_a_proxy(response: aiohttp.ClientResponse, code: str) -> bool:

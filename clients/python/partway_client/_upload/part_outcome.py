@@ -55,7 +55,8 @@ class PartOutcome:
     """The outcome of one try, by either route, and the error to raise if there is no other.
 
     `not_reached` says why storage was not reached, "" if it was; `problem` is how storage answered
-    or how the connection ended; `etag` is as in HttpResult.
+    or how the connection ended; `etag` is as in HttpResult. `broken`: the connection ended within
+    the part.
     """
 
     verdict: Verdict
@@ -63,6 +64,12 @@ class PartOutcome:
     not_reached: str = ""
     etag: str = ""
     problem: str = ""
+    broken: bool = False
+
+    @property
+    def congested(self) -> bool:
+        """Whether fewer parts at a time might have got through."""
+        return self.broken or self.verdict is Verdict.AGAIN
 
 
 def judge(result: HttpResult, *, single: bool) -> Verdict:

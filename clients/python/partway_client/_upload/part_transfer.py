@@ -1,16 +1,19 @@
-"""Sends the parts of one Upload, several at a time, and retries them while that may help."""
+"""Sends the parts of one Upload, as many at a time as the line takes, and retries them."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from partway_client._upload.checksums import PartChecksums
 from partway_client._upload.context import UploadContext
 from partway_client._upload.grpc_put import GrpcPartSender
 from partway_client._upload.http_put import HttpPartSender
+from partway_client._upload.line import PartOnLine
 from partway_client._upload.part_outcome import PartOutcome, Verdict, judge
 from partway_client._upload.presigned_urls import PresignedUrls
 from partway_client._upload.route_choice import RouteChoice
+from partway_client._upload.smaller_parts import PartSizeWatch
 from partway_client.errors import (
     CallFailed,
     PartwayError,
@@ -30,10 +33,20 @@ class UploadGone(PartwayError):
     """Storage no longer knows the multipart upload; the service knows why."""
 
 
-class PartTransfer:
-    """Sends parts of one Upload by the chosen route, as many at a time as the options allow.
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try to send a part: its outcome and how much was sent, or that it is to be repeated."""
 
-    `on_sent` is called with the number and the entity tag of each part that arrived.
+    outcome: PartOutcome
+    sent_bytes: int
+    stopped: bool
+
+
+class PartTransfer:
+    """Sends parts of one Upload by the chosen route, as many at a time as the line takes.
+
+    The options bound how many, and how many bytes. `on_sent` is called with the number and the
+    entity tag of each part that arrived.
     """
 
     def __init__(
@@ -46,6 +59,9 @@ class PartTransfer:
         route: RouteChoice,
         on_sent: Callable[[int, str], None],
     ) -> None:
+        self._context = context
+        self._upload = upload
+        self._line = context.line
         self._source = context.source
         self._meter = context.meter
         self._retry = context.retry
@@ -60,33 +76,46 @@ class PartTransfer:
         self._on_sent = on_sent
         self._finished = 0
         self._warn_time = float("-inf")
+        self._sizes: PartSizeWatch
 
     async def send(self, numbers: Sequence[int]) -> None:
         """Send the parts, lowest first.
 
-        Raises FileChanged, FileUnreadable, TransferFailed, UploadGone, or the service's error to
-        a request for URLs or to a part. Parts in flight are cancelled then.
+        Raises FileChanged, FileUnreadable, TransferFailed, UploadGone, SmallerParts, or the
+        service's error to a request for URLs or to a part. Parts in flight are cancelled then.
         """
         self._urls.expect(numbers)
-        todo = iter(numbers)
+        stored = self._upload.size_bytes - sum(map(self._upload.part_size, numbers))
+        self._sizes = PartSizeWatch(self._context, self._upload, stored)
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._workers, len(numbers))):
-                    group.create_task(self._work(todo))
+                watch = group.create_task(self._sizes.watch())
+                await self._send_all(numbers)
+                watch.cancel()
         except BaseExceptionGroup as failures:
             first = failures.exceptions[0]
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
         else:
             return
         finally:
             await self._urls.stop()
+            self._keep_rate(last=True)
         # Outside the handler, or the group would be attached to it as its context.
         raise first
+
+    async def _send_all(self, numbers: Sequence[int]) -> None:
+        todo = iter(numbers)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._workers, len(numbers))):
+                group.create_task(self._work(todo))
 
     async def _work(self, todo: Iterator[int]) -> None:
         # All workers share one iterator: a free worker takes the next part.
         for number in todo:
             outcome = await self._send(number)
             self._finished += 1
+            self._sizes.finished(self._upload.part_size(number))
             self._urls.done(number)
             self._meter.part_sent()
             self._on_sent(number, outcome.etag)
@@ -95,10 +124,16 @@ class PartTransfer:
         tries, not_reached, finished = 0, 0, self._finished
         while True:
             self._source.check()
-            outcome = await self._try(number)
+            this = await self._try(number)
+            outcome = this.outcome
             self._source.check()
             if outcome.verdict is Verdict.DONE:
                 return outcome
+            if this.stopped:
+                # It was one part too many for the line: it waits for its turn.
+                continue
+            if outcome.broken:
+                self._sizes.broke(this.sent_bytes)
             if finished != self._finished:
                 # Other parts get through, so this is no reason to give up.
                 tries, finished = 0, self._finished
@@ -133,17 +168,40 @@ class PartTransfer:
             *(number, outcome.problem or outcome.error, tries + 1, self._retry.part_tries),
         )
 
-    async def _try(self, number: int) -> PartOutcome:
-        if self._route.via_service:
-            return await self._grpc.send(number)
-        result = await self._http.send(await self._urls.take(number))
+    async def _try(self, number: int) -> Try:
+        """Send a part once it has a place on the line."""
+        async with self._line.place(self._upload.part_size(number)) as place:
+            place.on_moved = self._moved
+            if self._route.via_service:
+                outcome = await self._grpc.send(number, place)
+            else:
+                outcome = await self._put(number, place)
+            place.done = outcome.verdict is Verdict.DONE
+            place.lost = outcome.congested and not place.stopped
+            return Try(outcome, place.sent_bytes, place.stopped)
+
+    async def _put(self, number: int, place: PartOnLine) -> PartOutcome:
+        result = await self._http.send(await self._urls.take(number), place)
         verdict = judge(result, single=self._single)
         if verdict is Verdict.DONE:
             self._route.reached()
             return PartOutcome(verdict, etag=result.etag)
         error = TransferFailed(str(result), status=result.status, code=result.code)
-        problem = str(result)
-        return PartOutcome(verdict, error, "" if result.reached else problem, problem=problem)
+        return PartOutcome(
+            verdict,
+            error,
+            "" if result.reached else str(result),
+            problem=str(result),
+            broken=result.status is None and result.reached,
+        )
+
+    def _moved(self) -> None:
+        self._sizes.moved()
+        self._keep_rate(last=False)
+
+    def _keep_rate(self, *, last: bool) -> None:
+        controller = self._line.controller
+        self._context.record.keep(controller.connection_rate, controller.busy_seconds, last=last)
 
     def _give_up(self, outcome: PartOutcome, tries: int) -> None:
         """Raise the error of `outcome` if no other try would help."""

@@ -86,7 +86,9 @@ class JournalEntry:
     """What is remembered of one upload; without a `path`, only until the end of this run.
 
     `found`: an earlier run wrote the request_id, or an Upload was adopted. `adopted`: another
-    process or machine began the Upload, and may still be sending parts of it.
+    process or machine began the Upload, and may still be sending parts of it. `part_size` is what
+    Initialize asks for with this request_id. `superseded` is an Upload that this one replaces, and
+    that is still to be aborted; `begun_again`: it replaces one.
     """
 
     def __init__(self, *, path: Path | None = None, lock: FileLock | None = None) -> None:
@@ -96,6 +98,9 @@ class JournalEntry:
         self.upload_id = ""
         self.found = False
         self.adopted = False
+        self.part_size = 0
+        self.superseded = ""
+        self.begun_again = False
 
     def load(self) -> None:
         """Read what an earlier run wrote, if possible."""
@@ -107,6 +112,9 @@ class JournalEntry:
             self.request_id = str(uuid.UUID(kept["request_id"]))
             self.upload_id = str(kept["upload_id"])
             self.adopted = bool(kept.get("adopted", False))
+            self.part_size = int(kept.get("part_size", 0))
+            self.superseded = str(kept.get("superseded", ""))
+            self.begun_again = bool(kept.get("begun_again", False))
             self.found = True
         except FileNotFoundError:
             return
@@ -119,6 +127,12 @@ class JournalEntry:
         self.adopted = False
         self.save()
 
+    def begin_again(self, part_size: int) -> None:
+        """Replace the Upload by another one of the same file, with parts of this size."""
+        superseded = "" if self.adopted else self.upload_id
+        self.part_size, self.begun_again, self.superseded = part_size, True, superseded
+        self.restart()
+
     def adopt(self, upload_id: str) -> None:
         """Remember to continue an Upload that another client began."""
         self.upload_id, self.found, self.adopted = upload_id, True, True
@@ -129,8 +143,8 @@ class JournalEntry:
         if self._path is None:
             return
         kept: dict[str, object] = {"request_id": self.request_id, "upload_id": self.upload_id}
-        if self.adopted:
-            kept["adopted"] = True
+        more = ("adopted", "part_size", "superseded", "begun_again")
+        kept |= {name: value for name in more if (value := getattr(self, name))}
         try:
             write_atomically(self._path, json.dumps(kept))
         except OSError as exc:

@@ -15,6 +15,7 @@ import logging
 
 from partway_client import errors
 from partway_client._upload.context import UploadContext
+from partway_client._upload.smaller_parts import SmallerParts
 from partway_client._upload.upload_attempt import UploadAttempt
 from partway_client._upload.upload_start import UploadStart
 from partway_client.models import Phase, UploadInfo
@@ -57,13 +58,13 @@ class UploadSession:
         meter.enter(Phase.STARTING)
         try:
             try:
-                upload = await self._attempt()
+                upload = await self._attempts()
             except _STALE:
                 if not entry.found or meter.parts_sent or self._context.options.upload_id:
                     raise
                 # What an earlier run left is no longer usable, so start over.
                 entry.restart()
-                upload = await self._attempt()
+                upload = await self._attempts()
         except errors.FileChanged:
             stored = await self._abandon()
             entry.remove()
@@ -73,6 +74,19 @@ class UploadSession:
             raise
         meter.enter(Phase.DONE)
         return upload
+
+    async def _attempts(self) -> UploadInfo:
+        """Attempt it, with smaller parts if those do not get through. Each is at most half."""
+        while True:
+            try:
+                return await self._attempt()
+            except SmallerParts as smaller:
+                logger.warning(
+                    "%s; beginning again with parts of %.1f MB", smaller, smaller.part_bytes / 1e6
+                )
+                # Saved before the old Upload is aborted, which the next start does.
+                self._context.entry.begin_again(smaller.part_bytes)
+                self._context.meter.enter(Phase.STARTING)
 
     async def _attempt(self) -> UploadInfo:
         try:

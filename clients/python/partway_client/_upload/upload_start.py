@@ -9,6 +9,8 @@ from partway_client._upload.checksums import whole_checksum
 from partway_client._upload.content_type import guess_content_type
 from partway_client._upload.context import UploadContext
 from partway_client._upload.resume_lookup import WORTH_BYTES, find_open
+from partway_client._upload.smaller_parts import first_part_size
+from partway_client.errors import PartwayError
 from partway_client.models import Checksum, Route, State, UploadInfo
 
 logger = logging.getLogger(__name__)
@@ -41,6 +43,8 @@ class UploadStart:
     async def start(self) -> StartedUpload:
         """Return the Upload in the journal, an adopted one, or a new one. Raises PartwayError."""
         entry = self._context.entry
+        if entry.superseded:
+            await self._discard(entry.superseded)
         if entry.upload_id:
             upload = await self._context.rpc.status(entry.upload_id)
             if upload.state is not State.INITIATING or self._context.options.upload_id:
@@ -52,7 +56,9 @@ class UploadStart:
         """Adopt what another client began with the same file, if nothing is in the journal."""
         context = self._context
         size_bytes, fingerprint = context.source.size_bytes, context.fingerprint
-        known = bool(context.entry.upload_id) or self._searched
+        entry = context.entry
+        # An Upload that was begun again because of its parts would be found.
+        known = bool(entry.upload_id) or self._searched or entry.begun_again
         resumable = context.options.resume and fingerprint and size_bytes > WORTH_BYTES
         if known or not resumable:
             return None
@@ -69,9 +75,23 @@ class UploadStart:
             context.entry.adopt(upload.upload_id)
         return upload
 
+    async def _discard(self, upload_id: str) -> None:
+        """Abort an Upload that this one replaces, and forget it."""
+        try:
+            await self._context.rpc.abort(upload_id)
+        except PartwayError as error:
+            logger.debug("an Upload that was replaced could not be aborted; it expires: %s", error)
+        self._context.entry.superseded = ""
+        self._context.entry.save()
+
     async def _initialize(self) -> StartedUpload:
         context, options = self._context, self._context.options
         source, whole = context.source, b""
+        if not (context.entry.found or context.entry.begun_again or options.part_size):
+            # Saved first: with the same request_id, the same size must be asked for.
+            context.entry.part_size = await first_part_size(context)
+            if context.entry.part_size:
+                context.entry.save()
         combinable = options.checksum in (Checksum.BEST, Checksum.CRC64NVME)
         if combinable and source.size_bytes <= _SMALL_BYTES:
             whole = await whole_checksum(source)
@@ -84,7 +104,7 @@ class UploadStart:
                 guess_content_type(source.name) if content_type is None else content_type
             ),
             metadata=options.metadata,
-            part_size_bytes=options.part_size,
+            part_size_bytes=options.part_size or context.entry.part_size,
             fingerprint=context.fingerprint,
             request_id=context.entry.request_id,
             presign_parts=0 if options.route is Route.SERVICE else options.window,

@@ -15,6 +15,8 @@ from partway_client._transport.retry_policy import RetryPolicy
 from partway_client._transport.rpc_client import RpcClient
 from partway_client._upload import fingerprint
 from partway_client._upload.context import UploadContext
+from partway_client._upload.line import Line
+from partway_client._upload.line_record import LineRecord
 from partway_client._upload.options import UploadOptions
 from partway_client._upload.resume_journal import (
     CALLER_KEYS,
@@ -37,6 +39,8 @@ class Uploader:
     journal: ResumeJournal
     meter: ProgressMeter
     retry: RetryPolicy
+    line: Line
+    record: LineRecord
 
     async def upload(
         self,
@@ -65,6 +69,8 @@ class Uploader:
                     entry=entry,
                     meter=self.meter,
                     retry=self.retry,
+                    line=self.line,
+                    record=self.record,
                 )
                 upload = await UploadSession(context).run()
                 uploaded = self._uploaded(upload, self.retry.monotonic() - started)

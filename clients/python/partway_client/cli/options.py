@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from partway_client.cli.token_option import STDIN, read_token
+from partway_client.cli.token_option import STDIN, CliToken, token_from
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,7 +27,7 @@ class ServiceOptions:
     cert: Path | None
     key: Path | None
     call_metadata: Mapping[str, str]
-    token: str = field(repr=False)
+    token: CliToken = field(repr=False)
 
 
 def service_options(command: F) -> F:
@@ -48,11 +48,13 @@ def service_options(command: F) -> F:
         header: Mapping[str, str],
         token: str | None,
         token_file: Path | None,
+        token_command: str | None,
         **others: Any,
     ) -> Any:
         named = {"partway-tenant": tenant, "partway-subject": subject}
         metadata = {key: value for key, value in named.items() if value} | dict(header)
-        secret = read_token(token, token_file, stdin_taken=STDIN in others.get("files", ()))
+        taken = STDIN in others.get("files", ())
+        secret = token_from(token, token_file, token_command, stdin_taken=taken)
         service = ServiceOptions(server, tls, tls_ca, cert, key, metadata, secret)
         return command(service=service, **others)
 
@@ -172,14 +174,22 @@ _SERVICE_OPTIONS = (
         "--token",
         envvar="PARTWAY_TOKEN",
         show_envvar=True,
-        help="An upload token to call with; - reads it from standard input. On the command line,"
-        " other users of this machine can see it.",
+        help="An upload token or a JSON Web Token to call with; - reads it from standard input. On"
+        " the command line, other users of this machine can see it.",
     ),
     click.option(
         "--token-file",
         envvar="PARTWAY_TOKEN_FILE",
         show_envvar=True,
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A file that holds the upload token.",
+        help="A file that holds the token. It is read again when it changes, and when the token is"
+        " refused.",
+    ),
+    click.option(
+        "--token-command",
+        envvar="PARTWAY_TOKEN_COMMAND",
+        show_envvar=True,
+        metavar="COMMAND",
+        help="A command that prints the token. It is run again when the token is refused.",
     ),
 )

@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     default=8,
     show_default=True,
     type=click.IntRange(1, 256),
-    help="The most parts to send at a time, of all files together.",
+    help="The most parts to send at a time, of all files together. How many are sent follows the"
+    " line: one on a slow line, more where that is faster.",
 )
 @click.option(
     "--part-size",
     callback=parse_size,
+    envvar="PARTWAY_PART_SIZE",
+    show_envvar=True,
     metavar="SIZE",
-    help="The wanted part size, such as 16MiB or 64M.",
+    help="The wanted part size, such as 16MiB or 64M. By default it follows the line: smaller on a"
+    " slow line or one that breaks, within what the policy and storage allow.",
 )
 @click.option(
     "--checksum",
@@ -58,7 +62,11 @@ if TYPE_CHECKING:
     help="Send through the service, if it allows that. By default, only if storage cannot be"
     " reached from here.",
 )
-@click.option("--no-resume", is_flag=True, help="Start over, even if parts were sent before.")
+@click.option(
+    "--no-resume",
+    is_flag=True,
+    help="Start over, even if parts were sent before. By default, the same command resumes.",
+)
 @click.option(
     "--upload-id",
     default="",
@@ -81,9 +89,16 @@ def upload(
 ) -> None:
     """Upload files, and print the URI of each. FILE may be - for standard input.
 
+    An upload that was stopped, by Ctrl-C, kill or a broken line, is resumed by the same command,
+    also on another machine: only the parts that storage does not hold are sent. On a bad line, what
+    fails is tried again, and fewer and smaller parts are sent; see --concurrency and --part-size.
+
     A stream is first copied to TMPDIR, as long as 1 GiB of that disk stays free, or 5% of a small
     one.
 
+    \b
+    A large file over a line that breaks all the time:
+      partway upload --part-size 5MiB movie.mp4
     \b
     Several files; run again, it goes on where it was stopped, file by file:
       partway upload *.mp4
@@ -99,6 +114,7 @@ def upload(
     """
     _check_one_name(files, name)
     if options["upload_id"]:
+        options["part_size"] = _unless_from_environment("part_size", options["part_size"])
         _check_given(files, name, content_type, options)
     options |= {"content_type": content_type, "resume": not no_resume, "name": name}
     options["route"] = _route(direct_only, via_service)
@@ -169,6 +185,12 @@ def _check_given(
             "with --upload-id, the name, policy, type, metadata and part size are those of the"
             " Upload"
         )
+
+
+def _unless_from_environment(name: str, value: int) -> int:
+    """Return a size, and 0 if it is only what all commands are given."""
+    source = click.get_current_context().get_parameter_source(name)
+    return 0 if source is click.core.ParameterSource.ENVIRONMENT else value
 
 
 def _route(direct_only: bool, via_service: bool) -> Route:
