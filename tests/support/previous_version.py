@@ -26,6 +26,9 @@ from tests.support.webhooks import Endpoint
 REVISION = "81b1633"
 """The version that runs in production while the present one is rolled out."""
 
+COMMIT = "573e4b5"
+"""The commit before the present ones, which replicas are upgraded from under load."""
+
 OVERRIDE = "PARTWAY_TEST_PREVIOUS"
 """The environment variable that names another revision."""
 
@@ -83,9 +86,14 @@ class VersionedService(Service):
     ) -> None:
         self.metrics = f"127.0.0.1:{free_port()}"
         super().__init__(folder, s3, redis_url, metrics_address=self.metrics, **settings)
+        self._environ |= environ
+        self.run_from(tree)
+
+    def run_from(self, tree: Path) -> None:
+        """Run the code in `tree` from the next start on."""
         # Ahead of the installed packages, which are links to the present tree.
         path = os.pathsep.join(str(tree / name) for name in _IMPORTED)
-        self._environ = {**self._environ, **environ, "PYTHONPATH": path}
+        self._environ["PYTHONPATH"] = path
 
     def imported_from(self) -> list[Path]:
         """Return where a process with the environment of this one finds our two packages.

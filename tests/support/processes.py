@@ -171,6 +171,10 @@ class Service:
             assert time.monotonic() < deadline, self.server.log.read_text()
             time.sleep(0.02)
 
+    def change(self, **settings: object) -> None:
+        """Have these settings from the next start on."""
+        self._environ |= {f"PARTWAY_{name.upper()}": str(v) for name, v in settings.items()}
+
     def kill(self) -> None:
         """Kill it as `kill -9` does, and wait until it is gone."""
         self.server.process.kill()
