@@ -33,6 +33,10 @@ _ENDED = (
     upload_pb2.UPLOAD_STATE_ABORTED,
 )
 
+_WATCH_AGAIN = ("STREAM_ENDED", "STOPPING")
+"""The reasons with which a Watch ends that its caller is to begin again. gRPC does not repeat a
+stream of which a message was received."""
+
 
 class LifeEnded(Exception):
     """A call failed, and is in the tally: what this caller wanted to do after it has no sense."""
@@ -94,7 +98,7 @@ class Caller:
                     async for message in stream:
                         state = message.upload.state
                 except grpc.aio.AioRpcError as error:
-                    if reason_of(error) != "STREAM_ENDED":
+                    if reason_of(error) not in _WATCH_AGAIN:
                         raise
                     self.tally.reopened += 1
 
