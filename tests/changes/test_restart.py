@@ -7,7 +7,6 @@ import pytest
 from tests.changes.conftest import Replicas, load_on
 from tests.support.bucket import Bucket
 from tests.support.fleet import running
-from tests.support.processes import children
 
 pytestmark = [pytest.mark.changes, pytest.mark.redis, pytest.mark.s3, pytest.mark.timeout(600)]
 

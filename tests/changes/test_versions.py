@@ -20,8 +20,7 @@ def test_an_upgrade_and_a_downgrade(
     previous = check_out(tmp_path_factory.mktemp("previous"), COMMIT)
     settings = {"drain_seconds": DRAIN_SECONDS, "log_level": "info", "tenant_open_uploads": 0}
     replicas = [
-        VersionedService(previous, tmp_path, s3, own_redis, {}, **settings)
-        for _ in range(REPLICAS)
+        VersionedService(previous, tmp_path, s3, own_redis, {}, **settings) for _ in range(REPLICAS)
     ]
     with running(tmp_path, replicas) as fleet:
         with load_on(fleet, bucket) as load:

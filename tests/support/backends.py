@@ -5,8 +5,8 @@ PARTWAY_TEST_STORES lists the stores that need more than wheels, of `localstack`
 test-stores` lists both, so tests with these marks run. A backend that cannot start is then a
 failure. PARTWAY_TEST_TOOLS likewise lists what needs more tools, of `languages`, `examples` and
 `peers`, or more time, `changes`: `make test-languages` and the like install them and set it. All
-other marked tests are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of starting one; the tests may destroy
-its data.
+other marked tests are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of starting one;
+the tests may destroy its data.
 """
 
 import os

@@ -90,7 +90,7 @@ class PolicyReloader:
         return {name: self._read_secrets(each) for name, each in backends.items()}
 
     async def renew(self, secrets: Mapping[str, Secrets]) -> None:
-        """Put these credentials in force, and nothing else, if they are not yet. Raises Unusable."""
+        """Put these credentials in force, if they are not, and nothing else. Raises Unusable."""
         async with self._changing:
             if secrets.keys() == self._secrets.keys() and secrets != self._secrets:
                 await self._put_in_force(self._rules, secrets)

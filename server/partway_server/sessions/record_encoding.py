@@ -1,8 +1,8 @@
 """Encode session records as Redis holds them, and decode them again. No I/O.
 
 Records outlive the version that wrote them: whatever is added must be absent in the old ones, and
-processes of an older version must read the new ones. Where they could not, FORM grows: then an older
-version leaves the record alone, instead of taking it for garbled. See docs/versions.md.
+processes of an older version must read the new ones. Where they could not, FORM grows: then an
+older version leaves the record alone, instead of taking it for garbled. See docs/versions.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,6 @@ from partway_server.domain.upload import AbortReason, ReportedParts, State, Stor
 from partway_server.domain.usage import day_of
 from partway_server.sessions.record_check import is_plausible
 from partway_server.sessions.script_arguments import moment_of, unflat
-
 
 FORM = 1
 """The form of the records that this version writes, and the latest that it reads. Also in

@@ -4,8 +4,8 @@ So its owner's next call rebuilds it from the upload ID and storage, like any ot
 Only the very content that could not be read is removed: whoever replaced it meanwhile is not
 disturbed. What it contained is in no log.
 
-A record in a form of a later version is left alone, and its upload is unavailable here: a process of
-that version serves it.
+A record in a form of a later version is left alone, and its upload is unavailable here: a process
+of that version serves it.
 """
 
 import logging

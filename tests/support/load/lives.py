@@ -91,16 +91,14 @@ async def in_parts(caller: Caller) -> None:
     for part in made.parts:
         begin = (part.part_number - 1) * PART
         etag = await caller.put(part, body[begin : begin + part.size_bytes])
-        sent = upload_pb2.Part(
-            part_number=part.part_number, size_bytes=part.size_bytes, etag=etag
-        )
+        sent = upload_pb2.Part(part_number=part.part_number, size_bytes=part.size_bytes, etag=etag)
         report = pb.ReportPartsRequest(upload_id=upload.id, parts=[sent])
         await caller.call("ReportParts", report)
     caller.acknowledge(await caller.complete(upload.id), body)
 
 
 async def through_the_service(caller: Caller) -> None:
-    """Send two uploads of one part through the service, and compose a third one of them."""
+    """Send two uploads of one part through the service, and compose a third of them."""
     uploads = []
     for send in (_upload_part, _put_part):
         body = caller.chance.randbytes(PART)
@@ -108,12 +106,14 @@ async def through_the_service(caller: Caller) -> None:
         request.mode = pb.UPLOAD_MODE_MULTIPART
         upload = (await caller.call("Initialize", request)).upload
         await send(caller, upload, body)
-        caller.acknowledge(await caller.complete(upload.id), body)
-        uploads.append((upload, body))
+        uploads.append((await caller.complete(upload.id), body))
     sources = [pb.ComposeSource(upload_id=upload.id) for upload, _ in uploads]
     composed = pb.ComposeRequest(file_name="c.bin", sources=sources, request_id=_id(caller))
     whole = (await caller.call("Compose", composed)).upload
-    caller.acknowledge(await caller.complete(whole.id), b"".join(body for _, body in uploads))
+    uploads.append((await caller.complete(whole.id), b"".join(body for _, body in uploads)))
+    # Not before: whoever looks an upload up may remove it then.
+    for upload, body in uploads:
+        caller.acknowledge(upload, body)
 
 
 async def _upload_part(caller: Caller, upload: upload_pb2.Upload, body: bytes) -> None:

@@ -87,7 +87,7 @@ class Load:
             f"the load makes no calls: {self.tally.summary()}",
             60 + 4 * seconds,
         )
-        self._raise_fault()
+        self.raise_fault()
 
     def outlive(self) -> None:
         """Wait until all callers that have begun by now have finished."""
@@ -102,10 +102,11 @@ class Load:
         self._thread.join(_STOP_SECONDS)
         if check:
             assert not self._thread.is_alive(), "calls do not end"
-            self._raise_fault()
+            self.raise_fault()
         return self.tally
 
-    def _raise_fault(self) -> None:
+    def raise_fault(self) -> None:
+        """Raise what is wrong with the load itself, if anything is."""
         if self._fault is not None:
             raise self._fault
 

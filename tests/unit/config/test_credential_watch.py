@@ -1,4 +1,4 @@
-"""Tests that new credentials are taken when both halves of a pair have stayed, and storage agrees."""
+"""Tests that new credentials are taken once both halves have stayed, and storage agrees."""
 
 import asyncio
 from collections.abc import Callable, Iterator
