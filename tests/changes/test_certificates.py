@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.changes, pytest.mark.redis, pytest.mark.s3, pytest.mar
 
 def test_a_certificate_of_another_ca(replicas: Replicas, bucket: Bucket, tmp_path: Path) -> None:
     tls = TlsFiles.made_in(tmp_path, client_ca=False)
-    second = Authority.new()
+    second = Authority.new("the second CA")
     # Whoever calls trusts both CAs before the first certificate of the second is shown.
     trusted = tls.authority.pem + second.pem
     made = replicas(tls_cert_file=tls.files.certificate, tls_key_file=tls.files.key)

@@ -14,7 +14,7 @@ FIRST = "[policy.default]\nmax_upload_seconds = 1_209_600\n"
 SECOND = """
 [policy.default]
 max_upload_seconds = 1_209_600
-key_template = "{tenant}/second/{sid}/{file_name}"
+key_template = "{tenant}/second/{date}/{sid}"
 max_size_bytes = "1GiB"
 
 [policy.films]
