@@ -1,5 +1,6 @@
 """Calls one process of the service for hours, over real stores, and samples it."""
 
+import signal
 import tempfile
 import time
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from tests.support.processes import Service
 
 CANCELLED = 0.1
 _PERIOD_SECONDS = 5.0
+_STOP_SECONDS = 120.0
 
 _POLICIES = """
 [policy.default]
@@ -39,6 +41,7 @@ class Soak:
     lost: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     exit_code: int = 0
+    stop_seconds: float = 0.0
 
     def summary(self) -> dict[str, Any]:
         """Return the figures, for a person to read."""
@@ -48,6 +51,7 @@ class Soak:
             "completed uploads": self.kept,
             "RPCs": dict(sorted(self.tally.calls.items())),
             "CPU of the service, seconds": round(self.samples[-1].cpu),
+            "to stop, seconds": round(self.stop_seconds, 1),
             "threads, most": max(each.threads for each in self.samples),
         }
 
@@ -74,7 +78,10 @@ def soak(seconds: float, rate: float, seed: int) -> Soak:
         service = stack.enter_context(Service(folder, s3, redis_url, **settings))
         service.start()
         found = _under_load(service, bucket, seconds, rate, seed)
-        found.exit_code = service.server.stop()
+        began = time.monotonic()
+        service.server.process.send_signal(signal.SIGTERM)
+        found.exit_code = service.server.process.wait(_STOP_SECONDS)
+        found.stop_seconds = time.monotonic() - began
         lines = service.logged().splitlines()
         found.lines = [line for line in lines if any(fault in line for fault in _FAULTS)]
         return found
