@@ -19,7 +19,7 @@ from partway_server.devstack.servers import S3
 from partway_server.rpc.health_client import ClientTls, serving
 from partway_server.runtime.subprocesses import Child, binary, free_port
 
-READY_SECONDS = 40.0
+READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
 
 COMMANDS = Path(sys.executable).parent
