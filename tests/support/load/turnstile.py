@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 
@@ -14,9 +14,17 @@ class Turnstile:
     While answers are late no life waits, and so each tick begins a new one.
     """
 
-    def __init__(self, rate: float, new_life: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        rate: float,
+        new_life: Callable[[], Coroutine[Any, Any, None]],
+        *,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._rate = rate
         self._new_life = new_life
+        self._now, self._sleep = now, sleep
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._lives: set[asyncio.Task[None]] = set()
         self._free_turns = 0
@@ -43,13 +51,13 @@ class Turnstile:
 
         Raises what a life raised: it is a fault of the load.
         """
-        due = time.monotonic()
+        due = self._now()
         while not stop.is_set() or self._lives:
             due += 1 / self._rate
-            late = time.monotonic() - due
+            late = self._now() - due
             self.latest = max(self.latest, late)
             # A tick that is late comes at once, so that none is left out.
-            await asyncio.sleep(max(-late, 0))
+            await self._sleep(max(-late, 0))
             if self._fault is not None:
                 raise self._fault
             self._tick(begin=not stop.is_set())
