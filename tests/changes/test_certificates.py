@@ -1,13 +1,14 @@
 """Tests that the replicas' certificate, and the CA behind it, are replaced without a lost call."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from partway_server.rpc.health_client import ClientTls
 
-from examples.certs import Authority
+from examples.certs import Authority, Pair
 from tests.changes.conftest import Replicas, load_on
 from tests.support.bucket import Bucket
 from tests.support.fleet import running
@@ -33,10 +34,12 @@ def test_a_certificate_of_another_ca(replicas: Replicas, bucket: Bucket, tmp_pat
                 tls.files.certificate.write_bytes(pair.certificate)
                 for replica in fleet.replicas:
                     port = int(replica.address.rpartition(":")[2])
-                    wait_for(
-                        lambda p=port, new=pair: asyncio.run(shown_serial(p)) == serial_of(new),
-                        "the new certificate is not shown",
-                    )
+                    wait_for(partial(shows, port, pair), "the new certificate is not shown")
+
+
+def shows(port: int, pair: Pair) -> bool:
+    """Return whether the replica on that port has this certificate."""
+    return asyncio.run(shown_serial(port)) == serial_of(pair)
 
 
 def upstream(folder: Path, trusted: bytes) -> Any:

@@ -61,12 +61,16 @@ class Fleet:
     def until_logged(self, words: str, *replicas: Service) -> None:
         """Wait until those replicas, by default all, have logged these words."""
         for replica in replicas or self.replicas:
-            wait_for(lambda r=replica: words in r.logged(), f"no {words!r} in a log")
+            wait_for(partial(_logged, replica, words), f"no {words!r} in a log")
 
     def faults(self) -> list[str]:
         """Return the lines of the logs that no service writes which is right."""
         lines = [line for each in self.replicas for line in each.logged().splitlines()]
         return [line for line in lines if any(fault in line for fault in _FAULTS)]
+
+
+def _logged(replica: Service, words: str) -> bool:
+    return words in replica.logged()
 
 
 @contextmanager

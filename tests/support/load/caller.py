@@ -183,5 +183,5 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
     for packed in status.details if status is not None else ():
         info = error_details_pb2.ErrorInfo()
         if packed.Unpack(info):
-            return info.reason.removeprefix("ERROR_REASON_")
+            return str(info.reason).removeprefix("ERROR_REASON_")
     return ""

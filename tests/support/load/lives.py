@@ -4,8 +4,8 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from google.api import httpbody_pb2
 from google.protobuf import timestamp_pb2
 from partway.v1 import upload_pb2
 from partway.v1 import upload_service_pb2 as pb
@@ -27,7 +27,7 @@ async def small_file(caller: Caller) -> None:
     watch = asyncio.ensure_future(caller.watch(made.upload.id))
     try:
         await caller.put(made.parts[0], body)
-        await caller.call("Status", _status(made.upload, pb.STATUS_VIEW_PROGRESS))
+        await caller.call("Status", _status(made.upload, view=pb.STATUS_VIEW_PROGRESS))
         caller.acknowledge(await caller.complete(made.upload.id), body)
         await caller.call("Status", _status(made.upload))
         await watch
@@ -129,14 +129,16 @@ async def _upload_part(caller: Caller, upload: upload_pb2.Upload, body: bytes) -
 async def _put_part(caller: Caller, upload: upload_pb2.Upload, body: bytes) -> None:
     async def messages() -> AsyncIterator[pb.PutPartRequest]:
         for begin in range(0, len(body), _CHUNK):
-            chunk = httpbody_pb2.HttpBody(data=body[begin : begin + _CHUNK])
-            named = {} if begin else {"upload_id": upload.id, "part_number": 1}
-            yield pb.PutPartRequest(body=chunk, **named)
+            request = pb.PutPartRequest(upload_id=upload.id, part_number=1)
+            # Only the first message names the part.
+            message = pb.PutPartRequest() if begin else request
+            message.body.data = body[begin : begin + _CHUNK]
+            yield message
 
     await caller.send("PutPart", messages)
 
 
-def _request(size: int, **fields: int) -> pb.InitializeRequest:
+def _request(size: int, **fields: Any) -> pb.InitializeRequest:
     return pb.InitializeRequest(file_name="a.bin", size_bytes=size, request_id=_id(), **fields)
 
 
@@ -149,8 +151,8 @@ def _body(caller: Caller) -> bytes:
     return caller.chance.randbytes(caller.chance.randint(1, _SMALL_BYTES))
 
 
-def _status(upload: upload_pb2.Upload, view: "pb.StatusView.ValueType" = 0) -> pb.StatusRequest:
-    return pb.StatusRequest(upload_id=upload.id, view=view)
+def _status(upload: upload_pb2.Upload, **fields: Any) -> pb.StatusRequest:
+    return pb.StatusRequest(upload_id=upload.id, **fields)
 
 
 def _timestamp(moment: datetime) -> timestamp_pb2.Timestamp:

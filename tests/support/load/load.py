@@ -169,6 +169,6 @@ def _unknown_to(stub: Any, upload: Acknowledged) -> str:
     try:
         answer = stub.Status(pb.StatusRequest(upload_id=upload.upload_id), timeout=60)
     except grpc.RpcError as error:
-        return f"{upload.key}: Status is {error.code().name}"  # type: ignore[attr-defined]
+        return f"{upload.key}: Status is {error.code().name}"
     state = answer.upload.state
     return "" if state == upload_pb2.UPLOAD_STATE_COMPLETED else f"{upload.key}: state {state}"
