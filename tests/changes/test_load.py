@@ -1,4 +1,4 @@
-"""Tests that a load begins calls at its rate, whatever becomes of them, and finds what is lost."""
+"""Tests that a load begins calls at its rate, whatever their outcome, and finds what is lost."""
 
 import asyncio
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""`python -m tests.soak`: a service under a mixed load for hours, and what becomes of its memory.
+"""`python -m tests.soak`: a service under a mixed load for hours, and its memory meanwhile.
 
 Exit code 0: nothing leaks, nothing failed; 1: see the last lines. See --help.
 """

@@ -9,7 +9,7 @@ from tests.soak.samples import Sample
 
 MIB_PER_HOUR = 1.0
 LONG_SECONDS = 3600.0
-"""A shorter run cannot tell a megabyte an hour from how Python's heap settles."""
+"""A shorter run cannot distinguish a megabyte an hour from how Python's heap settles."""
 
 SHORT_RISE_MIB = 6.0
 """What a shorter run may gain between the first and the last third of its samples."""

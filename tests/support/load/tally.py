@@ -1,4 +1,4 @@
-"""What became of the calls of a load."""
+"""The outcome of the calls of a load."""
 
 from collections import Counter
 from dataclasses import dataclass, field
