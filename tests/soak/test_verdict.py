@@ -34,10 +34,10 @@ def test_two_megabytes_an_hour_are_found_in_two_hours() -> None:
 
 def test_three_minutes_find_large_leaks_and_say_that_they_are_too_short_for_others() -> None:
     assert judge(samples(MINUTES, mib_an_hour=50), MINUTES).problems == []
-    found = judge(samples(MINUTES, mib_an_hour=400), MINUTES)
+    found = judge(samples(MINUTES, mib_an_hour=1000), MINUTES)
     [problem] = found.problems
     assert problem.startswith("memory has gained ")
-    assert found.judged == "too short for leaks of less than 270 MiB an hour"
+    assert found.judged == "too short for leaks of less than 720 MiB an hour"
 
 
 def test_descriptors_that_are_not_closed_are_found() -> None:
