@@ -20,6 +20,9 @@ ROUNDS ?= 3
 MINUTES ?= 10
 FAILOVERS ?= 20
 MOVES ?= 20
+HOURS ?= 2
+CALLS ?= 200
+CHANGES ?= test
 SBOM ?= dist/partway-server.cdx.json
 # A process for each core, each with a Redis and a storage of its own.
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
@@ -72,6 +75,13 @@ test-fast: $(READY) ## Run the tests that need no real backend.
 chaos: $(READY) ## Upload under FAILOVERS of Redis, then for SECONDS under kills as SEED says, and audit.
 	@$(BIN)/python -m tests.chaos.failovers --failovers $(FAILOVERS) --moves $(MOVES) --seed $(SEED)
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED)
+
+test-changes: $(READY) ## Change three replicas under CALLS a second: restart, keys, versions; CHANGES picks by name.
+	PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_TOOLS=changes PARTWAY_TEST_CALLS_PER_SECOND=$(CALLS) \
+	  $(BIN)/python -m pytest -s -m changes -k "$(CHANGES)" tests/changes
+
+soak: $(READY) ## Call one process for HOURS with a mixed load, a tenth of it cancelled, and watch its memory.
+	@$(BIN)/python -m tests.soak --hours $(HOURS) --plot soak.svg
 
 certs: $(READY) ## Write a private CA, a server and a client certificate into DIR=certs.
 	@$(BIN)/python examples/certs.py $(DIR)
