@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from partway_server.domain.errors import StorageUnavailable
 from partway_server.storage.base import md5_in
 from partway_server.storage.presigner import WRITE_TOKEN
 from partway_server.storage.s3_client import status_in, translate_errors
@@ -37,6 +38,8 @@ async def check_metadata(client: Any, bucket: str, token: str) -> None:
     place = {"Bucket": bucket, "Key": PROBE_PREFIX + token}
     with _permitted(bucket, "PutObject", "s3:PutObject"):
         put = await client.put_object(**place, Body=b"", Metadata={WRITE_TOKEN: token})
+        if not put.get("ETag"):
+            raise StorageUnavailable
     # In a versioned bucket, a plain delete would leave a version and a marker at every start.
     only = {"VersionId": put["VersionId"]} if put.get("VersionId") else {}
     try:
@@ -83,13 +86,17 @@ async def probe_md5(client: Any, bucket: str, token: str, *, single: bool) -> bo
                 **place, **({"VersionId": put["VersionId"]} if put.get("VersionId") else {})
             )
         else:
-            place["UploadId"] = (await client.create_multipart_upload(**place))["UploadId"]
+            opened = await client.create_multipart_upload(**place)
+            if not opened.get("UploadId"):
+                raise StorageUnavailable
+            place["UploadId"] = opened["UploadId"]
             try:
                 put = await client.upload_part(**place, PartNumber=1, Body=body)
             finally:
                 await client.abort_multipart_upload(**place)
-    digest = hashlib.md5(body, usedforsecurity=False).digest()
-    return md5_in(put["ETag"].strip('"')) == digest
+    if not (etag := put.get("ETag", "").strip('"')):
+        raise StorageUnavailable
+    return md5_in(etag) == hashlib.md5(body, usedforsecurity=False).digest()
 
 
 @contextmanager
