@@ -152,7 +152,7 @@ class S3Listing:
 
 _MARKER_REFUSALS = frozenset({"400", "InvalidArgument", "InvalidRequest", "NoSuchUpload"})
 
-_OF_A_PAGE = frozenset({"Bucket", "KeyMarker", "MaxUploads", "UploadIdMarker"})
+_OF_A_PAGE = frozenset({"Bucket", "KeyMarker", "MaxUploads", "UploadIdMarker", "Uploads"})
 
 
 def _checked(page: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -47,7 +47,7 @@ _ARGUMENTS = {
 }
 """The SDK's names for the headers of a request."""
 
-_OF_A_PAGE = frozenset({"Bucket", "Key", "MaxParts", "PartNumberMarker", "UploadId"})
+_OF_A_PAGE = frozenset({"Bucket", "Key", "MaxParts", "PartNumberMarker", "Parts", "UploadId"})
 """What shows that a document is a page of parts: the SDK does not check what its root is called."""
 
 
