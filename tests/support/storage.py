@@ -223,9 +223,10 @@ async def canned_s3(*answers: bytes) -> AsyncIterator[CannedS3]:
         yield CannedS3(f"http://127.0.0.1:{port}", requests)
 
 
-def answer(status: str, body: str = "") -> bytes:
+def answer(status: str, body: str = "", headers: str = "") -> bytes:
     """Return a whole HTTP response, such as `answer("200 OK", "<Error/>")`."""
-    text = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+    length = f"Content-Length: {len(body)}\r\nConnection: close\r\n"
+    text = f"HTTP/1.1 {status}\r\n{length}{headers}\r\n{body}"
     return text.encode()
 
 

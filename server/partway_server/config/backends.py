@@ -1,7 +1,7 @@
 """Storage backends as an operator names them. A backend names its secrets and never holds them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from partway_server.config.secret_files import SecretFileError, path_problem, read_secret
@@ -17,6 +17,9 @@ DEFAULT = "default"
 SIGNER = "signer_"
 """How the names of a signer's credentials begin."""
 
+MULTIPART_MARGIN_SECONDS = 3600
+"""How much sooner than storage ends a multipart upload its deadline is, for a Complete to end."""
+
 _VALUES = ("access_key", "secret_key", "session_token")
 _NAME = "name the variable, or a file"
 
@@ -25,9 +28,10 @@ _NAME = "name the variable, or a file"
 class Backend:
     """One storage endpoint. Raises RuleError.
 
-    `kind` names its capability record. Credentials come from the environment variables or the files
-    that are named here; the backend `default` has them in the settings, and any other backend that
-    names neither uses what the AWS SDK finds. The credentials of a signer sign URLs.
+    `kind` names its capability record. `multipart_seconds` is how long storage keeps a multipart
+    upload, 0 for ever; below 0, the record says it. Credentials come from the environment variables
+    or the files that are named here; the backend `default` has them in the settings, and any other
+    backend that names neither uses what the AWS SDK finds. The credentials of a signer sign URLs.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Backend:
     region: str = "us-east-1"
     addressing: str = ""
     ca_file: str = ""
+    multipart_seconds: int = -1
     access_key_env: str = ""
     access_key_file: str = ""
     secret_key_env: str = ""
@@ -65,6 +70,7 @@ class Backend:
             region=settings.s3_region,
             addressing=settings.s3_addressing,
             ca_file=settings.s3_ca_file,
+            multipart_seconds=settings.s3_multipart_seconds,
         )
 
     @property
@@ -74,8 +80,11 @@ class Backend:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Return the capability record."""
-        return KNOWN[self.known_as]
+        """Return the capability record, with what is configured of it."""
+        record = KNOWN[self.known_as]
+        if self.multipart_seconds < 0:
+            return record
+        return replace(record, multipart_seconds=self.multipart_seconds)
 
     @property
     def in_path(self) -> bool:
@@ -88,6 +97,9 @@ class Backend:
         for rule in ("endpoint", "public_endpoint"):
             if (url := getattr(self, rule)) and (words := origin_problem(url)):
                 yield rule, words
+        if self.multipart_seconds != 0 and 0 <= self.multipart_seconds <= MULTIPART_MARGIN_SECONDS:
+            words = f"is not above {MULTIPART_MARGIN_SECONDS}; name what storage is configured with"
+            yield "multipart_seconds", f"{words}, or 0 if it ends none"
         if not self.region:
             yield "region", 'is empty; use "us-east-1", or "auto", if the store has none'
         if self.addressing not in ("", "path", "virtual"):

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from partway_server.config.backends import DEFAULT, Backend, Secrets, secrets_of
-from partway_server.config.policy_file import PolicyFileError, Rules, read_rules
+from partway_server.config.policy_file import PolicyFileError, Rules, capped, read_rules
 from partway_server.config.reload import Unusable
 from partway_server.config.settings import Settings
 from partway_server.config.toml_file import FileProblem
@@ -24,6 +24,7 @@ def read_policy_file(settings: Settings) -> Rules:
     default = Backend.of_settings(settings)
     if not settings.policy_file:
         only = Policy("default", settings.bucket, via_service=settings.via_service)
+        only = capped(only, default.capabilities)
         return Rules({only.name: only}, {default.name: default})
     return read_file(settings.policy_file, bucket=settings.bucket, default=default)
 

@@ -3,14 +3,15 @@
 Reading it reports every problem at once, each with its line, and needs nothing but the file.
 """
 
+import logging
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from partway_server.config.backends import DEFAULT, Backend
+from partway_server.config.backends import DEFAULT, MULTIPART_MARGIN_SECONDS, Backend
 from partway_server.config.schema import UNSET, OneOrMore, Size, Table, Texts
 from partway_server.config.tenant_limits import read_limits
 from partway_server.config.toml_file import FileProblem, TomlFile, TomlFileError
@@ -22,6 +23,8 @@ from partway_server.domain.rule_error import Problem
 from partway_server.storage.capabilities import KEPT, Capabilities
 
 __all__ = ["FileProblem", "PolicyFileError", "Rules", "read_rules"]
+
+logger = logging.getLogger(__name__)
 
 _BACKEND_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
@@ -100,6 +103,7 @@ class BackendTable(Table):
     region: str = UNSET
     addressing: str = UNSET
     ca_file: str = UNSET
+    multipart_seconds: int = UNSET
     access_key_env: str = UNSET
     access_key_file: str = UNSET
     secret_key_env: str = UNSET
@@ -160,6 +164,7 @@ def read_rules(file: str, content: bytes, *, bucket: str, default: Backend) -> R
             words = f"no [backend.{policy.backend}]; known are {', '.join(sorted(backends))}"
             toml.add(("policy", name, "backend"), words)
         elif (used := backends.get(policy.backend)) is not None:
+            policies[name] = policy = capped(policy, used.capabilities, rules.keys())
             for rule, words in unfit(policy, used.capabilities):
                 storage = f"the backend {used.name!r} ({used.known_as})"
                 toml.add(("policy", name, rule), f"{storage} {words}")
@@ -194,6 +199,32 @@ def _policy(toml: TomlFile, name: str, rules: Mapping[str, Any]) -> Policy | Non
     return toml.built(path, lambda: Policy(name=name, **found), bad)
 
 
+def most_upload_seconds(can: Capabilities) -> int | None:
+    """Return how long uploads may take until storage itself ends them; None: as long as they do."""
+    return can.multipart_seconds - MULTIPART_MARGIN_SECONDS if can.multipart_seconds else None
+
+
+def capped(policy: Policy, can: Capabilities, named: Collection[str] = ()) -> Policy:
+    """Return the policy with lifetimes that storage keeps to, where they are not `named` rules."""
+    most = most_upload_seconds(can)
+    if most is None:
+        return policy
+    upload, longest = policy.upload_seconds, policy.max_upload_seconds
+    if "upload_seconds" not in named:
+        upload = min(upload, most)
+    if "max_upload_seconds" not in named:
+        longest = max(upload, min(longest, most))
+    if (upload, longest) == (policy.upload_seconds, policy.max_upload_seconds):
+        return policy
+    logger.warning(
+        "policy %r: uploads end after %d s, since storage ends multipart uploads after %d s",
+        policy.name,
+        upload,
+        can.multipart_seconds,
+    )
+    return replace(policy, upload_seconds=upload, max_upload_seconds=longest)
+
+
 def unfit(policy: Policy, can: Capabilities) -> Iterator[Problem]:
     """Yield the rules that storage cannot follow, in words that come after the storage's name."""
     for rule in sorted(KEPT - can.keeps):
@@ -205,6 +236,12 @@ def unfit(policy: Policy, can: Capabilities) -> Iterator[Problem]:
         policy.default_checksum
     ):
         yield "default_checksum", "cannot verify it; name another"
+    most = most_upload_seconds(can)
+    for rule in ("upload_seconds", "max_upload_seconds"):
+        follows = rule == "max_upload_seconds" and policy.upload_seconds == getattr(policy, rule)
+        if most is not None and getattr(policy, rule) > most and not follows:
+            found = f"ends a multipart upload {can.multipart_seconds} s after it began"
+            yield rule, f"{found}; allow at most {most}, or set multipart_seconds of the backend"
     if policy.max_part_size_bytes < can.limits.min_part_bytes:
         yield "max_part_size_bytes", f"takes no part below {can.limits.min_part_bytes}; raise it"
     if policy.min_part_size_bytes > can.limits.max_part_bytes:

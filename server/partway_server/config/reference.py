@@ -25,6 +25,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
             for file in ("", "_file")
         ),
         "s3_ca_file",
+        "s3_multipart_seconds",
         "s3_client",
     ),
     "Redis and upload IDs": ("redis_url", "redis_url_file", "sealing_keys", "sealing_keys_file"),

@@ -166,6 +166,12 @@ class Settings:
         choices=("path", "virtual"),
         unset="path with an endpoint, virtual on AWS",
     )
+    s3_multipart_seconds: int = _setting(
+        -1,
+        "How long storage keeps a multipart upload until it ends it by itself; 0: for ever; -1:"
+        " what is known of the product (MinIO: 24 hours; R2: 7 days). Uploads end an hour sooner.",
+        bounds=(-1, 366 * 24 * 3600),
+    )
     s3_client: str = _setting(
         "lean",
         "What sends the calls of uploads to storage: the service's own client, or the AWS SDK,"

@@ -9,6 +9,7 @@ SEALING_KEY_BYTES = 64
 HIDDEN = "***"
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+_ORIGIN = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[1-9][0-9]{0,4})?/?")
 _URI_REFERENCE = re.compile(r"([A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 _REDIS_SCHEMES = re.compile(r"rediss?(\+sentinel|\+cluster)?|unix")
 _HOST = r"([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
@@ -57,6 +58,10 @@ def origin_problem(url: str) -> str:
         rest = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
         bare = bare and parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
     words = "is not http://HOST or https://HOST, with or without a port"
+    if bare and not _ORIGIN.fullmatch(url):
+        # What could be read, but has another spelling than the one that is signed.
+        words += "; write the scheme in lower case and the host in ASCII"
+        bare = False
     return "" if bare else f"{shown_origin(url)!r} {words}"
 
 

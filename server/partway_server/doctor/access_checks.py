@@ -24,7 +24,7 @@ REGION, ADDRESSING, CLOCK = "storage.region", "storage.addressing", "storage.clo
 LATENCY, CLEAN, SIGNER = "storage.latency", "storage.clean", "storage.signer"
 
 SKEW_BAD_SECONDS = 300
-"""Past 15 minutes AWS refuses everything (RequestTimeTooSkewed); URLs expire early long before."""
+"""Past it the service dates signatures by storage's clock; URLs expire early long before."""
 
 SLOW_SECONDS = 0.5
 
@@ -129,7 +129,8 @@ def clock(skew: float | None, name: str, whose: str, patience: float) -> Finding
     found = f"{whose} is {abs(skew):.1f} s {words} this machine"
     remedy = "Synchronise both machines with NTP (timedatectl set-ntp true)."
     if abs(skew) > SKEW_BAD_SECONDS:
-        return bad(name, f"{found}: requests are refused, and URLs expire early or late", remedy)
+        effect = "storage's clock is what signatures have to be dated by, and uploads end wrongly"
+        return bad(name, f"{found}: {effect}", remedy)
     return warn(name, found, remedy) if abs(skew) > patience else ok(name, found)
 
 

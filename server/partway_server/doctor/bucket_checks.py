@@ -196,6 +196,13 @@ class BucketExamination:
         self._report_all(behaviour_checks.multipart(multipart) if multipart else ())
         return capability_check.BehaviourFacts(conditions, checksums, multipart)
 
+    @property
+    def _own_expiry(self) -> timedelta:
+        """Return when storage ends multipart uploads by itself, 0 if it does not."""
+        configured = self._settings.s3_multipart_seconds
+        seconds = KNOWN[self._settings.backend].multipart_seconds if configured < 0 else configured
+        return timedelta(seconds=seconds)
+
     async def _rules(self, facts: BucketFacts) -> BucketFacts:
         if self._fix:
             facts = await self._try("fix", self._fix_rules(facts)) or facts
@@ -206,7 +213,9 @@ class BucketExamination:
                 bucket_rules.cors(
                     facts, self._bucket, self._origin, endpoint=endpoint, also=self._headers
                 ),
-                bucket_rules.lifecycle(facts, self._bucket, self._longest, endpoint=endpoint),
+                bucket_rules.lifecycle(
+                    facts, self._bucket, self._longest, endpoint=endpoint, own=self._own_expiry
+                ),
                 bucket_rules.versioning(facts),
             ]
         )
@@ -219,7 +228,7 @@ class BucketExamination:
             wanted = bucket_rules.with_cors(cors, self._origin)
             answer = await set_cors(self._connection, self._bucket, wanted)
             self._report_all([bucket_rules.fixed("cors", "PutBucketCORS", answer, self._bucket)])
-        if lifecycle is not None:
+        if lifecycle is not None and not self._own_expiry:
             wanted = bucket_rules.with_lifecycle(lifecycle, bucket_rules.enough_days(self._longest))
             if wanted != list(lifecycle):
                 answer = await set_lifecycle(

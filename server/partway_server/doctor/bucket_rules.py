@@ -169,9 +169,21 @@ def _whole_bucket(rule: Rule) -> bool:
     return not _prefix(rule)
 
 
-def lifecycle(facts: BucketFacts, bucket: str, longest: timedelta, *, endpoint: str) -> Finding:
-    """Judge the lifecycle rules. `longest` is the longest life that a policy gives an upload."""
+def lifecycle(
+    facts: BucketFacts,
+    bucket: str,
+    longest: timedelta,
+    *,
+    endpoint: str,
+    own: timedelta = timedelta(0),
+) -> Finding:
+    """Judge the lifecycle rules. `longest` is the longest life that a policy gives an upload.
+
+    `own` is when storage ends incomplete uploads without a rule, 0 if it does not.
+    """
     rules, days = facts.lifecycle_rules, enough_days(longest)
+    if own and not (rules and _ending(rules)):
+        return _without_rules(own, longest)
     if facts.lifecycle.forbidden:
         return next(skipped((LIFECYCLE,), "s3:GetLifecycleConfiguration"))
     if rules is None:
@@ -201,6 +213,15 @@ def lifecycle(facts: BucketFacts, bucket: str, longest: timedelta, *, endpoint: 
         found = f"incomplete uploads end after {_days(ending[''])}, which is just enough"
         return warn(LIFECYCLE, found, remedy)
     return ok(LIFECYCLE, f"incomplete uploads end after {_days(ending[''])}; {days} are enough")
+
+
+def _without_rules(own: timedelta, longest: timedelta) -> Finding:
+    found = f"storage itself ends incomplete uploads {own / timedelta(hours=1):g} hours after they"
+    found += " began"
+    if own > longest:
+        return ok(LIFECYCLE, f"{found}; no rule is needed")
+    remedy = "Lower upload_seconds and max_upload_seconds of the policies, or have storage wait."
+    return bad(LIFECYCLE, f"{found}, and a policy lets uploads take longer", remedy)
 
 
 def _ending(rules: Rules) -> dict[str, int]:

@@ -110,6 +110,7 @@ def _seen_from(backend: Backend, settings: Settings) -> Settings:
         s3_addressing="path" if backend.in_path else "virtual",
         s3_session_token="",
         s3_ca_file=backend.ca_file,
+        s3_multipart_seconds=backend.multipart_seconds,
     )
 
 

@@ -2,7 +2,7 @@
 
 Redis decides by its clock which uploads are due; callers' URLs and deadlines are by this machine's,
 and storage compares a signature's time with its own. So clocks that differ end things early or
-late, long before anything fails.
+late, long before anything fails. From five minutes on, signatures are dated by storage's clock.
 """
 
 import asyncio
@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from partway_server.config.bucket_checks import places
 from partway_server.domain.clock import SKEW_SECONDS, skew_seconds
 from partway_server.domain.errors import UploadError
+from partway_server.storage.store_clock import MOST_SKEW, TOLERATED_SKEW
 from partway_server.workflow.deps import Deps
-
-REFUSED_SECONDS = 15 * 60
-"""Storage refuses signatures that are further away (RequestTimeTooSkewed)."""
 
 PERIOD_SECONDS = 3600.0
 
@@ -36,7 +34,13 @@ class Skew:
     @property
     def refused(self) -> bool:
         """Return whether storage refuses what this machine signs."""
-        return self.is_storage and abs(self.seconds) > REFUSED_SECONDS
+        return self.is_storage and abs(self.seconds) > MOST_SKEW.total_seconds()
+
+    @property
+    def followed(self) -> bool:
+        """Return whether signatures are dated by storage's clock."""
+        tolerated = abs(self.seconds) <= TOLERATED_SKEW.total_seconds()
+        return self.is_storage and not self.refused and not tolerated
 
 
 def problems(skews: Sequence[Skew]) -> list[str]:
@@ -54,7 +58,9 @@ def _line(whose: str, seconds: float, others: str, skews: Sequence[Skew]) -> str
     effects = []
     if not all(skew.is_storage for skew in skews):
         effects.append("abandoned and expired uploads are taken over that much early or late")
-    if any(skew.is_storage for skew in skews):
+    if any(skew.followed for skew in skews):
+        effects.append("requests and URLs are signed by storage's time")
+    elif any(skew.is_storage for skew in skews):
         effects.append("presigned URLs end that much early or late")
     if any(skew.refused for skew in skews):
         effects.append("storage refuses every signature")

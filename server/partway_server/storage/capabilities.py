@@ -29,7 +29,8 @@ class Capabilities:
     `unsigned_headers`: a PUT of an object by URL may have x-amz-* headers that were not signed,
     including an ACL that makes it public. `equal_parts`: all parts except the last must have the
     same size, which every plan of parts that are sent fulfils. `part_minimum`: Complete refuses a
-    part below 5 MiB before the last.
+    part below 5 MiB before the last. `multipart_seconds`: the store itself ends a multipart upload
+    so long after it began; 0: it does not, unless a lifecycle rule says so.
 
     The rest is documentation, and the service does not use it. `idempotent_complete`: a repeated
     Complete succeeds, unless its own object now fails the condition. `lifecycle` and `cors_api`:
@@ -42,6 +43,7 @@ class Capabilities:
 
     source: str
     limits: PartLimits = field(default_factory=PartLimits)
+    multipart_seconds: int = 0
     equal_parts: bool = False
     conditional_put: bool = False
     conditional_complete: bool = False
@@ -107,6 +109,9 @@ KNOWN: Mapping[str, Capabilities] = {
         limits=PartLimits(
             max_part_bytes=5 * GIB - 5 * MIB, max_object_bytes=5 * 1024 * GIB - 5 * GIB
         ),
+        # Each bucket has a rule to that effect from the start
+        # (https://developers.cloudflare.com/r2/buckets/object-lifecycles/).
+        multipart_seconds=7 * 24 * 3600,
         equal_parts=True,
         conditional_put=True,
         conditional_complete=True,
@@ -144,6 +149,8 @@ KNOWN: Mapping[str, Capabilities] = {
         " Complete is not idempotent: https://github.com/minio/minio/issues/13318;"
         " checksums: https://github.com/minio/minio/pull/20343",
         limits=_FIVE_TIB,
+        # stale_uploads_expiry is 24h unless configured otherwise (internal/config/api/api.go).
+        multipart_seconds=24 * 3600,
         conditional_put=True,
         exact_key_listing_only=True,
         checksums=frozenset({Checksum.SHA256}) | _MD5,

@@ -101,21 +101,25 @@ class PartPresigner:
 
 
 class SinglePresigner:
-    """Presigns the single PUT of a whole object."""
+    """Presigns the single PUT of a whole object, for `seconds` from `signed_at` by storage's clock.
+
+    `expire_time` is the end of that by this machine's.
+    """
 
     def __init__(
         self,
         grant: Grant,
         signer: Signer,
-        now: datetime,
+        signed_at: datetime,
+        seconds: int,
         expire_time: datetime,
-        *,
         conditional: bool,
     ) -> None:
         self.expire_time = expire_time
         self._grant = grant
         self._signer = signer
-        self._now = now
+        self._signed_at = signed_at
+        self._seconds = seconds
         self._conditional = conditional
 
     def sign(
@@ -128,7 +132,7 @@ class SinglePresigner:
                 self._grant.bucket,
                 self._grant.key,
                 headers=headers,
-                lifetime_seconds=int((self.expire_time - self._now).total_seconds()),
-                now=self._now,
+                lifetime_seconds=self._seconds,
+                now=self._signed_at,
             )
             yield PresignedPart(number, url, added_headers(headers))

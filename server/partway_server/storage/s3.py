@@ -6,18 +6,19 @@ Only the modules `s3*` use the AWS SDK.
 import base64
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Self, Unpack
 
 from botocore.exceptions import ClientError
 
-from partway_server.domain.clock import SystemClock
-from partway_server.domain.errors import StorageRefused
+from partway_server.domain.clock import Clock
+from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.domain.grant import CopySource, Grant
 from partway_server.storage.base import (
     CompleteUnknown,
     Head,
+    MultipartNotFound,
     Presigner,
     StoredPart,
     UnfinishedUpload,
@@ -26,18 +27,18 @@ from partway_server.storage.base import (
 )
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import PartPresigner, SinglePresigner, checksum_header
-from partway_server.storage.s3_calls import Client, Retried, S3Calls, S3Refusal
+from partway_server.storage.s3_calls import BareRefusal, Client, Retried, S3Calls, S3Refusal
 from partway_server.storage.s3_client import (
     ClientOptions,
     S3Clients,
     SignerProvider,
-    time_in,
+    headers_in,
     translate_errors,
 )
 from partway_server.storage.s3_errors import call_error, complete_error, copy_error, is_absent
-from partway_server.storage.s3_http import SignedHttp
-from partway_server.storage.s3_lean_calls import LeanCalls
+from partway_server.storage.s3_evidence import is_bodiless_answer
 from partway_server.storage.s3_listing import S3Listing
+from partway_server.storage.s3_open_calls import open_calls
 from partway_server.storage.s3_requests import (
     complete_headers,
     copy_headers,
@@ -47,11 +48,10 @@ from partway_server.storage.s3_requests import (
     named_parts,
     object_head,
 )
-from partway_server.storage.s3_sdk_calls import SdkCalls
 from partway_server.storage.s3_startup_check import check_bucket, check_metadata, probe_md5
 from partway_server.storage.s3_streaming_put import PUT_SECONDS, StreamingPutClient
 from partway_server.storage.sigv4 import S3Endpoint, Signer
-from partway_server.storage.sigv4_headers import HeaderSigner
+from partway_server.storage.store_clock import StoreClock, time_in
 
 _PUT_LIFETIME = timedelta(minutes=15)
 """The lifetime of a URL that the service uses at once: the accepted clock skew
@@ -93,6 +93,7 @@ class S3Storage:
         put_seconds: float = PUT_SECONDS,
         client: Client = "lean",
         retried: Retried = lambda operation, error: None,
+        system_clock: Clock | None = None,
         **options: Unpack[ClientOptions],
     ) -> Self:
         """Connect lazily. The `options` are those of `S3Clients.open`.
@@ -100,12 +101,13 @@ class S3Storage:
         `public_endpoint_url` is the one in presigned URLs, if clients reach storage at another
         address than the service does. `client` carries out the calls; `retried` is called before a
         repeat of one. Storage that is silent for `put_seconds` in the middle of a part counts as
-        unavailable. Raises ValueError.
+        unavailable. `system_clock` replaces that of the machine. Raises ValueError.
         """
         if (options.get("access_key") is None) != (options.get("secret_key") is None):
             raise ValueError(
                 f"backend {name!r}: only one of access key and secret key is set; set both or none"
             )
+        options["clock"] = StoreClock(name, system_clock)
         clients = await S3Clients.open(region=region, **options)
         addressing = options.get("addressing", "path")
         own_url = clients.control.meta.endpoint_url
@@ -113,7 +115,7 @@ class S3Storage:
             SignerProvider(clients.signing, S3Endpoint(url, region, addressing), Signer)
             for url in (own_url, public_endpoint_url or own_url)
         )
-        calls = _calls(client, clients, S3Endpoint(own_url, region, addressing), retried)
+        calls = open_calls(client, clients, S3Endpoint(own_url, region, addressing), retried)
         return cls(
             name=name,
             capabilities=capabilities,
@@ -180,21 +182,39 @@ class S3Storage:
     async def abort(self, grant: Grant) -> None:
         with _meaning("AbortMultipartUpload"):
             try:
-                await self._calls.abort(grant.bucket, grant.key, grant.multipart_id)
+                headers = await self._calls.abort(grant.bucket, grant.key, grant.multipart_id)
             except S3Refusal as exc:
                 if not is_absent(exc.status, exc.code):
                     raise
+                return
+        if not is_bodiless_answer(headers):
+            await self._verify_aborted(grant)
+
+    async def _verify_aborted(self, grant: Grant) -> None:
+        """Raise StorageUnavailable unless it is gone: a proxy may have answered the abort."""
+        with suppress(MultipartNotFound):
+            await self._lists.parts(grant, 0, 1)
+            raise StorageUnavailable
 
     async def head(self, grant: Grant) -> Head | None:
         headers = head_headers(grant, self.capabilities)
         with _meaning("HeadObject"):
             try:
-                found = await self._calls.head(grant.bucket, grant.key, headers)
+                found = await self._head(grant, headers)
             except S3Refusal as exc:
                 if is_absent(exc.status, exc.code):
                     return None
                 raise
         return object_head(grant, found)
+
+    async def _head(self, grant: Grant, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the headers of an object. Raises S3Refusal only for what storage itself sent."""
+        try:
+            return await self._calls.head(grant.bucket, grant.key, headers)
+        except BareRefusal as bare:
+            # Storage without headers of its own, or a proxy: the body of a GET shows which.
+            await self._calls.get_byte(grant.bucket, grant.key)
+            raise StorageUnavailable from bare
 
     async def etags_are_md5(self, grant: Grant) -> bool:
         return await probe_md5(
@@ -205,11 +225,14 @@ class S3Storage:
         version_id, headers = delete_condition(head, self.capabilities)
         with _meaning("DeleteObject"):
             try:
-                await self._calls.delete(grant.bucket, grant.key, version_id, headers)
+                answer = await self._calls.delete(grant.bucket, grant.key, version_id, headers)
             except S3Refusal as exc:
                 # It is gone, or was replaced: either way that object no longer exists.
                 if not is_absent(exc.status, exc.code) and exc.status != 412:
                     raise
+                return
+        if not is_bodiless_answer(answer) and await self.head(grant) == head:
+            raise StorageUnavailable
 
     async def presigner(self, grant: Grant, lifetime: timedelta, now: datetime) -> Presigner:
         return await self._presigner(self._signer, grant, lifetime, now)
@@ -238,11 +261,12 @@ class S3Storage:
         if seconds < 1:
             raise StorageRefused("presigning", "ExpiredToken")
         expire_time = now + timedelta(seconds=seconds)
+        signed_at = now + self._clients.clock.ahead
         if grant.single:
             condition = self.capabilities.conditional_put
-            return SinglePresigner(grant, signer, now, expire_time, conditional=condition)
+            return SinglePresigner(grant, signer, signed_at, seconds, expire_time, condition)
         parts = signer.for_parts(
-            grant.bucket, grant.key, grant.multipart_id, lifetime_seconds=seconds, now=now
+            grant.bucket, grant.key, grant.multipart_id, lifetime_seconds=seconds, now=signed_at
         )
         return PartPresigner(grant, parts, expire_time)
 
@@ -256,7 +280,9 @@ class S3Storage:
                 reply = await self._clients.once.head_bucket(Bucket=bucket)
             except ClientError as exc:
                 reply = exc.response
-        return time_in(reply["ResponseMetadata"].get("HTTPHeaders", {}))
+        time = time_in(headers_in(reply))
+        self._clients.clock.follow(time)
+        return time
 
     async def check(self, backend: str, bucket: str) -> None:
         client, name = self._clients.control, self._name
@@ -267,24 +293,6 @@ class S3Storage:
         await self._putter.aclose()
         await self._calls.aclose()
         await self._clients.aclose()
-
-
-def _calls(client: Client, clients: S3Clients, endpoint: S3Endpoint, retried: Retried) -> S3Calls:
-    if client == "sdk":
-        return SdkCalls(clients)
-    http = SignedHttp(
-        endpoint,
-        SignerProvider(clients.session, endpoint, HeaderSigner),
-        SystemClock().now,
-        clients.ca_bundle,
-    )
-    return LeanCalls(
-        http,
-        call_seconds=clients.call_seconds,
-        complete_seconds=clients.complete_seconds,
-        random=secrets.SystemRandom().random,
-        retried=retried,
-    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ which uses the AWS SDK. What an answer means is decided above, in `s3`, and is t
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
 Client = Literal["lean", "sdk"]
@@ -17,12 +18,18 @@ Retried = Callable[[str, Exception], None]
 class S3Refusal(Exception):
     """An error response. `code` is S3's, or the status where the response has none.
 
-    An error in the body of a 200 has the status 500.
+    An error in the body of a 200 has the status 500. `time` is storage's, if the request may have
+    been refused for the time of its signature.
     """
 
-    def __init__(self, status: int, code: str) -> None:
+    def __init__(self, status: int, code: str, time: datetime | None = None) -> None:
         super().__init__(status, code)
         self.status, self.code = status, code
+        self.time = time
+
+
+class BareRefusal(S3Refusal):
+    """An error response to HeadObject that nothing shows to be a store's."""
 
 
 class ListedPart(NamedTuple):
@@ -57,9 +64,9 @@ class NamedPart(NamedTuple):
 class S3Calls(Protocol):
     """The calls to one endpoint.
 
-    Each raises S3Refusal for an error response, StorageUnavailable if there is no complete answer,
-    and StorageRefused if there are no credentials. ListParts, HeadObject and AbortMultipartUpload
-    are repeated where that may help; all others are sent once.
+    Each raises S3Refusal for an error response of S3's, StorageUnavailable if there is no complete
+    answer of S3's, and StorageRefused if there are no credentials. ListParts, HeadObject and
+    AbortMultipartUpload are repeated where that may help; all others are sent once.
     """
 
     async def create(self, bucket: str, key: str, headers: Mapping[str, str]) -> str:
@@ -89,18 +96,28 @@ class S3Calls(Protocol):
         """Join the parts. A normal return means that the answer is a whole result."""
         ...
 
-    async def abort(self, bucket: str, key: str, multipart_id: str) -> None:
-        """Discard the multipart upload."""
+    async def abort(self, bucket: str, key: str, multipart_id: str) -> Mapping[str, str]:
+        """Discard the multipart upload, and return the headers of the answer, which has no body.
+
+        Their names are in lower case. Nothing else shows whether storage sent it.
+        """
         ...
 
     async def head(self, bucket: str, key: str, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the headers of an object, with names in lower case."""
+        """Return the headers of an object, with names in lower case. May raise BareRefusal."""
+        ...
+
+    async def get_byte(self, bucket: str, key: str) -> None:
+        """Read one byte of an object: a refusal has a body, which that of a HEAD has not."""
         ...
 
     async def delete(
         self, bucket: str, key: str, version_id: str, headers: Mapping[str, str]
-    ) -> None:
-        """Delete the object, or one version of it if `version_id` is not empty."""
+    ) -> Mapping[str, str]:
+        """Delete the object, or one version of it if `version_id` is not empty.
+
+        Returns what `abort` does.
+        """
         ...
 
     async def aclose(self) -> None:

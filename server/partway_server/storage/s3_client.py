@@ -11,8 +11,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, Generic, Self, TypedDict, TypeVar
 
@@ -34,7 +33,10 @@ from botocore.parsers import ResponseParserError
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.observability.tracing import outgoing_headers
 from partway_server.storage.s3_errors import call_error
+from partway_server.storage.s3_evidence import is_bodiless_answer
+from partway_server.storage.s3_signing_time import SIGNATURE_VERSION, sign_by
 from partway_server.storage.sigv4 import Addressing, Credentials, S3Endpoint
+from partway_server.storage.store_clock import StoreClock
 
 CALL_SECONDS = 10
 COMPLETE_SECONDS = 900
@@ -59,6 +61,7 @@ class ClientOptions(TypedDict, total=False):
     signer: Credentials | None
     call_seconds: float
     complete_seconds: float
+    clock: StoreClock | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class S3Clients:
     resources: AsyncExitStack
     call_seconds: float
     complete_seconds: float
+    clock: StoreClock
 
     @classmethod
     async def open(
@@ -92,6 +96,7 @@ class S3Clients:
         signer: Credentials | None = None,
         call_seconds: float = CALL_SECONDS,
         complete_seconds: float = COMPLETE_SECONDS,
+        clock: StoreClock | None = None,
     ) -> Self:
         """Connect lazily to `endpoint_url`, or to AWS if it is None. Raises ValueError.
 
@@ -99,12 +104,14 @@ class S3Clients:
         expire. URLs are signed with those of the `signer`, if there is one. Without `ca_file`, the
         CAs of an https endpoint are those that the SDK trusts. Storage that is silent for
         `call_seconds`, or for `complete_seconds` while it joins parts, counts as unavailable.
+        Requests are signed by the `clock`, which follows that of storage.
         """
         if ca_file is not None:
             check_ca_file(ca_file)
         session = aioboto3.Session(access_key, secret_key, session_token, region)
+        clock = clock or StoreClock("default")
         async with AsyncExitStack() as resources:
-            client = partial(_client, resources, session, endpoint_url, ca_file, addressing)
+            client = partial(_client, resources, session, endpoint_url, ca_file, addressing, clock)
             return cls(
                 control=await client(attempts=3, read_seconds=call_seconds),
                 once=await client(attempts=1, read_seconds=call_seconds),
@@ -115,6 +122,7 @@ class S3Clients:
                 resources=resources.pop_all(),
                 call_seconds=call_seconds,
                 complete_seconds=complete_seconds,
+                clock=clock,
             )
 
     @property
@@ -191,6 +199,7 @@ async def _client(
     endpoint_url: str | None,
     ca_file: str | None,
     addressing: Addressing,
+    clock: StoreClock,
     *,
     attempts: int,
     read_seconds: float,
@@ -199,6 +208,7 @@ async def _client(
     config = _client_config(addressing, attempts, read_seconds)
     opening = session.client("s3", endpoint_url=endpoint_url, config=config, verify=ca_file)
     client = await resources.enter_async_context(opening)
+    sign_by(clock, client)
     # After the request is signed: storage ignores what it does not know.
     client.meta.events.register("before-send.s3", _add_trace)
     return client
@@ -211,7 +221,7 @@ def _add_trace(request: Any, **_: Any) -> None:
 
 def _client_config(addressing: Addressing, attempts: int, read_seconds: float) -> AioConfig:
     return AioConfig(
-        signature_version="s3v4",
+        signature_version=SIGNATURE_VERSION,
         s3={"addressing_style": addressing},
         connect_timeout=CONNECT_SECONDS,
         read_timeout=read_seconds,
@@ -236,14 +246,17 @@ def code_in(error: ClientError) -> str:
     return code
 
 
-def time_in(headers: Mapping[str, str]) -> datetime | None:
-    """Return the time of a response by the server's clock, None if it has none."""
-    try:
-        time = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
-        return None
-    # Date has whole seconds, cut off: on average it is half a second behind.
-    return None if time.tzinfo is None else time + timedelta(seconds=0.5)
+def headers_in(reply: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the headers of a response or an error response, with names in lower case."""
+    headers: Mapping[str, str] = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers
+
+
+def is_s3_error(error: ClientError) -> bool:
+    """Return whether an error response is certainly S3's."""
+    # Without a document of S3's, the SDK puts the status, or nothing, in place of the code.
+    coded = code_in(error) not in ("", str(status_in(error)))
+    return coded or is_bodiless_answer(headers_in(error.response))
 
 
 @contextmanager
@@ -252,6 +265,8 @@ def translate_errors(operation: str) -> Iterator[None]:
     try:
         yield
     except ClientError as exc:
+        if not is_s3_error(exc):
+            raise StorageUnavailable from exc
         raise call_error(operation, status_in(exc), code_in(exc)) from exc
     except (NoCredentialsError, PartialCredentialsError) as exc:
         raise StorageRefused(operation, "NoCredentials") from exc

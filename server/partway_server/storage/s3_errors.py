@@ -1,8 +1,4 @@
-"""Interpret the error responses of an S3 store, by HTTP status and S3 code.
-
-The codes are those of
-https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList.
-"""
+"""Interpret the error responses of an S3 store, by HTTP status and S3 code."""
 
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.storage.base import (
@@ -13,42 +9,7 @@ from partway_server.storage.base import (
     MultipartNotFound,
     SourceChanged,
 )
-
-_OPERATOR_CODES = frozenset(
-    {
-        "AccessDenied",
-        "AllAccessDisabled",
-        "AuthorizationHeaderMalformed",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "NoSuchBucket",
-        "PermanentRedirect",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-    }
-)
-
-DAMAGED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})
-"""The bytes are not those of the checksum. The second is MinIO's (cmd/api-errors.go)."""
-
-_PARTS_CODES = frozenset(
-    {
-        *DAMAGED_CODES,
-        "EntityTooLarge",
-        "EntityTooSmall",
-        "InvalidArgument",
-        "InvalidPart",
-        "InvalidPartOrder",
-        "InvalidRequest",
-        "MalformedXML",
-    }
-)
-
-# Some stores send these with a status below 500.
-_TRANSIENT_CODES = frozenset(
-    {"OperationAborted", "RequestLimitExceeded", "RequestTimeout", "SlowDown", "Throttling"}
-)
+from partway_server.storage.s3_codes import OPERATOR_CODES, PARTS_CODES, TRANSIENT_CODES
 
 
 def is_absent(status: int, code: str) -> bool:
@@ -58,7 +19,7 @@ def is_absent(status: int, code: str) -> bool:
 
 def is_transient(status: int, code: str) -> bool:
     """Return whether the same request may succeed later."""
-    return status == 429 or (status >= 500 and status != 501) or code in _TRANSIENT_CODES
+    return status == 429 or (status >= 500 and status != 501) or code in TRANSIENT_CODES
 
 
 def call_error(operation: str, status: int, code: str) -> StorageUnavailable | StorageRefused:
@@ -91,8 +52,8 @@ def complete_error(status: int, code: str) -> Exception:
         return KeyTaken()
     if status == 409 and code == "ConditionalRequestConflict":
         return KeyContested()
-    if status in (403, 501) or (status < 500 and code in _OPERATOR_CODES):
+    if status in (403, 501) or (status < 500 and code in OPERATOR_CODES):
         return StorageRefused("CompleteMultipartUpload", code)
-    if status < 500 and code in _PARTS_CODES:
+    if status < 500 and code in PARTS_CODES:
         return CompleteRefused(code)
     return CompleteUnknown()

@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
@@ -17,11 +16,13 @@ from botocore.utils import get_environ_proxies
 
 from partway_server.domain.errors import StorageUnavailable
 from partway_server.observability.tracing import outgoing_headers
-from partway_server.storage.s3_calls import S3Refusal
+from partway_server.storage.s3_calls import BareRefusal, S3Refusal
 from partway_server.storage.s3_client import CONNECT_SECONDS, SignerProvider
+from partway_server.storage.s3_evidence import is_bodiless_answer
 from partway_server.storage.s3_xml import PIECE_BYTES, Malformed, XmlDocument
 from partway_server.storage.sigv4 import Location, S3Endpoint
 from partway_server.storage.sigv4_headers import EMPTY_SHA256, HeaderSigner
+from partway_server.storage.store_clock import StoreClock, refusal_time
 
 _KEEPALIVE_SECONDS = 10
 """Below what stores and load balancers allow an idle connection."""
@@ -99,7 +100,7 @@ class SignedHttp:
 
     endpoint: S3Endpoint
     signers: SignerProvider[HeaderSigner]
-    now: Callable[[], datetime]
+    clock: StoreClock
     ca_bundle: str | None = None
     _session: aiohttp.ClientSession = field(init=False)
     _proxies: dict[str, str | None] = field(init=False, default_factory=dict)
@@ -125,9 +126,9 @@ class SignedHttp:
         signer, _ = await self.signers.get(request.operation)
         location = self.endpoint.locate(request.bucket, request.key)
         try:
-            found = await self._exchange(signer, location, request)
+            found = await self._timely_exchange(signer, location, request)
             if isinstance(found, Location):
-                found = await self._exchange(signer, found, request)
+                found = await self._timely_exchange(signer, found, request)
         except aiohttp.ClientResponseError as exc:
             # Its repr has the headers of the request, and so a session token.
             cause = aiohttp.ClientPayloadError(exc.status)
@@ -138,6 +139,17 @@ class SignedHttp:
         if isinstance(found, Location):
             raise S3Refusal(307, "TemporaryRedirect")
         return found
+
+    async def _timely_exchange(
+        self, signer: HeaderSigner, location: Location, request: Request
+    ) -> "Answer | Location":
+        """Exchange, once more if the time of the signature was wrong: nothing was done then."""
+        try:
+            return await self._exchange(signer, location, request)
+        except S3Refusal as refusal:
+            if not self.clock.follow(refusal.time):
+                raise
+        return await self._exchange(signer, location, request)
 
     async def _exchange(
         self, signer: HeaderSigner, location: Location, request: Request
@@ -150,7 +162,7 @@ class SignedHttp:
             request.query,
             request.headers,
             body_sha256=body.sha256 if body else EMPTY_SHA256,
-            now=self.now(),
+            now=self.clock.now(),
         )
         # As others write it: a parameter without a value has no "=", but is signed with one.
         query = request.query.removesuffix("=")
@@ -213,7 +225,7 @@ def _target(url: str, asked: Location) -> Location | None:
 
 async def _answer(request: Request, response: aiohttp.ClientResponse) -> Answer:
     if not 200 <= response.status < 300:
-        raise await _refusal(response)
+        raise await _refusal(request, response)
     document = request.document() if request.document else None
     if document is None:
         await _discard(response)
@@ -223,7 +235,11 @@ async def _answer(request: Request, response: aiohttp.ClientResponse) -> Answer:
             raise S3Refusal(500, document.fields.get("Code", "500"))
         if document.root not in request.roots:
             raise Malformed("another document")
-    return Answer({name.lower(): value for name, value in response.headers.items()}, document)
+    return Answer(_lower(response), document)
+
+
+def _lower(response: aiohttp.ClientResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
 
 
 async def _parse(response: aiohttp.ClientResponse, document: XmlDocument) -> None:
@@ -244,13 +260,28 @@ async def _discard(response: aiohttp.ClientResponse) -> None:
         response.close()
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> S3Refusal:
-    """Return the error, with the status as its code if the body is not S3's."""
+async def _refusal(request: Request, response: aiohttp.ClientResponse) -> S3Refusal:
+    """Return the error, with the status as its code if it has no body.
+
+    Raises Malformed if nothing shows that it is S3's, unless it answers a HEAD.
+    """
+    status, headers = response.status, _lower(response)
+    error = {} if request.method == "HEAD" else await _error(response)
+    code = error.get("Code", "")
+    if code or is_bodiless_answer(headers):
+        time = refusal_time(status, code, headers, error.get("ServerTime", ""))
+        return S3Refusal(status, code or str(status), time)
+    if request.method == "HEAD":
+        return BareRefusal(status, str(status))
+    raise Malformed("an error that is not S3's")
+
+
+async def _error(response: aiohttp.ClientResponse) -> Mapping[str, str]:
+    """Return the elements of the body of an error response, none if it is not S3's."""
     document = XmlDocument(max_bytes=_ERROR_BYTES)
     try:
         await _parse(response, document)
     except Malformed:
         response.close()
-        return S3Refusal(response.status, str(response.status))
-    known = document.root == "Error" and document.fields.get("Code")
-    return S3Refusal(response.status, known or str(response.status))
+        return {}
+    return document.fields if document.root == "Error" else {}

@@ -180,9 +180,9 @@ class LeanCalls:
         if answer.document is None or "ETag" not in answer.document.fields:
             raise StorageUnavailable
 
-    async def abort(self, bucket: str, key: str, multipart_id: str) -> None:
+    async def abort(self, bucket: str, key: str, multipart_id: str) -> Mapping[str, str]:
         query = query_of({"uploadId": multipart_id})
-        await self._repeated(
+        answer = await self._repeated(
             Request(
                 "AbortMultipartUpload",
                 "DELETE",
@@ -194,6 +194,7 @@ class LeanCalls:
                 once=False,
             )
         )
+        return answer.headers
 
     async def head(self, bucket: str, key: str, headers: Mapping[str, str]) -> Mapping[str, str]:
         answer = await self._repeated(
@@ -201,11 +202,17 @@ class LeanCalls:
         )
         return answer.headers
 
+    async def get_byte(self, bucket: str, key: str) -> None:
+        first = {"range": "bytes=0-0"}
+        await self._repeated(
+            Request("GetObject", "GET", bucket, key, "", first, self._call_seconds, once=False)
+        )
+
     async def delete(
         self, bucket: str, key: str, version_id: str, headers: Mapping[str, str]
-    ) -> None:
+    ) -> Mapping[str, str]:
         query = query_of({"versionId": version_id}) if version_id else ""
-        await self._once(
+        answer = await self._once(
             Request(
                 "DeleteObject",
                 "DELETE",
@@ -217,6 +224,7 @@ class LeanCalls:
                 once=True,
             )
         )
+        return answer.headers
 
     async def _once(self, request: Request) -> Answer:
         try:

@@ -5,9 +5,11 @@ that there is more.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.domain.grant import Grant
 from partway_server.storage.base import MultipartNotFound, StoredPart, UnfinishedUpload
 from partway_server.storage.capabilities import Capabilities
@@ -17,6 +19,8 @@ from partway_server.storage.s3_errors import call_error, is_absent
 from partway_server.storage.s3_requests import is_newer, stored_part
 
 _PAGE = 1000
+
+logger = logging.getLogger(__name__)
 
 
 class S3Listing:
@@ -33,8 +37,10 @@ class S3Listing:
         marker: dict[str, str] = {}
         while True:
             with translate_errors("ListMultipartUploads"):
-                page = await self._client.list_multipart_uploads(
-                    Bucket=grant.bucket, Prefix=grant.key, **marker
+                page = _checked(
+                    await self._client.list_multipart_uploads(
+                        Bucket=grant.bucket, Prefix=grant.key, **marker
+                    )
                 )
             uploads = page.get("Uploads", [])
             found += (upload["UploadId"] for upload in uploads if upload["Key"] == grant.key)
@@ -56,21 +62,48 @@ class S3Listing:
             more = bool(following) and following != marker
             # The next page is read before this one is yielded: LocalStack refuses the marker of an
             # upload that the caller has aborted by then.
-            ahead = await self._page_of_unfinished(bucket, prefix, following) if more else {}
+            ahead = await self._page_after(bucket, prefix, page, following) if more else {}
             for each in page.get("Uploads", []):
                 yield UnfinishedUpload(each["UploadId"], each["Key"], each.get("Initiated"))
             if not more:
                 return
             page, marker = ahead, following
 
+    async def _page_after(
+        self, bucket: str, prefix: str, page: Mapping[str, Any], marker: Mapping[str, str]
+    ) -> Mapping[str, Any]:
+        """Return the page after `page`, by key alone if storage refuses its own `marker`.
+
+        versitygw 1.8 does, and LocalStack if that upload is gone by now. By its key alone, more
+        uploads at that key would be skipped, so they are listed by the whole key.
+        """
+        try:
+            return await self._page_of_unfinished(bucket, prefix, marker)
+        except StorageRefused as refusal:
+            key = marker.get("KeyMarker", "")
+            if refusal.storage_code not in _MARKER_REFUSALS or not key:
+                raise
+        known = {each["UploadId"] for each in page.get("Uploads", [])}
+        at_key = await self._page_of_unfinished(bucket, key, {})
+        if at_key.get("IsTruncated") and at_key["Uploads"][-1]["Key"] == key:
+            logger.warning(
+                "bucket %s: one key has more than a thousand unfinished uploads, of which storage"
+                " lists no more; they show once these are aborted",
+                bucket,
+            )
+        found = await self._page_of_unfinished(bucket, prefix, {"KeyMarker": key})
+        skipped = (u for u in at_key.get("Uploads", []) if u["Key"] == key)
+        missed = [each for each in skipped if each["UploadId"] not in known]
+        return {**found, "Uploads": [*missed, *found.get("Uploads", [])]}
+
     async def _page_of_unfinished(
         self, bucket: str, prefix: str, marker: Mapping[str, str]
     ) -> Mapping[str, Any]:
+        # Without a limit, which S3Proxy refuses with 501: it is a thousand anyway.
         with translate_errors("ListMultipartUploads"):
-            page: Mapping[str, Any] = await self._client.list_multipart_uploads(
-                Bucket=bucket, Prefix=prefix, MaxUploads=_PAGE, **marker
+            return _checked(
+                await self._client.list_multipart_uploads(Bucket=bucket, Prefix=prefix, **marker)
             )
-        return page
 
     async def parts(self, grant: Grant, after: int, limit: int | None) -> Sequence[StoredPart]:
         """Return the parts of a multipart upload. Raises MultipartNotFound."""
@@ -115,6 +148,22 @@ class S3Listing:
             if is_absent(exc.status, exc.code):
                 raise MultipartNotFound from exc
             raise call_error("ListParts", exc.status, exc.code) from exc
+
+
+_MARKER_REFUSALS = frozenset({"400", "InvalidArgument", "InvalidRequest", "NoSuchUpload"})
+
+_OF_A_PAGE = frozenset({"Bucket", "KeyMarker", "MaxUploads", "UploadIdMarker", "Uploads"})
+
+
+def _checked(page: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a page of uploads. Raises StorageUnavailable for what is not one.
+
+    The SDK does not check what the root is called, and makes an empty page of an empty answer.
+    """
+    uploads = page.get("Uploads", [])
+    if not _OF_A_PAGE & page.keys() or not all("Key" in u and "UploadId" in u for u in uploads):
+        raise StorageUnavailable
+    return page
 
 
 def _next_page(page: Mapping[str, Any]) -> dict[str, str]:

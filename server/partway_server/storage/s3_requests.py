@@ -17,6 +17,7 @@ from partway_server.storage.base import Head, StoredPart, md5_of_etag
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import WRITE_TOKEN, object_headers
 from partway_server.storage.s3_calls import ListedPart, NamedPart
+from partway_server.storage.s3_evidence import has_s3_header
 
 _STEP = 1000
 _META = "x-amz-meta-"
@@ -115,7 +116,7 @@ def object_head(grant: Grant, headers: Mapping[str, str]) -> Head:
     Raises StorageUnavailable for one that is not about an object: a proxy may have sent it.
     """
     size, etag = headers.get("content-length", ""), headers.get("etag", "").strip('"')
-    if not etag or not _NUMBER.fullmatch(size):
+    if not has_s3_header(headers) or not etag or not _NUMBER.fullmatch(size):
         raise StorageUnavailable
     metadata = {
         name.removeprefix(_META): value for name, value in headers.items() if name.startswith(_META)

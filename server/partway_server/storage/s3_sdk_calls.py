@@ -9,8 +9,21 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 
 from partway_server.domain.errors import StorageUnavailable
-from partway_server.storage.s3_calls import ListedPart, NamedPart, PageOfParts, S3Refusal
-from partway_server.storage.s3_client import S3Clients, code_in, status_in, translate_errors
+from partway_server.storage.s3_calls import (
+    BareRefusal,
+    ListedPart,
+    NamedPart,
+    PageOfParts,
+    S3Refusal,
+)
+from partway_server.storage.s3_client import (
+    S3Clients,
+    code_in,
+    headers_in,
+    is_s3_error,
+    status_in,
+    translate_errors,
+)
 
 _META = "x-amz-meta-"
 
@@ -33,6 +46,9 @@ _ARGUMENTS = {
     "x-amz-tagging": "Tagging",
 }
 """The SDK's names for the headers of a request."""
+
+_OF_A_PAGE = frozenset({"Bucket", "Key", "MaxParts", "PartNumberMarker", "Parts", "UploadId"})
+"""What shows that a document is a page of parts: the SDK does not check what its root is called."""
 
 
 class SdkCalls:
@@ -61,6 +77,8 @@ class SdkCalls:
                 PartNumberMarker=after,
                 MaxParts=limit,
             )
+            if not _OF_A_PAGE & page.keys():
+                raise StorageUnavailable
             parts = [_listed(part) for part in page.get("Parts", [])]
         return PageOfParts(parts, page.get("IsTruncated"))
 
@@ -69,13 +87,15 @@ class SdkCalls:
     ) -> None:
         with _translated("UploadPartCopy"):
             async with asyncio.timeout(self._clients.complete_seconds):
-                await self._clients.joining.upload_part_copy(
+                reply = await self._clients.joining.upload_part_copy(
                     Bucket=bucket,
                     Key=key,
                     UploadId=multipart_id,
                     PartNumber=number,
                     **_arguments(headers),
                 )
+            if not reply.get("CopyPartResult", {}).get("ETag"):
+                raise StorageUnavailable
 
     async def complete(
         self,
@@ -98,29 +118,37 @@ class SdkCalls:
             if "ETag" not in reply:
                 raise StorageUnavailable
 
-    async def abort(self, bucket: str, key: str, multipart_id: str) -> None:
+    async def abort(self, bucket: str, key: str, multipart_id: str) -> Mapping[str, str]:
         with _translated("AbortMultipartUpload"):
-            await self._clients.control.abort_multipart_upload(
+            reply = await self._clients.control.abort_multipart_upload(
                 Bucket=bucket, Key=key, UploadId=multipart_id
             )
+        return headers_in(reply)
 
     async def head(self, bucket: str, key: str, headers: Mapping[str, str]) -> Mapping[str, str]:
         with _translated("HeadObject"):
             reply = await self._clients.control.head_object(
                 Bucket=bucket, Key=key, **_arguments(headers)
             )
-        found: Mapping[str, str] = reply["ResponseMetadata"]["HTTPHeaders"]
-        return found
+        return headers_in(reply)
+
+    async def get_byte(self, bucket: str, key: str) -> None:
+        with _translated("GetObject"):
+            reply = await self._clients.control.get_object(
+                Bucket=bucket, Key=key, Range="bytes=0-0"
+            )
+            reply["Body"].close()
 
     async def delete(
         self, bucket: str, key: str, version_id: str, headers: Mapping[str, str]
-    ) -> None:
+    ) -> Mapping[str, str]:
         only = {"VersionId": version_id} if version_id else {}
         with _translated("DeleteObject"):
             async with asyncio.timeout(self._clients.call_seconds):
-                await self._clients.once.delete_object(
+                reply = await self._clients.once.delete_object(
                     Bucket=bucket, Key=key, **only, **_arguments(headers)
                 )
+        return headers_in(reply)
 
     async def aclose(self) -> None:
         pass  # The clients are not this object's own.
@@ -133,10 +161,18 @@ def _translated(operation: str) -> Iterator[None]:
             yield
         except ClientError as exc:
             # The SDK turns an error in the body of a 200, or half a body, into a 500.
-            raise S3Refusal(status_in(exc), code_in(exc)) from exc
+            raise _refusal(operation, exc) from exc
         except KeyError as exc:
             # A 200 whose body lacks what the call returns is not an answer to it.
             raise StorageUnavailable from exc
+
+
+def _refusal(operation: str, error: ClientError) -> Exception:
+    """Return the error for an error response: of S3's, or of something else."""
+    status = status_in(error)
+    if is_s3_error(error):
+        return S3Refusal(status, code_in(error) or str(status))
+    return BareRefusal(status, str(status)) if operation == "HeadObject" else StorageUnavailable()
 
 
 def _arguments(headers: Mapping[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from partway_server.domain.errors import StorageUnavailable
 from partway_server.storage.base import md5_in
 from partway_server.storage.obstacles import no_metadata, refused, unusable
 from partway_server.storage.presigner import WRITE_TOKEN
@@ -92,13 +93,17 @@ async def probe_md5(client: Any, bucket: str, token: str, *, single: bool) -> bo
                 **place, **({"VersionId": put["VersionId"]} if put.get("VersionId") else {})
             )
         else:
-            place["UploadId"] = (await client.create_multipart_upload(**place))["UploadId"]
+            opened = await client.create_multipart_upload(**place)
+            if not opened.get("UploadId"):
+                raise StorageUnavailable
+            place["UploadId"] = opened["UploadId"]
             try:
                 put = await client.upload_part(**place, PartNumber=1, Body=body)
             finally:
                 await client.abort_multipart_upload(**place)
-    digest = hashlib.md5(body, usedforsecurity=False).digest()
-    return md5_in(put["ETag"].strip('"')) == digest
+    if not (etag := put.get("ETag", "").strip('"')):
+        raise StorageUnavailable
+    return md5_in(etag) == hashlib.md5(body, usedforsecurity=False).digest()
 
 
 @contextmanager

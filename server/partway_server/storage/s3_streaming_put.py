@@ -21,7 +21,9 @@ from partway_server.domain.errors import PartChanged, StorageUnavailable
 from partway_server.domain.grant import Grant
 from partway_server.observability.tracing import outgoing_headers
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, PresignedPart
-from partway_server.storage.s3_errors import DAMAGED_CODES, call_error, is_absent
+from partway_server.storage.s3_codes import DAMAGED_CODES
+from partway_server.storage.s3_errors import call_error, is_absent
+from partway_server.storage.s3_evidence import is_bodiless_answer
 
 PUT_SECONDS = 30.0
 """How long storage may accept no byte, or not respond once it has all."""
@@ -77,8 +79,11 @@ class StreamingPutClient:
             raise StorageUnavailable from exc
         if body.failure is not None:
             raise body.failure
-        if 200 <= status < 300:
+        if 200 <= status < 300 and headers.get("etag", "").strip('"'):
             return headers
+        if status < 300 or not (code or is_bodiless_answer(headers)):
+            # Not storage's answer: the part may have arrived or not, and can be sent again.
+            raise StorageUnavailable
         raise _refusal(grant, part.number, status, code)
 
     async def _exchange(
@@ -95,7 +100,7 @@ class StreamingPutClient:
             proxy=get_environ_proxies(part.url).get(parts.scheme),
         ) as response:
             text = await response.content.read(_ERROR_BYTES)
-            found = None if response.ok else _CODE.search(text)
+            found = None if response.ok or b"<Error" not in text else _CODE.search(text)
             headers = {name.lower(): value for name, value in response.headers.items()}
             return response.status, found[1].decode("ascii") if found else "", headers
 
@@ -142,8 +147,6 @@ def _refusal(grant: Grant, number: int, status: int, code: str) -> Exception:
     operation = "PutObject" if grant.single else "UploadPart"
     if code in DAMAGED_CODES:
         return PartChanged(grant.sid, number)
-    if code == "IncompleteBody":
-        return StorageUnavailable()
     if grant.single and status == 412:
         return KeyTaken()
     if grant.single and status == 409:

@@ -1102,7 +1102,8 @@ async def test_create_is_sent_once(reply: bytes) -> None:
 
 
 async def test_a_call_that_changes_nothing_is_tried_again() -> None:
-    found = answer("200 OK", "<ListMultipartUploadsResult/>")
+    page = "<ListMultipartUploadsResult><Bucket>b</Bucket></ListMultipartUploadsResult>"
+    found = answer("200 OK", page)
     async with canned_s3(error_answer("503 Slow Down", "SlowDown"), b"", found) as server:
         async with aclosing(await open_s3(canned(server.endpoint))) as storage:
             assert await storage.list_multiparts(some_grant()) == []
@@ -1113,7 +1114,7 @@ def page_of_uploads(*ids: str, truncated: bool, **markers: str) -> bytes:
     """Return a ListMultipartUploads response of uploads whose keys are `k-<id>`."""
     uploads = (f"<Upload><Key>k-{i}</Key><UploadId>{i}</UploadId></Upload>" for i in ids)
     shown = "".join(f"<{name}>{value}</{name}>" for name, value in markers.items())
-    cut = f"<IsTruncated>{str(truncated).lower()}</IsTruncated>"
+    cut = f"<Bucket>b</Bucket><IsTruncated>{str(truncated).lower()}</IsTruncated>"
     return answer(
         "200 OK",
         f"<ListMultipartUploadsResult>{cut}{shown}{''.join(uploads)}</ListMultipartUploadsResult>",

@@ -315,6 +315,39 @@ def test_what_is_usual_fits_every_backend(kind: str) -> None:
     assert read("[policy.default]", default=Backend("default", kind=kind))
 
 
+DAY = 24 * 3600
+
+
+def test_an_upload_ends_before_storage_ends_it(caplog: pytest.LogCaptureFixture) -> None:
+    minio = Backend("default", kind="minio")
+    found = read("[policy.a]\n[policy.b]\nupload_seconds = 7200", default=minio).policies
+    assert (found["a"].upload_seconds, found["a"].max_upload_seconds) == (DAY - 3600, DAY - 3600)
+    assert (found["b"].upload_seconds, found["b"].max_upload_seconds) == (7200, 7200)
+    assert caplog.messages == [
+        "policy 'a': uploads end after 82800 s, since storage ends multipart uploads after 86400 s"
+    ]
+
+
+def test_a_longer_life_than_that_of_storage_is_refused() -> None:
+    minio = Backend("default", kind="minio")
+    assert problems(f"[policy.a]\nupload_seconds = {2 * DAY}", default=minio) == [
+        "p.toml:2: policy.a.upload_seconds: the backend 'default' (minio) ends a multipart upload"
+        " 86400 s after it began; allow at most 82800, or set multipart_seconds of the backend"
+    ]
+    [line] = problems(f"[policy.a]\nmax_upload_seconds = {2 * DAY}", default=minio)
+    assert "policy.a.max_upload_seconds" in line
+
+
+def test_what_storage_is_configured_with_is_said_for_its_backend() -> None:
+    text = f"[policy.a]\nbackend = 'm'\nbucket = 'b'\nupload_seconds = {9 * DAY}\n[backend.m]\n"
+    kind = "kind = 'minio'\nendpoint = 'http://m'\n"
+    for seconds in (0, 30 * DAY):
+        found = read(f"{text}{kind}multipart_seconds = {seconds}")
+        assert found.policies["a"].upload_seconds == 9 * DAY
+    [line] = problems(f"{text}{kind}multipart_seconds = 60")
+    assert "backend.m.multipart_seconds" in line
+
+
 def test_a_backend_is_what_its_endpoint_says_unless_it_is_said() -> None:
     assert (Backend("b").known_as, Backend("b").in_path) == ("aws", False)
     local = Backend("b", endpoint="http://127.0.0.1:1")

@@ -221,3 +221,14 @@ def test_a_page_is_tried_from_an_origin_that_a_rule_names() -> None:
     assert bucket_rules.page_origin([named], "*") == "https://app.example"
     assert bucket_rules.page_origin([PUT], "https://x.example") == "https://x.example"
     assert bucket_rules.page_origin([], "*") == bucket_rules.SAMPLE_ORIGIN
+
+
+def test_a_store_that_ends_uploads_by_itself_needs_no_rule() -> None:
+    own = timedelta(hours=24)
+    short, long = timedelta(hours=23), timedelta(days=6)
+    found = bucket_rules.lifecycle(facts(None, []), "uploads", short, endpoint=HERE, own=own)
+    assert found.status == "ok"
+    assert "24 hours" in found.found
+    found = bucket_rules.lifecycle(facts(None, []), "uploads", long, endpoint=HERE, own=own)
+    assert found.status == "bad"
+    assert "upload_seconds" in found.remedy

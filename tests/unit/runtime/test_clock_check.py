@@ -41,7 +41,10 @@ def test_names_the_clock_by_how_much_and_what_it_breaks() -> None:
     [line] = problems([redis(0), storage(-61, "far")])
     assert line.startswith("the clock of storage (far) is 61 s behind this machine's: presigned")
     assert "refuses" not in line
-    [line] = problems([redis(0), storage(901)])
+    [line] = problems([redis(0), storage(301)])
+    assert "requests and URLs are signed by storage's time" in line
+    assert "refuses" not in line
+    [line] = problems([redis(0), storage(3601)])
     assert "storage refuses every signature" in line
 
 
@@ -84,7 +87,7 @@ class Clocks:
 
 
 async def test_a_start_with_signatures_that_storage_refuses_is_refused() -> None:
-    assert "902 s ahead" in await ClockCheck(Clocks(0, 902).deps).first()
+    assert "3602 s ahead" in await ClockCheck(Clocks(0, 3602).deps).first()
 
 
 @pytest.mark.parametrize(("redis", "storage"), [(5000, 0), (0, 899), (0, None), (None, 0)])

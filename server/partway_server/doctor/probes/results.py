@@ -4,7 +4,7 @@ The probes produce them, and the checks of the doctor judge them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from partway_server.domain.checksum import Checksum
@@ -126,6 +126,11 @@ class ChecksumFacts:
         if self.right.ok and self.wrong.refused:
             return True
         return False if self.wrong.ok or self.right.refused else None
+
+    def limited_by(self, of_object: "ChecksumFacts") -> "ChecksumFacts":
+        """Return what holds for a part and for a PUT of an object: the same callers send both."""
+        weaker = self.verified and not of_object.verified
+        return replace(of_object, listed=self.listed) if weaker else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from partway_server.doctor.probes.storage_connection import ProbeConnection
 from partway_server.doctor.probes.storage_objects import ProbeObjects
 from partway_server.domain.clock import Clock, skew_seconds
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
-from partway_server.storage.s3_client import time_in
 from partway_server.storage.s3_diagnosis import closer, listing_word
+from partway_server.storage.store_clock import time_in
 
 _HEADS = 20
 _NO_UPLOAD = "partway-no-such-upload"

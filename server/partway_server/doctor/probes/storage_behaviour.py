@@ -25,7 +25,7 @@ from partway_server.domain.checksum import Checksum
 from partway_server.domain.clock import Clock
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.domain.part_plan import MIB
-from partway_server.storage.presigner import WRITE_TOKEN
+from partway_server.storage.presigner import WRITE_TOKEN, checksum_header
 from partway_server.storage.sigv4 import Signer
 
 _LIFETIME = 300
@@ -40,6 +40,7 @@ _CHECKSUMS: Mapping[Checksum, bytes] = {
     Checksum.CRC32C: bytes.fromhex("e3069283"),
     Checksum.CRC64NVME: bytes.fromhex("ae8b14860a799888"),
     Checksum.SHA256: hashlib.sha256(_BODY).digest(),
+    Checksum.MD5: hashlib.md5(_BODY, usedforsecurity=False).digest(),
 }
 
 
@@ -53,19 +54,14 @@ class BehaviourProbes:
         self._url_signer = connection.own
 
     async def public_put(self) -> ProbeResponse:
-        """PUT once by the public endpoint; if that works, everything after it uses that endpoint
-        too.
-        """
+        """PUT once by the public endpoint; if that works, all that follows uses it too."""
         answer = await self._put("public", url_signer=self._connection.public)
         if answer.ok:
             self._url_signer = self._connection.public
         return answer
 
     async def refusals(self) -> SignatureFacts:
-        """PUT once as signed, and in four ways that must be refused.
-
-        The wrong ones have keys of their own, so that nothing from before can be in their way.
-        """
+        """PUT once as signed, and in four ways that must be refused, each at a key of its own."""
         return SignatureFacts(
             as_signed=await self._put("signed"),
             wrong_signature=await self._put("wrong-signature", spoil=True),
@@ -79,7 +75,10 @@ class BehaviourProbes:
         """Try If-None-Match on a PUT and on Complete, and If-Match on a delete."""
         once = {"if-none-match": "*"}
         put = await self._put("put-once", once), await self._put("put-once", once)
-        complete = (await self._complete_once(), await self._complete_once())
+        complete = (
+            await self._small("complete-once", 1, IfNoneMatch="*"),
+            await self._small("complete-once", 1, IfNoneMatch="*"),
+        )
         place = self._objects.place("keep")
         kept = await self._connection.call("put_object", **place, Body=b"")
         delete = await self._connection.call("delete_object", **place, IfMatch=_OTHER_ETAG)
@@ -88,14 +87,19 @@ class BehaviourProbes:
         return ConditionFacts(put, complete, delete, survived)
 
     async def checksums(self) -> Checksums:
-        """Try each algorithm, and Content-MD5, with a right and a wrong value."""
+        """Try each algorithm with a right and a wrong value, on a part and on a PUT of an object.
+
+        Callers of the service send both, and S3Mock verifies Content-MD5 on one of them only.
+        """
         found: dict[Checksum | str, ChecksumFacts] = {}
-        for algorithm in _CHECKSUMS:
-            found[algorithm] = await self._checksum(algorithm, named=True)
-            if not found[algorithm].right.ok:
+        for algorithm, value in _CHECKSUMS.items():
+            # S3 has no field for MD5 in Create.
+            named = algorithm is not Checksum.MD5
+            of_part = await self._checksum(algorithm, value, named=named)
+            if named and not of_part.right.ok:
                 # Some stores verify a part's checksum, but do not support one for the upload.
-                found[algorithm] = await self._checksum(algorithm, named=False)
-        found["md5"] = await self._content_md5()
+                of_part = await self._checksum(algorithm, value, named=False)
+            found[algorithm] = of_part.limited_by(await self._single_checksum(algorithm, value))
         return found
 
     async def multipart(self) -> MultipartFacts:
@@ -117,7 +121,7 @@ class BehaviourProbes:
             unequal=unequal,
             equal=equal,
             again=again,
-            small=await self._complete_small(),
+            small=await self._small("small", 2),
             token_kept=await self._kept("multipart", token) if again else None,
             single_token_kept=await self._single_kept(token),
             resending=resending,
@@ -127,7 +131,7 @@ class BehaviourProbes:
         )
 
     async def browser(self, origin: str, headers: list[str]) -> BrowserFacts:
-        """Send what a page at `origin` sends that wants to PUT with `headers`."""
+        """Send what a page at `origin` sends to PUT with `headers`."""
         location = self._url_signer.endpoint.locate(
             self._objects.bucket, self._objects.key("browser")
         )
@@ -221,22 +225,17 @@ class BehaviourProbes:
             return opened, ()
         await self._part(upload, 1, b"1")
         again = await self._part(upload, 1, b"2")
-        listed = await self._connection.call("list_parts", **upload)
+        listed = await self._list_parts(upload)
         return again, [part["ETag"].strip('"') for part in listed.reply.get("Parts", [])]
 
-    async def _complete_once(self) -> ProbeResponse:
-        opened, upload = await self._objects.open_multipart("complete-once")
+    async def _small(self, name: str, count: int, **condition: str) -> ProbeResponse:
+        """Complete an upload of `count` parts of a few bytes."""
+        opened, upload = await self._objects.open_multipart(name)
         if not opened.ok:
             return opened
-        etag = _etag(await self._part(upload, 1, _BODY))
-        return await self._complete(upload, [etag], IfNoneMatch="*")
-
-    async def _complete_small(self) -> ProbeResponse:
-        opened, upload = await self._objects.open_multipart("small")
-        if not opened.ok:
-            return opened
-        etags = [_etag(await self._part(upload, number, _BODY)) for number in (1, 2)]
-        return await self._complete(upload, etags)
+        numbers = range(1, count + 1)
+        etags = [_etag(await self._part(upload, number, _BODY)) for number in numbers]
+        return await self._complete(upload, etags, **condition)
 
     async def _listed(self, upload: Mapping[str, str]) -> tuple[bool | None, bool | None]:
         """Return whether the upload is listed by its key, and by the prefix of the key."""
@@ -257,25 +256,29 @@ class BehaviourProbes:
         put = await self._put("single", {f"x-amz-meta-{WRITE_TOKEN}": token})
         return await self._kept("single", token) if put.ok else None
 
-    async def _checksum(self, algorithm: Checksum, *, named: bool) -> ChecksumFacts:
+    async def _list_parts(self, upload: Mapping[str, str]) -> ProbeResponse:
+        # As the service does: some stores refuse a limit or a marker.
+        as_listed = {**upload, "PartNumberMarker": 0, "MaxParts": 1000}
+        return await self._connection.call("list_parts", **as_listed)
+
+    async def _checksum(self, algorithm: Checksum, value: bytes, *, named: bool) -> ChecksumFacts:
         arguments: dict[str, Any] = {"ChecksumAlgorithm": algorithm.upper()} if named else {}
         opened, upload = await self._objects.open_multipart(f"checksum-{algorithm}", **arguments)
         if not opened.ok:
             return ChecksumFacts(opened, opened)
-        header = f"x-amz-checksum-{algorithm}"
-        value = _CHECKSUMS[algorithm]
+        header = checksum_header(algorithm)
         wrong = await self._part(upload, 1, _BODY, {header: _base64(value[::-1])})
         right = await self._part(upload, 2, _BODY, {header: _base64(value)})
-        listed = await self._connection.call("list_parts", **upload)
+        listed = await self._list_parts(upload)
         # By its number: the wrong one may be listed too.
         parts = [part for part in listed.reply.get("Parts", []) if part["PartNumber"] == 2]
         listed_checksum = any(f"Checksum{algorithm.upper()}" in part for part in parts)
         return ChecksumFacts(right, wrong, listed=listed_checksum)
 
-    async def _content_md5(self) -> ChecksumFacts:
-        value = hashlib.md5(_BODY, usedforsecurity=False).digest()
-        wrong = await self._put("md5-wrong", {"content-md5": _base64(value[::-1])})
-        right = await self._put("md5", {"content-md5": _base64(value)})
+    async def _single_checksum(self, algorithm: Checksum, value: bytes) -> ChecksumFacts:
+        header, name = checksum_header(algorithm), f"single-{algorithm}"
+        wrong = await self._put(f"{name}-wrong", {header: _base64(value[::-1])})
+        right = await self._put(name, {header: _base64(value)})
         return ChecksumFacts(right, wrong)
 
 
