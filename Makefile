@@ -198,6 +198,7 @@ lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -c requirements/server.txt requirements/peers.in -o requirements/peers.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/dist.in -o requirements/dist.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/line.in -o requirements/line.txt
+	$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/deploy.in -o requirements/deploy.txt
 
 dist: $(READY) $(DIST)/.ready ## Build the wheels and sdists of all three packages into dist/, and check them.
 	@rm -f dist/partway_*
@@ -285,8 +286,52 @@ bench-line: $(READY) .tools/bench/stub ## Compare with rclone, s5cmd and awscli 
 	.venv-line/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/line.txt
 	@touch $@
 
-image: ## Build the container image.
-	docker build -t partway-server .
+# Docker's or buildah's own base, from its registry; BASE names another.
+IMAGE ?= partway-server:0.1.0
+IMAGE_LABELS = --build-arg REVISION=$$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo -dirty) \
+  --build-arg CREATED=$$(date -u -d @$$(git log -1 --format=%ct) +%Y-%m-%dT%H:%M:%SZ)
+
+image: ## Build the container image IMAGE, with docker or buildah.
+	@if command -v docker >/dev/null; then set -- docker build; else set -- buildah build --format docker; fi; \
+	  "$$@" $(if $(BASE),--build-arg BASE=$(BASE)) $(IMAGE_LABELS) -t $(IMAGE) .
+
+# As root. A storage of its own, so that no image of the machine is touched. The base is a Debian of
+# packages alone, because a registry may be out of reach.
+IMAGE_TOOLS := buildah crun mmdebstrap
+IMAGE_FOLDER := $(CURDIR)/.tools/image
+IMAGE_STORAGE := --storage-driver vfs --root $(IMAGE_FOLDER)/storage --runroot $(IMAGE_FOLDER)/run
+IMAGE_TRUST := $(if $(wildcard /etc/ssl/certs),--volume /etc/ssl/certs:/etc/ssl/certs:ro) $(if $(wildcard /etc/pip.conf),--volume /etc/pip.conf:/etc/pip.conf:ro)
+
+.tools/image/.base: Makefile
+	@for tool in $(IMAGE_TOOLS); do command -v $$tool >/dev/null || { echo "Install $$tool, of Debian's packages." >&2; exit 1; }; done
+	@mkdir -p .tools/image
+	mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates bookworm .tools/image/base.tar
+	base=$$(buildah $(IMAGE_STORAGE) from scratch) && buildah $(IMAGE_STORAGE) add --quiet $$base .tools/image/base.tar / \
+	  && buildah $(IMAGE_STORAGE) commit --quiet --rm $$base localhost/partway-base
+	@rm .tools/image/base.tar
+	@touch $@
+
+test-image: $(READY) .tools/image/.base ## Build the image over a local base, and run it: read-only, not as root. As root.
+	buildah $(IMAGE_STORAGE) build --quiet --isolation chroot --format docker $(IMAGE_TRUST) \
+	  --build-arg BASE=localhost/partway-base $(IMAGE_LABELS) -t localhost/$(IMAGE) .
+	PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_TOOLS=image PARTWAY_TEST_IMAGE=localhost/$(IMAGE) \
+	  PARTWAY_TEST_IMAGE_STORAGE="$(IMAGE_STORAGE)" $(BIN)/python -m pytest -m image tests/deploy/test_image.py
+
+.tools/.deploy: requirements/go-deploy/go.mod requirements/go-deploy/go.sum requirements/deploy.txt tests/deploy/crds/package-lock.json
+	cd requirements/go-deploy && go build -ldflags='-s -w' -o $(CURDIR)/$(TOOLS)/helm helm.sh/helm/v3/cmd/helm
+	cd requirements/go-deploy && go build -ldflags='-s -w' -o $(CURDIR)/$(TOOLS)/kubeconform github.com/yannh/kubeconform/cmd/kubeconform
+	cd requirements/go-deploy && go build -ldflags='-s -w' -o $(CURDIR)/$(TOOLS)/compose-check github.com/compose-spec/compose-go/v2/cmd
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes --upgrade --target .tools/kubernetes -r requirements/deploy.txt
+	cd tests/deploy/crds && $(NPM_CI)
+	@touch $@
+
+test-deploy: $(READY) .tools/.deploy ## Lint, render and check the chart and the Compose file, and try the bucket's documents.
+	PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_TOOLS=deploy $(BIN)/python -m pytest -m "not image" tests/deploy
+
+chart-golden: .tools/.deploy ## Write what the chart renders to tests/deploy/golden, to review.
+	@mkdir -p tests/deploy/golden
+	for values in deploy/helm/partway/ci/*-values.yaml; do $(TOOLS)/helm template partway deploy/helm/partway \
+	  --namespace uploads --values $$values > tests/deploy/golden/$$(basename $$values -values.yaml).yaml || exit 1; done
 
 words: $(READY) ## List the banned words in code and documents, with what to write instead.
 	@$(BIN)/python -m tests.contract.banned_words

@@ -3,10 +3,10 @@
 With PARTWAY_TEST_BACKENDS=1, which `make test` sets, tests marked `redis` or `s3` run.
 PARTWAY_TEST_STORES lists the stores that need more than wheels, of `localstack` and `ceph`; `make
 test-stores` lists both, so tests with these marks run. A backend that cannot start is then a
-failure. PARTWAY_TEST_TOOLS likewise lists what needs more tools, of `languages`, `examples` and
-`peers`, or more time, `changes`: `make test-languages` and the like install them and set it. All
-other marked tests are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of starting one;
-the tests may destroy its data.
+failure. PARTWAY_TEST_TOOLS likewise lists what needs more tools, of `languages`, `examples`,
+`peers`, `deploy` and `image`, or more time, `changes`: `make test-languages` and the like install
+them and set it. All other marked tests are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use
+instead of starting one; the tests may destroy its data.
 """
 
 import os
@@ -37,7 +37,7 @@ of what comes after that set one of their own.
 
 OF_MAKE_TEST = ("redis", "s3")
 OF_MAKE_TEST_STORES = ("localstack", "ceph")
-OF_TOOLS = ("languages", "examples", "peers", "changes")
+OF_TOOLS = ("languages", "examples", "peers", "deploy", "image", "changes")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
