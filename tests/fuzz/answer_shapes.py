@@ -24,8 +24,9 @@ class AnswerShapes:
         if kind != "application/json":
             return f"{status} with content-type {kind!r}"
         validator = self._validator(verb.lower(), path, str(status))
-        # A stream is one JSON object a line; every other answer is the only line.
-        for line in text.splitlines() or [""]:
+        # A stream is one JSON object a line; every other answer is the only line. Not by
+        # `splitlines`, which also parts at what JSON lets stand within text, such as U+0085.
+        for line in text.rstrip("\n").split("\n"):
             try:
                 answer = json.loads(line)
             except ValueError:

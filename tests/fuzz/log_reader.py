@@ -21,6 +21,6 @@ class LogReader:
             data = log.read(_READ_BYTES)
         whole = data[: data.rfind(b"\n") + 1]
         self._at += len(whole)
-        for line in whole.decode("utf-8", "replace").splitlines():
+        for line in whole.decode("utf-8", "replace").split("\n"):
             if wrong := oracle.of_line(line):
                 yield wrong

@@ -93,6 +93,7 @@ def test_the_same_fault_in_the_log_is_one_finding() -> None:
         (400, "", False),
         (404, "Not Found", True),
         (400, '{"code":3,"message":"m","details":[]}', False),
+        (400, '{"code":3,"message":"a next line: \x85","details":[]}', False),
         (500, '{"code":13,"message":"m","details":[]}', True),
         (400, '{"message":"m"}', True),
         (500, "upstream error", True),

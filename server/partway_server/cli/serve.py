@@ -59,6 +59,7 @@ def _serve(settings: Settings, *, share_port: bool) -> None:
 
 async def _until_signal(settings: Settings, *, share_port: bool) -> None:
     from partway_server.runtime import app
+    from partway_server.runtime.garbage import freeze_loaded
 
     stop, reload = asyncio.Event(), asyncio.Event()
 
@@ -71,4 +72,10 @@ async def _until_signal(settings: Settings, *, share_port: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     # Before the policy file is first read, so that no SIGHUP comes too early to count.
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
-    await app.run(settings, stop=stop, reload=reload, share_port=share_port)
+    await app.run(
+        settings,
+        stop=stop,
+        reload=reload,
+        share_port=share_port,
+        started=lambda _port: freeze_loaded(),
+    )

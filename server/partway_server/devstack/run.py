@@ -27,6 +27,7 @@ from partway_server.devstack.gateway import gateway_ready, start_gateway
 from partway_server.devstack.servers import S3, start_seaweedfs, start_valkey
 from partway_server.observability.logging import configure_logging
 from partway_server.runtime import app
+from partway_server.runtime.garbage import freeze_loaded
 from partway_server.runtime.subprocesses import Child, ChildError, free_port, port_is_free
 
 logger = logging.getLogger(__name__)
@@ -132,9 +133,13 @@ async def _serve(
         finally:
             stop.set()
 
+    def serving(_port: int) -> None:
+        freeze_loaded()
+        started.set()
+
     companion = asyncio.create_task(accompany())
     try:
-        await app.run(settings, stop=stop, started=lambda _: started.set())
+        await app.run(settings, stop=stop, started=serving)
     finally:
         companion.cancel()
         await asyncio.wait({companion})

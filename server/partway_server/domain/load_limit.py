@@ -5,9 +5,12 @@ falls by a factor while the loop runs late because it is busy, and rises by a st
 not: additive increase, multiplicative decrease, as TCP has it. Where calls wait for slow storage,
 the loop is not late. Where other programs take the CPU it is late, but not busy: then fewer calls
 in work would be fewer answers. In both cases the limit rises to its maximum.
+
+It rises only while at least half of it is used (as TCP's window does, RFC 7661): a limit far above
+what is used would first have to fall for a second or two before it had any effect.
 """
 
-LATE_SECONDS = 0.005
+LATE_SECONDS = 0.002
 """How late the loop may run. A call passes through it about ten times."""
 
 BUSY = 0.8
@@ -31,9 +34,12 @@ class LoadLimit:
     def __int__(self) -> int:
         return int(self._limit)
 
-    def observe(self, late_seconds: float, busy: float) -> None:
-        """Adapt to one observation: how late the loop ran, and for which part of the time."""
+    def observe(self, late_seconds: float, busy: float, wanted: int) -> None:
+        """Adapt to one observation of the loop, and of the calls in work or waiting for a turn.
+
+        The loop ran late by `late_seconds`, and had the CPU for the part `busy` of the time.
+        """
         if late_seconds > LATE_SECONDS and busy > BUSY:
             self._limit = max(self._limit * _FALL, self._least)
-        else:
+        elif wanted >= self._limit / 2:
             self._limit = min(self._limit + max(1.0, self._limit * _RISE), self._most)

@@ -115,7 +115,8 @@ class Admission:
 
     def observe(self, late_seconds: float, busy: float) -> None:
         """Adapt the number of calls in work to how late the event loop ran, and how busy it was."""
-        self._load.observe(late_seconds, busy)
+        wanted = max(queue.wanted for queue in self._queues.values())
+        self._load.observe(late_seconds, busy, wanted)
         limit = int(self._load)
         self._queues["working"].resize(limit)
         self._queues["storage"].resize(min(limit, self._storage_calls))

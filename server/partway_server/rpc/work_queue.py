@@ -27,6 +27,11 @@ class WorkQueue:
         """Return how many calls have their turn."""
         return self._share.total
 
+    @property
+    def wanted(self) -> int:
+        """Return how many calls have their turn or wait for it."""
+        return self._share.total + sum(map(len, self._waiting.values()))
+
     def resize(self, capacity: int) -> None:
         """Change how many calls may have their turn at a time."""
         self._share.capacity = capacity

@@ -11,7 +11,7 @@ def test_it_falls_fast_while_the_loop_is_late_and_not_below_the_least() -> None:
     limit = LoadLimit(512)
     seen = []
     for _ in range(100):
-        limit.observe(2 * LATE_SECONDS, 1.0)
+        limit.observe(2 * LATE_SECONDS, 1.0, wanted=512)
         seen.append(int(limit))
     assert seen == sorted(seen, reverse=True)
     assert seen[24] < 40 and seen[-1] == LEAST
@@ -21,28 +21,37 @@ def test_it_rises_to_the_maximum_while_the_loop_is_not_late() -> None:
     """As where calls wait for slow storage, and the CPU has nothing to do."""
     limit = LoadLimit(512)
     for _ in range(100):
-        limit.observe(1.0, 1.0)
+        limit.observe(1.0, 1.0, wanted=512)
     for _ in range(100):
-        limit.observe(0.0, 1.0)
+        limit.observe(0.0, 1.0, wanted=512)
     assert int(limit) == 512
 
 
 def test_it_does_not_fall_while_others_take_the_cpu() -> None:
     limit = LoadLimit(512)
     for _ in range(100):
-        limit.observe(1.0, 0.5)
+        limit.observe(1.0, 0.5, wanted=512)
     assert int(limit) == 512
+
+
+def test_it_does_not_rise_beyond_twice_what_is_used() -> None:
+    limit = LoadLimit(512)
+    for _ in range(100):
+        limit.observe(1.0, 1.0, wanted=64)
+    for _ in range(100):
+        limit.observe(0.0, 1.0, wanted=64)
+    assert 128 <= int(limit) < 140
 
 
 def test_one_delay_costs_little() -> None:
     limit = LoadLimit(512)
-    limit.observe(1.0, 1.0)
+    limit.observe(1.0, 1.0, wanted=512)
     assert int(limit) > 450
 
 
 def test_a_maximum_below_the_least_stays() -> None:
     limit = LoadLimit(1)
-    limit.observe(1.0, 1.0)
+    limit.observe(1.0, 1.0, wanted=512)
     assert int(limit) == 1
-    limit.observe(0.0, 1.0)
+    limit.observe(0.0, 1.0, wanted=512)
     assert int(limit) == 1
