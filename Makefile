@@ -119,9 +119,10 @@ stubs: $(READY)
 	  --descriptor_set_out=$(OUT)/partway/v1/descriptors.binpb proto/partway/v1/*.proto proto/google/rpc/*.proto
 	cp proto/partway/v1/service_config.json $(OUT)/partway/v1/
 
-docs: $(READY) ## Make docs/reference/settings.md from the table of settings.
+docs: $(READY) ## Make the references of settings and of metrics from the code.
 	@mkdir -p docs/reference
 	$(BIN)/python -m partway_server.config.reference > docs/reference/settings.md
+	$(BIN)/python -m partway_server.observability.reference > docs/reference/metrics.md
 
 # Without scripts of packages: none of ours needs them.
 NPM_CI := npm ci --no-audit --no-fund --ignore-scripts --loglevel=error

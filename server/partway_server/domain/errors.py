@@ -191,11 +191,16 @@ class SessionsFull(TryAgain):
 
 
 class StorageUnavailable(TryAgain):
-    """Storage is not responding, or the upload's `backend` is not configured on this replica."""
+    """Storage is not responding, or the upload's `backend` is not configured on this replica.
 
-    def __init__(self, backend: str = "") -> None:
+    If storage answered after all, `storage_code` is the code of its error, such as SlowDown, and
+    `operation` what was asked for. Neither is shown to callers.
+    """
+
+    def __init__(self, backend: str = "", *, operation: str = "", storage_code: str = "") -> None:
         unknown = f"backend {backend!r} is not configured on this replica"
         super().__init__(unknown if backend else "storage is not responding")
+        self.backend, self.operation, self.storage_code = backend, operation, storage_code
 
 
 class TimedOut(TryAgain):

@@ -27,6 +27,10 @@ class FairShare:
         """Return how much the tenant uses."""
         return self._used.get(tenant, 0)
 
+    def largest(self) -> int:
+        """Return how much the tenant uses that uses the most."""
+        return max(self._used.values(), default=0)
+
     def take(self, tenant: str, amount: int = 1) -> None:
         """Count what the tenant uses from now on, whether there is room or not."""
         self.total += amount

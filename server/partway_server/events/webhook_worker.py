@@ -27,7 +27,8 @@ from partway_server.events.retry_schedule import (
 from partway_server.events.webhook_file import Webhook
 from partway_server.events.webhook_sender import Sender
 from partway_server.events.webhook_shards import WebhookShards
-from partway_server.observability.metrics import DeliveryOutcome, Metrics
+from partway_server.observability.metrics import Metrics
+from partway_server.observability.webhook_metrics import DeliveryOutcome
 from partway_server.sessions.script_arguments import moment_ms
 from partway_server.workflow.background_tasks import Tasks
 

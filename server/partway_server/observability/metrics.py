@@ -1,198 +1,88 @@
 """The service's metrics, for Prometheus (https://prometheus.io/docs/concepts/metric_types/).
 
-They are served in the event loop, at /metrics of a separate address, because callers must not see
-them. Label values come only from operators and from the code: no caller can create a time series.
+Each group has a module of its own; this one puts them together. Most are fed by decorators over the
+seams, so that no use case knows of them.
+
+Label values come only from operators, from the code, and in bounded number from storage: no caller
+can create a time series.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from enum import StrEnum
-from functools import partial
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 
-from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry
 
-OK = "OK"
-
-
-class DeliveryOutcome(StrEnum):
-    """The outcome of one attempt to deliver an event. DEAD means given up, whether sent or not."""
-
-    DELIVERED = "delivered"
-    RETRIED = "retried"
-    DEAD = "dead"
+from partway_server.observability.cleanup_metrics import CleanupMetrics
+from partway_server.observability.definitions import Definitions, TraceId, no_trace
+from partway_server.observability.load_metrics import LoadMetrics
+from partway_server.observability.part_metrics import PartMetrics
+from partway_server.observability.process_metrics import ProcessMetrics
+from partway_server.observability.rpc_metrics import RpcMetrics
+from partway_server.observability.store_metrics import RedisMetrics, StorageMetrics
+from partway_server.observability.upload_metrics import UploadMetrics
+from partway_server.observability.webhook_metrics import DeliveryOutcome, WebhookMetrics
 
 
-class _PartMetrics:
-    """The metrics of parts that pass through the service."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        counter = partial(Counter, registry=registry)
-        gauge = partial(Gauge, registry=registry)
-        self.bytes = counter(
-            "partway_via_service_bytes",
-            "Bytes of parts sent through the service to storage, including failed attempts.",
-            ["policy"],
-        )
-        self.ended = counter(
-            "partway_via_service_parts",
-            "Parts sent through the service that ended, by outcome: OK, or the name of the error.",
-            ["policy", "outcome"],
-        )
-        self.in_progress = gauge(
-            "partway_via_service_in_progress",
-            "Parts that are being sent through the service.",
-        )
-
-
-class _LoadMetrics:
-    """The metrics of calls: how many are worked on, and what was refused or ended."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        counter = partial(Counter, registry=registry)
-        gauge = partial(Gauge, registry=registry)
-        self.calls_refused = counter(
-            "partway_calls_refused",
-            "Calls refused as OVERLOADED, by the limit that was reached.",
-            ["limit"],
-        )
-        self.slow_readers_ended = counter(
-            "partway_slow_readers_ended",
-            "Streams that were ended because their readers took nothing.",
-        )
-        self.connections_closed = counter(
-            "partway_connections_closed",
-            "Connections that were closed because their peers read no replies.",
-        )
-        self.call_limit = gauge(
-            "partway_call_limit",
-            "Calls that this process works on at a time, at most, by how busy it is.",
-        )
-        self.calls_in_progress = gauge(
-            "partway_calls_in_progress",
-            "Calls that are admitted and whose replies are not read yet, without watches.",
-        )
-        self.unread_reply_bytes = gauge(
-            "partway_unread_reply_bytes",
-            "Memory of replies that are not read yet.",
-        )
-
-
-class _WebhookMetrics:
-    """The metrics of deliveries."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        counter = partial(Counter, registry=registry)
-        gauge = partial(Gauge, registry=registry)
-        self.deliveries = counter(
-            "partway_webhook_deliveries",
-            "Attempts to deliver an event, by outcome: delivered, retried, or dead (given up).",
-            ["webhook", "outcome"],
-        )
-        self.oldest_event = gauge(
-            "partway_webhook_oldest_event_age_seconds",
-            "Age of the oldest event that this process has to deliver; 0 if it has none.",
-            ["webhook"],
-        )
-        self.dead_letters = gauge(
-            "partway_webhook_dead_letters",
-            "Dead letters in the shards that this process delivers.",
-            ["webhook"],
-        )
-        self.shards_away = gauge(
-            "partway_webhook_shards_away",
-            "Shards, of 64, that do not respond to this process; their events wait.",
-        )
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Metrics:
-    """The metrics of one process. The `registry` is its own, so that two services do not mix."""
+    """The metrics of one process. The `registry` is its own, so that two services do not mix.
 
-    def __init__(self) -> None:
+    `tenants` are those that have figures of their own; `trace_id` is where exemplars come from.
+    """
+
+    def __init__(
+        self,
+        *,
+        tenants: Collection[str] = (),
+        trace_id: TraceId = no_trace,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
         self.registry = CollectorRegistry()
-        self._parts = _PartMetrics(self.registry)
-        self._load = _LoadMetrics(self.registry)
-        self._webhooks = _WebhookMetrics(self.registry)
+        define = self.definitions = Definitions(self.registry)
+        self.rpcs = RpcMetrics(define, trace_id, tenants)
+        self.uploads = UploadMetrics(define, now, tenants)
+        self._parts = PartMetrics(define)
+        self.storage = StorageMetrics(define, trace_id)
+        self.redis = RedisMetrics(define, trace_id)
+        self.cleanup = CleanupMetrics(define, lambda: now().timestamp())
+        self.load = LoadMetrics(define, tenants)
+        self._webhooks = WebhookMetrics(define)
+        self.process = ProcessMetrics(define)
 
-    @contextlib.contextmanager
-    def part_via_service(self, policy: str) -> Iterator[None]:
+    def part_via_service(self, policy: str) -> contextlib.AbstractContextManager[None]:
         """Count the part that the block sends, and its outcome."""
-        outcome = OK
-        with self._parts.in_progress.track_inprogress():
-            try:
-                yield
-            except BaseException as error:
-                outcome = type(error).__name__
-                raise
-            finally:
-                self._parts.ended.labels(policy, outcome).inc()
+        return self._parts.passing(policy)
 
     def passed_via_service(self, policy: str, size_bytes: int) -> None:
         """Count bytes that storage has accepted."""
-        self._parts.bytes.labels(policy).inc(size_bytes)
-
-    def load(
-        self,
-        *,
-        call_limit: Callable[[], float],
-        calls: Callable[[], float],
-        unread_bytes: Callable[[], float],
-    ) -> None:
-        """Report from now on how many calls are admitted, and what is not read of replies."""
-        self._load.call_limit.set_function(call_limit)
-        self._load.calls_in_progress.set_function(calls)
-        self._load.unread_reply_bytes.set_function(unread_bytes)
+        self._parts.passed(policy, size_bytes)
 
     def call_refused(self, limit: str) -> None:
         """Count a call that is refused."""
-        self._load.calls_refused.labels(limit).inc()
+        self.load.calls_refused.labels(limit).inc()
 
     def slow_reader_ended(self) -> None:
         """Count a stream that is ended because its reader takes nothing."""
-        self._load.slow_readers_ended.inc()
+        self.load.slow_readers_ended.inc()
 
     def connections_closed(self, number: int) -> None:
         """Count connections that are closed because their peers read nothing."""
-        self._load.connections_closed.inc(number)
+        self.load.connections_closed.inc(number)
 
     def webhook(
         self, name: str, *, oldest_age_seconds: Callable[[], float], letters: Callable[[], float]
     ) -> None:
-        """Report a webhook from now on.
-
-        The figures are read at each scrape, so that none is stale because work has stopped.
-        """
-        self._webhooks.oldest_event.labels(name).set_function(oldest_age_seconds)
-        self._webhooks.dead_letters.labels(name).set_function(letters)
-        for outcome in DeliveryOutcome:
-            # Present from the start: a rate needs an initial zero.
-            self._webhooks.deliveries.labels(name, outcome)
+        """Report a webhook from now on."""
+        self._webhooks.webhook(name, oldest_age_seconds=oldest_age_seconds, letters=letters)
 
     def shards_away(self, number: Callable[[], float]) -> None:
         """Report the number of unreachable shards from now on."""
-        self._webhooks.shards_away.set_function(number)
+        self._webhooks.shards_away(number)
 
     def webhook_tried(self, name: str, outcome: DeliveryOutcome) -> None:
         """Count an attempt to deliver an event."""
-        self._webhooks.deliveries.labels(name, outcome).inc()
-
-
-@contextlib.asynccontextmanager
-async def serving(metrics: Metrics, host: str, port: int) -> AsyncIterator[int]:
-    """Serve `metrics` in the block; yields the port. Raises OSError if it is not available."""
-
-    async def answer(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        body = encode(metrics.registry)
-        return web.Response(body=body, headers={"Content-Type": content_type})
-
-    application = web.Application()
-    application.router.add_get("/metrics", answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+        self._webhooks.tried(name, outcome)

@@ -65,12 +65,20 @@ class Admission:
         self._refused: Counter[str] = Counter()
         self._reported_at = now()
         self._metrics = metrics
-        metrics.load(
-            call_limit=lambda: int(self._load),
-            calls=lambda: self._shares["calls"].total,
-            unread_bytes=lambda: self._shares["unread"].total,
-        )
+        self._report_load()
         self.open: set[Ticket] = set()
+
+    def _report_load(self) -> None:
+        """Report from now on what is used, in figures that are read at each scrape."""
+        load = self._metrics.load
+        load.call_limit.set_function(lambda: int(self._load))
+        load.calls_in_progress.set_function(lambda: self._shares["calls"].total)
+        load.watches.set_function(lambda: self._shares["watches"].total)
+        load.unread_reply_bytes.set_function(lambda: self._shares["unread"].total)
+        for name, share in self._shares.items():
+            load.share(name, share)
+        for name, queue in self._queues.items():
+            load.queue(name, queue)
 
     def admit(self, rpc: str, tenant: str, context: Context) -> "Ticket":
         """Return the ticket of a call, which must be closed. Raises Overloaded."""
@@ -117,6 +125,8 @@ class Admission:
         """Adapt the number of calls in work to how late the event loop ran, and how busy it was."""
         wanted = max(queue.wanted for queue in self._queues.values())
         self._load.observe(late_seconds, busy, wanted)
+        self._metrics.load.lag.observe(max(0.0, late_seconds))
+        self._metrics.load.busy.set(busy)
         limit = int(self._load)
         self._queues["working"].resize(limit)
         self._queues["storage"].resize(min(limit, self._storage_calls))

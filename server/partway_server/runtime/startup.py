@@ -13,6 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 
+from prometheus_client import CollectorRegistry
+
 from partway_server.config.backends import Secrets
 from partway_server.config.certificate_files import CertificateFileError, CertificateFiles
 from partway_server.config.load import open_backend, read_policy_file, read_secrets
@@ -27,7 +29,8 @@ from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.events.webhook_file import Webhook, WebhookFileError, load_webhooks
 from partway_server.events.webhook_sender import HttpSender, Sender
 from partway_server.events.webhook_worker import WebhookWorker
-from partway_server.observability.metrics import Metrics, serving
+from partway_server.observability.metrics import Metrics
+from partway_server.observability.serving import serving
 from partway_server.redis_client.topology import connect
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.webhook_reload import WebhookReloader
@@ -194,10 +197,14 @@ async def serve_metrics(settings: Settings, metrics: Metrics) -> AsyncIterator[N
     if not settings.metrics_address:
         yield
         return
+
+    async def gather() -> CollectorRegistry:
+        return metrics.registry
+
     async with contextlib.AsyncExitStack() as served:
         try:
             port = await served.enter_async_context(
-                serving(metrics, settings.metrics_host, settings.metrics_port())
+                serving(gather, settings.metrics_host, settings.metrics_port())
             )
         except OSError as error:
             raise StartupError(

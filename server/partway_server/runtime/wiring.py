@@ -17,6 +17,8 @@ from partway_server.rpc.identity.upload_token import UploadTokenAuthenticator
 from partway_server.rpc.server import RpcServer
 from partway_server.runtime.clock_check import ClockCheck
 from partway_server.runtime.readiness import WATCHED, Readiness
+from partway_server.sessions.observed import ObservedSessions
+from partway_server.storage.observed import ObservedStorage
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.coordinator import Coordinator
 from partway_server.workflow.deps import Seams, make_deps
@@ -36,9 +38,18 @@ class Service:
     clocks: ClockCheck
 
 
+def _observe(seams: Seams, metrics: Metrics) -> None:
+    """Put a decorator over each store that notifies `metrics` of its calls."""
+    storage, sessions = seams["storage"], seams["sessions"]
+    seams["storage"] = ObservedStorage(storage, [metrics.storage], metrics.uploads.presigned)
+    seams["sessions"] = ObservedSessions(sessions, [metrics.redis], metrics.uploads)
+
+
 def build(settings: Settings, *, share_port: bool = False, **seams: Unpack[Seams]) -> Service:
     """Put the service together. Without `limits`, those of the settings apply to all tenants."""
     seams.setdefault("limits", LimitRegistry(default_limits(settings)))
+    seams.setdefault("metrics", Metrics(now=seams["clock"].now))
+    _observe(seams, seams["metrics"])
     least_rate = settings.min_upload_bytes_per_second
     keys, lease = settings.sealing_key_bytes(), settings.lease_seconds
     deps = make_deps(keys, lease, least_rate=least_rate, **seams)

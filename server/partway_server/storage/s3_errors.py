@@ -72,7 +72,7 @@ def is_transient(status: int, code: str) -> bool:
 def call_error(operation: str, status: int, code: str) -> StorageUnavailable | StorageRefused:
     """Return the error of the storage interface for an error response."""
     if is_transient(status, code):
-        return StorageUnavailable()
+        return StorageUnavailable(operation=operation, storage_code=code)
     return StorageRefused(operation, code)
 
 

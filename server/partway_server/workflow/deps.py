@@ -59,6 +59,7 @@ class Seams(TypedDict, total=False):
     random_bytes: Callable[[int], bytes]
     limits: LimitRegistry
     monotonic: Callable[[], float]
+    metrics: Metrics
 
 
 def make_deps(
@@ -77,7 +78,7 @@ def make_deps(
         upload_tokens=UploadTokenCipher(sealing_keys),
         key_marks=KeyMarks(sealing_keys),
         tasks=Tasks(),
-        metrics=Metrics(),
+        metrics=seams.get("metrics") or Metrics(now=seams["clock"].now),
         clock=seams["clock"],
         sleep=seams.get("sleep", asyncio.sleep),
         random_bytes=seams.get("random_bytes", os.urandom),

@@ -2,7 +2,10 @@
 
 import aiohttp
 import pytest
-from partway_server.observability.metrics import DeliveryOutcome, Metrics, serving
+from partway_server.observability.metrics import Metrics
+from partway_server.observability.webhook_metrics import DeliveryOutcome
+
+from tests.support.scrapes import scraping
 
 
 async def test_what_was_counted_is_served() -> None:
@@ -11,7 +14,7 @@ async def test_what_was_counted_is_served() -> None:
         metrics.passed_via_service("films", 7)
     with pytest.raises(InterruptedError), metrics.part_via_service("films"):
         raise InterruptedError
-    async with serving(metrics, "127.0.0.1", 0) as port, aiohttp.ClientSession() as http:
+    async with scraping(metrics) as port, aiohttp.ClientSession() as http:
         async with http.get(f"http://127.0.0.1:{port}/metrics") as answer:
             assert answer.headers["Content-Type"].startswith("text/plain")
             lines = (await answer.text()).splitlines()
@@ -32,7 +35,7 @@ async def test_a_webhook_is_told_of_from_the_start_and_asked_each_time() -> None
     metrics.webhook("orders", oldest_age_seconds=lambda: ages.pop(0), letters=lambda: 2)
     metrics.shards_away(lambda: 3)
     metrics.webhook_tried("orders", DeliveryOutcome.RETRIED)
-    async with serving(metrics, "127.0.0.1", 0) as port, aiohttp.ClientSession() as http:
+    async with scraping(metrics) as port, aiohttp.ClientSession() as http:
         for age in (7.0, 8.0):
             async with http.get(f"http://127.0.0.1:{port}/metrics") as answer:
                 lines = (await answer.text()).splitlines()
@@ -55,7 +58,7 @@ async def test_two_services_do_not_count_together() -> None:
 
 
 async def test_a_port_that_is_taken_cannot_be_had() -> None:
-    async with serving(Metrics(), "127.0.0.1", 0) as port:
+    async with scraping(Metrics()) as port:
         with pytest.raises(OSError):
-            async with serving(Metrics(), "127.0.0.1", port):
+            async with scraping(Metrics(), port):
                 pass
