@@ -11,7 +11,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from partway_server.cleanup.report import Action, CleanupKind, CleanupRecord, Report, ignore_record
+from partway_server.cleanup.report import (
+    Action,
+    CleanupKind,
+    CleanupRecord,
+    Report,
+    counted_by,
+    ignore_record,
+)
 from partway_server.domain import errors
 from partway_server.domain.key_marks import KeyMark
 from partway_server.domain.upload import AbortReason, State, Upload, moment_of
@@ -93,6 +100,8 @@ class Janitor:
         self._discard = coordinator.discard
         self._coordinator = coordinator
         self._cut_off: list[str] = []
+        self._metrics = deps.metrics.cleanup
+        self._count = counted_by(self._metrics)
 
     async def run(self, period_seconds: float, stop: asyncio.Event) -> None:
         """Sweep every `period_seconds` until `stop` is set, even if one sweep fails.
@@ -102,9 +111,7 @@ class Janitor:
         reached = True
         while not stop.is_set():
             try:
-                while len(await self.sweep()) == BATCH and not stop.is_set():
-                    pass
-                await self._reconcile()
+                await self._round(stop)
                 if not reached:
                     logger.info("the janitor can reach the session store again")
                 reached = True
@@ -118,6 +125,14 @@ class Janitor:
                 await asyncio.wait_for(stop.wait(), period_seconds)
             except TimeoutError:
                 continue
+
+    async def _round(self, stop: asyncio.Event) -> None:
+        """Sweep until nothing is due, or `stop` is set."""
+        with self._metrics.round("janitor"):
+            while len(await self.sweep(self._count)) == BATCH and not stop.is_set():
+                pass
+            await self._reconcile()
+            self._metrics.oldest_due(await self._sessions.first_due())
 
     async def sweep(self, report: Report = ignore_record) -> Sequence[str]:
         """Process at most 100 due uploads, four at a time, and return their sids.

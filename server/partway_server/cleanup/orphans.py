@@ -25,7 +25,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from partway_server.cleanup.report import Action, CleanupKind, CleanupRecord, Report, ignore_record
+from partway_server.cleanup.report import (
+    Action,
+    CleanupKind,
+    CleanupRecord,
+    Report,
+    counted_by,
+    ignore_record,
+)
 from partway_server.domain import errors
 from partway_server.domain.checksum import Checksum
 from partway_server.domain.grant import Caller, Grant, sid_of_key
@@ -114,6 +121,7 @@ class Sweeper:
         self._clock = deps.clock
         self._random_bytes = deps.random_bytes
         self._grace = grace
+        self._metrics = deps.metrics.cleanup
 
     async def run(self, period_seconds: float, stop: asyncio.Event) -> None:
         """Sweep within a minute, and then at least every `period_seconds`, until `stop` is set.
@@ -150,7 +158,8 @@ class Sweeper:
 
     async def _try_sweep(self) -> None:
         try:
-            await self.sweep()
+            with self._metrics.round("sweep"):
+                await self.sweep(counted_by(self._metrics))
         except errors.SessionsUnavailable:
             logger.warning("a storage sweep cannot reach the session store; retrying")
         except Exception:

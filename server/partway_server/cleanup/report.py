@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from partway_server.observability.cleanup_metrics import CleanupMetrics
+
 
 class CleanupKind(StrEnum):
     """What was found."""
@@ -45,6 +47,16 @@ class CleanupRecord:
 
 
 Report = Callable[[CleanupRecord], None]
+
+
+def counted_by(metrics: CleanupMetrics) -> Report:
+    """Return a Report that counts what was found."""
+
+    def count(finding: CleanupRecord) -> None:
+        outcome = "failed" if finding.error else "done" if finding.done else "none"
+        metrics.found(finding.kind, finding.action, outcome)
+
+    return count
 
 
 def ignore_record(finding: CleanupRecord) -> None:

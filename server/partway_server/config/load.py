@@ -10,7 +10,9 @@ from partway_server.config.settings import Settings
 from partway_server.config.toml_file import FileProblem
 from partway_server.domain.policy import Policy
 from partway_server.domain.rule_error import RuleError
+from partway_server.observability.store_metrics import StorageMetrics
 from partway_server.storage.base import Storage
+from partway_server.storage.call_codes import storage_call_code
 from partway_server.storage.s3 import S3Storage
 
 
@@ -48,11 +50,18 @@ def read_secrets(backend: Backend, settings: Settings) -> Secrets:
         ) from error
 
 
-async def open_backend(backend: Backend, secrets: Secrets, client: str) -> Storage:
+async def open_backend(
+    backend: Backend, secrets: Secrets, client: str, metrics: StorageMetrics | None = None
+) -> Storage:
     """Return storage, which connects when it is first used. Raises Unusable.
 
-    `client` is the setting of that name.
+    `client` is the setting of that name. `metrics` count what is sent again.
     """
+
+    def retried(operation: str, error: Exception) -> None:
+        if metrics is not None:
+            metrics.retried(backend.name, operation, storage_call_code(error))
+
     control = secrets.control
     try:
         return await S3Storage.open(
@@ -68,6 +77,7 @@ async def open_backend(backend: Backend, secrets: Secrets, client: str) -> Stora
             signer=secrets.signer,
             capabilities=backend.capabilities,
             client="sdk" if client == "sdk" else "lean",
+            retried=retried,
         )
     except ValueError as error:
         own = "PARTWAY_S3_REGION and PARTWAY_S3_CA_FILE"

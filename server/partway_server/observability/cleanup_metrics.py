@@ -1,7 +1,8 @@
 """The metrics of what runs without a caller: the janitor, and the sweep of storage."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from partway_server.observability.definitions import Definitions, Joined
@@ -49,14 +50,17 @@ class CleanupMetrics:
         """Count a finding."""
         self._found.labels(kind, action, outcome).inc()
 
-    def round_ended(self, job: str, seconds: float) -> None:
-        """Note a round that ended without a failure."""
+    @contextlib.contextmanager
+    def round(self, job: str) -> Iterator[None]:
+        """Note that the block is a round of `job`, and whether it fails."""
+        began = self._now()
+        try:
+            yield
+        except Exception:
+            self._failed.labels(job).inc()
+            raise
         self._looked.labels(job).set(self._now())
-        self._took.labels(job).set(seconds)
-
-    def round_failed(self, job: str) -> None:
-        """Count a round that failed."""
-        self._failed.labels(job).inc()
+        self._took.labels(job).set(self._now() - began)
 
     def oldest_due(self, due: datetime | None) -> None:
         """Note since when the upload that is due longest has been; None if none is due."""

@@ -9,7 +9,7 @@ from partway_server.observability.definitions import FAST, Definitions, Joined
 
 
 class Turns(Protocol):
-    """Turns of one kind of work: how many calls have one, may have one, and wait for one."""
+    """Turns of one kind of work: how many calls have one, may have one, and have or want one."""
 
     @property
     def total(self) -> int: ...
@@ -18,7 +18,7 @@ class Turns(Protocol):
     def capacity(self) -> int: ...
 
     @property
-    def waiting(self) -> int: ...
+    def wanted(self) -> int: ...
 
 
 class LoadMetrics:
@@ -114,5 +114,5 @@ class LoadMetrics:
         """Report from now on how many calls have and await their turn."""
         self._in_use.labels(name).set_function(lambda: queue.total)
         self._turns.labels(name).set_function(lambda: queue.capacity)
-        self._waiting.labels(name).set_function(lambda: queue.waiting)
+        self._waiting.labels(name).set_function(lambda: queue.wanted - queue.total)
         self.calls_refused.labels(name)

@@ -80,11 +80,20 @@ class RedisCommand:
 class RedisClient:
     """Runs commands with reattempts. `patience` is how long one may take in total, in seconds.
 
+    `retried` is called with the error before each reattempt.
+
     Every method raises SessionsUnavailable, with the last error of Redis as its cause, or
     ResponseError if the command itself is wrong.
     """
 
-    def __init__(self, *, topology: RedisTopology, patience: float) -> None:
+    def __init__(
+        self,
+        *,
+        topology: RedisTopology,
+        patience: float,
+        retried: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
+        self._retried = retried
         self._topology = topology
         self._patience = patience
         self._pipelines = Pipelines()
@@ -193,6 +202,7 @@ class RedisClient:
                 pause = pauses.compute(attempts)
                 if not _is_transient(exc) or attempts == most or now() + pause >= end:
                     raise
+                self._retried(exc)
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: count() does not end")
 

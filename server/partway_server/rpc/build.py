@@ -4,6 +4,7 @@ from partway_server.config.settings import Settings
 from partway_server.domain.quota import Limit
 from partway_server.rpc.admission import Admission, Capacities
 from partway_server.rpc.batch_runner import BatchRunner
+from partway_server.rpc.call_meter import CallMeter
 from partway_server.rpc.identity.base import Identity
 from partway_server.rpc.interceptors import ErrorInterceptor
 from partway_server.rpc.server import RpcServer
@@ -48,6 +49,7 @@ def build_server(
             timeout_seconds=timeout,
             random_bytes=deps.random_bytes,
             take_call=lambda caller: coordinator.rates.take(caller, Limit.CALLS_PER_SECOND),
+            meter=CallMeter(deps.metrics.rpcs),
         ),
         binding=UploadBinding(upload_ids=deps.upload_ids, clock=deps.clock),
         admission=admission,

@@ -12,28 +12,26 @@ request before the interceptor sees the call.
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
 import grpc
-from grpc_status import rpc_status
 
 from partway_server.domain import errors
 from partway_server.domain.grant import Caller
 from partway_server.rpc.admission import Admission, Ticket
 from partway_server.rpc.batch_results import failed_items
+from partway_server.rpc.call_meter import CallMeter
 from partway_server.rpc.call_outcome import fail, log_call, status_for
 from partway_server.rpc.deadlines import CLIENT_STREAM_SECONDS, STREAM_SECONDS, budget_seconds
-from partway_server.rpc.error_mapping import status_of
 from partway_server.rpc.identity.base import PRINCIPAL, Context, Identity
 from partway_server.rpc.permissions import PERMISSIONS
+from partway_server.rpc.slow_readers import end_stalled
 from partway_server.rpc.storage_use import STORAGE_RPCS, UNQUEUED_RPCS, needs_storage
 from partway_server.rpc.stream_errors import last_message, wants_message
-
-_STREAM_ENDED: Any = rpc_status.to_status(status_of(errors.StreamEnded()))
 
 Handler = Any
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
@@ -64,11 +62,13 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         timeout_seconds: float,
         random_bytes: Callable[[int], bytes],
         take_call: Callable[[Caller], Awaitable[None]],
+        meter: CallMeter,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._identity = identity
         self._admission = admission
         self._take_call = take_call
+        self._meter = meter
         self._timeout_seconds = timeout_seconds
         self._random_bytes = random_bytes
         self._jitter = jitter
@@ -125,8 +125,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                     del response
                 ticket.work_done()
                 ticket.reply(len(raw))
-            except Exception as error:
-                await self._fail(method.path, begun, context, error)
+            except BaseException as error:
+                await self._fail(method, begun, context, error)
+            self._meter.succeeded(method.rpc, begun, failed)
             log_call(method.path, begun, "OK", failed_items=failed)
             return raw
 
@@ -134,7 +135,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
     def _stream(self, method: _Method) -> Any:
         async def call(_requests: Any, context: Context) -> AsyncIterator[bytes]:
-            begun, by_message = time.monotonic(), False
+            begun, by_message, under_way = time.monotonic(), False, False
             try:
                 async with self._within(budget_seconds(context, self._timeout_seconds)):
                     ticket = await self._enter(method, context)
@@ -145,6 +146,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                     async with self._within(budget_seconds(context, self._timeout_seconds)):
                         waiting = [await anext(responses)]
                     ticket.work_done()
+                    self._meter.first_message(method.rpc, begun)
+                    under_way = True
                     asked, until = wants_message(context), self._end_of_stream(method)
                     # Popped, so that no variable keeps a message that has been sent: while a reader
                     # stalls, only its bytes stay in memory.
@@ -156,15 +159,17 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                         if ticket.ended and by_message:
                             raise errors.StreamEnded
                         ticket.read()
-                        ticket.end = partial(_end_stalled, ticket, responses, by_message)
+                        ticket.end = partial(end_stalled, ticket, responses, by_message)
                         waiting = [await _next(responses, until)]
-            except Exception as error:
-                if not by_message:
-                    await self._fail(method.path, begun, context, error)
+            except BaseException as error:
+                if not by_message or not isinstance(error, Exception):
+                    await self._fail(method, begun, context, error, midway=under_way)
+                self._meter.failed(method.rpc, begun, error, midway=under_way)
                 last = last_message(
                     method.rpc, status_for(method.path, begun, error, self._reference)
                 )
             else:
+                self._meter.stream_ended(method.rpc)
                 log_call(method.path, begun, "OK")
                 return
             yield last
@@ -178,8 +183,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 async with self._within(budget_seconds(context, CLIENT_STREAM_SECONDS)):
                     await self._enter(method, context)
                     response = await method.behaviour(self._messages(method, raw), context)
-            except Exception as error:
-                await self._fail(method.path, begun, context, error)
+            except BaseException as error:
+                await self._fail(method, begun, context, error)
+            self._meter.succeeded(method.rpc, begun)
             log_call(method.path, begun, "OK")
             return method.encode(response)
 
@@ -240,9 +246,20 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         seconds = STREAM_SECONDS[method.rpc] * (1 - self._jitter() / 10)
         return asyncio.get_running_loop().time() + seconds
 
-    async def _fail(self, path: str, begun: float, context: Context, error: Exception) -> NoReturn:
-        """End the call with the status for `error`."""
-        await fail(path, begun, context, error, self._reference)
+    async def _fail(
+        self,
+        method: _Method,
+        begun: float,
+        context: Context,
+        error: BaseException,
+        *,
+        midway: bool = False,
+    ) -> NoReturn:
+        """End the call with the status for `error`; one that is cancelled has none."""
+        self._meter.failed(method.rpc, begun, error, midway=midway)
+        if not isinstance(error, Exception):
+            raise error
+        await fail(method.path, begun, context, error, self._reference)
 
     def _reference(self) -> str:
         return self._random_bytes(8).hex()
@@ -257,24 +274,6 @@ async def _next(responses: AsyncIterator[Any], until: float) -> Any:
         if limit.expired():
             raise errors.StreamEnded from None
         raise
-
-
-async def _end_stalled(
-    ticket: Ticket, responses: AsyncGenerator[Any, None], by_message: bool
-) -> None:
-    """End a stream whose reader takes nothing: now, but for the message that waits.
-
-    With `by_message` the stream says why itself, once its reader has taken that one.
-    """
-    if ticket.since is None:
-        return
-    ticket.ended = True
-    await responses.aclose()
-    if by_message:
-        return
-    # Raised however it ends: when the reader has the status, or has gone.
-    with suppress(grpc.aio.BaseError):
-        await ticket.context.abort_with_status(_STREAM_ENDED)
 
 
 def _decoded(method: _Method, raw: bytes) -> Any:

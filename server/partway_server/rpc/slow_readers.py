@@ -10,10 +10,19 @@ A message that waits to be read keeps its memory, and its place among the calls.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import suppress
+from typing import Any
 
+import grpc
+from grpc_status import rpc_status
+
+from partway_server.domain import errors
 from partway_server.observability.metrics import Metrics
 from partway_server.rpc.admission import Admission, Ticket
+from partway_server.rpc.error_mapping import status_of
+
+_STREAM_ENDED: Any = rpc_status.to_status(status_of(errors.StreamEnded()))
 
 logger = logging.getLogger(__name__)
 
@@ -61,3 +70,21 @@ class SlowReaders:
         if closed := self._close(alone):
             self._metrics.connections_closed(closed)
             logger.warning("closed %d connections whose peers read no replies", closed)
+
+
+async def end_stalled(
+    ticket: Ticket, responses: AsyncGenerator[Any, None], by_message: bool
+) -> None:
+    """End a stream whose reader takes nothing: now, but for the message that waits.
+
+    With `by_message` the stream says why itself, once its reader has taken that one.
+    """
+    if ticket.since is None:
+        return
+    ticket.ended = True
+    await responses.aclose()
+    if by_message:
+        return
+    # Raised however it ends: when the reader has the status, or has gone.
+    with suppress(grpc.aio.BaseError):
+        await ticket.context.abort_with_status(_STREAM_ENDED)

@@ -28,19 +28,14 @@ class WorkQueue:
         return self._share.total
 
     @property
-    def wanted(self) -> int:
-        """Return how many calls have their turn or wait for it."""
-        return self._share.total + sum(map(len, self._waiting.values()))
-
-    @property
     def capacity(self) -> int:
         """Return how many calls may have their turn at a time."""
         return self._share.capacity
 
     @property
-    def waiting(self) -> int:
-        """Return how many calls wait for their turn."""
-        return sum(map(len, self._waiting.values()))
+    def wanted(self) -> int:
+        """Return how many calls have their turn or wait for it."""
+        return self._share.total + sum(map(len, self._waiting.values()))
 
     def resize(self, capacity: int) -> None:
         """Change how many calls may have their turn at a time."""

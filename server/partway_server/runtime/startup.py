@@ -31,6 +31,7 @@ from partway_server.events.webhook_sender import HttpSender, Sender
 from partway_server.events.webhook_worker import WebhookWorker
 from partway_server.observability.metrics import Metrics
 from partway_server.observability.serving import serving
+from partway_server.observability.store_metrics import RedisMetrics
 from partway_server.redis_client.topology import connect
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.webhook_reload import WebhookReloader
@@ -86,25 +87,33 @@ def read_credentials(settings: Settings, rules: Rules) -> dict[str, Secrets]:
 
 @contextlib.asynccontextmanager
 async def open_stores(
-    settings: Settings, rules: Rules, secrets: Mapping[str, Secrets], clock: Clock | None = None
+    settings: Settings,
+    rules: Rules,
+    secrets: Mapping[str, Secrets],
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
     """Open the session store and the storage backends. Raises StartupError."""
     async with contextlib.AsyncExitStack() as opened:
-        sessions = _sessions(settings, clock)
+        metrics = metrics or Metrics()
+        sessions = _sessions(settings, clock, metrics.redis)
         opened.push_async_callback(sessions.aclose)
         backends: dict[str, Storage] = {}
         routed = StorageRouter(backends)
         opened.push_async_callback(routed.aclose)
         for name, backend in rules.backends.items():
             try:
-                backends[name] = await open_backend(backend, secrets[name], settings.s3_client)
+                backends[name] = await open_backend(
+                    backend, secrets[name], settings.s3_client, metrics.storage
+                )
             except Unusable as error:
                 raise StartupError(str(error)) from error
             routed.replace(backends)
+        metrics.process.credentials(routed.credentials_ends)
         yield sessions, routed
 
 
-def _sessions(settings: Settings, clock: Clock | None) -> SessionStore:
+def _sessions(settings: Settings, clock: Clock | None, metrics: RedisMetrics) -> SessionStore:
     try:
         return RedisSessionStore(
             connect(settings.redis_url),
@@ -112,6 +121,7 @@ def _sessions(settings: Settings, clock: Clock | None) -> SessionStore:
             composer=EventComposer(
                 settings.event_source, timedelta(seconds=settings.event_keep_seconds)
             ),
+            retried=metrics.retried,
         )
     except ValueError as error:
         # The text of the error may contain part of the URL, and so of the password.

@@ -184,6 +184,10 @@ class SessionStore(Protocol):
         """Return at most `limit` due sids, the longest due first, and change nothing."""
         ...
 
+    async def first_due(self) -> datetime | None:
+        """Return the earliest due time of all records, past or not; None without a record."""
+        ...
+
     async def list_uploads(
         self, caller: Caller, wanted: UploadFilter, *, before: Cursor | None = None, limit: int
     ) -> tuple[Sequence[Upload], Cursor | None]:

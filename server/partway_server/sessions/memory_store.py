@@ -186,6 +186,9 @@ class MemorySessionStore:
         waiting = sorted((due, sid) for sid, due in self._due.items() if due <= now)
         return [sid for _, sid in waiting[:limit]]
 
+    async def first_due(self) -> datetime | None:
+        return min(self._due.values(), default=None)
+
     async def list_uploads(
         self, caller: Caller, wanted: UploadFilter, *, before: Cursor | None = None, limit: int
     ) -> tuple[Sequence[Upload], Cursor | None]:

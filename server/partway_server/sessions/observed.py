@@ -133,6 +133,10 @@ class ObservedSessions:
         with self._call("peek_due"):
             return await self._sessions.peek_due(limit)
 
+    async def first_due(self) -> datetime | None:
+        with self._call("first_due"):
+            return await self._sessions.first_due()
+
     async def list_uploads(
         self, caller: Caller, wanted: UploadFilter, *, before: Cursor | None = None, limit: int
     ) -> tuple[Sequence[Upload], Cursor | None]:

@@ -1,7 +1,7 @@
 """Find the uploads that a janitor has to look at, over the indexes of all shards."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from partway_server.domain.errors import SessionsUnavailable
@@ -47,6 +47,12 @@ class RedisDueIndex:
         if failure is not None and not taken:
             raise failure
         return taken
+
+    async def first(self) -> datetime | None:
+        """Return the earliest due time, None without an entry."""
+        heads = await self._scripts.run_on_each_shard(_head)
+        first = min((score for head in heads for _, score in _scored(head)), default=None)
+        return None if first is None else datetime.fromtimestamp(first / 1000, UTC)
 
     async def peek(self, limit: int) -> Sequence[str]:
         """Return at most `limit` due sids, the longest due first, and change nothing."""

@@ -65,7 +65,8 @@ from partway_server.sessions.script_arguments import (
 class RedisSessionStore:
     """Session records in Redis. The store closes `topology`.
 
-    `patience` is how long a command may take with all its retries, in seconds.
+    `patience` is how long a command may take with all its retries, in seconds; `retried` is called
+    with the error before each retry.
     """
 
     def __init__(
@@ -76,12 +77,13 @@ class RedisSessionStore:
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         patience: float = 2.5,
         composer: EventComposer | None = None,
+        retried: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._topology = topology
         self._clock = clock
         self._composer = composer or EventComposer()
         self._random_bytes = random_bytes
-        self._client = RedisClient(topology=topology, patience=patience)
+        self._client = RedisClient(topology=topology, patience=patience, retried=retried)
         self._changes = RedisChanges(topology=topology)
         self._scripts = RedisScripts(self._client, clock)
         self._incarnations = Incarnations(self._scripts, skewed=clock is None)
@@ -238,6 +240,9 @@ class RedisSessionStore:
 
     async def peek_due(self, limit: int) -> Sequence[str]:
         return await self._due.peek(limit)
+
+    async def first_due(self) -> datetime | None:
+        return await self._due.first()
 
     async def list_uploads(
         self, caller: Caller, wanted: UploadFilter, *, before: Cursor | None = None, limit: int

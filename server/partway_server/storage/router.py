@@ -1,13 +1,14 @@
 """Route each call to the backend that its grant names."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from partway_server.domain.errors import StorageUnavailable
 from partway_server.domain.grant import CopySource, Grant
 from partway_server.storage.base import Head, Presigner, Storage, StoredPart, UnfinishedUpload
 from partway_server.storage.capabilities import Capabilities
+from partway_server.storage.s3 import S3Storage
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,13 @@ class StorageRouter:
         if (storage := self._backends.get(backend)) is None:
             raise StorageUnavailable(backend)
         return storage
+
+    def credentials_ends(self) -> Iterator[tuple[str, str, datetime]]:
+        """Yield backend, use and end of all credentials that end, as far as they were used."""
+        for name, storage in self._backends.items():
+            if isinstance(storage, S3Storage):
+                for use, end in storage.credentials_ends().items():
+                    yield name, use, end
 
     def capabilities_of(self, backend: str) -> Capabilities:
         return self.at(backend).capabilities_of(backend)

@@ -26,7 +26,7 @@ from partway_server.storage.base import (
 )
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.presigner import PartPresigner, SinglePresigner, checksum_header
-from partway_server.storage.s3_calls import Client, S3Calls, S3Refusal
+from partway_server.storage.s3_calls import Client, Retried, S3Calls, S3Refusal
 from partway_server.storage.s3_client import (
     ClientOptions,
     S3Clients,
@@ -92,13 +92,15 @@ class S3Storage:
         public_endpoint_url: str | None = None,
         put_seconds: float = PUT_SECONDS,
         client: Client = "lean",
+        retried: Retried = lambda operation, error: None,
         **options: Unpack[ClientOptions],
     ) -> Self:
         """Connect lazily. The `options` are those of `S3Clients.open`.
 
         `public_endpoint_url` is the one in presigned URLs, if clients reach storage at another
-        address than the service does. `client` carries out the calls. Storage that is silent for
-        `put_seconds` in the middle of a part counts as unavailable. Raises ValueError.
+        address than the service does. `client` carries out the calls; `retried` is called before a repeat of
+        one. Storage that is silent for `put_seconds` in the middle of a part counts as unavailable.
+        Raises ValueError.
         """
         if (options.get("access_key") is None) != (options.get("secret_key") is None):
             raise ValueError(
@@ -111,7 +113,7 @@ class S3Storage:
             SignerProvider(clients.signing, S3Endpoint(url, region, addressing), Signer)
             for url in (own_url, public_endpoint_url or own_url)
         )
-        calls = _calls(client, clients, S3Endpoint(own_url, region, addressing))
+        calls = _calls(client, clients, S3Endpoint(own_url, region, addressing), retried)
         return cls(
             name=name,
             capabilities=capabilities,
@@ -244,6 +246,10 @@ class S3Storage:
         )
         return PartPresigner(grant, parts, expire_time)
 
+    def credentials_ends(self) -> Mapping[str, datetime]:
+        """Return when the credentials that were last used end, by use, if they do."""
+        return {"urls": self._signer.end} if self._signer.end else {}
+
     async def time(self, backend: str, bucket: str) -> datetime | None:
         with translate_errors("HeadBucket"):
             try:
@@ -265,7 +271,7 @@ class S3Storage:
         await self._clients.aclose()
 
 
-def _calls(client: Client, clients: S3Clients, endpoint: S3Endpoint) -> S3Calls:
+def _calls(client: Client, clients: S3Clients, endpoint: S3Endpoint, retried: Retried) -> S3Calls:
     if client == "sdk":
         return SdkCalls(clients)
     http = SignedHttp(
@@ -279,6 +285,7 @@ def _calls(client: Client, clients: S3Clients, endpoint: S3Endpoint) -> S3Calls:
         call_seconds=clients.call_seconds,
         complete_seconds=clients.complete_seconds,
         random=secrets.SystemRandom().random,
+        retried=retried,
     )
 
 

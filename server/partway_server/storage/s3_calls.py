@@ -4,10 +4,14 @@ Two clients implement them: `s3_lean_calls`, which signs and parses by itself, a
 which uses the AWS SDK. What an answer means is decided above, in `s3`, and is the same for both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 Client = Literal["lean", "sdk"]
+
+
+Retried = Callable[[str, Exception], None]
+"""Is called before a request is repeated, with the operation and what failed before."""
 
 
 class S3Refusal(Exception):

@@ -136,7 +136,8 @@ class S3Clients:
 class SignerProvider(Generic[S]):
     """Provides a signer for `endpoint` with the current credentials of the SDK.
 
-    `make` creates one from credentials: a Signer of URLs, or a HeaderSigner.
+    `make` creates one from credentials: a Signer of URLs, or a HeaderSigner. `end` is when those
+    that were last used end, if they do.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class SignerProvider(Generic[S]):
         self._endpoint = endpoint
         self._make = make
         self._signer: tuple[Credentials, S] | None = None
+        self.end: datetime | None = None
 
     async def get(self, operation: str = "presigning") -> tuple[S, datetime | None]:
         """Return a signer with the current credentials, and when they expire, if they do.
@@ -159,6 +161,7 @@ class SignerProvider(Generic[S]):
             frozen = await source.get_frozen_credentials()
         # No await since then, so this is their expiry. The SDK has no public name for it.
         end: datetime | None = getattr(source, "_expiry_time", None)
+        self.end = end
         credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
         if self._signer is None or self._signer[0] != credentials:
             # One signer as long as they are valid: it caches the signing key of the day.

@@ -7,7 +7,13 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from partway_server.domain.errors import StorageUnavailable
-from partway_server.storage.s3_calls import ListedPart, NamedPart, PageOfParts, S3Refusal
+from partway_server.storage.s3_calls import (
+    ListedPart,
+    NamedPart,
+    PageOfParts,
+    Retried,
+    S3Refusal,
+)
 from partway_server.storage.s3_errors import is_transient
 from partway_server.storage.s3_http import Answer, Request, SignedHttp, hashed_body, query_of
 from partway_server.storage.s3_xml import Malformed, XmlDocument
@@ -57,7 +63,10 @@ class RetryQuota:
 
 
 class LeanCalls:
-    """Calls over `http`. `random` returns numbers from 0 to 1, which spread the retries."""
+    """Calls over `http`. `random` returns numbers from 0 to 1, which spread the retries.
+
+    `retried` is called before each retry.
+    """
 
     def __init__(
         self,
@@ -67,6 +76,7 @@ class LeanCalls:
         complete_seconds: float,
         random: Callable[[], float],
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        retried: Retried = lambda operation, error: None,
     ) -> None:
         self._http = http
         self._call_seconds = call_seconds
@@ -74,6 +84,7 @@ class LeanCalls:
         self._random = random
         self._sleep = sleep
         self._quota = RetryQuota()
+        self._retried = retried
 
     async def create(self, bucket: str, key: str, headers: Mapping[str, str]) -> str:
         request = Request(
@@ -223,6 +234,7 @@ class LeanCalls:
                 lasting = isinstance(exc, S3Refusal) and not is_transient(exc.status, exc.code)
                 if lasting or earlier + 1 == _TRIES or not self._quota.take():
                     raise
+                self._retried(request.operation, exc)
             else:
                 self._quota.succeeded(retried=earlier > 0)
                 return answer
