@@ -1,4 +1,4 @@
-"""Joins documents that live beside their code into the site, and leads other links to the repository.
+"""Brings documents that live beside their code into the site, and leads other links to the code.
 
 The Markdown files are written to be read where they are, in the repository: a link is a path
 relative to its file. On the site, some files of other folders are pages too, and what is not a page

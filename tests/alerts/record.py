@@ -4,8 +4,9 @@ python -m tests.alerts.record NAME FOLDER
 
 It runs the service over a real Redis and real storage, with callers and a webhook, breaks one of
 them for a while as NAME says, and scrapes all the time. The samples go to FOLDER/NAME.json: the
-names and labels of the series, each with its value at each scrape, null where it was missing. It
-takes up to 35 minutes, because the windows of alerts are that long.
+names and labels of the series, each with its value at each scrape, null where it was missing, and
+when the outage began and ended. It takes up to 35 minutes, because the windows of alerts are that
+long. `python -m tests.alerts.keep FOLDER` then keeps what the rules and the board read.
 """
 
 import asyncio
@@ -162,8 +163,8 @@ class Callers:
         await self._stub.Complete(pb.CompleteRequest(upload_id=opened.upload.id), timeout=20)
 
 
-async def record(outage: Outage, rate: float) -> list[dict[str, float]]:
-    """Return a scrape for each interval."""
+async def record(outage: Outage, rate: float) -> tuple[list[dict[str, float]], float]:
+    """Return a scrape for each interval, and the time of the first."""
     scrapes = []
     with tempfile.TemporaryDirectory() as folder:
         async with (
@@ -172,7 +173,7 @@ async def record(outage: Outage, rate: float) -> list[dict[str, float]]:
             aiohttp.ClientSession() as http,
         ):
             callers = asyncio.create_task(Callers(UploadServiceStub(channel), http).run(rate))
-            began = time.monotonic()
+            began, at = time.monotonic(), time.time()
             for turn in range(outage.healthy + outage.broken + outage.after):
                 await asyncio.sleep(began + turn * EVERY - time.monotonic())
                 scrapes.append(await made.scrape(http))
@@ -185,18 +186,19 @@ async def record(outage: Outage, rate: float) -> list[dict[str, float]]:
                     await made.restart()
             callers.cancel()
             await asyncio.gather(callers, return_exceptions=True)
-    return scrapes
+    return scrapes, at
 
 
 def main(name: str, folder: Path) -> None:
     outage = OUTAGES[name]
     # Nothing is judged by how long a busy machine takes to start.
     processes.READY_SECONDS = 300.0
-    scrapes = asyncio.run(record(outage, rate=2))
+    scrapes, at = asyncio.run(record(outage, rate=2))
     names = sorted({series for scrape in scrapes for series in scrape})
     recorded = {
         **dataclasses.asdict(outage),
         "every": EVERY,
+        "at": at,
         "series": {series: [scrape.get(series) for scrape in scrapes] for series in names},
     }
     (folder / f"{name}.json").write_text(json.dumps(recorded))

@@ -1,4 +1,4 @@
-"""Tests that each command in the documents is run by a test, or says why not; and that it parses."""
+"""Tests that a test runs each command in the documents, or the table says why not."""
 
 import re
 import shlex
@@ -18,7 +18,8 @@ from tests.support.documents import ROOT, Command, commands, documents, mentione
 COMMANDS = commands()
 MENTIONED = mentioned("partway-server|partway|make")
 PROGRAM = re.compile(
-    r"(?:^|[|&;(]) *(?:\w+=\S* )*(?:\.venv/bin/)?(partway-server|partway)\b(?!:)([^|;&#)>\n]*)", re.M
+    r"(?:^|[|&;(]) *(?:\w+=\S* )*(?:\.venv/bin/)?(partway-server|partway)\b(?!:)([^|;&#)>\n]*)",
+    re.M,
 )
 GROUPS = {"partway-server": server, "partway": client}
 

@@ -69,7 +69,7 @@ class Place:
 class Endpoint(BaseHTTPRequestHandler):
     """Accepts tests, and has no use for any other event: 410 makes it a dead letter."""
 
-    def do_POST(self) -> None:  # noqa: N802 - the name is the library's
+    def do_POST(self) -> None:
         event = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.send_response(204 if event["type"] == "partway.test" else 410)
         self.end_headers()
@@ -93,7 +93,7 @@ def place(
         listed = json.loads(begun.shell("partway list --json").splitlines()[0])
         events = "until partway-server events dead --json | grep -m1 .; do sleep 0.3; done"
         dead = json.loads(begun.shell(events).splitlines()[0])
-        yield Place(folder, environ, listed["id"], dead["event"]["id"])
+        yield Place(folder, environ, listed["upload_id"], dead["id"])
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ of what comes after that set one of their own.
 
 OF_MAKE_TEST = ("redis", "s3")
 OF_MAKE_TEST_STORES = ("localstack", "ceph")
-OF_TOOLS = ("languages", "examples", "peers")
+OF_TOOLS = ("alerts", "languages", "examples", "peers")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,11 +11,13 @@ from partway_server.config.settings import Settings
 _WIDTH = 100
 _HEAD = """# Commands
 
-For operators, and for callers on a command line. `partway-server` is the service and its tools, `partway` the client.
+For operators, and for callers on a command line. `partway-server` is the service and its tools, \
+`partway` the client.
 
 <!-- Made by `make docs` from the commands' own help; edit that instead. -->
 
-Each setting of the service is also an option of the commands that need it. These are left out below: [settings.md](settings.md) lists them.
+Each setting of the service is also an option of the commands that need it. These are left out \
+below: [settings.md](settings.md) lists them.
 """
 _SETTINGS = set(Settings.__dataclass_fields__)
 _SOME_FLAGS = 5

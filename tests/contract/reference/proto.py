@@ -17,11 +17,14 @@ from tests.contract.openapi import comments
 
 _HEAD = """# The proto
 
-For authors of clients in any language. The [RPCs](#uploadservice) and messages of [`proto/partway/v1/`](../../proto/partway/v1/upload_service.proto), with their comments, which are the contract.
+For authors of clients in any language. The [RPCs](#uploadservice) and messages of \
+[`proto/partway/v1/`](../../proto/partway/v1/upload_service.proto), with their comments, which are \
+the contract.
 
 <!-- Made by `make docs` from proto/partway/v1/; edit that instead. -->
 
-[callers.md](../callers.md) says how calls follow each other, [errors.md](errors.md) what each reason means and [rest.md](rest.md) how all of it looks as JSON.
+[callers.md](../callers.md) says how calls follow each other, [errors.md](errors.md) what each \
+reason means and [rest.md](rest.md) how all of it looks as JSON.
 """
 _TYPES = {
     number: name.removeprefix("TYPE_").lower()
