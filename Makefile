@@ -130,7 +130,7 @@ docs: $(READY) ## Make from the code the references of settings, metrics, proto 
 
 # MkDocs announces another project at each start; the lock decides what is installed.
 docs-site: $(SITE)/.ready ## Build the site of the documents into build/site; a broken link fails.
-	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build
 
 docs-serve: $(SITE)/.ready ## Show the site on port 8000, and changes as they are made.
 	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs serve
