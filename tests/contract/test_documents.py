@@ -15,6 +15,7 @@ from partway_server.config.reference import reference
 from partway_server.config.tenant_limits import OF_TENANT
 from partway_server.domain.policy import Policy
 from partway_server.domain.quota import Limit
+from partway_server.observability.reference import reference as metrics_reference
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -25,6 +26,10 @@ POLICIES = (ROOT / "docs/policies.md").read_text()
 
 def test_the_reference_of_settings_is_what_make_docs_writes() -> None:
     assert (ROOT / "docs/reference/settings.md").read_text() == reference()
+
+
+def test_the_reference_of_metrics_is_what_make_docs_writes() -> None:
+    assert (ROOT / "docs/reference/metrics.md").read_text() == metrics_reference()
 
 
 def test_the_guide_for_callers_has_every_rpc_with_its_path() -> None:

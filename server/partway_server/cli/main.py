@@ -17,6 +17,7 @@ from partway_server.cli.health import health
 from partway_server.cli.serve import serve
 from partway_server.cli.settings import show_settings
 from partway_server.cli.sweep import sweep
+from partway_server.cli.top import top
 from partway_server.config.settings import Settings
 from partway_server.storage.capabilities import KNOWN
 
@@ -74,5 +75,5 @@ def check_policies(file: str, as_json: bool) -> None:
         sys.exit(1)
 
 
-for command in (serve, doctor, sweep, events, policy, show_settings, dev, health):
+for command in (serve, doctor, sweep, events, policy, show_settings, dev, health, top):
     main.add_command(command)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +19,8 @@ from partway_server.storage.capabilities import KNOWN
 @click.command()
 @setting_flags
 @click.option("--worker", is_flag=True, hidden=True, help="One of several on the same port.")
-def serve(worker: bool, **given: Any) -> None:
+@click.option("--metrics-folder", hidden=True, help="Where workers find each other's metrics.")
+def serve(worker: bool, metrics_folder: str | None, **given: Any) -> None:
     """Run the service until SIGTERM or Ctrl-C; a second signal ends it at once.
 
     SIGHUP reloads the policy and webhook files, and the keys of JSON Web Tokens. A valid file takes
@@ -41,23 +43,23 @@ def serve(worker: bool, **given: Any) -> None:
         if settings.workers > 1:
             supervise(settings, os.environ)
         else:
-            _serve(settings, share_port=worker)
+            _serve(settings, share_port=worker, metrics_folder=metrics_folder)
     except SettingsError as error:
         fail(2, *error.problems)
 
 
-def _serve(settings: Settings, *, share_port: bool) -> None:
+def _serve(settings: Settings, *, share_port: bool, metrics_folder: str | None) -> None:
     # Imported here so that the parent of several workers never loads gRPC.
     from partway_server.runtime.startup import StartupError
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_signal(settings, share_port=share_port))
+            runner.run(_until_signal(settings, share_port, metrics_folder))
     except StartupError as error:
         fail(1, *str(error).splitlines())
 
 
-async def _until_signal(settings: Settings, *, share_port: bool) -> None:
+async def _until_signal(settings: Settings, share_port: bool, metrics_folder: str | None) -> None:
     from partway_server.runtime import app
     from partway_server.runtime.garbage import freeze_loaded
 
@@ -77,5 +79,6 @@ async def _until_signal(settings: Settings, *, share_port: bool) -> None:
         stop=stop,
         reload=reload,
         share_port=share_port,
+        metrics_folder=Path(metrics_folder) if metrics_folder else None,
         started=lambda _port: freeze_loaded(),
     )

@@ -63,7 +63,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Events": ("event_source", "event_keep_seconds"),
     "Health and shutdown": ("readiness", "drain_seconds", "grace_seconds"),
-    "Logs and metrics": ("log_level", "json_logs", "metrics_address"),
+    "Logs and metrics": ("log_level", "json_logs", "metrics_address", "metrics_tenants"),
 }
 
 _TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false"}

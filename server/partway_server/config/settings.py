@@ -430,9 +430,14 @@ class Settings:
     )
     metrics_address: str = _setting(
         "",
-        "Where Prometheus finds /metrics, as host:port; each further worker has the next port.",
+        "Where Prometheus finds /metrics of all workers, as host:port.",
         unset="nowhere",
         problem=address_problem,
+    )
+    metrics_tenants: str = _setting(
+        "",
+        "The tenants that have figures of their own in the metrics, comma-separated.",
+        unset="none",
     )
     log_level: str = _setting(
         "info", "How much is logged.", choices=("debug", "info", "warning", "error")
@@ -514,10 +519,10 @@ class Settings:
         """Return the host of `metrics_address`, an IPv6 address without brackets; "" for none."""
         return self.metrics_address.rpartition(":")[0].strip("[]")
 
-    def metrics_port(self, worker: int = 0) -> int:
-        """Return the metrics port of a worker, counted from 0; 0 lets the system choose."""
-        first = int(self.metrics_address.rpartition(":")[2] or 0)
-        return first + worker if first else 0
+    @property
+    def metrics_port(self) -> int:
+        """Return the port of `metrics_address`; 0 lets the system choose."""
+        return int(self.metrics_address.rpartition(":")[2] or 0)
 
     def sealing_key_bytes(self) -> list[bytes]:
         """Return the sealing keys, decoded."""
@@ -588,8 +593,9 @@ def _contradictions(
             yield setting.name, f"is not set; {hint}"
     if "address" not in bad and settings.port == 0 and settings.workers > 1:
         yield "address", "several workers need a port to share, not 0"
-    if "metrics_address" not in bad and settings.metrics_port(settings.workers - 1) > 65535:
-        yield "metrics_address", "too few ports follow it for that many workers"
+    chosen = settings.metrics_address and settings.metrics_port == 0
+    if "metrics_address" not in bad and chosen and settings.workers > 1:
+        yield "metrics_address", "several workers need a port to share, not 0"
     yield from _tls_contradictions(settings)
     if not bad & SECRET_FILES.keys():
         yield from _half_set(settings, "s3_")

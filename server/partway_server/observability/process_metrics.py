@@ -59,6 +59,7 @@ class ProcessMetrics:
             joined=Joined.MAX,
         )
         build.labels(version("partway-server"), version("grpcio"), platform.python_version()).set(1)
+        define.gauge("partway_workers", "Workers that answered this scrape.").set(1)
         ProcessCollector(registry=define.registry)
         PlatformCollector(registry=define.registry)
         GCCollector(registry=define.registry)

@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
-Gather = Callable[[], Awaitable[CollectorRegistry]]
+Gather = Callable[[], Awaitable[Collector]]
 """Returns what is to be served."""
 
 

@@ -1,7 +1,7 @@
 """Counts how calls end, by RPC, code and reason, from the errors that their handlers raise."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import grpc
 from google.rpc import code_pb2
@@ -12,7 +12,7 @@ from partway_server.observability.rpc_metrics import RpcMetrics
 from partway_server.rpc.error_mapping import TABLE
 from partway_server.rpc.identity.base import PRINCIPAL
 
-_OUTCOMES = {
+_OUTCOMES: Mapping[type[Exception], tuple[str, str]] = {
     kind: (
         code_pb2.Code.Name(row.code),
         reasons.ErrorReason.Name(row.reason).removeprefix("ERROR_REASON_"),
@@ -30,7 +30,7 @@ def outcome_of(error: BaseException) -> tuple[str, str]:
     # An AbortError says that the call was ended elsewhere, and known there.
     if not isinstance(error, Exception) or isinstance(error, grpc.aio.AbortError):
         return "CANCELLED", ""
-    return _OUTCOMES.get(type(error), ("INTERNAL", "INTERNAL"))  # type: ignore[call-overload,no-any-return]
+    return _OUTCOMES.get(type(error), ("INTERNAL", "INTERNAL"))
 
 
 class CallMeter:

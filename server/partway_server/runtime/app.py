@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from partway_server.cleanup.expiry import BATCH
@@ -32,11 +33,13 @@ from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.quota import LimitRegistry
 from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.events.webhook_file import Webhook
+from partway_server.observability.metrics import Metrics
 from partway_server.rpc.protobuf_check import protobuf_problem
 from partway_server.rpc.tls import ServerCertificate
 from partway_server.runtime.startup import (
     StartupError,
     check_sessions,
+    new_metrics,
     open_dispatcher,
     open_stores,
     read_certificate,
@@ -66,17 +69,20 @@ async def run(
     reload: asyncio.Event | None = None,
     started: Callable[[int], None] | None = None,
     share_port: bool = False,
+    metrics_folder: Path | None = None,
     over: Over | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Serve until `stop` is set, then drain. `started` is called with the port.
 
     Whenever `reload` is set, the policy and webhook files are reloaded. With `share_port`, other
-    processes may listen on the same port. `over` wraps the stores once they are checked. A `clock`
+    processes may listen on the same port, and with `metrics_folder`, where they find each other,
+    they have their metrics in common. `over` wraps the stores once they are checked. A `clock`
     replaces that of the machine and that of Redis. Raises StartupError.
     """
     loaded = _read_configuration(settings, clock or SystemClock())
-    async with _checked_stores(settings, loaded, clock) as (sessions, routed):
+    metrics = new_metrics(settings, clock or SystemClock())
+    async with _checked_stores(settings, loaded, clock, metrics) as (sessions, routed):
         sessions, storage = over(sessions, routed) if over else (sessions, routed)
         service = build(
             settings,
@@ -85,15 +91,18 @@ async def run(
             sessions=sessions,
             storage=storage,
             clock=clock or SystemClock(),
+            metrics=metrics,
             share_port=share_port,
         )
         async with open_dispatcher(
-            settings, loaded.webhooks, service.tasks, service.metrics, clock
+            settings, loaded.webhooks, service.tasks, metrics, clock
         ) as delivery:
             # A clock that was passed in differs from the others on purpose.
             if clock is None and (problem := await service.clocks.first()):
                 raise StartupError(problem)
-            async with serve_metrics(settings, service.metrics):
+            if (certificate := loaded.certificate) is not None:
+                metrics.process.certificate("server", lambda: certificate.facts.expire_time)
+            async with serve_metrics(settings, metrics, metrics_folder):
                 # Here: if the metrics cannot be served, no coroutine may be left unawaited.
                 beside = _background(service, settings, stop, loaded, delivery)
                 beside.append(_reload(settings, loaded, routed, service, delivery, reload))
@@ -131,10 +140,13 @@ def _read_configuration(settings: Settings, clock: Clock) -> _Configuration:
 
 @contextlib.asynccontextmanager
 async def _checked_stores(
-    settings: Settings, loaded: _Configuration, clock: Clock | None
+    settings: Settings, loaded: _Configuration, clock: Clock | None, metrics: Metrics
 ) -> AsyncIterator[tuple[SessionStore, StorageRouter]]:
     """Open both stores, and check that they can be relied on. Raises StartupError."""
-    async with open_stores(settings, loaded.rules, loaded.secrets, clock) as (sessions, storage):
+    async with open_stores(settings, loaded.rules, loaded.secrets, clock, metrics) as (
+        sessions,
+        storage,
+    ):
         await check_sessions(sessions)
         if problems := await bucket_problems(storage, [*places(loaded.rules.policies.values())]):
             raise StartupError("\n".join(problems))
@@ -155,7 +167,9 @@ async def _reload(
         secrets=loaded.secrets,
         read=lambda: read_policy_file(settings),
         read_secrets=lambda backend: read_secrets(backend, settings),
-        open_backend=partial(open_backend, client=settings.s3_client),
+        open_backend=partial(
+            open_backend, client=settings.s3_client, metrics=service.metrics.storage
+        ),
         policies=loaded.policies,
         limits=loaded.limits,
         storage=storage,

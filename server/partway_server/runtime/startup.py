@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 
-from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 
 from partway_server.config.backends import Secrets
 from partway_server.config.certificate_files import CertificateFileError, CertificateFiles
@@ -29,6 +29,7 @@ from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.events.webhook_file import Webhook, WebhookFileError, load_webhooks
 from partway_server.events.webhook_sender import HttpSender, Sender
 from partway_server.events.webhook_worker import WebhookWorker
+from partway_server.observability.fleet import FleetMember
 from partway_server.observability.metrics import Metrics
 from partway_server.observability.serving import serving
 from partway_server.observability.store_metrics import RedisMetrics
@@ -83,6 +84,12 @@ def read_credentials(settings: Settings, rules: Rules) -> dict[str, Secrets]:
         return {name: read_secrets(each, settings) for name, each in rules.backends.items()}
     except Unusable as error:
         raise StartupError(str(error)) from error
+
+
+def new_metrics(settings: Settings, clock: Clock) -> Metrics:
+    """Return the metrics of a process, with figures of the tenants that the settings name."""
+    names = (name.strip() for name in settings.metrics_tenants.split(","))
+    return Metrics(tenants=[name for name in names if name], now=clock.now)
 
 
 @contextlib.asynccontextmanager
@@ -199,22 +206,29 @@ def _worker_factory(
 
 
 @contextlib.asynccontextmanager
-async def serve_metrics(settings: Settings, metrics: Metrics) -> AsyncIterator[None]:
+async def serve_metrics(
+    settings: Settings, metrics: Metrics, folder: Path | None = None
+) -> AsyncIterator[None]:
     """Serve the metrics to the very end of the block, if the settings name an address.
 
-    Raises StartupError.
+    With a `folder`, they are those of all workers that share it. Raises StartupError.
     """
     if not settings.metrics_address:
         yield
         return
 
-    async def gather() -> CollectorRegistry:
+    async def gather() -> Collector:
         return metrics.registry
 
     async with contextlib.AsyncExitStack() as served:
+        if folder is not None:
+            member = FleetMember(folder, metrics.registry, metrics.definitions.joined)
+            await served.enter_async_context(member.answering())
+            gather = member.gather
+        shared = folder is not None
         try:
             port = await served.enter_async_context(
-                serving(gather, settings.metrics_host, settings.metrics_port())
+                serving(gather, settings.metrics_host, settings.metrics_port, share_port=shared)
             )
         except OSError as error:
             raise StartupError(

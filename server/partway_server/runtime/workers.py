@@ -5,15 +5,17 @@ The parent only starts, watches and stops them. It never uses gRPC, which does n
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import FrameType
 
 from partway_server.config.settings import Settings, SettingsError, environment
+from partway_server.observability.fleet import fold, open_folder
 from partway_server.runtime.subprocesses import die_with_parent, port_is_free
 
 logger = logging.getLogger(__name__)
@@ -36,11 +38,18 @@ def supervise(settings: Settings, environ: Mapping[str, str]) -> None:
     """
     if not port_is_free(settings.host, settings.port):
         raise SettingsError([f"{settings.address} is taken by another program"])
+    if settings.metrics_address and not port_is_free(settings.metrics_host, settings.metrics_port):
+        raise SettingsError(
+            [f"PARTWAY_METRICS_ADDRESS: {settings.metrics_address} is taken by another program"]
+        )
     workers = _WorkerPool(settings, environ)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, workers.on_signal)
     signal.signal(signal.SIGHUP, workers.on_reload)
-    workers.run()
+    try:
+        workers.run()
+    finally:
+        workers.close()
 
 
 def _in_worker() -> Callable[[], None]:
@@ -63,6 +72,7 @@ class _WorkerPool:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._stopping = False
         self._reload = False
+        self._metrics = open_folder() if settings.metrics_address else None
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Note the first signal, for a process may be starting right now; end everything on the
@@ -103,6 +113,11 @@ class _WorkerPool:
             starts += [(time.monotonic() + _PAUSE_SECONDS, worker) for worker in codes]
         self._end()
 
+    def close(self) -> None:
+        """Remove what the processes shared."""
+        if self._metrics:
+            shutil.rmtree(self._metrics, ignore_errors=True)
+
     def _end(self) -> None:
         for process in self._processes.values():
             process.terminate()
@@ -111,12 +126,8 @@ class _WorkerPool:
 
     def _start(self, worker: int) -> subprocess.Popen[bytes]:
         settings = replace(self._settings, workers=1)
-        if settings.metrics_address:
-            # On a shared port no one could choose which process to ask for its metrics.
-            place = settings.metrics_address.rpartition(":")[0]
-            settings = replace(settings, metrics_address=f"{place}:{settings.metrics_port(worker)}")
         return subprocess.Popen(
-            _COMMAND,
+            (*_COMMAND, *self._share_metrics()),
             # In the environment, not in arguments, which every user of the machine can read.
             env={**self._environ, **environment(settings)},
             stdin=subprocess.DEVNULL,
@@ -125,10 +136,16 @@ class _WorkerPool:
             preexec_fn=_in_worker(),
         )
 
+    def _share_metrics(self) -> Sequence[str]:
+        """Return the arguments by which workers find each other's metrics."""
+        return ("--metrics-folder", str(self._metrics)) if self._metrics else ()
+
     def _reap(self) -> dict[int, int]:
         """Forget ended workers, and return their exit codes, negative for a signal."""
         ended = {w: p for w, p in self._processes.items() if p.poll() is not None}
         for worker, process in ended.items():
             logger.error("worker %d ended with code %d", process.pid, process.returncode)
             del self._processes[worker]
+            if self._metrics:
+                fold(self._metrics, process.pid)
         return {worker: process.returncode for worker, process in ended.items()}

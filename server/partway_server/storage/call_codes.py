@@ -15,7 +15,7 @@
 import asyncio
 
 import aiohttp
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from partway_server.domain.errors import StorageRefused, StorageUnavailable, UploadError
 from partway_server.storage.base import (
@@ -76,13 +76,13 @@ def _code_of_cause(error: BaseException) -> str:
             return _safe(code_in(error))
         case Malformed() | aiohttp.ClientPayloadError():
             return "malformed"
-        # Before OSError: a TimeoutError is one.
+        # Before OSError, which some of them and a TimeoutError are.
+        case BotoCoreError():
+            return "timeout" if "Timeout" in type(error).__name__ else "connection"
         case TimeoutError():
             return "timeout"
         case OSError() | aiohttp.ClientError():
             return "connection"
-        case HTTPClientError():
-            return "timeout" if "Timeout" in type(error).__name__ else "connection"
         case _:
             return ""
 

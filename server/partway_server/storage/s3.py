@@ -98,9 +98,9 @@ class S3Storage:
         """Connect lazily. The `options` are those of `S3Clients.open`.
 
         `public_endpoint_url` is the one in presigned URLs, if clients reach storage at another
-        address than the service does. `client` carries out the calls; `retried` is called before a repeat of
-        one. Storage that is silent for `put_seconds` in the middle of a part counts as unavailable.
-        Raises ValueError.
+        address than the service does. `client` carries out the calls; `retried` is called before a
+        repeat of one. Storage that is silent for `put_seconds` in the middle of a part counts as
+        unavailable. Raises ValueError.
         """
         if (options.get("access_key") is None) != (options.get("secret_key") is None):
             raise ValueError(
