@@ -21,6 +21,9 @@ ROUNDS ?= 3
 MINUTES ?= 10
 FAILOVERS ?= 20
 MOVES ?= 20
+HOURS ?= 2
+CALLS ?= 200
+CHANGES ?= test
 SBOM ?= dist/partway-server.cdx.json
 # A process for each core, each with a Redis and a storage of its own.
 PARALLEL ?= -n auto --maxprocesses 4 --dist worksteal
@@ -73,6 +76,13 @@ test-fast: $(READY) ## Run the tests that need no real backend.
 chaos: $(READY) ## Upload under FAILOVERS of Redis, then for SECONDS under kills as SEED says, and audit.
 	@$(BIN)/python -m tests.chaos.failovers --failovers $(FAILOVERS) --moves $(MOVES) --seed $(SEED)
 	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED)
+
+test-changes: $(READY) ## Change three replicas under CALLS a second: restart, keys, versions; CHANGES picks by name.
+	PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_TOOLS=changes PARTWAY_TEST_CALLS_PER_SECOND=$(CALLS) \
+	  $(BIN)/python -m pytest -s -m changes -k "$(CHANGES)" tests/changes
+
+soak: $(READY) ## Call one process for HOURS with a mixed load, a tenth of it cancelled, and watch its memory.
+	@$(BIN)/python -m tests.soak --hours $(HOURS) --plot soak.svg
 
 certs: $(READY) ## Write a private CA, a server and a client certificate into DIR=certs.
 	@$(BIN)/python examples/certs.py $(DIR)
@@ -297,6 +307,6 @@ bench-overload: $(READY) ## Let one tenant overload the service, and ask what an
 
 .PHONY: audit baseline bench-batch bench-guard bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls \
   bench-stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs docs-serve docs-site \
-  example-jwt example-mtls format fuzz generate help image lock openapi sbom setup stubs \
-  record-outages stubs-go t test test-alerts test-browser test-ceph test-examples test-fast test-languages test-localstack test-peers test-stores \
+  example-jwt example-mtls format fuzz generate help image lock openapi sbom setup soak stubs \
+  record-outages stubs-go t test test-alerts test-browser test-ceph test-changes test-examples test-fast test-languages test-localstack test-peers test-stores \
   tools unit words

@@ -16,7 +16,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 load_profile()
 
 _ROOT = Path(__file__).parent
-_SLOW_FOLDERS = [_ROOT / name for name in ("chaos", "e2e", "model")]
+_SLOW_FOLDERS = [_ROOT / name for name in ("changes", "chaos", "e2e", "model")]
 _SLOW_FILES = [_ROOT / "service" / name for name in ("test_fuzz.py", "test_stateful.py")]
 
 

@@ -251,7 +251,7 @@ def test_only_calls_that_were_not_started_are_repeated() -> None:
     for name, verb, path in CALLS:
         policy = route(path, verb, content_type="application/json")["route"].get("retry_policy")
         assert policy is None or policy["retry_on"] == not_started
-        assert (policy is None) == (name in ("Watch", "PutPart"))
+        assert (policy is None) == (name == "PutPart")
 
 
 # ---- what Envoy says

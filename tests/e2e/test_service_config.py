@@ -4,26 +4,22 @@ import json
 import subprocess
 import threading
 import time
-import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
 from subprocess import PIPE
-from typing import Any
 
 import grpc
 import pytest
 from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
-from partway_server.devstack.gateway import bootstrap
-from partway_server.devstack.servers import S3, answers, start_envoy
-from partway_server.runtime.subprocesses import free_port
+from partway_server.devstack.servers import S3
 
 from tests.support.example_programs import UPLOADERS, upload
+from tests.support.gateway import gateway
 from tests.support.polling import wait_for
 from tests.support.processes import Service
 
@@ -48,50 +44,6 @@ REFUSE = {
     },
 }
 """Answers UNAVAILABLE to 1 % of the calls, before anything in Envoy would repeat them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """A running gateway."""
-
-    address: str
-    admin_port: int
-
-    def refused(self) -> int:
-        """Return how many calls the gateway refused on purpose."""
-        return self._count("fault.aborts_injected")
-
-    def healthy(self) -> int:
-        """Return to how many replicas the gateway sends calls."""
-        return self._count("membership_healthy")
-
-    def _count(self, name: str) -> int:
-        url = f"http://127.0.0.1:{self.admin_port}/stats?filter={name}$"
-        with urllib.request.urlopen(url) as answer:
-            return int(answer.read().decode().rpartition(":")[2])
-
-
-@contextmanager
-def gateway(folder: Path, ports: list[int]) -> Iterator[Gateway]:
-    """Run the gateway of deploy/envoy in front of several replicas."""
-    rest, admin = free_port(), free_port()
-    config = bootstrap(ports[0], rest, admin, [])
-    [cluster] = config["static_resources"]["clusters"]
-    [endpoints] = cluster["load_assignment"]["endpoints"]
-    first = endpoints["lb_endpoints"][0]
-    endpoints["lb_endpoints"] = [_at(first, port) for port in ports]
-    [listener] = config["static_resources"]["listeners"]
-    [connections] = listener["filter_chains"][0]["filters"]
-    connections["typed_config"]["http_filters"].insert(0, REFUSE)
-    with start_envoy(folder, config) as envoy:
-        envoy.wait(lambda: answers(admin, "/ready") == 200)
-        yield Gateway(f"127.0.0.1:{rest}", admin)
-
-
-def _at(endpoint: Any, port: int) -> Any:
-    copy = json.loads(json.dumps(endpoint))
-    copy["endpoint"]["address"]["socket_address"]["port_value"] = port
-    return copy
 
 
 def call(address: str, stop: threading.Event) -> Calls:
@@ -126,7 +78,7 @@ def restart_all(s3: S3, redis_url: str, folder: Path, callers: Sequence[Caller])
         for replica in replicas:
             replica.start()
         ports = [int(replica.address.rpartition(":")[2]) for replica in replicas]
-        front = stack.enter_context(gateway(folder, ports))
+        front = stack.enter_context(gateway(folder, ports, filters=[REFUSE]))
         _wait_until_reachable(front.address)
         with ThreadPoolExecutor(len(callers)) as pool:
             calling = [pool.submit(caller, front.address, stop) for caller in callers]
@@ -143,7 +95,7 @@ def restart_all(s3: S3, redis_url: str, folder: Path, callers: Sequence[Caller])
             finally:
                 stop.set()
             results = [each.result() for each in calling]
-        assert front.refused() > 0
+        assert front.count("fault.aborts_injected") > 0
     return results
 
 

@@ -4,9 +4,9 @@ With PARTWAY_TEST_BACKENDS=1, which `make test` sets, tests marked `redis` or `s
 PARTWAY_TEST_STORES lists the stores that need more than wheels, of `localstack` and `ceph`; `make
 test-stores` lists both, so tests with these marks run. A backend that cannot start is then a
 failure. PARTWAY_TEST_TOOLS likewise lists what needs more tools, of `languages`, `examples` and
-`peers`: `make test-languages` and the like install them and set it. All other marked tests are
-skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of starting one; the tests may destroy
-its data.
+`peers`, or more time, `changes`: `make test-languages` and the like install them and set it. All
+other marked tests are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use instead of starting one;
+the tests may destroy its data.
 """
 
 import os
@@ -37,7 +37,7 @@ of what comes after that set one of their own.
 
 OF_MAKE_TEST = ("redis", "s3")
 OF_MAKE_TEST_STORES = ("localstack", "ceph")
-OF_TOOLS = ("alerts", "languages", "examples", "peers")
+OF_TOOLS = ("alerts", "changes", "languages", "examples", "peers")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,9 @@ from tests.support.webhooks import Endpoint
 REVISION = "81b1633"
 """The version that runs in production while the present one is rolled out."""
 
+COMMIT = "573e4b5"
+"""The commit before the present ones, which replicas are upgraded from under load."""
+
 OVERRIDE = "PARTWAY_TEST_PREVIOUS"
 """The environment variable that names another revision."""
 
@@ -35,6 +38,8 @@ VERSIONS = (PREVIOUS, PRESENT)
 ROOT = Path(__file__).parents[2]
 _IMPORTED = ("server", "generated")
 """The folders of a tree that a service imports from."""
+
+_IMPORTED_BY_CLIENT = ("clients/python", "generated")
 
 EVENT_SOURCE = "/uploads/rolling"
 WEBHOOK = "orders"
@@ -47,7 +52,7 @@ def check_out(folder: Path, revision: str = "") -> Path:
     """
     revision = revision or os.environ.get(OVERRIDE) or REVISION
     _git(revision, "rev-parse", "--verify", f"{revision}^{{commit}}")
-    archive = _git(revision, "archive", "--format=tar", revision, *_IMPORTED)
+    archive = _git(revision, "archive", "--format=tar", revision, *_IMPORTED, *_IMPORTED_BY_CLIENT)
     # Not by tarfile, whose safe way of extracting came with Python 3.11.4.
     subprocess.run(["tar", "--extract", "--directory", folder], input=archive, check=True)
     return folder
@@ -69,6 +74,15 @@ def _git(revision: str, *arguments: str) -> bytes:
     )
 
 
+def client_environ(tree: Path) -> dict[str, str]:
+    """Return the environment in which the command `partway` runs the code in `tree`."""
+    return {"PYTHONPATH": _python_path(tree, _IMPORTED_BY_CLIENT)}
+
+
+def _python_path(tree: Path, names: Sequence[str]) -> str:
+    return os.pathsep.join(str(tree / name) for name in names)
+
+
 class VersionedService(Service):
     """A service that runs from the code in `tree`, with `environ` on top of its settings."""
 
@@ -83,9 +97,13 @@ class VersionedService(Service):
     ) -> None:
         self.metrics = f"127.0.0.1:{free_port()}"
         super().__init__(folder, s3, redis_url, metrics_address=self.metrics, **settings)
+        self._environ |= environ
+        self.run_from(tree)
+
+    def run_from(self, tree: Path) -> None:
+        """Run the code in `tree` from the next start on."""
         # Ahead of the installed packages, which are links to the present tree.
-        path = os.pathsep.join(str(tree / name) for name in _IMPORTED)
-        self._environ = {**self._environ, **environ, "PYTHONPATH": path}
+        self._environ["PYTHONPATH"] = _python_path(tree, _IMPORTED)
 
     def imported_from(self) -> list[Path]:
         """Return where a process with the environment of this one finds our two packages.

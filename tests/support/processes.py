@@ -19,7 +19,7 @@ from partway_server.devstack.servers import S3
 from partway_server.rpc.health_client import ClientTls, serving
 from partway_server.runtime.subprocesses import Child, binary, free_port
 
-READY_SECONDS = 40.0
+READY_SECONDS = 120.0
 STOP_SECONDS = 20.0
 
 COMMANDS = Path(sys.executable).parent
@@ -170,6 +170,10 @@ class Service:
             assert self.server.process.poll() is None, self.server.log.read_text()
             assert time.monotonic() < deadline, self.server.log.read_text()
             time.sleep(0.02)
+
+    def change(self, **settings: object) -> None:
+        """Have these settings from the next start on."""
+        self._environ |= {f"PARTWAY_{name.upper()}": str(v) for name, v in settings.items()}
 
     def kill(self) -> None:
         """Kill it as `kill -9` does, and wait until it is gone."""

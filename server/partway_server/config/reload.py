@@ -2,7 +2,8 @@
 
 A file with a problem changes nothing. One without takes effect as a whole: new backends are opened,
 and new buckets checked, before any caller can see them. Uploads in flight keep what their ID says.
-A backend is new, too, if a file holds other credentials for it than before.
+A backend is new, too, if a file holds other credentials for it than before; `credential_watch`
+notices that by itself.
 """
 
 import asyncio
@@ -55,6 +56,8 @@ class PolicyReloader:
         self._policies = policies
         self._limits = limits
         self._storage = storage
+        # One at a time: a signal may come while new credentials are being checked.
+        self._changing = asyncio.Lock()
 
     async def run(self, asked: asyncio.Event, *others: Callable[[], Awaitable[bool]]) -> None:
         """Reload whenever `asked` is set, for ever, and then call `others`."""
@@ -71,14 +74,26 @@ class PolicyReloader:
     async def reload(self) -> bool:
         """Reload now and return whether the rules took effect; log each problem as a line."""
         try:
-            rules, secrets = await asyncio.to_thread(self._read_all)
-            await self._put_in_force(rules, secrets)
+            async with self._changing:
+                rules, secrets = await asyncio.to_thread(self._read_all)
+                await self._put_in_force(rules, secrets)
         except (Unusable, PolicyFileError) as error:
             for line in error.lines:
                 logger.error("policies: %s", line)
             logger.error("policies: not reloaded; the previous policies stay in force")
             return False
         return True
+
+    def read_credentials(self) -> dict[str, Secrets]:
+        """Return the credentials that files hold now, by backend. Raises Unusable."""
+        backends = self._rules.backends
+        return {name: self._read_secrets(each) for name, each in backends.items()}
+
+    async def renew(self, secrets: Mapping[str, Secrets]) -> None:
+        """Put these credentials in force, if they are not, and nothing else. Raises Unusable."""
+        async with self._changing:
+            if secrets.keys() == self._secrets.keys() and secrets != self._secrets:
+                await self._put_in_force(self._rules, secrets)
 
     def _read_all(self) -> tuple[Rules, dict[str, Secrets]]:
         rules = self._read()

@@ -23,6 +23,7 @@ from partway_server.cleanup.expiry import BATCH
 from partway_server.cleanup.report import Report
 from partway_server.config.backends import Secrets
 from partway_server.config.bucket_checks import bucket_problems, places
+from partway_server.config.credential_watch import CredentialWatch
 from partway_server.config.load import open_backend, read_policy_file, read_secrets
 from partway_server.config.policy_file import Rules
 from partway_server.config.reload import PolicyReloader
@@ -161,7 +162,7 @@ async def _reload(
     delivery: _Delivery,
     asked: asyncio.Event | None,
 ) -> None:
-    """Reload the files whenever `asked` is set, for ever."""
+    """Reload the files whenever `asked` is set, and credentials when they change, for ever."""
     reloader = PolicyReloader(
         rules=loaded.rules,
         secrets=loaded.secrets,
@@ -175,7 +176,9 @@ async def _reload(
         storage=storage,
     )
     also = [service.identity.reload, *([delivery[1].reload] if loaded.webhooks else [])]
-    await reloader.run(asked or asyncio.Event(), *also)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(reloader.run(asked or asyncio.Event(), *also))
+        group.create_task(CredentialWatch(reloader).run())
 
 
 def _background(

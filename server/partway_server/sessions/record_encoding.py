@@ -1,7 +1,8 @@
 """Encode session records as Redis holds them, and decode them again. No I/O.
 
 Records outlive the version that wrote them: whatever is added must be absent in the old ones, and
-processes of an older version must read the new ones.
+processes of an older version must read the new ones. Where they could not, FORM grows: then an
+older version leaves the record alone, instead of taking it for garbled. See docs/versions.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,14 @@ from partway_server.domain.upload import AbortReason, ReportedParts, State, Stor
 from partway_server.domain.usage import day_of
 from partway_server.sessions.record_check import is_plausible
 from partway_server.sessions.script_arguments import moment_of, unflat
+
+FORM = 1
+"""The form of the records that this version writes, and the latest that it reads. Also in
+`prelude.lua`. A record from before there was a number has this form."""
+
+
+class NewerRecord(Exception):
+    """A session record in a form of a later version."""
 
 
 class GarbledRecord(Exception):
@@ -31,6 +40,7 @@ def fields(upload: Upload) -> dict[str, str | bytes | int]:
     stored = upload.object
     packed = msgpack.packb(_stored(stored)) if stored else b""
     return {
+        "form": FORM,
         "grant": upload.grant.pack(),
         "policy": upload.grant.policy,
         "state": upload.state,
@@ -60,10 +70,12 @@ def _stored(stored: StoredObject) -> tuple[int | str | bytes, ...]:
 
 
 def upload_from(row: Mapping[bytes, bytes], sid: str = "") -> Upload:
-    """Return the upload in a record as HGETALL returns it. Raises GarbledRecord.
+    """Return the upload in a record as HGETALL returns it. Raises GarbledRecord, NewerRecord.
 
     If a `sid` is given, the record must be of that upload.
     """
+    if is_newer(row):
+        raise NewerRecord
     try:
         upload = _parsed(row)
         if not is_plausible(upload) or sid not in ("", upload.sid):
@@ -72,6 +84,12 @@ def upload_from(row: Mapping[bytes, bytes], sid: str = "") -> Upload:
         # Whatever a parser raises; and not from it, because its text may have part of the record.
         raise GarbledRecord from None
     return upload
+
+
+def is_newer(row: Mapping[bytes, bytes]) -> bool:
+    """Return whether a record is in a form of a later version."""
+    form = row.get(b"form", b"")
+    return form.isdigit() and int(form) > FORM
 
 
 def _parsed(row: Mapping[bytes, bytes]) -> Upload:

@@ -3,6 +3,9 @@
 So its owner's next call rebuilds it from the upload ID and storage, like any other that Redis lost.
 Only the very content that could not be read is removed: whoever replaced it meanwhile is not
 disturbed. What it contained is in no log.
+
+A record in a form of a later version is left alone, and its upload is unavailable here: a process
+of that version serves it.
 """
 
 import logging
@@ -12,6 +15,7 @@ from typing import Any, TypeVar
 
 from redis import exceptions
 
+from partway_server.domain.errors import SessionsUnavailable
 from partway_server.domain.upload import Upload
 from partway_server.redis_client.client import RedisClient, RedisCommand
 from partway_server.sessions import record_encoding, redis_keys
@@ -67,11 +71,16 @@ class RedisRecords:
                 uploads.append(record_encoding.upload_from(unflat(row), sid))
             except record_encoding.GarbledRecord:
                 await self._remove_garbled(sid)
+            except record_encoding.NewerRecord:
+                _report_newer(sid)
         return uploads
 
     async def _retry_garbled(self, sid: str, attempt: Callable[[], Awaitable[T]]) -> T:
         try:
             return await attempt()
+        except record_encoding.NewerRecord as error:
+            _report_newer(sid)
+            raise SessionsUnavailable from error
         except record_encoding.GarbledRecord:
             await self._remove_garbled(sid)
         except exceptions.ResponseError:
@@ -87,6 +96,8 @@ class RedisRecords:
             if row:
                 record_encoding.upload_from(row, sid)
             return False
+        except record_encoding.NewerRecord:
+            return False
         except record_encoding.GarbledRecord:
             key = redis_keys.row_key(sid)
         words = chain.from_iterable(row.items())
@@ -101,3 +112,7 @@ class RedisRecords:
             self._client, (key,), lambda: self._client.run(command)
         )
         return row
+
+
+def _report_newer(sid: str) -> None:
+    logger.warning("upload %s: its session record is of a later version; it is left alone", sid)

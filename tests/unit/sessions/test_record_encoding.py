@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgpack
+import pytest
 from partway_server.domain.grant import CopySource
 from partway_server.domain.upload import State, StoredObject, Upload
 from partway_server.sessions import record_encoding
@@ -60,3 +61,16 @@ def test_what_is_empty_may_be_absent() -> None:
     for name in ("lease_until", "reason", "object", "fingerprint", "digest", "manifest"):
         emptied: dict[str, Any] = {} if name == "lease_until" else {name: b""}
         assert read_back(upload, without=name) == read_back(upload, **emptied)
+
+
+def test_a_record_says_which_form_it_has_and_one_that_does_not_has_the_first() -> None:
+    upload = an_upload()
+    assert record_encoding.fields(upload)["form"] == record_encoding.FORM == 1
+    assert read_back(upload, without="form") == upload
+
+
+def test_a_record_in_a_later_form_is_not_garbled() -> None:
+    with pytest.raises(record_encoding.NewerRecord):
+        read_back(an_upload(), form=b"2", grant=b"in a form that is not known yet")
+    for form in (b"", b"-1", b"two"):
+        assert read_back(an_upload(), form=form) == an_upload()

@@ -6,11 +6,14 @@
 --       of a caller that has not seen it: the whole grant, or '' for any, and '1' to ask
 
 local now = time_ms(ARGV[1])
-local state, lease_until, epoch, mark, grant =
-  unpack(redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'epoch', 'mark', 'grant'))
+local state, lease_until, epoch, mark, grant, form =
+  unpack(redis.call('HMGET', KEYS[1], 'state', 'lease_until', 'epoch', 'mark', 'grant', 'form'))
 -- The packed grant contains the token verbatim.
 if not state or not string.find(grant, ARGV[10], 1, true) then
   return {0, {}}
+end
+if newer(form) then
+  return {0, redis.call('HGETALL', KEYS[1])}
 end
 if mark == ARGV[2] then
   -- Its epoch before is not known any more.

@@ -4,8 +4,8 @@
 --       given; of the record as the caller saw it: write token, epoch
 
 local now = time_ms(ARGV[1])
-local state, epoch, mark, grant =
-  unpack(redis.call('HMGET', KEYS[1], 'state', 'epoch', 'mark', 'grant'))
+local state, epoch, mark, grant, form =
+  unpack(redis.call('HMGET', KEYS[1], 'state', 'epoch', 'mark', 'grant', 'form'))
 -- The packed grant contains the token verbatim.
 if not state or not string.find(grant, ARGV[8], 1, true) then
   return {0, {}}
@@ -13,7 +13,7 @@ end
 if mark == ARGV[2] then
   return {1, redis.call('HGETALL', KEYS[1])}
 end
-if state ~= ARGV[7] or epoch ~= ARGV[9] then
+if newer(form) or state ~= ARGV[7] or epoch ~= ARGV[9] then
   return {0, redis.call('HGETALL', KEYS[1])}
 end
 

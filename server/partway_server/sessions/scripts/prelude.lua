@@ -24,6 +24,12 @@ local function ahead(lease_until, now)
   return (tonumber(lease_until) or 0) > now
 end
 
+-- Returns whether a record is in a form of a later version than this, which must leave it alone.
+-- `form` is that of the record, if it has one; this version's is FORM in record_encoding.py.
+local function newer(form)
+  return (tonumber(form) or 1) > 1
+end
+
 -- Appends an event, if given, and drops those that are older than `keep` ms. Call it before any
 -- write: if it fails, nothing has changed. Entries have the server's time, not the caller's.
 local function append_event(stream, keep, id, type, upload, event)

@@ -3,14 +3,14 @@
 -- ARGV: now, sid, write token, the state in which parts are counted, then runs of parts: the first,
 --       the last, the size of each
 
-local grant, state, parts, total =
-  unpack(redis.call('HMGET', KEYS[1], 'grant', 'state', 'parts', 'parts_bytes'))
+local grant, state, parts, total, form =
+  unpack(redis.call('HMGET', KEYS[1], 'grant', 'state', 'parts', 'parts_bytes', 'form'))
 -- The packed grant contains the token verbatim.
 if not grant or not string.find(grant, ARGV[3], 1, true) then
   return {}
 end
 
-if state == ARGV[4] then
+if state == ARGV[4] and not newer(form) then
   -- At most 1,250 bytes, for 10,000 parts: well within the limit of Lua's stack.
   local bitmap = {string.byte(parts or '', 1, -1)}
   local changed = false
