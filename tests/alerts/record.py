@@ -50,7 +50,7 @@ class Outage:
 
 
 OUTAGES = {
-    "storage-hangs": Outage("storage", healthy=24, broken=24, after=52),
+    "storage-hangs": Outage("storage", healthy=12, broken=16, after=32),
     "redis-away": Outage("redis", healthy=24, broken=52, after=52),
     "webhook-refuses": Outage("webhook", healthy=16, broken=92, after=24),
     "service-restarts": Outage("service", healthy=16, broken=24, after=24),
@@ -192,7 +192,7 @@ async def record(outage: Outage, rate: float) -> tuple[list[dict[str, float]], f
 def main(name: str, folder: Path) -> None:
     outage = OUTAGES[name]
     # Nothing is judged by how long a busy machine takes to start.
-    processes.READY_SECONDS = 300.0
+    processes.READY_SECONDS = processes.STOP_SECONDS = 300.0
     scrapes, at = asyncio.run(record(outage, rate=2))
     names = sorted({series for scrape in scrapes for series in scrape})
     recorded = {
