@@ -23,6 +23,7 @@ OUTAGES: Mapping[str, Mapping[str, tuple[int, int]]] = {
     "redis-away": {
         "PartwayRedisAway": (3, 5),
         "PartwayErrorBudgetBurnsFast": (5, 12),
+        "PartwayJanitorStands": (12, 3),
     },
     "webhook-refuses": {
         "PartwayWebhookLate": (22, 8),
@@ -30,6 +31,12 @@ OUTAGES: Mapping[str, Mapping[str, tuple[int, int]]] = {
 }
 """For each recorded outage the alerts, with the minutes after its begin by which each has to fire,
 and after its end by which it has to be silent. All others are silent all the time."""
+
+BUSY: Mapping[str, frozenset[str]] = {
+    name: frozenset({"PartwayErrorBudgetBurnsFast"}) for name in OUTAGES
+}
+"""Alerts that may also fire outside the outage: the machine that recorded these was so busy that
+callers ran out of time before and after it, which is what this alert is about."""
 
 
 @pytest.mark.alerts
@@ -43,13 +50,13 @@ def expectations(found: Recording) -> Iterator[Expected]:
     """Say for each minute which alerts fire, and which may."""
     begins, ends = found.begins * found.every, found.ends * found.every
     for at in range(0, found.last * found.every, MINUTE):
-        firing, either = set(), set()
+        firing, either = set(), set(BUSY.get(found.name, ()))
         for alert, (by, silent) in OUTAGES[found.name].items():
             if begins + by * MINUTE <= at <= ends:
                 firing.add(alert)
             elif begins < at < ends + silent * MINUTE:
                 either.add(alert)
-        yield Expected(at, frozenset(firing), frozenset(either))
+        yield Expected(at, frozenset(firing), frozenset(either - firing))
 
 
 LONG = 6 * 60
