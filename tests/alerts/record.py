@@ -130,7 +130,7 @@ async def world(folder: Path) -> AsyncIterator[tuple[World, str]]:
 
 
 class Callers:
-    """Small uploads at a steady rate, whatever became of those before."""
+    """Small uploads at a steady rate, however those before ended."""
 
     def __init__(self, stub: UploadServiceStub, http: aiohttp.ClientSession) -> None:
         self._stub, self._http = stub, http
