@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tests.alerts.names import ROOT, RULES, metrics_in, rules
 RECORDINGS = Path(__file__).parent / "recordings"
 TOOLS = ROOT / ".tools/bin"
 
-Series = Mapping[str, list[float | None]]
+Series = Mapping[str, Sequence[float | None]]
 
 
 @dataclass(frozen=True)

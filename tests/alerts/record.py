@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import grpc
@@ -32,6 +33,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import processes
 from tests.support.processes import Service
+
+if TYPE_CHECKING:
+    from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
 
 EVERY = 15
 """Seconds between scrapes, as in deploy/prometheus/prometheus.yml."""
@@ -132,7 +136,7 @@ async def world(folder: Path) -> AsyncIterator[tuple[World, str]]:
 class Callers:
     """Small uploads at a steady rate, however those before ended."""
 
-    def __init__(self, stub: UploadServiceStub, http: aiohttp.ClientSession) -> None:
+    def __init__(self, stub: "UploadServiceAsyncStub", http: aiohttp.ClientSession) -> None:
         self._stub, self._http = stub, http
 
     async def run(self, rate: float) -> None:

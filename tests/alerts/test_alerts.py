@@ -10,7 +10,7 @@ import pytest
 from partway_server.observability.metrics import Metrics
 
 from tests.alerts.names import BOARD, ROOT, RULES, metrics_in, queries, rules
-from tests.alerts.promtool import Expected, Recording, check, from_zero, recording, run
+from tests.alerts.promtool import Expected, Recording, Series, check, from_zero, recording, run
 
 MINUTE = 60
 ALERTS = [rule["alert"] for rule in rules() if "alert" in rule]
@@ -60,7 +60,7 @@ def expectations(found: Recording) -> Iterator[Expected]:
 
 
 LONG = 6 * 60
-MADE: Mapping[str, tuple[Mapping[str, list[float | None]], frozenset[str]]] = {
+MADE: Mapping[str, tuple[Series, frozenset[str]]] = {
     "no replica": ({}, frozenset({"PartwayAbsent"})),
     "a certificate of 5 days": (
         {'partway_certificate_end_timestamp_seconds{certificate="server"}': [5 * 86400.0] * LONG},
@@ -150,7 +150,9 @@ and what fires at their end."""
 @pytest.mark.parametrize("name", MADE)
 def test_alerts_over_made_series(name: str, tmp_path: Path) -> None:
     series, firing = MADE[name]
-    known = {} if name == "no replica" else {'partway_build_info{version="1"}': [1.0] * LONG}
+    known: Series = (
+        {} if name == "no replica" else {'partway_build_info{version="1"}': [1.0] * LONG}
+    )
     end = Expected((LONG - 1) * MINUTE, firing)
     check({**known, **series}, MINUTE, [end], tmp_path)
 
@@ -161,8 +163,8 @@ def test_memory_that_grows(tmp_path: Path) -> None:
     many = 30 * 12
     grows = [300e6 + 500e6 * n / many for n in range(many)]
     for used, firing in ((grows, {"PartwayMemoryGrows"}), ([700e6] * many, set())):
-        series: dict[str, list[float | None]] = {
-            "process_resident_memory_bytes": [*used],
+        series: Series = {
+            "process_resident_memory_bytes": used,
             'partway_build_info{version="1"}': [1.0] * many,
         }
         check(series, 300, [Expected((many - 1) * 300, frozenset(firing))], tmp_path)
