@@ -17,7 +17,7 @@ ALERTS = [rule["alert"] for rule in rules() if "alert" in rule]
 
 OUTAGES: Mapping[str, Mapping[str, tuple[int, int]]] = {
     "storage-hangs": {
-        "PartwayStorageSlow": (3, 8),
+        "PartwayStorageSlow": (4, 8),
         "PartwayErrorBudgetBurnsFast": (5, 12),
     },
     "redis-away": {

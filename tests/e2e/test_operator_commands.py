@@ -118,6 +118,7 @@ def prepare(folder: Path, endpoint: str) -> Path:
     (folder / "policies.toml").write_text(toml)
     for name in ("control.json", "signer.json"):
         shutil.copy(ROOT / "deploy/iam" / name, folder)
+    (folder / "made").mkdir()
     redis_cli = folder / "bin/redis-cli"
     redis_cli.parent.mkdir()
     redis_cli.write_text(REDIS_CLI)
@@ -152,7 +153,7 @@ def test_a_command_of_the_documents(command: Command, place: Place) -> None:
         follows(script, place)
     else:
         place.shell(f"pg_dump() {{ seq 10000; }}\n{script}")
-    for made in place.folder.glob("*.json"):
+    for made in (place.folder / "made").glob("*.json"):
         json.loads(made.read_text())
 
 
@@ -175,8 +176,8 @@ def as_typed(text: str, place: Place) -> str:
         (".venv/bin/", ""),
         ("UPLOAD_ID", place.upload_id),
         ("EVENT_ID", place.dead_event),
-        ("/tmp/", f"{place.folder}/"),
-        ("/etc/envoy/", f"{place.folder}/"),
+        ("/tmp/", f"{place.folder}/made/"),
+        ("/etc/envoy/", f"{place.folder}/made/"),
     ):
         text = text.replace(written, there)
     return text
