@@ -6,10 +6,12 @@ READY := $(VENV)/.ready
 LOCALSTACK := .venv-localstack
 PEERS := .venv-peers
 DIST := .venv-dist
+SITE := .venv-docs
 COMPANION := bench/peers/services/companion
 TUSD := github.com/tus/tusd/v2/cmd/tusd@v2.9.1
 TOOLS := .tools/bin
 GHZ := github.com/bojand/ghz/cmd/ghz@v0.93.0
+PROMTOOL := github.com/prometheus/prometheus/cmd/promtool@v0.316.0
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 JAVA_TOOLS := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64 com.google.protobuf:protoc:4.35.1:exe:linux-x86_64
 AGAINST ?= proto/baseline.binpb
@@ -130,10 +132,42 @@ stubs: $(READY)
 	  --descriptor_set_out=$(OUT)/partway/v1/descriptors.binpb proto/partway/v1/*.proto proto/google/rpc/*.proto
 	cp proto/partway/v1/service_config.json $(OUT)/partway/v1/
 
-docs: $(READY) ## Make the references of settings and of metrics from the code.
+docs: $(READY) ## Make from the code the references of settings, metrics, proto and commands, and the board.
 	@mkdir -p docs/reference
 	$(BIN)/python -m partway_server.config.reference > docs/reference/settings.md
 	$(BIN)/python -m partway_server.observability.reference > docs/reference/metrics.md
+	$(BIN)/python -m tests.contract.reference docs/reference
+	$(BIN)/python deploy/grafana/board.py > deploy/grafana/partway.json
+
+# MkDocs announces another project at each start; the lock decides what is installed.
+docs-site: $(SITE)/.ready ## Build the site of the documents into build/site; a broken link fails.
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build
+
+docs-serve: $(SITE)/.ready ## Show the site on port 8000, and changes as they are made.
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs serve
+
+$(SITE)/.ready: requirements/docs.txt
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@touch $@
+
+# Debian has it ready to run; elsewhere Go builds it, which takes minutes.
+.tools/bin/promtool:
+	@mkdir -p .tools/bin .tools/promtool
+	@command -v promtool >/dev/null && ln -sf "$$(command -v promtool)" $@ \
+	  || { cd .tools/promtool && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && mv usr/bin/promtool ../bin/; } \
+	  || GOBIN=$(CURDIR)/$(TOOLS) go install $(PROMTOOL)
+	@rm -rf .tools/promtool
+
+test-alerts: $(READY) ## Test the alerts with promtool, over series of real outages.
+	@$(MAKE) --no-print-directory .tools/bin/promtool || { echo "skipped: promtool cannot be had here"; exit 0; } \
+	  && PARTWAY_TEST_TOOLS=alerts $(BIN)/python -m pytest -q $(PARALLEL) tests/alerts
+
+record-outages: $(READY) ## Record the metrics of real outages for these tests; half an hour or more.
+	@mkdir -p build/outages
+	@for outage in storage-hangs redis-away webhook-refuses; do \
+	  $(BIN)/python -m tests.alerts.record $$outage build/outages & done; wait
+	@$(BIN)/python -m tests.alerts.keep build/outages
 
 # Without scripts of packages: none of ours needs them.
 NPM_CI := npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
@@ -199,6 +233,7 @@ lock: $(READY) ## Pin every dependency, with hashes, into requirements/*.txt.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/dist.in -o requirements/dist.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/line.in -o requirements/line.txt
 	$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/deploy.in -o requirements/deploy.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/docs.in -o requirements/docs.txt
 
 dist: $(READY) $(DIST)/.ready ## Build the wheels and sdists of all three packages into dist/, and check them.
 	@rm -f dist/partway_*
@@ -337,7 +372,7 @@ words: $(READY) ## List the banned words in code and documents, with what to wri
 	@$(BIN)/python -m tests.contract.banned_words
 
 clean: ## Remove .venv and caches.
-	rm -rf $(VENV) $(LOCALSTACK) $(PEERS) $(DIST) .venv-line .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOCALSTACK) $(PEERS) $(DIST) $(SITE) .venv-line build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 bench-cluster: $(READY) ## Time the session store over a Redis Cluster that holds ROWS records.
 	@$(BIN)/python -m bench.cluster $(ROWS)

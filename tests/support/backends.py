@@ -37,7 +37,7 @@ of what comes after that set one of their own.
 
 OF_MAKE_TEST = ("redis", "s3")
 OF_MAKE_TEST_STORES = ("localstack", "ceph")
-OF_TOOLS = ("languages", "examples", "peers", "deploy", "image", "changes")
+OF_TOOLS = ("alerts", "changes", "deploy", "examples", "image", "languages", "peers")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

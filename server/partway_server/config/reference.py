@@ -94,10 +94,11 @@ _HEAD = """# Settings
 
 <!-- Made by `make docs` from server/partway_server/config/settings.py; edit that instead. -->
 
-A setting is an environment variable. All but the secrets are also flags of `partway-server serve`,
-`doctor` and `sweep`: `PARTWAY_WORKERS` is `--workers`, and flags win. An empty variable counts as
-not set. True is `1`, `true`, `yes` or `on`; false is `0`, `false`, `no` or `off`.
-`partway-server settings` shows the present values, with secrets hidden, and all their problems.
+For operators. A setting is an environment variable. All but the secrets are also flags of
+`partway-server serve`, `doctor` and `sweep`: `PARTWAY_WORKERS` is `--workers`, and flags win.
+An empty variable counts as not set. True is `1`, `true`, `yes` or `on`; false is `0`, `false`, `no`
+or `off`. `partway-server settings` shows the present values, with secrets hidden, and all their
+problems.
 
 A secret may be in a file, which `..._FILE` names: one newline at its end is not part of the secret,
 and symbolic links are followed, so that a mounted Kubernetes secret works. It is UTF-8 and at most

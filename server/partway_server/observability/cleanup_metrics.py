@@ -26,16 +26,16 @@ class CleanupMetrics:
         self._looked = define.gauge(
             "partway_cleanup_last_success_timestamp_seconds",
             "When the last round of the janitor, or of the sweep, ended without a failure.",
-            ["job"],
+            ["task"],
             joined=Joined.MAX,
         )
         self._took = define.gauge(
             "partway_cleanup_last_duration_seconds",
             "How long the last round took.",
-            ["job"],
+            ["task"],
             joined=Joined.MAX,
         )
-        self._failed = define.counter("partway_cleanup_failures", "Rounds that failed.", ["job"])
+        self._failed = define.counter("partway_cleanup_failures", "Rounds that failed.", ["task"])
         define.gauge(
             "partway_cleanup_oldest_due_age_seconds",
             "How long the upload that is due longest has waited for the janitor, when it was last"

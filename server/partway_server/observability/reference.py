@@ -10,10 +10,10 @@ _HEAD = """# Metrics
 
 <!-- Made by `make docs` from server/partway_server/observability; edit that instead. -->
 
-With `PARTWAY_METRICS_ADDRESS` the service serves `/metrics` for Prometheus, in its text format or,
-where a scrape asks for it, as OpenMetrics. All workers are behind one address: counters and
-histograms are sums over them, including workers that have ended, and a gauge is the sum, the
-maximum or the minimum, as the table says.
+For operators who draw boards or write alerts. With `PARTWAY_METRICS_ADDRESS` the service serves
+`/metrics` for Prometheus, in its text format or, where a scrape asks for it, as OpenMetrics.
+All workers are behind one address: counters and histograms are sums over them, including workers
+that have ended, and a gauge is the sum, the maximum or the minimum, as the table says.
 
 Labels are bounded. Their values are names of RPCs, operations, states and codes, and what operators
 name: policies, backends, webhooks, and the tenants of `PARTWAY_METRICS_TENANTS`. No caller can

@@ -6,6 +6,7 @@ from typing import Any
 
 _HEAD = """# The REST API
 
+For authors of clients without gRPC. \
 Made by `make openapi` from `proto/partway/v1/`; a test compares. The same, as OpenAPI 3.1, is \
 [openapi.json](../openapi.json), for generators of clients and for viewers. \
 [callers.md](../callers.md) says how calls follow each other, and [errors.md](errors.md) what \
