@@ -374,11 +374,11 @@ words: $(READY) ## List the banned words in code and documents, with what to wri
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) $(PEERS) $(DIST) $(SITE) .venv-line build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-bench-cluster: $(READY) ## Time the session store over a Redis Cluster that holds ROWS records.
-	@$(BIN)/python -m bench.cluster $(ROWS)
-
 bench-metrics: $(READY) ## Measure the CPU that metrics add to a call.
 	@$(BIN)/python -m bench.metrics
+
+bench-cluster: $(READY) ## Time the session store over a Redis Cluster that holds ROWS records.
+	@$(BIN)/python -m bench.cluster $(ROWS)
 
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg

@@ -51,6 +51,14 @@ class ProcessMetrics:
             joined=Joined.MIN,
         )
         self._credentials = _Credentials(define)
+        define.foreign(
+            "partway_sealing_key_info",
+            "gauge",
+            "1 for each sealing key of this process, by its ID; use is encrypt for the first, which"
+            " decrypts too, and decrypt for the others.",
+            ["key_id", "use"],
+            joined=Joined.MAX,
+        )
         define.begin("Process")
         build = define.gauge(
             "partway_build_info",

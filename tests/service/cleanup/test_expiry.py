@@ -12,6 +12,7 @@ from partway.v1 import upload_pb2
 from partway_server.cleanup.expiry import GIVE_UP, Janitor
 from partway_server.domain.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
 from partway_server.domain.upload import State
+from partway_server.observability.metrics import Metrics
 from partway_server.storage.base import CompleteUnknown
 from partway_server.workflow.background_tasks import Tasks
 from partway_server.workflow.deps import COMPLETED_RETENTION
@@ -502,12 +503,16 @@ class Failing:
     async def reconcile_usage(self, limit: int) -> int:
         return 0
 
+    async def first_due(self) -> None:
+        return None
+
 
 async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
     stop = asyncio.Event()
     outage = [SessionsUnavailable() for _ in range(5)]
     sessions: Any = Failing(stop, RuntimeError("a bug"), *outage)
-    deps: Any = SimpleNamespace(sessions=sessions, tasks=Tasks(), clock=None)
+    metrics = Metrics()
+    deps: Any = SimpleNamespace(sessions=sessions, tasks=Tasks(), clock=None, metrics=metrics)
     unused: Any = SimpleNamespace(leases=None, discard=None)
     janitor = Janitor(deps, unused)
     caplog.set_level("INFO")
@@ -518,6 +523,8 @@ async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixtu
         ("WARNING", False),
         ("INFO", False),
     ]
+    failures = metrics.registry.get_sample_value
+    assert failures("partway_cleanup_failures_total", {"job": "janitor"}) == 6
 
 
 @in_memory
