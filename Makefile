@@ -261,10 +261,13 @@ clean: ## Remove .venv and caches.
 bench-cluster: $(READY) ## Time the session store over a Redis Cluster that holds ROWS records.
 	@$(BIN)/python -m bench.cluster $(ROWS)
 
+bench-metrics: $(READY) ## Measure the CPU that metrics add to a call.
+	@$(BIN)/python -m bench.metrics
+
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: audit baseline bench-batch bench-cluster bench-guard bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls \
+.PHONY: audit baseline bench-batch bench-cluster bench-guard bench-metrics bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls \
   bench-stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs \
   example-jwt example-mtls format fuzz generate help image lock openapi sbom setup stubs \
   stubs-go t test test-browser test-ceph test-examples test-fast test-languages test-localstack test-peers test-stores \

@@ -97,9 +97,13 @@ async def until_answered(port: int) -> dict[str, float]:
 async def test_the_folder_that_workers_share_goes_with_them(service: Service, port: int) -> None:
     await asyncio.to_thread(service.start)
     await until(lambda: service.logged().count("serving on") == 2)
-    worker = service.server.children()[0]
-    arguments = Path(f"/proc/{worker}/cmdline").read_bytes().decode().split("\0")
-    folder = Path(arguments[arguments.index("--metrics-folder") + 1])
-    assert folder.is_dir() and folder.stat().st_mode & 0o777 == 0o700
+    folder = shared_folder(service.server.children()[0])
+    assert os.stat(folder).st_mode & 0o777 == 0o700
     assert await asyncio.to_thread(service.server.stop, signal.SIGTERM) == 0
-    assert not folder.exists()
+    assert not os.path.exists(folder)  # noqa: ASYNC240
+
+
+def shared_folder(worker: int) -> str:
+    """Return the folder that a worker was given."""
+    arguments = Path(f"/proc/{worker}/cmdline").read_bytes().decode().split("\0")
+    return arguments[arguments.index("--metrics-folder") + 1]

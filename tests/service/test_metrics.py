@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import grpc
@@ -135,6 +136,45 @@ async def test_a_storage_that_hangs_shows_while_it_hangs(world: World, scrape: S
     assert await scrape.value("partway_storage_oldest_call_age_seconds", backend="default") == 0
 
 
+async def test_streams_are_counted_when_they_end_or_their_callers_go(
+    world: World, scrape: Scraper
+) -> None:
+    upload = await world.initialize()
+    watching = world.stub.Watch(pb.WatchRequest(upload_id=upload.id), metadata=ALICE)
+    await watching.read()
+    assert await scrape.value("partway_watches_in_progress") == 1
+    first = {"rpc": "Watch", "outcome": "ok"}
+    assert await scrape.value("partway_rpc_duration_seconds_count", **first) == 1
+    watching.cancel()
+    gone = {"rpc": "Watch", "code": "CANCELLED", "reason": ""}
+    async with asyncio.timeout(20):
+        while not await scrape.value("partway_rpcs_total", **gone):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await world.abort(upload)
+    ended = world.stub.Watch(pb.WatchRequest(upload_id=upload.id), metadata=ALICE)
+    assert [message async for message in ended]
+    whole = {"rpc": "Watch", "code": "OK", "reason": ""}
+    assert await scrape.value("partway_rpcs_total", **whole) == 1
+    assert await scrape.value("partway_watches_in_progress") == 0
+
+
+async def test_what_the_janitor_and_the_sweep_do_is_counted(world: World, scrape: Scraper) -> None:
+    await world.initialize()
+    world.clock.advance(8 * 86_400)
+    stop = asyncio.Event()
+    running = asyncio.create_task(world.service.janitor.run(60, stop))
+    looked = "partway_cleanup_last_success_timestamp_seconds"
+    async with asyncio.timeout(20):
+        while not await scrape.value(looked, job="janitor"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    stop.set()
+    await running
+    aborted = {"kind": "upload", "action": "abort", "outcome": "done"}
+    assert await scrape.value("partway_cleanup_findings_total", **aborted) == 1
+    assert await scrape.value("partway_cleanup_oldest_due_age_seconds") == 0
+    assert await scrape.value("partway_cleanup_failures_total", job="janitor") == 0
+
+
 async def test_hostile_names_and_ids_make_no_series(world: World, scrape: Scraper) -> None:
     upload = await world.initialize()
     await world.state(upload)
@@ -142,7 +182,7 @@ async def test_hostile_names_and_ids_make_no_series(world: World, scrape: Scrape
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{world.port}")
     async with channel:
         for method in ("/partway.v1.UploadService/Planted", "/planted.Planted/Planted", "/x"):
-            call = channel.unary_unary(method, empty_pb2.Empty.SerializeToString, None)
+            call: Any = channel.unary_unary(method, empty_pb2.Empty.SerializeToString, None)
             with pytest.raises(grpc.aio.AioRpcError):
                 await call(empty_pb2.Empty(), metadata=ALICE)
         for number in range(20):

@@ -1,6 +1,7 @@
 """`partway-server top`: what a running service does, as a table that refreshes itself."""
 
 import json
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -75,7 +76,7 @@ def _watch(url: str, interval: float, *, once: bool, as_json: bool) -> None:
         except ValueError as error:
             raise _Unreadable(f"{url} answers, but not with Partway's metrics: {error}") from error
 
-    screen = not once and not as_json and click.get_text_stream("stdout").isatty()
+    screen = not once and not as_json and sys.stdout.isatty()
     before = look()
     while True:
         time.sleep(interval)
@@ -114,6 +115,7 @@ def _fetched(url: str) -> str:
         with opener.open(url, timeout=_TIMEOUT_SECONDS) as answer:
             text: str = answer.read().decode("utf-8")
     except urllib.error.HTTPError as error:
+        error.close()
         raise _Unreadable(
             f"{url} answers HTTP {error.code}; is that the address of metrics?"
         ) from error

@@ -44,8 +44,8 @@ class Scrape:
 def quantile(share: float, buckets: Mapping[float, float]) -> float | None:
     """Return a quantile of a histogram as Prometheus estimates it, None if nothing was observed.
 
-    `buckets` are cumulative counts by their upper bounds. What is above the last finite bound counts
-    as that bound.
+    `buckets` are cumulative counts by their upper bounds. What is above the last finite bound
+    counts as that bound.
     """
     bounds = sorted(buckets)
     if not bounds or buckets[bounds[-1]] <= 0:
@@ -143,7 +143,7 @@ def _rpc(change: Change, rpc: str) -> dict[str, Any]:
 
 def _errors(change: Change) -> list[dict[str, Any]]:
     """Return what calls failed with meanwhile, the most frequent first."""
-    found = [
+    found: list[dict[str, Any]] = [
         {
             **dict(labels),
             "per_second": _rounded(change.rate("partway_rpcs_total", **dict(labels))),

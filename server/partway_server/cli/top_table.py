@@ -58,8 +58,9 @@ def _stores(found: Mapping[str, Any]) -> Iterator[str]:
     for title, store in (*stores, ("REDIS", found["redis"])):
         head = (title, "/s", "ERR/s", "P50 ms", "P99 ms")
         yield from _aligned(head, map(_timed("operation"), store["operations"]))
+        oldest = _number(store["oldest_seconds"])
         yield (
-            f"  in flight {store['in_flight']}, the oldest for {_number(store['oldest_seconds'])} s,"
+            f"  in flight {store['in_flight']}, the oldest for {oldest} s,"
             f" retries {_number(store['retries_per_second'])}/s"
         )
         yield ""

@@ -323,6 +323,20 @@ class TestRenew:
         assert await sessions.take_due(10, LEASE) == [row.sid]
 
 
+class TestFirstDue:
+    async def test_is_the_earliest_due_time_past_or_not(
+        self, sessions: SessionStore, clock: FakeClock
+    ) -> None:
+        assert await sessions.first_due() is None
+        row, _ = await sessions.insert(an_upload(epoch=3), LATER)
+        assert await sessions.first_due() == LATER
+        soon = START + timedelta(seconds=1)
+        assert await sessions.put_off(row.sid, 3, soon)
+        assert await sessions.first_due() == soon
+        clock.advance(60)
+        assert await sessions.first_due() == soon
+
+
 class TestPutOff:
     async def test_moves_the_due_time_both_ways(
         self, sessions: SessionStore, clock: FakeClock

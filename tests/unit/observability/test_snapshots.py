@@ -143,7 +143,7 @@ async def test_a_worker_that_was_killed_between_file_and_fold_counts_once(tmp_pa
     member = ended.member(tmp_path)
     async with member.answering():
         pass
-    [figures] = tmp_path.glob("*.figures")
+    [figures] = tmp_path.glob("*.figures")  # noqa: ASYNC240
     left = figures.read_bytes()
     fold(tmp_path, int(figures.name.partition("-")[0]))
     # As a reader sees it that listed the folder before the parent removed the file.
