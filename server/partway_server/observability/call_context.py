@@ -53,8 +53,8 @@ FIELDS = ("request_id", "rpc", "peer", "tenant", "subject", "sid", "policy", "tr
 _CALL: ContextVar[CallContext | None] = ContextVar("call", default=None)
 
 
-def begin_call(call: CallContext) -> None:
-    """Make it the call that this task, and those that it starts, work for."""
+def begin_call(call: CallContext | None) -> None:
+    """Make it the call that this task, and those that it starts, work for; None: no call."""
     _CALL.set(call)
 
 

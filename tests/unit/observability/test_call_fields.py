@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -30,11 +31,12 @@ def a_record(message: str = "said", **fields: Any) -> logging.LogRecord:
 
 
 @pytest.fixture
-def call() -> CallContext:
+def call() -> Iterator[CallContext]:
     call = CallContext("r-1", "Status", "ipv4:10.0.0.1:5")
     begin_call(call)
     note_caller(Caller("acme", "alice"))
-    return call
+    yield call
+    begin_call(None)
 
 
 async def test_a_line_has_the_fields_that_are_known(call: CallContext) -> None:

@@ -11,6 +11,14 @@ from partway_server.rpc.error_mapping import TABLE, internal, status_of
 
 SID = "ab" * 16
 
+
+def placed(error: errors.UploadError) -> errors.UploadError:
+    """Return a fault of storage with the place where it happened."""
+    assert isinstance(error, errors.StorageRefused | errors.StorageUnavailable)
+    error.place = "default", "uploads"
+    return error
+
+
 EXAMPLES: list[errors.UploadError] = [
     errors.InvalidRequest([FieldViolation("size_bytes", "0 or more")]),
     errors.UndecodableRequest("the request cannot be decoded"),
@@ -32,7 +40,7 @@ EXAMPLES: list[errors.UploadError] = [
     errors.Overloaded(),
     errors.SessionsUnavailable(),
     errors.SessionsFull(),
-    errors.StorageUnavailable(),
+    placed(errors.StorageUnavailable(operation="ListParts", storage_code="SlowDown")),
     errors.TimedOut(),
     errors.Stopping(),
     errors.ViaServiceOff(SID, "default"),
@@ -41,7 +49,7 @@ EXAMPLES: list[errors.UploadError] = [
     errors.PartTooSlow(SID, 3),
     errors.SourceUnusable(1, "it is not completed"),
     errors.SourcesNotJoinable(0, "it is smaller than 5 MiB"),
-    errors.StorageRefused("HeadObject", "AccessDenied"),
+    placed(errors.StorageRefused("HeadObject", "AccessDenied")),
 ]
 
 
