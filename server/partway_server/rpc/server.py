@@ -145,10 +145,11 @@ class RpcServer:
         sys.setswitchinterval(SWITCH_SECONDS)
         if not ready:
             self.refuse(SessionsUnavailable)
+        # First, so that no one who asks early gets NOT_FOUND.
+        await self._health.start(ready=ready)
         for server in self._servers:
             await server.start()
         self._load_watch = asyncio.create_task(watch_load(self._admission, self._slow_readers))
-        await self._health.start(ready=ready)
 
     def refuse(self, error: type[TryAgain] | None) -> None:
         """Answer all calls with this error from now on; with None, no more."""
