@@ -50,6 +50,9 @@ _LONGEST_PAUSE_SECONDS = 480.0
 _SWALLOWED_BYTES = 256 * 1024
 """What the buffers of a new connection take at once, as if the line had carried it."""
 
+_SWALLOWED_AT_FIRST = 1024 * 1024
+"""And what all buffers on the way take of the first connection."""
+
 _GAIN = 1.2
 """The least growth of the rate for which more connections are kept."""
 
@@ -213,7 +216,9 @@ class LineController:
         while len(samples) > 1 and samples[1][0] <= self._busy - _WINDOW_SECONDS:
             samples.popleft()
         since, before = samples[0]
-        self.rate = (self._moved - before) / (self._busy - since)
+        # Otherwise what buffers take at the beginning lets parts start that the line cannot carry.
+        carried = self._moved - before - (0 if since else _SWALLOWED_AT_FIRST)
+        self.rate = max(carried, 0) / (self._busy - since)
         self.connection_rate = self.rate / max(1, self.under_way)
         if self._trial is None and self.rate < _DEGRADED * self._proven_rate:
             # Other traffic, or another line: what was proven no longer is.
