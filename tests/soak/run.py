@@ -57,7 +57,7 @@ class Soak:
         }
 
     def problems(self, *, busy: bool) -> list[str]:
-        """Return a line for each thing that went wrong; on a `busy` machine, less what it causes."""
+        """Return a line for each thing that went wrong; not what a `busy` machine causes."""
         failures = {} if busy else self.tally.failures
         lines = [line for line in self.lines if not (busy and _OUTAGE in line)]
         found = [f"{count} times {words}" for words, count in failures.items()]
