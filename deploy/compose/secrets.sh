@@ -21,7 +21,6 @@ printf 'redis://:%s@redis:6379/0' "$(cat "$work/redis_password")" >"$work/redis_
   echo "requirepass $(cat "$work/redis_password")"
   echo "maxmemory-policy noeviction"
   echo "appendonly yes"
-  echo "dir /data"
   echo "protected-mode yes"
 } >"$work/redis_conf"
 sed -e "s/CONTROL_SECRET/$(cat "$work/s3_control_secret")/" \

