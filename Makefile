@@ -302,10 +302,13 @@ words: $(READY) ## List the banned words in code and documents, with what to wri
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) $(LOCALSTACK) $(PEERS) $(SITE) build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
+bench-cluster: $(READY) ## Time the session store over a Redis Cluster that holds ROWS records.
+	@$(BIN)/python -m bench.cluster $(ROWS)
+
 bench-overload: $(READY) ## Let one tenant overload the service, and ask what another notices.
 	@$(BIN)/python -m bench.overload bench/overload.svg
 
-.PHONY: audit baseline bench-batch bench-guard bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls \
+.PHONY: audit baseline bench-batch bench-cluster bench-guard bench-overload bench-peers bench-presign bench-progress bench-put bench-s3-calls \
   bench-stream bench-via bench-watch breaking certs chaos check clean demo demo-page dev docs docs-serve docs-site \
   example-jwt example-mtls format fuzz generate help image lock openapi sbom setup soak stubs \
   record-outages stubs-go t test test-alerts test-browser test-ceph test-changes test-examples test-fast test-languages test-localstack test-peers test-stores \
