@@ -38,7 +38,7 @@ def test_the_table_has_no_row_without_a_command_and_no_test_that_is_gone() -> No
     assert [test for test in set(RUN.values()) if not (ROOT / test).exists()] == []
 
 
-@pytest.mark.parametrize("command", {*COMMANDS, *MENTIONED}, ids=str)
+@pytest.mark.parametrize("command", dict.fromkeys([*COMMANDS, *MENTIONED]), ids=str)
 def test_what_a_command_names_exists(command: Command) -> None:
     """Check targets of make, subcommands and options of ours."""
     for target in re.findall(r"(?:^|[|&;] *)make ([a-z][\w-]*)", command.text):

@@ -60,6 +60,8 @@ def _blocks(text: str) -> Iterator[str]:
     for indent, block in _SHELL.findall(text):
         yield re.sub(rf"^{indent}", "", block, flags=re.M)
     for block in _INDENTED.findall(_FENCED.sub("", text)):
+        if block.lstrip().startswith("|"):
+            continue  # A table within a list.
         yield re.sub(r"^    ", "", block, flags=re.M)
 
 
