@@ -177,7 +177,7 @@ async def run(cluster: Cluster, rows: int) -> dict[str, Any]:
         after, held = memory(cluster), keys(cluster)
         full = await measure(store, "full", now)
     finally:
-        await store.close()
+        await store.aclose()
     return {
         "rows": rows,
         "keys": held,

@@ -24,8 +24,9 @@ def test_a_certificate_of_another_ca(replicas: Replicas, bucket: Bucket, tmp_pat
     # Whoever calls trusts both CAs before the first certificate of the second is shown.
     trusted = tls.authority.pem + second.pem
     made = replicas(tls_cert_file=tls.files.certificate, tls_key_file=tls.files.key)
+    (tmp_path / "trusted.pem").write_bytes(trusted)
     for replica in made:
-        replica.tls = ClientTls(trusted)
+        replica.tls = ClientTls(tmp_path / "trusted.pem")
     with running(tmp_path, made, tls=upstream(tmp_path, trusted)) as fleet:
         with load_on(fleet, bucket, by_status=True):
             for authority in (tls.authority, second):

@@ -87,7 +87,7 @@ def kubeconform(text: str, version: str) -> subprocess.CompletedProcess[str]:
     file = "{{.ResourceKind}}{{.KindSuffix}}.json"
     schemas = f"{SCHEMAS}/{{{{.NormalizedKubernetesVersion}}}}-local{{{{.StrictSuffix}}}}/{file}"
     options = ["-strict", "-summary", "-output", "json", "-skip", ",".join(CUSTOM)]
-    command = [TOOLS / "kubeconform", *options, "-kubernetes-version", version]
+    command: list[str | Path] = [TOOLS / "kubeconform", *options, "-kubernetes-version", version]
     return subprocess.run(
         [*command, "-schema-location", schemas],
         input=text,
@@ -118,9 +118,9 @@ def type_errors(found: list[dict[str, Any]]) -> str:
     build = TYPES / "build"
     build.mkdir(exist_ok=True)
     (build / "manifests.ts").write_text("\n".join(lines))
-    command = [TYPES / "node_modules/.bin/tsc", "--project", TYPES]
+    command: list[str | Path] = [TYPES / "node_modules/.bin/tsc", "--project", TYPES]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    return ran.stdout + ran.stderr
+    return f"{ran.stdout}{ran.stderr}"
 
 
 def test_the_service_takes_the_settings(text: str, tmp_path: Path) -> None:

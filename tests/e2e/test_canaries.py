@@ -36,8 +36,8 @@ from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from partway_server.config.settings import Settings
 from partway_server.devstack.servers import S3, start_valkey
 from partway_server.runtime import app
-from partway_server.runtime.startup import StartupError
 from partway_server.runtime.subprocesses import free_port
+from partway_server.runtime.waiting import StartupError
 
 from tests.support.calls import METHODS
 from tests.support.canaries import Canaries

@@ -15,7 +15,7 @@ from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from partway_server.config.settings import Settings
 from partway_server.devstack.servers import S3
-from partway_server.rpc.health import LIVENESS
+from partway_server.rpc.health_names import LIVENESS
 from partway_server.runtime import app
 from partway_server.runtime.subprocesses import free_port
 from partway_server.runtime.waiting import StartupError

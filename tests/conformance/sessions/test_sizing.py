@@ -93,7 +93,8 @@ async def test_indexes_and_events_take_what_sizing_says_where_there_are_many(
     await world.send(upload)
     await world.complete(upload)
     [stream] = [key async for key in redis.scan_iter("partway:*:events")]
-    events = [entry for _, entry in await redis.xrange(stream)]
+    found: Any = await redis.xrange(stream)
+    events = [entry for _, entry in found]
     assert len(events) == sizing.EVENTS_OF_UPLOAD
     for number in range(MANY):
         await redis.xadd("many-events", events[number % len(events)])
@@ -103,7 +104,8 @@ async def test_indexes_and_events_take_what_sizing_says_where_there_are_many(
     taken = 0.0
     for name in ("own:*", "due"):
         [key] = [key async for key in redis.scan_iter(f"partway:*:{name}")]
-        [(member, score)] = await redis.zrange(key, 0, -1, withscores=True)
+        positions: Any = await redis.zrange(key, 0, -1, withscores=True)
+        [(member, score)] = positions
         many = {member[:-6] + b"%06d" % number: score for number in range(MANY)}
         await redis.zadd("many-members", many)
         taken += (await redis.memory_usage("many-members", samples=0) or 0) / MANY

@@ -366,7 +366,7 @@ async def test_what_is_in_the_way_of_redis_is_told_apart(
     error: exceptions.RedisError, obstacle: str
 ) -> None:
     servers: Any = Refusing(error)
-    assert (await examine(servers, SystemClock())).obstacle == obstacle
+    assert (await examine(servers, SystemClock())).obstacle == OBSTACLES[obstacle]
 
 
 @pytest.mark.redis

@@ -1,6 +1,7 @@
 """Tests policy files: read whole, with all problems reported at once, line by line."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from partway_server.config.backends import Backend, Keys, secrets_of
@@ -450,7 +451,7 @@ def test_credentials_may_be_in_files_and_those_of_a_signer_beside_them(tmp_path:
         ({"access_key_env": "A", "secret_key_file": SECRET}, "secret_key_file"),
     ],
 )
-def test_half_a_pair_of_credentials_is_refused(rules: dict[str, str], rule: str) -> None:
+def test_half_a_pair_of_credentials_is_refused(rules: dict[str, Any], rule: str) -> None:
     with pytest.raises(RuleError) as raised:
         Backend("b", **rules)
     assert [name for name, _ in raised.value.problems] == [rule]

@@ -16,7 +16,7 @@ from partway_server.events.webhook_file import (
     webhook_names,
 )
 from partway_server.runtime import app
-from partway_server.runtime.startup import StartupError
+from partway_server.runtime.waiting import StartupError
 
 from tests.support.secrecy import all_it_holds
 
