@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator
 from statistics import mean
+from typing import Any
 from uuid import uuid4
 
 import pytest

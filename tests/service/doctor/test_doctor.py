@@ -23,6 +23,7 @@ from partway_server.doctor.probes.storage_behaviour import BehaviourProbes
 from partway_server.doctor.redis_checks import redis as judged
 from partway_server.doctor.runner import CheckSelection, run_checks
 from partway_server.domain.clock import SystemClock
+from partway_server.redis_client.obstacles import OBSTACLES
 from partway_server.redis_client.topology import connect
 from partway_server.runtime.subprocesses import Child, binary, free_port
 from redis import Redis, exceptions
