@@ -117,11 +117,11 @@ async def test_spans_hold_no_url_no_key_and_no_id(world: World, spans: Spans) ->
     await world.send(upload)
     await world.complete(upload)
     grant = world.grant(upload)
-    told = "\n".join(span.to_json() for span in spans.all)
-    assert grant.sid in told
+    text = "\n".join(span.to_json() for span in spans.all)
+    assert grant.sid in text
     secrets = [upload.id, grant.key, grant.write_token, grant.multipart_id, "memory://"]
     for secret in (*secrets, "film.mp4", "a-fingerprint", "a-title", "http"):
-        assert secret not in told.replace("http.response", ""), secret
+        assert secret not in text.replace("http.response", ""), secret
 
 
 @pytest.mark.parametrize("world", ["memory"], indirect=True)

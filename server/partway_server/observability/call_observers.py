@@ -44,7 +44,7 @@ class CallNotes:
 
 
 class OutageObserver:
-    """Tells the outages how the calls to each store go."""
+    """Reports to the outages how the calls to each store go."""
 
     def __init__(self, outages: Outages) -> None:
         self._outages = outages

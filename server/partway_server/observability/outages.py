@@ -95,7 +95,7 @@ class Dependency:
         self._whole.add(failure)
 
     def give_up(self, call: object) -> None:
-        """Forget a call that whoever waited for it has ended, too soon to tell anything."""
+        """Forget a call that whoever waited for it has ended, too soon to mean anything."""
         self._under_way.pop(call, None)
 
     def look(self, now: float) -> Line | None:

@@ -42,7 +42,7 @@ class Tracer(Protocol):
     def begin(
         self, name: str, attributes: Mapping[str, str | int], *, current: bool
     ) -> Span | None:
-        """Begin a span that is part of another; None if there is none.
+        """Begin a span that is part of another; None if no other is open.
 
         If it is `current`, others are part of it until it ends, which is in the same task.
         """
@@ -88,7 +88,7 @@ def call_span(
 
 
 def begin(name: str, attributes: Mapping[str, str | int], *, current: bool = True) -> Span | None:
-    """Begin a span that is part of another; None if there is none, or traces are off.
+    """Begin a span that is part of another; None if no other is open, or traces are off.
 
     Unless it is `current`, none is part of it, and it may end anywhere.
     """

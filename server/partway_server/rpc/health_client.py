@@ -22,7 +22,7 @@ _END_STREAM = _ACK = 0x1
 _END_HEADERS, _PADDED = 0x4, 0x8
 _STREAM = 1
 _MOST_FRAME_BYTES = 16384
-"""The most that a peer may send before it is told otherwise."""
+"""The most that a peer may send before it learns otherwise."""
 
 _SERVING = 1
 

@@ -1,4 +1,4 @@
-"""Tests that `partway-server health` asks as told, and that it is cheap enough for its purpose."""
+"""Tests that `partway-server health` asks what it was given, and that it is cheap enough for its purpose."""
 
 import json
 import subprocess
