@@ -1,6 +1,8 @@
 """Tests Ctrl-C while `partway-server` starts: the imported modules show its progress."""
 
 import asyncio
+import base64
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +16,10 @@ LOADING = b"import time:"
 """How a line begins that Python prints for each module, once it is imported (-X importtime)."""
 
 
+SETTINGS = ("--bucket", "b", "--identity", "none")
+KEYS = {"PARTWAY_SEALING_KEYS": base64.b64encode(bytes(32)).decode()}
+
+
 async def interrupted(after: str, *arguments: str) -> tuple[int | None, bytes, bytes]:
     """Send Ctrl-C once the module `after` is imported; return the exit and the output."""
     process = await asyncio.create_subprocess_exec(
@@ -21,6 +27,7 @@ async def interrupted(after: str, *arguments: str) -> tuple[int | None, bytes, b
         *("-X", "importtime", "-m", "partway_server", *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env={**os.environ, **KEYS},
     )
     assert process.stderr is not None
     while not (line := await process.stderr.readline()).endswith(f" {after}\n".encode()):
@@ -36,7 +43,17 @@ async def test_ctrl_c_at_the_start_ends_it_without_a_word(after: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
 
-        ended = await interrupted(after, "health", "--address", address, "--timeout", "600")
+        urls = ("--redis-url", f"redis://{address}", "--s3-endpoint", f"http://{address}")
+        ended = await interrupted(after, "sweep", *SETTINGS, *urls)
+
+    assert ended == (130, b"", b"")
+
+
+async def test_ctrl_c_ends_a_question_for_health_without_a_word() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        asked = ("health", "--address", address, "--timeout", "600")
+        ended = await interrupted("partway_server.rpc.health_client", *asked)
 
     assert ended == (130, b"", b"")
 
