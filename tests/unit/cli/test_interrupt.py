@@ -16,7 +16,7 @@ LOADING = b"import time:"
 """How a line begins that Python prints for each module, once it is imported (-X importtime)."""
 
 
-SETTINGS = ("--bucket", "b", "--identity", "none")
+SETTINGS = ("--bucket", "b")
 KEYS = {"PARTWAY_SEALING_KEYS": base64.b64encode(bytes(32)).decode()}
 
 
