@@ -17,7 +17,7 @@ LOADING = b"import time:"
 
 
 SETTINGS = ("--bucket", "b")
-KEYS = {"PARTWAY_SEALING_KEYS": base64.b64encode(bytes(32)).decode()}
+KEYS = {"PARTWAY_SEALING_KEYS": base64.b64encode(bytes(64)).decode()}
 
 
 async def interrupted(after: str, *arguments: str) -> tuple[int | None, bytes, bytes]:
