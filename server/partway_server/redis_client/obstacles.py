@@ -92,6 +92,10 @@ OBSTACLES: Mapping[str, Obstacle] = {
         "it does not accept the URL",
         "Check PARTWAY_REDIS_URL, including the database number at its end.",
     ),
+    "single": Obstacle(
+        "it is a single server, and the URL is that of a Cluster",
+        "Begin PARTWAY_REDIS_URL with redis instead of redis+cluster.",
+    ),
     "service": Obstacle(
         "the Sentinels know no master by that name",
         "Check the service in PARTWAY_REDIS_URL: redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/0.",
@@ -229,4 +233,6 @@ def word_of(error: BaseException) -> str:
         return "replica"
     if isinstance(error, exceptions.ConnectionError | OSError):
         return "connect"
+    if "cluster support disabled" in str(error):
+        return "single"
     return "auth" if first == "NOAUTH" else "url"

@@ -100,7 +100,8 @@ class StreamingPutClient:
             proxy=get_environ_proxies(part.url).get(parts.scheme),
         ) as response:
             text = await response.content.read(_ERROR_BYTES)
-            found = None if response.ok or b"<Error" not in text else _CODE.search(text)
+            wrong = response.status >= 300 and b"<Error" in text
+            found = _CODE.search(text) if wrong else None
             headers = {name.lower(): value for name, value in response.headers.items()}
             return response.status, found[1].decode("ascii") if found else "", headers
 

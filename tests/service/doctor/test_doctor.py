@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from click.testing import CliRunner
@@ -148,7 +149,7 @@ class TestWithStores:
 
     def test_https_to_a_port_without_it_is_told_from_no_port(self, doctor: Doctor, s3: S3) -> None:
         found = doctor(*only_storage, s3_endpoint=s3.endpoint.replace("http:", "https:"))
-        assert found["storage.reachable"]["found"] == "the TLS handshake failed"
+        assert found["storage.reachable"]["found"] == "the port speaks no TLS"
 
     def test_another_store_than_is_said_is_bad_and_the_right_one_is_named(
         self, doctor: Doctor
@@ -344,16 +345,6 @@ def test_a_redis_that_takes_no_writes_is_mended_by_what_is_wrong_with_it(tmp_pat
         assert found["redis.reachable"]["found"] == "it is a replica that has lost its primary"
 
 
-class Refusing:
-    """Servers that answer everything with an error."""
-
-    def __init__(self, error: exceptions.RedisError) -> None:
-        self._error = error
-
-    async def masters(self) -> list[Any]:
-        raise self._error
-
-
 @pytest.mark.parametrize(
     ("error", "obstacle"),
     [
@@ -363,10 +354,11 @@ class Refusing:
         (exceptions.ResponseError("invalid DB index"), "url"),
     ],
 )
-async def test_what_is_in_the_way_of_redis_is_told_apart(
-    error: exceptions.RedisError, obstacle: str
+async def test_what_is_in_the_way_of_redis_is_distinguished(
+    error: exceptions.RedisError, obstacle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    servers: Any = Refusing(error)
+    servers = connect("redis://127.0.0.1:1")
+    monkeypatch.setattr(servers, "masters", AsyncMock(side_effect=error))
     assert (await examine(servers, SystemClock())).obstacle == OBSTACLES[obstacle]
 
 
@@ -385,7 +377,8 @@ def test_a_redis_user_needs_its_keys_and_commands_and_the_right_password(tmp_pat
         assert "password" in found["redis.reachable"]["found"]
         found = doctor("--only", "redis", redis_url=f"redis://some:right@{place}")
         assert bad(found) == {"redis.commands", "redis.scripts"}
-        redis.execute_command("ACL", "SETUSER", "some", "~partway:*", "+@read", "+@write", "+info")
+        rules = ("~partway:*", "&partway:changes", "+@read", "+@write", "+@pubsub", "+info", "+time")
+        redis.execute_command("ACL", "SETUSER", "some", *rules)
         found = doctor("--only", "redis", redis_url=f"redis://some:right@{place}")
         assert "redis.commands" not in bad(found)
 
