@@ -31,6 +31,8 @@ RUN = {
     r"partway-server dev \| python examples/worker.py": "tests/e2e/test_worker.py",
     r"envoy ": "tests/contract/test_gateway.py",
     r"make docs-site": "tests/contract/test_site.py",
+    r"partway-server top\b": "tests/unit/cli/test_top.py",
+    r"(cd deploy/compose|sh secrets\.sh)": "tests/deploy/test_compose.py",
     r"make bench-peers \| .* -m bench\.sizing": "tests/bench/test_sizing.py",
 }
 """The tests that run a command: as it is written, or with addresses and files of their own."""
@@ -38,6 +40,12 @@ RUN = {
 NOT_RUN = {
     r"make (bench-|demo-page)": "needs Go, Node.js or a quiet machine, and minutes",
     r"make ": "prepares, checks or tests this repository: CI and developers run it",
+    r"(docker|buildah) ": "needs a registry; tests/deploy checks what it reads",
+    r"(kubectl|helm) ": "needs a cluster; tests/deploy checks what it installs",
+    r"(PARTWAY_SERVER=\S+ partway upload|uvx )": "needs that stack, or an index; tests upload to others",
+    r"python3 -m venv /opt": "installs into a folder of the system",
+    r"journalctl ": "reads the journal of a systemd service",
+    r"OTEL_": "needs a collector; tests/service/test_traces.py sends to one of its own",
     r"npm test": "make test-browser runs it",
     r"(\.venv/bin/)?python -m bench\.": "needs a quiet machine, and minutes",
     r"(PARTWAY_\w+=\w+ )*\.venv/bin/python -m (pytest|pdb)": "runs tests, or waits for a person",

@@ -14,11 +14,13 @@ CLIENT_VARIABLES = frozenset(
     {
         "PARTWAY_CERT",
         "PARTWAY_KEY",
+        "PARTWAY_PART_SIZE",
         "PARTWAY_SERVER",
         "PARTWAY_STATE_DIR",
         "PARTWAY_SUBJECT",
         "PARTWAY_TENANT",
         "PARTWAY_TOKEN",
+        "PARTWAY_TOKEN_COMMAND",
         "PARTWAY_TOKEN_FILE",
         "PARTWAY_UPLOAD_ID",
         "PARTWAY_TLS",
