@@ -361,7 +361,12 @@ async def test_storage_that_refuses_the_service_is_told_as_such(world: World) ->
     world.storage.before("create", failing(StorageRefused("CreateMultipartUpload", "AccessDenied")))
     failed = await failure(initialize(world))
     assert (failed.code, failed.reason) == ("INTERNAL", "STORAGE_REFUSED")
-    assert failed.metadata == {"operation": "CreateMultipartUpload", "storage_code": "AccessDenied"}
+    assert failed.metadata == {
+        "operation": "CreateMultipartUpload",
+        "storage_code": "AccessDenied",
+        "backend": "default",
+        "bucket": "uploads",
+    }
 
 
 @in_memory
