@@ -13,7 +13,7 @@ from partway_server.domain.errors import TimedOut
 
 T = TypeVar("T")
 
-GROUP = 12
+GROUP = 8
 """How many begin in one turn of the event loop: enough that their commands to Redis go together,
 few enough that other calls do not wait for all."""
 
