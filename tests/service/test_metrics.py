@@ -165,14 +165,14 @@ async def test_what_the_janitor_and_the_sweep_do_is_counted(world: World, scrape
     running = asyncio.create_task(world.service.janitor.run(60, stop))
     looked = "partway_cleanup_last_success_timestamp_seconds"
     async with asyncio.timeout(20):
-        while not await scrape.value(looked, job="janitor"):  # noqa: ASYNC110
+        while not await scrape.value(looked, task="janitor"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     stop.set()
     await running
     aborted = {"kind": "upload", "action": "abort", "outcome": "done"}
     assert await scrape.value("partway_cleanup_findings_total", **aborted) == 1
     assert await scrape.value("partway_cleanup_oldest_due_age_seconds") == 0
-    assert await scrape.value("partway_cleanup_failures_total", job="janitor") == 0
+    assert await scrape.value("partway_cleanup_failures_total", task="janitor") == 0
 
 
 async def test_hostile_names_and_ids_make_no_series(world: World, scrape: Scraper) -> None:
