@@ -223,8 +223,8 @@ def _refused(change: Change) -> list[dict[str, Any]]:
 def _cleanup(after: Scrape, now: float) -> dict[str, Any]:
     looked = "partway_cleanup_last_success_timestamp_seconds"
 
-    def age(job: str) -> float | None:
-        at = after.total(looked, job=job)
+    def age(task: str) -> float | None:
+        at = after.total(looked, task=task)
         return round(max(0.0, now - at), 1) if at else None
 
     return {

@@ -524,7 +524,7 @@ async def test_a_sweep_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixtu
         ("INFO", False),
     ]
     failures = metrics.registry.get_sample_value
-    assert failures("partway_cleanup_failures_total", {"job": "janitor"}) == 6
+    assert failures("partway_cleanup_failures_total", {"task": "janitor"}) == 6
 
 
 @in_memory

@@ -79,7 +79,7 @@ partway_storage_errors_total{backend="hot",operation="HeadObject",code="SlowDown
 # TYPE partway_cleanup_oldest_due_age_seconds gauge
 partway_cleanup_oldest_due_age_seconds 33
 # TYPE partway_cleanup_last_success_timestamp_seconds gauge
-partway_cleanup_last_success_timestamp_seconds{job="janitor"} 980
+partway_cleanup_last_success_timestamp_seconds{task="janitor"} 980
 """
 
 

@@ -51,10 +51,10 @@ def test_a_round_of_clean_up_is_timed_and_one_that_fails_is_counted() -> None:
     with pytest.raises(InterruptedError), metrics.cleanup.round("janitor"):
         raise InterruptedError
     looked = "partway_cleanup_last_success_timestamp_seconds"
-    assert value(metrics, looked, job="janitor") == 103
-    assert value(metrics, "partway_cleanup_last_duration_seconds", job="janitor") == 3
-    assert value(metrics, "partway_cleanup_failures_total", job="janitor") == 1
-    assert value(metrics, "partway_cleanup_failures_total", job="sweep") == 0
+    assert value(metrics, looked, task="janitor") == 103
+    assert value(metrics, "partway_cleanup_last_duration_seconds", task="janitor") == 3
+    assert value(metrics, "partway_cleanup_failures_total", task="janitor") == 1
+    assert value(metrics, "partway_cleanup_failures_total", task="sweep") == 0
 
 
 def test_what_is_due_grows_older_at_each_scrape() -> None:
