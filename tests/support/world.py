@@ -46,7 +46,7 @@ class Failure:
     metadata: dict[str, str]
     message: str
     details: dict[str, Any] = field(default_factory=dict)
-    request_id: str = field(default="", compare=False)
+    request_id: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(slots=True)
