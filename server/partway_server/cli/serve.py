@@ -1,6 +1,7 @@
 """`partway-server serve`: settings to a running service, in one process or several."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -74,7 +75,9 @@ async def _until_signal(settings: Settings, worker: int | None, metrics_folder: 
     def started(_port: int) -> None:
         freeze_loaded()
         if worker is not None:
-            os.write(worker, b".")
+            # The parent may have been killed, which a signal reports.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(worker, b".")
             os.close(worker)
 
     def on_signal() -> None:
