@@ -1,7 +1,7 @@
 """Times the session store over a Redis Cluster of three masters, empty and with millions of rows.
 
-Run it as `python -m bench.cluster [ROWS]`, by default 10,000,000, which takes about 10 GB of memory.
-The store inserts one upload for each caller and shard; a script on each master then copies these
+Run it as `python -m bench.cluster [ROWS]`, by default 10,000,000, for about 10 GB of memory. The
+store inserts one upload for each caller and shard; a script on each master then copies these
 under other IDs, with their entries in the indexes, so that every row is as the service writes it.
 The last line of output is one JSON object.
 """
@@ -177,7 +177,7 @@ async def run(cluster: Cluster, rows: int) -> dict[str, Any]:
         after, held = memory(cluster), keys(cluster)
         full = await measure(store, "full", now)
     finally:
-        await store.close()
+        await store.aclose()
     return {
         "rows": rows,
         "keys": held,
