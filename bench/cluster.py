@@ -98,7 +98,7 @@ def templates(now: datetime) -> list[Any]:
 
 
 def fill(cluster: Cluster, models: list[Any], rows: int, now: datetime) -> None:
-    """Copy the models until there are that many rows, most of them due much later."""
+    """Copy the models until there are that many rows, due from a day later on."""
     each = rows // len(models)
     due = int((now + timedelta(days=1)).timestamp() * 1000)
     for done, model in enumerate(models):
@@ -113,9 +113,8 @@ def fill(cluster: Cluster, models: list[Any], rows: int, now: datetime) -> None:
                 keys=[row, due_index, own, redis_keys.counted_key(shard)],
                 args=[model.sid, place, first, last, due, 1000],
             )
-        if done % 64 == 0:
+        if done % 64 == 0 and sys.stderr.isatty():
             print(f"\r{each * (done + 1):,} rows", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
 
 
 async def timed(calls: int, call: Callable[[int], Awaitable[Any]]) -> list[float]:

@@ -97,6 +97,15 @@ def test_a_signal_during_the_start_ends_it_quietly(tmp_path: Path) -> None:
         assert "Traceback" not in server.log.read_text()
 
 
+def test_many_buckets_with_objects_fit_on_a_disk_that_is_not_empty(tmp_path: Path) -> None:
+    with dev(tmp_path) as server:
+        s3 = S3(**server.ready()["s3"])
+        with closing(connect(s3)) as client:
+            for number in range(40):
+                client.create_bucket(Bucket=f"bucket-{number}")
+                client.put_object(Bucket=f"bucket-{number}", Key="key", Body=b"content")
+
+
 def test_data_is_kept_across_runs_where_a_data_dir_is_given(tmp_path: Path) -> None:
     keep = ("--data-dir", str(tmp_path / "data"))
     with dev(tmp_path, *keep) as first:

@@ -157,7 +157,9 @@ def _weed_arguments(data: Path, config: Path, ports: Sequence[int]) -> list[str]
         # A single master: no election to wait for.
         "master.peers": "none",
         "master.volumeSizeLimitMB": 256,
-        "volume.max": 0,
+        # By default it follows from the free disk space, and each bucket takes seven at once: on a
+        # disk that is not empty, a few buckets with an object each would take them all.
+        "volume.max": 10_000,
         # Off: they take fixed ports, and contact the vendor.
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,

@@ -4,10 +4,10 @@ With more calls than the CPU can work on, each takes longer and none more are an
 falls by a factor while the loop runs late because it is busy, and rises by a step while it does
 not: additive increase, multiplicative decrease, as TCP has it. Where calls wait for slow storage,
 the loop is not late. Where other programs take the CPU it is late, but not busy: then fewer calls
-in work would be fewer answers. In both cases the limit rises to its maximum.
+in work would be fewer answers. In both cases the limit rises.
 
-It rises only while at least half of it is used (as TCP's window does, RFC 7661): a limit far above
-what is used would first have to fall for a second or two before it had any effect.
+It rises while at least half of it is used, up to its maximum (as TCP's window does, RFC 7661): a
+limit far above what is used would have to fall for a second or two before it had any effect.
 """
 
 LATE_SECONDS = 0.002

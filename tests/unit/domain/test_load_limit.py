@@ -3,6 +3,15 @@
 from partway_server.domain.load_limit import LATE_SECONDS, LEAST, LoadLimit
 
 
+def observed(*observations: tuple[float, float], wanted: int = 512) -> int:
+    """Return a limit of 512 that has observed each of these a hundred times."""
+    limit = LoadLimit(512)
+    for late_seconds, busy in observations:
+        for _ in range(100):
+            limit.observe(late_seconds, busy, wanted)
+    return int(limit)
+
+
 def test_it_starts_at_the_maximum() -> None:
     assert int(LoadLimit(512)) == 512
 
@@ -19,28 +28,15 @@ def test_it_falls_fast_while_the_loop_is_late_and_not_below_the_least() -> None:
 
 def test_it_rises_to_the_maximum_while_the_loop_is_not_late() -> None:
     """As where calls wait for slow storage, and the CPU has nothing to do."""
-    limit = LoadLimit(512)
-    for _ in range(100):
-        limit.observe(1.0, 1.0, wanted=512)
-    for _ in range(100):
-        limit.observe(0.0, 1.0, wanted=512)
-    assert int(limit) == 512
+    assert observed((1.0, 1.0), (0.0, 1.0)) == 512
 
 
 def test_it_does_not_fall_while_others_take_the_cpu() -> None:
-    limit = LoadLimit(512)
-    for _ in range(100):
-        limit.observe(1.0, 0.5, wanted=512)
-    assert int(limit) == 512
+    assert observed((1.0, 0.5)) == 512
 
 
 def test_it_does_not_rise_beyond_twice_what_is_used() -> None:
-    limit = LoadLimit(512)
-    for _ in range(100):
-        limit.observe(1.0, 1.0, wanted=64)
-    for _ in range(100):
-        limit.observe(0.0, 1.0, wanted=64)
-    assert 128 <= int(limit) < 140
+    assert 128 <= observed((1.0, 1.0), (0.0, 1.0), wanted=64) < 140
 
 
 def test_one_delay_costs_little() -> None:
