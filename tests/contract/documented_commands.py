@@ -42,7 +42,7 @@ NOT_RUN = {
     r"make ": "prepares, checks or tests this repository: CI and developers run it",
     r"(docker|buildah) ": "needs a registry; tests/deploy checks what it reads",
     r"(kubectl|helm) ": "needs a cluster; tests/deploy checks what it installs",
-    r"(PARTWAY_SERVER=\S+ partway upload|uvx )": "needs that stack, or an index; tests upload to others",
+    r"(PARTWAY_SERVER=\S+ partway upload|uvx )": "needs that stack, or an index",
     r"python3 -m venv /opt": "installs into a folder of the system",
     r"journalctl ": "reads the journal of a systemd service",
     r"OTEL_": "needs a collector; tests/service/test_traces.py sends to one of its own",

@@ -377,7 +377,8 @@ def test_a_redis_user_needs_its_keys_and_commands_and_the_right_password(tmp_pat
         assert "password" in found["redis.reachable"]["found"]
         found = doctor("--only", "redis", redis_url=f"redis://some:right@{place}")
         assert bad(found) == {"redis.commands", "redis.scripts"}
-        rules = ("~partway:*", "&partway:changes", "+@read", "+@write", "+@pubsub", "+info", "+time")
+        commands = ("+@read", "+@write", "+@pubsub", "+info", "+time")
+        rules = ("~partway:*", "&partway:changes", *commands)
         redis.execute_command("ACL", "SETUSER", "some", *rules)
         found = doctor("--only", "redis", redis_url=f"redis://some:right@{place}")
         assert "redis.commands" not in bad(found)

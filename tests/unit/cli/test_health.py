@@ -1,4 +1,4 @@
-"""Tests that `partway-server health` asks what it was given, and that it is cheap enough for its purpose."""
+"""Tests what `partway-server health` asks, and that it imports no more than it needs."""
 
 import json
 import subprocess
