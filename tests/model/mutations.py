@@ -122,8 +122,9 @@ ANSWERED_BESIDE_ANOTHER_ROW = Rewritten(
     "row.state is outcome.state is State.COMPLETED",
     "outcome.state is State.COMPLETED",
 )
+LATE_OBJECT_STANDS = Rewritten(Leases, "finish", " and not row.stays_aborted", "")
 BURIED_WITH_ITS_OBJECT = Rewritten(
-    Discard, "bury", "await self._storage.delete(upload.grant, head)", "pass"
+    Discard, "_remove_late", "await self._storage.delete(upload.grant, head)", "pass"
 )
 
 NO_TAKING_OVER_OF_COMPLETES = Entry(CLAIMS, State.COMPLETING, State.COMPLETING)

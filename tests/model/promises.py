@@ -62,7 +62,10 @@ def at_rest(search: Search, state: State) -> list[str]:
     for upload_id in opened:
         calm = Calm(search, state)
         written = calm.storage.holds(grant_of(upload_id))
-        if written and calm.answer(Verb("Complete", upload_id)).word != "COMPLETED":
+        late = any(row.upload.stays_aborted for row in calm.rows)
+        said = calm.answer(Verb("Complete", upload_id)).word
+        gone = not calm.storage.holds(grant_of(upload_id))
+        if written and said != "COMPLETED" and not (late and said == "ABORTED" and gone):
             broken.append(RETRY_HOLDS)
     if "Abort" not in search.scenario.actors and search.moments[state.moment] < EXTENDED:
         for answer in reported:

@@ -1,6 +1,7 @@
 """Tests that Abort answers only once storage is seen to have nothing left of the upload."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from partway.v1 import upload_pb2
@@ -187,6 +188,28 @@ async def test_an_object_of_somebody_else_at_the_key_stays(world: World) -> None
     await world.put(part.url, content(1, 1000), part.headers)
     await world.abort(upload)
     assert await world.storage.head(world.grant(other)) is not None
+
+
+@pytest.mark.usefixtures("single_puts")
+@pytest.mark.parametrize("stale", [False, True])
+async def test_an_object_that_comes_after_the_abort_is_removed_and_changes_no_answer(
+    world: World, stale: bool
+) -> None:
+    upload = await world.initialize(1000)
+    (part,) = await world.presigned(upload, [1])
+    aborted = await world.abort(upload)
+    assert (await world.put(part.url, content(1, 1000), part.headers)).status == 200
+    if stale:
+        # As after a restart of Redis: the record may not be the latest, so storage is asked.
+        row = await world.sessions.get(world.grant(upload).sid)
+        assert row is not None
+        await world.lose_row(upload)
+        old = replace(row, epoch=0)
+        assert (await world.sessions.insert(old, world.clock.now() + LEASE))[1]
+    assert await world.state(upload) == "ABORTED"
+    assert (await failure(world.complete(upload))).metadata["state"] == "UPLOAD_STATE_ABORTED"
+    assert await world.storage.head(world.grant(upload)) is None
+    assert await world.abort(upload) == aborted
 
 
 @pytest.mark.promise("Abort", "NOT_FOUND")

@@ -34,7 +34,7 @@ LEASED = frozenset({State.INITIATING, State.COMPLETING, State.ABORTING})
 
 CLAIMS: Mapping[State, frozenset[State]] = {
     State.INITIATING: frozenset({State.INITIATING}),
-    # From ABORTED only after the object was found: late evidence overrides a tombstone.
+    # From ABORTED only after the object was found, and unless the upload `stays_aborted`.
     State.COMPLETING: frozenset({State.ACTIVE, State.COMPLETING, State.ABORTED}),
     State.ABORTING: frozenset({State.ACTIVE, State.COMPLETING, State.ABORTING, State.ABORTED}),
 }
@@ -168,6 +168,16 @@ class Upload:
         if self.state is State.ABORTING and self.abort_reason is not None:
             return State.ABORTED
         return self.state
+
+    @property
+    def stays_aborted(self) -> bool:
+        """Return whether the abort is final, even if an object of the upload shows up.
+
+        The object of a single PUT that does came after the abort, which looked for it last. Parts
+        may have been joined by a Complete that came before it.
+        """
+        reasons = (AbortReason.REQUESTED, AbortReason.EXPIRED)
+        return self.grant.single and self.abort_reason in reasons
 
     @property
     def composing(self) -> bool:

@@ -125,12 +125,11 @@ class Complete:
         self, upload: Upload, expected: Sequence[ExpectedPart], manifest: Manifest
     ) -> asyncio.Task[Upload] | None:
         """Take the lease and start the work, or return None if another call has the lease."""
-        target = State.COMPLETING
-        if upload.state is State.ABORTING:
-            # Half aborted: whether the object came first, the end of the abort will show.
-            target = State.ABORTING
-        elif upload.state is State.ABORTED and not await find_object(self._storage, upload.grant):
+        if upload.state is State.ABORTED and not await find_object(self._storage, upload.grant):
             raise UploadNotActive(upload.sid, upload.state, upload.abort_reason or "")
+        # Half aborted: whether the object came first, the end of the abort will show.
+        abort = upload.state is State.ABORTING or upload.stays_aborted
+        target = State.ABORTING if abort else State.COMPLETING
         if not manifest.checksum:
             # A caller who names none takes over from one who did: that one is still verified.
             manifest = replace(manifest, checksum=Manifest.unpack(upload.manifest).checksum)

@@ -1,7 +1,7 @@
 """Discard what storage holds of an upload, under a lease: for an Abort, an expiry or a lost key.
 
 Look first, and look last. An abort that finds the object ends with the upload complete; whatever
-reaches storage after that is removed when the upload is buried.
+reaches storage after that is removed when it is seen, or when the upload is buried.
 """
 
 import logging
@@ -27,7 +27,7 @@ class Discard:
     async def run(self, upload: Upload, reason: AbortReason) -> Upload:
         """Discard the parts of an upload whose ABORTING lease was just taken, and end the lease.
 
-        Returns it ABORTED, or COMPLETED if the object turns out to be there.
+        Returns it ABORTED, or COMPLETED if the object turns out to be there and did not come late.
         """
         async with self._leases.hold(upload):
             # Look first. Where a Complete joined the parts and could not clear them away, the
@@ -39,9 +39,12 @@ class Discard:
                 return await self._leases.complete(upload, stored)
             await self.abort_multipart(upload.grant)
             head = await self._storage.head(upload.grant)
-            if stored := verify_object(upload.grant, head):
+            if upload.stays_aborted:
+                await self._remove_late(upload, head)
+            elif stored := verify_object(upload.grant, head):
                 return await self._leases.complete(upload, stored)
-            await self.remove_object(upload.grant, head)
+            else:
+                await self.remove_object(upload.grant, head)
             # One that was aborted before keeps its reason.
             return await self._leases.finish(upload.aborted(upload.abort_reason or reason))
 
@@ -50,14 +53,16 @@ class Discard:
         async with self._leases.hold(upload):
             await self.abort_multipart(upload.grant)
             await self.abort_orphans(upload.grant)
-            head = await self._storage.head(upload.grant)
-            if head is not None and head.write_token == upload.grant.write_token:
-                # As before a Complete: if this lease is over, another worker may have answered
-                # COMPLETED.
-                await self._leases.renew(upload)
-                logger.error("upload %s: removing an object that came after the abort", upload.sid)
-                await self._storage.delete(upload.grant, head)
+            await self._remove_late(upload, await self._storage.head(upload.grant))
             await self._sessions.remove(upload.sid, upload.epoch)
+
+    async def _remove_late(self, upload: Upload, head: Head | None) -> None:
+        if head is not None and head.write_token == upload.grant.write_token:
+            # As before a Complete: if this lease is over, another worker may have answered
+            # COMPLETED.
+            await self._leases.renew(upload)
+            logger.error("upload %s: removing an object that came after the abort", upload.sid)
+            await self._storage.delete(upload.grant, head)
 
     async def abort_orphans(self, grant: Grant) -> None:
         """Abort the multipart uploads at the key of an upload that has ended, except its own.

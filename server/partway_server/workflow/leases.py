@@ -136,7 +136,7 @@ class Leases:
         if stored or (row.state is outcome.state is State.COMPLETED):
             return outcome
         ours = row.grant.write_token == outcome.grant.write_token
-        if ours and outcome.state is State.COMPLETED:
+        if ours and outcome.state is State.COMPLETED and not row.stays_aborted:
             # The object is verified, so a record that says otherwise must not stay: its burial
             # would delete the object. If another worker has the upload now, the answer waits.
             taken, granted = await self.try_take(row, State.COMPLETING)

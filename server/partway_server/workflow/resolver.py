@@ -230,11 +230,18 @@ class Resolver:
     async def _acknowledge(self, upload: Upload) -> Upload | None:
         """Return the upload COMPLETED if its object is verified, whatever its record says.
 
-        Recorded, unless another worker has the upload: it finds the same.
+        Recorded, unless another worker has the upload: it finds the same. An object that came after
+        an abort that is final is removed instead.
         """
         stored = await find_object(self._storage, upload.grant)
         if stored is None:
             return None
+        if upload.stays_aborted and upload.abort_reason:
+            row, taken = await self._leases.try_take(upload, State.ABORTING)
+            if taken:
+                work = self._discard.run(row, upload.abort_reason)
+                return await self._deps.tasks.finish(work)
+            return upload
         row, taken = await self._leases.try_take(upload, State.COMPLETING)
         if taken:
             return await self._leases.complete(row, stored)
