@@ -119,8 +119,8 @@ def prepare(folder: Path, endpoint: str) -> Path:
     (folder / "webhooks.toml").write_text(f"[webhook.orders]\n{webhook}{rules}")
     (toml,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/operate.md").read_text(), re.S)
     (folder / "policies.toml").write_text(toml)
-    for name in ("control.json", "signer.json"):
-        shutil.copy(ROOT / "deploy/iam" / name, folder)
+    for name in ("iam/control.json", "iam/signer.json", "bucket/policy.json", "bucket/cors.json"):
+        shutil.copy(ROOT / "deploy" / name, folder)
     (folder / "made").mkdir()
     redis_cli = folder / "bin/redis-cli"
     redis_cli.parent.mkdir()

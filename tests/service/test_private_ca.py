@@ -15,7 +15,7 @@ from partway_server.devstack.servers import S3
 from partway_server.doctor.finding import Finding, Status
 from partway_server.doctor.runner import STORAGE, CheckSelection, run_checks
 from partway_server.domain.clock import SystemClock
-from partway_server.domain.errors import SessionsUnavailable, StorageUnavailable
+from partway_server.domain.obstacle import StoreUnusable
 from partway_server.domain.policy import Policy
 from partway_server.redis_client.topology import connect
 from partway_server.sessions.redis_store import RedisSessionStore
@@ -132,21 +132,21 @@ async def test_a_part_goes_through_the_service_over_tls(world: World) -> None:
 
 
 @pytest.mark.parametrize("trusted", ["the default", "another"])
-async def test_storage_of_another_ca_is_unavailable(
+async def test_storage_of_another_ca_is_unusable(
     secure_s3: S3, other_ca: Path, trusted: str
 ) -> None:
     async with _storage(secure_s3, other_ca if trusted == "another" else None) as storage:
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(StoreUnusable, match="a CA that is not trusted.*PARTWAY_S3_CA_FILE"):
             await storage.check("default", secure_s3.bucket)
 
 
 @pytest.mark.parametrize("trusted", ["the default", "another"])
-async def test_redis_of_another_ca_is_unavailable(
+async def test_redis_of_another_ca_is_unusable(
     secure_redis: str, other_ca: Path, clock: FakeClock, trusted: str
 ) -> None:
     ca = other_ca if trusted == "another" else None
     async with contextlib.aclosing(_sessions(secure_redis, ca, clock, patience=2.5)) as sessions:
-        with pytest.raises(SessionsUnavailable):
+        with pytest.raises(StoreUnusable, match="a CA that is not trusted"):
             await sessions.check()
 
 
@@ -164,7 +164,7 @@ async def test_the_doctor_tries_storage_by_its_ca(secure_s3: S3, ca: Path, other
     assert {each.status for each in found if each.name == "storage.reachable"} == {Status.OK}
     assert not [each for each in found if "certificate" in each.found]
     [refused] = [each for each in await _examined(secure_s3, other_ca) if each.status is Status.BAD]
-    assert "certificate is not trusted" in refused.found
+    assert "a CA that is not trusted" in refused.found
     assert "PARTWAY_S3_CA_FILE" in refused.remedy
 
 

@@ -31,6 +31,7 @@ from partway_client._upload.fingerprint import content_at
 from partway_client._upload.line import Line
 from partway_client._upload.line_record import LineRecord
 from partway_client._upload.options import UploadOptions, checked_object_metadata
+from partway_client._upload.rate_limit import RateLimit
 from partway_client._upload.resume_journal import ResumeJournal, journal_directory
 from partway_client._upload.resume_lookup import first_with_content
 from partway_client._upload.uploader import Uploader
@@ -61,7 +62,8 @@ class UploadClient:
     one Upload; or the path of a file that holds it, read again when it changes; or a function,
     asynchronous or not, that returns it, called again when the service refuses it. Unfinished
     uploads are remembered in `state_dir`, by default in PARTWAY_STATE_DIR or else in the user's own
-    state directory. `pace` is for tests.
+    state directory. All uploads of the client together send at most `max_bytes_per_second`, unless
+    that is 0. `pace` is for tests.
 
     An upload of a file at a path that was stopped is resumed when the same file is uploaded again,
     also from another process or machine, found by a fingerprint as long as it is open; each of its
@@ -93,6 +95,7 @@ class UploadClient:
         call_metadata: Mapping[str, str] | None = None,
         token: Token = "",
         state_dir: str | os.PathLike[str] | None = None,
+        max_bytes_per_second: int = 0,
         pace: RetryPolicy | None = None,
     ) -> None:
         self._server = checked_server(server)
@@ -104,7 +107,8 @@ class UploadClient:
         self._retry = pace or RetryPolicy()
         directory = journal_directory(state_dir)
         self._journal = ResumeJournal(directory=directory, now=self._retry.now)
-        self._line = Line(self._retry.monotonic)
+        limit = RateLimit(max_bytes_per_second, self._retry.monotonic, self._retry.sleep)
+        self._line = Line(self._retry.monotonic, limit)
         self._record = LineRecord.of(directory, self._server, self._retry.now)
         self._channel: Channel | None = None
         self._connection: ServiceConnection | None = None

@@ -14,6 +14,7 @@ CLIENT_VARIABLES = frozenset(
     {
         "PARTWAY_CERT",
         "PARTWAY_KEY",
+        "PARTWAY_LIMIT_RATE",
         "PARTWAY_PART_SIZE",
         "PARTWAY_SERVER",
         "PARTWAY_STATE_DIR",

@@ -25,6 +25,7 @@ class GrpcPartSender:
         self._checksums = checksums
         self._meter = context.meter
         self._stall_seconds = context.retry.stall_seconds
+        self._limit = context.line.limit
 
     async def send(self, number: int, place: PartOnLine) -> PartOutcome:
         """Try once. Raises FileUnreadable, or FileChanged if the file got shorter."""
@@ -67,7 +68,9 @@ class GrpcPartSender:
         at = self._upload.part_offset(number)
         end = at + self._upload.part_size(number)
         while at < end:
-            chunk = self._source.read(at, min(CHUNK_BYTES, end - at))
+            most = self._limit.piece_bytes(CHUNK_BYTES)
+            chunk = self._source.read(at, min(most, end - at))
+            await self._limit.wait(len(chunk))
             yield chunk
             at += len(chunk)
             on_taken(len(chunk))

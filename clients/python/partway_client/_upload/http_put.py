@@ -138,6 +138,7 @@ class _PartBody(aiohttp.Payload):
                 most = wanted
                 _bound_unsent(writer, _NOT_SENT_PIECES * most)
             piece = self._read(at, min(most, end - at))
+            await self._line.limit.wait(len(piece))
             await writer.write(piece)
             at += len(piece)
             self._counted += len(piece)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from partway_client._upload.line_controller import Flight, LineController
+from partway_client._upload.rate_limit import RateLimit
 
 _LOOK_SECONDS = 1.0
 """How often parts that wait are looked at while nothing moves."""
@@ -63,8 +64,9 @@ class PartOnLine:
 class Line:
     """The line of one client: who waits for a place, in order, and who has one."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], limit: RateLimit) -> None:
         self.monotonic = monotonic
+        self.limit = limit
         self.controller = LineController()
         self._waiting: deque[tuple[int, asyncio.Future[Flight]]] = deque()
         self._parts: dict[Flight, PartOnLine] = {}
@@ -87,6 +89,7 @@ class Line:
 
         Of larger pieces it would be known too late that they moved.
         """
+        most = self.limit.piece_bytes(most)
         rate = self.controller.connection_rate
         return min(max(int(rate / 20), most // 16), most) if rate else most // 4
 

@@ -15,9 +15,11 @@ def run(
     service: ServiceOptions,
     work: Callable[["UploadClient"], Coroutine[Any, Any, T]],
     stopped: str = "",
+    *,
+    max_bytes_per_second: int = 0,
 ) -> T:
     """Return what `work` returns. If it fails, print why and end the process."""
     # Imported late, since it imports gRPC, which is slow.
     from partway_client.cli import runner
 
-    return runner.run(service, work, stopped)
+    return runner.run(service, work, stopped, max_bytes_per_second=max_bytes_per_second)

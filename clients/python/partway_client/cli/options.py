@@ -53,7 +53,7 @@ def service_options(command: F) -> F:
     ) -> Any:
         named = {"partway-tenant": tenant, "partway-subject": subject}
         metadata = {key: value for key, value in named.items() if value} | dict(header)
-        taken = STDIN in others.get("files", ())
+        taken = STDIN in (*others.get("files", ()), others.get("files_from"))
         secret = token_from(token, token_file, token_command, stdin_taken=taken)
         service = ServiceOptions(server, tls, tls_ca, cert, key, metadata, secret)
         return command(service=service, **others)

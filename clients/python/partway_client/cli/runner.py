@@ -21,10 +21,12 @@ def run(
     service: ServiceOptions,
     work: Callable[[UploadClient], Coroutine[Any, Any, T]],
     stopped: str = "",
+    *,
+    max_bytes_per_second: int = 0,
 ) -> T:
     """Return what `work` returns. If it fails, print why and end the process."""
     try:
-        client = _client(service)
+        client = _client(service, max_bytes_per_second)
     except ValueError as error:
         _fail(str(error), 2)
 
@@ -67,7 +69,7 @@ def _cancelled_by_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, end)
 
 
-def _client(service: ServiceOptions) -> UploadClient:
+def _client(service: ServiceOptions, max_bytes_per_second: int) -> UploadClient:
     return UploadClient(
         service.server,
         secure=service.tls,
@@ -76,6 +78,7 @@ def _client(service: ServiceOptions) -> UploadClient:
         key=service.key,
         call_metadata=service.call_metadata,
         token=service.token,
+        max_bytes_per_second=max_bytes_per_second,
     )
 
 

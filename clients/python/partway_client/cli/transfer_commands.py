@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.filesize import decimal
 
+from partway_client.cli.file_selection import FileSelection, listed_in
 from partway_client.cli.lazy_runner import run
 from partway_client.cli.options import ServiceOptions, parse_pairs, parse_size, service_options
 from partway_client.cli.output import print_json, print_line, print_note, printable
+from partway_client.cli.token_option import STDIN
 from partway_client.models import Checksum, Route, UploadInfo
 
 if TYPE_CHECKING:
@@ -17,7 +19,32 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="FILE...")
+@click.option(
+    "--recursive", "-r", is_flag=True, help="Upload the files in folders, and in folders in them."
+)
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Of the files in folders, only those that match, such as '*.mp4' or 'raw/*'; may be"
+    " repeated.",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Of the files in folders, none that matches; may be repeated.",
+)
+@click.option(
+    "--files-from",
+    metavar="LIST",
+    help="Upload also the files that this file names, one on each line or separated by NUL;"
+    " - reads standard input.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Print which files would be uploaded, and call no service."
+)
 @click.option("--policy", default="", help="The policy to upload under.  [default: default]")
 @click.option(
     "--concurrency",
@@ -35,6 +62,14 @@ if TYPE_CHECKING:
     metavar="SIZE",
     help="The wanted part size, such as 16MiB or 64M. By default it follows the line: smaller on a"
     " slow line or one that breaks, within what the policy and storage allow.",
+)
+@click.option(
+    "--limit-rate",
+    callback=parse_size,
+    envvar="PARTWAY_LIMIT_RATE",
+    show_envvar=True,
+    metavar="SIZE",
+    help="The most to send in a second, of all files together, such as 2MB.",
 )
 @click.option(
     "--checksum",
@@ -79,6 +114,12 @@ if TYPE_CHECKING:
 def upload(
     service: ServiceOptions,
     files: Sequence[str],
+    files_from: str | None,
+    recursive: bool,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    dry_run: bool,
+    limit_rate: int,
     name: str,
     content_type: str | None,
     no_resume: bool,
@@ -103,6 +144,9 @@ def upload(
     Several files; run again, it goes on where it was stopped, file by file:
       partway upload *.mp4
     \b
+    The videos in a folder and its folders, and first only which those are:
+      partway upload --recursive --include '*.mp4' --dry-run clips
+    \b
     The output of another program:
       pg_dump shop | gzip | partway upload --name shop.sql.gz -
     \b
@@ -112,6 +156,7 @@ def upload(
     As an Upload that a backend initialized, with the token that it made:
       partway upload --token-file token --upload-id ID movie.mp4
     """
+    files = FileSelection(recursive, include, exclude).select(_named(files, files_from))
     _check_one_name(files, name)
     if options["upload_id"]:
         options["part_size"] = _unless_from_environment("part_size", options["part_size"])
@@ -123,7 +168,16 @@ def upload(
     from partway_client.cli.upload import UploadCommand, stopped_message
 
     command = UploadCommand(as_json, options, BatchJournal(service, options))
-    if not run(service, lambda client: command.upload_all(client, files), stopped_message(files)):
+    if dry_run:
+        command.print_selected(files)
+        return
+    stopped = stopped_message(files)
+    if not run(
+        service,
+        lambda client: command.upload_all(client, files),
+        stopped,
+        max_bytes_per_second=limit_rate,
+    ):
         sys.exit(1)
 
 
@@ -166,6 +220,15 @@ def compose(
         print_json(made)
     else:
         print_line(printable(made.uri))
+
+
+def _named(files: Sequence[str], files_from: str | None) -> Sequence[str]:
+    """Return the files that are named here or in a file."""
+    if not files and files_from is None:
+        raise click.UsageError("name a file, or a list of files by --files-from")
+    if files_from == STDIN and STDIN in files:
+        raise click.UsageError("standard input cannot be a file and the list of files")
+    return [*files, *(listed_in(files_from) if files_from is not None else ())]
 
 
 def _check_one_name(files: Sequence[str], name: str) -> None:

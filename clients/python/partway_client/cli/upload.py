@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
 
+from rich.filesize import decimal
+
 from partway_client._progress_meter import OnProgress
 from partway_client.cli.batch_journal import BatchJournal
 from partway_client.cli.output import (
@@ -20,12 +22,11 @@ from partway_client.cli.output import (
     transferred,
 )
 from partway_client.cli.progress_bar import showing
-from partway_client.cli.upload_many import UploadMany
+from partway_client.cli.token_option import STDIN
+from partway_client.cli.upload_many import UploadMany, size_of
 from partway_client.client import OnDone, UploadClient
 from partway_client.errors import FileUnreadable, PartwayError, ServiceError
 from partway_client.models import Uploaded
-
-STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,21 @@ class UploadCommand:
         if len(different) > 1:
             return await self._many(client).run(different)
         return await self._upload_alone(client, different[0])
+
+    def print_selected(self, files: Sequence[str]) -> None:
+        """Print the files that `upload_all` would upload."""
+        left = [file for file in files if file == STDIN or self.journal.find(file) is None]
+        for file in left:
+            shown = self._shown(file)
+            if self.as_json:
+                print_line(json.dumps({"file": _unicode(shown), "size_bytes": size_of(file)}))
+            else:
+                print_line(printable(shown))
+        words = "1 file" if len(left) == 1 else f"{len(left)} files"
+        words += f", {decimal(sum(map(size_of, left)))}, would be uploaded"
+        if known := len(files) - len(left):
+            words += f"; {known} uploaded by an earlier run"
+        print_note(f"partway: {words}")
 
     def _many(self, client: UploadClient) -> UploadMany:
         return UploadMany(

@@ -51,7 +51,7 @@ class UploadMany:
         printed = InOrder(files)
         try:
             left = [file for file in files if not self._is_known(file, printed)]
-            sizes = {file: _size(file) for file in left}
+            sizes = {file: size_of(file) for file in left}
             meter = FilesMeter(len(files), sum(sizes.values()), files_done=self._known)
             with showing_files(meter):
                 await self._upload_together(sizes, meter, printed)
@@ -139,7 +139,8 @@ class InOrder:
             self._set.pop(self._waiting.pop())()
 
 
-def _size(file: str) -> int:
+def size_of(file: str) -> int:
+    """Return the size of a file in bytes, 0 if it cannot be found out."""
     try:
         return os.stat(file).st_size
     except (OSError, ValueError):
