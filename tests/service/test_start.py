@@ -83,6 +83,7 @@ async def test_it_waits_for_redis_and_then_serves(
         assert await start.health(LIVENESS) == SERVING
         assert await start.health() == NOT_SERVING
         assert await start.reason() == ("UNAVAILABLE", "SESSIONS_UNAVAILABLE")
+        await until(lambda: "waiting for Redis" in caplog.text)
         with await asyncio.to_thread(start_valkey_at, port, tmp_path):
             await start.started.wait()
             assert await start.health() == SERVING
