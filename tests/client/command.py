@@ -49,6 +49,7 @@ class Partway:
             | {
                 "PARTWAY_SERVER": self.service.address,
                 "PARTWAY_STATE_DIR": str(self.state_dir),
+                "XDG_CONFIG_HOME": str(self.state_dir),
                 "PYTHONWARNINGS": "error",
             },
             preexec_fn=before,

@@ -13,9 +13,11 @@ PREFIX = "PARTWAY_"
 CLIENT_VARIABLES = frozenset(
     {
         "PARTWAY_CERT",
+        "PARTWAY_CONFIG",
         "PARTWAY_KEY",
         "PARTWAY_LIMIT_RATE",
         "PARTWAY_PART_SIZE",
+        "PARTWAY_PROFILE",
         "PARTWAY_SERVER",
         "PARTWAY_STATE_DIR",
         "PARTWAY_SUBJECT",

@@ -159,7 +159,7 @@ def upload(
     files = FileSelection(recursive, include, exclude).select(_named(files, files_from))
     _check_one_name(files, name)
     if options["upload_id"]:
-        options["part_size"] = _unless_from_environment("part_size", options["part_size"])
+        options["part_size"] = _unless_for_all("part_size", options["part_size"])
         _check_given(files, name, content_type, options)
     options |= {"content_type": content_type, "resume": not no_resume, "name": name}
     options["route"] = _route(direct_only, via_service)
@@ -250,10 +250,10 @@ def _check_given(
         )
 
 
-def _unless_from_environment(name: str, value: int) -> int:
+def _unless_for_all(name: str, value: int) -> int:
     """Return a size, and 0 if it is only what all commands are given."""
     source = click.get_current_context().get_parameter_source(name)
-    return 0 if source is click.core.ParameterSource.ENVIRONMENT else value
+    return value if source is click.core.ParameterSource.COMMANDLINE else 0
 
 
 def _route(direct_only: bool, via_service: bool) -> Route:
