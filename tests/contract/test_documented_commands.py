@@ -74,11 +74,15 @@ def make_targets() -> frozenset[str]:
 def check_arguments(program: str, words: list[str]) -> None:
     """Walk to the subcommand that the words name, and look for the options among its own."""
     command: click.Command = GROUPS[program]
-    for word in words:
+    left = iter(words)
+    for word in left:
         if word.startswith("-"):
-            name = word.split("=")[0].strip("`'\"")
-            options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+            name, _, value = word.strip("`'\"").partition("=")
+            options = {o: p for p in command.params for o in (*p.opts, *p.secondary_opts)}
             assert name in {*options, "-h", "--help", "-"}, f"{program} {words}: no {name}"
+            takes_one = not (value or getattr(options.get(name), "is_flag", True))
+            if isinstance(command, click.Group) and takes_one:
+                next(left, None)
         elif isinstance(command, click.Group):
             name = word.strip("`'\".,")
             if not name.islower():
