@@ -24,7 +24,6 @@ _PEM_FILE = click.Path(exists=True, dir_okay=False)
     "--tls-ca",
     envvar="PARTWAY_TLS_CA",
     show_envvar=True,
-    default="",
     type=_PEM_FILE,
     help="The CAs to trust, as PEM; by default the public ones.",
 )
@@ -32,7 +31,6 @@ _PEM_FILE = click.Path(exists=True, dir_okay=False)
     "--cert",
     envvar="PARTWAY_CERT",
     show_envvar=True,
-    default="",
     type=_PEM_FILE,
     help="A client certificate, as PEM, if the service requires one.",
 )
@@ -40,7 +38,6 @@ _PEM_FILE = click.Path(exists=True, dir_okay=False)
     "--key",
     envvar="PARTWAY_KEY",
     show_envvar=True,
-    default="",
     type=_PEM_FILE,
     help="The key of the client certificate.",
 )
@@ -54,9 +51,9 @@ def health(
     address: str,
     timeout: float,
     tls: bool,
-    tls_ca: str,
-    cert: str,
-    key: str,
+    tls_ca: str | None,
+    cert: str | None,
+    key: str | None,
     server_name: str,
     liveness: bool,
 ) -> None:
@@ -67,5 +64,5 @@ def health(
     calls, but a restart would not help. With PARTWAY_TLS_CERT_FILE, as the service has it, it asks
     over TLS.
     """
-    result = ask(Probe(address, timeout, tls, tls_ca, cert, key, server_name, liveness), os.environ)
-    sys.exit(report(result))
+    files = (tls_ca or "", cert or "", key or "")
+    sys.exit(report(ask(Probe(address, timeout, tls, *files, server_name, liveness), os.environ)))

@@ -16,6 +16,7 @@ TIMEOUT_SECONDS = 2.0
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 """Where the service listens, unless PARTWAY_ADDRESS says otherwise."""
 
+_LAST_PORT = 65_535
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 _VARIABLES = {"tls_ca": "PARTWAY_TLS_CA", "cert": "PARTWAY_CERT", "key": "PARTWAY_KEY"}
 _FLAGS = {"--tls": "tls", "--liveness": "liveness"}
@@ -77,7 +78,7 @@ def ask(probe: Probe, environ: Mapping[str, str]) -> Result:
         listens = _setting(environ, "PARTWAY_ADDRESS") or DEFAULT_ADDRESS
         # A service that listens on every address is asked on loopback.
         host, colon, port = listens.rpartition(":")
-        if not (host and colon and port.isdigit()):
+        if not (host and colon and port.isdigit() and int(port) <= _LAST_PORT):
             return Result(2, f"PARTWAY_ADDRESS: {listens!r} is not host:port")
         address = f"{_LOOPBACK.get(host, host)}:{port}"
     certificate = _setting(environ, "PARTWAY_TLS_CERT_FILE")
