@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 from partway_server.config.settings import Settings
-from partway_server.devstack.servers import S3
+from partway_server.devstack.servers import S3, start_valkey
 from partway_server.rpc.health_client import serving
 from partway_server.runtime.subprocesses import free_port
 from partway_server.storage.capabilities import KNOWN
@@ -79,6 +79,14 @@ class Endpoint(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a Redis in which there are no events but those of the commands."""
+    child, url = start_valkey(tmp_path_factory.mktemp("valkey"), keep=False)
+    with child:
+        yield url
 
 
 @pytest.fixture(scope="module")
