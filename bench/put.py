@@ -27,6 +27,8 @@ from typing import Any
 import boto3
 import grpc
 from botocore.config import Config
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from partway_server.runtime.subprocesses import free_port
 
 from bench.presign import processor, spread
@@ -171,8 +173,16 @@ async def sink(ready: Mapping[str, Any]) -> AsyncIterator[Target]:
         )
         async with stopping(server):
             async with grpc.aio.insecure_channel(settings["ADDRESS"]) as channel:
-                await asyncio.wait_for(channel.channel_ready(), 30)
+                await asyncio.wait_for(serving(channel), 30)
             yield Target("sink", settings["ADDRESS"], s3, (OURS, BARE, *PEERS, CEILING))
+
+
+async def serving(channel: grpc.aio.Channel) -> None:
+    """Wait until the service is serving: it listens before it is ready."""
+    watch = HealthStub(channel).Watch(HealthCheckRequest(), wait_for_ready=True)
+    async for health in watch:
+        if health.status == HealthCheckResponse.SERVING:
+            return
 
 
 @contextlib.asynccontextmanager

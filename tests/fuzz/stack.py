@@ -19,7 +19,7 @@ from partway_server.devstack.servers import S3
 from tests.fuzz.lane import Target
 from tests.fuzz.messages import BYSTANDER, CALLERS
 from tests.fuzz.sender import PATIENCE
-from tests.support.processes import Server, service_environ
+from tests.support.processes import Server, service_environ, wait_until_serving
 from tests.support.storage import put_by
 
 _LEASE_SECONDS = 3
@@ -61,6 +61,7 @@ def running(folder: Path, service: str, patience: float = PATIENCE) -> Iterator[
         environ = _environ(s3, ready["redis"], folder)
         with Server("serve", log=log, environ=environ, module=service) as server:
             address = environ["PARTWAY_ADDRESS"]
+            wait_until_serving(address, server)
             ids, tokens, bystander = asyncio.run(_prepared(address))
             target = Target(
                 grpc=address,
@@ -107,8 +108,6 @@ single_put_max_bytes = 0
 async def _prepared(address: str) -> tuple[list[str], list[str], str]:
     """Open Uploads in all states; return their IDs, tokens of some, and a bystander's ID."""
     async with grpc.aio.insecure_channel(address) as channel, aiohttp.ClientSession() as http:
-        async with asyncio.timeout(60):
-            await channel.channel_ready()
         stub = rpc.UploadServiceStub(channel)
         put = put_by(http)
 

@@ -128,6 +128,15 @@ def service_environ(s3: S3, redis_url: str, **settings: object) -> dict[str, str
     return {f"PARTWAY_{name.upper()}": str(value) for name, value in fields.items()}
 
 
+def wait_until_serving(address: str, server: Server, tls: ClientTls | None = None) -> None:
+    """Wait until the service reports that it is serving: it listens before it is ready."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not serving(address, 1.0, tls):
+        assert server.process.poll() is None, server.log.read_text()
+        assert time.monotonic() < deadline, server.log.read_text()
+        time.sleep(0.02)
+
+
 class Service:
     """`partway-server serve` at one `address`, which may be killed and restarted repeatedly.
 
@@ -165,11 +174,7 @@ class Service:
         """Start it, and wait until it reports that it is serving."""
         log = self._folder / f"{self.address.replace(':', '-')}-{len(self._runs)}.log"
         self._runs.append(Server("serve", log=log, environ=self._environ))
-        deadline = time.monotonic() + READY_SECONDS
-        while not serving(self.address, 1.0, self.tls):
-            assert self.server.process.poll() is None, self.server.log.read_text()
-            assert time.monotonic() < deadline, self.server.log.read_text()
-            time.sleep(0.02)
+        wait_until_serving(self.address, self.server, self.tls)
 
     def change(self, **settings: object) -> None:
         """Have these settings from the next start on."""
