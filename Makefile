@@ -11,7 +11,7 @@ COMPANION := bench/peers/services/companion
 TUSD := github.com/tus/tusd/v2/cmd/tusd@v2.9.1
 TOOLS := .tools/bin
 GHZ := github.com/bojand/ghz/cmd/ghz@v0.93.0
-PROMTOOL := github.com/prometheus/prometheus/cmd/promtool@v0.316.0
+PROMETHEUS = github.com/prometheus/prometheus/cmd/$(@F)@v0.316.0
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 JAVA_TOOLS := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64 com.google.protobuf:protoc:4.35.1:exe:linux-x86_64
 AGAINST ?= proto/baseline.binpb
@@ -151,13 +151,16 @@ $(SITE)/.ready: requirements/docs.txt
 	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	@touch $@
 
-# Debian has it ready to run; elsewhere Go builds it, which takes minutes.
-.tools/bin/promtool:
-	@mkdir -p .tools/bin .tools/promtool
-	@command -v promtool >/dev/null && ln -sf "$$(command -v promtool)" $@ \
-	  || { cd .tools/promtool && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && mv usr/bin/promtool ../bin/; } \
-	  || GOBIN=$(CURDIR)/$(TOOLS) go install $(PROMTOOL)
-	@rm -rf .tools/promtool
+# Debian has both ready to run; elsewhere Go builds them, which takes minutes.
+.tools/bin/promtool .tools/bin/prometheus:
+	@mkdir -p .tools/bin .tools/deb
+	@command -v $(@F) >/dev/null && ln -sf "$$(command -v $(@F))" $@ \
+	  || { cd .tools/deb && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && mv usr/bin/$(@F) ../bin/; } \
+	  || GOBIN=$(CURDIR)/$(TOOLS) go install $(PROMETHEUS)
+	@rm -rf .tools/deb
+
+board-picture: $(READY) .tools/bin/prometheus .tools/bin/promtool ## Draw the board over a recorded outage.
+	$(BIN)/python deploy/grafana/picture.py tests/alerts/recordings/storage-hangs.json $(TOOLS)/prometheus $(TOOLS)/promtool > docs/images/board.svg
 
 test-alerts: $(READY) ## Test the alerts with promtool, over series of real outages.
 	@$(MAKE) --no-print-directory .tools/bin/promtool || { echo "skipped: promtool cannot be had here"; exit 0; } \

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import grpc
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from partway.v1 import upload_pb2
@@ -66,12 +67,23 @@ class Caller:
 
     async def call(self, name: str, request: Any) -> Any:
         """Return the answer of a unary call. Raises LifeEnded."""
-        await self._maybe_cancel(name, request)
-        await self._turn()
-        with self._counted(name) as counted:
-            answer = await self._method(name)(request, timeout=CALL_SECONDS)
-            counted.check(answer)
-            return answer
+        cancelled = await self._maybe_cancel(name, request)
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            await self._turn()
+            with self._counted(name) as counted:
+                try:
+                    answer = await self._method(name)(request, timeout=CALL_SECONDS)
+                except grpc.aio.AioRpcError as error:
+                    busy = cancelled and reason_of(error) == "UPLOAD_BUSY"
+                    if not busy or time.monotonic() > end:
+                        raise
+                    # The work for the call that was cancelled goes on.
+                    delay = retry_seconds_of(error)
+                else:
+                    counted.check(answer)
+                    return answer
+            await asyncio.sleep(delay)
 
     async def send(self, name: str, messages: Callable[[], Any]) -> Any:
         """Return the answer to a stream of messages. Raises LifeEnded."""
@@ -127,15 +139,17 @@ class Caller:
         found = Acknowledged(upload.id, upload.object.key, body, time.monotonic())
         self.tally.acknowledged.append(found)
 
-    async def _maybe_cancel(self, name: str, request: Any) -> None:
+    async def _maybe_cancel(self, name: str, request: Any) -> bool:
+        """Make the call and cancel it, or not; return whether it was."""
         if self.chance.random() >= self._cancelled:
-            return
+            return False
         await self._turn()
         self.tally.calls[name] += 1
         self.tally.cancelled += 1
         call = self._method(name)(request, timeout=CALL_SECONDS)
         await asyncio.sleep(self.chance.random() * _MOST_SECONDS_TO_CANCEL)
         call.cancel()
+        return True
 
     def _method(self, name: str) -> Any:
         return getattr(next(self._stubs), name)
@@ -179,9 +193,17 @@ class _Counted:
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """Return the reason in the details of an error, without its prefix; "" if it has none."""
+    info = error_details_pb2.ErrorInfo()
+    return str(info.reason).removeprefix("ERROR_REASON_") if _unpack(error, info) else ""
+
+
+def retry_seconds_of(error: grpc.aio.AioRpcError) -> float:
+    """Return after how many seconds the call may be repeated."""
+    info = error_details_pb2.RetryInfo()
+    assert _unpack(error, info), "the error does not say when to come again"
+    return float(info.retry_delay.ToTimedelta().total_seconds())
+
+
+def _unpack(error: grpc.aio.AioRpcError, detail: Message) -> bool:
     status = rpc_status.from_call(cast(grpc.Call, error))
-    for packed in status.details if status is not None else ():
-        info = error_details_pb2.ErrorInfo()
-        if packed.Unpack(info):
-            return str(info.reason).removeprefix("ERROR_REASON_")
-    return ""
+    return status is not None and any(packed.Unpack(detail) for packed in status.details)
