@@ -163,7 +163,7 @@ board-picture: $(READY) .tools/bin/prometheus .tools/bin/promtool ## Draw the bo
 	$(BIN)/python deploy/grafana/picture.py tests/alerts/recordings/storage-hangs.json $(TOOLS)/prometheus $(TOOLS)/promtool > docs/images/board.svg
 
 test-alerts: $(READY) ## Test the alerts with promtool, over series of real outages.
-	@$(MAKE) --no-print-directory .tools/bin/promtool || { echo "skipped: promtool cannot be had here"; exit 0; } \
+	@$(MAKE) --no-print-directory .tools/bin/promtool .tools/bin/prometheus || { echo "skipped: promtool cannot be had here"; exit 0; } \
 	  && PARTWAY_TEST_TOOLS=alerts $(BIN)/python -m pytest -q $(PARALLEL) tests/alerts
 
 record-outages: $(READY) ## Record the metrics of real outages for these tests; half an hour or more.
