@@ -20,7 +20,8 @@ def test_the_panels_of_an_outage_have_lines() -> None:
         pytest.skip("prometheus cannot be had here")
     script = ROOT / "deploy/grafana/picture.py"
     recording = RECORDINGS / "storage-hangs.json"
-    command = [sys.executable, script, recording, TOOLS / "prometheus", TOOLS / "promtool"]
+    tools = (TOOLS / "prometheus", TOOLS / "promtool")
+    command = [sys.executable, *map(str, (script, recording, *tools))]
     drawn = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     panels = list(ElementTree.fromstring(drawn).iter(f"{SVG}g"))
     without = [

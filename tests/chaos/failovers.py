@@ -19,7 +19,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -137,12 +137,12 @@ class Load:
                     self._ledger.outages += [waited] if waited > OUTAGE_SECONDS else []
                 await asyncio.sleep(0.02)
 
-    async def ask_again(self, address: str) -> None:
-        """Ask for each ended upload, so that what a failover lost is announced again."""
+    async def ask_again(self, address: str, keys: Collection[str]) -> None:
+        """Ask for these ended uploads, so that what a failover lost is announced again."""
         async with grpc.aio.insecure_channel(address) as channel:
             stub = UploadServiceStub(channel)
-            for upload_id in self._ledger.ids.values():
-                request = pb.StatusRequest(upload_id=upload_id)
+            for key in keys:
+                request = pb.StatusRequest(upload_id=self._ledger.ids[key])
                 await self._insist(partial(stub.Status, request))
 
     async def _upload(
@@ -235,9 +235,10 @@ async def under_load(
                 yield
             finally:
                 load.stop.set()
-        await load.ask_again(addresses[0])
         ends = {key: key in ledger.completed for key in ledger.ids}
-        reported, unreported = await failover_event_audit.unreported(url, ends)
+        reported, unreported = await failover_event_audit.unreported(
+            url, ends, partial(load.ask_again, addresses[0])
+        )
         ledger.reported |= {key for key, types in reported.items() if COMPLETED in types}
         ledger.unreported += unreported
         ledger.miscounted += await usage_faults_at(url)
