@@ -105,7 +105,7 @@ def test_the_operators_of_the_other_kinds_take_them() -> None:
     assert {each["kind"] for each in found} == CUSTOM.keys()
     assert type_errors(found) == ""
     found[0]["spec"]["misspelt"] = 1
-    assert "'misspelt' does not exist" in type_errors(found)
+    assert "'\"misspelt\"' does not exist" in type_errors(found)
 
 
 def type_errors(found: list[dict[str, Any]]) -> str:
