@@ -1,6 +1,7 @@
 """Tests the fake service with our own clients, as the tests of an application use it."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -25,6 +26,7 @@ from partway_client import (
 from partway_client.testing import FakeObject, FakeService
 
 from tests.client.pacing import Slept, pace
+from tests.support.documents import ROOT
 
 PART = 64 * 1024
 
@@ -162,6 +164,15 @@ def test_two_services_have_nothing_in_common() -> None:
         assert (len(one.objects), len(other.objects)) == (1, 0)
 
 
+def test_the_example_of_the_readme_passes(tmp_path: Path) -> None:
+    readme = (ROOT / "clients/python/README.md").read_text()
+    [example] = [
+        code for code in re.findall(r"```python\n(.*?)```", readme, re.S) if "def test" in code
+    ]
+    (tmp_path / "test_readme.py").write_text(example)
+    assert_passes(tmp_path)
+
+
 def test_pytest_has_it_as_a_fixture(tmp_path: Path) -> None:
     plugin = "partway_client.testing.pytest_plugin"
     (tmp_path / "conftest.py").write_text(f'pytest_plugins = ["{plugin}"]')
@@ -173,6 +184,11 @@ def test_pytest_has_it_as_a_fixture(tmp_path: Path) -> None:
         "    [stored] = partway_service.objects.values()\n"
         "    assert stored.content == b'content'\n"
     )
+    assert_passes(tmp_path)
+
+
+def assert_passes(folder: Path) -> None:
+    """Run pytest in a folder that has one test."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null"]
-    done = subprocess.run([*command, tmp_path], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([*command, folder], cwd=folder, capture_output=True, text=True)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
