@@ -33,11 +33,12 @@ def run(job: Job) -> None:
     tried = _judged(job)
 
     def one(data: bytes) -> None:
+        # First: on a busy machine a short run may be over before this lane begins.
+        tried(data)
         if not job.goes_on():
             job.report()
             # libFuzzer has no other way to stop it from within.
             os._exit(0)
-        tried(data)
 
     options = [f"-seed={job.seed % 2**31}", f"-max_len={_MAX_BYTES}", "-close_fd_mask=0"]
     atheris.Setup(["fuzz", *options, f"-max_total_time={int(job.seconds) + 60}", str(corpus)], one)
@@ -48,8 +49,10 @@ def _by_chance(job: Job) -> None:
     from tests.fuzz import targets
 
     chance, corpus, tried = random.Random(job.seed), targets.corpus(), _judged(job)
-    while job.goes_on():
+    while True:
         tried(mutated(chance, chance.choice(corpus), chance.choice(corpus)))
+        if not job.goes_on():
+            return
 
 
 def _judged(job: Job) -> Callable[[bytes], None]:
