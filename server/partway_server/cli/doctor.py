@@ -7,6 +7,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -14,12 +16,18 @@ import uvloop
 
 from partway_server.cli.interrupt import INTERRUPTED
 from partway_server.cli.options import fail, setting_flags
+from partway_server.config.backends import DEFAULT
+from partway_server.config.capability_file import record_text
 from partway_server.config.settings import Settings, SettingsError
 from partway_server.storage.capabilities import KNOWN
 
 if TYPE_CHECKING:
+    from partway_server.config.backends import Backend
+    from partway_server.doctor.capability_check import ObservedCapabilities
     from partway_server.doctor.finding import Finding
     from partway_server.doctor.runner import CheckSelection
+
+    Observed = dict[str, tuple[Backend, list[ObservedCapabilities]]]
 
 _QUIET_SECONDS = 1.0
 _REMOVED = "partway-server: interrupted; everything it made in the bucket is removed"
@@ -35,8 +43,21 @@ _REMOVED = "partway-server: interrupted; everything it made in the bucket is rem
     metavar="ORIGIN",
     help="Origin of the web pages that upload, such as https://app.example; any by default.",
 )
+@click.option(
+    "--write-record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write what storage was found to do, for PARTWAY_BACKEND_RECORD.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def doctor(only: str | None, fix: bool, cors_origin: str, as_json: bool, **given: Any) -> None:
+def doctor(
+    only: str | None,
+    fix: bool,
+    cors_origin: str,
+    write_record: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Test storage and Redis for real, and report what is wrong and how to fix it.
 
     Takes the settings of serve. Everything it makes in the bucket, under partway-probe/, it
@@ -49,6 +70,11 @@ def doctor(only: str | None, fix: bool, cors_origin: str, as_json: bool, **given
     \b
     In a script, the names of what is bad:
       partway-server doctor --json | jq -r '.findings[] | select(.status == "bad").name'
+
+    \b
+    For a store that PARTWAY_BACKEND has no name for, or that can do more than its record says:
+      partway-server doctor --write-record store.toml
+      export PARTWAY_BACKEND_RECORD=store.toml
     """
     try:
         settings = Settings.load(os.environ, given, backends=KNOWN, allow_unknown=True)
@@ -58,7 +84,7 @@ def doctor(only: str | None, fix: bool, cors_origin: str, as_json: bool, **given
     from partway_server.doctor.runner import CheckSelection
 
     selection = CheckSelection(only or "", fix, cors_origin)
-    sys.exit(_run(settings, selection, json_output=as_json))
+    sys.exit(_run(settings, selection, json_output=as_json, record=write_record))
 
 
 class ProgressLine:
@@ -83,17 +109,21 @@ class ProgressLine:
             self._stream.flush()
 
 
-def _run(settings: Settings, selection: "CheckSelection", *, json_output: bool) -> int:
-    """Print the findings and return the exit code."""
+def _run(
+    settings: Settings, selection: "CheckSelection", *, json_output: bool, record: Path | None
+) -> int:
+    """Print the findings, write the record if one is wanted, and return the exit code."""
     from partway_server.doctor.access_checks import CLEAN
     from partway_server.doctor.finding import Status, exit_code
     from partway_server.doctor.report import as_json, as_text
 
     progress = ProgressLine(sys.stderr)
     found: list[Finding] = []
+    observed: Observed = {}
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            finished = runner.run(_until_signal(settings, selection, progress, found.append))
+            work = _until_signal(settings, selection, progress, found.append, observed)
+            finished = runner.run(work)
     finally:
         progress.clear()
     if not finished:
@@ -104,7 +134,30 @@ def _run(settings: Settings, selection: "CheckSelection", *, json_output: bool) 
         return INTERRUPTED
     colour = sys.stdout.isatty()
     click.echo(as_json(found) if json_output else as_text(found, colour=colour))
+    if record is not None:
+        _write_record(record, observed)
     return exit_code(found)
+
+
+def _write_record(path: Path, observed: "Observed") -> None:
+    """Write what was observed of the default backend, or of the only one that policies use."""
+    from partway_server.doctor.capability_check import measured
+
+    if not observed:
+        fail(1, f"{path} is not written: nothing was found out about storage")
+    names = [DEFAULT] if DEFAULT in observed else list(observed)
+    if len(names) > 1:
+        words = f"the policies use several backends ({', '.join(names)})"
+        fail(2, f"{path} is not written: {words}; name a policy file that uses one")
+    backend, found = observed[names[0]]
+    server = next((each.server for each in found if each.server), "")
+    store = f" of a store that calls itself {server}" if server else ""
+    source = f"measured on {datetime.now(UTC):%Y-%m-%d}{store}"
+    try:
+        path.write_text(record_text(backend.known_as, source, measured(found)), "utf-8")
+    except OSError as error:
+        fail(1, f"{path} is not written: {error.strerror}")
+    click.echo(f"partway-server: {path} says what was found", err=True)
 
 
 async def _until_signal(
@@ -112,13 +165,17 @@ async def _until_signal(
     selection: "CheckSelection",
     progress: ProgressLine,
     report: "Callable[[Finding], None]",
+    observed: "Observed",
 ) -> bool:
-    """Run the checks and return whether they finished.
+    """Run the checks and return whether they finished; add what is `observed`.
 
     Only the first signal counts: a second one would interrupt the removal of what was made.
     """
     from partway_server.doctor.runner import run_checks
     from partway_server.domain.clock import SystemClock
+
+    def observe(backend: "Backend", found: "ObservedCapabilities") -> None:
+        observed.setdefault(backend.name, (backend, []))[1].append(found)
 
     work = asyncio.ensure_future(
         run_checks(
@@ -128,6 +185,7 @@ async def _until_signal(
             random_hex=secrets.token_hex,
             progress=progress,
             report=report,
+            observe=observe,
         )
     )
     interrupted = asyncio.Event()

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from partway_server.config.backends import Backend
-from partway_server.config.load import read_file
+from partway_server.config.load import default_backend, read_file
 from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.config.settings import Settings
 from partway_server.domain.grant import Caller
@@ -28,8 +27,8 @@ _UNITS = ((1024 * GIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (1024, "KiB"))
 
 def check(file: str, settings: Settings, *, as_json: bool) -> bool:
     """Print what the file amounts to and return whether it can be used. Reads the file alone."""
-    default = Backend.of_settings(settings)
     try:
+        default = default_backend(settings)
         rules = read_file(file, bucket=settings.bucket or NO_BUCKET, default=default)
     except PolicyFileError as error:
         if as_json:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
+from partway_server.config.capability_file import CapabilityFileError, read_record
 from partway_server.config.secret_files import SecretFileError, path_problem, read_secret
 from partway_server.config.settings import Settings, variable
 from partway_server.config.settings_validation import origin_problem, shown_variable
@@ -28,10 +29,11 @@ _NAME = "name the variable, or a file"
 class Backend:
     """One storage endpoint. Raises RuleError.
 
-    `kind` names its capability record. `multipart_seconds` is how long storage keeps a multipart
-    upload, 0 for ever; below 0, the record says it. Credentials come from the environment variables
-    or the files that are named here; the backend `default` has them in the settings, and any other
-    backend that names neither uses what the AWS SDK finds. The credentials of a signer sign URLs.
+    `kind` names its capability record, unless `record` is the path of one. `multipart_seconds` is
+    how long storage keeps a multipart upload, 0 for ever; below 0, the record says it. Credentials
+    come from the environment variables or the files that are named here; the backend `default` has
+    them in the settings, and any other backend that names neither uses what the AWS SDK finds. The
+    credentials of a signer sign URLs.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Backend:
     region: str = "us-east-1"
     addressing: str = ""
     ca_file: str = ""
+    record: str = ""
     multipart_seconds: int = -1
     access_key_env: str = ""
     access_key_file: str = ""
@@ -70,6 +73,7 @@ class Backend:
             region=settings.s3_region,
             addressing=settings.s3_addressing,
             ca_file=settings.s3_ca_file,
+            record=settings.backend_record,
             multipart_seconds=settings.s3_multipart_seconds,
         )
 
@@ -80,8 +84,11 @@ class Backend:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Return the capability record, with what is configured of it."""
-        record = KNOWN[self.known_as]
+        """Return the capability record, with what is configured of it.
+
+        Raises CapabilityFileError if its file has become unusable.
+        """
+        record = read_record(self.record) if self.record else KNOWN[self.known_as]
         if self.multipart_seconds < 0:
             return record
         return replace(record, multipart_seconds=self.multipart_seconds)
@@ -94,6 +101,11 @@ class Backend:
     def _problems(self) -> Iterator[Problem]:
         if self.known_as not in KNOWN:
             yield "kind", f"{self.kind!r} is unknown; known are {', '.join(sorted(KNOWN))}"
+        if self.record:
+            try:
+                read_record(self.record)
+            except CapabilityFileError as error:
+                yield "record", str(error)
         for rule in ("endpoint", "public_endpoint"):
             if (url := getattr(self, rule)) and (words := origin_problem(url)):
                 yield rule, words

@@ -6,7 +6,7 @@ from pathlib import Path
 from partway_server.config.backends import DEFAULT, Backend, Secrets, secrets_of
 from partway_server.config.policy_file import PolicyFileError, Rules, capped, read_rules
 from partway_server.config.reload import Unusable
-from partway_server.config.settings import Settings
+from partway_server.config.settings import Settings, variable
 from partway_server.config.toml_file import FileProblem
 from partway_server.domain.policy import Policy
 from partway_server.domain.rule_error import RuleError
@@ -21,12 +21,21 @@ def read_policy_file(settings: Settings) -> Rules:
 
     Raises PolicyFileError.
     """
-    default = Backend.of_settings(settings)
+    default = default_backend(settings)
     if not settings.policy_file:
         only = Policy("default", settings.bucket, via_service=settings.via_service)
         only = capped(only, default.capabilities)
         return Rules({only.name: only}, {default.name: default})
     return read_file(settings.policy_file, bucket=settings.bucket, default=default)
+
+
+def default_backend(settings: Settings) -> Backend:
+    """Return the backend that the settings describe. Raises PolicyFileError for its record."""
+    try:
+        return Backend.of_settings(settings)
+    except RuleError as error:
+        found = [FileProblem(0, "", words) for _, words in error.problems]
+        raise PolicyFileError(variable("backend_record"), found) from error
 
 
 def read_file(file: str, *, bucket: str, default: Backend) -> Rules:

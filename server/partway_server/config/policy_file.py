@@ -103,6 +103,7 @@ class BackendTable(Table):
     region: str = UNSET
     addressing: str = UNSET
     ca_file: str = UNSET
+    record: str = UNSET
     multipart_seconds: int = UNSET
     access_key_env: str = UNSET
     access_key_file: str = UNSET

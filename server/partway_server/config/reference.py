@@ -17,6 +17,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Storage": (
         "bucket",
         "backend",
+        "backend_record",
         *(f"s3_{name}" for name in ("endpoint", "public_endpoint", "region", "addressing")),
         *(
             f"s3_{whose}{name}{file}"

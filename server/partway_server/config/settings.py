@@ -183,6 +183,11 @@ class Settings:
         "Which product the storage is, and so what it can do.",
         unset="generic with an endpoint, aws without",
     )
+    backend_record: str = _setting(
+        "",
+        "A file that says what the storage can do, as `partway-server doctor --write-record`"
+        " writes it; it counts instead of `PARTWAY_BACKEND`.",
+    )
     bucket: str = _setting(
         "",
         "The bucket for objects, unless a policy names another.",

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from partway_server.config.settings import Settings
 from partway_server.doctor import access_checks, behaviour_checks, bucket_rules, capability_check
+from partway_server.doctor.capability_check import ObservedCapabilities
 from partway_server.doctor.finding import Finding, bad, skipped
 from partway_server.doctor.probes import storage_access as ask
 from partway_server.doctor.probes.results import BucketFacts, ProbeResponse
@@ -21,7 +22,7 @@ from partway_server.doctor.probes.storage_objects import ProbeObjects
 from partway_server.doctor.probes.storage_rules import set_cors, set_lifecycle
 from partway_server.doctor.settings_checks import in_plain_text
 from partway_server.domain.clock import Clock
-from partway_server.storage.capabilities import KNOWN
+from partway_server.storage.capabilities import KNOWN, Capabilities
 from partway_server.storage.obstacles import OWN
 
 Progress = Callable[[str], None]
@@ -35,15 +36,18 @@ _VERSION_REMOVAL = ("DeleteObjectVersion", "ListBucketVersions")
 class BucketExamination:
     """All checks of one bucket, called `where` in the findings.
 
-    The settings describe its backend. `longest` is the longest life of an upload in it, and
-    `headers` are those that policies add to a PUT. `signing` is the connection of the principal
-    that signs URLs, if it is another. Each finding is passed to `report`.
+    The settings describe its backend, and `record` is the name of its capability record with that.
+    `observed` is what the bucket was found to do, once it is known. `longest` is the longest life
+    of an upload in it, and `headers` are those that policies add to a PUT. `signing` is the
+    connection of the principal that signs URLs, if it is another. Each finding is passed to
+    `report`.
     """
 
     def __init__(
         self,
         *,
         settings: Settings,
+        record: tuple[str, Capabilities],
         bucket: str,
         where: str,
         longest: timedelta,
@@ -57,7 +61,9 @@ class BucketExamination:
         progress: Progress,
         report: Callable[[Finding], None],
     ) -> None:
+        self.observed: ObservedCapabilities | None = None
         self._settings = settings
+        self._record = record
         self._bucket = bucket
         self._where = where
         self._longest = longest
@@ -120,10 +126,13 @@ class BucketExamination:
             self._report_all(skipped((behaviour_checks.PREFLIGHT,), needs))
         else:
             await self._browser(facts)
-        known = capability_check.observed_capabilities(found, facts)
+        observed = capability_check.observed_capabilities(found, facts)
+        self.observed = replace(observed, server=_named(reached.answer))
+        name, record = self._record
+        known = {**KNOWN, name: record}
         self._report_all(
             capability_check.agreement(
-                self._settings.backend, KNOWN, known, is_aws=not self._settings.s3_endpoint
+                name, known, self.observed, is_aws=not self._settings.s3_endpoint
             )
         )
         taken = await self._try("latency", ask.latency(self._connection, self._objects))
@@ -199,9 +208,7 @@ class BucketExamination:
     @property
     def _own_expiry(self) -> timedelta:
         """Return when storage ends multipart uploads by itself, 0 if it does not."""
-        configured = self._settings.s3_multipart_seconds
-        seconds = KNOWN[self._settings.backend].multipart_seconds if configured < 0 else configured
-        return timedelta(seconds=seconds)
+        return timedelta(seconds=self._record[1].multipart_seconds)
 
     async def _rules(self, facts: BucketFacts) -> BucketFacts:
         if self._fix:
@@ -257,3 +264,8 @@ def _after_first_contact() -> tuple[str, ...]:
         capability_check.RECORD,
         access_checks.LATENCY,
     )
+
+
+def _named(answer: ProbeResponse) -> str:
+    """Return how the store names itself in its answers, as text for a file; "" if it does not."""
+    return "".join(c for c in answer.headers.get("server", "") if c.isalnum() or c in " ./-_()")

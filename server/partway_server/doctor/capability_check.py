@@ -1,6 +1,6 @@
 """Judges whether the capability record of the backend agrees with what was observed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from partway_server.doctor.finding import Finding, bad, ok, warn
@@ -32,7 +32,7 @@ _BURDENS = {
 }
 """Fields that are true of a store that needs more care."""
 
-_NO_RECORD = "No record fits; add one to storage/capabilities.py."
+_NO_RECORD = "No record fits; `partway-server doctor --write-record FILE` writes one that does."
 
 TRIED = (*_GIFTS, *_BURDENS)
 """The fields of the record that the doctor tries; the test suites of this project cover the others.
@@ -55,11 +55,12 @@ class BehaviourFacts:
 class ObservedCapabilities:
     """What a store was observed to do, in the terms of the record; None, or absent, if unknown.
 
-    `checksums`: whether each algorithm is verified.
+    `checksums`: whether each algorithm is verified. `server` is how the store names itself.
     """
 
     fields: Mapping[str, bool | None]
     checksums: Mapping[Checksum, bool | None]
+    server: str = ""
 
 
 def observed_capabilities(facts: BehaviourFacts, bucket: BucketFacts) -> ObservedCapabilities:
@@ -132,10 +133,24 @@ def agreement(
         words = (
             f"storage {_found_is(name, better=True)}, which the record of {kind!r} leaves unused"
         )
-        remedy = change or "Nothing breaks, and no other record fits better."
+        remedy = change or "Nothing breaks; `partway-server doctor --write-record FILE` uses it."
         yield warn(f"{RECORD}.{name}", words, remedy)
     if not more and not less:
         yield ok(RECORD, f"the record of {kind!r} agrees with what was found")
+
+
+def measured(found: Sequence[ObservedCapabilities]) -> dict[str, bool | frozenset[Checksum]]:
+    """Return what holds in all buckets of a backend. What is doubtful counts against it."""
+    record: dict[str, bool | frozenset[Checksum]] = {
+        name: all(each.fields.get(name) for each in found) for name in _GIFTS
+    }
+    for name in _BURDENS:
+        record[name] = not all(each.fields.get(name) is False for each in found)
+    algorithms = {algorithm for each in found for algorithm in each.checksums}
+    record["checksums"] = frozenset(
+        each for each in algorithms if all(one.checksums.get(each) for one in found)
+    )
+    return record
 
 
 def _claims(record: Capabilities, found: ObservedCapabilities) -> tuple[list[str], list[str]]:

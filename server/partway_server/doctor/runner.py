@@ -16,6 +16,7 @@ from partway_server.config.secret_files import readable_by_all
 from partway_server.config.settings import SECRET_FILES, Settings
 from partway_server.doctor import access_checks
 from partway_server.doctor.bucket_checks import BucketExamination, Progress
+from partway_server.doctor.capability_check import ObservedCapabilities
 from partway_server.doctor.finding import Finding, bad
 from partway_server.doctor.probes.certificate import examine_files
 from partway_server.doctor.probes.redis import examine
@@ -38,6 +39,9 @@ from partway_server.storage.sigv4 import Credentials
 
 Report = Callable[[Finding], None]
 
+Observe = Callable[[Backend, ObservedCapabilities], None]
+"""Is passed what one bucket of a backend was observed to do."""
+
 STORAGE, REDIS = "storage", "redis"
 
 
@@ -58,8 +62,9 @@ async def run_checks(
     random_hex: Callable[[int], str],
     progress: Progress,
     report: Report,
+    observe: Observe = lambda backend, found: None,
 ) -> None:
-    """Run every selected check in order, and report each finding.
+    """Run every selected check in order, report each finding, and what was observed of a backend.
 
     Leaves nothing in storage or Redis, cancelled or not.
     """
@@ -81,7 +86,15 @@ async def run_checks(
             policies = {n: p for n, p in rules.policies.items() if p.backend == backend.name}
             if policies:
                 await _storage(
-                    settings, backend, policies, selection, clock, random_hex, progress, report
+                    settings,
+                    backend,
+                    policies,
+                    selection,
+                    clock,
+                    random_hex,
+                    progress,
+                    report,
+                    observe,
                 )
     if selection.only != STORAGE:
         progress("Redis")
@@ -94,7 +107,8 @@ def _rules(settings: Settings) -> tuple[Rules, str]:
     try:
         return read_policy_file(settings), ""
     except PolicyFileError as exc:
-        return read_policy_file(replace(settings, policy_file="")), "; ".join(exc.lines)
+        without = replace(settings, policy_file="", backend_record="")
+        return read_policy_file(without), "; ".join(exc.lines)
 
 
 def _seen_from(backend: Backend, settings: Settings) -> Settings:
@@ -133,6 +147,7 @@ async def _storage(
     random_hex: Callable[[int], str],
     progress: Progress,
     report: Report,
+    observe: Observe,
 ) -> None:
     is_default = backend.name == DEFAULT
     try:
@@ -145,6 +160,7 @@ async def _storage(
             for bucket, longest, headers in _buckets(policies):
                 examination = BucketExamination(
                     settings=settings,
+                    record=(backend.record or backend.known_as, backend.capabilities),
                     bucket=bucket,
                     where=bucket if is_default else f"{backend.name}/{bucket}",
                     longest=longest,
@@ -159,6 +175,8 @@ async def _storage(
                     report=report,
                 )
                 await examination.run()
+                if examination.observed is not None:
+                    observe(backend, examination.observed)
     except ValueError as exc:
         own = "PARTWAY_S3_REGION and PARTWAY_S3_CA_FILE"
         where = own if is_default else f"[backend.{backend.name}]"

@@ -12,12 +12,14 @@ from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from moto.server import ThreadedMotoServer
 from partway_server.cli.main import main
+from partway_server.config.capability_file import read_record
 from partway_server.config.settings import Settings, variable
 from partway_server.devstack import servers
 from partway_server.devstack.servers import S3, start_seaweedfs, start_valkey
+from partway_server.doctor.capability_check import TRIED
 from partway_server.doctor.finding import Finding
 from partway_server.doctor.probes.redis import examine
 from partway_server.doctor.probes.storage_behaviour import BehaviourProbes
@@ -27,6 +29,7 @@ from partway_server.domain.clock import SystemClock
 from partway_server.redis_client.obstacles import OBSTACLES
 from partway_server.redis_client.topology import connect
 from partway_server.runtime.subprocesses import Child, binary, free_port
+from partway_server.storage.capabilities import KNOWN
 from redis import Redis, exceptions
 
 from tests.support.bucket import Bucket, look_into
@@ -51,15 +54,20 @@ class Doctor:
 
     def __init__(self, s3: S3, redis_url: str) -> None:
         self._environ = service_environ(s3, redis_url)
+        self._secret = s3.secret_key
+
+    def run(self, *arguments: str, **settings: object) -> Result:
+        """Run the command."""
+        changes = {f"PARTWAY_{name.upper()}": str(v) for name, v in settings.items()}
+        environ: dict[str, str | None] = {**CLEAN, **self._environ, **changes}
+        return CliRunner(env=environ).invoke(main, ["doctor", *arguments])
 
     def __call__(self, *arguments: str, **settings: object) -> dict[str, dict[str, Any]]:
         """Return the findings by name; check the exit code and the output against them."""
-        changes = {f"PARTWAY_{name.upper()}": str(v) for name, v in settings.items()}
-        environ: dict[str, str | None] = {**CLEAN, **self._environ, **changes}
-        result = CliRunner(env=environ).invoke(main, ["doctor", "--json", *arguments])
+        result = self.run("--json", *arguments, **settings)
         assert result.stderr == ""
         printed = json.loads(result.stdout)
-        secrets = ("X-Amz", "Signature=", environ["PARTWAY_S3_SECRET_KEY"] or "-")
+        secrets = ("X-Amz", "Signature=", str(settings.get("s3_secret_key", self._secret)))
         assert not any(secret in result.stdout for secret in secrets)
         statuses = [finding["status"] for finding in printed["findings"]]
         assert result.exit_code == (1 if "bad" in statuses else 0)
@@ -158,6 +166,36 @@ class TestWithStores:
         assert bad(found) == {"storage.record.listed_checksums", "storage.record.listed_resends"}
         for name in bad(found):
             assert found[name]["mend"] == "PARTWAY_BACKEND=seaweedfs fits what was found."
+
+    def test_the_record_that_it_writes_is_what_the_store_can_do(
+        self, doctor: Doctor, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "store.toml"
+        result = doctor.run("--json", *only_storage, "--write-record", str(file), backend="generic")
+        assert result.stderr == f"partway-server: {file} says what was found\n"
+        found, known = read_record(str(file)), KNOWN["seaweedfs"]
+        assert {n: getattr(found, n) for n in TRIED} == {n: getattr(known, n) for n in TRIED}
+        assert found.checksums == known.checksums
+        assert found.source.startswith("measured on 20")
+        again = doctor(*only_storage, backend="generic", backend_record=file)
+        assert (
+            again["storage.record"]["found"]
+            == f"the record of {str(file)!r} agrees with what was found"
+        )
+
+    def test_without_an_answer_no_record_is_written(self, doctor: Doctor, tmp_path: Path) -> None:
+        file = tmp_path / "store.toml"
+        result = doctor.run(
+            *only_storage, "--write-record", str(file), s3_endpoint="http://127.0.0.1:1"
+        )
+        assert result.exit_code == 1
+        assert "store.toml is not written: nothing was found out about storage" in result.stderr
+        assert not file.exists()
+
+    def test_a_record_that_cannot_be_used_is_bad(self, doctor: Doctor, tmp_path: Path) -> None:
+        found = doctor(backend_record=tmp_path / "missing.toml")
+        assert bad(found) == {"settings.policies"}
+        assert "PARTWAY_BACKEND_RECORD: " in found["settings.policies"]["found"]
 
     def test_fix_sets_cors_and_lifecycle_once(self, doctor: Doctor, bucket: Bucket) -> None:
         rule = {"AllowedOrigins": ["*"], "AllowedMethods": ["GET"], "ID": "mine"}
