@@ -263,7 +263,8 @@ async def test_at_many_replicas_at_once_no_more_are_opened_than_allowed(
         beyond = [failed for failed in refused if failed.reason != "OVERLOADED"]
         assert {exceeded(failed)[0] for failed in beyond} <= {"open_uploads"}
         assert len(uploads) + len(refused) == 200
-        assert 1 <= len(uploads) <= 20
+        assert len(uploads) <= 20
+        assert uploads or not beyond
         listed = [
             await worlds[0].stub.ListUploads(pb.ListUploadsRequest(page_size=200), metadata=caller)
             for caller in (ALICE, BOB)

@@ -438,7 +438,8 @@ class Machine(RuleBasedStateMachine):
                 self.initialize_again(ghost, 0, None)
             if ghost.grant is not None and self.truth.ours(ghost) is not None:
                 self.complete(ghost, 0, None)
-                assert ghost.etag
+                # One that came after its abort is removed instead.
+                assert ghost.etag or (ghost.aborted and self.truth.ours(ghost) is None)
         for urls_end in (False, True):
             for ghost in self.all:
                 self.status(ghost, 0, None, True)
@@ -490,4 +491,6 @@ def test_every_answer_agrees_with_storage_whatever_happens(stage: Stage) -> None
     print(stage.answers)
     table = {(a, b) for b, froms in CLAIMS.items() for a in froms}
     table |= {(a, b) for a, outcomes in FINISHES.items() for b in outcomes}
+    # Only on a store that joins parts late, which tests/model has.
+    table -= {(State.ABORTED, State.COMPLETING)}
     assert [(a, b) for a, b in sorted(table) if stage.taken[a, b] < OFTEN] == []

@@ -11,7 +11,7 @@ import pytest
 from partway.v1 import upload_pb2
 from partway_server.cleanup.expiry import GIVE_UP, Janitor
 from partway_server.domain.errors import SessionsUnavailable, StorageRefused, StorageUnavailable
-from partway_server.domain.upload import State
+from partway_server.domain.upload import AbortReason, State
 from partway_server.observability.metrics import Metrics
 from partway_server.storage.base import CompleteUnknown
 from partway_server.workflow.background_tasks import Tasks
@@ -260,7 +260,10 @@ async def test_an_object_that_came_after_the_abort_is_removed(world: World) -> N
 async def test_a_burial_that_was_overtaken_removes_nothing(world: World) -> None:
     upload = await world.initialize(1000)
     (part,) = await world.presigned(upload)
-    await world.abort(upload)
+    # Not by a caller or at its deadline: then it stays aborted.
+    claimed, _ = await world.sessions.claim(world.grant(upload).sid, State.COMPLETING, LEASE)
+    assert claimed is not None
+    await world.sessions.finish(claimed.aborted(AbortReason.LOST), world.clock.now() + TOMBSTONE)
     await world.put(part.url, content(1, 1000), part.headers)
     gate = Gate()
     world.storage.after("head", gate)
