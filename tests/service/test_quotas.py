@@ -263,8 +263,8 @@ async def test_at_many_replicas_at_once_no_more_are_opened_than_allowed(
         beyond = [failed for failed in refused if failed.reason != "OVERLOADED"]
         assert {exceeded(failed)[0] for failed in beyond} <= {"open_uploads"}
         assert len(uploads) + len(refused) == 200
+        # Fewer, or none, where replicas see the uploads of each other, and all step back.
         assert len(uploads) <= 20
-        assert uploads or not beyond
         listed = [
             await worlds[0].stub.ListUploads(pb.ListUploadsRequest(page_size=200), metadata=caller)
             for caller in (ALICE, BOB)
