@@ -16,7 +16,7 @@ from bench.line.clients import Client, Target
 from bench.line.lines import SimulatedLine
 from bench.line.relay import LineRelay
 from bench.peers.catalogue import partway_service
-from bench.peers.processes import Backends, Cores, start
+from bench.peers.processes import Backends, Cores, serves, start
 
 SERVICE_SECONDS = 600.0
 """How long the service may take to start, on a busy machine."""
@@ -64,13 +64,18 @@ class Stand:
         """Run the client once, to its end."""
         self.relay.restart()
         process = await self._start(client, file)
-        code, seconds = -1, 0.0
+        code, began = -1, 0.0
+        ended = asyncio.ensure_future(process.wait())
+        first = asyncio.ensure_future(self.relay.passed(1))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GIVE_UP * self.line.ideal_seconds + START_SECONDS):
-                await self.relay.passed(1)
+                await asyncio.wait({ended, first}, return_when=asyncio.FIRST_COMPLETED)
+                if not first.done():
+                    raise RuntimeError(f"{client.name} sent nothing: exit code {await ended}")
                 began = time.perf_counter()
-                code = await process.wait()
-                seconds = time.perf_counter() - began
+                code = await ended
+        seconds = time.perf_counter() - began
+        first.cancel()
         await _end(process)
         return Run(seconds if code == 0 else None, self.relay.passed_bytes, self.relay.resets)
 
@@ -110,7 +115,11 @@ async def service(shared: Backends) -> AsyncIterator[Service]:
     """Start the service, whose URLs lead to a port at which no one listens yet."""
     port, public = free_port(), free_port()
     command, environ = partway_service(shared, port, public=f"http://127.0.0.1:{public}")
-    with await start("service", command, environ, port, shared.folder, Cores(), SERVICE_SECONDS):
+    folder, cores = shared.folder, Cores()
+    child = await start(
+        "service", command, environ, port, folder, cores, SERVICE_SECONDS, ready=serves
+    )
+    with child:
         yield Service(port, public)
 
 

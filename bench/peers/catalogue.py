@@ -21,7 +21,10 @@ from bench.peers.processes import (
     VENV,
     Backends,
     Cores,
+    Ready,
+    listens,
     python,
+    serves,
     start,
 )
 
@@ -43,6 +46,7 @@ class Peer:
     driver: Callable[[str, str], Driver]
     command: Command
     needs: tuple[Path, ...] = ()
+    ready: Ready = listens
 
     def missing(self) -> str:
         """Return why it cannot be started here, "" if it can."""
@@ -54,7 +58,10 @@ class Peer:
         """Start it, and yield its process and its address."""
         port = free_port()
         command, environ = self.command(backends, port)
-        with await start(self.name, command, environ, port, backends.folder, cores) as child:
+        child = await start(
+            self.name, command, environ, port, backends.folder, cores, ready=self.ready
+        )
+        with child:
             yield child, f"127.0.0.1:{port}"
 
 
@@ -171,6 +178,6 @@ PEERS = {
             ),
         ),
         Peer("tusd", "tusd", TusdDriver, _tusd, (TOOLS / "tusd",)),
-        Peer(OURS, "Partway", PartwayDriver, partway_service),
+        Peer(OURS, "Partway", PartwayDriver, partway_service, ready=serves),
     )
 }

@@ -6,11 +6,12 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from partway_server.devstack.servers import answers, start_valkey
+from partway_server.rpc.health_client import serving
 from partway_server.runtime.subprocesses import Child, free_port, port_is_free
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +75,19 @@ def backends(folder: Path, *options: str) -> Iterator[Backends]:
             yield Backends(f"http://127.0.0.1:{port}", url, folder)
 
 
+Ready = Callable[[int], bool]
+
+
+def listens(port: int) -> bool:
+    """Return whether something listens on the port."""
+    return not port_is_free("127.0.0.1", port)
+
+
+def serves(port: int) -> bool:
+    """Return whether a Partway service is serving on the port: it listens before that."""
+    return serving(f"127.0.0.1:{port}", 1.0)
+
+
 async def start(
     name: str,
     command: Sequence[str | Path],
@@ -82,13 +96,14 @@ async def start(
     folder: Path,
     cores: Cores,
     seconds: float = 120,
+    ready: Ready = listens,
 ) -> Child:
-    """Start a peer, and wait that long until something listens on its port."""
+    """Start a peer, and wait that long until it is `ready` at its port."""
     variables = {**STORAGE_ENVIRON, **environ}
     words = ["env", *(f"{key}={value}" for key, value in variables.items()), *cores.prefix()]
     child = Child(name, [*words, *command], log=folder / f"{name}-{port}.log")
     # In a thread: its Redis may be behind a relay of this event loop.
-    await asyncio.to_thread(child.wait, lambda: not port_is_free("127.0.0.1", port), seconds)
+    await asyncio.to_thread(child.wait, lambda: ready(port), seconds)
     return child
 
 

@@ -53,6 +53,8 @@ func (c *call) operation() (string, func()) {
 		return "HeadObject", c.head
 	case method == http.MethodGet && inBucket && asks("uploads"):
 		return "ListMultipartUploads", c.listUploads
+	case method == http.MethodGet && inBucket && asks("list-type"):
+		return "ListObjectsV2", c.listObjects
 	case method == http.MethodGet && inBucket && asks("location"):
 		return "GetBucketLocation", c.location
 	case method == http.MethodGet && asks("uploadId"):

@@ -61,3 +61,23 @@ func (c *call) listUploads() {
 	}
 	c.answer("ListMultipartUploadsResult", inner.String())
 }
+
+func (c *call) listObjects() {
+	prefix, limit := c.query.Get("prefix"), min(c.number("max-keys", pageSize), pageSize)
+	after := max(c.query.Get("start-after"), c.query.Get("continuation-token"))
+	page, more := c.store.listObjects(c.place.bucket, prefix, after, limit)
+	var inner strings.Builder
+	inner.WriteString(element("Name", c.place.bucket) + element("Prefix", prefix))
+	inner.WriteString(element("MaxKeys", strconv.Itoa(limit)) + element("KeyCount", strconv.Itoa(len(page))))
+	inner.WriteString(element("IsTruncated", strconv.FormatBool(more)))
+	if more {
+		inner.WriteString(element("NextContinuationToken", page[len(page)-1].key))
+	}
+	for _, each := range page {
+		inner.WriteString("<Contents>" + element("Key", each.key))
+		inner.WriteString(element("LastModified", each.modified.UTC().Format(isoTime)))
+		inner.WriteString(element("ETag", quoted(each.etag)))
+		inner.WriteString(element("Size", strconv.FormatInt(each.size, 10)) + "</Contents>")
+	}
+	c.answer("ListBucketResult", inner.String())
+}

@@ -282,3 +282,26 @@ func (s *store) unfinished(bucket, prefix, key, id string, limit int) ([]unfinis
 	}
 	return page, false
 }
+
+// keyed is an object with its key.
+type keyed struct {
+	*object
+	key string
+}
+
+// listObjects returns up to limit objects after a key, and whether there are more.
+func (s *store) listObjects(bucket, prefix, after string, limit int) ([]keyed, bool) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	var page []keyed
+	for at, found := range s.objects {
+		if at.bucket == bucket && strings.HasPrefix(at.key, prefix) && at.key > after {
+			page = append(page, keyed{found, at.key})
+		}
+	}
+	slices.SortFunc(page, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
+	if len(page) > limit {
+		return page[:limit], true
+	}
+	return page, false
+}

@@ -165,6 +165,18 @@ func TestLargeBodiesAreCountedAndDiscarded(t *testing.T) {
 	s.expect(s.ask("GET", "/b/large", ""), 501, "NotImplemented")
 }
 
+func TestObjectsAreListedPageByPage(t *testing.T) {
+	s := start(t)
+	for _, key := range []string{"a/2", "a/1", "c/1"} {
+		s.expect(s.ask("PUT", "/b/"+key, "x"), 200)
+	}
+	first := s.ask("GET", "/b?list-type=2&prefix=a/&max-keys=1", "")
+	s.expect(first, 200, "<Key>a/1</Key>", "<IsTruncated>true</IsTruncated>")
+	next := s.ask("GET", "/b?list-type=2&prefix=a/&continuation-token=a/1", "")
+	s.expect(next, 200, "<Key>a/2</Key>", "<KeyCount>1</KeyCount>", "<IsTruncated>false</IsTruncated>")
+	s.expect(s.ask("GET", "/b?list-type=2&prefix=d/", ""), 200, "<KeyCount>0</KeyCount>")
+}
+
 func TestCallsAreCountedByOperation(t *testing.T) {
 	s := start(t)
 	s.expect(s.ask("HEAD", "/b", ""), 200)
