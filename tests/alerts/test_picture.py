@@ -17,6 +17,7 @@ EMPTY = ("Refused by a limit of the process", "Refused by a quota", "Days to the
 @pytest.mark.alerts
 def test_the_panels_of_an_outage_have_lines() -> None:
     if not (TOOLS / "prometheus").exists():
+        # Only Debian has it ready to run, and Go takes minutes to build it.
         pytest.skip("prometheus cannot be had here")
     script = ROOT / "deploy/grafana/picture.py"
     recording = RECORDINGS / "storage-hangs.json"

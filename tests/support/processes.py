@@ -134,6 +134,7 @@ def wait_until_serving(address: str, server: Server, tls: ClientTls | None = Non
     while not serving(address, 1.0, tls):
         assert server.process.poll() is None, server.log.read_text()
         assert time.monotonic() < deadline, server.log.read_text()
+        # Another process gets ready: there is nothing here to wait for.
         time.sleep(0.02)
 
 

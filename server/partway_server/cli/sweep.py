@@ -155,7 +155,7 @@ class SweepReport:
 
 def _run(settings: Settings, *, dry_run: bool, as_json: bool) -> bool:
     """Sweep once and return whether everything was done. Raises StartupError."""
-    from partway_server.runtime import app
+    from partway_server.runtime import one_pass
     from partway_server.runtime.waiting import StartupError
 
     report = SweepReport(
@@ -164,7 +164,7 @@ def _run(settings: Settings, *, dry_run: bool, as_json: bool) -> bool:
     raise_again()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(app.sweep(settings, report=report.add, dry_run=dry_run))
+            runner.run(one_pass.sweep(settings, report=report.add, dry_run=dry_run))
         except UploadError as error:
             raise StartupError(f"the sweep was not finished: {error}") from error
         finally:

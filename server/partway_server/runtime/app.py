@@ -21,8 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from partway_server.cleanup.expiry import BATCH
-from partway_server.cleanup.report import Report
 from partway_server.config.backends import Secrets
 from partway_server.config.bucket_checks import places
 from partway_server.config.credential_watch import CredentialWatch
@@ -50,9 +48,7 @@ from partway_server.runtime.startup import (
 )
 from partway_server.runtime.waiting import (
     StartupError,
-    raise_if,
     unless_set,
-    unusable_sessions,
     wait_for_stores,
 )
 from partway_server.runtime.webhook_reload import WebhookReloader
@@ -267,36 +263,3 @@ async def finish(
     end = now() + grace_seconds
     await service.server.stop(grace_seconds)
     await service.tasks.drain(max(0.0, end - now()))
-
-
-async def sweep(settings: Settings, *, report: Report, dry_run: bool) -> None:
-    """Do once what the janitor and the sweeper of a service do all the time.
-
-    Each thing found is reported. With `dry_run` nothing is changed, and buckets are not probed.
-    Raises StartupError, or SessionsUnavailable if Redis goes away half way.
-    """
-    rules = read_rules(settings)
-    secrets = read_credentials(settings, rules)
-    async with open_stores(settings, rules, secrets) as (sessions, storage):
-        raise_if(await unusable_sessions(sessions))
-        service = build(
-            settings,
-            policies=PolicyRegistry(rules.policies),
-            sessions=sessions,
-            storage=storage,
-            clock=SystemClock(),
-        )
-        try:
-            await tidy(service, report=report, dry_run=dry_run)
-        finally:
-            await service.tasks.drain(settings.grace_seconds)
-
-
-async def tidy(service: Service, *, report: Report, dry_run: bool) -> None:
-    """Make one pass over the uploads that are due and over storage."""
-    if dry_run:
-        await service.janitor.preview(report)
-    else:
-        while len(await service.janitor.sweep(report)) == BATCH:
-            pass
-    await service.sweeper.sweep(report, dry_run=dry_run)

@@ -5,8 +5,8 @@ Only the modules `s3*` use the AWS SDK.
 
 import base64
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Self, Unpack
 
@@ -35,7 +35,12 @@ from partway_server.storage.s3_client import (
     headers_in,
     translate_errors,
 )
-from partway_server.storage.s3_errors import call_error, complete_error, copy_error, is_absent
+from partway_server.storage.s3_errors import (
+    complete_error,
+    copy_error,
+    is_absent,
+    translate_refusal,
+)
 from partway_server.storage.s3_evidence import is_bodiless_answer
 from partway_server.storage.s3_listing import S3Listing
 from partway_server.storage.s3_open_calls import open_calls
@@ -135,7 +140,7 @@ class S3Storage:
 
     async def create(self, grant: Grant, metadata: Mapping[str, str]) -> str:
         headers = create_headers(grant, metadata, self.capabilities)
-        with _meaning("CreateMultipartUpload"):
+        with translate_refusal("CreateMultipartUpload"):
             return await self._calls.create(grant.bucket, grant.key, headers)
 
     async def list_multiparts(self, grant: Grant) -> Sequence[str]:
@@ -180,7 +185,7 @@ class S3Storage:
             raise CompleteUnknown from exc
 
     async def abort(self, grant: Grant) -> None:
-        with _meaning("AbortMultipartUpload"):
+        with translate_refusal("AbortMultipartUpload"):
             try:
                 headers = await self._calls.abort(grant.bucket, grant.key, grant.multipart_id)
             except S3Refusal as exc:
@@ -198,7 +203,7 @@ class S3Storage:
 
     async def head(self, grant: Grant) -> Head | None:
         headers = head_headers(grant, self.capabilities)
-        with _meaning("HeadObject"):
+        with translate_refusal("HeadObject"):
             try:
                 found = await self._head(grant, headers)
             except S3Refusal as exc:
@@ -223,7 +228,7 @@ class S3Storage:
 
     async def delete(self, grant: Grant, head: Head) -> None:
         version_id, headers = delete_condition(head, self.capabilities)
-        with _meaning("DeleteObject"):
+        with translate_refusal("DeleteObject"):
             try:
                 answer = await self._calls.delete(grant.bucket, grant.key, version_id, headers)
             except S3Refusal as exc:
@@ -293,11 +298,3 @@ class S3Storage:
         await self._putter.aclose()
         await self._calls.aclose()
         await self._clients.aclose()
-
-
-@contextmanager
-def _meaning(operation: str) -> Iterator[None]:
-    try:
-        yield
-    except S3Refusal as exc:
-        raise call_error(operation, exc.status, exc.code) from exc

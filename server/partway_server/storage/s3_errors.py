@@ -1,5 +1,8 @@
 """Interpret the error responses of an S3 store, by HTTP status and S3 code."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from partway_server.domain.errors import StorageRefused, StorageUnavailable
 from partway_server.storage.base import (
     CompleteRefused,
@@ -9,6 +12,7 @@ from partway_server.storage.base import (
     MultipartNotFound,
     SourceChanged,
 )
+from partway_server.storage.s3_calls import S3Refusal
 from partway_server.storage.s3_codes import OPERATOR_CODES, PARTS_CODES, TRANSIENT_CODES
 
 
@@ -57,3 +61,12 @@ def complete_error(status: int, code: str) -> Exception:
     if status < 500 and code in PARTS_CODES:
         return CompleteRefused(code)
     return CompleteUnknown()
+
+
+@contextmanager
+def translate_refusal(operation: str) -> Iterator[None]:
+    """Raise the error of the storage interface for a refusal of S3's."""
+    try:
+        yield
+    except S3Refusal as exc:
+        raise call_error(operation, exc.status, exc.code) from exc

@@ -15,7 +15,7 @@ from partway_server.storage.base import MultipartNotFound, StoredPart, Unfinishe
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.s3_calls import ListedPart, PageOfParts, S3Calls, S3Refusal
 from partway_server.storage.s3_client import translate_errors
-from partway_server.storage.s3_errors import call_error, is_absent
+from partway_server.storage.s3_errors import is_absent, translate_refusal
 from partway_server.storage.s3_requests import is_newer, stored_part
 
 _PAGE = 1000
@@ -140,14 +140,15 @@ class S3Listing:
         return stored
 
     async def _page_of_parts(self, grant: Grant, after: int, wanted: int) -> PageOfParts:
-        try:
-            return await self._calls.list_parts(
-                grant.bucket, grant.key, grant.multipart_id, after=after, limit=wanted
-            )
-        except S3Refusal as exc:
-            if is_absent(exc.status, exc.code):
-                raise MultipartNotFound from exc
-            raise call_error("ListParts", exc.status, exc.code) from exc
+        with translate_refusal("ListParts"):
+            try:
+                return await self._calls.list_parts(
+                    grant.bucket, grant.key, grant.multipart_id, after=after, limit=wanted
+                )
+            except S3Refusal as exc:
+                if is_absent(exc.status, exc.code):
+                    raise MultipartNotFound from exc
+                raise
 
 
 _MARKER_REFUSALS = frozenset({"400", "InvalidArgument", "InvalidRequest", "NoSuchUpload"})

@@ -19,7 +19,7 @@ from partway_server.domain.key_marks import KeyMarks
 from partway_server.domain.policy import Policy
 from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.upload import State
-from partway_server.runtime import app
+from partway_server.runtime import one_pass
 from partway_server.storage.memory import MEMORY, MemoryStorage
 from partway_server.workflow.deps import COMPLETED_RETENTION, make_deps
 from partway_server.workflow.leases import LONGEST_PUT
@@ -394,7 +394,7 @@ async def test_a_dry_run_tells_all_and_changes_nothing(world: World) -> None:
     janitor._sessions = noting
     world.storage.calls.clear()
     found: list[CleanupRecord] = []
-    await app.tidy(replace(world.service, sweeper=sweeper), report=found.append, dry_run=True)
+    await one_pass.tidy(replace(world.service, sweeper=sweeper), report=found.append, dry_run=True)
     assert noting.calls == {"get", "peek_due"}
     assert set(world.storage.calls) <= {"unfinished", "head", "list_parts"}
     assert not any(finding.done or finding.error for finding in found)

@@ -10,27 +10,26 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from partway.v1 import upload_pb2 as pb
 from partway.v1 import upload_service_pb2 as service_pb
 from partway.v1 import upload_service_pb2_grpc as service_grpc
 
-from partway_client.testing.fake_uploads import (
-    MAX_SECONDS,
-    UPLOAD_SECONDS,
-    URL_SECONDS,
-    FakeUpload,
-    FakeUploads,
-    Refusal,
+from partway_client.testing.fake_answers import (
+    BATCH_PARTS,
+    capabilities,
+    is_wanted,
+    page_of,
+    results_of,
+    status_of,
+    token_of,
+    whole_part,
 )
+from partway_client.testing.fake_uploads import URL_SECONDS, FakeUpload, FakeUploads, Refusal
 
 R = TypeVar("R", bound=Message)
 Method = Callable[["FakeRpcs", Any], R]
 
-_BATCH_PARTS, _BATCH_UPLOADS, _SOURCES = 1_000, 100, 32
-_MOST_BYTES = 5 * 1024**4
-_PAGE = 1_000
 _WATCH_SECONDS = 1.0
 """How often a Watch looks whether its caller is still there."""
 
@@ -92,26 +91,20 @@ class FakeRpcs(service_grpc.UploadServiceServicer):
 
     @_answers("BatchInitialize")
     def BatchInitialize(self, request: Any) -> service_pb.BatchInitializeResponse:
-        results = []
-        for each in request.requests:
-            try:
-                found = service_pb.BatchInitializeResult(response=self._initialized(each))
-            except Refusal as refusal:
-                found = service_pb.BatchInitializeResult(status=status_of(refusal))
-            results.append(found)
+        results = results_of(request, self._initialized, service_pb.BatchInitializeResult)
         return service_pb.BatchInitializeResponse(results=results)
 
     def _initialized(self, request: Any) -> service_pb.InitializeResponse:
         upload = self.uploads.initialize(request)
         limits = service_pb.Limits(
             max_url_lifetime=Duration(seconds=URL_SECONDS),
-            max_batch_parts=_BATCH_PARTS,
+            max_batch_parts=BATCH_PARTS,
             via_service=self._via_service,
         )
         parts = self._presigned(upload, upload.numbers[: request.presign_parts])
         answer = service_pb.InitializeResponse(upload=upload.message, limits=limits, parts=parts)
         if request.HasField("upload_token"):
-            answer.upload_token.CopyFrom(_token(upload, request.upload_token))
+            answer.upload_token.CopyFrom(token_of(upload, request.upload_token))
         return answer
 
     def PresignParts(self, request: Any, context: Any) -> Iterator[Any]:
@@ -161,7 +154,7 @@ class FakeRpcs(service_grpc.UploadServiceServicer):
     def UploadPart(self, requests: Iterator[Any], context: Any) -> Any:
         header = next(requests).header
         body = b"".join(request.chunk for request in requests)
-        return self._upload_part(_whole(header, body), context)
+        return self._upload_part(whole_part(header, body), context)
 
     @_answers("UploadPart")
     def _upload_part(self, request: Any) -> service_pb.UploadPartResponse:
@@ -170,7 +163,7 @@ class FakeRpcs(service_grpc.UploadServiceServicer):
     def PutPart(self, requests: Iterator[Any], context: Any) -> Any:
         first = next(requests)
         body = first.body.data + b"".join(request.body.data for request in requests)
-        return self._put_part(_whole(first, body), context)
+        return self._put_part(whole_part(first, body), context)
 
     @_answers("PutPart")
     def _put_part(self, request: Any) -> service_pb.PutPartResponse:
@@ -189,13 +182,7 @@ class FakeRpcs(service_grpc.UploadServiceServicer):
 
     @_answers("BatchComplete")
     def BatchComplete(self, request: Any) -> service_pb.BatchCompleteResponse:
-        results = []
-        for each in request.requests:
-            try:
-                found = service_pb.BatchCompleteResult(response=self._completed(each))
-            except Refusal as refusal:
-                found = service_pb.BatchCompleteResult(status=status_of(refusal))
-            results.append(found)
+        results = results_of(request, self._completed, service_pb.BatchCompleteResult)
         return service_pb.BatchCompleteResponse(results=results)
 
     def _completed(self, request: Any) -> service_pb.CompleteResponse:
@@ -231,13 +218,13 @@ class FakeRpcs(service_grpc.UploadServiceServicer):
     def ListParts(self, request: Any) -> service_pb.ListPartsResponse:
         upload = self.uploads.active(request.upload_id)
         parts = [upload.part(number) for number in sorted(upload.parts)]
-        page, token = _page(parts, request)
+        page, token = page_of(parts, request)
         return service_pb.ListPartsResponse(parts=page, next_page_token=token)
 
     @_answers("ListUploads")
     def ListUploads(self, request: Any) -> service_pb.ListUploadsResponse:
-        found = [upload.message for upload in self.uploads.all() if _is_wanted(upload, request)]
-        page, token = _page(found, request)
+        found = [upload.message for upload in self.uploads.all() if is_wanted(upload, request)]
+        page, token = page_of(found, request)
         return service_pb.ListUploadsResponse(uploads=page, next_page_token=token)
 
     def Watch(self, request: Any, context: Any) -> Iterator[Any]:
@@ -263,7 +250,7 @@ class FakeRpcs(service_grpc.UploadServiceServicer):
     @_answers("CreateUploadToken")
     def CreateUploadToken(self, request: Any) -> service_pb.CreateUploadTokenResponse:
         upload = self.uploads.active(request.upload_id)
-        return service_pb.CreateUploadTokenResponse(upload_token=_token(upload, request.spec))
+        return service_pb.CreateUploadTokenResponse(upload_token=token_of(upload, request.spec))
 
     @_answers("GetUsage")
     def GetUsage(self, request: Any) -> service_pb.GetUsageResponse:
@@ -276,68 +263,4 @@ class FakeRpcs(service_grpc.UploadServiceServicer):
 
     @_answers("GetCapabilities")
     def GetCapabilities(self, request: Any) -> service_pb.GetCapabilitiesResponse:
-        policy = service_pb.PolicyCapabilities(
-            name="default",
-            max_size_bytes=_MOST_BYTES,
-            checksum_algorithms=[pb.CHECKSUM_ALGORITHM_NONE],
-            default_checksum_algorithm=pb.CHECKSUM_ALGORITHM_NONE,
-            min_part_size_bytes=1,
-            default_part_size_bytes=self.uploads.part_size_bytes,
-            max_part_size_bytes=_MOST_BYTES,
-            upload_lifetime=Duration(seconds=UPLOAD_SECONDS),
-            max_upload_lifetime=Duration(seconds=MAX_SECONDS),
-            url_lifetime=Duration(seconds=URL_SECONDS),
-            max_url_lifetime=Duration(seconds=URL_SECONDS),
-            via_service=self._via_service,
-        )
-        return service_pb.GetCapabilitiesResponse(
-            version="fake",
-            policies=[policy],
-            max_batch_uploads=_BATCH_UPLOADS,
-            max_batch_parts=_BATCH_PARTS,
-            max_compose_sources=_SOURCES,
-        )
-
-
-def status_of(refusal: Refusal) -> status_pb2.Status:
-    """Return the status of a refused call, with its reason."""
-    status = status_pb2.Status(code=code_pb2.Code.Value(refusal.code), message=str(refusal))
-    info = error_details_pb2.ErrorInfo(
-        reason=f"ERROR_REASON_{refusal.reason}", domain="partway", metadata=refusal.metadata
-    )
-    status.details.add().Pack(info)
-    return status
-
-
-def _whole(header: Any, body: bytes) -> service_pb.PutPartRequest:
-    """Return a part that came in pieces as one request."""
-    request = service_pb.PutPartRequest(
-        upload_id=header.upload_id, part_number=header.part_number, checksum=header.checksum
-    )
-    request.body.data = body
-    return request
-
-
-def _token(upload: FakeUpload, spec: Any) -> service_pb.UploadToken:
-    token = service_pb.UploadToken(token=f"fake-{upload.message.id}", actions=spec.actions)
-    token.expire_time.FromSeconds(int(time.time()) + (spec.lifetime.seconds or URL_SECONDS))
-    return token
-
-
-def _is_wanted(upload: FakeUpload, request: Any) -> bool:
-    message = upload.message
-    began = message.create_time.ToNanoseconds()
-    since, until = request.created_from, request.created_before
-    return (
-        request.state in (pb.UPLOAD_STATE_UNSPECIFIED, message.state)
-        and request.fingerprint in ("", message.fingerprint)
-        and request.policy in ("", message.policy)
-        and began >= since.ToNanoseconds()
-        and (not request.HasField("created_before") or began < until.ToNanoseconds())
-    )
-
-
-def _page(found: Sequence[Any], request: Any) -> tuple[Sequence[Any], str]:
-    start = int(request.page_token or 0)
-    end = start + min(request.page_size or _PAGE, _PAGE)
-    return found[start:end], str(end) if end < len(found) else ""
+        return capabilities(self.uploads.part_size_bytes, via_service=self._via_service)
