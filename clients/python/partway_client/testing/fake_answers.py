@@ -1,6 +1,5 @@
 """What a fake service answers: the messages that depend on nothing but an upload or a request."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -82,10 +81,10 @@ def whole_part(header: Any, body: bytes) -> service_pb.PutPartRequest:
     return request
 
 
-def token_of(upload: FakeUpload, spec: Any) -> service_pb.UploadToken:
+def token_of(upload: FakeUpload, spec: Any, now: float) -> service_pb.UploadToken:
     """Return an upload token: any is taken."""
     token = service_pb.UploadToken(token=f"fake-{upload.message.id}", actions=spec.actions)
-    token.expire_time.FromSeconds(int(time.time()) + (spec.lifetime.seconds or URL_SECONDS))
+    token.expire_time.FromSeconds(int(now) + (spec.lifetime.seconds or URL_SECONDS))
     return token
 
 

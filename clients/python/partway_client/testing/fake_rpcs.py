@@ -1,7 +1,6 @@
 """The RPCs of a fake service: convert, call, answer."""
 
 import functools
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -104,7 +103,7 @@ class FakeRpcs(service_grpc.UploadServiceServicer):
         parts = self._presigned(upload, upload.numbers[: request.presign_parts])
         answer = service_pb.InitializeResponse(upload=upload.message, limits=limits, parts=parts)
         if request.HasField("upload_token"):
-            answer.upload_token.CopyFrom(token_of(upload, request.upload_token))
+            answer.upload_token.CopyFrom(token_of(upload, request.upload_token, self.uploads.now()))
         return answer
 
     def PresignParts(self, request: Any, context: Any) -> Iterator[Any]:
@@ -127,7 +126,7 @@ class FakeRpcs(service_grpc.UploadServiceServicer):
         return self._presigned(upload, numbers or left)
 
     def _presigned(self, upload: FakeUpload, numbers: Iterable[int]) -> Sequence[pb.PresignedPart]:
-        end = int(time.time()) + URL_SECONDS
+        end = int(self.uploads.now()) + URL_SECONDS
         parts = []
         for number in numbers:
             part = pb.PresignedPart(
@@ -250,7 +249,9 @@ class FakeRpcs(service_grpc.UploadServiceServicer):
     @_answers("CreateUploadToken")
     def CreateUploadToken(self, request: Any) -> service_pb.CreateUploadTokenResponse:
         upload = self.uploads.active(request.upload_id)
-        return service_pb.CreateUploadTokenResponse(upload_token=token_of(upload, request.spec))
+        return service_pb.CreateUploadTokenResponse(
+            upload_token=token_of(upload, request.spec, self.uploads.now())
+        )
 
     @_answers("GetUsage")
     def GetUsage(self, request: Any) -> service_pb.GetUsageResponse:

@@ -1,8 +1,9 @@
 """A fake service on 127.0.0.1: gRPC for callers, HTTP for the parts they send to storage."""
 
 import threading
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
@@ -25,12 +26,18 @@ class FakeService:
     """A service in memory, as a context manager. `address` is HOST:PORT.
 
     Files are sent in parts of `part_size_bytes`, unless a caller asks for another size. With
-    `via_service`, parts may also go through the service.
+    `via_service`, parts may also go through the service. `now` returns seconds since the epoch.
     """
 
-    def __init__(self, *, part_size_bytes: int = 5 * MIB, via_service: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        part_size_bytes: int = 5 * MIB,
+        via_service: bool = False,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.address = ""
-        self._uploads = FakeUploads(part_size_bytes)
+        self._uploads = FakeUploads(part_size_bytes, now)
         self._recorder = Recorder()
         self._storage = _Storage(self._uploads)
         self._rpcs = FakeRpcs(

@@ -3,9 +3,8 @@
 import hashlib
 import itertools
 import threading
-import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,11 +81,13 @@ class FakeUpload:
 class FakeUploads:
     """All uploads, by ID, and the objects that they became, by key.
 
-    `changed` is held while anything changes, and notified afterwards.
+    `changed` is held while anything changes, and notified afterwards. `now` returns seconds since
+    the epoch.
     """
 
-    def __init__(self, part_size_bytes: int) -> None:
+    def __init__(self, part_size_bytes: int, now: Callable[[], float]) -> None:
         self.part_size_bytes = part_size_bytes
+        self.now = now
         self._uploads: dict[str, FakeUpload] = {}
         self._by_request: dict[str, FakeUpload] = {}
         self.objects: dict[str, FakeObject] = {}
@@ -109,7 +110,7 @@ class FakeUploads:
     def _new(self, request: service_pb.InitializeRequest, part_size_bytes: int) -> FakeUpload:
         upload_id = uuid.uuid4().hex
         key = f"{upload_id}/{request.file_name.replace('/', '_') or 'file'}"
-        size, now = request.size_bytes, int(time.time())
+        size, now = request.size_bytes, int(self.now())
         count = max(1, -(-size // part_size_bytes))
         message = pb.Upload(
             id=upload_id,
