@@ -16,10 +16,9 @@ import uvloop
 
 from partway_server.cli.interrupt import INTERRUPTED
 from partway_server.cli.options import fail, setting_flags
-from partway_server.config.backends import DEFAULT
+from partway_server.config.backends import DEFAULT, KINDS
 from partway_server.config.capability_file import record_text
 from partway_server.config.settings import Settings, SettingsError
-from partway_server.storage.capabilities import KNOWN
 
 if TYPE_CHECKING:
     from partway_server.config.backends import Backend
@@ -77,7 +76,7 @@ def doctor(
       export PARTWAY_BACKEND_RECORD=store.toml
     """
     try:
-        settings = Settings.load(os.environ, given, backends=KNOWN, allow_unknown=True)
+        settings = Settings.load(os.environ, given, backends=KINDS, allow_unknown=True)
     except SettingsError as error:
         fail(2, *error.problems)
     # Imported here because the AWS SDK is slow to load.
@@ -141,7 +140,7 @@ def _run(
 
 def _write_record(path: Path, observed: "Observed") -> None:
     """Write what was observed of the default backend, or of the only one that policies use."""
-    from partway_server.doctor.capability_check import measured
+    from partway_server.doctor.capability_check import measured, source_of
 
     if not observed:
         fail(1, f"{path} is not written: nothing was found out about storage")
@@ -150,11 +149,9 @@ def _write_record(path: Path, observed: "Observed") -> None:
         words = f"the policies use several backends ({', '.join(names)})"
         fail(2, f"{path} is not written: {words}; name a policy file that uses one")
     backend, found = observed[names[0]]
-    server = next((each.server for each in found if each.server), "")
-    store = f" of a store that calls itself {server}" if server else ""
-    source = f"measured on {datetime.now(UTC):%Y-%m-%d}{store}"
+    source = source_of(found, datetime.now(UTC))
     try:
-        path.write_text(record_text(backend.known_as, source, measured(found)), "utf-8")
+        path.write_text(record_text(backend.begins_as, source, measured(found)), "utf-8")
     except OSError as error:
         fail(1, f"{path} is not written: {error.strerror}")
     click.echo(f"partway-server: {path} says what was found", err=True)

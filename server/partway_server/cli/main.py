@@ -19,8 +19,8 @@ from partway_server.cli.settings import show_settings
 from partway_server.cli.sizing import sizing
 from partway_server.cli.sweep import sweep
 from partway_server.cli.top import top
+from partway_server.config.backends import KINDS
 from partway_server.config.settings import Settings
-from partway_server.storage.capabilities import KNOWN
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -68,7 +68,7 @@ def check_policies(file: str, as_json: bool) -> None:
     In a script, to see where objects would go:
       partway-server policy check policies.toml --json | jq '.policies[].example_key'
     """
-    settings, _ = Settings.examine(os.environ, backends=KNOWN)
+    settings, _ = Settings.examine(os.environ, backends=KINDS)
     # Imported here because the AWS SDK is slow to load.
     from partway_server.cli.policy import check
 

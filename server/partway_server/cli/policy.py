@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from partway_server.config.backends import Backend
 from partway_server.config.load import default_backend, read_file
 from partway_server.config.policy_file import PolicyFileError, Rules
 from partway_server.config.settings import Settings
@@ -58,11 +59,15 @@ def _as_dict(file: str, rules: Rules) -> dict[str, Any]:
             name: {**_rules(policy), "example_key": example_key(policy)}
             for name, policy in rules.policies.items()
         },
-        "backends": {
-            name: {**asdict(backend), "kind": backend.known_as}
-            for name, backend in rules.backends.items()
-        },
+        "backends": {name: _described(backend) for name, backend in rules.backends.items()},
     }
+
+
+def _described(backend: Backend) -> dict[str, Any]:
+    """Return the rules of a backend by the names that they have in a file, and its name."""
+    found = {**asdict(backend), "kind": backend.known_as}
+    del found["measured"]
+    return found
 
 
 def _rules(policy: Policy) -> dict[str, Any]:
@@ -75,7 +80,7 @@ def _rules(policy: Policy) -> dict[str, Any]:
 def _as_text(rules: Rules) -> str:
     blocks = [_block(f"policy {name}", _shown(policy)) for name, policy in rules.policies.items()]
     for name, backend in rules.backends.items():
-        shown = {**asdict(backend), "kind": backend.known_as}
+        shown = _described(backend)
         del shown["name"]
         shown["addressing"] = "path" if backend.in_path else "virtual"
         blocks.append(_block(f"backend {name}", {k: v or "-" for k, v in shown.items()}))

@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import uvloop
 
 from partway_server.cli.options import fail, setting_flags
+from partway_server.config.backends import KINDS
 from partway_server.config.settings import Settings, SettingsError
 from partway_server.observability.logging import configure_logging
 from partway_server.runtime.workers import supervise
-from partway_server.storage.capabilities import KNOWN
+
+if TYPE_CHECKING:
+    from partway_server.runtime.measured_records import Measurement
 
 
 @click.command()
@@ -39,7 +43,7 @@ def serve(worker: int | None, metrics_folder: str | None, **given: Any) -> None:
         --backend minio --bucket uploads --redis-url redis://redis:6379/0
     """
     try:
-        settings = Settings.load(os.environ, given, backends=KNOWN)
+        settings = Settings.load(os.environ, given, backends=KINDS)
         configure_logging(level=settings.log_level, as_json=settings.json_logs)
         if settings.workers > 1:
             supervise(settings, os.environ)
@@ -97,4 +101,12 @@ async def _until_signal(settings: Settings, worker: int | None, metrics_folder: 
         metrics_folder=Path(metrics_folder) if metrics_folder else None,
         patient=True,
         started=started,
+        measure=_measure,
     )
+
+
+async def _measure(settings: Settings, backends: Collection[str]) -> "Mapping[str, Measurement]":
+    # Imported here because it is slow to load, and only backends of the kind `auto` need it.
+    from partway_server.doctor.measurement import measure
+
+    return await measure(settings, backends)

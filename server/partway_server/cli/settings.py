@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from partway_server.config.backends import KINDS
 from partway_server.config.settings import Settings, default_text, flag, variable
-from partway_server.storage.capabilities import KNOWN
 
 
 @click.command("settings")
@@ -18,7 +18,7 @@ def show_settings(as_json: bool) -> None:
 
     Problems with the current values are printed to standard error.
     """
-    settings, problems = Settings.examine(os.environ, backends=KNOWN)
+    settings, problems = Settings.examine(os.environ, backends=KINDS)
     shown = settings.shown()
     rows = [
         {

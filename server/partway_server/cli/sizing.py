@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from partway_server.config.backends import KINDS
 from partway_server.config.settings import Settings
 from partway_server.domain.sizing import Load, Sizing
 from partway_server.domain.sizing import sizing as size
-from partway_server.storage.capabilities import KNOWN
 
 _USUAL = Load(uploads_per_day=1)
 _UNITS = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
@@ -84,7 +84,7 @@ def sizing(
     A million files of 100 parts a day, remembered for a day:
       partway-server sizing --uploads-per-day 1000000 --parts 100 --completed-keep-seconds 86400
     """
-    settings, _ = Settings.examine(os.environ, backends=KNOWN)
+    settings, _ = Settings.examine(os.environ, backends=KINDS)
     load = Load(
         uploads_per_day=uploads_per_day,
         parts=parts,

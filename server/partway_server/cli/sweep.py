@@ -14,10 +14,10 @@ import uvloop
 from partway_server.cleanup.report import Action, CleanupKind, CleanupRecord
 from partway_server.cli.interrupt import raise_again
 from partway_server.cli.options import fail, setting_flags
+from partway_server.config.backends import KINDS
 from partway_server.config.settings import Settings, SettingsError
 from partway_server.domain.errors import UploadError
 from partway_server.observability.logging import configure_logging
-from partway_server.storage.capabilities import KNOWN
 
 DONE = {
     Action.LEAVE: "left",
@@ -57,7 +57,7 @@ def sweep(dry_run: bool, as_json: bool, **given: Any) -> None:
       partway-server sweep --dry-run --json | jq .counts
     """
     try:
-        settings = Settings.load(os.environ, given, backends=KNOWN)
+        settings = Settings.load(os.environ, given, backends=KINDS)
     except SettingsError as error:
         fail(2, *error.problems)
     # Each thing has its own line already, and a failure is in it and in a warning.

@@ -1,7 +1,7 @@
 """Storage backends as an operator names them. A backend names its secrets and never holds them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from partway_server.config.capability_file import CapabilityFileError, read_record
@@ -14,6 +14,11 @@ from partway_server.storage.sigv4 import Credentials
 
 DEFAULT = "default"
 """The backend that the PARTWAY_S3_ settings describe."""
+
+AUTO = "auto"
+"""The kind of a backend whose capability record is measured when the service starts."""
+
+KINDS = frozenset(KNOWN) | {AUTO}
 
 SIGNER = "signer_"
 """How the names of a signer's credentials begin."""
@@ -29,8 +34,9 @@ _NAME = "name the variable, or a file"
 class Backend:
     """One storage endpoint. Raises RuleError.
 
-    `kind` names its capability record, unless `record` is the path of one. `multipart_seconds` is
-    how long storage keeps a multipart upload, 0 for ever; below 0, the record says it. Credentials
+    `kind` names its capability record, unless `record` is the path of one; `measured` is that of
+    one of the kind `auto`, once it is known. `multipart_seconds` is how long storage keeps a
+    multipart upload, 0 for ever; below 0, the record says it. Credentials
     come from the environment variables or the files that are named here; the backend `default` has
     them in the settings, and any other backend that names neither uses what the AWS SDK finds. The
     credentials of a signer sign URLs.
@@ -57,6 +63,7 @@ class Backend:
     signer_secret_key_file: str = ""
     signer_session_token_env: str = ""
     signer_session_token_file: str = ""
+    measured: Capabilities | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if found := tuple(self._problems()):
@@ -83,12 +90,23 @@ class Backend:
         return self.kind or ("generic" if self.endpoint else "aws")
 
     @property
+    def is_unmeasured(self) -> bool:
+        """Return whether the capability record must be measured first."""
+        return self.kind == AUTO and not self.record and self.measured is None
+
+    @property
+    def begins_as(self) -> str:
+        """Return the name of the record that applies to what no measurement shows."""
+        return replace(self, kind="").known_as if self.kind == AUTO else self.known_as
+
+    @property
     def capabilities(self) -> Capabilities:
         """Return the capability record, with what is configured of it.
 
-        Raises CapabilityFileError if its file has become unusable.
+        Until it is measured, it is that of `begins_as`. Raises CapabilityFileError if its file has
+        become unusable.
         """
-        record = read_record(self.record) if self.record else KNOWN[self.known_as]
+        record = read_record(self.record) if self.record else self.measured or KNOWN[self.begins_as]
         if self.multipart_seconds < 0:
             return record
         return replace(record, multipart_seconds=self.multipart_seconds)
@@ -99,8 +117,8 @@ class Backend:
         return (self.addressing or ("path" if self.endpoint else "virtual")) == "path"
 
     def _problems(self) -> Iterator[Problem]:
-        if self.known_as not in KNOWN:
-            yield "kind", f"{self.kind!r} is unknown; known are {', '.join(sorted(KNOWN))}"
+        if self.known_as not in KINDS:
+            yield "kind", f"{self.kind!r} is unknown; known are {', '.join(sorted(KINDS))}"
         if self.record:
             try:
                 read_record(self.record)
@@ -138,6 +156,13 @@ class Backend:
     def _names(self, value: str) -> str:
         """Return the rule that says where a value is, or ""."""
         return next((r for r in (f"{value}_env", f"{value}_file") if getattr(self, r)), "")
+
+
+def with_measured(backend: Backend, measured: Mapping[str, Capabilities]) -> Backend:
+    """Return the backend with the record that was measured, if it needs one that is there."""
+    if backend.is_unmeasured and (record := measured.get(backend.name)) is not None:
+        return replace(backend, measured=record)
+    return backend
 
 
 @dataclass(frozen=True, slots=True)

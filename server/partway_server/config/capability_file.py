@@ -29,16 +29,23 @@ class CapabilityFileError(ValueError):
 def read_record(path: str) -> Capabilities:
     """Return the record in a file. Raises CapabilityFileError."""
     try:
-        found = tomllib.loads(Path(path).read_text("utf-8"))
+        content = Path(path).read_bytes()
     except OSError as error:
         raise CapabilityFileError(f"{path} cannot be read: {error.strerror}") from None
+    return parse_record(content, path)
+
+
+def parse_record(content: bytes, name: str) -> Capabilities:
+    """Return the record that a file of that name contains. Raises CapabilityFileError."""
+    try:
+        found = tomllib.loads(content.decode("utf-8"))
     except ValueError as error:
-        raise CapabilityFileError(f"{path} is not TOML: {error}") from None
+        raise CapabilityFileError(f"{name} is not TOML: {error}") from None
     if problem := _problem(found):
-        raise CapabilityFileError(f"{path}: {problem}")
+        raise CapabilityFileError(f"{name}: {problem}")
     base = KNOWN[found.pop(LIKE)]
     checksums = frozenset(map(Checksum, found.pop(CHECKSUMS, base.checksums)))
-    return replace(base, **{SOURCE: path, **found, CHECKSUMS: checksums})
+    return replace(base, **{SOURCE: name, **found, CHECKSUMS: checksums})
 
 
 def record_text(like: str, source: str, measured: Mapping[str, bool | frozenset[Checksum]]) -> str:

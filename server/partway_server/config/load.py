@@ -1,9 +1,17 @@
 """Reads the policy file and opens the backends that the settings name."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from partway_server.config.backends import DEFAULT, Backend, Secrets, secrets_of
+from partway_server.config.backends import (
+    DEFAULT,
+    Backend,
+    Secrets,
+    secrets_of,
+    with_measured,
+)
 from partway_server.config.policy_file import PolicyFileError, Rules, capped, read_rules
 from partway_server.config.reload import Unusable
 from partway_server.config.settings import Settings, variable
@@ -13,20 +21,26 @@ from partway_server.domain.rule_error import RuleError
 from partway_server.observability.store_metrics import StorageMetrics
 from partway_server.storage.base import Storage
 from partway_server.storage.call_codes import storage_call_code
+from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.s3 import S3Storage
 
 
-def read_policy_file(settings: Settings) -> Rules:
+def read_policy_file(
+    settings: Settings, measured: Mapping[str, Capabilities] = MappingProxyType({})
+) -> Rules:
     """Return the rules that the settings name; without a file, one policy.
 
+    `measured` are the capability records of backends of the kind `auto`, as far as they are known.
     Raises PolicyFileError.
     """
-    default = default_backend(settings)
+    default = with_measured(default_backend(settings), measured)
     if not settings.policy_file:
         only = Policy("default", settings.bucket, via_service=settings.via_service)
         only = capped(only, default.capabilities)
         return Rules({only.name: only}, {default.name: default})
-    return read_file(settings.policy_file, bucket=settings.bucket, default=default)
+    return read_file(
+        settings.policy_file, bucket=settings.bucket, default=default, measured=measured
+    )
 
 
 def default_backend(settings: Settings) -> Backend:
@@ -38,14 +52,20 @@ def default_backend(settings: Settings) -> Backend:
         raise PolicyFileError(variable("backend_record"), found) from error
 
 
-def read_file(file: str, *, bucket: str, default: Backend) -> Rules:
+def read_file(
+    file: str,
+    *,
+    bucket: str,
+    default: Backend,
+    measured: Mapping[str, Capabilities] = MappingProxyType({}),
+) -> Rules:
     """Return the rules in a file. Raises PolicyFileError, also if it cannot be read."""
     try:
         content = Path(file).read_bytes()
     except OSError as error:
         words = f"cannot be read: {error.strerror or error}"
         raise PolicyFileError(file, [FileProblem(0, "", words)]) from error
-    return read_rules(file, content, bucket=bucket, default=default)
+    return read_rules(file, content, bucket=bucket, default=default, measured=measured)
 
 
 def read_secrets(backend: Backend, settings: Settings) -> Secrets:

@@ -7,11 +7,17 @@ import logging
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from partway_server.config.backends import DEFAULT, MULTIPART_MARGIN_SECONDS, Backend
+from partway_server.config.backends import (
+    DEFAULT,
+    MULTIPART_MARGIN_SECONDS,
+    Backend,
+    with_measured,
+)
 from partway_server.config.schema import UNSET, OneOrMore, Size, Table, Texts
 from partway_server.config.tenant_limits import read_limits
 from partway_server.config.toml_file import FileProblem, TomlFile, TomlFileError
@@ -139,10 +145,19 @@ class PolicyFileError(TomlFileError):
     """A policy file cannot be used."""
 
 
-def read_rules(file: str, content: bytes, *, bucket: str, default: Backend) -> Rules:
+def read_rules(
+    file: str,
+    content: bytes,
+    *,
+    bucket: str,
+    default: Backend,
+    measured: Mapping[str, Capabilities] = MappingProxyType({}),
+) -> Rules:
     """Return the rules in the `content` of `file`. Raises PolicyFileError.
 
-    `bucket` is that of each policy of the `default` backend that names none.
+    `bucket` is that of each policy of the `default` backend that names none. `measured` are the
+    capability records of backends of the kind `auto`; while one is missing, it is not checked
+    whether storage can follow the policies.
     """
     toml = TomlFile(file, content, PolicyFileError)
     toml.refuse_others("policy", "backend", "tenant")
@@ -153,7 +168,7 @@ def read_rules(file: str, content: bytes, *, bucket: str, default: Backend) -> R
     for name, rules in toml.named("backend"):
         described.add(name)
         if (backend := _backend(toml, name, rules)) is not None:
-            backends[name] = backend
+            backends[name] = with_measured(backend, measured)
     policies: dict[str, Policy] = {}
     for name, rules in toml.named("policy"):
         own = rules.get("backend", DEFAULT) == DEFAULT
@@ -166,7 +181,8 @@ def read_rules(file: str, content: bytes, *, bucket: str, default: Backend) -> R
             toml.add(("policy", name, "backend"), words)
         elif (used := backends.get(policy.backend)) is not None:
             policies[name] = policy = capped(policy, used.capabilities, rules.keys())
-            for rule, words in unfit(policy, used.capabilities):
+            problems = () if used.is_unmeasured else unfit(policy, used.capabilities)
+            for rule, words in problems:
                 storage = f"the backend {used.name!r} ({used.known_as})"
                 toml.add(("policy", name, rule), f"{storage} {words}")
     toml.raise_problems()

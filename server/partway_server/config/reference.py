@@ -7,11 +7,11 @@ from typing import Any
 
 from partway_server.config import identity_settings as callers
 from partway_server.config import settings_validation as values
+from partway_server.config.backends import KINDS
 from partway_server.config.settings import Settings, default_text, flag, variable
 from partway_server.config.unknown_variables import CLIENT_VARIABLES
 from partway_server.domain import certificate_names as certificates
 from partway_server.domain.quota import Limit, Owner
-from partway_server.storage.capabilities import KNOWN
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Storage": (
@@ -142,7 +142,7 @@ def _row(setting: Field[Any]) -> str:
 
 def _value(setting: Field[Any]) -> str:
     rules, kind = setting.metadata, _TYPES[setting.type]  # type: ignore[index]
-    if choices := rules["choices"] or (setting.name == "backend" and sorted(KNOWN)):
+    if choices := rules["choices"] or (setting.name == "backend" and sorted(KINDS)):
         return " or ".join(f"`{choice}`" for choice in choices)
     if rules["bounds"]:
         least, most = rules["bounds"]

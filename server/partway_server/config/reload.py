@@ -41,7 +41,7 @@ class PolicyReloader:
         *,
         rules: Rules,
         secrets: Mapping[str, Secrets],
-        read: Callable[[], Rules],
+        read: Callable[[], Awaitable[Rules]],
         read_secrets: Callable[[Backend], Secrets],
         open_backend: Callable[[Backend, Secrets], Awaitable[Storage]],
         policies: PolicyRegistry,
@@ -74,9 +74,7 @@ class PolicyReloader:
     async def reload(self) -> bool:
         """Reload now and return whether the rules took effect; log each problem as a line."""
         try:
-            async with self._changing:
-                rules, secrets = await asyncio.to_thread(self._read_all)
-                await self._put_in_force(rules, secrets)
+            await self.apply()
         except (Unusable, PolicyFileError) as error:
             for line in error.lines:
                 logger.error("policies: %s", line)
@@ -84,10 +82,16 @@ class PolicyReloader:
             return False
         return True
 
+    async def apply(self) -> None:
+        """Read the rules and put them in force. Raises Unusable, or PolicyFileError."""
+        async with self._changing:
+            rules = await self._read()
+            secrets = await asyncio.to_thread(self._secrets_of, rules)
+            await self._put_in_force(rules, secrets)
+
     def read_credentials(self) -> dict[str, Secrets]:
         """Return the credentials that files hold now, by backend. Raises Unusable."""
-        backends = self._rules.backends
-        return {name: self._read_secrets(each) for name, each in backends.items()}
+        return self._secrets_of(self._rules)
 
     async def renew(self, secrets: Mapping[str, Secrets]) -> None:
         """Put these credentials in force, if they are not, and nothing else. Raises Unusable."""
@@ -95,9 +99,8 @@ class PolicyReloader:
             if secrets.keys() == self._secrets.keys() and secrets != self._secrets:
                 await self._put_in_force(self._rules, secrets)
 
-    def _read_all(self) -> tuple[Rules, dict[str, Secrets]]:
-        rules = self._read()
-        return rules, {name: self._read_secrets(each) for name, each in rules.backends.items()}
+    def _secrets_of(self, rules: Rules) -> dict[str, Secrets]:
+        return {name: self._read_secrets(each) for name, each in rules.backends.items()}
 
     async def _put_in_force(self, rules: Rules, secrets: Mapping[str, Secrets]) -> None:
         opened: dict[str, Storage] = {}

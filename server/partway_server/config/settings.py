@@ -180,7 +180,8 @@ class Settings:
     )
     backend: str = _setting(
         "",
-        "Which product the storage is, and so what it can do.",
+        "Which product the storage is, and so what it can do; with `auto`, what is measured when"
+        " the service starts, once a day at most.",
         unset="generic with an endpoint, aws without",
     )
     backend_record: str = _setting(

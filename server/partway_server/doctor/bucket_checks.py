@@ -5,11 +5,12 @@ A check whose need is missing is skipped, and a check that fails is a finding: i
 others go on, and what was made is removed.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
+from partway_server.config.backends import AUTO
 from partway_server.config.settings import Settings
 from partway_server.doctor import access_checks, behaviour_checks, bucket_rules, capability_check
 from partway_server.doctor.capability_check import ObservedCapabilities
@@ -128,13 +129,7 @@ class BucketExamination:
             await self._browser(facts)
         observed = capability_check.observed_capabilities(found, facts)
         self.observed = replace(observed, server=_named(reached.answer))
-        name, record = self._record
-        known = {**KNOWN, name: record}
-        self._report_all(
-            capability_check.agreement(
-                name, known, self.observed, is_aws=not self._settings.s3_endpoint
-            )
-        )
+        self._report_all(self._record_findings(self.observed))
         taken = await self._try("latency", ask.latency(self._connection, self._objects))
         self._report_all(
             [
@@ -142,6 +137,16 @@ class BucketExamination:
                     taken or (), access_checks.LATENCY, "HEAD", access_checks.SLOW_SECONDS
                 )
             ]
+        )
+
+    def _record_findings(self, observed: ObservedCapabilities) -> Iterator[Finding]:
+        name, record = self._record
+        if name == AUTO:
+            yield capability_check.as_found(observed)
+            return
+        is_aws = not self._settings.s3_endpoint
+        yield from capability_check.agreement(
+            name, {**KNOWN, name: record}, observed, is_aws=is_aws
         )
 
     async def _permissions(self, listing: ProbeResponse, facts: BucketFacts) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from partway_server.doctor.finding import Finding, bad, ok, warn
 from partway_server.doctor.probes.results import (
@@ -151,6 +152,41 @@ def measured(found: Sequence[ObservedCapabilities]) -> dict[str, bool | frozense
         each for each in algorithms if all(one.checksums.get(each) for one in found)
     )
     return record
+
+
+def doubtful(found: Sequence[ObservedCapabilities]) -> tuple[str, ...]:
+    """Return what the service would use and could not be found out, of any bucket of a backend."""
+    names = [
+        name
+        for name in TRIED
+        if name not in _UNREAD and any(_is_open(each, name) for each in found)
+    ]
+    algorithms = {a for each in found for a, verified in each.checksums.items() if verified is None}
+    return (*names, *sorted(f"checksums.{algorithm}" for algorithm in algorithms))
+
+
+def _is_open(found: ObservedCapabilities, name: str) -> bool:
+    if found.fields.get(name) is not None:
+        return False
+    # Storage that verifies no checksum has none to list.
+    return name != "listed_checksums" or not found.checksums
+
+
+def source_of(found: Sequence[ObservedCapabilities], now: datetime) -> str:
+    """Return the source of a record that was measured."""
+    server = next((each.server for each in found if each.server), "")
+    store = f" of a store that calls itself {server}" if server else ""
+    return f"measured on {now:%Y-%m-%d}{store}"
+
+
+def as_found(found: ObservedCapabilities) -> Finding:
+    """Report what a backend of the kind `auto` is used for."""
+    record = measured([found])
+    gifts = [words for name, words in _GIFTS.items() if record[name] and name not in _UNREAD]
+    burdens = [words for name, words in _BURDENS.items() if record[name]]
+    algorithms = sorted(str(a) for a in found.checksums if found.checksums[a])
+    gifts += [f"verifies {', '.join(algorithms)}"] if algorithms else []
+    return ok(RECORD, f"a start uses it as found: storage {'; '.join([*gifts, *burdens])}")
 
 
 def _claims(record: Capabilities, found: ObservedCapabilities) -> tuple[list[str], list[str]]:

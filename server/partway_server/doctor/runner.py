@@ -47,11 +47,15 @@ STORAGE, REDIS = "storage", "redis"
 
 @dataclass(frozen=True, slots=True)
 class CheckSelection:
-    """What to check, STORAGE, REDIS or "" for all, and whether to fix the bucket rules."""
+    """What to check, STORAGE, REDIS or "" for all, and whether to fix the bucket rules.
+
+    `backends` are the names of those to check, () for all.
+    """
 
     only: str = ""
     fix: bool = False
     cors_origin: str = "*"
+    backends: tuple[str, ...] = ()
 
 
 async def run_checks(
@@ -84,7 +88,7 @@ async def run_checks(
     if selection.only != REDIS:
         for backend in rules.backends.values():
             policies = {n: p for n, p in rules.policies.items() if p.backend == backend.name}
-            if policies:
+            if policies and (not selection.backends or backend.name in selection.backends):
                 await _storage(
                     settings,
                     backend,

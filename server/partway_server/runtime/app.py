@@ -24,9 +24,9 @@ from typing import Any
 from partway_server.config.backends import Secrets
 from partway_server.config.bucket_checks import places
 from partway_server.config.credential_watch import CredentialWatch
-from partway_server.config.load import open_backend, read_policy_file, read_secrets
-from partway_server.config.policy_file import Rules
-from partway_server.config.reload import PolicyReloader
+from partway_server.config.load import open_backend, read_secrets
+from partway_server.config.policy_file import PolicyFileError, Rules
+from partway_server.config.reload import PolicyReloader, Unusable
 from partway_server.config.settings import Settings
 from partway_server.config.tenant_limits import default_limits
 from partway_server.domain.clock import Clock, SystemClock
@@ -34,8 +34,10 @@ from partway_server.domain.policy_registry import PolicyRegistry
 from partway_server.domain.quota import LimitRegistry
 from partway_server.events.dispatcher import WebhookDispatcher
 from partway_server.events.webhook_file import Webhook
+from partway_server.observability.metrics import Metrics
 from partway_server.rpc.protobuf_check import protobuf_problem
 from partway_server.rpc.tls import ServerCertificate
+from partway_server.runtime.measured_records import Measure, MeasuredRecords
 from partway_server.runtime.startup import (
     new_metrics,
     open_dispatcher,
@@ -76,6 +78,7 @@ async def run(
     patient: bool = False,
     over: Over | None = None,
     clock: Clock | None = None,
+    measure: Measure | None = None,
 ) -> None:
     """Serve until `stop` is set, then drain. `started` is called with the port.
 
@@ -83,7 +86,8 @@ async def run(
     StartupError too. Whenever `reload` is set, the policy and webhook files are reloaded. With
     `share_port`, other processes may listen on the same port, and with `metrics_folder`, where they
     find each other, they have their metrics in common. `over` wraps the stores that the service
-    works with. A `clock` replaces that of the machine and that of Redis. Raises StartupError.
+    works with. A `clock` replaces that of the machine and that of Redis. `measure` is for backends
+    of the kind `auto`, which are used as `generic` without it. Raises StartupError.
     """
     loaded = _read_configuration(settings, clock or SystemClock())
     metrics = new_metrics(settings, clock or SystemClock())
@@ -102,16 +106,20 @@ async def run(
             metrics=metrics,
             share_port=share_port,
         )
-        wait = partial(
-            wait_for_stores,
-            service,
-            sessions,
-            routed,
-            [*places(loaded.rules.policies.values())],
-            patient=patient,
-            # A clock that was passed in differs from the others on purpose.
-            clocks=clock is None,
-        )
+        reloader = _reloader(settings, loaded, routed, metrics, measure)
+
+        async def wait() -> None:
+            await wait_for_stores(
+                service,
+                sessions,
+                routed,
+                [*places(loaded.rules.policies.values())],
+                patient=patient,
+                # A clock that was passed in differs from the others on purpose.
+                clocks=clock is None,
+            )
+            await _measure(loaded.rules, reloader)
+
         async with open_dispatcher(
             settings, loaded.webhooks, service.tasks, metrics, service.outages, clock
         ) as delivery:
@@ -120,7 +128,7 @@ async def run(
             async with serve_metrics(settings, metrics, metrics_folder):
                 # Here: if the metrics cannot be served, no coroutine may be left unawaited.
                 beside = _background(service, settings, stop, loaded, delivery)
-                beside.append(_reload(settings, loaded, routed, service, delivery, reload))
+                beside.append(_reload(reloader, loaded, service, delivery, reload))
                 await _serve_until(
                     stop, service, settings, loaded.certificate, wait, beside, started
                 )
@@ -155,27 +163,43 @@ def _read_configuration(settings: Settings, clock: Clock) -> _Configuration:
     )
 
 
-async def _reload(
+def _reloader(
     settings: Settings,
     loaded: _Configuration,
     storage: StorageRouter,
+    metrics: Metrics,
+    measure: Measure | None,
+) -> PolicyReloader:
+    return PolicyReloader(
+        rules=loaded.rules,
+        secrets=loaded.secrets,
+        read=MeasuredRecords(settings, measure).read_rules,
+        read_secrets=lambda backend: read_secrets(backend, settings),
+        open_backend=partial(open_backend, client=settings.s3_client, metrics=metrics.storage),
+        policies=loaded.policies,
+        limits=loaded.limits,
+        storage=storage,
+    )
+
+
+async def _measure(rules: Rules, reloader: PolicyReloader) -> None:
+    """Put the rules in force as measured, if backends need that. Raises StartupError."""
+    if not any(backend.is_unmeasured for backend in rules.backends.values()):
+        return
+    try:
+        await reloader.apply()
+    except (Unusable, PolicyFileError) as error:
+        raise StartupError("\n".join(error.lines)) from error
+
+
+async def _reload(
+    reloader: PolicyReloader,
+    loaded: _Configuration,
     service: Service,
     delivery: _Delivery,
     asked: asyncio.Event | None,
 ) -> None:
     """Reload the files whenever `asked` is set, and credentials when they change, for ever."""
-    reloader = PolicyReloader(
-        rules=loaded.rules,
-        secrets=loaded.secrets,
-        read=lambda: read_policy_file(settings),
-        read_secrets=lambda backend: read_secrets(backend, settings),
-        open_backend=partial(
-            open_backend, client=settings.s3_client, metrics=service.metrics.storage
-        ),
-        policies=loaded.policies,
-        limits=loaded.limits,
-        storage=storage,
-    )
     also = [service.identity.reload, *([delivery[1].reload] if loaded.webhooks else [])]
     async with asyncio.TaskGroup() as group:
         group.create_task(reloader.run(asked or asyncio.Event(), *also))

@@ -11,6 +11,7 @@
     partway:{NN}:lease:<webhook>          hash: which process delivers the shard's events
     partway:{NN}:tries:<webhook>          hash: failed deliveries by the event's ID in the stream
     partway:{00}:workers:<webhook>        sorted set: delivering processes, by expiry
+    partway:{00}:measured:<store>         string: a capability record that was measured, as TOML
     partway:{rates.<tenant>}:bucket:...   string: a bucket of tokens, as the time when it is full
 
 NN is one of 64 shards, chosen by the sid's last byte: the first bytes order the uploads of one
@@ -52,7 +53,7 @@ _TYPES = {
     **dict.fromkeys(("upload", "counted", "usage", "lease", "tries"), "hash"),
     **dict.fromkeys(("due", "own", "workers"), "zset"),
     **dict.fromkeys(("events", "dead"), "stream"),
-    "bucket": "string",
+    **dict.fromkeys(("bucket", "measured"), "string"),
 }
 """The type of a key by its kind, as the command TYPE names it."""
 
@@ -146,6 +147,11 @@ def bucket_key(name: str, tenant: str, subject: str | None) -> str:
     """Return the key of a bucket of tokens, of one subject or, if None, of the tenant."""
     ends = (name,) if subject is None else (name, quote(subject, safe=""))
     return ":".join((f"partway:{{rates.{quote(tenant, safe='')}}}:bucket", *ends))
+
+
+def measurement_key(store: str) -> str:
+    """Return the key of what was measured of a store."""
+    return _key(0, "measured", store)
 
 
 def claim_keys(sid: str) -> tuple[str, str]:

@@ -29,7 +29,7 @@ class Stand:
         self.reloader = PolicyReloader(
             rules=RULES,
             secrets={"default": OLD},
-            read=lambda: RULES,
+            read=self._read_rules,
             read_secrets=self._read,
             open_backend=self._open,
             policies=PolicyRegistry(RULES.policies),
@@ -37,6 +37,9 @@ class Stand:
             storage=StorageRouter({"default": MemoryStorage()}),
         )
         self.watch = CredentialWatch(self.reloader)
+
+    async def _read_rules(self) -> Rules:
+        return RULES
 
     def _read(self, _: Backend) -> Secrets:
         if isinstance(self.secrets, Unusable):

@@ -41,13 +41,16 @@ class Stand:
         self.reloader = PolicyReloader(
             rules=rules,
             secrets=dict.fromkeys(rules.backends, Secrets(Keys())),
-            read=lambda: self.read(),
+            read=self._read,
             read_secrets=lambda backend: self.read_secrets(backend),
             open_backend=self._open,
             policies=self.policies,
             limits=self.limits,
             storage=self.storage,
         )
+
+    async def _read(self) -> Rules:
+        return self.read()
 
     async def _open(self, backend: Backend, secrets: Secrets) -> "Opened":
         if backend.region == "nowhere":

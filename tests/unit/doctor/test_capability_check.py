@@ -1,6 +1,7 @@
 """Tests whether the record of a backend agrees with what was found."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,11 @@ from partway_server.doctor.capability_check import (
     BehaviourFacts,
     ObservedCapabilities,
     agreement,
+    as_found,
+    doubtful,
+    measured,
     observed_capabilities,
+    source_of,
 )
 from partway_server.doctor.probes.results import (
     BucketFacts,
@@ -120,3 +125,48 @@ def test_a_call_that_is_refused_says_nothing_about_the_store() -> None:
         BehaviourFacts(), BucketFacts(ProbeResponse(403), ProbeResponse(503), OK)
     )
     assert set(found.fields.values()) == {None}
+
+
+def test_what_was_measured_of_a_store_as_recorded_is_certain() -> None:
+    assert doubtful([as_recorded("ceph"), as_recorded("ceph")]) == ()
+
+
+def test_what_one_bucket_leaves_open_is_doubtful_and_counts_as_absent() -> None:
+    certain = as_recorded("seaweedfs")
+    fields = {**certain.fields, "conditional_put": None, "lifecycle": None}
+    open_field = replace(
+        certain, fields=fields, checksums={**certain.checksums, Checksum.MD5: None}
+    )
+    found = [certain, open_field]
+    assert doubtful(found) == ("conditional_put", "checksums.md5")
+    record = measured(found)
+    assert record["conditional_put"] is False
+    assert record["checksums"] == KNOWN["seaweedfs"].checksums - {Checksum.MD5}
+
+
+def test_a_store_without_checksums_has_none_to_list() -> None:
+    found = as_recorded("b2")
+    none = dict.fromkeys(found.checksums, False)
+    without = replace(found, fields={**found.fields, "listed_checksums": None}, checksums=none)
+    assert doubtful([without]) == ()
+    assert doubtful([replace(without, checksums={})]) == ("listed_checksums",)
+
+
+def test_what_was_never_tried_is_doubtful() -> None:
+    assert "conditional_delete" in doubtful([ObservedCapabilities({}, {})])
+
+
+def test_a_measurement_says_when_and_of_what() -> None:
+    day = datetime(2026, 3, 1, tzinfo=UTC)
+    named = replace(as_recorded("minio"), server="MinIO")
+    assert source_of([named], day) == "measured on 2026-03-01 of a store that calls itself MinIO"
+    assert source_of([as_recorded("minio")], day) == "measured on 2026-03-01"
+
+
+def test_the_doctor_says_what_a_start_would_use() -> None:
+    finding = as_found(as_recorded("minio"))
+    assert (finding.name, str(finding.status)) == ("storage.record", "ok")
+    assert finding.found == (
+        "a start uses it as found: storage honours If-None-Match on a PUT;"
+        " verifies md5, sha256; lists incomplete uploads by a whole key only"
+    )
