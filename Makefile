@@ -162,6 +162,11 @@ $(SITE)/.ready: requirements/docs.txt
 board-picture: $(READY) .tools/bin/prometheus .tools/bin/promtool ## Draw the board over a recorded outage.
 	$(BIN)/python deploy/grafana/picture.py tests/alerts/recordings/storage-hangs.json $(TOOLS)/prometheus $(TOOLS)/promtool > docs/images/board.svg
 
+chaos-picture: $(READY) .tools/bin/prometheus .tools/bin/promtool ## Draw the board over a chaos run of SECONDS.
+	@mkdir -p build
+	@$(BIN)/python -m tests.chaos --seconds $(SECONDS) --seed $(SEED) --record build/chaos.json
+	$(BIN)/python deploy/grafana/picture.py build/chaos.json $(TOOLS)/prometheus $(TOOLS)/promtool > docs/images/board-chaos.svg
+
 test-alerts: $(READY) ## Test the alerts with promtool, over series of real outages.
 	@$(MAKE) --no-print-directory .tools/bin/promtool .tools/bin/prometheus || { echo "skipped: promtool cannot be had here"; exit 0; } \
 	  && PARTWAY_TEST_TOOLS=alerts $(BIN)/python -m pytest -q $(PARALLEL) tests/alerts

@@ -29,10 +29,10 @@ from partway.v1 import upload_service_pb2 as pb
 from partway.v1.upload_service_pb2_grpc import UploadServiceStub
 from partway_server.devstack.servers import start_seaweedfs, start_valkey
 from partway_server.runtime.subprocesses import Child, free_port
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import processes
 from tests.support.processes import Service
+from tests.support.scrapes import Scrape, recording, scrape
 
 if TYPE_CHECKING:
     from partway.v1.upload_service_pb2_grpc import UploadServiceAsyncStub
@@ -86,24 +86,9 @@ class World:
         await asyncio.to_thread(self._service.server.stop)
         await asyncio.to_thread(self._service.start)
 
-    async def scrape(self, http: aiohttp.ClientSession) -> dict[str, float]:
+    async def scrape(self, http: aiohttp.ClientSession) -> Scrape:
         """Return each series with its value; nothing if the service does not answer."""
-        try:
-            async with http.get(self._metrics, timeout=aiohttp.ClientTimeout(10)) as answer:
-                text = await answer.text()
-        except (aiohttp.ClientError, TimeoutError):
-            return {}
-        return {
-            _series(sample.name, sample.labels): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if not sample.name.endswith("_created")
-        }
-
-
-def _series(name: str, labels: dict[str, str]) -> str:
-    shown = ",".join(f"{key}={json.dumps(value)}" for key, value in sorted(labels.items()))
-    return f"{name}{{{shown}}}" if shown else name
+        return await scrape(http, self._metrics)
 
 
 @contextlib.asynccontextmanager
@@ -122,7 +107,7 @@ async def world(folder: Path) -> AsyncIterator[tuple[World, str]]:
     settings |= {"janitor_seconds": 15, "log_level": "info", "call_timeout_seconds": 30}
     service = Service(folder, s3, redis_url, **settings)
     with redis, storage, service:
-        made = World(service, storage, redis, f"http://127.0.0.1:{ports[1]}/metrics")
+        made = World(service, storage, redis, f"127.0.0.1:{ports[1]}")
         app = web.Application()
         app.router.add_post("/", made.receive)
         runner = web.AppRunner(app, access_log=None)
@@ -167,7 +152,7 @@ class Callers:
         await self._stub.Complete(pb.CompleteRequest(upload_id=opened.upload.id), timeout=20)
 
 
-async def record(outage: Outage, rate: float) -> tuple[list[dict[str, float]], float]:
+async def record(outage: Outage, rate: float) -> tuple[list[Scrape], float]:
     """Return a scrape for each interval, and the time of the first."""
     scrapes = []
     with tempfile.TemporaryDirectory() as folder:
@@ -198,13 +183,7 @@ def main(name: str, folder: Path) -> None:
     # Nothing is judged by how long a busy machine takes to start.
     processes.READY_SECONDS = processes.STOP_SECONDS = 300.0
     scrapes, at = asyncio.run(record(outage, rate=2))
-    names = sorted({series for scrape in scrapes for series in scrape})
-    recorded = {
-        **dataclasses.asdict(outage),
-        "every": EVERY,
-        "at": at,
-        "series": {series: [scrape.get(series) for scrape in scrapes] for series in names},
-    }
+    recorded = recording(scrapes, at=at, every=EVERY, **dataclasses.asdict(outage))
     (folder / f"{name}.json").write_text(json.dumps(recorded))
 
 

@@ -67,6 +67,7 @@ def _run(wanted: argparse.Namespace, folder: Path) -> int:
         services=wanted.services,
         lanes=wanted.lanes,
         patience=wanted.patience,
+        record=wanted.record,
     )
     seaweedfs, s3 = start_seaweedfs(folder, keep=False)
     with seaweedfs, look_into(s3) as bucket:
@@ -121,5 +122,8 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(
             name, type=type(default), default=default, help=f"{about} (default: {default})"
         )
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="write the metrics of the services to FILE"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder with the logs")
     return parser.parse_args()

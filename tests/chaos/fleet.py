@@ -47,26 +47,30 @@ class Deaths:
 class _Slot:
     number: int
     port: int
+    metrics_port: int
     process: ForkServerProcess | None = None
     doomed: bool = False
 
 
 class Fleet:
-    """`count` services over the same stores. Use `start`, then `stop`."""
+    """`count` services over the same stores. Use `start`, then `stop`.
+
+    `environ` returns the variables of one, by its address and that of its metrics.
+    """
 
     def __init__(
         self,
         *,
         count: int,
         folder: Path,
-        environ: Callable[[str], Mapping[str, str]],
+        environ: Callable[[str, str], Mapping[str, str]],
         seed: str,
     ) -> None:
         self._folder, self._environ = folder, environ
         self.deaths = Deaths()
         self._cards = deal(random.Random(f"{seed}/failpoints"))
         self._missing = deal_missing(random.Random(f"{seed}/missing"), self.deaths.failpoints)
-        self._slots = [_Slot(n, free_port()) for n in range(count)]
+        self._slots = [_Slot(n, free_port(), free_port()) for n in range(count)]
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOADED)
         self._keepers: list[asyncio.Task[None]] = []
@@ -76,6 +80,11 @@ class Fleet:
     @property
     def addresses(self) -> Sequence[str]:
         return [f"127.0.0.1:{slot.port}" for slot in self._slots]
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """Return the address of the metrics of each."""
+        return [f"127.0.0.1:{slot.metrics_port}" for slot in self._slots]
 
     @property
     def logs(self) -> Sequence[Path]:
@@ -113,8 +122,8 @@ class Fleet:
     async def _keep(self, slot: _Slot) -> None:
         while not self._stopping:
             card = next(self._cards_now) if self._cards_now else None
-            address = f"127.0.0.1:{slot.port}"
-            orders = Orders(self._environ(address), str(self._log(slot)), card, self._ahead)
+            at = [f"127.0.0.1:{port}" for port in (slot.port, slot.metrics_port)]
+            orders = Orders(self._environ(*at), str(self._log(slot)), card, self._ahead)
             process = self._context.Process(target=serve, args=(orders,), daemon=True)
             process.start()
             slot.process, slot.doomed = process, False

@@ -30,6 +30,7 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import COMPLETED, NEVER, Ledger, Story
 from tests.chaos.load import Load, a_load
 from tests.chaos.plans import POLICIES
+from tests.chaos.recorder import record_metrics
 from tests.chaos.upload_audit import Kind, Violation, judge
 from tests.chaos.webhook_receiver import WebhookReceiver
 from tests.support.processes import service_environ
@@ -61,6 +62,7 @@ class Wishes:
     services: int
     lanes: int
     patience: float
+    record: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ class Run:
         harms = [*self.fleet.harms(), *self._store.harms(), *self._consumer.harms()]
         strikes = schedule(self._wishes.seed, harms, self._wishes.seconds)
         async with asyncio.TaskGroup() as group:
+            if self._wishes.record is not None:
+                group.create_task(record_metrics(self.fleet.metrics, end, self._wishes.record))
             group.create_task(load.run(self._wishes.lanes, lambda: time.monotonic() > end))
             group.create_task(self._strike(strikes))
         self._enter("calm")
@@ -239,11 +243,12 @@ class Run:
         if since is not None:
             self.ledger.forgets.append((since, time.monotonic()))
 
-    def _environ(self, address: str) -> Mapping[str, str]:
+    def _environ(self, address: str, metrics: str) -> Mapping[str, str]:
         environ = service_environ(
             self._s3,
             self._store.url,
             address=address,
+            metrics_address=metrics,
             policy_file=self._policies,
             sealing_keys=base64.b64encode(_SEALING_KEY).decode("ascii"),
             lease_seconds=LEASE_SECONDS,
