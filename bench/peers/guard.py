@@ -11,7 +11,10 @@ import sys
 from bench.peers.catalogue import OBVIOUS, OURS, PEERS
 from bench.peers.compare import Found, Plan, compare
 
-LIMITS = {"upload_100": 0.3, "upload_1": 0.7}
+AIMS = {"upload_100": 0.3, "upload_1": 0.7}
+LIMITS = {"upload_100": 0.4, "upload_1": 0.9}
+"""What fails. The ratio differs by up to a sixth from one kind of processor to another."""
+
 ROUNDS = 21
 SHARE = 0.1
 _PARTS = {"upload_100": "100 parts", "upload_1": "1 part"}
@@ -24,7 +27,7 @@ def ratios(found: Found, row: str) -> list[float]:
 
 
 def judge(found: Found) -> tuple[bool, list[str]]:
-    """Return whether all ratios are within their limits, and a sentence about each."""
+    """Return whether all ratios are within their limits, and a sentence about each with its aim."""
     good, sentences = True, []
     for row, limit in LIMITS.items():
         each = ratios(found, row)
@@ -36,7 +39,8 @@ def judge(found: Found) -> tuple[bool, list[str]]:
             f"A whole upload of {_PARTS[row]} costs {ours:.2f} ms of Partway's CPU, and"
             f" {theirs:.2f} ms of {PEERS[OBVIOUS].title}'s: {ratio:.2f} times as much"
             f" ({min(each):.2f} to {max(each):.2f} in {len(each)} rounds), which is"
-            f" {'within' if within else 'over'} the limit of {limit}."
+            f" {'within' if within else 'over'} the limit of {limit}, and"
+            f" {'within' if ratio <= AIMS[row] else 'over'} the aim of {AIMS[row]}."
         )
     return good, sentences
 

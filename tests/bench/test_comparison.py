@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import statistics
 from xml.etree import ElementTree
 
 import pytest
@@ -62,7 +63,7 @@ def test_the_plot_is_to_scale_within_a_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "good"), [([1.0, 9.0, 1.0], True), ([9.0, 1.0, 9.0], False), ([3.0, 3.0, 3.0], True)]
+    ("ours", "good"), [([1.0, 9.0, 1.0], True), ([9.0, 1.0, 9.0], False), ([4.0, 4.0, 4.0], True)]
 )
 def test_the_guard_judges_by_the_median_of_ratios_within_a_round(
     ours: list[float], good: bool
@@ -73,7 +74,9 @@ def test_the_guard_judges_by_the_median_of_ratios_within_a_round(
     )
     verdict, sentences = judge(made)
     assert verdict is good
-    assert ("within" if good else "over") in sentences[0]
+    assert f"{'within' if good else 'over'} the limit of 0.4, and" in sentences[0]
+    aimed = statistics.median(ours) <= 3
+    assert f"{'within' if aimed else 'over'} the aim of 0.3." in sentences[0]
     assert "0.50 times as much (0.50 to 0.50 in 3 rounds)" in sentences[1]
 
 
