@@ -8,7 +8,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from partway.v1 import upload_pb2 as pb
 from partway.v1 import upload_service_pb2 as service_pb
 
-from partway_client._transport.messages import NewComposition, NewUpload, PartUrl
+from partway_client._transport.messages import (
+    GivenToken,
+    NewComposition,
+    NewToken,
+    NewUpload,
+    PartUrl,
+)
 from partway_client.errors import CallFailed
 from partway_client.models import (
     Checksum,
@@ -134,6 +140,23 @@ def new_upload_to_proto(new: NewUpload) -> service_pb.InitializeRequest:
         checksum_algorithm=checksum_to_proto(new.checksum_algorithm),
         checksum=new.checksum,
     )
+
+
+def new_token_to_proto(new: NewToken) -> service_pb.UploadTokenSpec:
+    """Convert what a token is to allow. Raises ValueError for an action that does not exist."""
+    known = service_pb.UploadAction.keys()
+    names = [f"UPLOAD_ACTION_{action.upper()}" for action in new.actions]
+    for action, name in zip(new.actions, names, strict=True):
+        if name not in known:
+            raise ValueError(f"{action!r} is no action of an upload token")
+    spec = service_pb.UploadTokenSpec(actions=map(service_pb.UploadAction.Value, names))
+    if new.lifetime_seconds:
+        spec.lifetime.FromSeconds(new.lifetime_seconds)
+    return spec
+
+
+def given_token_from_proto(token: service_pb.UploadToken) -> GivenToken:
+    return GivenToken(token.token, token.expire_time.ToDatetime(UTC))
 
 
 def new_composition_to_proto(new: NewComposition) -> service_pb.ComposeRequest:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from partway_client.models import Checksum
 
@@ -21,6 +22,25 @@ class NewUpload:
     presign_parts: int
     checksum_algorithm: Checksum
     checksum: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """What a token of an upload is to allow: named actions, all if there are none, and how long.
+
+    With 0 `lifetime_seconds` it lasts until the upload's deadline.
+    """
+
+    actions: Sequence[str] = ()
+    lifetime_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GivenToken:
+    """The token of an upload. No repr shows it."""
+
+    token: str = field(repr=False)
+    expire_time: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from partway_client._transport.call_credentials import Metadata
 from partway_client._transport.capabilities_conversion import capabilities_from_proto
 from partway_client._transport.compact_parts import expand
 from partway_client._transport.conversion import (
+    given_token_from_proto,
     new_composition_to_proto,
+    new_token_to_proto,
     new_upload_to_proto,
     part_from_proto,
     part_url_from_proto,
@@ -21,7 +23,13 @@ from partway_client._transport.conversion import (
     upload_from_proto,
     usage_from_proto,
 )
-from partway_client._transport.messages import NewComposition, NewUpload, PartUrl
+from partway_client._transport.messages import (
+    GivenToken,
+    NewComposition,
+    NewToken,
+    NewUpload,
+    PartUrl,
+)
 from partway_client._transport.retry_policy import RetryPolicy
 from partway_client._transport.retrying_caller import (
     CALL_SECONDS,
@@ -65,6 +73,26 @@ class RpcClient:
         answer = await self._caller.unary(self._connection.stub.Initialize, request)
         urls = [part_url_from_proto(part) for part in answer.parts]
         return upload_from_proto(answer.upload), urls, answer.limits.via_service
+
+    async def initialize_for_another(
+        self, new: NewUpload, token: NewToken
+    ) -> tuple[UploadInfo, GivenToken]:
+        """Return the Upload, and a token with which someone else sends it.
+
+        Raises ValueError for an action that does not exist.
+        """
+        request = new_upload_to_proto(new)
+        request.upload_token.CopyFrom(new_token_to_proto(token))
+        answer = await self._caller.unary(self._connection.stub.Initialize, request)
+        return upload_from_proto(answer.upload), given_token_from_proto(answer.upload_token)
+
+    async def create_token(self, upload_id: str, token: NewToken) -> GivenToken:
+        """Return another token of an Upload. Raises ValueError for an action that is none."""
+        request = service_pb.CreateUploadTokenRequest(
+            upload_id=upload_id, spec=new_token_to_proto(token)
+        )
+        answer = await self._caller.unary(self._connection.stub.CreateUploadToken, request)
+        return given_token_from_proto(answer.upload_token)
 
     async def presign(
         self,
