@@ -15,6 +15,7 @@ from tests.chaos import report
 from tests.chaos.bucket_reader import Auditor
 from tests.chaos.run import Outcome, Run, Wishes
 from tests.chaos.stores import OneRedis
+from tests.chaos.time_limit import Hung, within
 from tests.support.bucket import look_into
 
 _ABOUT = """\
@@ -84,7 +85,11 @@ def _run(wanted: argparse.Namespace, folder: Path) -> int:
             )
             return run, await run.whole()
 
-        run, outcome = asyncio.run(whole())
+        try:
+            run, outcome = asyncio.run(within(_most_seconds(wishes), whole()))
+        except Hung as error:
+            _say(str(error))
+            return 1
     reported = report.figures(outcome, seed=wishes.seed, seconds=wishes.seconds)
     print(report.table(reported, outcome))
     print(json.dumps(reported), flush=True)
@@ -97,6 +102,11 @@ def _run(wanted: argparse.Namespace, folder: Path) -> int:
     for line in report.findings(outcome.violations):
         _say(line)
     return 1
+
+
+def _most_seconds(wishes: Wishes) -> float:
+    """Return how long a run takes at most, on a busy machine too."""
+    return 4 * wishes.seconds + 4 * wishes.patience + 900
 
 
 def _say(line: str) -> None:

@@ -36,6 +36,7 @@ from partway_server.devstack.servers import S3, start_seaweedfs
 from partway_server.domain.events import COMPLETED
 
 from tests.chaos import failover_event_audit
+from tests.chaos.time_limit import Hung, within
 from tests.support.bucket import Bucket, look_into
 from tests.support.processes import Service, until
 from tests.support.redis_cluster import OUR_SLOTS, Cluster, start_cluster
@@ -58,6 +59,9 @@ UPLOADS_BETWEEN = 3
 
 OUTAGE_SECONDS = 0.2
 """A longer wait for an answer counts as an outage."""
+
+PATIENCE_SECONDS = 120.0
+"""How long a caller asks again."""
 
 REPEATED = ("UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED")
 
@@ -188,12 +192,13 @@ class Load:
         await self._must_fail(stub.Complete, pb.CompleteRequest(upload_id=upload_id))
 
     async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Retry retryable errors, as a client does."""
+        """Retry retryable errors, as a client does, and give up as one does."""
+        end = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 return await call()
             except grpc.aio.AioRpcError as error:
-                if error.code().name not in REPEATED:
+                if error.code().name not in REPEATED or time.monotonic() > end:
                     raise
             await asyncio.sleep(0.1)
 
@@ -277,6 +282,8 @@ def slot_moves(cluster: Cluster, chance: random.Random) -> Trouble:
         for slot in chance.sample(OUR_SLOTS, 8):
             others = [port for port in cluster.masters() if port != cluster.owner(slot)]
             await asyncio.to_thread(cluster.move, slot, chance.choice(others))
+        # Fails if two nodes go on to disagree.
+        await asyncio.to_thread(cluster.settle, 120.0)
         return "8 slots moved"
 
     return trouble
@@ -350,7 +357,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="partway-failovers-") as folder:
-        return asyncio.run(run(Path(folder), arguments))
+        most = 900 + 180 * (arguments.failovers + arguments.moves)
+        try:
+            return asyncio.run(within(most, run(Path(folder), arguments)))
+        except Hung as error:
+            print(f"WRONG: {error}")
+            return 1
 
 
 if __name__ == "__main__":

@@ -149,9 +149,9 @@ class Cluster:
         self.node(replica).execute_command("CLUSTER", "FAILOVER")
         wait_for_servers(lambda: port not in self.masters() and self._settled())
 
-    def settle(self) -> None:
-        """Wait until all nodes agree."""
-        wait_for_servers(self._settled)
+    def settle(self, seconds: float = 30.0) -> None:
+        """Wait until all nodes agree; fail after `seconds`."""
+        wait_for_servers(self._settled, seconds)
 
     def _notice_after(self, milliseconds: int) -> None:
         """Set how long a node may be silent before the others consider it failed."""
