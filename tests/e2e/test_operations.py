@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,20 +67,27 @@ async def test_readiness_follows_storage(tmp_path: Path, redis_url: str) -> None
     with child:
         service = Service(tmp_path, own, redis_url)
         async with running(service):
-            await turns(service, child)
+            # What was waited for, by how many calls.
+            trouble = "storage (default) is in trouble: "
+            await turns(service, child, noticed=lambda: trouble in service.logged())
             assert service.logged().count("not ready: no answer from storage for 5 s") == 1
-            # And what was waited for, by how many calls.
-            assert service.logged().count("storage (default) is in trouble: ") == 1
+            assert service.logged().count(trouble) == 1
             await until(lambda: "storage (default) is well again: " in service.logged())
 
 
-async def turns(service: Service, dependency: Child) -> None:
-    """Suspend what the service depends on, and check that it turns not ready, and back."""
+async def turns(
+    service: Service, dependency: Child, noticed: Callable[[], bool] = lambda: True
+) -> None:
+    """Suspend what the service depends on, until that is `noticed` too.
+
+    Check that it turns not ready, and back.
+    """
     assert serving(service.address, 5)
     os.kill(dependency.pid, signal.SIGSTOP)
     try:
         await until(lambda: not serving(service.address, 5))
         assert serving(service.address, 5, liveness=True)
+        await until(noticed)
     finally:
         os.kill(dependency.pid, signal.SIGCONT)
     await until(lambda: serving(service.address, 5))

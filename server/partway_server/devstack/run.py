@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -44,7 +45,7 @@ class _Interrupt:
     short.
 
     Python drops an exception that is raised inside a finalizer or around a fork, so `came` must be
-    checked as well.
+    checked as well; and prints a traceback of it, unless `drop` is its hook.
     """
 
     def __init__(self) -> None:
@@ -54,6 +55,11 @@ class _Interrupt:
         if not self.came:
             self.came = True
             raise KeyboardInterrupt
+
+    def drop(self, dropped: "sys.UnraisableHookArgs") -> None:
+        """Say nothing of an exception of this handler that Python drops."""
+        if not (self.came and isinstance(dropped.exc_value, KeyboardInterrupt)):
+            sys.__unraisablehook__(dropped)
 
 
 def run(
@@ -77,6 +83,7 @@ def run(
     interrupt = _Interrupt()
     for number in _SIGNALS:
         signal.signal(number, interrupt)
+    sys.unraisablehook = interrupt.drop
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         port = _chosen_port(port, "--port")
         rest_port = _chosen_port(rest_port, "--rest-port") if rest else 0
