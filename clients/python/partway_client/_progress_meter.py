@@ -28,6 +28,11 @@ class ProgressMeter:
         self.bytes_sent = self.bytes_via_service = 0
         self.parts_sent = self.parts_resumed = self.parts_retried = 0
 
+    @property
+    def bytes_resent(self) -> int:
+        """How many of the sent bytes were sent for nothing, once all parts are in storage."""
+        return max(self.bytes_sent + self._bytes_resumed - self._bytes_total, 0)
+
     def spooled(self, count: int, total: int) -> None:
         """Record that `count` bytes of a stream are on disk, of `total` (0: unknown)."""
         self._bytes_done, self._bytes_total = count, total
@@ -43,7 +48,7 @@ class ProgressMeter:
 
         It may be another one than before, with other parts.
         """
-        self.parts_sent = self.parts_resumed = 0
+        self.parts_sent = self.parts_resumed = self._bytes_resumed = 0
         self._bytes_done, self._bytes_total = 0, size_bytes
         self._parts_done, self._parts_total = 0, parts
 

@@ -177,8 +177,8 @@ class Uploaded:
 
     `parts` is how many the object has: `parts_sent` were sent now, `parts_resumed` were in storage
     before. `parts_retried` counts failed tries, `rpcs` the calls to the service, and `bytes_sent`
-    all bytes sent, including those of failed tries; `bytes_via_service` is how many of those went
-    through the service. Checksums are as in UploadInfo. `completed` is False if all parts are sent,
+    all bytes sent, including those of failed tries, which are the `bytes_resent`;
+    `bytes_via_service` is how many went through the service. Checksums are as in UploadInfo. `completed` is False if all parts are sent,
     and the upload token does not allow completing the Upload: there is no object yet.
     """
 
@@ -201,6 +201,7 @@ class Uploaded:
     bytes_sent: int
     bytes_via_service: int = 0
     completed: bool = True
+    bytes_resent: int = 0
 
 
 class Phase(StrEnum):

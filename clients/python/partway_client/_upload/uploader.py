@@ -122,6 +122,7 @@ class Uploader:
             bytes_sent=self.meter.bytes_sent,
             bytes_via_service=self.meter.bytes_via_service,
             completed=upload.state is State.COMPLETED,
+            bytes_resent=self.meter.bytes_resent,
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from partway_client.cli.output import CommandFailed
 from partway_client.cli.token_option import STDIN
 
 
@@ -29,13 +30,13 @@ class FileSelection:
 
         A link to a file is that file; a folder that is a link is not entered, unless it is named.
         What is neither a file nor a folder, such as a socket, is not taken from a folder. Raises
-        ClickException if a folder cannot be read, or if nothing is selected.
+        CommandFailed if a folder cannot be read, or if nothing is selected.
         """
         found: dict[str, str] = {}
         for file in self._files(named):
             found.setdefault(file if file == STDIN else os.path.realpath(file), file)
         if not found:
-            raise click.ClickException("no file is selected")
+            raise CommandFailed("no file is selected")
         return list(found.values())
 
     def _files(self, named: Sequence[str]) -> Iterator[str]:
@@ -70,15 +71,15 @@ def listed_in(path: str) -> list[str]:
     """Return the files that a file names, or standard input if it is `-`.
 
     One on each line; or, if there is a NUL, one before each, as `find -print0` prints them. Raises
-    ClickException if it cannot be read.
+    CommandFailed if it cannot be read.
     """
     try:
         text = sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
     except OSError as exc:
-        raise click.ClickException(f"cannot read {path}: {exc.strerror}") from None
+        raise CommandFailed(f"cannot read {path}: {exc.strerror}") from None
     lines = text.split(b"\0") if b"\0" in text else text.splitlines()
     return [os.fsdecode(line) for line in lines if line]
 
 
 def _refuse(error: OSError) -> None:
-    raise click.ClickException(f"cannot read {error.filename}: {error.strerror}")
+    raise CommandFailed(f"cannot read {error.filename}: {error.strerror}")

@@ -11,6 +11,7 @@ import click
 
 from partway_client.cli.config_commands import completion, config
 from partway_client.cli.config_file import read_config
+from partway_client.cli.output import direct_messages
 from partway_client.cli.query_commands import (
     abort,
     capabilities,
@@ -66,7 +67,9 @@ def main(context: click.Context, profile: str | None, config_path: Path | None) 
     """
     context.obj = read_config(config_path, profile)
     context.default_map = context.obj.default_map(main)
+    direct_messages()
     if logging.lastResort is not None:
+        # For what other libraries have to say.
         logging.lastResort.setFormatter(logging.Formatter("partway: %(message)s"))
 
 

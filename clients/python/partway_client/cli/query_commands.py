@@ -10,7 +10,7 @@ from rich.filesize import decimal
 
 from partway_client.cli.lazy_runner import run
 from partway_client.cli.options import ServiceOptions, parse_time, service_options
-from partway_client.cli.output import print_json, print_line, summary
+from partway_client.cli.output import print_json, print_line, shown_time, summary
 from partway_client.models import State
 
 
@@ -31,7 +31,7 @@ def status(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
             f"{stored.parts_stored} of {found.part_count} parts are stored, "
             f"{decimal(stored.bytes_stored)} of {decimal(found.size_bytes)}"
         )
-        print_line(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
+        print_line(f"expires {shown_time(found.expire_time)}")
 
 
 @click.command()
@@ -69,7 +69,7 @@ def extend(service: ServiceOptions, upload_id: str, expire_time: datetime, as_js
         print_json(found)
         return
     print_line(summary(found))
-    print_line(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
+    print_line(f"expires {shown_time(found.expire_time)}")
     print_line(f"  {found.upload_id}")
 
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from partway_client.cli.interrupt import INTERRUPTED, end
 from partway_client.cli.options import ServiceOptions
-from partway_client.cli.output import print_note
+from partway_client.cli.output import print_error
 from partway_client.client import UploadClient
 from partway_client.errors import PartwayError
 
@@ -83,5 +83,5 @@ def _client(service: ServiceOptions, max_bytes_per_second: int) -> UploadClient:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print_note(f"partway: {message}")
+    print_error(f"partway: {message}")
     sys.exit(code)

@@ -9,7 +9,13 @@ from rich.filesize import decimal
 
 from partway_client.cli.file_selection import FileSelection, listed_in
 from partway_client.cli.lazy_runner import run
-from partway_client.cli.options import ServiceOptions, parse_pairs, parse_size, service_options
+from partway_client.cli.options import (
+    ServiceOptions,
+    message_options,
+    parse_pairs,
+    parse_size,
+    service_options,
+)
 from partway_client.cli.output import print_json, print_line, print_note, printable
 from partway_client.cli.token_option import STDIN
 from partway_client.models import Checksum, Route, UploadInfo
@@ -110,6 +116,7 @@ if TYPE_CHECKING:
     help="Send FILE as this Upload, which someone else initialized: see --token.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each file.")
+@message_options
 @service_options
 def upload(
     service: ServiceOptions,
@@ -197,6 +204,7 @@ def upload(
     "--delete-sources", is_flag=True, help="Delete the sources' objects once the new one exists."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@message_options
 @service_options
 def compose(
     service: ServiceOptions, sources: Sequence[str], name: str, as_json: bool, **options: Any

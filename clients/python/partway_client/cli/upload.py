@@ -15,6 +15,9 @@ from rich.filesize import decimal
 from partway_client._progress_meter import OnProgress
 from partway_client.cli.batch_journal import BatchJournal
 from partway_client.cli.output import (
+    about_file,
+    print_detail,
+    print_error,
     print_json,
     print_line,
     print_note,
@@ -95,12 +98,15 @@ class UploadCommand:
         if file == STDIN:
             arguments["name"] = self._shown(file)
         source = _stdin() if file == STDIN else file
-        await client.upload_file(source, on_progress=show, on_done=on_done, **arguments)
+        with about_file(os.path.basename(self._shown(file))):
+            await client.upload_file(source, on_progress=show, on_done=on_done, **arguments)
 
     def _shown(self, file: str) -> str:
         return (self.arguments["name"] or "stdin") if file == STDIN else file
 
     def _print_result(self, file: str, uploaded: Uploaded) -> None:
+        shown = os.path.basename(self._shown(file))
+        print_detail(f"partway: {shown}: stored as {uploaded.uri}")
         if self.as_json:
             print_json(uploaded, file=_unicode(self._shown(file)))
         elif uploaded.completed:
@@ -117,7 +123,7 @@ class UploadCommand:
 
     def _print_error(self, file: str, error: PartwayError) -> None:
         shown = self._shown(file)
-        print_note(f"partway: {os.path.basename(shown)}: {error}")
+        print_error(f"partway: {os.path.basename(shown)}: {error}")
         if self.as_json:
             reason = error.reason if isinstance(error, ServiceError) else ""
             facts = {"error": type(error).__name__, "reason": reason, "message": str(error)}
