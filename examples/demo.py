@@ -204,7 +204,7 @@ class Uploader:
         process = await self._start()
         output, _ = await process.communicate()
         expect(process.returncode == 0, "the second run of the client")
-        result: dict[str, Any] = json.loads(output)
+        result: dict[str, Any] = json.loads(output.splitlines()[0])
         return result
 
     async def _start(self) -> asyncio.subprocess.Process:

@@ -54,7 +54,7 @@ def show(folder: Path, address: str) -> None:
     file.write_bytes(b"Hello from acme's alice.\n" * 1000)
     code, output = partway(folder, address, "alice", "upload", str(file), "--json")
     expect(code == 0, f"alice's upload: {output}")
-    uploaded = json.loads(output)
+    uploaded = json.loads(output.splitlines()[0])
     say(f"alice, of acme, uploaded {uploaded['uri']}")
     expect(uploaded["key"].startswith("acme/"), "the tenant is in the key")
 

@@ -1,11 +1,13 @@
 """Runs the command line in a process of its own."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.client.service import Service
 
@@ -19,6 +21,17 @@ class Ended:
     code: int
     stdout: str
     stderr: str
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """Return the JSON objects that were printed, but for the summary."""
+        return [each for each in map(json.loads, self.stdout.splitlines()) if "summary" not in each]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Return the last JSON object."""
+        found: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])["summary"]
+        return found
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Tests `partway upload` of several files: together, and file by file where it was stopped."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import Sequence
@@ -121,7 +120,7 @@ async def test_only_what_failed_is_tried_again(
 
     assert (first.code, again.code) == (1, 0)
     assert "; 1 failed" in first.stderr
-    printed = [json.loads(line) for line in again.stdout.splitlines()]
+    printed = again.results
     assert [each["file"] for each in printed] == [*map(str, clips)]
     assert [each["bytes_sent"] for each in printed] == [1000, 0, 0]
     assert [each["parts_resumed"] for each in printed] == [0, 1, 1]

@@ -9,10 +9,11 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from partway_client.cli.log_file import LogFile
 from partway_client.models import Capabilities, PartInfo, Uploaded, UploadInfo, Usage
 
 _PREFIX = "partway: "
+_SHORT_CHARS = 8
 _LIBRARY = logging.getLogger("partway_client")
 
 _file: ContextVar[str] = ContextVar("file", default="")
@@ -152,21 +154,19 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def transferred(size_bytes: int, seconds: float, sent_bytes: int, via_service_bytes: int) -> str:
-    """Return how much is in storage, after how long, how fast it was sent, and by which way."""
-    words = f"{decimal(size_bytes)} in {seconds:.1f} s"
-    if sent_bytes and seconds:
-        words += f", {decimal(int(sent_bytes / seconds))}/s"
-    if via_service_bytes:
-        words += f"; {decimal(via_service_bytes)} went through the service"
-    return words
-
-
 def summary(upload: UploadInfo) -> str:
     """Return one line about an Upload, without its id."""
     because = f" ({upload.abort_reason})" if upload.abort_reason else ""
     size, uri = decimal(upload.size_bytes), printable(upload.uri)
     return f"{upload.state.value}{because}  {shown_time(upload.create_time)}  {size}  {uri}"
+
+
+def short_ids(uploads: Sequence[UploadInfo]) -> list[str]:
+    """Return the beginning of each sid, long enough to differ from the others; "-" for none."""
+    ordered = sorted({upload.sid for upload in uploads})
+    common = (len(os.path.commonprefix(pair)) for pair in pairwise(ordered))
+    length = max(_SHORT_CHARS, 1 + max(common, default=0))
+    return [upload.sid[:length] or "-" for upload in uploads]
 
 
 def shown_time(moment: datetime) -> str:
@@ -176,6 +176,8 @@ def shown_time(moment: datetime) -> str:
 
 def print_json(value: UploadInfo | PartInfo | Uploaded | Usage | Capabilities, **more: str) -> None:
     """Print all fields of `value`, and `more`, as one JSON object on one line."""
+    if isinstance(value, UploadInfo):
+        more["sid"] = value.sid
     print_line(json.dumps({**more, **dataclasses.asdict(value)}, default=_plain))
 
 

@@ -23,10 +23,11 @@ def run(
     stopped: str = "",
     *,
     max_bytes_per_second: int = 0,
+    retries: int | None = None,
 ) -> T:
     """Return what `work` returns. If it fails, print why and end the process."""
     try:
-        client = _client(service, max_bytes_per_second)
+        client = _client(service, max_bytes_per_second, retries)
     except ValueError as error:
         _fail(str(error), 2)
 
@@ -69,7 +70,9 @@ def _cancelled_by_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, end)
 
 
-def _client(service: ServiceOptions, max_bytes_per_second: int) -> UploadClient:
+def _client(
+    service: ServiceOptions, max_bytes_per_second: int, retries: int | None
+) -> UploadClient:
     return UploadClient(
         service.server,
         secure=service.tls,
@@ -79,6 +82,7 @@ def _client(service: ServiceOptions, max_bytes_per_second: int) -> UploadClient:
         call_metadata=service.call_metadata,
         token=service.token,
         max_bytes_per_second=max_bytes_per_second,
+        retries=retries,
     )
 
 
