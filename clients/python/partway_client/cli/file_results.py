@@ -24,7 +24,7 @@ from partway_client.models import Uploaded
 
 @dataclass(frozen=True, slots=True)
 class FileResults:
-    """Prints what became of each file, and counts it in `summary`.
+    """Prints the outcome of each file, and counts it in `summary`.
 
     A stream is called `stdin_name`. Without a `journal`, deleted files are not remembered.
     """

@@ -10,7 +10,7 @@ from partway_client.models import Uploaded
 
 @dataclass(slots=True)
 class Summary:
-    """What became of `files`: in this run, unless it says otherwise.
+    """The outcomes of `files`, in this run unless it says otherwise.
 
     `uploaded_before` were uploaded by an earlier run of the same command, `skipped` stand in the
     manifest, `deleted` and `kept` are sources that were to be deleted. The bytes and `seconds` are
