@@ -47,6 +47,7 @@ class Partway:
         *arguments: str | Path,
         stdin: int = asyncio.subprocess.DEVNULL,
         stdout: int = asyncio.subprocess.PIPE,
+        stderr: int = asyncio.subprocess.PIPE,
         before: Callable[[], None] | None = None,
     ) -> asyncio.subprocess.Process:
         """Start it. `before` runs in the new process, before the command."""
@@ -57,7 +58,7 @@ class Partway:
             *arguments,
             stdin=stdin,
             stdout=stdout,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=stderr,
             env=os.environ
             | {
                 "PARTWAY_SERVER": self.service.address,
@@ -83,4 +84,4 @@ class Partway:
 async def ended(process: asyncio.subprocess.Process, content: bytes | None = None) -> Ended:
     stdout, stderr = await process.communicate(content)
     assert process.returncode is not None
-    return Ended(process.returncode, (stdout or b"").decode(), stderr.decode())
+    return Ended(process.returncode, (stdout or b"").decode(), (stderr or b"").decode())

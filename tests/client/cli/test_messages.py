@@ -46,6 +46,21 @@ async def test_quiet_prints_errors(partway: Partway, tmp_path: Path) -> None:
     assert done.stderr.startswith("partway: gone: cannot read ")
 
 
+async def test_quiet_shows_no_bar_on_a_terminal(
+    partway: Partway, service: Service, movie: Path
+) -> None:
+    leader, follower = os.openpty()
+    process = await partway.start("upload", "-q", movie, stderr=follower)
+    os.close(follower)
+    done = await ended(process)
+    # The line discipline reports the end of the last writer as an error.
+    with pytest.raises(OSError, match="Input/output error"):
+        os.read(leader, 1000)
+    os.close(leader)
+
+    assert (done.code, done.stdout) == (0, "s3://bucket/files/movie.mp4\n")
+
+
 async def test_verbose_says_retries_route_and_part_size(
     partway: Partway, storage: Storage, movie: Path
 ) -> None:

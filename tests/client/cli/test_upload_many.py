@@ -1,6 +1,8 @@
 """Tests `partway upload` of several files: together, and file by file where it was stopped."""
 
 import asyncio
+import hashlib
+import json
 import os
 import signal
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.command import Partway, ended
-from tests.client.files import names
+from tests.client.files import content, names
 from tests.client.pacing import until
 from tests.client.service import Service
 from tests.client.storage import Storage, answering, waiting
@@ -166,6 +168,25 @@ async def test_what_cannot_be_read_costs_that_file_only(
 
     assert again.code == 0
     assert len(service.uploads) == 4
+
+
+async def test_what_is_remembered_is_what_the_version_before_reads(
+    partway: Partway, storage: Storage, clips: Sequence[Path]
+) -> None:
+    await stopped_in_the_third(partway, storage, clips)
+
+    # As version 0.1.0 names and reads them.
+    options = ["", None, {}, 0, "best"]
+    for clip in clips[:2]:
+        found = os.stat(clip)
+        facts = ("done", str(clip), found.st_size, found.st_mtime_ns, partway.service.address)
+        packed = json.dumps((*facts, ["", ""], options), sort_keys=True).encode()
+        entry = partway.state_dir / f"{hashlib.sha256(packed).hexdigest()[:32]}.done"
+        assert set(json.loads(content(entry))) == {
+            *("upload_id", "bucket", "key", "uri", "etag", "version_id", "checksum_algorithm"),
+            *("checksum", "size_bytes", "content_type", "parts", "parts_sent", "parts_resumed"),
+            *("parts_retried", "rpcs", "seconds", "bytes_sent", "bytes_via_service", "completed"),
+        }
 
 
 async def test_the_same_file_twice_is_one_upload(

@@ -48,11 +48,12 @@ class FileResults:
     def report(self, file: str, uploaded: Uploaded) -> None:
         """Print the result of a file."""
         shown = self.shown(file)
-        print_detail(f"partway: {os.path.basename(shown)}: stored as {uploaded.uri}")
         if self.as_json:
             print_json(uploaded, file=unicode_of(shown))
         elif uploaded.completed:
             print_line(printable(uploaded.uri))
+        if uploaded.completed:
+            print_detail(f"partway: {os.path.basename(shown)}: stored as {uploaded.uri}")
 
     def skip(self, file: str, uri: str) -> None:
         """Say that a file stands in the manifest."""

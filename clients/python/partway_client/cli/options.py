@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from partway_client.cli.output import direct_messages
 from partway_client.cli.token_option import STDIN, CliToken, token_from
@@ -74,6 +75,9 @@ def message_options(command: F) -> F:
     @functools.wraps(command)
     def directed(*, quiet: bool, verbose: bool, log_file: Path | None, **others: Any) -> Any:
         if quiet and verbose:
+            # One of them may be what the configuration file says for all commands.
+            quiet, verbose = given_here("quiet"), given_here("verbose")
+        if quiet and verbose:
             raise click.UsageError("--quiet and --verbose exclude each other")
         direct_messages(quiet=quiet, verbose=verbose, log_file=log_file)
         return command(**others)
@@ -83,6 +87,12 @@ def message_options(command: F) -> F:
         decorated = option(decorated)
     given: F = decorated
     return given
+
+
+def given_here(name: str) -> bool:
+    """Return whether an option is on the command line, not only given for all commands."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE
 
 
 def parse_size(context: click.Context, option: click.Parameter, value: str | None) -> int:

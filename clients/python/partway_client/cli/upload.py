@@ -195,7 +195,9 @@ class UploadCommand:
             print_line(json.dumps({"summary": summary.facts()}))
 
     def _entry(self, file: str) -> Mapping[str, Any] | None:
-        return self.manifest.find(file) if self.manifest is not None else None
+        if self.manifest is None or file == STDIN:
+            return None
+        return self.manifest.find(file)
 
     def _stdin_name(self) -> str:
         return self.names.get(STDIN) or "stdin"

@@ -2,19 +2,21 @@
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from partway_client.cli.file_selection import FileSelection, listed_in
 from partway_client.cli.lazy_runner import run
-from partway_client.cli.options import ServiceOptions, message_options, service_options
+from partway_client.cli.options import (
+    ServiceOptions,
+    given_here,
+    message_options,
+    service_options,
+)
 from partway_client.cli.token_option import STDIN
 from partway_client.cli.upload_options import upload_options
 from partway_client.models import Checksum, Route
-
-T = TypeVar("T")
 
 _OWN_FILES = ("skip_existing", "log_file")
 """The options that name files which the command writes."""
@@ -44,7 +46,9 @@ def upload(
     retries: int | None,
     **options: Any,
 ) -> None:
-    """Upload files, and print the URI of each. FILE may be - for standard input.
+    """Upload files, and print the URI of each.
+
+    FILE may be - for standard input, or, with --recursive, a folder.
 
     An upload that was stopped, by Ctrl-C, kill or a broken line, is resumed by the same command,
     also on another machine: only the parts that storage does not hold are sent. On a bad line, what
@@ -117,10 +121,11 @@ def _named(files: Sequence[str], files_from: str | None) -> Sequence[str]:
 def _check_together(files: Collection[str], options: dict[str, Any]) -> None:
     """Refuse what excludes each other. What is only given for all commands gives way."""
     stream_or_named = bool(options["name"]) or STDIN in files
-    if stream_or_named or options["upload_id"]:
-        options["name_template"] = _if_given("name_template", options["name_template"])
+    if (stream_or_named or options["upload_id"]) and not given_here("name_template"):
+        options["name_template"] = None
     if options["upload_id"]:
-        options["part_size"] = _if_given("part_size", options["part_size"]) or 0
+        if not given_here("part_size"):
+            options["part_size"] = 0
         _check_given(files, options)
     if options["name"] and len(files) > 1:
         raise click.UsageError("--name can be used with one file only; see --name-template")
@@ -133,12 +138,6 @@ def _check_together(files: Collection[str], options: dict[str, Any]) -> None:
     most = options["parallel_files"] or 1
     if most > options["concurrency"]:
         raise click.UsageError(f"--parallel-files {most} needs --concurrency {most} or more")
-
-
-def _if_given(name: str, value: T) -> T | None:
-    """Return the value of an option, and None if it is only what all commands are given."""
-    source = click.get_current_context().get_parameter_source(name)
-    return value if source is ParameterSource.COMMANDLINE else None
 
 
 def _check_given(files: Collection[str], options: Mapping[str, Any]) -> None:
