@@ -84,8 +84,11 @@ class PartTransfer:
         Raises FileChanged, FileUnreadable, TransferFailed, UploadGone, SmallerParts, or the
         service's error to a request for URLs or to a part. Parts in flight are cancelled then.
         """
-        way = "through the service" if self._route.via_service else "straight to storage"
-        logger.debug("sending %d of %d parts %s", len(numbers), self._upload.part_count, way)
+        logger.debug(
+            "sending %d of %d parts, of %.1f MB, %s",
+            *(len(numbers), self._upload.part_count, self._upload.part_size(1) / 1e6),
+            "through the service" if self._route.via_service else "straight to storage",
+        )
         self._urls.expect(numbers)
         stored = self._upload.size_bytes - sum(map(self._upload.part_size, numbers))
         self._sizes = PartSizeWatch(self._context, self._upload, stored)

@@ -1,6 +1,5 @@
 """Sends the parts of one started Upload and completes it, in a few rounds if necessary."""
 
-import logging
 from collections.abc import Collection, Sequence
 
 from partway_client import errors
@@ -14,8 +13,6 @@ from partway_client._upload.route_choice import RouteChoice
 from partway_client._upload.stored_parts import StoredParts
 from partway_client._upload.upload_start import StartedUpload
 from partway_client.models import Phase, State, UploadInfo
-
-logger = logging.getLogger(__name__)
 
 _ROUNDS = 3
 
@@ -38,7 +35,6 @@ class UploadAttempt:
         """Return the Upload, completed. Raises PartwayError."""
         upload, meter = self._started.upload, self._context.meter
         meter.planned(upload.size_bytes, upload.part_count)
-        logger.debug("parts have %.1f MB", upload.part_size_bytes / 1e6)
         before = await self._completion.settle(upload)
         if before.state is State.COMPLETED:
             meter.stored(upload.size_bytes, upload.part_count, resumed=True)

@@ -46,7 +46,8 @@ class Summary:
     def facts(self) -> dict[str, object]:
         """Return all of it for JSON, with the mean rate."""
         rate = int(self.bytes_sent / self.seconds) if self.seconds else 0
-        return {**dataclasses.asdict(self), "bytes_per_second": rate}
+        seconds = round(self.seconds, 3)
+        return {**dataclasses.asdict(self), "seconds": seconds, "bytes_per_second": rate}
 
     def words(self) -> str:
         """Return one line for a person."""
