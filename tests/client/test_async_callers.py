@@ -79,6 +79,10 @@ class TestAsynchronousSources:
         with pytest.raises(TypeError, match="must yield bytes, not str"):
             await client.upload_file(text())  # type: ignore[arg-type]
 
+    async def test_a_plain_iterator_is_refused(self, client: UploadClient) -> None:
+        with pytest.raises(TypeError, match="a list_iterator cannot be uploaded: give a path"):
+            await client.upload_file(iter([b"a"]))  # type: ignore[arg-type]
+
     async def test_it_does_not_fill_the_disk(self, tmp_path: Path) -> None:
         async def endless() -> AsyncIterator[bytes]:
             while True:

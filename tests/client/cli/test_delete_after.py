@@ -143,6 +143,25 @@ async def test_without_a_checksum_the_file_is_kept(
     assert exists(movie)
 
 
+async def test_a_file_that_changes_at_the_last_moment_is_kept(
+    partway: Partway, service: Service, movie: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = service._step
+
+    def change_and_complete(upload: pb.Upload) -> None:
+        os.utime(movie, (1, 1))
+        complete(upload)
+
+    monkeypatch.setattr(service, "_step", change_and_complete)
+
+    done = await partway.run("upload", "--json", "--delete-after", movie)
+
+    assert done.code == 1
+    assert "movie.mp4: uploaded, but not deleted: it changed after it was" in done.stderr
+    assert (done.summary["uploaded"], done.summary["kept"]) == (1, 1)
+    assert exists(movie)
+
+
 async def test_after_ctrl_c_the_same_command_goes_on_though_files_are_gone(
     partway: Partway, service: Service, storage: Storage, clips: Sequence[Path]
 ) -> None:

@@ -210,13 +210,17 @@ def test_what_is_not_understood_ends_with_2(arguments: list[str]) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
 
 
-def test_the_help_names_resuming_and_what_follows_the_line() -> None:
+def test_the_help_names_folders_resuming_and_what_follows_the_line() -> None:
     words = " ".join(CliRunner().invoke(main, ["upload", "--help"]).stdout.split())
 
     assert "is resumed by the same command, also on another machine" in words
     assert "How many are sent follows the line" in words
     assert "By default it follows the line" in words
     assert "PARTWAY_PART_SIZE" in words and "--token-command" in words
+    assert "or, with --recursive, a folder" in words
+    assert "130 stopped by Ctrl-C" in words
+    for option in ("retries", "parallel-files", "skip-existing", "delete-after", "log-file"):
+        assert f"--{option} " in words
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ async def test_what_is_remembered_is_what_the_version_before_reads(
     await stopped_in_the_third(partway, storage, clips)
 
     # As version 0.1.0 names and reads them.
-    options = ["", None, {}, 0, "best"]
+    options: list[object] = ["", None, {}, 0, "best"]
     for clip in clips[:2]:
         found = os.stat(clip)
         facts = ("done", str(clip), found.st_size, found.st_mtime_ns, partway.service.address)

@@ -26,8 +26,8 @@ async def open_source(
 ) -> FileSource:
     """Open `file` under `name`, or by default its own name. `size`, if given, must match.
 
-    Raises FileUnreadable, SizeMismatch, SpoolFailed; TypeError if it is a text stream, or yields
-    something else than bytes.
+    Raises FileUnreadable, SizeMismatch, SpoolFailed; TypeError if it is neither of these, or
+    a text stream, or yields something else than bytes.
     """
     if isinstance(file, AsyncIterable):
         meter.enter(Phase.SPOOLING)
@@ -45,6 +45,11 @@ async def open_source(
         if not _is_stream(file):
             return _sized(FileSource.open(file, name), size)
         name = name or Path(file).name
+    elif not hasattr(file, "read"):
+        raise TypeError(
+            f"a {type(file).__name__} cannot be uploaded: give a path, a binary stream, bytes, or"
+            " an asynchronous iterator of bytes"
+        )
     else:
         name = name or _name_of(file)
         if _is_plain_file(file):

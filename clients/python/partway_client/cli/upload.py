@@ -100,10 +100,10 @@ class UploadCommand:
 
     def print_selected(self) -> None:
         """Print the files that `upload_all` would upload."""
-        files = list(self.names)
-        known = [file for file in files if file != STDIN and self.journal.find(file) is not None]
-        skipped = [file for file in files if file not in known and self._entry(file)]
-        left = [file for file in files if file not in {*known, *skipped}]
+        known = {f for f in self.names if f != STDIN and self.journal.find(f) is not None}
+        skipped = {f for f in self.names if f not in known and self._entry(f) is not None}
+        done = known | skipped
+        left = [file for file in self.names if file not in done]
         for file in left:
             shown = self._stdin_name() if file == STDIN else file
             if self.as_json:
