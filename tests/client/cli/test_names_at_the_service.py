@@ -1,6 +1,5 @@
 """Tests the names that files get at the service, by --name-template."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -103,19 +102,3 @@ async def test_another_template_makes_another_object(
         "s3://bucket/files/new-a.mp4",
         "s3://bucket/files/new-b.mp4",
     ]
-
-
-async def test_files_go_beside_each_other_and_share_the_places(
-    partway: Partway, service: Service, storage: Storage, tmp_path: Path
-) -> None:
-    files = [tmp_path / f"file{n}" for n in range(3)]
-    for file in files:
-        file.write_bytes(os.urandom(300_000))
-
-    done = await partway.run(
-        *("upload", "--parallel-files", "2", "--concurrency", "4", "--part-size", "64KiB"), *files
-    )
-
-    assert done.code == 0, done.stderr
-    assert len(service.uploads) == 3
-    assert storage.most_open_puts <= 4

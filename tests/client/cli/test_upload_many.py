@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.command import Partway, ended
-from tests.client.files import content, names
+from tests.client.files import content, names, write
 from tests.client.pacing import until
 from tests.client.service import Service
 from tests.client.storage import Storage, answering, waiting
@@ -79,6 +79,29 @@ async def test_a_large_file_has_all_places(
 
     assert (await ended(process)).code == 0
     assert len(service.uploads) == 4
+
+
+async def test_large_files_go_beside_each_other_if_that_is_wanted(
+    partway: Partway, storage: Storage, service: Service, movie: Path
+) -> None:
+    others = [movie.with_name(f"other{n}") for n in range(2)]
+    for other in others:
+        write(other, content(movie))
+    storage.fail(0, *[waiting(storage.finished)] * 4)
+
+    process = await partway.start(
+        *("upload", "--parallel-files", "2", "--concurrency", "4", "--part-size", "64KiB"),
+        *(movie, *others),
+    )
+    await until(lambda: storage.open_puts == 4)
+    # Each has half of the places, and the third waits.
+    assert sorted(storage.numbers_put()) == [1, 1, 2, 2]
+    assert len(service.uploads) == 2
+    storage.finished.set()
+    done = await ended(process)
+
+    assert done.code == 0, done.stderr
+    assert len(service.uploads) == 3
 
 
 async def test_what_is_done_is_not_done_again_after_ctrl_c(

@@ -41,8 +41,8 @@ class RetryPolicy:
         if retries < 0:
             raise ValueError("retries must be at least 0")
         tries = retries + 1
-        first = min(tries, self.first_call_tries)
-        return replace(self, part_tries=tries, call_tries=tries, first_call_tries=first)
+        # Also of the first call: whoever says so may be waiting for a service that starts.
+        return replace(self, part_tries=tries, call_tries=tries, first_call_tries=tries)
 
     async def back_off(self, tries: int, *, base: float, cap: float, at_least: float = 0.0) -> None:
         """Wait before the next try, after `tries` have failed: exponential, with equal jitter.

@@ -90,7 +90,7 @@ _UPLOAD_OPTIONS = (
         metavar="N",
         help="How often in a row a part, or a call to the service, is tried again before the upload"
         " fails; 0 for never. By default they outlast an outage of two minutes: 19 for a part, 23"
-        " for a call.",
+        " for a call, and 3 for the first one.",
     ),
     click.option(
         "--checksum",
