@@ -162,6 +162,36 @@ async def test_a_file_that_changes_at_the_last_moment_is_kept(
     assert exists(movie)
 
 
+async def test_what_changed_at_the_last_moment_is_uploaded_again_before_it_goes(
+    partway: Partway,
+    service: Service,
+    storage: Storage,
+    clips: Sequence[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complete, changed = service._step, clips[1]
+
+    def change_and_complete(upload: pb.Upload) -> None:
+        if upload.object.key.endswith(changed.name) and upload.state != pb.UPLOAD_STATE_COMPLETED:
+            write(changed, b"new")
+        complete(upload)
+
+    monkeypatch.setattr(service, "_step", change_and_complete)
+    arguments: list[str | Path] = ["upload", "--json", "--delete-after", *clips]
+    first = await partway.run(*arguments)
+    assert (first.code, first.summary["kept"], exists(changed)) == (1, 1, True)
+    monkeypatch.undo()
+
+    again = await partway.run(*arguments)
+
+    assert again.code == 0, again.stderr
+    assert (again.summary["uploaded"], again.summary["uploaded_before"]) == (1, 2)
+    assert storage.bytes_of(again.results[1]["upload_id"]) == b"new"
+    assert not any(map(exists, clips))
+    # What is remembered of its first content ages out.
+    assert len(names(partway.state_dir)) == 1
+
+
 async def test_after_ctrl_c_the_same_command_goes_on_though_files_are_gone(
     partway: Partway, service: Service, storage: Storage, clips: Sequence[Path]
 ) -> None:

@@ -8,11 +8,12 @@ of server, path, size, modification time and the options. A command that ends we
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from partway_client._source.file_source import FileIdentity
 from partway_client._upload.resume_journal import (
     CALLER_KEYS,
     entry_key,
@@ -46,17 +47,22 @@ class BatchJournal:
         template = [name_template] if name_template else []
         self._facts = (service.server, caller, [options[name] for name in _SAME], *template)
         self._writable = True
+        self._used: set[Path] = set()
 
-    def find(self, file: str) -> Uploaded | None:
+    def find(self, file: str, now: FileIdentity | None) -> Uploaded | None:
         """Return what the upload of this very file returned, if it is remembered.
 
-        Its figures are those of this run, in which nothing was sent. A file that this command
-        deleted after its upload is remembered as well.
+        `now` is the identity of the file. The figures are those of this run, in which nothing was
+        sent. A file that this command deleted after its upload is remembered as well.
         """
-        path = self._path(file)
-        if path is None and self._deletes and not os.path.lexists(file):
+        if now is not None:
+            path = self._path(file, now)
+        elif self._deletes and not os.path.lexists(file):
             path = self._deleted_path(file)
-        if path is None or not self._resume:
+        else:
+            return None
+        self._used.add(path)
+        if not self._resume:
             return None
         try:
             kept = Uploaded(**json.loads(path.read_text("ascii")))
@@ -74,22 +80,26 @@ class BatchJournal:
             bytes_via_service=0,
         )
 
-    def add(self, file: str, uploaded: Uploaded) -> None:
-        """Remember that a file is uploaded."""
-        self._write(self._path(file), uploaded)
+    def add(self, file: str, before: FileIdentity | None, uploaded: Uploaded) -> None:
+        """Remember that a file is uploaded, as it was before: it may have changed since."""
+        if before is not None:
+            self._write(self._path(file, before), uploaded)
 
-    def delete_source(self, file: str, uploaded: Uploaded) -> None:
+    def delete_source(self, file: str, before: FileIdentity, uploaded: Uploaded) -> None:
         """Delete a file that is uploaded, and remember it under its name alone. Raises OSError."""
-        done = self._path(file)
         self._write(self._deleted_path(file), uploaded)
         os.unlink(file)
-        if done is not None:
-            with suppress(OSError):  # It ages out with the entries of unfinished uploads.
-                done.unlink(missing_ok=True)
+        self._forget(self._path(file, before))
 
-    def _write(self, path: Path | None, uploaded: Uploaded) -> None:
-        if path is None or not self._writable:
+    def remove(self) -> None:
+        """Forget the files of this command."""
+        for path in self._used:
+            self._forget(path)
+
+    def _write(self, path: Path, uploaded: Uploaded) -> None:
+        if not self._writable:
             return
+        self._used.add(path)
         kept = dataclasses.asdict(uploaded)
         # A figure of this run, which the version before could not read.
         del kept["bytes_resent"]
@@ -103,23 +113,15 @@ class BatchJournal:
                 " command would upload them again; set PARTWAY_STATE_DIR to a writable directory"
             )
 
-    def remove(self, files: Iterable[str]) -> None:
-        """Forget these files."""
-        for file in files:
-            for path in (self._path(file), self._deleted_path(file) if self._deletes else None):
-                if path is not None:
-                    with suppress(OSError):  # It ages out with the entries of unfinished uploads.
-                        path.unlink(missing_ok=True)
+    def _forget(self, path: Path) -> None:
+        with suppress(OSError):  # It ages out with the entries of unfinished uploads.
+            path.unlink(missing_ok=True)
 
-    def _path(self, file: str) -> Path | None:
-        """Return where the file, as it is now, is remembered; None if it is none."""
-        try:
-            found = os.stat(file)
-        except (OSError, ValueError):
-            return None
-        facts = (os.path.abspath(file), found.st_size, found.st_mtime_ns, *self._facts)
+    def _path(self, file: str, identity: FileIdentity) -> Path:
+        """Return where a file is remembered as it is or was at some time."""
+        facts = (os.path.abspath(file), identity.size_bytes, identity.mtime_ns, *self._facts)
         # What is to be deleted must be the very file.
-        place = (found.st_dev, found.st_ino) if self._deletes else ()
+        place = (identity.device, identity.inode) if self._deletes else ()
         return self._directory / f"{entry_key('done', *facts, *place)}.done"
 
     def _deleted_path(self, file: str) -> Path:

@@ -41,7 +41,7 @@ class FileResults:
         return self.stdin_name if file == STDIN else file
 
     def record(self, file: str, before: FileIdentity | None, uploaded: Uploaded) -> None:
-        """Add a file to the manifest, once it is uploaded. `before` was its identity then."""
+        """Add a file that is uploaded to the manifest, with its identity from before."""
         if self.manifest is not None and before is not None and uploaded.completed:
             self.manifest.add(file, before.size_bytes, before.mtime_ns, uploaded)
 
@@ -80,7 +80,7 @@ class FileResults:
                 if self.journal is None:
                     os.unlink(file)
                 else:
-                    self.journal.delete_source(file, uploaded)
+                    self.journal.delete_source(file, before, uploaded)
             except OSError as exc:
                 reason = exc.strerror or type(exc).__name__
         if reason:

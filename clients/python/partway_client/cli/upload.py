@@ -100,7 +100,7 @@ class UploadCommand:
 
     def print_selected(self) -> None:
         """Print the files that `upload_all` would upload."""
-        known = {f for f in self.names if f != STDIN and self.journal.find(f) is not None}
+        known = {f for f in self.names if f != STDIN and self.journal.find(f, identity_of(f))}
         skipped = {f for f in self.names if f not in known and self._entry(f) is not None}
         done = known | skipped
         left = [file for file in self.names if file not in done]

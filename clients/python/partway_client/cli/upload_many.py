@@ -55,12 +55,12 @@ class UploadMany:
         with showing_files(meter):
             await self._upload_together(sizes, meter, printed)
         if summary.succeeded:
-            self.journal.remove(files)
+            self.journal.remove()
 
     def _is_done(self, file: str, printed: "InOrder") -> bool:
         """Return whether nothing is to be sent, and what is known is printed instead."""
         before = identity_of(file)
-        if (known := self.journal.find(file)) is not None:
+        if (known := self.journal.find(file, before)) is not None:
             self.results.summary.uploaded_before += 1
             if self.entry_of(file) is None:
                 self.results.record(file, before, known)
@@ -102,7 +102,7 @@ class UploadMany:
     async def _upload_one(self, file: str, show: OnProgress, printed: "InOrder") -> None:
         def on_done(before: FileIdentity | None, uploaded: Uploaded) -> None:
             # Remembered before the upload is: a run that is killed in between has its result.
-            self.journal.add(file, uploaded)
+            self.journal.add(file, before, uploaded)
             self.results.record(file, before, uploaded)
             self.results.summary.add(uploaded)
             printed.set(file, partial(self._finish, file, before, uploaded))
