@@ -21,7 +21,7 @@ def partway_with(checksum: str, route: str = "direct") -> Callable[[dict[str, An
     def upload(job: dict[str, Any]) -> Took:
         import asyncio
 
-        from partway_client import UploadClient
+        from partway_client import Checksum, Route, UploadClient
 
         async def run() -> Took:
             async with UploadClient(job["grpc"], state_dir=job["state_dir"]) as client:
@@ -30,8 +30,8 @@ def partway_with(checksum: str, route: str = "direct") -> Callable[[dict[str, An
                     job["file"],
                     part_size=job["part_bytes"],
                     concurrency=job["concurrency"],
-                    checksum=checksum,
-                    route=route,
+                    checksum=Checksum(checksum),
+                    route=Route(route),
                 )
                 return uploaded.key, time.perf_counter() - began, time.process_time() - cpu
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from partway_client import PartwayError, UploadClient
+from partway_client import PartwayError, Route, UploadClient
 from partway_client.errors import ServiceError, UploadAborted
 from partway_server.runtime.subprocesses import die_with_parent
 
@@ -46,7 +46,7 @@ class Ask:
 async def by_library(ask: Ask, clients: Sequence[UploadClient]) -> None:
     """Upload with `partway_client`, retrying failures with the same client."""
     client = ask.planned.chance.choice(clients)
-    route = ask.planned.chance.choice(("auto", "service"))
+    route = ask.planned.chance.choice((Route.AUTO, Route.SERVICE))
     cuts = _CUTS if ask.planned.kind == "library-cut" else 0
     deadline = time.monotonic() + ask.patience
     while time.monotonic() < deadline:

@@ -1,11 +1,13 @@
 """Runs the command line in a process of its own."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.client.service import Service
 
@@ -19,6 +21,17 @@ class Ended:
     code: int
     stdout: str
     stderr: str
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """Return the JSON objects that were printed, but for the summary."""
+        return [each for each in map(json.loads, self.stdout.splitlines()) if "summary" not in each]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Return the last JSON object."""
+        found: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])["summary"]
+        return found
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,7 @@ class Partway:
         *arguments: str | Path,
         stdin: int = asyncio.subprocess.DEVNULL,
         stdout: int = asyncio.subprocess.PIPE,
+        stderr: int = asyncio.subprocess.PIPE,
         before: Callable[[], None] | None = None,
     ) -> asyncio.subprocess.Process:
         """Start it. `before` runs in the new process, before the command."""
@@ -44,7 +58,7 @@ class Partway:
             *arguments,
             stdin=stdin,
             stdout=stdout,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=stderr,
             env=os.environ
             | {
                 "PARTWAY_SERVER": self.service.address,
@@ -70,4 +84,4 @@ class Partway:
 async def ended(process: asyncio.subprocess.Process, content: bytes | None = None) -> Ended:
     stdout, stderr = await process.communicate(content)
     assert process.returncode is not None
-    return Ended(process.returncode, (stdout or b"").decode(), stderr.decode())
+    return Ended(process.returncode, (stdout or b"").decode(), (stderr or b"").decode())

@@ -11,8 +11,17 @@ def size(path: Path) -> int:
     return path.stat().st_size
 
 
+def exists(path: Path) -> bool:
+    return path.exists()
+
+
+def write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
 def names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
+    """Return the names in a directory, but for the record of the last upload, which stays."""
+    return sorted(path.name for path in directory.iterdir() if path.suffix != ".last")
 
 
 def only_entry(state_dir: Path) -> Path:

@@ -78,11 +78,11 @@ def not_active(state: "pb.UploadState.ValueType", abort_reason: str = "") -> Fai
 class Service(service_grpc.UploadServiceServicer):
     """A fake service with Uploads by ID. Each call of an RPC uses up one of its `failures`.
 
-    `copied` are the sizes of the sources of composed Uploads: each answer has one more copied.
-    `polls` is how many answers say COMPLETING before one says COMPLETED. New Uploads have
-    `checksum_algorithm`, regardless of the request. `etags` selects the entity tags in listings:
-    "plain", "md5", or "hex", which look like MD5s but are not. With `lists_checksums`, listings
-    have checksums, too.
+    `sids` are those that the keys of the next Uploads contain. `copied` are the sizes of the
+    sources of composed Uploads: each answer has one more copied. `polls` is how many answers say
+    COMPLETING before one says COMPLETED. New Uploads have `checksum_algorithm`, regardless of the
+    request. `etags` selects the entity tags in listings: "plain", "md5", or "hex", which look like
+    MD5s but are not. With `lists_checksums`, listings have checksums, too.
 
     `reported` are the part numbers by Upload. `cut_watches` is how many streams of Watch are cut
     after their first message. `via_service`: parts may go through the service; `offered` is what
@@ -98,6 +98,7 @@ class Service(service_grpc.UploadServiceServicer):
         self.metadata: list[dict[str, str]] = []
         self.deadlines: list[float] = []
         self.failures: dict[str, deque[Failure]] = defaultdict(deque)
+        self.sids: deque[str] = deque()
         self.polls = 0
         self.copied: dict[str, list[int]] = {}
         self.via_service = False
@@ -407,6 +408,8 @@ class Service(service_grpc.UploadServiceServicer):
         part_size = request.part_size_bytes or self.part_size
         count = max(1, -(-size // part_size))
         key = f"files/{request.file_name}"
+        if self.sids:
+            key = f"files/{self.sids.popleft()}-{'0' * 28}/{request.file_name}"
         upload = pb.Upload(
             id=upload_id,
             state=pb.UPLOAD_STATE_ACTIVE,

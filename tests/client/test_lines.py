@@ -1,7 +1,6 @@
 """Uploads over real connections that are slow or break; `make bench-line` has twenty such lines."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -55,7 +54,7 @@ async def test_connections_that_break_within_a_part_lead_to_smaller_parts(
     done = await partway.run("upload", "--json", film)
 
     assert done.code == 0
-    uploaded = json.loads(done.stdout)
+    [uploaded] = done.results
     assert storage.bytes_of(uploaded["upload_id"]) == content(film)
     assert relay.resets >= 2
     assert "do not get through, since connections break after" in done.stderr
@@ -78,5 +77,5 @@ async def test_a_kill_on_a_slow_line_loses_about_one_part(
 
     assert done.code == 0
     assert storage.bytes_of(service.only().id) == content(film)
-    assert json.loads(done.stdout)["parts_resumed"] >= 1
+    assert done.results[0]["parts_resumed"] >= 1
     assert relay.passed_bytes - SIZE < 1.5 * part

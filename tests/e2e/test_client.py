@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,5 +118,53 @@ def test_the_synchronous_client_does_the_same(
             client.abort(uploaded.upload_id)
         with pytest.raises(UploadNotFound):
             client.status("nothing")
-    # What is finished is not remembered.
-    assert list((tmp_path / "state").iterdir()) == []
+    # What is finished is not remembered, but for the id of the last one.
+    [last] = (tmp_path / "state").iterdir()
+    assert last.suffix == ".last"
+
+
+async def test_a_folder_is_moved_to_storage_and_a_manifest_says_what_is_there(
+    partway: Partway, bucket: Bucket, tmp_path: Path
+) -> None:
+    folder, manifest, log = tmp_path / "clips", tmp_path / "done.jsonl", tmp_path / "log"
+    (folder / "raw" / "deep").mkdir(parents=True)
+    files = [
+        File.write(folder / name, size)
+        for name, size in (("a.mp4", 1000), ("raw/b.mp4", 11 * MIB), ("raw/deep/c.mp4", 0))
+    ]
+    several = ("upload", "-r", folder, "--name-template", "{relative_path}", "--json")
+    kept = (*several, "--skip-existing", manifest, "--log-file", log)
+
+    first = await partway.run(*kept)
+    second = await partway.run(*kept)
+    moved = await partway.run(*several, "--delete-after", "--parallel-files", "2")
+
+    assert (first.code, second.code, moved.code) == (0, 0, 0), first.messages + moved.messages
+    assert [bucket.sha256(each["key"]) for each in first.printed] == [f.sha256 for f in files]
+    # The service decides on keys: a path is one segment of them.
+    names = [each["key"].rpartition("/")[2] for each in first.printed]
+    assert names == ["a.mp4", "raw_b.mp4", "raw_deep_c.mp4"]
+    assert (first.summary["uploaded"], second.summary["skipped"]) == (3, 3)
+    entries = {each["path"]: each for each in map(json.loads, manifest.read_text().splitlines())}
+    for file, result in zip(files, first.printed, strict=True):
+        entry = entries[str(file.path)]
+        assert (entry["uri"], entry["checksum"]) == (result["uri"], result["checksum"])
+    assert "X-Amz" not in log.read_text()
+    assert moved.summary["deleted"] == 3
+    assert [bucket.sha256(each["key"]) for each in moved.printed] == [f.sha256 for f in files]
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
+async def test_an_upload_is_named_by_the_beginning_of_its_sid(
+    partway: Partway, tmp_path: Path
+) -> None:
+    file = File.write(tmp_path / "film.mp4", 3)
+    uploaded = (await partway.run("upload", file.path, "--json")).only
+
+    last = (await partway.run("status", "-", "--json")).only
+    found = (await partway.run("status", last["sid"][:12], "--json")).only
+
+    assert last["upload_id"] == found["upload_id"] == uploaded["upload_id"]
+    assert last["sid"] in uploaded["key"]
+    unknown = await partway.run("abort", "0000000000000000")
+    assert (unknown.code, "uploads begins with" in unknown.messages) == (1, True)

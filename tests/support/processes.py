@@ -211,11 +211,15 @@ def start_valkey_at(port: int, folder: Path) -> Child:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """The end of a command: its exit code, its output as JSON lines, and its messages."""
+    """The end of a command: its exit code, its output as JSON lines, and its messages.
+
+    The summary of `partway upload` is apart.
+    """
 
     code: int
     printed: list[dict[str, Any]]
     messages: str
+    summary: dict[str, Any]
 
     @property
     def only(self) -> dict[str, Any]:
@@ -277,8 +281,9 @@ async def ended(process: asyncio.subprocess.Process, data: bytes | None = None) 
     async with asyncio.timeout(50):
         output, messages = await process.communicate(data)
     printed = [json.loads(line) for line in output.splitlines()]
+    summary = printed.pop()["summary"] if printed and "summary" in printed[-1] else {}
     assert process.returncode is not None
-    return Ran(process.returncode, printed, messages.decode())
+    return Ran(process.returncode, printed, messages.decode(), summary)
 
 
 async def until(true: Callable[[], bool], seconds: float = 60.0) -> None:

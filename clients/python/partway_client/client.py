@@ -4,12 +4,13 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import BinaryIO, Self
+from typing import Self
 from uuid import uuid4
 
 import aiohttp
 
 from partway_client._progress_meter import OnProgress, ProgressMeter
+from partway_client._source.open_source import Uploadable
 from partway_client._transport.call_credentials import CallCredentials, Token
 from partway_client._transport.channel import (
     Channel,
@@ -38,15 +39,15 @@ from partway_client._upload.uploader import Uploader
 from partway_client.models import (
     Capabilities,
     Checksum,
+    ChecksumName,
     PartInfo,
     Route,
+    RouteName,
     State,
     Uploaded,
     UploadInfo,
     Usage,
 )
-
-GIB = 1024**3
 
 OnDone = Callable[[Uploaded], object]
 
@@ -56,31 +57,25 @@ class UploadClient:
 
     `server` is HOST:PORT. With `secure`, or any of the following, the service is called over TLS.
     `tls_ca` is a PEM file of the CAs to trust, by default those that gRPC comes with; `cert` and
-    `key` are those of a client certificate, for a service that identifies callers by theirs.
-    `credentials` are gRPC's own, and replace all of these. `call_metadata`, printable ASCII, goes
-    with every call, such as `partway-tenant`. `token` is a JSON Web Token, or the upload token of
-    one Upload; or the path of a file that holds it, read again when it changes; or a function,
-    asynchronous or not, that returns it, called again when the service refuses it. Unfinished
-    uploads are remembered in `state_dir`, by default in PARTWAY_STATE_DIR or else in the user's own
-    state directory. All uploads of the client together send at most `max_bytes_per_second`, unless
-    that is 0. `pace` is for tests.
+    `key` are those of a client certificate. `credentials` are gRPC's own, and replace all of these.
+    `call_metadata`, printable ASCII, goes with every call, such as `partway-tenant`. `token` is a
+    JSON Web Token or an upload token; the path of a file that holds it, read again when it changes;
+    or a function, asynchronous or not, that returns it, called again when the service refuses it.
+    Unfinished uploads are remembered in `state_dir`, by default in PARTWAY_STATE_DIR or else in the
+    user's own state directory. All uploads together send at most `max_bytes_per_second`, unless
+    that is 0. A part or call is tried again `retries` times in a row; with None, so often that an
+    outage of two minutes is survived. `pace` is for tests.
 
     An upload of a file at a path that was stopped is resumed when the same file is uploaded again,
-    also from another process or machine, found by a fingerprint as long as it is open; each of its
-    parts is compared with the file. A stream is not; unless it is a regular file, it is first
-    copied to TMPDIR.
-
-    The content type is guessed from the name if None; `part_size` is a wish, and with 0 it follows
-    the line, within what the service allows. `checksum` is what storage verifies of each part, and
-    of the whole file where it can: with "none", a byte that changes in transit goes unnoticed,
-    unless TCP or TLS detects it. At most `concurrency` parts and `max_in_flight_bytes` are in
-    flight, and always one; fewer if more are not faster. The README describes the other arguments
-    of `upload_file`.
+    also from another process or machine; each of its parts is compared with the file. A stream is
+    not; unless it is a regular file, it is first copied to TMPDIR, and so is what an asynchronous
+    iterator of bytes yields. The README describes the arguments of `upload_file`.
 
     `on_progress` is called in the event loop at every change of phase, and at most ten times a
-    second in between; it must return quickly. `on_done` is called in the event loop with the result
-    before the upload is forgotten here: a program that dies before it has reported the object, or
-    whose `on_done` raises, gets the same object when it uploads the file again, not another one.
+    second in between; it must return quickly, or be asynchronous: then the upload goes on while it
+    is awaited, and ends once the last call has. `on_done` is called in the event loop with the
+    result before the upload is forgotten here: a program that dies before it has reported the
+    object, or whose `on_done` raises, gets the same object when it uploads the file again.
     """
 
     def __init__(
@@ -96,6 +91,7 @@ class UploadClient:
         token: Token = "",
         state_dir: str | os.PathLike[str] | None = None,
         max_bytes_per_second: int = 0,
+        retries: int | None = None,
         pace: RetryPolicy | None = None,
     ) -> None:
         self._server = checked_server(server)
@@ -105,6 +101,8 @@ class UploadClient:
         self._metadata = checked_metadata(call_metadata or {})
         self._calls = CallCredentials(self._metadata, token)
         self._retry = pace or RetryPolicy()
+        if retries is not None:
+            self._retry = self._retry.with_retries(retries)
         directory = journal_directory(state_dir)
         self._journal = ResumeJournal(directory=directory, now=self._retry.now)
         limit = RateLimit(max_bytes_per_second, self._retry.monotonic, self._retry.sleep)
@@ -129,7 +127,7 @@ class UploadClient:
 
     async def upload_file(
         self,
-        file: str | os.PathLike[str] | BinaryIO | bytes,
+        file: Uploadable,
         *,
         name: str = "",
         size: int | None = None,
@@ -138,19 +136,19 @@ class UploadClient:
         metadata: Mapping[str, str] | None = None,
         part_size: int = 0,
         concurrency: int = 8,
-        max_in_flight_bytes: int = 2 * GIB,
-        checksum: str = Checksum.BEST,
-        route: str = Route.AUTO,
+        max_in_flight_bytes: int = 2 * 1024**3,
+        checksum: Checksum | ChecksumName = Checksum.BEST,
+        route: Route | RouteName = Route.AUTO,
         resume: bool = True,
         upload_id: str = "",
         on_progress: OnProgress | None = None,
         on_done: OnDone | None = None,
     ) -> Uploaded:
-        """Upload a file, the unread rest of a binary stream, or bytes, and return the object.
+        """Upload a file, the rest of a binary or asynchronous stream, or bytes; return the object.
 
-        Raises PartwayError: a ServiceError, or TransferFailed,
-        StorageUnreachable, FileChanged, FileUnreadable, FileBusy, SizeMismatch, SpoolFailed,
-        UploadAborted, StillCompleting, ServiceUnreachable.
+        Raises PartwayError: a ServiceError, or TransferFailed, StorageUnreachable, FileChanged,
+        FileUnreadable, FileBusy, SizeMismatch, SpoolFailed, UploadAborted, StillCompleting,
+        ServiceUnreachable.
         """
         options = UploadOptions(
             policy=policy,
@@ -164,8 +162,10 @@ class UploadClient:
             resume=resume,
             upload_id=upload_id,
         )
-        uploader = self._uploader(on_progress)
-        return await uploader.upload(file, name=name, size=size, options=options, on_done=on_done)
+        async with self._meter(on_progress) as meter:
+            return await self._uploader(meter).upload(
+                file, name=name, size=size, options=options, on_done=on_done
+            )
 
     async def compose(
         self,
@@ -182,16 +182,11 @@ class UploadClient:
     ) -> UploadInfo:
         """Compose one object of completed uploads' objects, in order, and return its Upload.
 
-        Storage copies them; no byte passes through here. `sources` are 1 to 32 upload_ids of the
-        caller's tenant; on most storage, all objects but the last need at least 5 MiB.
-        `delete_sources` removes their objects once the new one is verified; their Uploads stay
-        COMPLETED. With the same `request_id`, a UUID, a repeated call continues the first call's
-        Upload; without one, every call makes an object. The other arguments are as in
-        `upload_file`. Returns once the Upload is complete; cancelling the wait does not stop the
-        work: `abort` does.
-
-        Raises PartwayError: SourceUnusable or SourcesNotJoinable, another ServiceError,
-        UploadAborted, ServiceUnreachable.
+        Storage copies them. `sources` are 1 to 32 upload_ids of the caller's tenant; on most
+        storage, all objects but the last need at least 5 MiB. `delete_sources` removes their
+        objects once the new one is verified. With the same `request_id`, a UUID, a repeated call
+        continues the first call's Upload; without one, every call makes an object. Cancelling the
+        wait does not stop the work: `abort` does. Raises PartwayError, such as SourceUnusable.
         """
         new = NewComposition(
             sources=sources,
@@ -204,8 +199,8 @@ class UploadClient:
             # So that a retry after a lost answer is the same request.
             request_id=request_id or str(uuid4()),
         )
-        meter, rpc = self._meter(on_progress), self._rpc()
-        return await composition.compose(new, rpc=rpc, meter=meter, retry=self._retry)
+        async with self._meter(on_progress) as meter:
+            return await composition.compose(new, rpc=self._rpc(), meter=meter, retry=self._retry)
 
     async def status(self, upload_id: str, *, progress: bool = False) -> UploadInfo:
         """Return the Upload; with `progress`, also what storage holds of it now.
@@ -235,17 +230,11 @@ class UploadClient:
         return await self._rpc().extend(upload_id, expire_time)
 
     async def capabilities(self) -> Capabilities:
-        """Return what the service can do, and what each policy that the caller may use allows.
-
-        Raises a ServiceError, or ServiceUnreachable.
-        """
+        """Return what the service can do, and what each policy that the caller may use allows."""
         return await self._rpc().capabilities()
 
     async def usage(self) -> Usage:
-        """Return how much of each limit the caller and its tenant use, and of how much.
-
-        Raises a ServiceError, or ServiceUnreachable.
-        """
+        """Return how much of each limit the caller and its tenant use, and of how much."""
         return await self._rpc().usage()
 
     async def watch(self, upload_id: str) -> AsyncGenerator[UploadInfo, None]:
@@ -294,7 +283,7 @@ class UploadClient:
     def _meter(self, on_progress: OnProgress | None) -> ProgressMeter:
         return ProgressMeter(on_progress=on_progress, monotonic=self._retry.monotonic)
 
-    def _uploader(self, on_progress: OnProgress | None) -> Uploader:
+    def _uploader(self, meter: ProgressMeter) -> Uploader:
         rpc = self._rpc()
         assert self._http is not None
         return Uploader(
@@ -303,7 +292,7 @@ class UploadClient:
             rpc=rpc,
             http=self._http,
             journal=self._journal,
-            meter=self._meter(on_progress),
+            meter=meter,
             retry=self._retry,
             line=self._line,
             record=self._record,

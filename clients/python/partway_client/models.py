@@ -1,9 +1,14 @@
 """The values that callers get back, independent of protobuf."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
+
+_SID = re.compile("([0-9a-f]{32})-[0-9a-f]{28}")
+"""The service marks each key with the sid of its Upload, and a stamp."""
 
 
 class State(StrEnum):
@@ -32,6 +37,10 @@ class Checksum(StrEnum):
     NONE = "none"
 
 
+ChecksumName = Literal["best", "crc64nvme", "crc32c", "sha256", "md5", "none"]
+"""A Checksum as a plain string."""
+
+
 class Route(StrEnum):
     """The route of parts to storage.
 
@@ -42,6 +51,10 @@ class Route(StrEnum):
     AUTO = "auto"
     DIRECT = "direct"
     SERVICE = "service"
+
+
+RouteName = Literal["auto", "direct", "service"]
+"""A Route as a plain string."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +173,15 @@ class UploadInfo:
     reported: StoredProgress | None = None
     source_count: int = 0
 
+    @property
+    def sid(self) -> str:
+        """The short name of the Upload in its key, and in the service's logs and events.
+
+        "" if the key has none.
+        """
+        found = _SID.search(self.key)
+        return found[1] if found else ""
+
     def part_offset(self, part_number: int) -> int:
         """Return the offset of a sent part in the object, in bytes. Parts are numbered from 1."""
         return (part_number - 1) * self.part_size_bytes
@@ -177,9 +199,9 @@ class Uploaded:
 
     `parts` is how many the object has: `parts_sent` were sent now, `parts_resumed` were in storage
     before. `parts_retried` counts failed tries, `rpcs` the calls to the service, and `bytes_sent`
-    all bytes sent, including those of failed tries; `bytes_via_service` is how many of those went
-    through the service. Checksums are as in UploadInfo. `completed` is False if all parts are sent,
-    and the upload token does not allow completing the Upload: there is no object yet.
+    all bytes sent: `bytes_resent` are those of failed tries, and `bytes_via_service` those that
+    went through the service. Checksums are as in UploadInfo. `completed` is False if all parts are
+    sent, and the upload token does not allow completing the Upload: there is no object yet.
     """
 
     upload_id: str = field(repr=False)
@@ -201,6 +223,7 @@ class Uploaded:
     bytes_sent: int
     bytes_via_service: int = 0
     completed: bool = True
+    bytes_resent: int = 0
 
 
 class Phase(StrEnum):

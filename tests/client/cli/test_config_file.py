@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from partway_client.cli.main import main
 
 from tests.client.command import Partway
+from tests.client.files import write
 from tests.client.service import Service
 
 FILE = """
@@ -80,6 +81,7 @@ class TestWhatCounts:
         ("sevrer = 'a:1'", "unknown option 'sevrer'; do you mean 'server'?"),
         ("token = 'secret'", "a token does not belong here; put it in a file"),
         ("upload-id = 'x'", "upload-id is for one command only"),
+        ("delete-after = true", "delete-after is for one command only"),
         ("server = ", "config.toml is not TOML: "),
         ("profile = 1", "config.toml has no table [profile.home]"),
         ("", "config.toml has no table [profile.home]"),
@@ -112,6 +114,21 @@ async def test_an_upload_follows_it(service: Service, state_dir: Path, movie: Pa
     (request,) = service.requests("Initialize")
     assert request.policy == "films"
     assert dict(request.metadata) == {"team": "film"}
+
+
+async def test_the_command_line_overrules_what_excludes_it(
+    service: Service, state_dir: Path, movie: Path
+) -> None:
+    file = state_dir / "config.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write(file, b"quiet = true\nname-template = 'all-{name}'\n")
+    command = Partway(service, state_dir)
+
+    done = await command.run("--config", file, "upload", "-v", "--name", "one", movie)
+
+    assert done.code == 0, done.stderr
+    assert done.stdout == "s3://bucket/files/one\n"
+    assert "sending 10 of 10 parts" in done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -142,8 +142,7 @@ async def test_a_folder_is_uploaded_and_json_names_each_file(
     partway = Partway(service, state_dir)
     done = await partway.run("upload", "-r", "--include", "*.mp4", "--json", "clips")
     assert done.code == 0, done.stderr
-    objects = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(each["file"], each["uri"]) for each in objects] == [
+    assert [(each["file"], each["uri"]) for each in done.results] == [
         ("clips/a.mp4", "s3://bucket/files/a.mp4"),
         ("clips/b.mp4", "s3://bucket/files/b.mp4"),
         ("clips/raw/deep/d.mp4", "s3://bucket/files/d.mp4"),

@@ -1,7 +1,6 @@
 """Tests `partway` with unusual files and outputs."""
 
 import errno
-import json
 import os
 import sys
 from pathlib import Path
@@ -30,7 +29,7 @@ async def test_a_name_that_is_not_unicode_is_sent_with_what_is(
 
     assert (done.code, service.requests("Initialize")[0].file_name) == (0, "caf?.txt")
     # Valid JSON all the same: half of a surrogate pair is no text.
-    assert json.loads(done.stdout)["file"] == str(tmp_path / "caf\ufffd.txt")
+    assert done.results[0]["file"] == str(tmp_path / "caf\ufffd.txt")
     assert "caf\\udce9.txt: " in done.stderr
 
 
@@ -94,7 +93,7 @@ async def test_an_output_that_cannot_be_written_is_one_line_and_the_object_is_to
     assert failed.code == 1
     why = os.strerror(errno.ENOSPC)
     assert failed.stderr.splitlines()[-1] == f"Error: cannot write to standard output: {why}"
-    assert json.loads(again.stdout)["parts_resumed"] == 10
+    assert again.results[0]["parts_resumed"] == 10
 
 
 async def test_whoever_reads_no_further_ends_it_without_a_word(

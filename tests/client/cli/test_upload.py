@@ -65,7 +65,7 @@ async def test_json_is_one_object_for_each_file(
 
     done = await partway.run("upload", "--json", movie, other)
 
-    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    first, second = done.results
     assert (first["file"], first["parts"], first["parts_sent"]) == (str(movie), 10, 10)
     assert first["uri"] == "s3://bucket/files/movie.mp4"
     assert (second["file"], second["size_bytes"]) == (str(other), 0)
@@ -76,7 +76,7 @@ async def test_other_files_go_on_after_a_failure(
 ) -> None:
     done = await partway.run("upload", "--json", tmp_path / "gone", movie)
 
-    failed, uploaded = (json.loads(line) for line in done.stdout.splitlines())
+    failed, uploaded = done.results
     assert done.code == 1
     assert failed["error"] == "FileUnreadable"
     assert uploaded["etag"] == "final"
@@ -96,7 +96,7 @@ async def test_a_killed_upload_goes_on_where_it_was(
 
     done = await partway.run("upload", "--json", movie)
 
-    printed = json.loads(done.stdout)
+    [printed] = done.results
     assert (printed["parts_resumed"], printed["parts_sent"]) == (6, 4)
     assert sorted(storage.numbers_put()) == [7, 8, 9, 10]
     assert storage.bytes_of(service.only().id) == content(movie)
@@ -111,7 +111,7 @@ async def test_no_resume_begins_anew(
 
     done = await partway.run("upload", "--no-resume", "--json", movie)
 
-    assert json.loads(done.stdout)["parts_sent"] == 10
+    assert done.results[0]["parts_sent"] == 10
     assert len(service.uploads) == 2
 
 
@@ -210,13 +210,17 @@ def test_what_is_not_understood_ends_with_2(arguments: list[str]) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
 
 
-def test_the_help_names_resuming_and_what_follows_the_line() -> None:
+def test_the_help_names_folders_resuming_and_what_follows_the_line() -> None:
     words = " ".join(CliRunner().invoke(main, ["upload", "--help"]).stdout.split())
 
     assert "is resumed by the same command, also on another machine" in words
     assert "How many are sent follows the line" in words
     assert "By default it follows the line" in words
     assert "PARTWAY_PART_SIZE" in words and "--token-command" in words
+    assert "or, with --recursive, a folder" in words
+    assert "130 stopped by Ctrl-C" in words
+    for option in ("retries", "parallel-files", "skip-existing", "delete-after", "log-file"):
+        assert f"--{option} " in words
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tests `partway upload` of several files: together, and file by file where it was stopped."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.command import Partway, ended
-from tests.client.files import names
+from tests.client.files import content, names, write
 from tests.client.pacing import until
 from tests.client.service import Service
 from tests.client.storage import Storage, answering, waiting
@@ -80,6 +81,29 @@ async def test_a_large_file_has_all_places(
     assert len(service.uploads) == 4
 
 
+async def test_large_files_go_beside_each_other_if_that_is_wanted(
+    partway: Partway, storage: Storage, service: Service, movie: Path
+) -> None:
+    others = [movie.with_name(f"other{n}") for n in range(2)]
+    for other in others:
+        write(other, content(movie))
+    storage.fail(0, *[waiting(storage.finished)] * 4)
+
+    process = await partway.start(
+        *("upload", "--parallel-files", "2", "--concurrency", "4", "--part-size", "64KiB"),
+        *(movie, *others),
+    )
+    await until(lambda: storage.open_puts == 4)
+    # Each has half of the places, and the third waits.
+    assert sorted(storage.numbers_put()) == [1, 1, 2, 2]
+    assert len(service.uploads) == 2
+    storage.finished.set()
+    done = await ended(process)
+
+    assert done.code == 0, done.stderr
+    assert len(service.uploads) == 3
+
+
 async def test_what_is_done_is_not_done_again_after_ctrl_c(
     partway: Partway, storage: Storage, service: Service, clips: Sequence[Path]
 ) -> None:
@@ -121,7 +145,7 @@ async def test_only_what_failed_is_tried_again(
 
     assert (first.code, again.code) == (1, 0)
     assert "; 1 failed" in first.stderr
-    printed = [json.loads(line) for line in again.stdout.splitlines()]
+    printed = again.results
     assert [each["file"] for each in printed] == [*map(str, clips)]
     assert [each["bytes_sent"] for each in printed] == [1000, 0, 0]
     assert [each["parts_resumed"] for each in printed] == [0, 1, 1]
@@ -167,6 +191,25 @@ async def test_what_cannot_be_read_costs_that_file_only(
 
     assert again.code == 0
     assert len(service.uploads) == 4
+
+
+async def test_what_is_remembered_is_what_the_version_before_reads(
+    partway: Partway, storage: Storage, clips: Sequence[Path]
+) -> None:
+    await stopped_in_the_third(partway, storage, clips)
+
+    # As version 0.1.0 names and reads them.
+    options: list[object] = ["", None, {}, 0, "best"]
+    for clip in clips[:2]:
+        found = os.stat(clip)
+        facts = ("done", str(clip), found.st_size, found.st_mtime_ns, partway.service.address)
+        packed = json.dumps((*facts, ["", ""], options), sort_keys=True).encode()
+        entry = partway.state_dir / f"{hashlib.sha256(packed).hexdigest()[:32]}.done"
+        assert set(json.loads(content(entry))) == {
+            *("upload_id", "bucket", "key", "uri", "etag", "version_id", "checksum_algorithm"),
+            *("checksum", "size_bytes", "content_type", "parts", "parts_sent", "parts_resumed"),
+            *("parts_retried", "rpcs", "seconds", "bytes_sent", "bytes_via_service", "completed"),
+        }
 
 
 async def test_the_same_file_twice_is_one_upload(

@@ -24,6 +24,7 @@ from partway_client import (
     UploadNotActive,
     UploadNotFound,
 )
+from partway_client._transport.retry_policy import RetryPolicy
 from partway_client.errors import BY_REASON
 
 from tests.client.pacing import Slept, pace
@@ -310,3 +311,12 @@ async def test_a_service_that_stays_away_is_said_once_until_it_answers(
         await client.usage()
         # A short one is no news.
         assert not caplog.records
+
+
+def test_retries_bound_parts_and_calls() -> None:
+    never, many = (RetryPolicy().with_retries(retries) for retries in (0, 50))
+
+    assert (never.part_tries, never.call_tries, never.first_call_tries) == (1, 1, 1)
+    assert (many.part_tries, many.call_tries, many.first_call_tries) == (51, 51, 51)
+    with pytest.raises(ValueError, match="retries must be at least 0"):
+        UploadClient(retries=-1)

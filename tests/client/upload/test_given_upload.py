@@ -154,7 +154,9 @@ async def test_a_token_without_upload_part_shows_that_storage_is_unreachable(
 
 
 async def test_a_token_is_in_no_repr(page: UploadClient) -> None:
-    assert TOKEN not in repr(page) + repr(page._connection) + repr(page._uploader(None))
+    assert TOKEN not in repr(page) + repr(page._connection) + repr(
+        page._uploader(page._meter(None))
+    )
 
 
 @pytest.mark.parametrize("token", ["a b", "Bearer x", "é", "a\nb", "=="])

@@ -414,11 +414,12 @@ async def test_entries_older_than_30_days_are_pruned(
     assert names(state_dir) == []
 
 
-async def test_a_stream_leaves_nothing_behind(
+async def test_a_stream_leaves_nothing_behind_but_that_it_was_the_last(
     client: UploadClient, state_dir: Path, movie: Path
 ) -> None:
     with movie.open("rb") as stream:
         uploaded: Uploaded = await client.upload_file(stream)
 
     assert uploaded.parts_sent == 10
-    assert names(state_dir.parent) == ["movie.mp4"]
+    assert names(state_dir) == []
+    assert names(state_dir.parent) == ["movie.mp4", "state"]

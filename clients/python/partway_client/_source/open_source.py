@@ -4,26 +4,39 @@ import contextlib
 import io
 import os
 import stat
+from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import BinaryIO
 
 from partway_client._progress_meter import ProgressMeter
 from partway_client._source.file_source import FileSource
-from partway_client._source.spool import OpenStream, spool
+from partway_client._source.spool import OpenStream, spool, spool_pieces
 from partway_client.errors import SizeMismatch
 from partway_client.models import Phase
 
+Uploadable = str | os.PathLike[str] | BinaryIO | bytes | AsyncIterable[bytes]
+"""What can be uploaded: a file at a path, a binary stream, bytes, or what yields bytes."""
+
 
 async def open_source(
-    file: str | os.PathLike[str] | BinaryIO | bytes,
+    file: Uploadable,
     name: str,
     size: int | None,
     meter: ProgressMeter,
 ) -> FileSource:
     """Open `file` under `name`, or by default its own name. `size`, if given, must match.
 
-    Raises FileUnreadable, SizeMismatch, SpoolFailed; TypeError if it is a text stream.
+    Raises FileUnreadable, SizeMismatch, SpoolFailed; TypeError if it is neither of these, or
+    a text stream, or yields something else than bytes.
     """
+    if isinstance(file, AsyncIterable):
+        meter.enter(Phase.SPOOLING)
+        return await spool_pieces(
+            file,
+            name=name or "stream",
+            size=size,
+            on_count=lambda count: meter.spooled(count, size or 0),
+        )
     if isinstance(file, bytes):
         file = io.BytesIO(file)
     if isinstance(file, io.TextIOBase):
@@ -32,6 +45,11 @@ async def open_source(
         if not _is_stream(file):
             return _sized(FileSource.open(file, name), size)
         name = name or Path(file).name
+    elif not hasattr(file, "read"):
+        raise TypeError(
+            f"a {type(file).__name__} cannot be uploaded: give a path, a binary stream, bytes, or"
+            " an asynchronous iterator of bytes"
+        )
     else:
         name = name or _name_of(file)
         if _is_plain_file(file):

@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import IO, BinaryIO, TypeVar
@@ -56,11 +56,52 @@ async def spool(
         if size is not None and size > free(kept.fileno()):
             raise _not_kept("not enough free disk space")
         count = await _copied(partial(_copy, open_stream, kept, size, free), on_count)
-        source = FileSource(fd=os.dup(kept.fileno()), name=name, size_bytes=count)
+        return _kept_source(kept, name, size, count)
+
+
+async def spool_pieces(
+    pieces: AsyncIterable[bytes],
+    *,
+    name: str,
+    size: int | None,
+    on_count: OnCount,
+    free: FreeSpace = free_space,
+) -> FileSource:
+    """Copy what an asynchronous source yields, as `spool` does. Its exceptions go to the caller.
+
+    Raises TypeError if it yields something else than bytes.
+    """
+    with _keeping(tempfile.TemporaryFile) as kept:
+        count, held = 0, bytearray()
+
+        async def keep() -> None:
+            if len(held) > free(kept.fileno()):
+                raise _not_kept(f"its disk is nearly full after {count:,} bytes of the stream")
+            # In a thread: a disk may be slow.
+            await asyncio.to_thread(_keeping, partial(kept.write, bytes(held)))
+            held.clear()
+
+        async for piece in pieces:
+            if not isinstance(piece, (bytes, bytearray, memoryview)):
+                raise TypeError(
+                    f"an asynchronous source must yield bytes, not {type(piece).__name__}"
+                )
+            held += piece
+            if len(held) >= _PIECE_BYTES:
+                await keep()
+            count += memoryview(piece).nbytes
+            on_count(count)
+            if size is not None and count > size:
+                break
+        await keep()
+        _keeping(kept.flush)
+        return _kept_source(kept, name, size, count)
+
+
+def _kept_source(kept: IO[bytes], name: str, size: int | None, count: int) -> FileSource:
     if size is not None and size != count:
-        source.close()
         raise SizeMismatch(size, count)
-    return source
+    return FileSource(fd=os.dup(kept.fileno()), name=name, size_bytes=count)
 
 
 async def _copied(copy: Callable[[threading.Event, OnCount], int], on_count: OnCount) -> int:

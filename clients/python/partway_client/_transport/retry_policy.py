@@ -4,8 +4,9 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Self
 
 
 def _now() -> datetime:
@@ -34,6 +35,14 @@ class RetryPolicy:
     call_tries: int = 24
     first_call_tries: int = 4
     report_seconds: float = 0.5
+
+    def with_retries(self, retries: int) -> Self:
+        """Return a policy with this many tries after the first. Raises ValueError."""
+        if retries < 0:
+            raise ValueError("retries must be at least 0")
+        tries = retries + 1
+        # Also of the first call: whoever says so may be waiting for a service that starts.
+        return replace(self, part_tries=tries, call_tries=tries, first_call_tries=tries)
 
     async def back_off(self, tries: int, *, base: float, cap: float, at_least: float = 0.0) -> None:
         """Wait before the next try, after `tries` have failed: exponential, with equal jitter.

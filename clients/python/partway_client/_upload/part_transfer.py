@@ -84,6 +84,11 @@ class PartTransfer:
         Raises FileChanged, FileUnreadable, TransferFailed, UploadGone, SmallerParts, or the
         service's error to a request for URLs or to a part. Parts in flight are cancelled then.
         """
+        logger.debug(
+            "sending %d of %d parts, of %.1f MB, %s",
+            *(len(numbers), self._upload.part_count, self._upload.part_size(1) / 1e6),
+            "through the service" if self._route.via_service else "straight to storage",
+        )
         self._urls.expect(numbers)
         stored = self._upload.size_bytes - sum(map(self._upload.part_size, numbers))
         self._sizes = PartSizeWatch(self._context, self._upload, stored)
@@ -158,12 +163,15 @@ class PartTransfer:
             await self._retry.back_off(tries, base=0.5, cap=20.0)
 
     def _warn(self, number: int, outcome: PartOutcome, tries: int) -> None:
-        """Say that a part does not get through; not of a single failure, and not all the time."""
-        now = self._retry.monotonic()
-        if tries < 2 or now < self._warn_time:
-            return
-        self._warn_time = now + _WARN_SECONDS
-        logger.warning(
+        """Say that a part does not get through.
+
+        It is a warning unless it is a single failure, or there was one just now.
+        """
+        now, level = self._retry.monotonic(), logging.DEBUG
+        if tries > 1 and now >= self._warn_time:
+            self._warn_time, level = now + _WARN_SECONDS, logging.WARNING
+        logger.log(
+            level,
             "part %d: %s; try %d of %d",
             *(number, outcome.problem or outcome.error, tries + 1, self._retry.part_tries),
         )

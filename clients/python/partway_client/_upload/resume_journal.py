@@ -5,6 +5,9 @@ the request_id, written before Initialize, so that a run killed between Initiali
 leads to the same Upload; and the upload_id, written after. It holds no URL. The entry's name
 identifies the file: a hash of server, path, size, modification time and the options.
 
+A file for each service and caller holds the id of the last upload that was started here, also once
+it is done.
+
 No upload depends on it: where the directory is not writable, uploads proceed without. So entries
 are not synced to the disk, which would take longer than to send a small file: one that a power cut
 took means that the file is found by its fingerprint, or sent again.
@@ -17,7 +20,7 @@ import logging
 import os
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -47,6 +50,20 @@ def entry_key(*facts: object) -> str:
     """Return the name of the entry for an upload with these JSON-serializable `facts`."""
     packed = json.dumps(facts, sort_keys=True, ensure_ascii=True).encode("ascii")
     return hashlib.sha256(packed).hexdigest()[:32]
+
+
+def last_path(directory: Path, server: str, call_metadata: Mapping[str, str]) -> Path:
+    """Return the path of the record of the last upload to this server, for its caller."""
+    caller = [call_metadata.get(key, "") for key in CALLER_KEYS]
+    return directory / f"{entry_key('last', server, caller)}.last"
+
+
+def last_upload_id(path: Path) -> str:
+    """Return the id in such a record; "" if it does not exist. Raises OSError, ValueError."""
+    try:
+        return str(json.loads(path.read_text("ascii"))["upload_id"])
+    except FileNotFoundError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +105,16 @@ class JournalEntry:
     `found`: an earlier run wrote the request_id, or an Upload was adopted. `adopted`: another
     process or machine began the Upload, and may still be sending parts of it. `part_size` is what
     Initialize asks for with this request_id. `superseded` is an Upload that this one replaces, and
-    that is still to be aborted; `begun_again`: it replaces one.
+    that is still to be aborted; `begun_again`: it replaces one. `last` is the path of the record of
+    the last upload.
     """
 
-    def __init__(self, *, path: Path | None = None, lock: FileLock | None = None) -> None:
+    def __init__(
+        self, *, path: Path | None = None, lock: FileLock | None = None, last: Path | None = None
+    ) -> None:
         self._path = path
         self._lock = lock
+        self._last = last
         self.request_id = str(uuid.uuid4())
         self.upload_id = ""
         self.found = False
@@ -140,6 +161,8 @@ class JournalEntry:
 
     def save(self) -> None:
         """Write the entry atomically, readable only by the user."""
+        if self._last is not None and self.upload_id:
+            self._save_last(self._last)
         if self._path is None:
             return
         kept: dict[str, object] = {"request_id": self.request_id, "upload_id": self.upload_id}
@@ -150,6 +173,13 @@ class JournalEntry:
         except OSError as exc:
             self._path = None
             _warn(exc)
+
+    def _save_last(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(path, json.dumps({"upload_id": self.upload_id}))
+        except OSError as exc:
+            logger.debug("the last upload cannot be remembered: %s", exc.strerror)
 
     def remove(self) -> None:
         """Delete the entry: nothing is left to resume."""
@@ -168,22 +198,22 @@ class ResumeJournal:
     """The entries in `directory`, which is created when first needed."""
 
     def __init__(self, *, directory: Path, now: Callable[[], datetime]) -> None:
-        self._directory = directory
+        self.directory = directory
         self._now = now
         self._prune_time: datetime | None = None
 
-    def open(self, key: str) -> JournalEntry:
+    def open(self, key: str, last: Path) -> JournalEntry:
         """Lock and return the entry `key`. Raises FileBusy if another process has it."""
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._prune()
-            lock = FileLock.take(self._directory / f"{key}.lock")
+            lock = FileLock.take(self.directory / f"{key}.lock")
         except OSError as exc:
             _warn(exc)
             return JournalEntry()
         if lock is None:
             raise FileBusy
-        return JournalEntry(path=self._directory / f"{key}.json", lock=lock)
+        return JournalEntry(path=self.directory / f"{key}.json", lock=lock, last=last)
 
     def _prune(self) -> None:
         """Remove what is too old, at most once an hour."""
@@ -192,7 +222,7 @@ class ResumeJournal:
             return
         self._prune_time = now + _PRUNE_EVERY
         oldest = (now - _KEPT).timestamp()
-        for path in self._directory.iterdir():
+        for path in self.directory.iterdir():
             # Another process may prune at the same time.
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < oldest:

@@ -1,16 +1,14 @@
 """Uploads one file: opens it, finds its journal entry, runs the upload, returns the result."""
 
 import contextlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 import aiohttp
 
 from partway_client._progress_meter import ProgressMeter
 from partway_client._source.file_source import FileSource
-from partway_client._source.open_source import open_source
+from partway_client._source.open_source import Uploadable, open_source
 from partway_client._transport.retry_policy import RetryPolicy
 from partway_client._transport.rpc_client import RpcClient
 from partway_client._upload import fingerprint
@@ -23,6 +21,7 @@ from partway_client._upload.resume_journal import (
     JournalEntry,
     ResumeJournal,
     entry_key,
+    last_path,
 )
 from partway_client._upload.upload_session import UploadSession
 from partway_client.models import State, Uploaded, UploadInfo
@@ -44,7 +43,7 @@ class Uploader:
 
     async def upload(
         self,
-        file: str | os.PathLike[str] | BinaryIO | bytes,
+        file: Uploadable,
         *,
         name: str,
         size: int | None,
@@ -59,7 +58,7 @@ class Uploader:
         with contextlib.closing(await open_source(file, name, size, self.meter)) as source:
             # Before the entry is locked: reading the file takes time.
             found = await _fingerprint_of(source, options)
-            with contextlib.closing(self._entry(source, options)) as entry:
+            with contextlib.closing(self._entry(source, name, options)) as entry:
                 context = UploadContext(
                     source=source,
                     options=options,
@@ -79,13 +78,14 @@ class Uploader:
                 entry.remove()
         return uploaded
 
-    def _entry(self, source: FileSource, options: UploadOptions) -> JournalEntry:
+    def _entry(self, source: FileSource, name: str, options: UploadOptions) -> JournalEntry:
+        last = last_path(self.journal.directory, self.server, self.call_metadata)
         if options.upload_id:
-            entry = JournalEntry()
+            entry = JournalEntry(last=last)
             entry.adopt(options.upload_id)
             return entry
-        key = self._key(source, options)
-        entry = self.journal.open(key) if key else JournalEntry()
+        key = self._key(source, name, options)
+        entry = self.journal.open(key, last) if key else JournalEntry(last=last)
         if options.resume:
             entry.load()
         if not entry.found:
@@ -93,13 +93,17 @@ class Uploader:
             entry.save()
         return entry
 
-    def _key(self, source: FileSource, options: UploadOptions) -> str:
-        """Return the entry's name for this file, caller and options; "" if it has none."""
+    def _key(self, source: FileSource, name: str, options: UploadOptions) -> str:
+        """Return the entry's name for this file, caller and options; "" if it has none.
+
+        A `name` that was given counts too: under another one, it is another object.
+        """
         if not source.path or source.identity is None:
             return ""
         size_bytes, mtime_ns = source.identity.size_bytes, source.identity.mtime_ns
         caller = [self.call_metadata.get(key, "") for key in CALLER_KEYS]
-        return entry_key(self.server, source.path, size_bytes, mtime_ns, caller, *options.identity)
+        facts = (self.server, source.path, size_bytes, mtime_ns, caller, *options.identity)
+        return entry_key(*facts, *([name] if name else []))
 
     def _uploaded(self, upload: UploadInfo, seconds: float) -> Uploaded:
         return Uploaded(
@@ -122,6 +126,7 @@ class Uploader:
             bytes_sent=self.meter.bytes_sent,
             bytes_via_service=self.meter.bytes_via_service,
             completed=upload.state is State.COMPLETED,
+            bytes_resent=self.meter.bytes_resent,
         )
 
 

@@ -22,8 +22,13 @@ import platformdirs
 
 PROFILE = "profile"
 
-NOT_HERE = frozenset({"token", "upload-id", "name", "json", "dry-run", "files-from"})
-"""What is a secret, or of one upload only. A token may be in a file that `token-file` names."""
+NOT_HERE = frozenset(
+    {"token", "upload-id", "name", "json", "dry-run", "files-from", "delete-after"}
+)
+"""What is a secret, of one upload only, or must not happen unasked.
+
+A token may be in a file that `token-file` names.
+"""
 
 
 @dataclass(frozen=True, slots=True)

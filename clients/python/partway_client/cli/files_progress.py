@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import Progress as Bars
 
-from partway_client.cli.output import print_note
+from partway_client.cli.output import is_quiet, print_note
 from partway_client.cli.progress_bar import LINE_SECONDS, bars, ticking
 from partway_client.cli.recent_rate import RecentRate
 from partway_client.models import Progress
@@ -49,7 +49,7 @@ class FilesMeter:
 def showing_files(meter: FilesMeter) -> Iterator[None]:
     """Show on standard error what `meter` counts."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if is_quiet() or not console.is_terminal:
         meter.show = FilesLines(meter).show
         with ticking(meter.show):
             yield

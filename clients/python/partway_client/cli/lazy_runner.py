@@ -17,9 +17,12 @@ def run(
     stopped: str = "",
     *,
     max_bytes_per_second: int = 0,
+    retries: int | None = None,
 ) -> T:
     """Return what `work` returns. If it fails, print why and end the process."""
     # Imported late, since it imports gRPC, which is slow.
     from partway_client.cli import runner
 
-    return runner.run(service, work, stopped, max_bytes_per_second=max_bytes_per_second)
+    return runner.run(
+        service, work, stopped, max_bytes_per_second=max_bytes_per_second, retries=retries
+    )

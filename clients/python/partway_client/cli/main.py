@@ -9,8 +9,10 @@ from pathlib import Path
 
 import click
 
+from partway_client.cli.compose_command import compose
 from partway_client.cli.config_commands import completion, config
 from partway_client.cli.config_file import read_config
+from partway_client.cli.output import direct_messages
 from partway_client.cli.query_commands import (
     abort,
     capabilities,
@@ -21,7 +23,7 @@ from partway_client.cli.query_commands import (
     usage,
     watch,
 )
-from partway_client.cli.transfer_commands import compose, upload
+from partway_client.cli.upload_command import upload
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,10 +65,14 @@ def main(context: click.Context, profile: str | None, config_path: Path | None) 
       tls = true
       [profile.home]
       limit-rate = "2MB"
+    \b
+    Exit codes: 0 success, 1 a failure, 2 invalid usage, 130 stopped by Ctrl-C.
     """
     context.obj = read_config(config_path, profile)
     context.default_map = context.obj.default_map(main)
+    direct_messages()
     if logging.lastResort is not None:
+        # For what other libraries have to say.
         logging.lastResort.setFormatter(logging.Formatter("partway: %(message)s"))
 
 

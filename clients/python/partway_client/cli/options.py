@@ -1,5 +1,6 @@
 """Parses the options that commands share."""
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from partway_client.cli.output import direct_messages
 from partway_client.cli.token_option import STDIN, CliToken, token_from
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,6 +69,32 @@ def service_options(command: F) -> F:
     return given
 
 
+def message_options(command: F) -> F:
+    """Add the options that choose which messages `command` prints, and where they go."""
+
+    @functools.wraps(command)
+    def directed(*, quiet: bool, verbose: bool, log_file: Path | None, **others: Any) -> Any:
+        if quiet and verbose:
+            # One of them may be what the configuration file says for all commands.
+            quiet, verbose = given_here("quiet"), given_here("verbose")
+        if quiet and verbose:
+            raise click.UsageError("--quiet and --verbose exclude each other")
+        direct_messages(quiet=quiet, verbose=verbose, log_file=log_file)
+        return command(**others)
+
+    decorated: Any = directed
+    for option in reversed(_MESSAGE_OPTIONS):
+        decorated = option(decorated)
+    given: F = decorated
+    return given
+
+
+def given_here(name: str) -> bool:
+    """Return whether an option is on the command line, not only given for all commands."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE
+
+
 def parse_size(context: click.Context, option: click.Parameter, value: str | None) -> int:
     """Return a size in bytes: 16777216, 16M and 16MiB are the same, 16MB is 16,000,000."""
     if value is None:
@@ -110,6 +139,23 @@ def parse_pairs(
         pairs[key] = rest
     return pairs
 
+
+_MESSAGE_OPTIONS = (
+    click.option("--quiet", "-q", is_flag=True, help="Print only results and errors."),
+    click.option(
+        "--verbose",
+        "-v",
+        is_flag=True,
+        help="Print also each retry, the route to storage and the part size, as they come.",
+    ),
+    click.option(
+        "--log-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Append all messages to this file, those of --verbose too, each with its time and"
+        " zone. It never contains a URL that authorizes, nor a token.",
+    ),
+)
 
 _PEM_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

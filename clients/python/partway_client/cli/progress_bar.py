@@ -15,7 +15,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-from partway_client.cli.output import print_line, print_note, printable
+from partway_client.cli.output import is_quiet, print_line, print_note, printable
 from partway_client.cli.recent_rate import RecentRate
 from partway_client.models import Phase, Progress, State, UploadInfo
 
@@ -38,7 +38,7 @@ _MOVING = frozenset({Phase.SPOOLING, Phase.VERIFYING, Phase.SENDING})
 def showing(name: str) -> Iterator[Callable[[Progress], None]]:
     """Show one upload on standard error. Yields a function to call with its progress."""
     console = Console(stderr=True)
-    if console.is_terminal:
+    if console.is_terminal and not is_quiet():
         with bars(console) as shown:
             bar = UploadBar(name=printable(name), bars=shown)
             with ticking(bar.tick):

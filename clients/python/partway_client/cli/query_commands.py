@@ -1,17 +1,23 @@
 """The commands about existing uploads, and about what the service allows."""
 
 import sys
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.filesize import decimal
 
 from partway_client.cli.lazy_runner import run
 from partway_client.cli.options import ServiceOptions, parse_time, service_options
-from partway_client.cli.output import print_json, print_line, summary
+from partway_client.cli.output import print_json, print_line, short_ids, shown_time, summary
 from partway_client.models import State
+
+if TYPE_CHECKING:
+    from partway_client.client import UploadClient
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -19,8 +25,12 @@ from partway_client.models import State
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @service_options
 def status(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
-    """Show the state of an upload, and what storage holds of it."""
-    found = run(service, lambda client: client.status(upload_id, progress=True))
+    """Show the state of an upload, and what storage holds of it.
+
+    As everywhere, UPLOAD_ID may be the beginning of the short id that `partway list` shows, or -
+    for the last upload that was started here.
+    """
+    found = _run_for(service, upload_id, lambda client, each: client.status(each, progress=True))
     if as_json:
         print_json(found)
         return
@@ -31,7 +41,7 @@ def status(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
             f"{stored.parts_stored} of {found.part_count} parts are stored, "
             f"{decimal(stored.bytes_stored)} of {decimal(found.size_bytes)}"
         )
-        print_line(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
+        print_line(f"expires {shown_time(found.expire_time)}")
 
 
 @click.command()
@@ -40,7 +50,7 @@ def status(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
 @service_options
 def parts(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
     """List the parts that storage holds: number, size in bytes, entity tag."""
-    for part in run(service, lambda client: client.parts(upload_id)):
+    for part in _run_for(service, upload_id, lambda client, each: client.parts(each)):
         if as_json:
             print_json(part)
         else:
@@ -64,12 +74,12 @@ def extend(service: ServiceOptions, upload_id: str, expire_time: datetime, as_js
 
     A deadline before the present one changes nothing.
     """
-    found = run(service, lambda client: client.extend(upload_id, expire_time))
+    found = _run_for(service, upload_id, lambda client, each: client.extend(each, expire_time))
     if as_json:
         print_json(found)
         return
     print_line(summary(found))
-    print_line(f"expires {found.expire_time:%Y-%m-%d %H:%M:%S} UTC")
+    print_line(f"expires {shown_time(found.expire_time)}")
     print_line(f"  {found.upload_id}")
 
 
@@ -79,7 +89,7 @@ def extend(service: ServiceOptions, upload_id: str, expire_time: datetime, as_js
 @service_options
 def abort(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
     """Discard an upload and the parts sent so far."""
-    found = run(service, lambda client: client.abort(upload_id))
+    found = _run_for(service, upload_id, lambda client, each: client.abort(each))
     if as_json:
         print_json(found)
     else:
@@ -97,8 +107,11 @@ def watch(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
     """
     from partway_client.cli.watch import follow
 
-    last = run(
-        service, lambda client: follow(client, upload_id, as_json=as_json), "the upload continues"
+    last = _run_for(
+        service,
+        upload_id,
+        lambda client, each: follow(client, each, as_json=as_json),
+        "the upload continues",
     )
     if last is not None and not as_json:
         print_line(summary(last))
@@ -145,13 +158,17 @@ def watch(service: ServiceOptions, upload_id: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each upload.")
 @service_options
 def list_uploads(service: ServiceOptions, state: str | None, as_json: bool, **chosen: Any) -> None:
-    """List your uploads, newest first, each with its UPLOAD_ID on a line of its own."""
+    """List your uploads, newest first, each with a short id, and its UPLOAD_ID below it.
+
+    All commands take either, or the beginning of the short id.
+    """
     chosen["state"] = State(state) if state else None
-    for one in run(service, lambda client: client.list_uploads(**chosen)):
+    found = run(service, lambda client: client.list_uploads(**chosen))
+    for short, one in zip(short_ids(found), found, strict=True):
         if as_json:
             print_json(one)
         else:
-            print_line(f"{summary(one)}\n  {one.upload_id}")
+            print_line(f"{short}  {summary(one)}\n  {one.upload_id}")
 
 
 @click.command()
@@ -185,3 +202,20 @@ def capabilities(service: ServiceOptions, as_json: bool) -> None:
         return
     for line in lines(found):
         print_line(line)
+
+
+def _run_for(
+    service: ServiceOptions,
+    upload_id: str,
+    work: Callable[["UploadClient", str], Coroutine[Any, Any, T]],
+    stopped: str = "",
+) -> T:
+    """Do some work with an upload that is given by its id, a part of its sid, or as the last."""
+
+    async def found(client: "UploadClient") -> T:
+        from partway_client.cli.upload_ids import full_ids
+
+        [each] = await full_ids(client, service, [upload_id])
+        return await work(client, each)
+
+    return run(service, found, stopped)

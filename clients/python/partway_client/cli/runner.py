@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from partway_client.cli.interrupt import INTERRUPTED, end
 from partway_client.cli.options import ServiceOptions
-from partway_client.cli.output import print_note
+from partway_client.cli.output import print_error
 from partway_client.client import UploadClient
 from partway_client.errors import PartwayError
 
@@ -23,10 +23,11 @@ def run(
     stopped: str = "",
     *,
     max_bytes_per_second: int = 0,
+    retries: int | None = None,
 ) -> T:
     """Return what `work` returns. If it fails, print why and end the process."""
     try:
-        client = _client(service, max_bytes_per_second)
+        client = _client(service, max_bytes_per_second, retries)
     except ValueError as error:
         _fail(str(error), 2)
 
@@ -69,7 +70,9 @@ def _cancelled_by_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, end)
 
 
-def _client(service: ServiceOptions, max_bytes_per_second: int) -> UploadClient:
+def _client(
+    service: ServiceOptions, max_bytes_per_second: int, retries: int | None
+) -> UploadClient:
     return UploadClient(
         service.server,
         secure=service.tls,
@@ -79,9 +82,10 @@ def _client(service: ServiceOptions, max_bytes_per_second: int) -> UploadClient:
         call_metadata=service.call_metadata,
         token=service.token,
         max_bytes_per_second=max_bytes_per_second,
+        retries=retries,
     )
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    print_note(f"partway: {message}")
+    print_error(f"partway: {message}")
     sys.exit(code)

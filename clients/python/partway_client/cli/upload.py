@@ -1,139 +1,224 @@
 """The `partway upload` command: one file with a display of its own, several files together."""
 
+import asyncio
 import contextlib
 import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from rich.filesize import decimal
 
 from partway_client._progress_meter import OnProgress
+from partway_client._source.file_source import FileIdentity
 from partway_client.cli.batch_journal import BatchJournal
-from partway_client.cli.output import (
-    print_json,
-    print_line,
-    print_note,
-    printable,
-    transferred,
-)
+from partway_client.cli.file_results import FileResults, unicode_of
+from partway_client.cli.manifest import Manifest
+from partway_client.cli.name_template import name_from
+from partway_client.cli.options import ServiceOptions
+from partway_client.cli.output import about_file, print_line, print_note, printable
 from partway_client.cli.progress_bar import showing
+from partway_client.cli.source_removal import identity_of
+from partway_client.cli.summary import Summary, transferred
 from partway_client.cli.token_option import STDIN
-from partway_client.cli.upload_many import UploadMany, size_of
-from partway_client.client import OnDone, UploadClient
-from partway_client.errors import FileUnreadable, PartwayError, ServiceError
+from partway_client.cli.upload_ids import full_ids
+from partway_client.cli.upload_many import OnUploaded, UploadMany, size_of
+from partway_client.client import UploadClient
+from partway_client.errors import FileUnreadable, PartwayError
 from partway_client.models import Uploaded
 
 
 @dataclass(frozen=True, slots=True)
 class UploadCommand:
-    """Uploads each file with the same `arguments` of `upload_file`, and prints the result."""
+    """Uploads files with the same `arguments` of `upload_file`, and prints the results.
+
+    `names` are the files with their names at the service, "" for their own.
+    """
 
     as_json: bool
+    service: ServiceOptions
     arguments: dict[str, Any]
+    names: Mapping[str, str]
     journal: BatchJournal
+    manifest: Manifest | None
+    delete_after: bool
+    parallel_files: int | None
 
-    async def upload_all(self, client: UploadClient, files: Sequence[str]) -> bool:
-        """Upload the files. Return whether all succeeded."""
-        different = list(dict.fromkeys(files))
-        if len(different) > 1:
-            return await self._many(client).run(different)
-        return await self._upload_alone(client, different[0])
+    @classmethod
+    def of(
+        cls,
+        service: ServiceOptions,
+        chosen: Mapping[str, str],
+        options: Mapping[str, Any],
+        *,
+        as_json: bool,
+    ) -> Self:
+        """Return the command for files, each with its relative path. Raises UsageError."""
+        arguments = dict(options)
+        name, template = arguments.pop("name"), arguments.pop("name_template")
+        path, deletes = arguments.pop("skip_existing"), arguments.pop("delete_after")
+        return cls(
+            as_json=as_json,
+            service=service,
+            names={
+                file: name_from(template, relative) if template else name
+                for file, relative in chosen.items()
+            },
+            journal=BatchJournal(service, options, name_template=template, deletes=deletes),
+            manifest=Manifest.read(path) if path is not None else None,
+            delete_after=deletes,
+            parallel_files=arguments.pop("parallel_files"),
+            arguments=arguments,
+        )
 
-    def print_selected(self, files: Sequence[str]) -> None:
+    def prepare(self) -> None:
+        """Check what can be checked before anything is sent. Raises UsageError."""
+        if self.manifest is not None:
+            self.manifest.check_writable()
+
+    async def upload_all(self, client: UploadClient) -> bool:
+        """Upload the files. Return whether all that is wanted succeeded."""
+        summary, files = Summary(len(self.names)), list(self.names)
+        began = time.monotonic()
+        if given := self.arguments["upload_id"]:
+            [self.arguments["upload_id"]] = await full_ids(client, self.service, [given])
+        try:
+            if len(files) > 1:
+                await self._many(client, summary).run(files)
+            else:
+                await self._upload_alone(client, files[0], summary)
+        except asyncio.CancelledError:
+            self._summarize(summary, time.monotonic() - began)
+            raise
+        self._summarize(summary, time.monotonic() - began)
+        return summary.succeeded
+
+    def print_selected(self) -> None:
         """Print the files that `upload_all` would upload."""
-        left = [file for file in files if file == STDIN or self.journal.find(file) is None]
+        known = {f for f in self.names if f != STDIN and self.journal.find(f, identity_of(f))}
+        skipped = {f for f in self.names if f not in known and self._entry(f) is not None}
+        done = known | skipped
+        left = [file for file in self.names if file not in done]
         for file in left:
-            shown = self._shown(file)
+            shown = self._stdin_name() if file == STDIN else file
             if self.as_json:
-                print_line(json.dumps({"file": _unicode(shown), "size_bytes": size_of(file)}))
+                print_line(json.dumps({"file": unicode_of(shown), "size_bytes": size_of(file)}))
             else:
                 print_line(printable(shown))
         words = "1 file" if len(left) == 1 else f"{len(left)} files"
         words += f", {decimal(sum(map(size_of, left)))}, would be uploaded"
-        if known := len(files) - len(left):
-            words += f"; {known} uploaded by an earlier run"
+        words += " and then deleted here" if self.delete_after else ""
+        words += f"; {len(known)} uploaded by an earlier run" if known else ""
+        words += f"; {len(skipped)} skipped" if skipped else ""
         print_note(f"partway: {words}")
 
-    def _many(self, client: UploadClient) -> UploadMany:
+    def _many(self, client: UploadClient, summary: Summary) -> UploadMany:
+        concurrency = self.arguments["concurrency"]
+        parallel = min(self.parallel_files or concurrency, len(self.names))
+        # Files that are to go beside each other share the places for parts.
+        for_each = max(concurrency // parallel, 1) if self.parallel_files else concurrency
         return UploadMany(
-            upload=partial(self._upload, client),
-            print_result=self._print_result,
-            print_error=self._print_error,
+            upload=partial(self._upload, client, concurrency=for_each),
+            results=self._results(summary, self.journal),
             journal=self.journal,
-            concurrency=self.arguments["concurrency"],
+            entry_of=self._entry,
+            concurrency=concurrency,
+            most_for_each=for_each,
+            parallel_files=parallel,
             part_bytes=self.arguments["part_size"],
         )
 
-    async def _upload_alone(self, client: UploadClient, file: str) -> bool:
+    async def _upload_alone(self, client: UploadClient, file: str, summary: Summary) -> None:
+        results = self._results(summary, None)
+        if (entry := self._entry(file)) is not None:
+            summary.skipped += 1
+            results.skip(file, entry["uri"])
+            return
+        shown = os.path.basename(results.shown(file))
         try:
             with contextlib.ExitStack() as shows:
-                show = shows.enter_context(showing(os.path.basename(self._shown(file))))
+                show = shows.enter_context(showing(shown))
 
-                def on_done(uploaded: Uploaded) -> None:
+                def on_done(before: FileIdentity | None, uploaded: Uploaded) -> None:
                     # Printed before the journal entry is removed: if the run is killed in between,
                     # the next one prints it again.
                     shows.close()
-                    self._print_result(file, uploaded)
-                    self._print_figures(file, uploaded)
+                    results.report(file, uploaded)
+                    results.record(file, before, uploaded)
+                    results.delete(file, before, uploaded)
+                    summary.add(uploaded)
+                    _print_figures(shown, uploaded)
 
                 await self._upload(client, file, show, on_done)
         except PartwayError as error:
-            self._print_error(file, error)
-            return False
-        return True
+            summary.failed += 1
+            results.fail(file, error)
 
     async def _upload(
-        self, client: UploadClient, file: str, show: OnProgress, on_done: OnDone
+        self,
+        client: UploadClient,
+        file: str,
+        show: OnProgress,
+        on_done: OnUploaded,
+        **others: Any,
     ) -> None:
-        """Upload a file. Raises PartwayError."""
-        arguments = dict(self.arguments)
-        if file == STDIN:
-            arguments["name"] = self._shown(file)
+        """Upload a file, with `others` instead of some arguments. Raises PartwayError."""
+        name = self._stdin_name() if file == STDIN else self.names[file]
+        arguments = {**self.arguments, "name": name, **others}
         source = _stdin() if file == STDIN else file
-        await client.upload_file(source, on_progress=show, on_done=on_done, **arguments)
+        before = None if file == STDIN else identity_of(file)
+        with about_file(os.path.basename(name if file == STDIN else file)):
+            await client.upload_file(
+                source, on_progress=show, on_done=partial(on_done, before), **arguments
+            )
 
-    def _shown(self, file: str) -> str:
-        return (self.arguments["name"] or "stdin") if file == STDIN else file
+    def _results(self, summary: Summary, journal: BatchJournal | None) -> FileResults:
+        return FileResults(
+            as_json=self.as_json,
+            stdin_name=self._stdin_name(),
+            summary=summary,
+            manifest=self.manifest,
+            delete_after=self.delete_after,
+            journal=journal,
+        )
 
-    def _print_result(self, file: str, uploaded: Uploaded) -> None:
+    def _summarize(self, summary: Summary, seconds: float) -> None:
+        summary.seconds = seconds
+        if summary.files == 1:
+            # The line of the one file says it all, and a script may read the output as one object.
+            return
+        print_note(f"partway: {summary.words()}")
         if self.as_json:
-            print_json(uploaded, file=_unicode(self._shown(file)))
-        elif uploaded.completed:
-            print_line(printable(uploaded.uri))
+            print_line(json.dumps({"summary": summary.facts()}))
 
-    def _print_figures(self, file: str, uploaded: Uploaded) -> None:
-        sent, via_service = uploaded.bytes_sent, uploaded.bytes_via_service
-        words = transferred(uploaded.size_bytes, uploaded.seconds, sent, via_service)
-        if uploaded.parts_resumed:
-            words += f"; {uploaded.parts_resumed} of {uploaded.parts} parts were already in storage"
-        if not uploaded.completed:
-            words += "; all parts are sent, and the token does not allow completing the upload"
-        print_note(f"{os.path.basename(self._shown(file))}: {words}")
+    def _entry(self, file: str) -> Mapping[str, Any] | None:
+        if self.manifest is None or file == STDIN:
+            return None
+        return self.manifest.find(file)
 
-    def _print_error(self, file: str, error: PartwayError) -> None:
-        shown = self._shown(file)
-        print_note(f"partway: {os.path.basename(shown)}: {error}")
-        if self.as_json:
-            reason = error.reason if isinstance(error, ServiceError) else ""
-            facts = {"error": type(error).__name__, "reason": reason, "message": str(error)}
-            print_line(json.dumps({"file": _unicode(shown), **facts}))
+    def _stdin_name(self) -> str:
+        return self.names.get(STDIN) or "stdin"
 
 
-def stopped_message(files: Sequence[str]) -> str:
+def stopped_message(files: Collection[str]) -> str:
     """Return what to print if Ctrl-C stops the upload of `files`."""
     if STDIN in files:
         return "a stream cannot be resumed"
     return "the same command resumes the upload"
 
 
-def _unicode(name: str) -> str:
-    """Return a file name in Unicode, with a replacement character for what is none."""
-    return os.fsencode(name).decode("utf-8", "replace")
+def _print_figures(shown: str, uploaded: Uploaded) -> None:
+    words = transferred(uploaded)
+    if uploaded.parts_resumed:
+        words += f"; {uploaded.parts_resumed} of {uploaded.parts} parts were already in storage"
+    if not uploaded.completed:
+        words += "; all parts are sent, and the token does not allow completing the upload"
+    print_note(f"{shown}: {words}")
 
 
 def _stdin() -> BinaryIO:

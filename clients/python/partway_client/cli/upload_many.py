@@ -2,24 +2,27 @@
 
 import asyncio
 import os
-import time
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from partway_client._progress_meter import OnProgress
+from partway_client._source.file_source import FileIdentity
 from partway_client.cli.batch_journal import BatchJournal
+from partway_client.cli.file_results import FileResults
 from partway_client.cli.files_progress import FilesMeter, showing_files
-from partway_client.cli.output import print_note, transferred
-from partway_client.client import OnDone
+from partway_client.cli.source_removal import identity_of
 from partway_client.errors import PartwayError
 from partway_client.models import Uploaded
 
 _PART_BYTES = 16 * 1024 * 1024
 """What a part is taken to have before the service has said."""
 
-UploadOne = Callable[[str, OnProgress, OnDone], Coroutine[Any, Any, None]]
+OnUploaded = Callable[[FileIdentity | None, Uploaded], object]
+"""Called with the identity of a file from before it was uploaded."""
+
+UploadOne = Callable[[str, OnProgress, OnUploaded], Coroutine[Any, Any, None]]
 """Upload a file. Raises PartwayError."""
 
 
@@ -27,58 +30,60 @@ UploadOne = Callable[[str, OnProgress, OnDone], Coroutine[Any, Any, None]]
 class UploadMany:
     """Uploads files so that together they have at most `concurrency` parts under way.
 
-    A small file is one part; a large one has all of them, and is alone. `print_result` and
-    `print_error` are called in the order of the files: a script may rely on that.
+    Each has at most `most_for_each`, and at most `parallel_files` go at a time. A small file is one
+    part; a large one may have all of them, and is alone then. The `results` are printed in the
+    order of the files: a script may rely on that. `entry_of` returns the entry of a file that is
+    to be skipped.
     """
 
     upload: UploadOne
-    print_result: Callable[[str, Uploaded], None]
-    print_error: Callable[[str, PartwayError], None]
+    results: FileResults
     journal: BatchJournal
+    entry_of: Callable[[str], Mapping[str, Any] | None]
     concurrency: int
+    most_for_each: int
+    parallel_files: int
     part_bytes: int
-    monotonic: Callable[[], float] = time.monotonic
-    _failed: int = field(default=0, init=False)
-    _known: int = field(default=0, init=False)
-    _done: int = field(default=0, init=False)
-    _done_bytes: int = field(default=0, init=False)
-    _sent_bytes: int = field(default=0, init=False)
-    _via_service_bytes: int = field(default=0, init=False)
 
-    async def run(self, files: Sequence[str]) -> bool:
-        """Return whether all files are uploaded."""
-        began = self.monotonic()
-        printed = InOrder(files)
-        try:
-            left = [file for file in files if not self._is_known(file, printed)]
-            sizes = {file: size_of(file) for file in left}
-            meter = FilesMeter(len(files), sum(sizes.values()), files_done=self._known)
-            with showing_files(meter):
-                await self._upload_together(sizes, meter, printed)
-        finally:
-            self._summarize(len(files), self.monotonic() - began)
-        if not self._failed:
-            self.journal.remove(files)
-        return not self._failed
+    async def run(self, files: Sequence[str]) -> None:
+        """Upload them, except those that an earlier run uploaded or that are to be skipped."""
+        summary, printed = self.results.summary, InOrder(files)
+        left = [file for file in files if not self._is_done(file, printed)]
+        sizes = {file: size_of(file) for file in left}
+        done = len(files) - len(left)
+        meter = FilesMeter(len(files), sum(sizes.values()), files_done=done)
+        with showing_files(meter):
+            await self._upload_together(sizes, meter, printed)
+        if summary.succeeded:
+            self.journal.remove()
 
-    def _is_known(self, file: str, printed: "InOrder") -> bool:
-        """Return whether an earlier run uploaded the file, whose result is printed again then."""
-        known = self.journal.find(file)
-        if known is not None:
-            self._known += 1
-            printed.set(file, partial(self.print_result, file, known))
-        return known is not None
+    def _is_done(self, file: str, printed: "InOrder") -> bool:
+        """Return whether nothing is to be sent, and what is known is printed instead."""
+        before = identity_of(file)
+        if (known := self.journal.find(file, before)) is not None:
+            self.results.summary.uploaded_before += 1
+            if self.entry_of(file) is None:
+                self.results.record(file, before, known)
+            printed.set(file, partial(self._finish, file, before, known))
+            return True
+        if (entry := self.entry_of(file)) is not None:
+            self.results.summary.skipped += 1
+            printed.set(file, partial(self.results.skip, file, entry["uri"]))
+            return True
+        return False
 
     async def _upload_together(
         self, sizes: dict[str, int], meter: FilesMeter, printed: "InOrder"
     ) -> None:
         places = asyncio.Semaphore(self.concurrency)
+        turns = asyncio.Semaphore(self.parallel_files)
 
         async def upload(file: str, taken: int) -> None:
             try:
                 with meter.file(file) as show:
                     await self._upload_one(file, show, printed)
             finally:
+                turns.release()
                 for _ in range(taken):
                     places.release()
 
@@ -86,6 +91,7 @@ class UploadMany:
             async with asyncio.TaskGroup() as group:
                 for file, size_bytes in sizes.items():
                     wanted = self._places_for(size_bytes)
+                    await turns.acquire()
                     for _ in range(wanted):
                         await places.acquire()
                     group.create_task(upload(file, wanted))
@@ -94,35 +100,26 @@ class UploadMany:
             raise errors.exceptions[0] from None
 
     async def _upload_one(self, file: str, show: OnProgress, printed: "InOrder") -> None:
-        def on_done(uploaded: Uploaded) -> None:
+        def on_done(before: FileIdentity | None, uploaded: Uploaded) -> None:
             # Remembered before the upload is: a run that is killed in between has its result.
-            self.journal.add(file, uploaded)
-            self._done += 1
-            self._done_bytes += uploaded.size_bytes
-            self._sent_bytes += uploaded.bytes_sent
-            self._via_service_bytes += uploaded.bytes_via_service
-            printed.set(file, partial(self.print_result, file, uploaded))
+            self.journal.add(file, before, uploaded)
+            self.results.record(file, before, uploaded)
+            self.results.summary.add(uploaded)
+            printed.set(file, partial(self._finish, file, before, uploaded))
 
         try:
             await self.upload(file, show, on_done)
         except PartwayError as error:
-            self._failed += 1
-            printed.set(file, partial(self.print_error, file, error))
+            self.results.summary.failed += 1
+            printed.set(file, partial(self.results.fail, file, error))
+
+    def _finish(self, file: str, before: FileIdentity | None, uploaded: Uploaded) -> None:
+        self.results.report(file, uploaded)
+        self.results.delete(file, before, uploaded)
 
     def _places_for(self, size_bytes: int) -> int:
         parts = -(-size_bytes // (self.part_bytes or _PART_BYTES))
-        return min(max(parts, 1), self.concurrency)
-
-    def _summarize(self, count: int, seconds: float) -> None:
-        done = self._done + self._known
-        words = f"{count} files" if done == count else f"{done} of {count} files"
-        sent, via_service = self._sent_bytes, self._via_service_bytes
-        words += f", {transferred(self._done_bytes, seconds, sent, via_service)}"
-        if self._known:
-            words += f"; {self._known} uploaded by an earlier run"
-        if self._failed:
-            words += f"; {self._failed} failed"
-        print_note(f"partway: {words}")
+        return min(max(parts, 1), self.most_for_each)
 
 
 class InOrder:

@@ -12,6 +12,9 @@ from partway.v1 import upload_pb2 as pb
 from partway.v1 import upload_service_pb2 as service_pb
 
 BUCKET = "bucket"
+
+_STAMP = "0" * 28
+"""What follows the sid in a key, for commands that look for it there."""
 URL_SECONDS = 900
 UPLOAD_SECONDS = 24 * 3600
 MAX_SECONDS = 7 * 24 * 3600
@@ -108,8 +111,9 @@ class FakeUploads:
         return upload
 
     def _new(self, request: service_pb.InitializeRequest, part_size_bytes: int) -> FakeUpload:
-        upload_id = uuid.uuid4().hex
-        key = f"{upload_id}/{request.file_name.replace('/', '_') or 'file'}"
+        sid = uuid.uuid4().hex
+        upload_id = f"fake-{sid}"
+        key = f"{sid}-{_STAMP}/{request.file_name.replace('/', '_') or 'file'}"
         size, now = request.size_bytes, int(self.now())
         count = max(1, -(-size // part_size_bytes))
         message = pb.Upload(
