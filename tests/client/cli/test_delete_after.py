@@ -158,7 +158,7 @@ async def test_a_file_that_changes_at_the_last_moment_is_kept(
 
     assert done.code == 1
     assert "movie.mp4: uploaded, but not deleted: it changed after it was" in done.stderr
-    assert (done.summary["uploaded"], done.summary["kept"]) == (1, 1)
+    assert len(done.results) == 1
     assert exists(movie)
 
 
