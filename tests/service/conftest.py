@@ -11,14 +11,14 @@ from partway_server.domain.checksum import Checksum
 from partway_server.redis_client.topology import connect
 from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.sessions.redis_store import RedisSessionStore
-from partway_server.storage.capabilities import KNOWN
 from partway_server.storage.memory import MemoryStorage
 from partway_server.storage.s3 import S3Storage
 from redis.asyncio import Redis
 
-from tests.support.backends import REDIS_PATIENCE
+from tests.support.backends import OF_MAKE_TEST_STORES, REDIS_PATIENCE
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
+from tests.support.store_catalogue import STORES
 from tests.support.storage import FaultyObjects, put_by, put_into
 from tests.support.wired import PATIENT, Wired, a_wired_world
 from tests.support.world import World, a_world
@@ -31,20 +31,17 @@ def clock() -> FakeClock:
     return FakeClock(datetime.now(UTC).replace(microsecond=0))
 
 
-STORES = {
-    "real": ("s3", "seaweedfs"),
-    "localstack": ("localstack", "localstack"),
-    "ceph": ("ceph", "ceph"),
-}
-"""Used with a real Redis: the fixture that starts the storage, and its kind of backend."""
+OVER = {"real": "seaweedfs"} | {name: name for name in OF_MAKE_TEST_STORES}
+"""The stores that are used with a real Redis, by the names that the tests have of them."""
 
 
 @pytest.fixture(
     params=[
         "memory",
-        pytest.param("real", marks=[pytest.mark.redis, pytest.mark.s3]),
-        pytest.param("localstack", marks=[pytest.mark.redis, pytest.mark.localstack]),
-        pytest.param("ceph", marks=[pytest.mark.redis, pytest.mark.ceph]),
+        *(
+            pytest.param(name, marks=[pytest.mark.redis, *STORES[store].marks])
+            for name, store in OVER.items()
+        ),
     ]
 )
 async def world(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
@@ -81,14 +78,14 @@ async def in_memory(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIt
 
 @contextlib.asynccontextmanager
 async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
-    fixture, backend = STORES[request.param]
-    s3 = request.getfixturevalue(fixture)
+    tested = STORES[OVER[request.param]]
+    s3 = request.getfixturevalue(tested.fixture)
     url = request.getfixturevalue("redis_url")
     async with Redis.from_url(url) as redis:
         await redis.flushdb()
     storage = await S3Storage.open(
         name="default",
-        capabilities=KNOWN[backend],
+        capabilities=tested.record,
         region=s3.region,
         endpoint_url=s3.endpoint,
         access_key=s3.access_key,

@@ -62,8 +62,9 @@ class Reachability:
 
 @dataclass(frozen=True, slots=True)
 class SignatureFacts:
-    """What storage answers to one PUT as signed, and to four that are not.
+    """What storage answers to one PUT as signed, and to five that are not.
 
+    `more_headers` has a header of storage that was not signed; some take that.
     `through` names the endpoint they were sent to: public, or own.
     """
 
@@ -72,7 +73,15 @@ class SignatureFacts:
     expired: ProbeResponse
     other_length: ProbeResponse
     other_key: ProbeResponse
+    more_headers: ProbeResponse
     through: str
+
+    @property
+    def takes_unsigned_headers(self) -> bool | None:
+        """Return whether a header of storage counts unsigned; None if the answers do not show."""
+        if not self.as_signed.ok or not (self.more_headers.ok or self.more_headers.refused):
+            return None
+        return self.more_headers.ok
 
 
 @dataclass(frozen=True, slots=True)

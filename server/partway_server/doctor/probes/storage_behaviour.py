@@ -61,13 +61,14 @@ class BehaviourProbes:
         return answer
 
     async def refusals(self) -> SignatureFacts:
-        """PUT once as signed, and in four ways that must be refused, each at a key of its own."""
+        """PUT once as signed, and in five ways that are not, each at a key of its own."""
         return SignatureFacts(
             as_signed=await self._put("signed"),
             wrong_signature=await self._put("wrong-signature", spoil=True),
             expired=await self._put("expired", ago=_LONG_AGO),
             other_length=await self._put("other-length", body=_BODY + b"0", size=len(_BODY)),
             other_key=await self._put("other-key", sent_to="another-key"),
+            more_headers=await self._put("more-headers", unsigned={"x-amz-meta-more": "x"}),
             through="own" if self._url_signer is self._connection.own else "public",
         )
 
