@@ -18,8 +18,8 @@ from redis.asyncio import Redis
 from tests.support.backends import OF_MAKE_TEST_STORES, REDIS_PATIENCE
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
-from tests.support.store_catalogue import STORES
 from tests.support.storage import FaultyObjects, put_by, put_into
+from tests.support.store_catalogue import STORES
 from tests.support.wired import PATIENT, Wired, a_wired_world
 from tests.support.world import World, a_world
 

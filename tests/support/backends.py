@@ -3,10 +3,10 @@
 With PARTWAY_TEST_BACKENDS=1, which `make test` sets, tests marked `redis` or `s3` run.
 PARTWAY_TEST_STORES lists the stores that need more than wheels, of OF_MAKE_TEST_STORES; `make
 test-NAME` lists one, and `make test-stores` runs all, so tests with these marks run. A backend that
-cannot start is then a failure. PARTWAY_TEST_TOOLS likewise lists what needs more tools, of `languages`, `examples`,
-`peers`, `deploy` and `image`, or more time, `changes`: `make test-languages` and the like install
-them and set it. All other marked tests are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use
-instead of starting one; the tests may destroy its data.
+cannot start is then a failure. PARTWAY_TEST_TOOLS likewise lists what needs more tools, of
+`languages`, `examples`, `peers`, `deploy` and `image`, or more time, `changes`: `make
+test-languages` and the like install them and set it. All other marked tests are skipped.
+PARTWAY_TEST_REDIS_URL names a Redis to use instead of starting one; the tests may destroy its data.
 """
 
 import os

@@ -186,7 +186,7 @@ def _better(
     for name, record in known.items():
         more, less = _claims(record, found)
         if {*more, *less} <= _UNREAD and (is_aws or name != "aws"):
-            # Among equals prefer the one with a name of its own: its limits are those of that store.
+            # Among equals prefer one with a name of its own: its limits are those of that store.
             fits.append((len(more) + len(less), name != kind, name == "generic", name))
     best = min(fits)[-1] if fits else kind
     return "" if best == kind else best

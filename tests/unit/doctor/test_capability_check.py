@@ -75,7 +75,7 @@ def test_what_any_url_may_add_is_bad_where_the_record_denies_it() -> None:
 
 
 def test_a_record_that_fits_in_part_is_not_named() -> None:
-    """Check versitygw 1.8: of all records that of B2 claims nothing false, and leaves most unused."""
+    """Check versitygw 1.8: the record of B2 claims nothing false, and leaves most unused."""
     found = as_recorded("aws", lifecycle=False)
     assert {remedy for _, remedy in judged("generic", found).values()} == {
         "Nothing breaks; `partway-server doctor --write-record FILE` uses it."
