@@ -15,7 +15,7 @@ PROMETHEUS = github.com/prometheus/prometheus/cmd/$(@F)@v0.316.0
 minio_MODULE := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 versitygw_MODULE := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 STORES := localstack ceph minio versitygw s3proxy s3mock
-SUITES ?= tests/conformance tests/service/test_complete.py tests/service/test_abort.py tests/service/test_recovery.py
+SUITES ?= tests/conformance tests/service/test_complete.py tests/service/test_abort.py tests/service/test_recovery.py tests/service/doctor/test_stores.py
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 JAVA_TOOLS := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64 com.google.protobuf:protoc:4.35.1:exe:linux-x86_64
 AGAINST ?= proto/baseline.binpb
@@ -70,6 +70,12 @@ test-stores: $(READY) ## Run SUITES over six more stores, two at a time.
 $(addprefix test-,$(STORES)): test-%: $(READY)
 	@$(MAKE) --no-print-directory store-$* || { echo "skipped: $* cannot be had here"; exit 0; } \
 	  && PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_STORES=$* $(BIN)/python -m pytest -m $* $(SUITES)
+
+test-outside: $(READY) ## Run SUITES over a store that runs, at ENDPOINT, in BUCKET; it is left as it was.
+	@test -n "$(ENDPOINT)" -a -n "$(BUCKET)" -a -n "$$AWS_ACCESS_KEY_ID" -a -n "$$AWS_SECRET_ACCESS_KEY" || { echo \
+	  "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and name the store: make test-outside ENDPOINT=https://s3.example BUCKET=name [REGION=us-east-1] [BACKEND=ceph]" >&2; exit 2; }
+	PARTWAY_TEST_ENDPOINT=$(ENDPOINT) PARTWAY_TEST_BUCKET=$(BUCKET) PARTWAY_TEST_REGION=$(REGION) PARTWAY_TEST_BACKEND=$(BACKEND) \
+	  PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_STORES=outside $(BIN)/python -m pytest -m outside $(SUITES)
 
 store-tools: ## Build or fetch, pinned, the stores that test-stores runs.
 	@$(MAKE) --no-print-directory --keep-going $(addprefix store-,$(STORES)) || echo "skipped: a store cannot be had here"

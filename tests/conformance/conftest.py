@@ -15,7 +15,7 @@ from tests.support.backends import REDIS_PATIENCE
 from tests.support.clock import FakeClock
 from tests.support.redis_cluster import Cluster
 from tests.support.redis_sentinel import Sentinels
-from tests.support.store_catalogue import STORES
+from tests.support.store_catalogue import NAMES, marks_of, running
 from tests.support.stores import Store, memory_store, s3_store
 
 
@@ -101,8 +101,8 @@ def sessions(request: pytest.FixtureRequest) -> SessionStore:
         "memory",
         "routed",
         *(
-            pytest.param(f"{name}-{client}", marks=tested.marks)
-            for name, tested in STORES.items()
+            pytest.param(f"{name}-{client}", marks=marks_of(name))
+            for name in NAMES
             for client in ("lean", "sdk")
         ),
     ],
@@ -113,7 +113,6 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
         yield memory_store(routed=request.param == "routed")
         return
     name, _, client = request.param.partition("-")
-    tested = STORES[name]
-    s3 = request.getfixturevalue(tested.fixture)
-    async with s3_store(s3, tested.record, tested.lacks, client) as opened:
+    s3, tested = running(request, name)
+    async with s3_store(s3, tested.record, tested.lacks, client, tested.prefix) as opened:
         yield opened

@@ -15,11 +15,11 @@ from partway_server.storage.memory import MemoryStorage
 from partway_server.storage.s3 import S3Storage
 from redis.asyncio import Redis
 
-from tests.support.backends import OF_MAKE_TEST_STORES, REDIS_PATIENCE
+from tests.support.backends import OF_MAKE_TEST_STORES, OUTSIDE, REDIS_PATIENCE
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_by, put_into
-from tests.support.store_catalogue import STORES
+from tests.support.store_catalogue import marks_of, running
 from tests.support.wired import PATIENT, Wired, a_wired_world
 from tests.support.world import World, a_world
 
@@ -31,7 +31,7 @@ def clock() -> FakeClock:
     return FakeClock(datetime.now(UTC).replace(microsecond=0))
 
 
-OVER = {"real": "seaweedfs"} | {name: name for name in OF_MAKE_TEST_STORES}
+OVER = {"real": "seaweedfs"} | {name: name for name in (*OF_MAKE_TEST_STORES, OUTSIDE)}
 """The stores that are used with a real Redis, by the names that the tests have of them."""
 
 
@@ -39,7 +39,7 @@ OVER = {"real": "seaweedfs"} | {name: name for name in OF_MAKE_TEST_STORES}
     params=[
         "memory",
         *(
-            pytest.param(name, marks=[pytest.mark.redis, *STORES[store].marks])
+            pytest.param(name, marks=[pytest.mark.redis, *marks_of(store)])
             for name, store in OVER.items()
         ),
     ]
@@ -78,8 +78,7 @@ async def in_memory(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIt
 
 @contextlib.asynccontextmanager
 async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
-    tested = STORES[OVER[request.param]]
-    s3 = request.getfixturevalue(tested.fixture)
+    s3, tested = running(request, OVER[request.param])
     url = request.getfixturevalue("redis_url")
     async with Redis.from_url(url) as redis:
         await redis.flushdb()

@@ -41,6 +41,8 @@ of what comes after that set one of their own.
 
 OF_MAKE_TEST = ("redis", "s3")
 OF_MAKE_TEST_STORES = ("localstack", "ceph", "minio", "versitygw", "s3proxy", "s3mock")
+OUTSIDE = "outside"
+"""A store that runs already, of `make test-outside`."""
 OF_TOOLS = ("alerts", "changes", "deploy", "examples", "image", "languages", "peers")
 
 
@@ -50,7 +52,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get(ENABLE) == "1":
         asked.update(OF_MAKE_TEST)
     rules = [(mark, f"{ENABLE}=1, or run `make test`") for mark in OF_MAKE_TEST]
-    rules += [(mark, f"{STORES}={mark}, or run `make test-{mark}`") for mark in OF_MAKE_TEST_STORES]
+    rules += [
+        (mark, f"{STORES}={mark}, or run `make test-{mark}`")
+        for mark in (*OF_MAKE_TEST_STORES, OUTSIDE)
+    ]
     rules += [(mark, f"{TOOLS}={mark}, or run `make test-{mark}`") for mark in OF_TOOLS]
     for mark, way in rules:
         if mark in asked:

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,10 @@ class Measurement:
     def bad(self) -> set[str]:
         """Return the names of what is bad."""
         return {name for name, found in self.findings.items() if found["status"] == "bad"}
+
+    def of(self, title: str) -> str:
+        """Return the text of the record, with the name and version of the store for its own."""
+        return re.sub(r" of a store that calls itself .*\"", f': {title}"', self.file.read_text())
 
 
 def measure(s3: S3, folder: Path, kind: str = "generic", record: Path | None = None) -> Measurement:

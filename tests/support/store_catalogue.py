@@ -1,5 +1,6 @@
 """The S3 servers that the suites run over: the record of each, and the claims it does not make."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,14 +8,22 @@ from typing import Any
 
 import pytest
 from partway_server.config.capability_file import read_record
+from partway_server.devstack.servers import S3
+from partway_server.doctor.behaviour_checks import REFUSALS
 from partway_server.storage.capabilities import KNOWN, Capabilities
 
+from tests.support.backends import OF_MAKE_TEST_STORES, OUTSIDE
+from tests.support.measurement import Measurement
+from tests.support.outside import PREFIX
 from tests.support.stores import (
     BEGINNINGS,
     COPIES,
     COPY_CONDITIONS,
+    COPY_OVER,
+    DAMAGE,
     MANY_PARTS,
     MOTO,
+    OVER,
     RCLONE,
     RESENDS,
     SIGNATURES,
@@ -30,13 +39,17 @@ class TestedStore:
     """A store that the suites run over.
 
     `fixture` starts it, and `marks` say what that needs. `lacks`: by the claim that it does not
-    make, why.
+    make, why. `bad`: what the doctor says is bad of it. `prefix`: what
+    all keys begin with. `title`: its name and version, for a reader.
     """
 
     fixture: str
     record: Capabilities
     lacks: Mapping[str, str] = field(default_factory=dict)
     marks: Sequence[pytest.MarkDecorator] = ()
+    bad: Sequence[str] = ()
+    prefix: str = ""
+    title: str = ""
 
 
 def _measured(name: str, **more: Any) -> Capabilities:
@@ -44,6 +57,8 @@ def _measured(name: str, **more: Any) -> Capabilities:
     return replace(read_record(str(RECORDS / f"{name}.toml")), **more)
 
 
+_DOCTOR = "the doctor found that it does not look at signatures"
+_NOT_SIGNED = "S3Mock 3.12 looks at no signature"
 _UNSIGNED = "moto looks neither at signatures nor at the headers that were signed"
 
 STORES: Mapping[str, TestedStore] = {
@@ -56,6 +71,7 @@ STORES: Mapping[str, TestedStore] = {
             MANY_PARTS: "moto takes about ten seconds for a thousand",
             BEGINNINGS: "moto reports the same day in 2010 for each",
             COPY_CONDITIONS: "moto looks at none, and answers 500 where there is nothing to copy",
+            COPY_OVER: "moto answers 500",
         },
     ),
     "seaweedfs": TestedStore(
@@ -63,19 +79,79 @@ STORES: Mapping[str, TestedStore] = {
         KNOWN["seaweedfs"],
         {RESENDS: "SeaweedFS lists both, with times in whole seconds"},
         (pytest.mark.s3,),
+        title="SeaweedFS 4.48",
     ),
     "rclone": TestedStore(
         "rclone", RCLONE, {COPIES: "rclone makes an empty part of it"}, (pytest.mark.s3,)
     ),
-    "localstack": TestedStore("localstack", KNOWN["localstack"], marks=(pytest.mark.localstack,)),
+    "localstack": TestedStore(
+        "localstack",
+        KNOWN["localstack"],
+        marks=(pytest.mark.localstack,),
+        title="LocalStack 4.13.1",
+    ),
     "ceph": TestedStore(
         "ceph",
         KNOWN["ceph"],
         {COPY_CONDITIONS: "Ceph RGW 16.2.15 looks at none"},
         (pytest.mark.ceph,),
+        title="Ceph RGW 16.2.15",
     ),
-    "minio": TestedStore("minio", KNOWN["minio"], marks=(pytest.mark.minio,)),
-    "versitygw": TestedStore("versitygw", _measured("versitygw"), marks=(pytest.mark.versitygw,)),
-    "s3proxy": TestedStore("s3proxy", _measured("s3proxy"), marks=(pytest.mark.s3proxy,)),
-    "s3mock": TestedStore("s3mock", _measured("s3mock"), marks=(pytest.mark.s3mock,)),
+    "minio": TestedStore(
+        "minio", KNOWN["minio"], marks=(pytest.mark.minio,), title="MinIO 20260212"
+    ),
+    "versitygw": TestedStore(
+        "versitygw",
+        _measured("versitygw"),
+        marks=(pytest.mark.versitygw,),
+        title="versitygw 1.8.0",
+    ),
+    "s3proxy": TestedStore(
+        "s3proxy",
+        # It joins parts in the order of their numbers, regardless of the request.
+        _measured("s3proxy", part_order=False),
+        {
+            OVER: "S3Proxy 2.6 takes parts of an upload that is over, and lists none of it",
+            COPY_OVER: "S3Proxy 2.6 begins that upload once more",
+        },
+        (pytest.mark.s3proxy,),
+        title="S3Proxy 2.6.0",
+    ),
+    "s3mock": TestedStore(
+        "s3mock",
+        _measured("s3mock"),
+        {
+            SIGNATURES: _NOT_SIGNED,
+            SIGNED_HEADERS: _NOT_SIGNED,
+            COPY_OVER: "S3Mock 3.12 answers 500",
+            DAMAGE: "S3Mock 3.12 answers BadRequest",
+        },
+        (pytest.mark.s3mock,),
+        title="S3Mock 3.12.0",
+        bad=[f"storage.signature.{name}" for name in REFUSALS],
+    ),
 }
+
+MEASURED = ("seaweedfs", *OF_MAKE_TEST_STORES)
+"""The stores of which RECORDS has what was measured."""
+
+NAMES = (*STORES, OUTSIDE)
+"""All that the suites may run over."""
+
+
+def marks_of(name: str) -> Sequence[pytest.MarkDecorator]:
+    """Return what a store needs."""
+    return (pytest.mark.outside,) if name == OUTSIDE else STORES[name].marks
+
+
+def running(request: pytest.FixtureRequest, name: str) -> tuple[S3, TestedStore]:
+    """Return where a store runs, starting it if needed, and what is known of it."""
+    if name != OUTSIDE:
+        return request.getfixturevalue(STORES[name].fixture), STORES[name]
+    s3: S3 = request.getfixturevalue(OUTSIDE)
+    found: Measurement = request.getfixturevalue("outside_measured")
+    named = os.environ.get("PARTWAY_TEST_BACKEND")
+    record = KNOWN[named] if named else found.record
+    unread = found.bad().intersection(f"storage.signature.{each}" for each in REFUSALS)
+    lacks = dict.fromkeys((SIGNATURES, SIGNED_HEADERS) if unread else (), _DOCTOR)
+    return s3, TestedStore(OUTSIDE, record, lacks, bad=sorted(unread), prefix=PREFIX)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from partway_server.doctor.finding import Finding, bad, ok, warn
 from partway_server.doctor.probes.results import (
     BucketFacts,
+    ChecksumFacts,
     Checksums,
     ConditionFacts,
     MultipartFacts,
@@ -23,6 +24,7 @@ _GIFTS = {
     "conditional_delete": "honours If-Match on a delete",
     "idempotent_complete": "lets Complete be repeated",
     "listed_checksums": "reports checksums in ListParts",
+    "whole_checksum": "verifies the CRC64NVME of a whole object",
     "lifecycle": "supports the calls for lifecycle rules",
     "cors_api": "supports the calls for CORS rules",
 }
@@ -107,7 +109,14 @@ def _of_multipart(facts: MultipartFacts) -> dict[str, bool | None]:
         "idempotent_complete": again.ok if again and (again.ok or again.refused) else None,
         "exact_key_listing_only": not by_prefix if by_key and by_prefix is not None else None,
         "listed_resends": len(facts.resent) > 1 if facts.resent else None,
+        "whole_checksum": _of_whole(facts.whole),
     }
+
+
+def _of_whole(facts: ChecksumFacts | None) -> bool | None:
+    if facts is None or facts.verified is None:
+        return None
+    return facts.verified and facts.listed
 
 
 def agreement(

@@ -36,11 +36,12 @@ from partway_server.storage.base import (
 )
 from partway_server.storage.capabilities import KNOWN
 from partway_server.storage.s3 import S3Storage
+from partway_server.storage.s3_codes import Meaning, codes_of
+from partway_server.storage.s3_startup_check import PROBE_PREFIX
 
 from tests.support.rclone import start_rclone
 from tests.support.storage import (
     FaultyObjects,
-    Reply,
     answer,
     canned_s3,
     error_answer,
@@ -53,7 +54,10 @@ from tests.support.stores import (
     CONNECTIONS,
     COPIES,
     COPY_CONDITIONS,
+    COPY_OVER,
+    DAMAGE,
     MANY_PARTS,
+    OVER,
     RCLONE,
     RESENDS,
     SIGNATURES,
@@ -316,6 +320,7 @@ async def test_aborting_what_was_completed_leaves_the_object(store: Store) -> No
 
 async def test_what_is_on_its_way_at_abort_does_not_come_back(store: Store) -> None:
     store.claims(CONNECTIONS)
+    store.claims(OVER)
     body = b"." * MIB
     grant = await store.opened(store.grant(body))
     part = await store.sign(grant)
@@ -328,11 +333,14 @@ async def test_what_is_on_its_way_at_abort_does_not_come_back(store: Store) -> N
     with pytest.raises(MultipartNotFound):
         await store.storage.list_parts(grant)
     assert await store.storage.list_multiparts(grant) == []
-    assert (await store.put(part.url, body, part.headers)).status >= 400
+    # versitygw hangs up in the middle of a body that it refuses.
+    with contextlib.suppress(aiohttp.ClientOSError):
+        assert (await store.put(part.url, body, part.headers)).status >= 400
     assert await store.storage.head(grant) is None
 
 
 async def test_an_aborted_upload_has_no_list_of_parts(store: Store) -> None:
+    store.claims(OVER)
     grant = await store.opened(store.grant())
     await store.storage.abort(grant)
     with pytest.raises(MultipartNotFound):
@@ -340,6 +348,7 @@ async def test_an_aborted_upload_has_no_list_of_parts(store: Store) -> None:
 
 
 async def test_a_completed_upload_has_no_list_of_parts(store: Store) -> None:
+    store.claims(OVER)
     grant = await store.stored(store.grant())
     with pytest.raises(MultipartNotFound):
         await store.storage.list_parts(grant)
@@ -347,6 +356,7 @@ async def test_a_completed_upload_has_no_list_of_parts(store: Store) -> None:
 
 @pytest.mark.parametrize("end", ["abort", "complete"])
 async def test_a_part_that_comes_late_is_refused(store: Store, end: str) -> None:
+    store.claims(OVER)
     grant = await store.opened(store.grant())
     part = await store.sign(grant)
     assert (await store.put(part.url, BODY, part.headers)).status == 200
@@ -475,7 +485,7 @@ async def test_nothing_is_copied_from_what_is_not_there_or_another(store: Store)
 
 async def test_nothing_is_copied_into_an_upload_that_is_over(store: Store) -> None:
     source = await a_source(store, b"a tail")
-    store.claims(COPY_CONDITIONS)
+    store.claims(COPY_OVER)
     grant = await store.opened(store.grant())
     await store.storage.abort(grant)
     with pytest.raises(MultipartNotFound):
@@ -653,7 +663,9 @@ async def test_a_signed_checksum_holds_the_bytes_to_it(
     grant = grant if single else await store.opened(grant)
     part = await store.sign(grant, checksum=CHECK_VALUES[checksum])
 
-    assert await store.put(part.url, BODY[::-1], part.headers) == Reply(400, code="BadDigest")
+    refused = await store.put(part.url, BODY[::-1], part.headers)
+    assert refused.status == 400
+    assert DAMAGE in store.lacks or refused.code in codes_of(Meaning.DAMAGED)
     if not store.can.refusals_spare:
         return
     assert (await store.put(part.url, BODY, part.headers)).status == 200
@@ -692,12 +704,18 @@ async def test_the_checksum_of_the_whole_is_verified_when_parts_are_joined(store
 async def test_entity_tags_are_what_the_record_says(store: Store, single: bool) -> None:
     grant = store.grant(single=single, checksum=Checksum.MD5)
     assert await store.storage.etags_are_md5(grant) or not store.can.md5_etags
-    if isinstance(store.storage, S3Storage):
-        client, place = store.storage._clients.control, {"Bucket": store.bucket}
-        assert "Uploads" not in await client.list_multipart_uploads(
-            **place, Prefix="partway-probe/"
-        )
-        assert "Contents" not in await client.list_objects_v2(**place, Prefix="partway-probe/")
+    await _no_probe_is_left(store)
+
+
+async def _no_probe_is_left(store: Store) -> None:
+    """Check that nothing is below the prefix of probes, except what the tests have there."""
+    if not isinstance(store.storage, S3Storage):
+        return
+    client, place = store.storage._clients.control, {"Bucket": store.bucket, "Prefix": PROBE_PREFIX}
+    uploads = (await client.list_multipart_uploads(**place)).get("Uploads", [])
+    objects = (await client.list_objects_v2(**place)).get("Contents", [])
+    ours = store.prefix or "nothing"
+    assert [e["Key"] for e in (*uploads, *objects) if not e["Key"].startswith(ours)] == []
 
 
 @pytest.mark.parametrize("checksum", sorted(CHECK_VALUES))
@@ -712,7 +730,8 @@ async def test_a_checksum_that_the_record_denies_is_not_verified(
         return  # S3Proxy refuses to begin an upload with an algorithm.
     part = await store.sign(grant, checksum=CHECK_VALUES[checksum])
     # Some take it unseen, others refuse the header.
-    assert (await store.put(part.url, BODY[::-1], part.headers)).code != "BadDigest"
+    refused = await store.put(part.url, BODY[::-1], part.headers)
+    assert refused.code not in codes_of(Meaning.DAMAGED)
 
 
 async def test_a_signed_checksum_must_be_sent(store: Store) -> None:
@@ -849,13 +868,9 @@ async def test_a_bucket_that_is_not_there_is_named(store: Store) -> None:
 
 
 async def test_a_check_leaves_no_probe_behind(store: Store) -> None:
-    if not isinstance(store.storage, S3Storage):
-        pytest.skip("it puts no probe")
     with contextlib.nullcontext() if store.can.metadata else pytest.raises(ValueError):
         await store.storage.check("test", store.bucket)
-    place = {"Bucket": store.bucket, "Prefix": "partway-probe/"}
-    found = await store.storage._clients.control.list_objects_v2(**place)
-    assert "Contents" not in found
+    await _no_probe_is_left(store)
 
 
 @pytest.mark.s3
@@ -893,6 +908,7 @@ async def test_a_reply_can_be_lost_after_storage_did_the_thing(store: Store) -> 
 
 
 async def test_a_call_can_be_held_before_storage_hears_of_it(store: Store) -> None:
+    store.claims(OVER)
     storage, gate = FaultyObjects(store.storage), asyncio.Event()
     storage.before("abort", gate.wait)
     grant = await store.opened(store.grant())

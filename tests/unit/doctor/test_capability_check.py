@@ -114,6 +114,7 @@ def test_facts_become_the_words_of_the_record() -> None:
             resent=["a", "b"],
             listed_by_key=True,
             listed_by_prefix=False,
+            whole=ChecksumFacts(OK, WRONG, listed=True),
         ),
         SignatureFacts(OK, *[WRONG] * 4, more_headers=OK, through="own"),
     )
@@ -129,6 +130,7 @@ def test_facts_become_the_words_of_the_record() -> None:
         "listed_checksums",
         "listed_resends",
         "unsigned_headers",
+        "whole_checksum",
     }
 
 

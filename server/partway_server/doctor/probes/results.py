@@ -150,6 +150,8 @@ class MultipartFacts:
     5 MiB, 5 MiB and 1 byte. `token_kept` and `single_token_kept`: metadata came back, for a
     multipart upload and for a PUT. `resending` is the answer to a part that was sent a second time,
     with other bytes, and `resent` what ListParts then reports of it, as ETags without quotes.
+    `ended` is ListParts of an upload that was aborted, and `whole` is Complete with the CRC64NVME
+    of the whole object, `listed` if HeadObject returns it.
     """
 
     unequal: ProbeResponse
@@ -162,6 +164,8 @@ class MultipartFacts:
     resent: Sequence[str] = ()
     listed_by_key: bool | None = None
     listed_by_prefix: bool | None = None
+    ended: ProbeResponse | None = None
+    whole: ChecksumFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
