@@ -15,7 +15,7 @@ PROMETHEUS = github.com/prometheus/prometheus/cmd/$(@F)@v0.316.0
 minio_MODULE := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
 versitygw_MODULE := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 STORES := localstack ceph minio versitygw s3proxy s3mock
-SUITES ?= tests/conformance tests/service/test_complete.py tests/service/test_abort.py tests/service/test_recovery.py tests/service/doctor/test_stores.py
+SUITES ?= tests/conformance/storage $(addprefix tests/service/,test_complete.py test_abort.py test_recovery.py test_integrity.py test_flipped_bytes.py doctor/test_stores.py)
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 JAVA_TOOLS := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64 com.google.protobuf:protoc:4.35.1:exe:linux-x86_64
 AGAINST ?= proto/baseline.binpb
@@ -76,6 +76,13 @@ test-outside: $(READY) ## Run SUITES over a store that runs, at ENDPOINT, in BUC
 	  "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and name the store: make test-outside ENDPOINT=https://s3.example BUCKET=name [REGION=us-east-1] [BACKEND=ceph]" >&2; exit 2; }
 	PARTWAY_TEST_ENDPOINT=$(ENDPOINT) PARTWAY_TEST_BUCKET=$(BUCKET) PARTWAY_TEST_REGION=$(REGION) PARTWAY_TEST_BACKEND=$(BACKEND) \
 	  PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_STORES=outside $(BIN)/python -m pytest -m outside $(SUITES)
+
+measure-stores: $(READY) ## Measure each store again, into tests/conformance/records; then make stores-table.
+	@PARTWAY_TEST_WRITE_RECORDS=1 $(MAKE) --no-print-directory test-stores SUITES="tests/service/doctor/test_stores.py -k committed"
+	PARTWAY_TEST_WRITE_RECORDS=1 PARTWAY_TEST_BACKENDS=1 $(BIN)/python -m pytest -m s3 tests/service/doctor/test_stores.py -k committed
+
+stores-table: $(READY) ## Write the table of docs/stores.md.
+	@$(BIN)/python -m tests.contract.stores_table
 
 store-tools: ## Build or fetch, pinned, the stores that test-stores runs.
 	@$(MAKE) --no-print-directory --keep-going $(addprefix store-,$(STORES)) || echo "skipped: a store cannot be had here"

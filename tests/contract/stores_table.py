@@ -12,13 +12,13 @@ from partway_server.config.capability_file import read_record
 from partway_server.domain.checksum import Checksum
 from partway_server.storage.capabilities import KNOWN, Capabilities
 
-from tests.support.store_catalogue import MEASURED, RECORDS, STORES, TestedStore
-from tests.support.stores import COPIES, OVER, SIGNATURES
+from tests.support.store_catalogue import MEASURED, RECORDS, STORES, KnownStore
+from tests.support.stores import COPIES, ENDED, SIGNATURES
 
 DOCUMENT = Path(__file__).parents[2] / "docs/stores.md"
 BEGIN, END = "<!-- table: make stores-table -->\n", "<!-- end of the table -->\n"
 
-Cell = Callable[[TestedStore, Capabilities], bool | str]
+Cell = Callable[[KnownStore, Capabilities], bool | str]
 
 
 def _record(field: str) -> Cell:
@@ -33,7 +33,7 @@ def _claims(claim: str) -> Cell:
     return lambda tested, record: claim not in tested.lacks
 
 
-def _own_expiry(tested: TestedStore, record: Capabilities) -> str:
+def _own_expiry(tested: KnownStore, record: Capabilities) -> str:
     hours = tested.record.multipart_seconds // 3600
     return f"after {hours} h" if hours else "no"
 
@@ -50,7 +50,7 @@ ROWS: Mapping[str, Cell] = {
     "verifies MD5": _checksum(Checksum.MD5),
     "shows checksums in ListParts": _record("listed_checksums"),
     "takes a repeated Complete": _record("idempotent_complete"),
-    "refuses parts of an upload that is over": _claims(OVER),
+    "refuses parts of an upload that is over": _claims(ENDED),
     "copies objects into parts": _claims(COPIES),
     "lists unfinished uploads by a prefix": lambda t, record: not record.exact_key_listing_only,
     "ends unfinished uploads by itself": _own_expiry,

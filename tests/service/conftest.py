@@ -20,6 +20,7 @@ from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_by, put_into
 from tests.support.store_catalogue import marks_of, running
+from tests.support.stores import ENDED
 from tests.support.wired import PATIENT, Wired, a_wired_world
 from tests.support.world import World, a_world
 
@@ -62,6 +63,15 @@ def verified_checksums(world: World) -> None:
     """Skip the test where storage does not verify a SHA-256."""
     if Checksum.SHA256 not in world.storage.capabilities_of("default").checksums:
         pytest.skip("the record says that it does not verify sha256")
+
+
+@pytest.fixture
+def ended_uploads(request: pytest.FixtureRequest) -> None:
+    """Skip the test where storage does not remember which uploads are over."""
+    store = request.node.callspec.params["world"]
+    lacks = running(request, OVER[store])[1].lacks if store in OVER else {}
+    if reason := lacks.get(ENDED):
+        pytest.skip(reason)
 
 
 @contextlib.asynccontextmanager

@@ -21,9 +21,9 @@ from tests.support.stores import (
     COPY_CONDITIONS,
     COPY_OVER,
     DAMAGE,
+    ENDED,
     MANY_PARTS,
     MOTO,
-    OVER,
     RCLONE,
     RESENDS,
     SIGNATURES,
@@ -35,7 +35,7 @@ RECORDS = Path(__file__).parents[1] / "conformance/records"
 
 
 @dataclass(frozen=True, slots=True)
-class TestedStore:
+class KnownStore:
     """A store that the suites run over.
 
     `fixture` starts it, and `marks` say what that needs. `lacks`: by the claim that it does not
@@ -61,8 +61,8 @@ _DOCTOR = "the doctor found that it does not look at signatures"
 _NOT_SIGNED = "S3Mock 3.12 looks at no signature"
 _UNSIGNED = "moto looks neither at signatures nor at the headers that were signed"
 
-STORES: Mapping[str, TestedStore] = {
-    "moto": TestedStore(
+STORES: Mapping[str, KnownStore] = {
+    "moto": KnownStore(
         "moto",
         MOTO,
         {
@@ -74,50 +74,50 @@ STORES: Mapping[str, TestedStore] = {
             COPY_OVER: "moto answers 500",
         },
     ),
-    "seaweedfs": TestedStore(
+    "seaweedfs": KnownStore(
         "s3",
         KNOWN["seaweedfs"],
         {RESENDS: "SeaweedFS lists both, with times in whole seconds"},
         (pytest.mark.s3,),
         title="SeaweedFS 4.48",
     ),
-    "rclone": TestedStore(
+    "rclone": KnownStore(
         "rclone", RCLONE, {COPIES: "rclone makes an empty part of it"}, (pytest.mark.s3,)
     ),
-    "localstack": TestedStore(
+    "localstack": KnownStore(
         "localstack",
         KNOWN["localstack"],
         marks=(pytest.mark.localstack,),
         title="LocalStack 4.13.1",
     ),
-    "ceph": TestedStore(
+    "ceph": KnownStore(
         "ceph",
         KNOWN["ceph"],
         {COPY_CONDITIONS: "Ceph RGW 16.2.15 looks at none"},
         (pytest.mark.ceph,),
         title="Ceph RGW 16.2.15",
     ),
-    "minio": TestedStore(
+    "minio": KnownStore(
         "minio", KNOWN["minio"], marks=(pytest.mark.minio,), title="MinIO 20260212"
     ),
-    "versitygw": TestedStore(
+    "versitygw": KnownStore(
         "versitygw",
         _measured("versitygw"),
         marks=(pytest.mark.versitygw,),
         title="versitygw 1.8.0",
     ),
-    "s3proxy": TestedStore(
+    "s3proxy": KnownStore(
         "s3proxy",
         # It joins parts in the order of their numbers, regardless of the request.
         _measured("s3proxy", part_order=False),
         {
-            OVER: "S3Proxy 2.6 takes parts of an upload that is over, and lists none of it",
+            ENDED: "S3Proxy 2.6 takes parts of an upload that is over, and lists none of it",
             COPY_OVER: "S3Proxy 2.6 begins that upload once more",
         },
         (pytest.mark.s3proxy,),
         title="S3Proxy 2.6.0",
     ),
-    "s3mock": TestedStore(
+    "s3mock": KnownStore(
         "s3mock",
         _measured("s3mock"),
         {
@@ -144,7 +144,7 @@ def marks_of(name: str) -> Sequence[pytest.MarkDecorator]:
     return (pytest.mark.outside,) if name == OUTSIDE else STORES[name].marks
 
 
-def running(request: pytest.FixtureRequest, name: str) -> tuple[S3, TestedStore]:
+def running(request: pytest.FixtureRequest, name: str) -> tuple[S3, KnownStore]:
     """Return where a store runs, starting it if needed, and what is known of it."""
     if name != OUTSIDE:
         return request.getfixturevalue(STORES[name].fixture), STORES[name]
@@ -152,6 +152,9 @@ def running(request: pytest.FixtureRequest, name: str) -> tuple[S3, TestedStore]
     found: Measurement = request.getfixturevalue("outside_measured")
     named = os.environ.get("PARTWAY_TEST_BACKEND")
     record = KNOWN[named] if named else found.record
+    ended = found.findings["storage.ended_upload"]
     unread = found.bad().intersection(f"storage.signature.{each}" for each in REFUSALS)
     lacks = dict.fromkeys((SIGNATURES, SIGNED_HEADERS) if unread else (), _DOCTOR)
-    return s3, TestedStore(OUTSIDE, record, lacks, bad=sorted(unread), prefix=PREFIX)
+    if ended["status"] != "ok":
+        lacks |= {ENDED: ended["found"], COPY_OVER: ended["found"]}
+    return s3, KnownStore(OUTSIDE, record, lacks, bad=sorted(unread), prefix=PREFIX)

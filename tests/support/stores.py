@@ -40,7 +40,7 @@ CONNECTIONS = "is reached by a connection"
 COPIES = "copies objects into parts"
 COPY_CONDITIONS = "copies only the object that is meant"
 COPY_OVER = "says that the upload which a part is copied into is over"
-OVER = "remembers which uploads are over"
+ENDED = "remembers which uploads are over"
 DAMAGE = "names a changed byte by a code that is known"
 
 MOTO = Capabilities(

@@ -14,7 +14,7 @@ from partway_server.domain.part_plan import Plan
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, StoredPart
 
 from tests.support.storage import answer, canned_s3, error_answer
-from tests.support.stores import BODY, MOTO, OVER, RCLONE, Store, open_s3
+from tests.support.stores import BODY, ENDED, MOTO, RCLONE, Store, open_s3
 from tests.support.uploads import an_upload
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -63,7 +63,7 @@ async def test_what_breaks_off_is_not_stored_and_comes_out(store: Store) -> None
 
 
 async def test_an_upload_that_is_gone_is_not_found(store: Store) -> None:
-    store.claims(OVER)
+    store.claims(ENDED)
     if store.can in (MOTO, RCLONE):
         pytest.skip("moto answers 500 to such a part, and rclone hangs up")
     grant = await store.opened(store.grant())

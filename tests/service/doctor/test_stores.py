@@ -10,7 +10,7 @@ from partway_server.devstack.servers import S3
 
 from tests.support.backends import OUTSIDE
 from tests.support.measurement import Measurement, measure
-from tests.support.store_catalogue import MEASURED, RECORDS, TestedStore, marks_of, running
+from tests.support.store_catalogue import MEASURED, RECORDS, KnownStore, marks_of, running
 
 MINUTES = 5
 """The doctor starts as a process and sends some hundred requests, beside whatever else runs."""
@@ -31,13 +31,13 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def found(
     name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[S3, TestedStore, Measurement]:
+) -> tuple[S3, KnownStore, Measurement]:
     """Return where the store runs, what the suites know of it, and what the doctor finds."""
     s3, tested = running(request, name)
     return s3, tested, measure(s3, tmp_path_factory.mktemp("doctor"))
 
 
-Found = tuple[S3, TestedStore, Measurement]
+Found = tuple[S3, KnownStore, Measurement]
 
 
 def test_the_committed_record_is_what_is_measured(name: str, found: Found) -> None:
