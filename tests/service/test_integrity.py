@@ -16,6 +16,7 @@ from partway_server.domain.upload import Manifest, State
 from partway_server.storage.base import CompleteUnknown
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.memory import MEMORY, MemoryStorage
+from partway_server.storage.s3_codes import DAMAGED_CODES
 
 from tests.support.clock import FakeClock
 from tests.support.storage import failing
@@ -141,7 +142,8 @@ async def test_storage_refuses_other_bytes_than_were_signed_for(
     [part] = await signed(world, upload, range(last, last + 1))
     body = content(last, part.size_bytes)
     refused = await world.put(part.url, b"?" + body[1:], part.headers)
-    assert (refused.status, refused.code) == (400, "BadDigest")
+    assert refused.status == 400
+    assert refused.code in DAMAGED_CODES
     assert (await world.put(part.url, body, part.headers)).status == 200
 
 

@@ -37,7 +37,7 @@ def start_versitygw(folder: Path) -> tuple[Child, S3]:
         "VGW_PORT": s3.endpoint.removeprefix("http://"),
         "VGW_HEALTH": "/health",
     }
-    posix = ["posix", "--versioning-dir", folder / "versions", folder / "data"]
+    posix: list[str | Path] = ["posix", "--versioning-dir", folder / "versions", folder / "data"]
     command = [*_with(settings), built("versitygw"), "--quiet", *posix]
     return _started("versitygw", command, folder, s3, "/health", 200)
 

@@ -248,11 +248,10 @@ async def test_all_parts_are_sent_again_where_not_all_are_named(
     assert storage.numbers_put() == [*range(1, 11), *range(1, 11)]
 
 
-@pytest.mark.parametrize("code", ["BadDigest", "XAmzContentChecksumMismatch"])
 async def test_all_parts_are_sent_again_where_the_whole_is_another(
-    client: UploadClient, verified: Service, storage: Storage, movie: Path, code: str
+    client: UploadClient, verified: Service, storage: Storage, movie: Path
 ) -> None:
-    digest = Failure("FAILED_PRECONDITION", "PARTS_REFUSED", {"storage_code": code})
+    digest = Failure("FAILED_PRECONDITION", "PARTS_REFUSED", {"storage_code": "BadDigest"})
     verified.fail("Complete", digest)
 
     await client.upload_file(movie, concurrency=1)

@@ -185,7 +185,7 @@ async def test_completing_again_does_as_the_record_says(store: Store) -> None:
         await store.storage.complete(grant, parts)
     except KeyTaken:
         # By its own object.
-        assert store.can.idempotent_complete and store.can.conditional_complete
+        assert store.can.conditional_complete
     except CompleteUnknown:
         assert not store.can.idempotent_complete
     else:
@@ -395,6 +395,9 @@ async def test_all_unfinished_uploads_below_a_prefix_are_told(store: Store) -> N
     aborted = await store.opened(grant)
     await store.storage.abort(aborted)
     completed = await store.stored(store.grant())
+    if store.can.exact_key_listing_only:
+        assert await unfinished(store, grant.key) == {}
+        return
     assert await unfinished(store, grant.key) == opened
     for prefix in (grant.key[:-3], grant.key.rpartition("/")[0]):
         assert await unfinished(store, prefix) == opened
@@ -408,6 +411,8 @@ async def test_all_unfinished_uploads_below_a_prefix_are_told(store: Store) -> N
 async def test_more_than_a_page_of_them_is_told_even_if_they_go_on_the_way(store: Store) -> None:
     """Let some go on the way; a page has a thousand."""
     store.claims(MANY_PARTS)
+    if store.can.exact_key_listing_only:
+        pytest.skip("the record says that it lists uploads by their whole key only")
     grant = store.grant()
     grants = [replace(grant, key=f"{grant.key}/{n % 700}") for n in range(1050)]
     lanes = asyncio.Semaphore(8)
@@ -695,7 +700,7 @@ async def test_the_checksum_of_the_whole_is_verified_when_parts_are_joined(store
     parts = await store.storage.list_parts(grant)
     with pytest.raises(CompleteRefused) as refused:
         await store.storage.complete(grant, parts, b"\0" * 8)
-    assert refused.value.code in DAMAGED_CODES
+    assert refused.value.code == "BadDigest"
     assert await store.storage.list_parts(grant) == parts
     await store.storage.complete(grant, parts, whole)
 
@@ -740,7 +745,8 @@ async def test_a_signed_checksum_must_be_sent(store: Store) -> None:
     part = await store.sign(grant, checksum=CHECK_VALUES[Checksum.SHA256])
     left_out = {n: v for n, v in part.headers.items() if not n.startswith("x-amz-checksum")}
     assert len(left_out) < len(part.headers)
-    assert (await store.put(part.url, BODY, left_out)).status == 403
+    # MinIO says 400.
+    assert (await store.put(part.url, BODY, left_out)).status in (400, 403)
 
 
 @pytest.mark.parametrize("single", [False, True])
@@ -986,6 +992,7 @@ COMPLETED = "<CompleteMultipartUploadResult><ETag>{}</ETag></CompleteMultipartUp
         (error_answer("409 Conflict", "OperationAborted"), CompleteUnknown),
         (error_answer("400 Bad Request", "InvalidPart"), CompleteRefused),
         (error_answer("400 Bad Request", "EntityTooSmall"), CompleteRefused),
+        (error_answer("400 Bad Request", "XAmzContentChecksumMismatch"), CompleteRefused),
         (error_answer("400 Bad Request", "NeverHeardOf"), CompleteUnknown),
         (error_answer("400 Bad Request", "ExpiredToken"), StorageRefused),
         (error_answer("403 Forbidden", "AccessDenied"), StorageRefused),

@@ -23,7 +23,7 @@ OK, REFUSED, TAKEN, DOWN = (
 )
 UNKNOWN = ProbeResponse(501, "NotImplemented")
 
-REFUSALS = SignatureFacts(OK, *[REFUSED] * 5, through="own")
+REFUSALS = SignatureFacts(OK, REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, through="own")
 CONDITIONS = ConditionFacts((OK, TAKEN), (OK, TAKEN), TAKEN, survived=True)
 MULTIPART = MultipartFacts(
     unequal=OK,

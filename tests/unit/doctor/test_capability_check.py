@@ -23,6 +23,7 @@ from partway_server.domain.checksum import Checksum
 from partway_server.storage.capabilities import KNOWN
 
 OK, TAKEN, WRONG = ProbeResponse(200), ProbeResponse(412), ProbeResponse(400)
+SIGNATURES = SignatureFacts(OK, WRONG, WRONG, WRONG, WRONG, more_headers=OK, through="own")
 ALGORITHMS = [each for each in Checksum if each is not Checksum.NONE]
 
 
@@ -116,7 +117,7 @@ def test_facts_become_the_words_of_the_record() -> None:
             listed_by_prefix=False,
             whole=ChecksumFacts(OK, WRONG, listed=True),
         ),
-        SignatureFacts(OK, *[WRONG] * 4, more_headers=OK, through="own"),
+        SIGNATURES,
     )
     bucket = BucketFacts(ProbeResponse(501), ProbeResponse(404, "NoSuchLifecycleConfiguration"), OK)
     found = observed_capabilities(facts, bucket)
@@ -146,7 +147,7 @@ def test_facts_become_the_words_of_the_record() -> None:
 def test_a_header_that_was_not_signed_counts_only_where_a_put_does(
     as_signed: ProbeResponse, more_headers: ProbeResponse, taken: bool | None
 ) -> None:
-    facts = SignatureFacts(as_signed, *[WRONG] * 4, more_headers=more_headers, through="own")
+    facts = replace(SIGNATURES, as_signed=as_signed, more_headers=more_headers)
     assert facts.takes_unsigned_headers is taken
 
 

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from partway_client import errors
 from partway_client._upload.checksums import PartChecksums
 from partway_client._upload.context import UploadContext
-from partway_client._upload.part_outcome import DAMAGED_CODES
 from partway_client.models import Phase, State, UploadInfo
 
 _MOST_POLLS = 400
@@ -68,7 +67,7 @@ class Completion:
 def parts_to_resend(error: errors.ServiceError, upload: UploadInfo) -> Collection[int]:
     """Return the parts that differ in storage, or all parts if `error` does not say which."""
     if isinstance(error, errors.PartsRefused):
-        if error.metadata.get("storage_code") not in DAMAGED_CODES:
+        if error.metadata.get("storage_code") != "BadDigest":
             raise error
         return range(1, upload.part_count + 1)
     if isinstance(error, errors.PartsMissing):

@@ -13,7 +13,7 @@ _NOT_IMPLEMENTED = 501
 _AGAIN_CODES = frozenset({"RequestTimeout", "IncompleteBody", "SlowDown"})
 """Some servers send these with 400.
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
-DAMAGED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})
+_DAMAGED_CODES = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})
 """The second is MinIO's for a checksum in a header (cmd/api-errors.go)."""
 _EXPIRED_CODES = frozenset({"ExpiredToken", "RequestExpired", "TokenRefreshRequired"})
 
@@ -83,7 +83,7 @@ def judge(result: HttpResult, *, single: bool) -> Verdict:
         return Verdict.PRESIGN
     if status == 400 and code in _AGAIN_CODES:
         return Verdict.AGAIN
-    if status == 400 and code in DAMAGED_CODES:
+    if status == 400 and code in _DAMAGED_CODES:
         return Verdict.DAMAGED
     if code == "NoSuchUpload":
         return Verdict.GONE
