@@ -12,10 +12,9 @@ TUSD := github.com/tus/tusd/v2/cmd/tusd@v2.9.1
 TOOLS := .tools/bin
 GHZ := github.com/bojand/ghz/cmd/ghz@v0.93.0
 PROMETHEUS = github.com/prometheus/prometheus/cmd/$(@F)@v0.316.0
-minio_MODULE := github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
-versitygw_MODULE := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 STORES := localstack ceph minio versitygw s3proxy s3mock
 SUITES ?= tests/conformance/storage $(addprefix tests/service/,test_complete.py test_abort.py test_recovery.py test_integrity.py test_flipped_bytes.py doctor/test_stores.py)
+include requirements/stores/go.mk
 MAVEN_COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 JAVA_TOOLS := io.grpc:protoc-gen-grpc-java:1.81.0:exe:linux-x86_64 com.google.protobuf:protoc:4.35.1:exe:linux-x86_64
 AGAINST ?= proto/baseline.binpb
@@ -90,13 +89,13 @@ store-tools: ## Build or fetch, pinned, the stores that test-stores runs.
 store-localstack: $(LOCALSTACK)/.ready
 
 store-ceph:
-	@command -v radosgw ceph-mon ceph-osd >/dev/null || { echo "On Debian: apt-get install ceph-mon ceph-osd radosgw" >&2; exit 1; }
+	@(for program in radosgw ceph-mon ceph-osd; do command -v $$program >/dev/null || exit 1; done) || { echo "On Debian: apt-get install ceph-mon ceph-osd radosgw" >&2; exit 1; }
 
 store-minio store-versitygw: store-%: .tools/stores/%
 
 store-s3proxy store-s3mock: .tools/stores/java/.ready
 
-.tools/stores/minio .tools/stores/versitygw: Makefile
+.tools/stores/minio .tools/stores/versitygw: requirements/stores/go.mk
 	@mkdir -p $(@D)
 	GOBIN=$(CURDIR)/$(@D) go install $($(@F)_MODULE)
 	@touch $@

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 PINS = {
     "seaweedfs": "requirements/dev.txt",
     "localstack": "requirements/localstack.txt",
-    "minio": "Makefile",
-    "versitygw": "Makefile",
+    "minio": "requirements/stores/go.mk",
+    "versitygw": "requirements/stores/go.mk",
     "s3proxy": "requirements/stores/pom.xml",
     "s3mock": "requirements/stores/pom.xml",
 }

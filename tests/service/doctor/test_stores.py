@@ -73,3 +73,15 @@ def test_the_record_that_the_suites_use_claims_nothing_that_is_false(found: Foun
         assert getattr(measured, gift) or not getattr(claims, gift)
     for burden in ("exact_key_listing_only", "listed_resends", "unsigned_headers"):
         assert getattr(claims, burden) or not getattr(measured, burden)
+
+
+def test_the_stores_own_expiry_is_named(name: str, found: Found, tmp_path: Path) -> None:
+    s3, known, _ = found
+    if not known.record.multipart_seconds:
+        pytest.skip("the record says that it ends no upload by itself")
+    hours = known.record.multipart_seconds // 3600
+    again = measure(s3, tmp_path, kind=name)
+    assert (
+        f"storage itself ends incomplete uploads {hours} hours"
+        in (again.findings["storage.lifecycle"]["found"])
+    )
