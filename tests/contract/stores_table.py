@@ -96,7 +96,7 @@ def _kind(name: str) -> str:
 def _limits() -> Iterator[str]:
     for name in MEASURED:
         for claim, reason in STORES[name].lacks.items():
-            yield f"- {STORES[name].title} does not pass what shows that a store {claim}: {reason}."
+            yield f"- {STORES[name].title}: the tests leave out that a store {claim}. {reason}."
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Measurement:
 
     def of(self, title: str) -> str:
         """Return the text of the record, with the name and version of the store for its own."""
-        return re.sub(r" of a store that calls itself .*\"", f': {title}"', self.file.read_text())
+        return re.sub(r'(?<=measured on ....-..-..)[^"]*', f": {title}", self.file.read_text())
 
 
 def measure(s3: S3, folder: Path, kind: str = "generic", record: Path | None = None) -> Measurement:

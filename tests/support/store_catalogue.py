@@ -112,7 +112,7 @@ STORES: Mapping[str, KnownStore] = {
         _measured("s3proxy", part_order=False),
         {
             ENDED: "S3Proxy 2.6 takes parts of an upload that is over, and lists none of it",
-            COPY_OVER: "S3Proxy 2.6 begins that upload once more",
+            COPY_OVER: "S3Proxy 2.6 accepts the copy",
         },
         (pytest.mark.s3proxy,),
         title="S3Proxy 2.6.0",

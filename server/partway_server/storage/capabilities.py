@@ -180,6 +180,7 @@ KNOWN: Mapping[str, Capabilities] = {
         conditional_delete=False,
         checksums=_ALL_CHECKSUMS,
         listed_checksums=True,
+        whole_checksum=True,
         lifecycle=True,
         cors_api=True,
     ),
