@@ -112,6 +112,7 @@ async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> As
             storage=FaultyObjects(storage),
             put=put_by(http),
             bucket=s3.bucket,
+            prefix=tested.prefix,
         ) as world,
     ):
         yield world

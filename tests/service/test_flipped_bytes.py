@@ -150,8 +150,8 @@ async def flipped(line: Line, path: Path, size: int, **options: Any) -> bytes:
 async def test_storage_refuses_the_byte_and_the_part_is_sent_again(
     verifying: Line, tmp_path: Path, checksum: Checksum, size: int
 ) -> None:
-    verified = verifying.world.storage.capabilities_of("default").checksums
-    if checksum is not Checksum.BEST and checksum not in verified:
+    verified = {str(each) for each in verifying.world.storage.capabilities_of("default").checksums}
+    if checksum is not Checksum.BEST and str(checksum) not in verified:
         pytest.skip(f"the record says that it does not verify {checksum}")
     path, content = a_file(tmp_path, size)
     assert await flipped(verifying, path, size, checksum=checksum) == content

@@ -8,6 +8,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 from partway_server.devstack.servers import S3, connect
 from partway_server.domain.grant import Grant
+from partway_server.storage.base import Presigner
 from partway_server.storage.s3 import S3Storage
 from partway_server.storage.s3_startup_check import PROBE_PREFIX
 
@@ -29,17 +31,24 @@ def outside() -> Iterator[S3]:
     """Return the store; at the end remove what the tests made, and fail if anything remains."""
     s3 = _named_by(os.environ)
     opened: list[tuple[str, str]] = []
-    create = S3Storage.create
+    create, presigner = S3Storage.create, S3Storage.presigner
 
     async def noted(self: S3Storage, grant: Grant, metadata: Mapping[str, str]) -> str:
+        assert grant.key.startswith(PREFIX)
         multipart_id = await create(self, grant, metadata)
         # By this, too: MinIO lists uploads by their whole key only.
         opened.append((grant.key, multipart_id))
         return multipart_id
 
+    async def within(
+        self: S3Storage, grant: Grant, lifetime: timedelta, now: datetime
+    ) -> Presigner:
+        assert grant.key.startswith(PREFIX)
+        return await presigner(self, grant, lifetime, now)
+
     with contextlib.closing(connect(s3)) as client:
         try:
-            with patch.object(S3Storage, "create", noted):
+            with patch.multiple(S3Storage, create=noted, presigner=within):
                 yield s3
         finally:
             _remove(client, s3.bucket, opened)
