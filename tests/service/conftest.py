@@ -1,7 +1,7 @@
 """Provides the service under test, over the memory twins and over real Redis and real storage."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
 
 import aiohttp
@@ -66,10 +66,15 @@ def verified_checksums(world: World) -> None:
 
 
 @pytest.fixture
-def ended_uploads(request: pytest.FixtureRequest) -> None:
-    """Skip the test where storage does not remember which uploads are over."""
+def lacks(request: pytest.FixtureRequest) -> Mapping[str, str]:
+    """Return the claims that the store of `world` does not make, and why."""
     store = request.node.callspec.params["world"]
-    lacks = running(request, OVER[store])[1].lacks if store in OVER else {}
+    return running(request, OVER[store])[1].lacks if store in OVER else {}
+
+
+@pytest.fixture
+def ended_uploads(lacks: Mapping[str, str]) -> None:
+    """Skip the test where storage does not remember which uploads are over."""
     if reason := lacks.get(ENDED):
         pytest.skip(reason)
 

@@ -48,7 +48,10 @@ def outside() -> Iterator[S3]:
 
     with contextlib.closing(connect(s3)) as client:
         try:
-            with patch.multiple(S3Storage, create=noted, presigner=within):
+            with (
+                patch.object(S3Storage, "create", noted),
+                patch.object(S3Storage, "presigner", within),
+            ):
                 yield s3
         finally:
             _remove(client, s3.bucket, opened)
