@@ -111,6 +111,7 @@ STORES: Mapping[str, KnownStore] = {
         # It joins parts in the order of their numbers, regardless of the request.
         _measured("s3proxy", part_order=False),
         {
+            MANY_PARTS: "S3Proxy 2.6 takes ten seconds to list a thousand uploads",
             ENDED: "S3Proxy 2.6 takes parts of an upload that is over, and lists none of it",
             COPY_OVER: "S3Proxy 2.6 accepts the copy",
         },
