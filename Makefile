@@ -73,7 +73,7 @@ test-localstack test-ceph test-minio test-versitygw test-s3proxy test-s3mock: te
 test-outside: $(READY) ## Run SUITES over a store that runs, at ENDPOINT, in BUCKET; it is left as it was.
 	@test -n "$(ENDPOINT)" -a -n "$(BUCKET)" -a -n "$$AWS_ACCESS_KEY_ID" -a -n "$$AWS_SECRET_ACCESS_KEY" || { echo \
 	  "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and name the store: make test-outside ENDPOINT=https://s3.example BUCKET=name [REGION=us-east-1] [BACKEND=ceph]" >&2; exit 2; }
-	PARTWAY_TEST_ENDPOINT=$(ENDPOINT) PARTWAY_TEST_BUCKET=$(BUCKET) PARTWAY_TEST_REGION=$(REGION) PARTWAY_TEST_BACKEND=$(BACKEND) \
+	@PARTWAY_TEST_ENDPOINT=$(ENDPOINT) PARTWAY_TEST_BUCKET=$(BUCKET) PARTWAY_TEST_REGION=$(REGION) PARTWAY_TEST_BACKEND=$(BACKEND) \
 	  PARTWAY_TEST_BACKENDS=1 PARTWAY_TEST_STORES=outside $(BIN)/python -m pytest -m outside $(SUITES)
 
 measure-stores: $(READY) ## Measure each store again, into tests/conformance/records; then make stores-table.

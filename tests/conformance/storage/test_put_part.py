@@ -15,7 +15,7 @@ from partway_server.storage import s3_streaming_put
 from partway_server.storage.base import KeyContested, KeyTaken, MultipartNotFound, StoredPart
 
 from tests.support.storage import answer, canned_s3, error_answer
-from tests.support.stores import BODY, ENDED, MOTO, RCLONE, Store, open_s3
+from tests.support.stores import BODY, ENDED, IN_FLIGHT, MOTO, RCLONE, Store, open_s3
 from tests.support.uploads import an_upload
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -64,6 +64,7 @@ async def test_an_object_is_stored_by_one_put(store: Store) -> None:
 
 
 async def test_what_breaks_off_is_not_stored_and_comes_out(store: Store) -> None:
+    store.claims(IN_FLIGHT)
     multipart = await store.opened(store.grant())
     for grant in (multipart, store.grant(single=True)):
         with pytest.raises(InterruptedError):
