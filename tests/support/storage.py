@@ -201,11 +201,8 @@ class CannedS3:
 
 
 @asynccontextmanager
-async def canned_s3(*answers: bytes, asks: bool = True) -> AsyncIterator[CannedS3]:
-    """Serve `answers`, whole HTTP responses, one per request; b"" closes the connection instead.
-
-    Without `asks` it never asks for a body that is held back until then.
-    """
+async def canned_s3(*answers: bytes) -> AsyncIterator[CannedS3]:
+    """Serve `answers`, whole HTTP responses, one per request; b"" closes the connection instead."""
     requests: list[str] = []
     left = deque(answers)
 
@@ -213,8 +210,6 @@ async def canned_s3(*answers: bytes, asks: bool = True) -> AsyncIterator[CannedS
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             requests.append(head)
-            if asks and "expect: 100-continue" in head.lower():
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             if length := re.search(r"(?i)content-length: (\d+)", head):
                 await reader.readexactly(int(length[1]))
             writer.write(left.popleft())

@@ -42,6 +42,7 @@ COPY_CONDITIONS = "copies only the object that is meant"
 COPY_OVER = "says that the upload which a part is copied into is over"
 ENDED = "remembers which uploads are over"
 IN_FLIGHT = "lists the parts of an upload while one of them is sent"
+REFUSALS_HEARD = "is heard when it refuses a part that the service passes on"
 DAMAGE = "names a changed byte by a code that is known"
 
 MOTO = Capabilities(

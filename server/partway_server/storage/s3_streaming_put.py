@@ -29,9 +29,6 @@ PUT_SECONDS = 30.0
 """How long storage may accept no byte, or not respond once it has all."""
 
 _CONNECT_SECONDS = 3
-_CONTINUE_SECONDS = 3.0
-"""How long storage may take to ask for the body. RFC 9110, 10.1.1: it is sent then all the same."""
-
 _ERROR_BYTES = 16 * 1024
 _UNWANTED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
@@ -44,9 +41,6 @@ class StreamingPutClient:
         # The same CAs that the SDK trusts.
         context = ssl.create_default_context(cafile=ca_bundle or get_cert_path(True))
         self._put_seconds = put_seconds
-        # MinIO, Ceph and versitygw refuse without reading the body, and close: what is written by
-        # then resets the connection, and their answer is lost.
-        self._asks_first = True
         self._session = aiohttp.ClientSession(
             # A new connection for each part: a kept one may turn out to be dead, and what was
             # written to it is lost. Their number is bounded by that of calls.
@@ -64,11 +58,19 @@ class StreamingPutClient:
         Raises what `pieces` raise, MultipartNotFound, PartChanged, KeyTaken, KeyContested,
         StorageUnavailable, StorageRefused.
         """
+        loop = asyncio.get_running_loop()
         # The first piece is awaited here: an empty part is sent complete with its headers, so its
         # errors must be known by then.
         body = _StreamedBody(await anext(pieces, b""), pieces, grant.plan.size(part.number))
         try:
-            status, code, headers = await self._asked(part, body)
+            async with asyncio.timeout(self._put_seconds) as limit:
+
+                def turn(of_storage: bool) -> None:
+                    """Limit storage's time for each piece. The caller's is limited elsewhere."""
+                    limit.reschedule(loop.time() + self._put_seconds if of_storage else None)
+
+                body.turn = turn
+                status, code, headers = await self._exchange(part, body)
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
             # The error of the body broke the connection, not vice versa.
             if body.failure is not None:
@@ -84,33 +86,6 @@ class StreamingPutClient:
             raise StorageUnavailable
         raise _refusal(grant, part.number, status, code)
 
-    async def _asked(
-        self, part: PresignedPart, body: "_StreamedBody"
-    ) -> tuple[int, str, dict[str, str]]:
-        """Send the part once storage asks for it, or at once where it is known not to ask."""
-        if self._asks_first:
-            try:
-                return await self._limited(part, body, min(_CONTINUE_SECONDS, self._put_seconds))
-            except TimeoutError as exc:
-                if body.begun or isinstance(exc, aiohttp.ClientError):  # It cannot be connected to.
-                    raise
-                self._asks_first = False
-        return await self._limited(part, body, self._put_seconds)
-
-    async def _limited(
-        self, part: PresignedPart, body: "_StreamedBody", seconds: float
-    ) -> tuple[int, str, dict[str, str]]:
-        """Limit storage's time for each piece, and to `seconds` for what comes before the first."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(seconds) as limit:
-
-            def turn(of_storage: bool) -> None:
-                # The caller's time is limited elsewhere.
-                limit.reschedule(loop.time() + self._put_seconds if of_storage else None)
-
-            body.turn = turn
-            return await self._exchange(part, body)
-
     async def _exchange(
         self, part: PresignedPart, body: "_StreamedBody"
     ) -> tuple[int, str, dict[str, str]]:
@@ -119,7 +94,6 @@ class StreamingPutClient:
             # Verbatim: quoted once more, the signature would not match.
             yarl.URL(part.url, encoded=True),
             data=body,
-            expect100=self._asks_first,
             headers={**part.headers, **outgoing_headers()},
             skip_auto_headers=_UNWANTED,
             allow_redirects=False,
@@ -147,11 +121,6 @@ class _StreamedBody(aiohttp.Payload):
         self.turn: Callable[[bool], None] = lambda of_storage: None
         self.failure: BaseException | None = None
 
-    @property
-    def begun(self) -> bool:
-        """Return whether a piece may have been sent."""
-        return self._first is None
-
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         raise TypeError("a part of a file is not text")
 
@@ -160,7 +129,6 @@ class _StreamedBody(aiohttp.Payload):
         if piece is None:
             # aiohttp retries a request whose connection broke. The pieces are gone.
             raise ConnectionResetError
-        self.turn(True)
         while piece:
             await writer.write(piece)
             self.turn(False)
