@@ -41,6 +41,9 @@ of what comes after that set one of their own.
 
 OF_MAKE_TEST = ("redis", "s3")
 OF_MAKE_TEST_STORES = ("localstack", "ceph", "minio", "versitygw", "s3proxy", "s3mock")
+STORE_SECONDS = 180
+"""How long a test over one of them may take: the first also starts it, beside much else."""
+
 OUTSIDE = "outside"
 """A store that runs already, of `make test-outside`."""
 OF_TOOLS = ("alerts", "changes", "deploy", "examples", "image", "languages", "peers")
@@ -52,11 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get(ENABLE) == "1":
         asked.update(OF_MAKE_TEST)
     rules = [(mark, f"{ENABLE}=1, or run `make test`") for mark in OF_MAKE_TEST]
-    rules += [
-        (mark, f"{STORES}={mark}, or run `make test-{mark}`")
-        for mark in (*OF_MAKE_TEST_STORES, OUTSIDE)
-    ]
+    stores = (*OF_MAKE_TEST_STORES, OUTSIDE)
+    rules += [(mark, f"{STORES}={mark}, or run `make test-{mark}`") for mark in stores]
     rules += [(mark, f"{TOOLS}={mark}, or run `make test-{mark}`") for mark in OF_TOOLS]
+    for item in items:
+        if any(map(item.get_closest_marker, stores)) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(STORE_SECONDS))
     for mark, way in rules:
         if mark in asked:
             continue

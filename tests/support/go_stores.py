@@ -63,5 +63,5 @@ def _started(
 ) -> tuple[Child, S3]:
     child = Child(name, command, log=folder / f"{name}.log")
     port = int(s3.endpoint.rpartition(":")[2])
-    child.wait(lambda: answers(port, path) == status, seconds=60)
+    child.wait(lambda: answers(port, path) == status, seconds=120)
     return child, s3

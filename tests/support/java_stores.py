@@ -61,5 +61,5 @@ def _started(name: str, words: list[str], folder: Path, port: int) -> Child:
         raise ChildError(f"Java or {name} is not there: run `make store-tools`")
     command: list[str | Path] = ["java", *_QUICK, *words]
     child = Child(name, command, log=folder / f"{name}.log")
-    child.wait(lambda: answers(port, "/") is not None, seconds=60)
+    child.wait(lambda: answers(port, "/") is not None, seconds=120)
     return child
