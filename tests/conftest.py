@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.examples import load_profile
 
-pytest_plugins = ["tests.support.backends"]
+pytest_plugins = ["tests.support.backends", "tests.support.outside"]
 
 # A shell starts background jobs with Ctrl-C ignored, and their children inherit that. Some of what
 # tests start must end by Ctrl-C.

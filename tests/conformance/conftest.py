@@ -1,7 +1,7 @@
 """Provides the implementations that the suites run over."""
 
 import contextlib
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -9,60 +9,14 @@ from partway_server.redis_client.topology import connect
 from partway_server.sessions.base import SessionStore
 from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.sessions.redis_store import RedisSessionStore
-from partway_server.storage.capabilities import KNOWN, Capabilities
 from redis.asyncio import Redis
 
 from tests.support.backends import REDIS_PATIENCE
 from tests.support.clock import FakeClock
 from tests.support.redis_cluster import Cluster
 from tests.support.redis_sentinel import Sentinels
-from tests.support.stores import (
-    BEGINNINGS,
-    COPIES,
-    COPY_CONDITIONS,
-    MANY_PARTS,
-    MOTO,
-    RCLONE,
-    RESENDS,
-    SIGNATURES,
-    SIGNED_HEADERS,
-    Store,
-    memory_store,
-    s3_store,
-)
-
-_UNSIGNED = "moto looks neither at signatures nor at the headers that were signed"
-
-S3_STORES: Mapping[str, tuple[str, Capabilities, Mapping[str, str]]] = {
-    "moto": (
-        "moto",
-        MOTO,
-        {
-            SIGNATURES: _UNSIGNED,
-            SIGNED_HEADERS: _UNSIGNED,
-            MANY_PARTS: "moto takes about ten seconds for a thousand",
-            BEGINNINGS: "moto reports the same day in 2010 for each",
-            COPY_CONDITIONS: "moto looks at none, and answers 500 where there is nothing to copy",
-        },
-    ),
-    "seaweedfs": (
-        "s3",
-        KNOWN["seaweedfs"],
-        {RESENDS: "SeaweedFS lists both, with times in whole seconds"},
-    ),
-    "rclone": ("rclone", RCLONE, {COPIES: "rclone makes an empty part of it"}),
-    "localstack": ("localstack", KNOWN["localstack"], {}),
-    "ceph": ("ceph", KNOWN["ceph"], {COPY_CONDITIONS: "Ceph RGW 16.2.15 looks at none"}),
-}
-"""By name: the fixture that starts it, its record, and the claims that it does not make."""
-
-STORE_MARKS: Mapping[str, Collection[pytest.MarkDecorator]] = {
-    "moto": (),
-    "seaweedfs": (pytest.mark.s3,),
-    "rclone": (pytest.mark.s3,),
-    "localstack": (pytest.mark.localstack,),
-    "ceph": (pytest.mark.ceph,),
-}
+from tests.support.store_catalogue import NAMES, marks_of, running
+from tests.support.stores import Store, memory_store, s3_store
 
 
 @pytest.fixture
@@ -147,8 +101,8 @@ def sessions(request: pytest.FixtureRequest) -> SessionStore:
         "memory",
         "routed",
         *(
-            pytest.param(f"{name}-{client}", marks=marks)
-            for name, marks in STORE_MARKS.items()
+            pytest.param(f"{name}-{client}", marks=marks_of(name))
+            for name in NAMES
             for client in ("lean", "sdk")
         ),
     ],
@@ -159,6 +113,6 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
         yield memory_store(routed=request.param == "routed")
         return
     name, _, client = request.param.partition("-")
-    fixture, record, lacks = S3_STORES[name]
-    async with s3_store(request.getfixturevalue(fixture), record, lacks, client) as opened:
+    s3, tested = running(request, name)
+    async with s3_store(s3, tested.record, tested.lacks, client, tested.prefix) as opened:
         yield opened

@@ -1,7 +1,7 @@
 """Provides the service under test, over the memory twins and over real Redis and real storage."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
 
 import aiohttp
@@ -11,15 +11,16 @@ from partway_server.domain.checksum import Checksum
 from partway_server.redis_client.topology import connect
 from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.sessions.redis_store import RedisSessionStore
-from partway_server.storage.capabilities import KNOWN
 from partway_server.storage.memory import MemoryStorage
 from partway_server.storage.s3 import S3Storage
 from redis.asyncio import Redis
 
-from tests.support.backends import REDIS_PATIENCE
+from tests.support.backends import OF_MAKE_TEST_STORES, OUTSIDE, REDIS_PATIENCE
 from tests.support.bucket import Bucket, look_into
 from tests.support.clock import FakeClock
 from tests.support.storage import FaultyObjects, put_by, put_into
+from tests.support.store_catalogue import marks_of, running
+from tests.support.stores import ENDED
 from tests.support.wired import PATIENT, Wired, a_wired_world
 from tests.support.world import World, a_world
 
@@ -31,20 +32,17 @@ def clock() -> FakeClock:
     return FakeClock(datetime.now(UTC).replace(microsecond=0))
 
 
-STORES = {
-    "real": ("s3", "seaweedfs"),
-    "localstack": ("localstack", "localstack"),
-    "ceph": ("ceph", "ceph"),
-}
-"""Used with a real Redis: the fixture that starts the storage, and its kind of backend."""
+OVER = {"real": "seaweedfs"} | {name: name for name in (*OF_MAKE_TEST_STORES, OUTSIDE)}
+"""The stores that are used with a real Redis, by the names that the tests have of them."""
 
 
 @pytest.fixture(
     params=[
         "memory",
-        pytest.param("real", marks=[pytest.mark.redis, pytest.mark.s3]),
-        pytest.param("localstack", marks=[pytest.mark.redis, pytest.mark.localstack]),
-        pytest.param("ceph", marks=[pytest.mark.redis, pytest.mark.ceph]),
+        *(
+            pytest.param(name, marks=[pytest.mark.redis, *marks_of(store)])
+            for name, store in OVER.items()
+        ),
     ]
 )
 async def world(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
@@ -67,6 +65,20 @@ def verified_checksums(world: World) -> None:
         pytest.skip("the record says that it does not verify sha256")
 
 
+@pytest.fixture
+def lacks(request: pytest.FixtureRequest) -> Mapping[str, str]:
+    """Return the claims that the store of `world` does not make, and why."""
+    store = request.node.callspec.params["world"]
+    return running(request, OVER[store])[1].lacks if store in OVER else {}
+
+
+@pytest.fixture
+def ended_uploads(lacks: Mapping[str, str]) -> None:
+    """Skip the test where storage does not remember which uploads are over."""
+    if reason := lacks.get(ENDED):
+        pytest.skip(reason)
+
+
 @contextlib.asynccontextmanager
 async def in_memory(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
     storage = MemoryStorage()
@@ -81,14 +93,13 @@ async def in_memory(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIt
 
 @contextlib.asynccontextmanager
 async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[World]:
-    fixture, backend = STORES[request.param]
-    s3 = request.getfixturevalue(fixture)
+    s3, tested = running(request, OVER[request.param])
     url = request.getfixturevalue("redis_url")
     async with Redis.from_url(url) as redis:
         await redis.flushdb()
     storage = await S3Storage.open(
         name="default",
-        capabilities=KNOWN[backend],
+        capabilities=tested.record,
         region=s3.region,
         endpoint_url=s3.endpoint,
         access_key=s3.access_key,
@@ -106,6 +117,7 @@ async def on_real_stores(request: pytest.FixtureRequest, clock: FakeClock) -> As
             storage=FaultyObjects(storage),
             put=put_by(http),
             bucket=s3.bucket,
+            prefix=tested.prefix,
         ) as world,
     ):
         yield world

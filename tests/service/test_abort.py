@@ -31,6 +31,7 @@ async def test_the_parts_are_gone(world: World) -> None:
     assert await world.storage.head(world.grant(upload)) is None
 
 
+@pytest.mark.usefixtures("ended_uploads")
 async def test_a_url_of_an_aborted_upload_is_worth_nothing(world: World) -> None:
     upload = await world.initialize()
     (part,) = await world.presigned(upload, [3])

@@ -227,6 +227,7 @@ async def test_redis_that_forgets_in_the_middle_does_not_change_it(world: World)
     assert await world.state(upload) == "COMPLETED"
 
 
+@pytest.mark.usefixtures("ended_uploads")
 async def test_an_upload_that_storage_lost_is_told_so(world: World) -> None:
     upload = await world.initialize()
     await world.send(upload)

@@ -106,6 +106,7 @@ async def test_a_single_put_that_was_not_sent_goes_on(world: World) -> None:
 
 
 @pytest.mark.parametrize("size", [1000, TWO_PARTS])
+@pytest.mark.usefixtures("ended_uploads")
 async def test_a_completed_upload_stays_so(world: World, size: int) -> None:
     upload = await bring_to(world, Situation.COMPLETED, size)
     done = await world.complete(upload)
@@ -120,6 +121,7 @@ async def test_a_completed_upload_stays_so(world: World, size: int) -> None:
             assert failed.metadata["state"] == "UPLOAD_STATE_COMPLETED"
 
 
+@pytest.mark.usefixtures("ended_uploads")
 async def test_an_aborted_upload_stays_so(world: World) -> None:
     upload = await bring_to(world, Situation.ABORTED, TWO_PARTS)
     for name in ABOUT_AN_UPLOAD:
@@ -136,6 +138,7 @@ async def test_an_aborted_upload_stays_so(world: World) -> None:
             )
 
 
+@pytest.mark.usefixtures("ended_uploads")
 async def test_an_upload_that_expired_while_redis_was_empty_is_told_so(world: World) -> None:
     upload = await world.initialize(TWO_PARTS)
     world.clock.advance(EXPIRY_SECONDS + 1)
@@ -194,6 +197,7 @@ async def test_a_completed_upload_is_found_out_with_an_older_row(world: World, o
 
 
 @pytest.mark.parametrize("old", [State.INITIATING, State.ACTIVE])
+@pytest.mark.usefixtures("ended_uploads")
 async def test_an_aborted_upload_is_found_out_with_an_older_row(world: World, old: State) -> None:
     upload = await bring_to(world, Situation.ABORTED, TWO_PARTS)
     await put_back(world, upload, old)

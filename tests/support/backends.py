@@ -1,22 +1,26 @@
 """Real backends for marked tests, and the rule for when those run.
 
 With PARTWAY_TEST_BACKENDS=1, which `make test` sets, tests marked `redis` or `s3` run.
-PARTWAY_TEST_STORES lists the stores that need more than wheels, of `localstack` and `ceph`; `make
-test-stores` lists both, so tests with these marks run. A backend that cannot start is then a
-failure. PARTWAY_TEST_TOOLS likewise lists what needs more tools, of `languages`, `examples`,
-`peers`, `deploy` and `image`, or more time, `changes`: `make test-languages` and the like install
-them and set it. All other marked tests are skipped. PARTWAY_TEST_REDIS_URL names a Redis to use
-instead of starting one; the tests may destroy its data.
+PARTWAY_TEST_STORES lists the stores that need more than wheels, of OF_MAKE_TEST_STORES; `make
+test-NAME` lists one, and `make test-stores` runs all, so tests with these marks run. A backend that
+cannot start is then a failure. PARTWAY_TEST_TOOLS likewise lists what needs more tools, of
+`languages`, `examples`, `peers`, `deploy` and `image`, or more time, `changes`: `make
+test-languages` and the like install them and set it. All other marked tests are skipped.
+PARTWAY_TEST_REDIS_URL names a Redis to use instead of starting one; the tests may destroy its data.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
 from partway_server.devstack.servers import S3, connect, start_seaweedfs, start_valkey
+from partway_server.runtime.subprocesses import Child
 
+from tests.support.go_stores import start_minio, start_versitygw
+from tests.support.java_stores import start_s3mock, start_s3proxy
 from tests.support.localstack import start_localstack
 from tests.support.rclone import start_rclone
 from tests.support.redis_cluster import Cluster, start_cluster
@@ -36,7 +40,12 @@ of what comes after that set one of their own.
 """
 
 OF_MAKE_TEST = ("redis", "s3")
-OF_MAKE_TEST_STORES = ("localstack", "ceph")
+OF_MAKE_TEST_STORES = ("localstack", "ceph", "minio", "versitygw", "s3proxy", "s3mock")
+STORE_SECONDS = 180
+"""How long a test over one of them may take: the first also starts it, beside much else."""
+
+OUTSIDE = "outside"
+"""A store that runs already, of `make test-outside`."""
 OF_TOOLS = ("alerts", "changes", "deploy", "examples", "image", "languages", "peers")
 
 
@@ -46,8 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get(ENABLE) == "1":
         asked.update(OF_MAKE_TEST)
     rules = [(mark, f"{ENABLE}=1, or run `make test`") for mark in OF_MAKE_TEST]
-    rules += [(mark, f"{STORES}={mark}, or run `make test-stores`") for mark in OF_MAKE_TEST_STORES]
+    stores = (*OF_MAKE_TEST_STORES, OUTSIDE)
+    rules += [(mark, f"{STORES}={mark}, or run `make test-{mark}`") for mark in stores]
     rules += [(mark, f"{TOOLS}={mark}, or run `make test-{mark}`") for mark in OF_TOOLS]
+    for item in items:
+        if any(map(item.get_closest_marker, stores)) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(STORE_SECONDS))
     for mark, way in rules:
         if mark in asked:
             continue
@@ -111,15 +124,49 @@ def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 @pytest.fixture(scope="session")
 def localstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """LocalStack's S3, with an empty bucket."""
-    child, s3 = start_localstack(tmp_path_factory.mktemp("localstack"))
-    with child:
-        yield _with_bucket(s3)
+    with _running(start_localstack, tmp_path_factory.mktemp("localstack")) as s3:
+        yield s3
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """MinIO, with an empty bucket."""
+    with _running(start_minio, tmp_path_factory.mktemp("minio")) as s3:
+        yield s3
+
+
+@pytest.fixture(scope="session")
+def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """Versity's gateway over a folder, with an empty bucket."""
+    with _running(start_versitygw, tmp_path_factory.mktemp("versitygw")) as s3:
+        yield s3
+
+
+@pytest.fixture(scope="session")
+def s3proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """S3Proxy over a folder, with an empty bucket."""
+    with _running(start_s3proxy, tmp_path_factory.mktemp("s3proxy")) as s3:
+        yield s3
+
+
+@pytest.fixture(scope="session")
+def s3mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """Adobe's S3Mock, with an empty bucket."""
+    with _running(start_s3mock, tmp_path_factory.mktemp("s3mock")) as s3:
+        yield s3
 
 
 @pytest.fixture(scope="session")
 def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """Run Ceph's object gateway, with an empty bucket."""
     with running_rgw(tmp_path_factory.mktemp("ceph")) as s3:
+        yield _with_bucket(s3)
+
+
+@contextmanager
+def _running(start: Callable[[Path], tuple[Child, S3]], folder: Path) -> Iterator[S3]:
+    child, s3 = start(folder)
+    with child:
         yield _with_bucket(s3)
 
 

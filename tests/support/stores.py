@@ -39,6 +39,11 @@ BEGINNINGS = "shows when an upload began"
 CONNECTIONS = "is reached by a connection"
 COPIES = "copies objects into parts"
 COPY_CONDITIONS = "copies only the object that is meant"
+COPY_OVER = "says that the upload which a part is copied into is over"
+ENDED = "remembers which uploads are over"
+IN_FLIGHT = "lists the parts of an upload while one of them is sent"
+REFUSALS_HEARD = "is heard when it refuses a part that the service passes on"
+DAMAGE = "names a changed byte by a code that is known"
 
 MOTO = Capabilities(
     source="measured on moto 5.2.5",
@@ -83,13 +88,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An implementation under test, and access to it from the other side."""
+    """An implementation under test, and access to it from the other side.
+
+    `prefix` is what all keys begin with, `lacks` why a claim is not made.
+    """
 
     storage: Storage
     bucket: str
     put: Put
     read: Callable[[Grant], Awaitable[Found]]
     lacks: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""
 
     @property
     def can(self) -> Capabilities:
@@ -110,7 +119,7 @@ class Store:
             policy="default",
             backend="test",
             bucket=self.bucket,
-            key=f"acme/{sid}/{name}",
+            key=f"{self.prefix}acme/{sid}/{name}",
             single=False,
             plan=Plan(len(body), max(len(body), 5 * MIB)),
             content_type="image/png",
@@ -167,7 +176,11 @@ def memory_store(*, routed: bool = False) -> Store:
 
 @asynccontextmanager
 async def s3_store(
-    s3: S3, capabilities: Capabilities, lacks: Mapping[str, str], client: Client = "lean"
+    s3: S3,
+    capabilities: Capabilities,
+    lacks: Mapping[str, str],
+    client: Client = "lean",
+    prefix: str = "",
 ) -> AsyncIterator[Store]:
     other = reader(s3)
     async with (
@@ -189,7 +202,7 @@ async def s3_store(
                 reported = {name.lower(): value for name, value in headers.items()}
                 return Found(kind, disposition, metadata, reported, await reply.read())
 
-        yield Store(storage, s3.bucket, put_by(http), read, lacks)
+        yield Store(storage, s3.bucket, put_by(http), read, lacks, prefix)
 
 
 def reader(s3: S3) -> Any:

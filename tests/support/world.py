@@ -5,7 +5,7 @@ import base64
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import grpc
@@ -161,6 +161,7 @@ async def a_world(
     storage: FaultyObjects,
     put: Put,
     bucket: str = "uploads",
+    prefix: str = "",
     policies: Sequence[Policy] = (),
     certificate: ServerCertificate | None = None,
     credentials: grpc.ChannelCredentials | None = None,
@@ -168,14 +169,12 @@ async def a_world(
 ) -> AsyncIterator[World]:
     """Start a service over these stores. `settings` are fields of Settings.
 
-    With a `certificate` it serves TLS, and the stub has these `credentials`.
+    All keys begin with `prefix`. With a `certificate` it serves TLS, and the stub has these
+    `credentials`.
     """
-    live = PolicyRegistry(
-        {
-            p.name: p
-            for p in (Policy("default", bucket, max_upload_seconds=30 * 24 * 3600), *policies)
-        }
-    )
+    default = Policy("default", bucket, max_upload_seconds=30 * 24 * 3600)
+    default = replace(default, key_template=f"{prefix}{default.key_template}")
+    live = PolicyRegistry({p.name: p for p in (default, *policies)})
     service = build(
         Settings(
             **{

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from partway_server.doctor.finding import Finding, bad, ok, unclear, warn
 from partway_server.doctor.probes.results import (
     BrowserFacts,
+    ChecksumFacts,
     Checksums,
     ConditionFacts,
     MultipartFacts,
@@ -38,6 +39,8 @@ MULTIPART = (
     "storage.idempotent_complete",
     "storage.resent_part",
     "storage.multipart_listing",
+    "storage.ended_upload",
+    "storage.whole_checksum",
 )
 PREFLIGHT = "storage.cors.preflight"
 NAMES = (*SIGNATURES, *CONDITIONS, CONDITIONAL_DELETE, *CHECKSUMS, *MULTIPART)
@@ -153,6 +156,8 @@ def multipart(facts: MultipartFacts) -> Iterator[Finding]:
     yield _again(facts.again)
     yield _resent(facts)
     yield _listing(facts)
+    yield _ended(facts.ended)
+    yield _whole(facts.whole)
 
 
 def _equal_parts(facts: MultipartFacts) -> Finding:
@@ -218,6 +223,31 @@ def _listing(facts: MultipartFacts) -> Finding:
     if not facts.listed_by_prefix:
         return ok(name, "incomplete uploads are listed only by a whole key, which is enough")
     return ok(name, "incomplete uploads are listed, by key and by prefix")
+
+
+def _ended(answer: ProbeResponse | None) -> Finding:
+    name = "storage.ended_upload"
+    if answer is not None and answer.ok:
+        remedy = (
+            "Keep Redis from losing data: the service cannot find out from this storage that an"
+            " upload has ended, and takes it for one that is still in progress."
+        )
+        return warn(
+            name, "the parts of an upload that is over are listed as if it were not", remedy
+        )
+    if answer is None or answer.status != 404:
+        return unclear(name, answer or "no upload was ended")
+    return ok(name, f"an upload that is over is not found: {answer}")
+
+
+def _whole(facts: ChecksumFacts | None) -> Finding:
+    name = "storage.whole_checksum"
+    if facts is None or facts.verified is None:
+        return unclear(name, facts.wrong if facts else "nothing was completed before")
+    if facts.verified and facts.listed:
+        return ok(name, f"a wrong CRC64NVME of the whole is refused at Complete: {facts.wrong}")
+    found = "is not returned" if facts.verified else "is not verified at Complete"
+    return ok(name, f"the CRC64NVME of the whole {found}; the service computes it from the parts")
 
 
 def preflight(facts: BrowserFacts) -> Finding:

@@ -208,7 +208,7 @@ class BucketExamination:
         self._report_all(behaviour_checks.checksums(checksums) if checksums else ())
         multipart = await self._try("multipart", self._behaviour.multipart())
         self._report_all(behaviour_checks.multipart(multipart) if multipart else ())
-        return capability_check.BehaviourFacts(conditions, checksums, multipart)
+        return capability_check.BehaviourFacts(conditions, checksums, multipart, refusals)
 
     @property
     def _own_expiry(self) -> timedelta:

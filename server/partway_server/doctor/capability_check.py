@@ -7,10 +7,12 @@ from datetime import datetime
 from partway_server.doctor.finding import Finding, bad, ok, warn
 from partway_server.doctor.probes.results import (
     BucketFacts,
+    ChecksumFacts,
     Checksums,
     ConditionFacts,
     MultipartFacts,
     ProbeResponse,
+    SignatureFacts,
 )
 from partway_server.domain.checksum import Checksum
 from partway_server.storage.capabilities import Capabilities
@@ -23,6 +25,7 @@ _GIFTS = {
     "conditional_delete": "honours If-Match on a delete",
     "idempotent_complete": "lets Complete be repeated",
     "listed_checksums": "reports checksums in ListParts",
+    "whole_checksum": "verifies the CRC64NVME of a whole object",
     "lifecycle": "supports the calls for lifecycle rules",
     "cors_api": "supports the calls for CORS rules",
 }
@@ -30,6 +33,7 @@ _BURDENS = {
     "equal_parts": "requires parts of one size",
     "exact_key_listing_only": "lists incomplete uploads by a whole key only",
     "listed_resends": "lists a part once for each time it was sent",
+    "unsigned_headers": "accepts headers of storage that were not signed",
 }
 """Fields that are true of a store that needs more care."""
 
@@ -50,6 +54,7 @@ class BehaviourFacts:
     conditions: ConditionFacts | None = None
     checksums: Checksums | None = None
     multipart: MultipartFacts | None = None
+    signatures: SignatureFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ def observed_capabilities(facts: BehaviourFacts, bucket: BucketFacts) -> Observe
         fields["conditional_delete"] = conditions.delete_honoured
     if facts.multipart is not None:
         fields |= _of_multipart(facts.multipart)
+    if facts.signatures is not None:
+        fields["unsigned_headers"] = facts.signatures.takes_unsigned_headers
     verified: dict[Checksum, bool | None] = {}
     if checksums is not None:
         verified = {Checksum(each): f.verified for each, f in checksums.items()}
@@ -103,7 +110,14 @@ def _of_multipart(facts: MultipartFacts) -> dict[str, bool | None]:
         "idempotent_complete": again.ok if again and (again.ok or again.refused) else None,
         "exact_key_listing_only": not by_prefix if by_key and by_prefix is not None else None,
         "listed_resends": len(facts.resent) > 1 if facts.resent else None,
+        "whole_checksum": _of_whole(facts.whole),
     }
+
+
+def _of_whole(facts: ChecksumFacts | None) -> bool | None:
+    if facts is None or facts.verified is None:
+        return None
+    return facts.verified and facts.listed
 
 
 def agreement(
@@ -208,16 +222,19 @@ def _claims(record: Capabilities, found: ObservedCapabilities) -> tuple[list[str
 def _better(
     kind: str, known: Mapping[str, Capabilities], found: ObservedCapabilities, *, is_aws: bool
 ) -> str:
-    """Return the record that claims nothing false and leaves the least unused, if not `kind`."""
-    unused: dict[str, int] = {}
+    """Return a record that is what was found, if it is not `kind`, or "".
+
+    What only documents does not count. A record that fits in part is that of another store, whose
+    name would mislead: to measure one is as easy.
+    """
+    fits: list[tuple[int, bool, bool, str]] = []
     for name, record in known.items():
         more, less = _claims(record, found)
-        if not more and (is_aws or name != "aws"):
-            unused[name] = len(less)
-    # Among equals prefer the one with a name of its own: its limits are those of that store.
-    best = min(unused, key=lambda name: (unused[name], name == "generic", name), default=kind)
-    better = kind not in unused or unused[best] < unused[kind]
-    return best if better and best != kind else ""
+        if {*more, *less} <= _UNREAD and (is_aws or name != "aws"):
+            # Among equals prefer one with a name of its own: its limits are those of that store.
+            fits.append((len(more) + len(less), name != kind, name == "generic", name))
+    best = min(fits)[-1] if fits else kind
+    return "" if best == kind else best
 
 
 def _found_is(name: str, *, better: bool = False) -> str:

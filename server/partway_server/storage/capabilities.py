@@ -145,15 +145,19 @@ KNOWN: Mapping[str, Capabilities] = {
         keeps=frozenset({"storage_class", "tags"}),
     ),
     "minio": Capabilities(
-        source="https://docs.min.io/enterprise/aistor-object-store/developers/s3-api-compatibility;"
-        " Complete is not idempotent: https://github.com/minio/minio/issues/13318;"
-        " checksums: https://github.com/minio/minio/pull/20343",
+        source="measured on MinIO of 2026-02-12;"
+        " Complete is not idempotent: https://github.com/minio/minio/issues/13318",
         limits=_FIVE_TIB,
         # stale_uploads_expiry is 24h unless configured otherwise (internal/config/api/api.go).
         multipart_seconds=24 * 3600,
         conditional_put=True,
+        conditional_complete=True,
         exact_key_listing_only=True,
-        checksums=frozenset({Checksum.SHA256}) | _MD5,
+        checksums=_ALL_CHECKSUMS,
+        listed_checksums=True,
+        whole_checksum=True,
+        lifecycle=True,
+        cors_api=True,
     ),
     "ceph": Capabilities(
         source="measured on Ceph RGW 16.2.15",
@@ -176,6 +180,7 @@ KNOWN: Mapping[str, Capabilities] = {
         conditional_delete=False,
         checksums=_ALL_CHECKSUMS,
         listed_checksums=True,
+        whole_checksum=True,
         lifecycle=True,
         cors_api=True,
     ),

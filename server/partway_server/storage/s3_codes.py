@@ -86,7 +86,7 @@ OPERATOR_CODES = codes_of(*_OPERATORS)
 """What an operator must fix, and no caller can."""
 
 DAMAGED_CODES = codes_of(Meaning.DAMAGED)
-PARTS_CODES = codes_of(Meaning.PARTS, Meaning.DAMAGED)
+PARTS_CODES = codes_of(Meaning.PARTS)
 TRANSIENT_CODES = codes_of(Meaning.TRANSIENT)
 """Some stores send these with a status below 500."""
 

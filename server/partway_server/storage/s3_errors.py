@@ -13,7 +13,12 @@ from partway_server.storage.base import (
     SourceChanged,
 )
 from partway_server.storage.s3_calls import S3Refusal
-from partway_server.storage.s3_codes import OPERATOR_CODES, PARTS_CODES, TRANSIENT_CODES
+from partway_server.storage.s3_codes import (
+    DAMAGED_CODES,
+    OPERATOR_CODES,
+    PARTS_CODES,
+    TRANSIENT_CODES,
+)
 
 
 def is_absent(status: int, code: str) -> bool:
@@ -58,6 +63,9 @@ def complete_error(status: int, code: str) -> Exception:
         return KeyContested()
     if status in (403, 501) or (status < 500 and code in OPERATOR_CODES):
         return StorageRefused("CompleteMultipartUpload", code)
+    if status < 500 and code in DAMAGED_CODES:
+        # By one name for all stores, since callers decide by it.
+        return CompleteRefused("BadDigest")
     if status < 500 and code in PARTS_CODES:
         return CompleteRefused(code)
     return CompleteUnknown()

@@ -142,14 +142,33 @@ class S3Listing:
     async def _page_of_parts(self, grant: Grant, after: int, wanted: int) -> PageOfParts:
         with translate_refusal("ListParts"):
             try:
-                return await self._calls.list_parts(
-                    grant.bucket, grant.key, grant.multipart_id, after=after, limit=wanted
-                )
+                try:
+                    return await self._calls.list_parts(*_at(grant), after=after, limit=wanted)
+                except S3Refusal as exc:
+                    if exc.status != _NOT_IMPLEMENTED or (after, wanted) == (0, _PAGE):
+                        raise
+                return await self._all_parts(grant, after)
             except S3Refusal as exc:
                 if is_absent(exc.status, exc.code):
                     raise MultipartNotFound from exc
                 raise
 
+    async def _all_parts(self, grant: Grant, after: int) -> PageOfParts:
+        """Return the parts after a number, of a store that takes no marker and no limit.
+
+        S3Proxy 2.6 is one: it lists all parts of an upload at once.
+        """
+        page = await self._calls.list_parts(*_at(grant), after=0, limit=_PAGE)
+        if page.truncated:
+            raise StorageUnavailable
+        return PageOfParts([part for part in page.parts if part.number > after], truncated=False)
+
+
+def _at(grant: Grant) -> tuple[str, str, str]:
+    return grant.bucket, grant.key, grant.multipart_id
+
+
+_NOT_IMPLEMENTED = 501
 
 _MARKER_REFUSALS = frozenset({"400", "InvalidArgument", "InvalidRequest", "NoSuchUpload"})
 

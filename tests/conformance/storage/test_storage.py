@@ -36,11 +36,12 @@ from partway_server.storage.base import (
 )
 from partway_server.storage.capabilities import KNOWN
 from partway_server.storage.s3 import S3Storage
+from partway_server.storage.s3_codes import DAMAGED_CODES
+from partway_server.storage.s3_startup_check import PROBE_PREFIX
 
 from tests.support.rclone import start_rclone
 from tests.support.storage import (
     FaultyObjects,
-    Reply,
     answer,
     canned_s3,
     error_answer,
@@ -53,6 +54,9 @@ from tests.support.stores import (
     CONNECTIONS,
     COPIES,
     COPY_CONDITIONS,
+    COPY_OVER,
+    DAMAGE,
+    ENDED,
     MANY_PARTS,
     RCLONE,
     RESENDS,
@@ -181,7 +185,7 @@ async def test_completing_again_does_as_the_record_says(store: Store) -> None:
         await store.storage.complete(grant, parts)
     except KeyTaken:
         # By its own object.
-        assert store.can.idempotent_complete and store.can.conditional_complete
+        assert store.can.conditional_complete
     except CompleteUnknown:
         assert not store.can.idempotent_complete
     else:
@@ -316,6 +320,7 @@ async def test_aborting_what_was_completed_leaves_the_object(store: Store) -> No
 
 async def test_what_is_on_its_way_at_abort_does_not_come_back(store: Store) -> None:
     store.claims(CONNECTIONS)
+    store.claims(ENDED)
     body = b"." * MIB
     grant = await store.opened(store.grant(body))
     part = await store.sign(grant)
@@ -328,11 +333,14 @@ async def test_what_is_on_its_way_at_abort_does_not_come_back(store: Store) -> N
     with pytest.raises(MultipartNotFound):
         await store.storage.list_parts(grant)
     assert await store.storage.list_multiparts(grant) == []
-    assert (await store.put(part.url, body, part.headers)).status >= 400
+    # versitygw hangs up in the middle of a body that it refuses.
+    with contextlib.suppress(aiohttp.ClientOSError):
+        assert (await store.put(part.url, body, part.headers)).status >= 400
     assert await store.storage.head(grant) is None
 
 
 async def test_an_aborted_upload_has_no_list_of_parts(store: Store) -> None:
+    store.claims(ENDED)
     grant = await store.opened(store.grant())
     await store.storage.abort(grant)
     with pytest.raises(MultipartNotFound):
@@ -340,6 +348,7 @@ async def test_an_aborted_upload_has_no_list_of_parts(store: Store) -> None:
 
 
 async def test_a_completed_upload_has_no_list_of_parts(store: Store) -> None:
+    store.claims(ENDED)
     grant = await store.stored(store.grant())
     with pytest.raises(MultipartNotFound):
         await store.storage.list_parts(grant)
@@ -347,6 +356,7 @@ async def test_a_completed_upload_has_no_list_of_parts(store: Store) -> None:
 
 @pytest.mark.parametrize("end", ["abort", "complete"])
 async def test_a_part_that_comes_late_is_refused(store: Store, end: str) -> None:
+    store.claims(ENDED)
     grant = await store.opened(store.grant())
     part = await store.sign(grant)
     assert (await store.put(part.url, BODY, part.headers)).status == 200
@@ -368,7 +378,8 @@ async def test_unfinished_uploads_are_found_by_exactly_their_key(store: Store) -
 async def unfinished(store: Store, prefix: str) -> dict[str, str]:
     found = [each async for each in store.storage.unfinished("test", store.bucket, prefix)]
     now = datetime.now(UTC)
-    for each in found:
+    # What others have in the bucket may be of any age.
+    for each in (each for each in found if each.key.startswith(store.prefix)):
         assert each.initiated is not None
         assert BEGINNINGS in store.lacks or abs(now - each.initiated) < timedelta(minutes=10)
     keys = {each.multipart_id: each.key for each in found}
@@ -385,6 +396,9 @@ async def test_all_unfinished_uploads_below_a_prefix_are_told(store: Store) -> N
     aborted = await store.opened(grant)
     await store.storage.abort(aborted)
     completed = await store.stored(store.grant())
+    if store.can.exact_key_listing_only:
+        assert await unfinished(store, grant.key) == {}
+        return
     assert await unfinished(store, grant.key) == opened
     for prefix in (grant.key[:-3], grant.key.rpartition("/")[0]):
         assert await unfinished(store, prefix) == opened
@@ -398,6 +412,8 @@ async def test_all_unfinished_uploads_below_a_prefix_are_told(store: Store) -> N
 async def test_more_than_a_page_of_them_is_told_even_if_they_go_on_the_way(store: Store) -> None:
     """Let some go on the way; a page has a thousand."""
     store.claims(MANY_PARTS)
+    if store.can.exact_key_listing_only:
+        pytest.skip("the record says that it lists uploads by their whole key only")
     grant = store.grant()
     grants = [replace(grant, key=f"{grant.key}/{n % 700}") for n in range(1050)]
     lanes = asyncio.Semaphore(8)
@@ -475,7 +491,7 @@ async def test_nothing_is_copied_from_what_is_not_there_or_another(store: Store)
 
 async def test_nothing_is_copied_into_an_upload_that_is_over(store: Store) -> None:
     source = await a_source(store, b"a tail")
-    store.claims(COPY_CONDITIONS)
+    store.claims(COPY_OVER)
     grant = await store.opened(store.grant())
     await store.storage.abort(grant)
     with pytest.raises(MultipartNotFound):
@@ -653,7 +669,9 @@ async def test_a_signed_checksum_holds_the_bytes_to_it(
     grant = grant if single else await store.opened(grant)
     part = await store.sign(grant, checksum=CHECK_VALUES[checksum])
 
-    assert await store.put(part.url, BODY[::-1], part.headers) == Reply(400, code="BadDigest")
+    refused = await store.put(part.url, BODY[::-1], part.headers)
+    assert refused.status == 400
+    assert DAMAGE in store.lacks or refused.code in DAMAGED_CODES
     if not store.can.refusals_spare:
         return
     assert (await store.put(part.url, BODY, part.headers)).status == 200
@@ -669,6 +687,9 @@ async def test_a_signed_checksum_holds_the_bytes_to_it(
     whole = store.can.whole_checksum and checksum is not Checksum.MD5
     if whole and (single or checksum is Checksum.CRC64NVME):
         assert head.checksum == CHECK_VALUES[checksum]
+    elif single:
+        # S3Mock shows that of a PUT.
+        assert head.checksum in (b"", CHECK_VALUES[checksum])
     else:
         assert head.checksum == b""
 
@@ -692,12 +713,18 @@ async def test_the_checksum_of_the_whole_is_verified_when_parts_are_joined(store
 async def test_entity_tags_are_what_the_record_says(store: Store, single: bool) -> None:
     grant = store.grant(single=single, checksum=Checksum.MD5)
     assert await store.storage.etags_are_md5(grant) or not store.can.md5_etags
-    if isinstance(store.storage, S3Storage):
-        client, place = store.storage._clients.control, {"Bucket": store.bucket}
-        assert "Uploads" not in await client.list_multipart_uploads(
-            **place, Prefix="partway-probe/"
-        )
-        assert "Contents" not in await client.list_objects_v2(**place, Prefix="partway-probe/")
+    await _no_probe_is_left(store)
+
+
+async def _no_probe_is_left(store: Store) -> None:
+    """Check that nothing is below the prefix of probes, except what the tests have there."""
+    if not isinstance(store.storage, S3Storage):
+        return
+    client, place = store.storage._clients.control, {"Bucket": store.bucket, "Prefix": PROBE_PREFIX}
+    uploads = (await client.list_multipart_uploads(**place)).get("Uploads", [])
+    objects = (await client.list_objects_v2(**place)).get("Contents", [])
+    ours = store.prefix or "nothing"
+    assert [e["Key"] for e in (*uploads, *objects) if not e["Key"].startswith(ours)] == []
 
 
 @pytest.mark.parametrize("checksum", sorted(CHECK_VALUES))
@@ -706,10 +733,14 @@ async def test_a_checksum_that_the_record_denies_is_not_verified(
 ) -> None:
     if checksum in store.can.checksums:
         pytest.skip(f"the record says that it verifies {checksum}")
-    grant = await store.opened(store.grant(checksum=checksum))
+    try:
+        grant = await store.opened(store.grant(checksum=checksum))
+    except StorageRefused:
+        return  # S3Proxy refuses to begin an upload with an algorithm.
     part = await store.sign(grant, checksum=CHECK_VALUES[checksum])
     # Some take it unseen, others refuse the header.
-    assert (await store.put(part.url, BODY[::-1], part.headers)).code != "BadDigest"
+    refused = await store.put(part.url, BODY[::-1], part.headers)
+    assert refused.code not in DAMAGED_CODES
 
 
 async def test_a_signed_checksum_must_be_sent(store: Store) -> None:
@@ -718,7 +749,8 @@ async def test_a_signed_checksum_must_be_sent(store: Store) -> None:
     part = await store.sign(grant, checksum=CHECK_VALUES[Checksum.SHA256])
     left_out = {n: v for n, v in part.headers.items() if not n.startswith("x-amz-checksum")}
     assert len(left_out) < len(part.headers)
-    assert (await store.put(part.url, BODY, left_out)).status == 403
+    # MinIO says 400.
+    assert (await store.put(part.url, BODY, left_out)).status in (400, 403)
 
 
 @pytest.mark.parametrize("single", [False, True])
@@ -846,13 +878,9 @@ async def test_a_bucket_that_is_not_there_is_named(store: Store) -> None:
 
 
 async def test_a_check_leaves_no_probe_behind(store: Store) -> None:
-    if not isinstance(store.storage, S3Storage):
-        pytest.skip("it puts no probe")
     with contextlib.nullcontext() if store.can.metadata else pytest.raises(ValueError):
         await store.storage.check("test", store.bucket)
-    place = {"Bucket": store.bucket, "Prefix": "partway-probe/"}
-    found = await store.storage._clients.control.list_objects_v2(**place)
-    assert "Contents" not in found
+    await _no_probe_is_left(store)
 
 
 @pytest.mark.s3
@@ -890,6 +918,7 @@ async def test_a_reply_can_be_lost_after_storage_did_the_thing(store: Store) -> 
 
 
 async def test_a_call_can_be_held_before_storage_hears_of_it(store: Store) -> None:
+    store.claims(ENDED)
     storage, gate = FaultyObjects(store.storage), asyncio.Event()
     storage.before("abort", gate.wait)
     grant = await store.opened(store.grant())
@@ -967,6 +996,7 @@ COMPLETED = "<CompleteMultipartUploadResult><ETag>{}</ETag></CompleteMultipartUp
         (error_answer("409 Conflict", "OperationAborted"), CompleteUnknown),
         (error_answer("400 Bad Request", "InvalidPart"), CompleteRefused),
         (error_answer("400 Bad Request", "EntityTooSmall"), CompleteRefused),
+        (error_answer("400 Bad Request", "XAmzContentChecksumMismatch"), CompleteRefused),
         (error_answer("400 Bad Request", "NeverHeardOf"), CompleteUnknown),
         (error_answer("400 Bad Request", "ExpiredToken"), StorageRefused),
         (error_answer("403 Forbidden", "AccessDenied"), StorageRefused),
@@ -1181,6 +1211,31 @@ async def test_the_last_sending_of_a_part_counts_even_across_pages() -> None:
             parts = await storage.list_parts(some_grant())
     assert [(part.number, part.etag) for part in parts] == [(1, "a"), (2, "b"), (3, "c")]
     assert "part-number-marker=1&" in server.requests[1]
+
+
+@pytest.mark.parametrize(
+    ("after", "limit", "found"), [(0, 1, [1]), (1, None, [2, 3]), (1, 1, [2]), (3, None, [])]
+)
+async def test_where_no_page_of_parts_can_be_had_all_are_listed_and_cut(
+    after: int, limit: int | None, found: list[int]
+) -> None:
+    """Check S3Proxy 2.6, which takes neither a marker nor a limit."""
+    refused = error_answer("501 Not Implemented", "NotImplemented")
+    everything = page_of_parts(*((number, "a", 0) for number in (1, 2, 3)), truncated=False)
+    async with canned_s3(refused, everything) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as storage:
+            assert numbers(await storage.list_parts(some_grant(), after, limit)) == found
+    [_, again] = server.requests
+    assert "max-parts=1000&part-number-marker=0&" in again
+
+
+async def test_a_store_that_lists_no_parts_at_all_is_refused() -> None:
+    refused = error_answer("501 Not Implemented", "NotImplemented")
+    async with canned_s3(refused) as server:
+        async with aclosing(await open_s3(canned(server.endpoint))) as storage:
+            with pytest.raises(StorageRefused):
+                await storage.list_parts(some_grant())
+    assert len(server.requests) == 1
 
 
 async def test_an_algorithm_is_named_only_where_complete_can_be_told_the_checksums() -> None:

@@ -265,7 +265,7 @@ class TestWithStores:
         self, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def failing(self: BehaviourProbes) -> None:
-            await self._put("left-by-a-check-that-fails")
+            await self.put("left-by-a-check-that-fails")
             raise KeyError("https://files.example/?X-Amz-Signature=secret")
 
         monkeypatch.setattr(BehaviourProbes, "checksums", failing)

@@ -23,7 +23,7 @@ OK, REFUSED, TAKEN, DOWN = (
 )
 UNKNOWN = ProbeResponse(501, "NotImplemented")
 
-REFUSALS = SignatureFacts(OK, REFUSED, REFUSED, REFUSED, REFUSED, through="own")
+REFUSALS = SignatureFacts(OK, REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, through="own")
 CONDITIONS = ConditionFacts((OK, TAKEN), (OK, TAKEN), TAKEN, survived=True)
 MULTIPART = MultipartFacts(
     unequal=OK,
@@ -35,6 +35,8 @@ MULTIPART = MultipartFacts(
     resending=ProbeResponse(200, headers={"etag": '"two"'}),
     listed_by_key=True,
     listed_by_prefix=True,
+    ended=ProbeResponse(404, "NoSuchUpload"),
+    whole=ChecksumFacts(OK, ProbeResponse(400, "BadDigest"), listed=True),
 )
 PREFLIGHT = {
     "access-control-allow-origin": "*",
@@ -166,6 +168,13 @@ def test_a_whole_life_of_a_multipart_upload_is_good() -> None:
         ({"resending": UNKNOWN}, "resent_part", "bad"),
         ({"resending": DOWN}, "resent_part", "warn"),
         ({"resending": None}, "resent_part", "warn"),
+        ({"ended": OK}, "ended_upload", "warn"),
+        ({"ended": DOWN}, "ended_upload", "warn"),
+        ({"ended": None}, "ended_upload", "warn"),
+        ({"whole": ChecksumFacts(OK, OK)}, "whole_checksum", "ok"),
+        ({"whole": ChecksumFacts(OK, REFUSED)}, "whole_checksum", "ok"),
+        ({"whole": ChecksumFacts(OK, DOWN)}, "whole_checksum", "warn"),
+        ({"whole": None}, "whole_checksum", "warn"),
         ({"listed_by_prefix": False}, "multipart_listing", "ok"),
         ({"listed_by_key": False}, "multipart_listing", "warn"),
         ({"listed_by_key": None}, "multipart_listing", "warn"),

@@ -22,11 +22,13 @@ from partway_server.doctor.probes.results import (
     ConditionFacts,
     MultipartFacts,
     ProbeResponse,
+    SignatureFacts,
 )
 from partway_server.domain.checksum import Checksum
 from partway_server.storage.capabilities import KNOWN
 
 OK, TAKEN, WRONG = ProbeResponse(200), ProbeResponse(412), ProbeResponse(400)
+SIGNATURES = SignatureFacts(OK, WRONG, WRONG, WRONG, WRONG, more_headers=OK, through="own")
 ALGORITHMS = [each for each in Checksum if each is not Checksum.NONE]
 
 
@@ -68,8 +70,22 @@ def test_a_claim_that_no_service_relies_on_is_a_warning(name: str) -> None:
 
 
 def test_a_record_that_claims_less_is_a_warning_that_names_a_better_kind() -> None:
+    found = judged("generic", as_recorded("localstack"))
+    assert set(found.values()) == {("warn", "PARTWAY_BACKEND=localstack fits what was found.")}
+
+
+def test_what_any_url_may_add_is_bad_where_the_record_denies_it() -> None:
     found = judged("generic", as_recorded("ceph"))
-    assert set(found.values()) == {("warn", "PARTWAY_BACKEND=ceph fits what was found.")}
+    remedy = "PARTWAY_BACKEND=ceph fits what was found."
+    assert found["storage.record.unsigned_headers"] == ("bad", remedy)
+
+
+def test_a_record_that_fits_in_part_is_not_named() -> None:
+    """Check versitygw 1.8: the record of B2 claims nothing false, and leaves most unused."""
+    found = as_recorded("aws", lifecycle=False)
+    assert {remedy for _, remedy in judged("generic", found).values()} == {
+        "Nothing breaks; `partway-server doctor --write-record FILE` uses it."
+    }
 
 
 def test_a_checksum_that_is_claimed_and_not_verified_is_bad() -> None:
@@ -104,7 +120,9 @@ def test_facts_become_the_words_of_the_record() -> None:
             resent=["a", "b"],
             listed_by_key=True,
             listed_by_prefix=False,
+            whole=ChecksumFacts(OK, WRONG, listed=True),
         ),
+        SIGNATURES,
     )
     bucket = BucketFacts(ProbeResponse(501), ProbeResponse(404, "NoSuchLifecycleConfiguration"), OK)
     found = observed_capabilities(facts, bucket)
@@ -117,7 +135,25 @@ def test_facts_become_the_words_of_the_record() -> None:
         "lifecycle",
         "listed_checksums",
         "listed_resends",
+        "unsigned_headers",
+        "whole_checksum",
     }
+
+
+@pytest.mark.parametrize(
+    ("as_signed", "more_headers", "taken"),
+    [
+        (OK, OK, True),
+        (OK, WRONG, False),
+        (WRONG, WRONG, None),
+        (OK, ProbeResponse(503), None),
+    ],
+)
+def test_a_header_that_was_not_signed_counts_only_where_a_put_does(
+    as_signed: ProbeResponse, more_headers: ProbeResponse, taken: bool | None
+) -> None:
+    facts = replace(SIGNATURES, as_signed=as_signed, more_headers=more_headers)
+    assert facts.takes_unsigned_headers is taken
 
 
 def test_a_call_that_is_refused_says_nothing_about_the_store() -> None:

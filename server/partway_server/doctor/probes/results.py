@@ -62,8 +62,9 @@ class Reachability:
 
 @dataclass(frozen=True, slots=True)
 class SignatureFacts:
-    """What storage answers to one PUT as signed, and to four that are not.
+    """What storage answers to one PUT as signed, and to five that are not.
 
+    `more_headers` has a header of storage that was not signed; some take that.
     `through` names the endpoint they were sent to: public, or own.
     """
 
@@ -72,7 +73,15 @@ class SignatureFacts:
     expired: ProbeResponse
     other_length: ProbeResponse
     other_key: ProbeResponse
+    more_headers: ProbeResponse
     through: str
+
+    @property
+    def takes_unsigned_headers(self) -> bool | None:
+        """Return whether a header of storage counts unsigned; None if the answers do not show."""
+        if not self.as_signed.ok or not (self.more_headers.ok or self.more_headers.refused):
+            return None
+        return self.more_headers.ok
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,8 @@ class MultipartFacts:
     5 MiB, 5 MiB and 1 byte. `token_kept` and `single_token_kept`: metadata came back, for a
     multipart upload and for a PUT. `resending` is the answer to a part that was sent a second time,
     with other bytes, and `resent` what ListParts then reports of it, as ETags without quotes.
+    `ended` is ListParts of an upload that was aborted, and `whole` is Complete with the CRC64NVME
+    of the whole object, `listed` if HeadObject returns it.
     """
 
     unequal: ProbeResponse
@@ -153,6 +164,8 @@ class MultipartFacts:
     resent: Sequence[str] = ()
     listed_by_key: bool | None = None
     listed_by_prefix: bool | None = None
+    ended: ProbeResponse | None = None
+    whole: ChecksumFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
