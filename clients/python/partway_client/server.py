@@ -5,8 +5,8 @@
         # Hand opened.upload.upload_id and opened.token to the page or the app: they are enough
         # to send the file, and good for nothing else.
 
-The service believes a backend who its user is: it runs with PARTWAY_IDENTITY=metadata, or with the
-identity that the backend proves by its token or certificate, in the place of `user`.
+The service must believe the backend who its user is: its identity is `metadata`. Otherwise the user
+is whoever the backend proves to be, by its token or certificate, and `user` takes no names.
 """
 
 import json

@@ -200,9 +200,9 @@ def test_a_measurement_says_when_and_of_what() -> None:
 
 
 def test_the_doctor_says_what_a_start_would_use() -> None:
-    finding = as_found(as_recorded("minio"))
+    finding = as_found(as_recorded("r2"))
     assert (finding.name, str(finding.status)) == ("storage.record", "ok")
     assert finding.found == (
-        "a start uses it as found: storage honours If-None-Match on a PUT;"
-        " verifies md5, sha256; lists incomplete uploads by a whole key only"
+        "a start uses it as found: storage honours If-None-Match on a PUT; honours"
+        " If-None-Match on Complete; verifies crc64nvme, md5; requires parts of one size"
     )
