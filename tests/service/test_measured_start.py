@@ -58,7 +58,9 @@ async def serving(
     """Serve until the block ends. Raises StartupError."""
     stop, started = asyncio.Event(), asyncio.Event()
     run = asyncio.ensure_future(
-        app.run(settings, stop=stop, started=lambda _: started.set(), measure=measuring)
+        app.run(
+            settings, stop=stop, started=lambda _: started.set(), patient=True, measure=measuring
+        )
     )
     waits = asyncio.ensure_future(started.wait())
     await asyncio.wait({run, waits}, return_when=asyncio.FIRST_COMPLETED)
