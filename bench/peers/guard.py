@@ -12,8 +12,8 @@ from bench.peers.catalogue import OBVIOUS, OURS, PEERS
 from bench.peers.compare import Found, Plan, compare
 
 AIMS = {"upload_100": 0.3, "upload_1": 0.7}
-LIMITS = {"upload_100": 0.4, "upload_1": 0.9}
-"""What fails. The ratio differs by up to a sixth from one kind of processor to another."""
+LIMITS = {"upload_100": 0.45, "upload_1": 0.95}
+"""What fails. The ratio differs by a quarter with the processor and what else it does."""
 
 ROUNDS = 21
 SHARE = 0.1

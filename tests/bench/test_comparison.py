@@ -74,7 +74,7 @@ def test_the_guard_judges_by_the_median_of_ratios_within_a_round(
     )
     verdict, sentences = judge(made)
     assert verdict is good
-    assert f"{'within' if good else 'over'} the limit of 0.4, and" in sentences[0]
+    assert f"{'within' if good else 'over'} the limit of 0.45, and" in sentences[0]
     aimed = statistics.median(ours) <= 3
     assert f"{'within' if aimed else 'over'} the aim of 0.3." in sentences[0]
     assert "0.50 times as much (0.50 to 0.50 in 3 rounds)" in sentences[1]
