@@ -1,6 +1,6 @@
 """Fixtures of the client's tests; their code is in the modules of this folder."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,3 +45,12 @@ def movie(tmp_path: Path) -> Path:
     path = tmp_path / "movie.mp4"
     path.write_bytes(b"".join(bytes([n]) * 64 * 1024 for n in range(9)) + b"the end")
     return path
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Sequence[Path]:
+    """Return three small files of different content."""
+    paths = [tmp_path / f"clip{n}" for n in range(3)]
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes([number]) * 1000)
+    return paths

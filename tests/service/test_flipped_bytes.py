@@ -10,25 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from moto.server import ThreadedMotoServer
 from partway_client import Checksum, TransferFailed, UploadClient
 from partway_server.devstack.servers import S3
-from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.storage.capabilities import Capabilities
 from partway_server.storage.s3 import S3Storage
 from partway_server.storage.s3_codes import DAMAGED_CODES
 
-from tests.client.pacing import Slept, pace
 from tests.support.backends import OF_MAKE_TEST_STORES, OUTSIDE
 from tests.support.bucket import Bucket, look_into
+from tests.support.client_world import client_world
 from tests.support.clock import FakeClock
 from tests.support.corrupting_relay import CorruptingRelay
-from tests.support.storage import FaultyObjects, put_by
 from tests.support.store_catalogue import marks_of, running
 from tests.support.stores import DAMAGE
-from tests.support.world import ALICE, PART, World, a_world
+from tests.support.world import PART, World
 
 SIZES = {"single": 3000, "multipart": 2 * PART + 7}
 
@@ -66,25 +63,8 @@ async def a_line(
             access_key=s3.access_key,
             secret_key=s3.secret_key,
         )
-        await stack.enter_async_context(contextlib.aclosing(storage))
-        http = await stack.enter_async_context(aiohttp.ClientSession())
-        world = await stack.enter_async_context(
-            a_world(
-                clock=clock,
-                sessions=MemorySessionStore(clock),
-                storage=FaultyObjects(storage),
-                put=put_by(http),
-                bucket=s3.bucket,
-                prefix=prefix,
-            )
-        )
-        client = await stack.enter_async_context(
-            UploadClient(
-                f"127.0.0.1:{world.port}",
-                call_metadata=dict(ALICE),
-                state_dir=state,
-                pace=pace(Slept()),
-            )
+        world, client = await stack.enter_async_context(
+            client_world(storage, clock=clock, state=state, bucket=s3.bucket, prefix=prefix)
         )
         yield Line(world, relay, client, stack.enter_context(look_into(s3)))
 

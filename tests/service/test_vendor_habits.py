@@ -15,18 +15,16 @@ from partway.v1 import upload_pb2
 from partway_client import UploadClient
 from partway_server.devstack.servers import S3
 from partway_server.domain.policy import Policy
-from partway_server.sessions.memory_store import MemorySessionStore
 from partway_server.storage.capabilities import KNOWN
 from partway_server.storage.s3 import S3Storage
 from partway_server.storage.s3_lean_calls import LeanCalls
 
-from tests.client.pacing import Slept, pace
 from tests.support.bucket import Bucket, look_into
+from tests.support.client_world import client_world
 from tests.support.clock import FakeClock
-from tests.support.storage import FaultyObjects, put_by
 from tests.support.vendors import B2, R2, VENDORS, Played, playing
 from tests.support.wired import empty, keys_in
-from tests.support.world import ALICE, PART, World, a_world
+from tests.support.world import PART, World
 
 pytestmark = pytest.mark.s3
 
@@ -69,26 +67,15 @@ async def stand(
             access_key=s3.access_key,
             secret_key=s3.secret_key,
         )
-        await stack.enter_async_context(contextlib.aclosing(storage))
         assert isinstance(storage._calls, LeanCalls)
         storage._calls._sleep = no_sleep
-        http = await stack.enter_async_context(aiohttp.ClientSession())
-        world = await stack.enter_async_context(
-            a_world(
+        world, client = await stack.enter_async_context(
+            client_world(
+                storage,
                 clock=clock,
-                sessions=MemorySessionStore(clock),
-                storage=FaultyObjects(storage),
-                put=put_by(http),
+                state=tmp_path / "state",
                 bucket=name,
                 policies=[Policy("default", name)],
-            )
-        )
-        client = await stack.enter_async_context(
-            UploadClient(
-                f"127.0.0.1:{world.port}",
-                call_metadata=dict(ALICE),
-                state_dir=tmp_path / "state",
-                pace=pace(Slept()),
             )
         )
         yield Stand(world, client, played, own_bucket)

@@ -21,7 +21,7 @@ from partway_client._transport.channel import (
     open_http_session,
     service_at,
 )
-from partway_client._transport.credentials import PemFile, tls_credentials_from
+from partway_client._transport.credentials import PemFile, chosen_credentials
 from partway_client._transport.messages import NewComposition
 from partway_client._transport.retry_policy import RetryPolicy
 from partway_client._transport.retrying_caller import ServiceConnection
@@ -95,9 +95,9 @@ class UploadClient:
         pace: RetryPolicy | None = None,
     ) -> None:
         self._server = checked_server(server)
-        if credentials is None and (secure or tls_ca or cert or key):
-            credentials = tls_credentials_from(tls_ca, cert, key)
-        self._credentials = credentials
+        self._credentials = chosen_credentials(
+            credentials, secure=secure, ca=tls_ca, cert=cert, key=key
+        )
         self._metadata = checked_metadata(call_metadata or {})
         self._calls = CallCredentials(self._metadata, token)
         self._retry = pace or RetryPolicy()

@@ -25,13 +25,13 @@ from partway_client._transport.channel import (
     open_channel,
     service_at,
 )
-from partway_client._transport.credentials import PemFile, tls_credentials_from
+from partway_client._transport.credentials import PemFile, chosen_credentials
 from partway_client._transport.messages import GivenToken, NewToken, NewUpload
 from partway_client._transport.retry_policy import RetryPolicy
 from partway_client._transport.rpc_client import RpcClient
 from partway_client._upload.content_type import guess_content_type
 from partway_client._upload.options import checked_object_metadata
-from partway_client.models import Checksum, UploadInfo
+from partway_client.models import Checksum, ChecksumName, UploadInfo
 
 __all__ = [
     "BackendClient",
@@ -55,7 +55,7 @@ class OpenedUpload:
 class BackendClient:
     """A connection of a backend to a Partway service, as an async context manager.
 
-    The arguments are those of `UploadClient`. One is enough for all users of a backend.
+    Each argument is as in `UploadClient`. One is enough for all users of a backend.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class BackendClient:
         pace: RetryPolicy | None = None,
     ) -> None:
         self._server = checked_server(server)
-        if credentials is None and (secure or tls_ca or cert or key):
-            credentials = tls_credentials_from(tls_ca, cert, key)
-        self._credentials = credentials
+        self._credentials = chosen_credentials(
+            credentials, secure=secure, ca=tls_ca, cert=cert, key=key
+        )
         self._metadata = checked_metadata(call_metadata or {})
         self._token = token
         self._pace = pace or RetryPolicy()
@@ -117,7 +117,7 @@ class UserUploads:
         policy: str = "",
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
-        checksum: str = Checksum.BEST,
+        checksum: ChecksumName = "best",
         part_size: int = 0,
         fingerprint: str = "",
         request_id: str = "",

@@ -27,14 +27,6 @@ def partway(service: Service, state_dir: Path) -> Partway:
     return Partway(service, state_dir)
 
 
-@pytest.fixture
-def clips(tmp_path: Path) -> Sequence[Path]:
-    paths = [tmp_path / f"clip{n}" for n in range(3)]
-    for number, path in enumerate(paths):
-        path.write_bytes(bytes([number]) * 1000)
-    return paths
-
-
 def uploaded(*, completed: bool = True, checksum: Checksum = Checksum.CRC64NVME) -> Uploaded:
     return Uploaded(
         upload_id="id",

@@ -22,15 +22,6 @@ def partway(service: Service, state_dir: Path) -> Partway:
     return Partway(service, state_dir)
 
 
-@pytest.fixture
-def clips(tmp_path: Path) -> Sequence[Path]:
-    """Return three small files of different content."""
-    paths = [tmp_path / f"clip{n}" for n in range(3)]
-    for number, path in enumerate(paths):
-        path.write_bytes(bytes([number]) * 1000)
-    return paths
-
-
 async def stopped_in_the_third(partway: Partway, storage: Storage, clips: Sequence[Path]) -> str:
     """Upload one after the other, press Ctrl-C in the third; return what was printed."""
     at_once = asyncio.Event()

@@ -22,6 +22,23 @@ def tls_credentials(
     return grpc.ssl_channel_credentials(ca, key, cert)
 
 
+def chosen_credentials(
+    given: ChannelCredentials | None,
+    *,
+    secure: bool,
+    ca: PemFile | None,
+    cert: PemFile | None,
+    key: PemFile | None,
+) -> ChannelCredentials | None:
+    """Return the credentials that are given, or those of the files, or None for plain text.
+
+    Raises ValueError for files that cannot be used.
+    """
+    if given is None and (secure or ca or cert or key):
+        return tls_credentials_from(ca, cert, key)
+    return given
+
+
 def tls_credentials_from(
     ca: PemFile | None, cert: PemFile | None, key: PemFile | None
 ) -> ChannelCredentials:
